@@ -1,0 +1,61 @@
+"""The exceptions a user can meet.
+
+Every message says what is wrong and where, with the value; what would do; and what to run. The command
+line prints it without a traceback and exits with ``exit_status``.
+"""
+
+
+class ShowtellError(Exception):
+    """Anything the user can mend.
+
+    Args:
+        what: One sentence: what is wrong, where, with the offending value.
+        would_do: One sentence: what would be accepted instead.
+        run: A command that helps, without a prompt sign.
+    """
+
+    exit_status = 2
+
+    def __init__(self, what: str, *, would_do: str = "", run: str = "") -> None:
+        self.what = what
+        self.would_do = would_do
+        self.run = run
+        super().__init__(what, would_do, run)
+
+    def __str__(self) -> str:
+        parts = [self.what, self.would_do, f"Run: {self.run}" if self.run else ""]
+        return "\n".join(part for part in parts if part)
+
+
+class DataError(ShowtellError):
+    """A table, folder or caption that cannot be used."""
+
+
+class ImageError(ShowtellError):
+    """A picture that cannot be read; extraction quarantines it, prediction reports it."""
+
+
+class WeightsError(ShowtellError):
+    """Pretrained weights that are missing, unreadable or do not fit the network."""
+
+
+class StoreError(ShowtellError):
+    """A feature store that is full, locked, or was made otherwise than asked for."""
+
+
+class ModelError(ShowtellError):
+    """A run or model folder that is missing, incomplete or does not match."""
+
+
+class ConfigError(ShowtellError):
+    """A setting outside its range, or settings that contradict each other."""
+
+
+class MissingExtraError(ShowtellError):
+    """An optional dependency that is not installed; the message names the extra."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed.",
+            run=f"pip install 'showtell[{extra}]'",
+        )
