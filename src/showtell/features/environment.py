@@ -154,8 +154,8 @@ class Environment:
             before = self._env.info()["map_size"]
             if not self._gate.wait_for(lambda: self._transactions == 0, _GATE_SECONDS):
                 raise StoreError(
-                    f"The feature store {self.path} has to grow its map, but this process has been reading it "
-                    f"for {_GATE_SECONDS:.0f} s.",
+                    f"The feature store {self.path} has to grow its map, but this process has been reading "
+                    f"it for {_GATE_SECONDS:.0f} s.",
                     would_do="Leave `with space.reading()` before writing more.",
                 )
             if self._env.info()["map_size"] == before:  # else another thread has done it
@@ -182,7 +182,6 @@ class Environment:
                 raise self._explain(error) from error
             except OSError as error:
                 raise self._explain_system(error) from error
-        self._check_length()
 
     def _open_with(self, map_size: int) -> Any:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -193,18 +192,18 @@ class Environment:
             max_readers=_MAX_READERS,
             metasync=self._durable,
         )
+        self._check_length(env)
         env.reader_check()
         self._databases = {name: env.open_db(name.encode()) for name in self._names}
         return env
 
-    def _check_length(self) -> None:
+    def _check_length(self, env: Any) -> None:
         """Refuse a file that lost its end: touching what is missing would kill the process with SIGBUS."""
         # In this order, since another process may be writing.
-        needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
         size = (self.path / "data.mdb").stat().st_size
         if size < needed:
-            self._env.close()
-            self._env = None
+            env.close()
             raise StoreError(
                 f"The feature store {self.path} is cut off: data.mdb has {size} bytes of {needed}.",
                 would_do="Copy it again in full, or remove it and extract again.",
@@ -258,11 +257,12 @@ class Environment:
         )
 
     def _explain_full(self, reason: str) -> StoreError:
-        free = shutil.disk_usage(self.path.parent if self.path.parent.exists() else self.path.anchor).free
+        there = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        free = shutil.disk_usage(there).free / 1e6
         return StoreError(
-            f"The feature store {self.path} cannot be written: {reason} (free on this disk: {free / 1e6:.0f} MB).",
-            would_do="Nothing stored before is lost: free some space, or name another disk in SHOWTELL_STORE, "
-            "then run the same command again; it goes on from here.",
+            f"The feature store {self.path} cannot be written: {reason} ({free:.0f} MB free on this disk).",
+            would_do="Nothing stored before is lost: free some space, or name a folder on another disk in "
+            "SHOWTELL_STORE, and run the same command again; it goes on from here.",
             run="showtell store",
         )
 

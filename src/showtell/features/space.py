@@ -1,0 +1,232 @@
+"""A feature space: the records of one backbone, layer, preprocessing and precision.
+
+A record's key is the picture's content digest and, for an augmented view, a hash of the view. Its value is
+the raw little-endian numbers: `pooled` in one database, `grid` in another, written in one transaction. They
+are apart so that a classifier, which reads pooled features only, does not pull the grids into memory.
+"""
+
+import hashlib
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from showtell.errors import StoreError
+from showtell.features.environment import Environment
+
+Array = npt.NDArray[Any]
+
+# Little-endian wherever it was written, so that a store can move.
+_DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+
+
+def content_digest(content: bytes) -> bytes:
+    """Return the 32-byte SHA-256 of a picture's file content."""
+    return hashlib.sha256(content).digest()
+
+
+def record_key(digest: bytes, view: str = "") -> bytes:
+    """Return the key of a record.
+
+    Args:
+        digest: The picture's `content_digest`.
+        view: What was done to the picture before the backbone's own preprocessing; empty for nothing.
+    """
+    return digest + hashlib.blake2b(view.encode(), digest_size=16).digest() if view else digest
+
+
+def databases_of(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a space's databases."""
+    return ("pooled",) if description["grid_shape"] is None else ("pooled", "grid")
+
+
+class FeatureSpace:
+    """The features of one backbone, layer, preprocessing and precision. Get one from `FeatureStore.space`.
+
+    Attributes:
+        id: Its name in the store.
+        description: Everything that shaped the features.
+        dtype: Of the numbers as stored, little-endian.
+        grid_shape: (L, D), or None where the space keeps no grid.
+        pooled_dim: D of the pooled features.
+        record_bytes: Size of one record.
+    """
+
+    def __init__(
+        self, space_id: str, description: Mapping[str, Any], environment: Environment, lock: int
+    ) -> None:
+        self.id = space_id
+        self.description = description
+        self.dtype = _DTYPES[description["dtype"]]
+        shape = description["grid_shape"]
+        self.grid_shape: tuple[int, int] | None = None if shape is None else (shape[0], shape[1])
+        self.pooled_dim: int = description["pooled_dim"]
+        self._environment = environment
+        self._pooled_bytes = self.pooled_dim * self.dtype.itemsize
+        self._grid_bytes = int(np.prod(self.grid_shape)) * self.dtype.itemsize if self.grid_shape else 0
+        self.record_bytes = self._pooled_bytes + self._grid_bytes
+        weakref.finalize(self, os.close, lock)
+
+    def __len__(self) -> int:
+        return self._environment.entries("pooled")
+
+    def __contains__(self, key: bytes) -> bool:
+        return not self.missing([key])
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """Return the positions of the keys that have no record, in ascending order."""
+        # In the order of the tree, so that each of its pages is visited once.
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        with self._environment.reading() as (transaction, databases):
+            pooled = databases["pooled"]
+            return sorted(i for i in order if transaction.get(keys[i], db=pooled) is None)
+
+    def put(self, items: Iterable[tuple[bytes, Array | None, Array]], *, overwrite: bool = False) -> int:
+        """Write a batch of records: all of them are committed and on the disk, or none is.
+
+        Args:
+            items: Key, grid (L, D) or None where the space keeps none, and pooled (D,); any float dtype.
+            overwrite: Whether to replace records that are there. By default the first one stays, so that
+                features do not change under a run that uses them.
+
+        Returns:
+            How many records were new or replaced.
+
+        Raises:
+            StoreError: The disk is full, a shape is wrong, or a value does not fit the space's dtype.
+        """
+        records = {
+            key: (self._encode(key, grid, "grid"), self._encode(key, pooled, "pooled"))
+            for key, grid, pooled in items
+        }
+        keys = sorted(records)
+
+        def work(transaction: Any, databases: dict[str, Any]) -> int:
+            # All pooled features of the batch, then all grids: each kind lies together in the file.
+            written = [
+                key
+                for key in keys
+                if transaction.put(key, records[key][1], db=databases["pooled"], overwrite=overwrite)
+            ]
+            if self.grid_shape is not None:
+                for key in written:
+                    transaction.put(key, records[key][0], db=databases["grid"])
+            return len(written)
+
+        return self._environment.write(work) if keys else 0
+
+    def get(
+        self, keys: Sequence[bytes], *, out: tuple[Array | None, Array] | None = None
+    ) -> tuple[Array | None, Array]:
+        """Read a batch of records, copied once, from the memory map into the batch.
+
+        Args:
+            keys: N keys, in any order.
+            out: Arrays to fill, shaped as what is returned; None allocates them.
+
+        Returns:
+            grid (N, L, D), or None where the space keeps none; and pooled (N, D); in the space's dtype.
+
+        Raises:
+            StoreError: A record is missing or does not have the length it should.
+        """
+        grid, pooled = out if out is not None else (None, np.empty((len(keys), self.pooled_dim), self.dtype))
+        if out is None and self.grid_shape is not None:
+            grid = np.empty((len(keys), *self.grid_shape), self.dtype)
+        with self.reading() as reader:
+            for i, key in enumerate(keys):
+                pooled[i] = reader.pooled(key)
+                if grid is not None:
+                    grid[i] = reader.grid(key)
+        return grid, pooled
+
+    def get_pooled(self, keys: Sequence[bytes], *, out: Array | None = None) -> Array:
+        """Read pooled features (N, D) alone; the grids are not touched.
+
+        Raises:
+            StoreError: A record is missing or does not have the length it should.
+        """
+        pooled = np.empty((len(keys), self.pooled_dim), self.dtype) if out is None else out
+        with self.reading() as reader:
+            for i, key in enumerate(keys):
+                pooled[i] = reader.pooled(key)
+        return pooled
+
+    @contextmanager
+    def reading(self) -> Iterator["Reader"]:
+        """Open a snapshot whose arrays lie in the memory map itself and are valid until the block ends."""
+        with self._environment.reading() as (transaction, databases):
+            yield Reader(self, transaction, databases)
+
+    def _encode(self, key: bytes, values: Array | None, what: str) -> Any:
+        shape = self.grid_shape if what == "grid" else (self.pooled_dim,)
+        found = None if values is None else values.shape
+        if found != shape:
+            raise StoreError(
+                f"{what} of {key.hex()[:12]} has the shape {found}; space {self.id} keeps {shape}."
+            )
+        if values is None:
+            return None
+        with np.errstate(over="ignore"):
+            encoded = np.ascontiguousarray(values, self.dtype)
+        if not np.isfinite(encoded).all():
+            raise StoreError(
+                f"{what} of {key.hex()[:12]} holds values that {self.dtype.name} cannot: "
+                f"the largest is {np.abs(values).max():g}.",
+                would_do="float32 features hold them, unless the network itself gives no finite numbers.",
+            )
+        return encoded
+
+
+class Reader:
+    """A snapshot of a space. Get one from `FeatureSpace.reading`."""
+
+    def __init__(self, space: FeatureSpace, transaction: Any, databases: dict[str, Any]) -> None:
+        self._space = space
+        self._get = transaction.get
+        self._pooled = databases["pooled"]
+        self._grid = databases.get("grid")
+
+    def pooled(self, key: bytes) -> Array:
+        """Return pooled features (D,), read-only, without a copy.
+
+        Raises:
+            StoreError: There is no such record, or it does not have the length it should.
+        """
+        value = self._get(key, db=self._pooled)
+        return np.frombuffer(self._checked(key, value, self._space._pooled_bytes), self._space.dtype)
+
+    def grid(self, key: bytes) -> Array:
+        """Return a grid (L, D), read-only, without a copy.
+
+        Raises:
+            StoreError: There is no such record, or it does not have the length it should.
+        """
+        if self._space.grid_shape is None:
+            raise StoreError(f"Feature space {self._space.id} keeps pooled features only.")
+        value = self._checked(key, self._get(key, db=self._grid), self._space._grid_bytes)
+        return np.frombuffer(value, self._space.dtype).reshape(self._space.grid_shape)
+
+    def view(self, key: bytes) -> tuple[Array | None, Array]:
+        """Return a record's grid, None where the space keeps none, and pooled features, without a copy."""
+        return (None if self._space.grid_shape is None else self.grid(key)), self.pooled(key)
+
+    def _checked(self, key: bytes, value: Any, length: int) -> Any:
+        if value is not None and len(value) == length:
+            return value
+        where = f"Feature space {self._space.id}"
+        if value is None:
+            raise StoreError(
+                f"{where} has no record {key.hex()[:12]}.",
+                would_do="Extract the features of this data set first.",
+                run="showtell extract DATA",
+            )
+        raise StoreError(
+            f"{where} is damaged: record {key.hex()[:12]} has {len(value)} bytes instead of {length}.",
+            would_do="Remove the space and extract again.",
+            run=f"showtell store --remove {self._space.id}",
+        )
