@@ -46,21 +46,16 @@ class Environment:
 
     Args:
         path: Its folder; created where missing.
-        databases: Names of the databases in it.
         map_sizes: Sizes of the map to try when opening, bytes; the first that the system grants is taken.
         durable: Whether a commit is on the disk when it returns. Without, a power cut may undo the last
             commit; it never harms the ones before.
     """
 
-    def __init__(
-        self, path: Path, databases: tuple[str, ...], map_sizes: tuple[int, ...], durable: bool
-    ) -> None:
+    def __init__(self, path: Path, map_sizes: tuple[int, ...], durable: bool) -> None:
         self.path = path
-        self._names = databases
         self._map_sizes = map_sizes
         self._durable = durable
         self._env: Any = None
-        self._databases: dict[str, Any] = {}
         self._gate = threading.Condition(threading.RLock())
         self._transactions = 0
         self._forked_in_use = False
@@ -68,12 +63,11 @@ class Environment:
             self._open()
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def reading(self) -> Iterator[Any]:
         """Open a read transaction on a snapshot of everything that is committed.
 
         Yields:
-            The transaction, whose values are zero-copy buffers valid until the block ends, and the
-            databases by name.
+            The transaction, whose values are zero-copy buffers valid until the block ends.
 
         Raises:
             StoreError: The environment cannot be read.
@@ -87,17 +81,17 @@ class Environment:
                 else:
                     try:
                         with transaction:
-                            yield transaction, self._databases
+                            yield transaction
                     except lmdb.Error as error:
                         raise self._explain(error) from error
                     return
             self._remap(lambda size: 0)
 
-    def write(self, work: Callable[[Any, dict[str, Any]], Result]) -> Result:
+    def write(self, work: Callable[[Any], Result]) -> Result:
         """Run ``work`` in one write transaction: all of it is committed, or nothing.
 
         Args:
-            work: Called with the transaction and the databases; called again after the map has grown, so it
+            work: Called with the transaction; called again after the map has grown, so it
                 must do the same twice.
 
         Returns:
@@ -109,7 +103,7 @@ class Environment:
         while True:
             try:
                 with self._in_use(), self._env.begin(write=True) as transaction:
-                    return work(transaction, self._databases)
+                    return work(transaction)
             except lmdb.MapFullError:
                 self._remap(lambda size: size * 2)
             except lmdb.MapResizedError:
@@ -119,10 +113,9 @@ class Environment:
                     self._reopen()
                 raise self._explain(error) from error
 
-    def entries(self, database: str) -> int:
-        """Return the number of records in a database, in constant time."""
-        with self.reading() as (transaction, databases):
-            return int(transaction.stat(databases[database])["entries"])
+    def __len__(self) -> int:
+        with self.reading() as transaction:
+            return int(transaction.stat()["entries"])
 
     def _begin_reading(self) -> Any:
         try:
@@ -188,13 +181,11 @@ class Environment:
         env = lmdb.open(
             os.fspath(self.path),
             map_size=map_size,
-            max_dbs=len(self._names),
             max_readers=_MAX_READERS,
             metasync=self._durable,
         )
         self._check_length(env)
         env.reader_check()
-        self._databases = {name: env.open_db(name.encode()) for name in self._names}
         return env
 
     def _check_length(self, env: Any) -> None:
@@ -207,7 +198,7 @@ class Environment:
             raise StoreError(
                 f"The feature store {self.path} is cut off: data.mdb has {size} bytes of {needed}.",
                 would_do="Copy it again in full, or remove it and extract again.",
-                run=f"showtell store --remove {self.path.name}",
+                run="showtell store",
             )
 
     def _reopen(self) -> None:
@@ -236,12 +227,14 @@ class Environment:
     def _explain(self, error: lmdb.Error) -> StoreError:
         """Turn LMDB's error into what, where and what would do."""
         if isinstance(error, lmdb.DiskError) or error.code in _FULL:
-            return self._explain_full(str(error))
+            # LMDB calls a write that the disk took in part an input/output error.
+            partly = "the disk took only a part of the batch"
+            return self._explain_full(partly if error.code == errno.EIO else os.strerror(error.code))
         if isinstance(error, _DAMAGED):
             return StoreError(
                 f"The feature store {self.path} is damaged: {error}.",
                 would_do="Remove it and extract again; other features in the store are not affected.",
-                run=f"showtell store --remove {self.path.name}",
+                run="showtell store",
             )
         return StoreError(
             f"The feature store {self.path} cannot be used: {error}.",
@@ -271,14 +264,11 @@ _environments: "weakref.WeakValueDictionary[str, Environment]" = weakref.WeakVal
 _registry_lock = threading.RLock()
 
 
-def open_environment(
-    path: Path, databases: tuple[str, ...], *, map_size: int | None = None, durable: bool = True
-) -> Environment:
+def open_environment(path: Path, *, map_size: int | None = None, durable: bool = True) -> Environment:
     """Return this process's only handle on an environment; it closes when nobody holds it any more.
 
     Args:
         path: Its folder; created where missing.
-        databases: Names of the databases in it.
         map_size: First size of the map, bytes; None takes the system's default. It grows by itself.
         durable: Whether a commit is on the disk when it returns.
 
@@ -290,7 +280,7 @@ def open_environment(
         found = _environments.get(key)
         if found is None:
             sizes = _MAP_SIZES if map_size is None else (map_size,)
-            found = Environment(path, databases, sizes, durable)
+            found = Environment(path, sizes, durable)
             _environments[key] = found
         return found
 
@@ -300,7 +290,8 @@ _at_fork: list[Environment] = []
 
 def _before_fork() -> None:
     _registry_lock.acquire()
-    _at_fork[:] = list(_environments.values())
+    # In the order in which a writer takes them, `pooled` before `grid`, or the two would wait for each other.
+    _at_fork[:] = sorted(_environments.values(), key=lambda environment: environment.path, reverse=True)
     for environment in _at_fork:
         environment._before_fork()
 

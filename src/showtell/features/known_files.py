@@ -63,7 +63,7 @@ class KnownFiles:
 
     def __init__(self, folder: Path) -> None:
         # Not durable: all that a power cut can undo here is that some pictures are read once more.
-        self._environment = open_environment(folder, ("pictures",), durable=False)
+        self._environment = open_environment(folder, durable=False)
 
     def digest_of(self, stamp: FileStamp) -> bytes | None:
         """Return the content digest of a file that has not changed since its content was read.
@@ -74,8 +74,8 @@ class KnownFiles:
         Returns:
             32 bytes, or None where the content has to be read again.
         """
-        with self._environment.reading() as (transaction, databases):
-            value = transaction.get(_path_key(stamp.path), db=databases["pictures"])
+        with self._environment.reading() as transaction:
+            value = transaction.get(_path_key(stamp.path))
             if value is None or len(value) != _RECORD.size:
                 return None
             size, mtime_ns, ctime_ns, digest = _RECORD.unpack(value)
@@ -102,9 +102,9 @@ class KnownFiles:
             if not stamp.is_racy
         )
 
-        def work(transaction: Any, databases: dict[str, Any]) -> None:
+        def work(transaction: Any) -> None:
             for key, value in entries:
-                transaction.put(key, value, db=databases["pictures"])
+                transaction.put(key, value)
 
         if entries:
             self._environment.write(work)

@@ -1,7 +1,7 @@
 """The feature store: what a backbone saw in a picture, kept once, addressed by the picture's content.
 
 ROOT/pictures/        path, size and times of a file -> SHA-256 of its content
-ROOT/<space id>/      one feature space: `space.json` (what shaped the features) and an LMDB environment
+ROOT/<space id>/      one feature space: `space.json` (what shaped the features), `pooled/`, `grid/`
 ROOT/<space id>.lock  held by whoever has the space open; its time is when the space was last used
 """
 
@@ -24,7 +24,7 @@ from showtell.features.description import (
 )
 from showtell.features.environment import open_environment
 from showtell.features.known_files import FileStamp, KnownFiles
-from showtell.features.space import FeatureSpace, Reader, content_digest, databases_of, record_key
+from showtell.features.space import FeatureSpace, Reader, content_digest, record_key
 
 if os.name != "nt":
     import fcntl
@@ -112,11 +112,10 @@ class FeatureStore:
             try:
                 os.utime(lock)
                 settle_description(folder, canonical, description)
-                environment = open_environment(folder, databases_of(description), map_size=map_size)
+                return FeatureSpace(folder, description, lock, map_size=map_size)
             except BaseException:
                 os.close(lock)
                 raise
-        return FeatureSpace(name, description, environment, lock)
 
     def spaces(self) -> list[SpaceInfo]:
         """List every feature space, the most recently used first."""
@@ -177,7 +176,7 @@ class FeatureStore:
         lock = _take_lock(path, shared=True)
         try:
             description = read_description(folder)
-            records = open_environment(folder, databases_of(description)).entries("pooled")
+            records = len(open_environment(folder / "pooled"))
         except StoreError as error:
             return SpaceInfo(folder.name, {}, 0, _size(folder), used, error.what)
         finally:
@@ -186,7 +185,7 @@ class FeatureStore:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _take_lock(path: Path, *, shared: bool) -> int:

@@ -1,0 +1,269 @@
+"""Measure the feature store's candidates under its demands: LMDB, and safetensors shards with an index.
+
+    python bench/store.py --grids 2000 --records 1000000 --folder DIR
+
+The shards are what a store over safetensors would have to be: one file a batch (fsync, rename), since a batch
+is what a kill may cost; and an SQLite index from key to (shard, row), since ten million keys may not become
+Python objects. Cold means that the files were dropped from the page cache. Figures need a quiet machine.
+"""
+
+import argparse
+import gc
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from showtell.features.store import FeatureStore, content_digest
+
+L, D = 64, 2048
+BATCH = 64
+DESCRIPTION = {"dtype": "float16", "grid_shape": [L, D], "pooled_dim": D}
+TINY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 16}
+RECORD = (L * D + D) * 2
+
+
+def key_of(number: int) -> bytes:
+    return content_digest(b"%d" % number)
+
+
+class Shards:
+    """Safetensors shards with an SQLite index, as far as the measurement needs it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.index = sqlite3.connect(root / "index.sqlite", timeout=60)
+        self.index.execute("PRAGMA journal_mode=WAL")
+        self.index.execute("PRAGMA synchronous=FULL")
+        self.index.execute(
+            "CREATE TABLE IF NOT EXISTS t (key BLOB PRIMARY KEY, shard TEXT, row INT) WITHOUT ROWID"
+        )
+        self.open: dict[str, object] = {}
+
+    def put(self, items: list[tuple[bytes, np.ndarray, np.ndarray]]) -> None:
+        """Write one shard, then its keys."""
+        name = items[0][0].hex()[:24]
+        temporary = self.root / f"{name}.tmp"
+        data = save({"grid": np.stack([i[1] for i in items]), "pooled": np.stack([i[2] for i in items])})
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.root / f"{name}.safetensors")
+        with self.index:
+            rows = sorted((key, name, row) for row, (key, _, _) in enumerate(items))
+            self.index.executemany("INSERT OR IGNORE INTO t VALUES (?, ?, ?)", rows)
+
+    def get(self, key: bytes, what: str) -> np.ndarray:
+        """Read one record's grid or pooled features."""
+        shard, row = self.index.execute("SELECT shard, row FROM t WHERE key = ?", (key,)).fetchone()
+        if shard not in self.open:
+            self.open[shard] = safe_open(self.root / f"{shard}.safetensors", "numpy")
+        return self.open[shard].get_slice(what)[row]  # type: ignore[attr-defined]
+
+
+def batches(
+    first: int, count: int, block: np.ndarray
+) -> Iterator[list[tuple[bytes, np.ndarray, np.ndarray]]]:
+    pooled = block[0]
+    for start in range(first, first + count, BATCH):
+        numbers = range(start, min(start + BATCH, first + count))
+        yield [(key_of(n), np.roll(block, n % L, axis=0), pooled) for n in numbers]
+
+
+@contextmanager
+def timed(report: Callable[[float], None]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    report(time.perf_counter() - started)
+
+
+def evict(folder: Path) -> None:
+    """Drop a folder's files from the page cache; they must not be mapped."""
+    gc.collect()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+
+
+def bytes_read() -> int:
+    """Return the bytes that this process had fetched from the disk, page faults included."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("read_bytes")).split()[1])
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def rate(count: int, seconds: float) -> str:
+    return f"{count * RECORD / seconds / 1e6:.0f} MB/s, {seconds / count * 1e3:.2f} ms a record"
+
+
+def measure_disk(folder: Path, count: int, block: np.ndarray) -> None:
+    started = time.perf_counter()
+    descriptor = os.open(folder / "raw", os.O_WRONLY | os.O_CREAT)
+    for items in batches(0, count, block):
+        os.write(descriptor, b"".join([grid.tobytes() + pooled.tobytes() for _, grid, pooled in items]))
+        os.fdatasync(descriptor)
+    os.close(descriptor)
+    print(f"disk: one file, {BATCH} records a sync      write {rate(count, time.perf_counter() - started)}")
+    (folder / "raw").unlink()
+
+
+def measure_sync(folder: Path, count: int, block: np.ndarray) -> None:
+    """Compare LMDB's settings on the bare library: what durability costs."""
+    settings = {"sync": {}, "metasync=False": {"metasync": False}, "sync=False": {"sync": False}}
+    for name, setting in settings.items():
+        env = lmdb.open(str(folder / "bare"), map_size=1 << 40, **setting)
+        started = time.perf_counter()
+        for items in batches(0, count, block):
+            with env.begin(write=True) as transaction:
+                for key, grid, pooled in sorted(items, key=lambda item: item[0]):
+                    transaction.put(key, grid.tobytes() + pooled.tobytes())
+        env.sync(True)
+        print(f"lmdb, bare, {name:<15}             write {rate(count, time.perf_counter() - started)}")
+        env.close()
+        shutil.rmtree(folder / "bare")
+
+
+def measure_records(name: str, root: Path, count: int, block: np.ndarray) -> None:
+    """Write, read at random warm and cold, read pooled alone, and delete."""
+
+    def opened() -> tuple[Callable, Callable]:
+        if name == "shards":
+            shards = Shards(root)
+            return shards.put, lambda key, what: shards.get(key, what)
+        space = FeatureStore(root).space(DESCRIPTION)
+
+        def read(key: bytes, what: str) -> np.ndarray:
+            return space.get_pooled([key]) if what == "pooled" else space.get([key])[0]
+
+        return space.put, read
+
+    put, read = opened()
+    started = time.perf_counter()
+    for items in batches(0, count, block):
+        put(items)
+    print(
+        f"{name}: {count} records, {BATCH} a commit        write {rate(count, time.perf_counter() - started)}"
+    )
+    print(f"{name}: disk over payload {size_of(root) / (count * RECORD):.3f}")
+    order = [key_of(n) for n in np.random.default_rng(0).permutation(count)]
+    del put, read
+    for what in ("grid", "pooled"):
+        evict(root)
+        _, read = opened()
+        for state in ("cold", "warm"):
+            before, started = bytes_read(), time.perf_counter()
+            for key in order:
+                read(key, what)
+            seconds, fetched = time.perf_counter() - started, bytes_read() - before
+            print(
+                f"{name}: random {what}, {state}: {seconds / count * 1e6:.0f} us a record, "
+                f"{fetched / 1e6:.0f} MB from disk"
+            )
+        _, read = None, None
+    gc.collect()
+    with timed(lambda s: print(f"{name}: delete {s * 1e3:.0f} ms")):
+        shutil.rmtree(root)
+
+
+def measure_rivals(name: str, root: Path, count: int) -> None:
+    """Write from two processes at once."""
+    program = (
+        "import sys, pathlib, store, numpy as np\n"
+        "block = np.random.default_rng(0).standard_normal((store.L, store.D)).astype(np.float16)\n"
+        "root, first = pathlib.Path(sys.argv[2]), int(sys.argv[3])\n"
+        "put = (store.Shards(root) if sys.argv[1] == 'shards' else\n"
+        "       store.FeatureStore(root).space(store.DESCRIPTION)).put\n"
+        "for items in store.batches(first, int(sys.argv[4]), block): put(items)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    started = time.perf_counter()
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, name, str(root), str(n * count // 2), str(count // 2)],
+            env=environment,
+        )
+        for n in range(2)
+    ]
+    codes = [writer.wait() for writer in writers]
+    print(f"{name}: two writers {codes} at once     write {rate(count, time.perf_counter() - started)}")
+    shutil.rmtree(root)
+
+
+def measure_many(root: Path, records: int, step: int = 500_000) -> None:
+    """Open a store of very many records, and look keys up."""
+    space = FeatureStore(root / "lmdb").space(TINY)
+    shards = Shards(root / "shards")
+    ones = np.ones(16, np.float32)
+    with timed(lambda s: print(f"lmdb: {records} tiny records written in {s:.0f} s")):
+        for start in range(0, records, step):
+            space.put((key_of(n), None, ones) for n in range(start, min(start + step, records)))
+    with timed(lambda s: print(f"shards: index of {records} keys written in {s:.0f} s")):
+        for start in range(0, records, step):
+            rows = sorted((key_of(n), "00", 0) for n in range(start, min(start + step, records)))
+            with shards.index:
+                shards.index.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    shards.index.close()
+    del space
+    sizes = [size_of(root / name) / records for name in ("lmdb", "shards")]
+    print(f"lmdb: {sizes[0]:.0f} bytes a record of 64; shards: index {sizes[1]:.0f}")
+    wanted = [key_of(int(n)) for n in np.random.default_rng(1).integers(0, 2 * records, 100_000)]
+    count = len(wanted)
+    for state in ("cold", "warm"):
+        if state == "cold":
+            evict(root)
+        with timed(lambda s, state=state: print(f"lmdb: open {records} records, {state}: {s * 1e3:.1f} ms")):
+            space = FeatureStore(root / "lmdb").space(TINY)
+            assert len(space) == records
+        with timed(lambda s, state=state: print(f"lmdb: lookup, {state}: {s / count * 1e6:.2f} us")):
+            absent = len(space.missing(wanted))
+        del space
+        with timed(lambda s, state=state: print(f"shards: open, {state}: {s * 1e3:.1f} ms")):
+            shards = Shards(root / "shards")
+        with timed(lambda s, state=state: print(f"shards: lookup, {state}: {s / count * 1e6:.2f} us")):
+            query = "SELECT 1 FROM t WHERE key = ?"
+            assert absent == sum(
+                shards.index.execute(query, (key,)).fetchone() is None for key in sorted(wanted)
+            )
+        shards.index.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--grids", type=int, default=2000, help="records of 64x2048 float16")
+    parser.add_argument("--records", type=int, default=1_000_000, help="tiny records for opening and lookup")
+    parser.add_argument("--folder", type=Path, help="where to write; the disk that is measured")
+    settings = parser.parse_args()
+    block = np.random.default_rng(0).standard_normal((L, D)).astype(np.float16)
+    folder = Path(tempfile.mkdtemp(prefix="bench-store-", dir=settings.folder))
+    try:
+        measure_disk(folder, settings.grids, block)
+        measure_sync(folder, settings.grids, block)
+        for name in ("lmdb", "shards"):
+            measure_records(name, folder / name, settings.grids, block)
+            measure_rivals(name, folder / name, settings.grids)
+        measure_many(folder / "many", settings.records)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
