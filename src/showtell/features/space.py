@@ -149,7 +149,8 @@ class FeatureSpace:
             StoreError: A record is missing or does not have the length it should.
         """
         pooled = np.empty((len(keys), self.pooled_dim), self.dtype) if out is None else out
-        with self.reading() as reader:
+        with self._pooled.reading() as transaction:
+            reader = Reader(self, transaction, None)
             for i, key in enumerate(keys):
                 pooled[i] = reader.pooled(key)
         return pooled
@@ -234,6 +235,8 @@ class Reader:
 
 def _all_finite(values: Array) -> bool:
     if values.dtype.itemsize == 2:
-        # By the exponent's bits: 36 times as fast as numpy's isfinite, which has no float16 code of its own.
-        return bool((values.view(np.uint16) & 0x7C00).max() != 0x7C00)
+        # By the bits, since numpy's isfinite is 50 times slower on float16: infinity and NaN lie above all
+        # other numbers of their sign, read as signed for the positive ones and as unsigned for the rest.
+        positive_fit = values.view(np.int16).max() < 0x7C00
+        return bool(positive_fit and values.view(np.uint16).max() < 0xFC00)
     return bool(np.isfinite(values).all())

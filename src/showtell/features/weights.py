@@ -1,0 +1,241 @@
+"""Find a backbone's pretrained weights: timm's local format, a file, the hub's cache, or seeded noise."""
+
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import timm
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from showtell.console import Console
+from showtell.data.images import Fit
+from showtell.errors import ConfigError, WeightsError
+from showtell.features.backbone import Backbone, BackboneDescription, preprocessing_of, state_hash
+
+DEFAULT_BACKBONE = "mobilenetv2_100"
+RANDOM = "random"
+
+
+def load_backbone(
+    name: str | None = None,
+    weights: str | None = None,
+    *,
+    image_size: int | None = None,
+    fit: Fit = "whole",
+    seed: int = 0,
+    console: Console | None = None,
+) -> Backbone:
+    """Build a timm network with its pretrained weights.
+
+    Args:
+        name: timm's name of it; None takes the name from a folder of weights, else ``mobilenetv2_100``.
+        weights: None for the hub's cache; a folder in timm's local format; a ``.safetensors`` or ``.pth``
+            file; or ``random``.
+        image_size: Side of the input, pixels; None for the network's own.
+        fit: What to do with pictures that are not square.
+        seed: Of random weights.
+        console: Told before anything is downloaded.
+
+    Raises:
+        WeightsError: They are missing, damaged, or of another network.
+        ConfigError: timm knows no such network.
+    """
+    if weights is not None and weights != RANDOM and Path(weights).is_dir():
+        name, model_args, overlay = _read_local_format(Path(weights), name)
+        source, file = f"folder {Path(weights).name}", _weights_file(Path(weights))
+    else:
+        name, model_args, overlay = name or DEFAULT_BACKBONE, {}, {}
+        if weights == RANDOM:
+            source, file = f"random, seed {seed}", None
+        elif weights is not None:
+            source, file = f"file {Path(weights).name}", _existing(Path(weights))
+        else:
+            source, file = _from_hub(name, console or Console())
+    if image_size is not None and _has_fixed_size(name, overlay):
+        model_args = model_args | {"img_size": image_size}
+    network = _build(name, model_args, overlay, file, seed)
+    return Backbone(
+        network,
+        preprocessing_of(network, image_size=image_size, fit=fit),
+        architecture=name,
+        model_args=model_args,
+        weights_source=source,
+    )
+
+
+def restore_backbone(description: BackboneDescription, state: dict[str, Tensor]) -> Backbone:
+    """Rebuild a backbone from a model's description and state, without looking for weights elsewhere.
+
+    Raises:
+        WeightsError: The state is not the one described.
+    """
+    network = timm.create_model(description.architecture, **description.model_args)
+    network.load_state_dict(state)
+    found = state_hash(network.state_dict())
+    if found != description.weights:
+        raise WeightsError(
+            f"The model's backbone has the weights {found[:12]}; its features were made with "
+            f"{description.weights[:12]}.",
+            would_do="The model folder was changed after training; take an unchanged copy.",
+        )
+    return Backbone(
+        network,
+        description.preprocessing,
+        architecture=description.architecture,
+        model_args=description.model_args,
+        weights_source=description.weights_source,
+    )
+
+
+def _build(
+    name: str, model_args: dict[str, Any], overlay: dict[str, Any], file: Path | None, seed: int
+) -> nn.Module:
+    overlay = overlay | ({"file": str(file)} if file is not None else {})
+    with torch.random.fork_rng(devices=[]), _explained(name, file):
+        torch.manual_seed(seed)
+        network = timm.create_model(
+            name, pretrained=file is not None, pretrained_cfg_overlay=overlay or None, **model_args
+        )
+        if file is None:
+            _settle_batch_norm(network)
+        return network
+
+
+def _settle_batch_norm(network: nn.Module) -> None:
+    """Give a random network batch statistics of noise, without which deep ones leave float16's range."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    height, width = timm.data.resolve_data_config(model=network)["input_size"][1:]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.randn(4, 3, height, width))
+
+
+@contextlib.contextmanager
+def _explained(name: str, file: Path | None) -> Iterator[None]:
+    try:
+        with _quiet_timm():
+            yield
+    except (SafetensorError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{file or name} cannot be read as weights: {error}.") from error
+    except RuntimeError as error:
+        if "Unknown model" in str(error):
+            near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
+            raise ConfigError(
+                f"timm {timm.__version__} knows no network {name!r}.",
+                would_do=f"Similar names: {near}." if near else "timm.list_models() names all of them.",
+            ) from error
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{file} does not hold weights of {name}: {reason}",
+            would_do="Give --backbone the network they were made for, or other weights.",
+        ) from error
+    except Exception as error:  # pickle's own error type, which a file with more than tensors raises
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise WeightsError(
+            f"{file} holds more than tensors and is not opened, as it could run code.",
+            would_do="Save its state_dict alone, best as safetensors.",
+        ) from error
+
+
+def _read_local_format(folder: Path, name: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        architecture = config["architecture"]
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error!r}.",
+            would_do="A folder of weights holds config.json (with architecture) beside model.safetensors.",
+        ) from error
+    if name is not None and name != architecture:
+        raise WeightsError(
+            f"{folder} holds weights of {architecture}, not of {name}.",
+            would_do="Leave --backbone out; the folder names its network.",
+        )
+    overlay = dict(config.get("pretrained_cfg", {}))
+    overlay.setdefault("num_classes", config.get("num_classes", 1000))
+    model_args = dict(config.get("model_args", {}))
+    model_args.setdefault("num_classes", config.get("num_classes", 1000))
+    return architecture, model_args, overlay
+
+
+def _weights_file(folder: Path) -> Path:
+    for candidate in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / candidate).is_file():
+            return folder / candidate
+    raise WeightsError(f"{folder} holds no model.safetensors.")
+
+
+def _existing(path: Path) -> Path:
+    if path.is_file():
+        return path
+    raise WeightsError(
+        f"There are no weights at {path}.",
+        would_do="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
+    )
+
+
+def _has_fixed_size(name: str, overlay: dict[str, Any]) -> bool:
+    if "fixed_input_size" in overlay:
+        return bool(overlay["fixed_input_size"])
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return bool(config is not None and config.fixed_input_size)
+
+
+def _from_hub(name: str, console: Console) -> tuple[str, Path]:
+    """Return the weights in the hub's cache; download them, saying so, only where they are not there."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
+    if config is None:
+        _build(name, {}, {}, None, 0)  # raises the error that names similar networks
+    hand_over = "Hand them over as a file: --weights PATH; or --weights random to try things out."
+    if config is None or not config.hf_hub_id:
+        raise WeightsError(f"timm has no pretrained weights of {name} on the hub.", would_do=hand_over)
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+
+    repository, file = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
+    cached = try_to_load_from_cache(repository, file)
+    if isinstance(cached, str):
+        return f"hub {repository}", Path(cached)
+    console.say(f"Downloading the weights of {name} ({repository}, once; they stay in the hub's cache)")
+    try:
+        _reach(constants.ENDPOINT)
+        return f"hub {repository}", Path(hf_hub_download(repository, file, etag_timeout=5))
+    except Exception as error:  # the hub client raises its own and its transport's errors
+        raise WeightsError(
+            f"The weights of {name} ({repository}) are not in the hub's cache and cannot be downloaded: "
+            f"{type(error).__name__}.",
+            would_do=hand_over,
+        ) from error
+
+
+def _reach(endpoint: str) -> None:
+    """Fail at once where there is no network: the hub's client would retry for half a minute.
+
+    Raises:
+        OSError: The host's name cannot be resolved, and no proxy would do it for us.
+    """
+    if not getproxies():
+        socket.getaddrinfo(urlsplit(endpoint).hostname, 443)
+
+
+@contextlib.contextmanager
+def _quiet_timm() -> Iterator[None]:
+    logger = logging.getLogger("timm")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,257 @@
+"""Turn next-word scores into captions: beam search (greedy is a beam of one) and sampling.
+
+Knows no model: a decoder is anything with ``step``. Letters: B pictures, K rows (beams or samples) a
+picture, V vocabulary, L grid cells.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Rows = tuple[Tensor, ...]
+"""A decoder's state: a named tuple of tensors, each (B, K, ...)."""
+
+
+class StepOutput(NamedTuple):
+    """What one step returns: log-probabilities (B, K, V), the next state, attention weights (B, K, L)."""
+
+    log_probs: Tensor
+    state: Rows
+    attention: Tensor
+
+
+Step = Callable[[Rows, Tensor], StepOutput]
+"""``step(state, token_ids)`` with token_ids (B, K), the words just read."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids a search needs by name.
+
+    Attributes:
+        bos_id: Read first.
+        eos_id: Ends a caption.
+        never: Ids that are never generated (padding, ``bos``, the unknown word).
+    """
+
+    bos_id: int
+    eos_id: int
+    never: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One finished caption.
+
+    Attributes:
+        token_ids: Words without ``bos`` and ``eos``.
+        log_probability: Sum over words and ``eos``, natural logarithm.
+        token_log_probabilities: One a word, then ``eos`` where it was reached.
+        attention: Weights behind each word, (T, L), float32; rows sum to 1.
+    """
+
+    token_ids: list[int]
+    log_probability: float
+    token_log_probabilities: list[float]
+    attention: Tensor
+
+
+class _Trace:
+    """Back-pointers of a search: enough to read any row's words, scores and attention at the end."""
+
+    def __init__(self) -> None:
+        self.parents: list[Tensor] = []
+        self.tokens: list[Tensor] = []
+        self.scores: list[Tensor] = []
+        self.attention: list[Tensor] = []
+
+    def append(self, parents: Tensor, tokens: Tensor, scores: Tensor, attention: Tensor) -> None:
+        self.parents.append(parents)
+        self.tokens.append(tokens)
+        self.scores.append(scores)
+        self.attention.append(attention)
+
+    def read(self, picture: int, row: int, length: int, last: tuple[int, float, int] | None) -> Hypothesis:
+        """Follow back-pointers from ``row`` after ``length`` words; ``last`` is (parent row, log p, time) of eos."""
+        tokens: list[int] = []
+        scores: list[float] = []
+        looks: list[Tensor] = []
+        for time in range(length - 1, -1, -1):
+            parent = int(self.parents[time][picture, row])
+            tokens.append(int(self.tokens[time][picture, row]))
+            scores.append(float(self.scores[time][picture, row]))
+            looks.append(self.attention[time][picture, parent])
+            row = parent
+        tokens.reverse()
+        scores.reverse()
+        if last is not None:
+            scores.append(last[1])
+        cells = self.attention[0].shape[-1] if self.attention else 0
+        attention = torch.stack(looks[::-1]) if looks else torch.zeros(0, cells)
+        return Hypothesis(tokens, sum(scores), scores, attention)
+
+
+def beam_search(
+    step: Step,
+    state: Rows,
+    vocabulary: Vocabulary,
+    *,
+    beam_size: int = 3,
+    max_length: int = 40,
+    length_penalty: float = 1.0,
+) -> list[list[Hypothesis]]:
+    """Find the likeliest captions of a batch of pictures.
+
+    Finished captions compete by log-probability divided by their length (``eos`` counted) to the power of
+    ``length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain log-probability.
+    A picture is done when no growing caption can still enter its finished ones.
+
+    Args:
+        step: The decoder.
+        state: Its first state; every tensor (B, 1, ...).
+        vocabulary: Special ids.
+        beam_size: K, captions kept a picture, at least 1.
+        max_length: Most words in a caption.
+        length_penalty: 0 compares sums, 1 means.
+
+    Returns:
+        For each picture up to ``beam_size`` hypotheses, best first. Captions cut at ``max_length`` are used
+        only where too few ended by themselves.
+    """
+    pictures, device = state[0].shape[0], state[0].device
+    tokens = torch.full((pictures, 1), vocabulary.bos_id, device=device)
+    total = torch.zeros(pictures, 1, device=device)
+    trace = _Trace()
+    finished: list[list[tuple[float, int, int, float]]] = [[] for _ in range(pictures)]
+    open_pictures = set(range(pictures))
+    for time in range(max_length):
+        log_probs, state, attention = step(state, tokens)
+        log_probs = _forbid(log_probs, vocabulary.never)
+        rows, words = log_probs.shape[1:]
+        candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
+        ending = candidates[..., vocabulary.eos_id].clone()  # (B, K)
+        candidates[..., vocabulary.eos_id] = -torch.inf
+        best, flat = candidates.flatten(1).topk(beam_size, dim=-1)  # (B, beam)
+        parents, chosen = flat // words, flat % words
+        # An ending enters the finished captions where it ranks among the best continuations.
+        enters = ending >= best[:, -1:]
+        ending_step = log_probs[..., vocabulary.eos_id]
+        _collect(finished, open_pictures, ending, ending_step, enters, time, beam_size, length_penalty)
+        chosen_step = log_probs.flatten(1).gather(1, flat)
+        trace.append(parents.cpu(), chosen.cpu(), chosen_step.float().cpu(), attention.float().cpu())
+        bound = (best[:, 0] / (max_length + 1) ** length_penalty).tolist()
+        open_pictures -= {
+            i for i in open_pictures if len(finished[i]) == beam_size and finished[i][-1][0] >= bound[i]
+        }
+        if not open_pictures:
+            break
+        state = select_rows(state, parents)
+        tokens, total = chosen, best
+    return [
+        _results(trace, picture, finished[picture], total[picture], beam_size) for picture in range(pictures)
+    ]
+
+
+def _collect(
+    finished: list[list[tuple[float, int, int, float]]],
+    open_pictures: set[int],
+    ending: Tensor,
+    ending_step: Tensor,
+    enters: Tensor,
+    time: int,
+    beam_size: int,
+    length_penalty: float,
+) -> None:
+    """Put captions that end now among their picture's finished ones, best first, at most ``beam_size``."""
+    places = enters.nonzero().tolist()
+    if not places:
+        return
+    scores, steps = (ending / (time + 1) ** length_penalty).tolist(), ending_step.tolist()
+    for picture, row in places:
+        if picture in open_pictures:
+            finished[picture].append((scores[picture][row], time, row, steps[picture][row]))
+            finished[picture].sort(reverse=True)
+            del finished[picture][beam_size:]
+
+
+def _results(
+    trace: _Trace,
+    picture: int,
+    finished: list[tuple[float, int, int, float]],
+    total: Tensor,
+    beam_size: int,
+) -> list[Hypothesis]:
+    results = [
+        trace.read(picture, row, time, (row, log_p, time)) for _, time, row, log_p in finished[:beam_size]
+    ]
+    for row in range(min(beam_size - len(results), total.shape[0])):
+        results.append(trace.read(picture, row, len(trace.tokens), None))
+    return results
+
+
+def sample(
+    step: Step,
+    state: Rows,
+    vocabulary: Vocabulary,
+    *,
+    count: int = 1,
+    max_length: int = 40,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw captions at random from the model's own distribution.
+
+    Args:
+        step: The decoder.
+        state: Its first state; every tensor (B, 1, ...).
+        vocabulary: Special ids.
+        count: K, captions drawn a picture.
+        max_length: Most words in a caption.
+        temperature: Divides the log-probabilities; above 0.
+        generator: Source of randomness; None for the global one.
+
+    Returns:
+        Token ids (B, K, T), T at most ``max_length``; everything after ``eos`` is ``eos``.
+    """
+    pictures, device = state[0].shape[0], state[0].device
+    state = select_rows(state, torch.zeros(pictures, count, dtype=torch.long, device=device))
+    tokens = torch.full((pictures, count), vocabulary.bos_id, device=device)
+    ended = torch.zeros(pictures, count, dtype=torch.bool, device=device)
+    drawn: list[Tensor] = []
+    for _ in range(max_length):
+        log_probs, state, _ = step(state, tokens)
+        probs = torch.softmax(_forbid(log_probs, vocabulary.never).float() / temperature, dim=-1)
+        tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(pictures, count)
+        tokens = tokens.masked_fill(ended, vocabulary.eos_id)
+        drawn.append(tokens)
+        ended |= tokens == vocabulary.eos_id
+        if bool(ended.all()):
+            break
+    return torch.stack(drawn, dim=-1)
+
+
+def select_rows(state: Rows, rows: Tensor) -> Rows:
+    """Pick rows of every picture's state.
+
+    Args:
+        state: A named tuple of tensors (B, K, ...).
+        rows: Indices along K, (B, N).
+
+    Returns:
+        The same kind of tuple with tensors (B, N, ...).
+    """
+    picked = []
+    for tensor in state:
+        index = rows.view(*rows.shape, *(1,) * (tensor.dim() - 2)).expand(*rows.shape, *tensor.shape[2:])
+        picked.append(tensor.gather(1, index))
+    return type(state)(*picked)
+
+
+def _forbid(log_probs: Tensor, never: Sequence[int]) -> Tensor:
+    if never:
+        log_probs = log_probs.clone()
+        log_probs[..., list(never)] = -torch.inf
+    return log_probs
