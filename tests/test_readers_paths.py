@@ -1,0 +1,177 @@
+"""How a table's name finds its file, and what it may never reach; encodings of tables."""
+
+import shlex
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from showtell.data.readers import read_dataset
+from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
+from showtell.errors import DataError
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def refused(folder: PictureFolder, name: str, under: str = "") -> str:
+    found = folder.find(name, under=under)
+    assert isinstance(found, Refusal), found
+    return found.kind
+
+
+def matched(folder: PictureFolder, name: str) -> Match:
+    found = folder.find(name)
+    assert isinstance(found, Match), found
+    return found
+
+
+def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    touch(root / "a.jpg", root / "sub" / "b.jpg", tmp_path / "secret.jpg", tmp_path / "images2" / "c.jpg")
+    (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (root / "linked").symlink_to(tmp_path / "images2")
+    (root / "inside.jpg").symlink_to(root / "a.jpg")
+    folder = PictureFolder(root)
+    for name in (
+        "../secret.jpg",
+        "sub/../../secret.jpg",
+        "..\\secret.jpg",
+        str(tmp_path / "secret.jpg"),
+        "../images2/c.jpg",
+        str(tmp_path / "images2" / "c.jpg"),
+        "link.jpg",
+        "linked/c.jpg",
+        "sub/../link.jpg",
+        "c:/secret.jpg",
+        "..",
+    ):
+        assert refused(folder, name) == "outside the picture folder", name
+    assert refused(folder, "../a.jpg", under="sub") == "outside the picture folder"
+    assert {problem.where for problem in folder.problems} == {"link.jpg", "linked"}
+    for name in ("./a.jpg", "sub/../a.jpg", str(root / "a.jpg"), "images/a.jpg"):
+        assert matched(folder, name).name == "a.jpg"
+    assert matched(folder, "sub\\b.jpg").name == "sub/b.jpg"
+    assert matched(folder, "inside.jpg").name == "inside.jpg"
+
+
+def test_a_root_that_is_itself_a_link_is_followed(tmp_path: Path) -> None:
+    touch(tmp_path / "real" / "a.jpg")
+    (tmp_path / "images").symlink_to(tmp_path / "real")
+    assert matched(PictureFolder(tmp_path / "images"), "a.jpg").path == tmp_path / "images" / "a.jpg"
+
+
+def test_a_linked_folder_that_goes_round_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert PictureFolder(tmp_path).pictures == ["a.jpg"]
+
+
+@pytest.mark.parametrize("on_disk, in_table", [("NFD", "NFC"), ("NFC", "NFD")])
+def test_hangul_matches_in_either_unicode_form(tmp_path: Path, on_disk: str, in_table: str) -> None:
+    touch(tmp_path / unicodedata.normalize(on_disk, "강아지/귀여운 개.jpg"))
+    name = unicodedata.normalize(in_table, "강아지/귀여운 개.jpg")
+    caption = unicodedata.normalize("NFD", "개")
+    (tmp_path / "t.csv").write_text(f"image,caption\n{name},{caption}\n", encoding="utf-8")
+    dataset = read_dataset(tmp_path / "t.csv")
+    assert [picture.name for picture in dataset.pictures] == ["강아지/귀여운 개.jpg"]
+    assert dataset.pictures[0].path.is_file()
+    assert dataset.pictures[0].captions == ("개",)
+    assert dataset.problems == ()
+
+
+def test_two_files_of_one_name_are_reported(tmp_path: Path) -> None:
+    touch(tmp_path / unicodedata.normalize("NFD", "개.jpg"), tmp_path / "개.jpg")
+    folder = PictureFolder(tmp_path)
+    assert folder.pictures == ["개.jpg"]
+    assert [problem.kind for problem in folder.problems] == ["two files of one name"]
+
+
+def test_case_is_bridged_where_unique_and_reported_once(tmp_path: Path) -> None:
+    touch(tmp_path / "a.JPG", tmp_path / "b.jpg", tmp_path / "B.JPG")
+    table = tmp_path / "t.csv"
+    table.write_text("image,caption\na.jpg,One\na.jpg,Two\nb.jpg,Three\nb.Jpg,Four\n")
+    dataset = read_dataset(table)
+    assert {picture.name: picture.captions for picture in dataset.pictures} == {
+        "a.JPG": ("One", "Two"),
+        "b.jpg": ("Three",),
+    }
+    kinds = [(problem.kind, problem.where.rpartition(":")[2]) for problem in dataset.problems[:2]]
+    assert kinds == [("name differs in case", "2"), ("ambiguous name", "5")]
+
+
+def test_a_missing_picture_is_not_swapped_for_its_namesake_in_another_folder(tmp_path: Path) -> None:
+    touch(tmp_path / "cats" / "1.jpg", tmp_path / "dogs" / "2.jpg", tmp_path / "3.jpg")
+    folder = PictureFolder(tmp_path)
+    for name in ("dogs/1.jpg", "1.jpg", "cats/3.jpg"):
+        assert refused(folder, name) == "missing picture"
+    assert folder.elsewhere("1.jpg") == "cats/1.jpg"
+
+
+@pytest.mark.parametrize("folder", ["Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", ""])
+def test_picture_folders_are_found_beside_the_table(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path / folder / "a.jpg", tmp_path / "thumbs" / "a.jpg")
+    (tmp_path / "t.csv").write_text("image,caption\na.jpg,A\n")
+    (picture,) = read_dataset(tmp_path / "t.csv").pictures
+    assert picture.path == tmp_path / folder / "a.jpg"
+
+
+def test_the_folder_that_holds_the_pictures_wins_over_one_that_is_well_named(tmp_path: Path) -> None:
+    touch(tmp_path / "images" / "logo.png", tmp_path / "a.jpg", tmp_path / "b.jpg")
+    (tmp_path / "t.csv").write_text("image,caption\na.jpg,A\nb.jpg,B\n")
+    assert len(read_dataset(tmp_path / "t.csv").pictures) == 2
+    touch(tmp_path / "train" / "1.jpg", tmp_path / "test" / "2.jpg")
+    (tmp_path / "t.csv").write_text("image,caption\ntrain/1.jpg,A\ntest/2.jpg,B\n")
+    assert [picture.name for picture in read_dataset(tmp_path / "t.csv").pictures] == [
+        "train/1.jpg",
+        "test/2.jpg",
+    ]
+
+
+KOREAN = "image,caption\na.jpg,A dog\nb.jpg,강아지가 뛴다\n"
+
+
+@pytest.mark.parametrize(
+    "encoding, python, place",
+    [("cp949", "cp949", ":3 "), ("utf-16", "utf-16", ""), ("utf-16le", "utf-16-le", "")],
+)
+def test_other_encodings_are_named_with_a_command_that_works(
+    tmp_path: Path, encoding: str, python: str, place: str
+) -> None:
+    touch(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    table = tmp_path / "내 표.csv"
+    table.write_bytes(KOREAN.encode(python))
+    with pytest.raises(DataError) as error:
+        read_dataset(table)
+    assert f"iconv -f {encoding} -t utf-8 {shlex.quote(str(table))}" in error.value.run
+    assert f"{table}{place}" in error.value.what
+    subprocess.run(error.value.run, shell=True, check=True)
+    converted = read_dataset(tmp_path / "내 표.utf8.csv")
+    assert converted.pictures[1].captions == ("강아지가 뛴다",)
+
+
+def test_cp949_names_line_byte_and_value(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(KOREAN.encode("cp949"))
+    with pytest.raises(DataError, match=r"t.csv:3 is not UTF-8: byte 7 of the line \(0xb0\).*CP949"):
+        read_dataset(tmp_path)
+
+
+def test_a_fault_far_down_a_long_table_is_found(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg")
+    rows = "".join(f"a.jpg,Caption {number}\n" for number in range(50_000))
+    (tmp_path / "t.csv").write_bytes(b"image,caption\n" + rows.encode() + "a.jpg,개\n".encode("cp949"))
+    with pytest.raises(DataError, match=r"t.csv:50002 .*CP949"):
+        read_dataset(tmp_path / "t.csv")
+
+
+def test_western_and_binary_files_are_not_called_korean(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("image,caption\na.jpg,Un café noir\n".encode("cp1252"))
+    with pytest.raises(DataError, match="Windows-1252"):
+        read_dataset(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"\x00\x01\x02image,caption" * 30)
+    with pytest.raises(DataError, match="not a text file"):
+        read_dataset(tmp_path / "t.csv")
