@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -74,13 +75,16 @@ class Shards:
         return self.open[shard].get_slice(what)[row]  # type: ignore[attr-defined]
 
 
-def batches(
-    first: int, count: int, block: np.ndarray
-) -> Iterator[list[tuple[bytes, np.ndarray, np.ndarray]]]:
-    pooled = block[0]
+def batches(first: int, count: int, blocks: list[np.ndarray]) -> Iterator[list[tuple]]:
+    """Yield batches of records; their numbers do not matter, since nothing here compresses."""
     for start in range(first, first + count, BATCH):
         numbers = range(start, min(start + BATCH, first + count))
-        yield [(key_of(n), np.roll(block, n % L, axis=0), pooled) for n in numbers]
+        yield [(key_of(n), blocks[n % BATCH], blocks[n % BATCH][0]) for n in numbers]
+
+
+def make_blocks() -> list[np.ndarray]:
+    block = np.random.default_rng(0).standard_normal((L, D)).astype(np.float16)
+    return [np.roll(block, shift, axis=0) for shift in range(BATCH)]
 
 
 @contextmanager
@@ -115,70 +119,87 @@ def rate(count: int, seconds: float) -> str:
     return f"{count * RECORD / seconds / 1e6:.0f} MB/s, {seconds / count * 1e3:.2f} ms a record"
 
 
-def measure_disk(folder: Path, count: int, block: np.ndarray) -> None:
-    started = time.perf_counter()
+def write_raw(folder: Path, count: int, blocks: list[np.ndarray]) -> None:
+    folder.mkdir()
     descriptor = os.open(folder / "raw", os.O_WRONLY | os.O_CREAT)
-    for items in batches(0, count, block):
-        os.write(descriptor, b"".join([grid.tobytes() + pooled.tobytes() for _, grid, pooled in items]))
+    for items in batches(0, count, blocks):
+        os.writev(descriptor, [array.data for _, grid, pooled in items for array in (grid, pooled)])
         os.fdatasync(descriptor)
     os.close(descriptor)
-    print(f"disk: one file, {BATCH} records a sync      write {rate(count, time.perf_counter() - started)}")
-    (folder / "raw").unlink()
 
 
-def measure_sync(folder: Path, count: int, block: np.ndarray) -> None:
-    """Compare LMDB's settings on the bare library: what durability costs."""
-    settings = {"sync": {}, "metasync=False": {"metasync": False}, "sync=False": {"sync": False}}
-    for name, setting in settings.items():
-        env = lmdb.open(str(folder / "bare"), map_size=1 << 40, **setting)
-        started = time.perf_counter()
-        for items in batches(0, count, block):
+def write_bare(folder: Path, count: int, blocks: list[np.ndarray], **setting: bool) -> None:
+    """Write with LMDB alone, records whole, to see what durability costs."""
+    with lmdb.open(str(folder), map_size=1 << 40, **setting) as env:
+        for items in batches(0, count, blocks):
             with env.begin(write=True) as transaction:
                 for key, grid, pooled in sorted(items, key=lambda item: item[0]):
                     transaction.put(key, grid.tobytes() + pooled.tobytes())
         env.sync(True)
-        print(f"lmdb, bare, {name:<15}             write {rate(count, time.perf_counter() - started)}")
-        env.close()
-        shutil.rmtree(folder / "bare")
 
 
-def measure_records(name: str, root: Path, count: int, block: np.ndarray) -> None:
-    """Write, read at random warm and cold, read pooled alone, and delete."""
+def write_store(folder: Path, count: int, blocks: list[np.ndarray]) -> None:
+    space = FeatureStore(folder).space(DESCRIPTION)
+    for items in batches(0, count, blocks):
+        space.put(items)
 
-    def opened() -> tuple[Callable, Callable]:
-        if name == "shards":
-            shards = Shards(root)
-            return shards.put, lambda key, what: shards.get(key, what)
-        space = FeatureStore(root).space(DESCRIPTION)
 
-        def read(key: bytes, what: str) -> np.ndarray:
-            return space.get_pooled([key]) if what == "pooled" else space.get([key])[0]
+def write_shards(folder: Path, count: int, blocks: list[np.ndarray]) -> None:
+    shards = Shards(folder)
+    for items in batches(0, count, blocks):
+        shards.put(items)
 
-        return space.put, read
 
-    put, read = opened()
-    started = time.perf_counter()
-    for items in batches(0, count, block):
-        put(items)
-    print(
-        f"{name}: {count} records, {BATCH} a commit        write {rate(count, time.perf_counter() - started)}"
-    )
+def measure_writes(folder: Path, count: int, blocks: list[np.ndarray], repeats: int) -> None:
+    """Write the same records every way, in turns, since a disk's speed changes under other work."""
+    ways = {
+        "one file, fdatasync": write_raw,
+        "lmdb bare, durable": write_bare,
+        "lmdb bare, metasync=False": partial(write_bare, metasync=False),
+        "lmdb bare, sync=False": partial(write_bare, sync=False),
+        "lmdb: the store": write_store,
+        "shards": write_shards,
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            with timed(times[name].append):
+                way(folder / "write", count, blocks)
+            shutil.rmtree(folder / "write")
+    for name, seconds in times.items():
+        print(
+            f"write, {BATCH} records a commit, {name:<26} best {rate(count, min(seconds))}; "
+            f"median {rate(count, float(np.median(seconds)))}"
+        )
+
+
+def opened(name: str, root: Path) -> Callable[[list[bytes], str], object]:
+    """Open a written store and return what reads a batch of it."""
+    if name == "shards":
+        shards = Shards(root)
+        return lambda keys, what: np.stack([shards.get(key, what) for key in keys])
+    space = FeatureStore(root).space(DESCRIPTION)
+    return lambda keys, what: space.get_pooled(keys) if what == "pooled" else space.get(keys)
+
+
+def measure_reads(name: str, root: Path, count: int, blocks: list[np.ndarray]) -> None:
+    """Read at random in batches, cold and warm, then delete."""
+    {"shards": write_shards, "lmdb": write_store}[name](root, count, blocks)
     print(f"{name}: disk over payload {size_of(root) / (count * RECORD):.3f}")
     order = [key_of(n) for n in np.random.default_rng(0).permutation(count)]
-    del put, read
-    for what in ("grid", "pooled"):
+    for what in ("pooled", "grid"):
         evict(root)
-        _, read = opened()
+        read = opened(name, root)
         for state in ("cold", "warm"):
             before, started = bytes_read(), time.perf_counter()
-            for key in order:
-                read(key, what)
+            for start in range(0, count, BATCH):
+                read(order[start : start + BATCH], what)
             seconds, fetched = time.perf_counter() - started, bytes_read() - before
             print(
-                f"{name}: random {what}, {state}: {seconds / count * 1e6:.0f} us a record, "
+                f"{name}: random {what}, {state}: {seconds / count * 1e6:.1f} us a record, "
                 f"{fetched / 1e6:.0f} MB from disk"
             )
-        _, read = None, None
+        del read
     gc.collect()
     with timed(lambda s: print(f"{name}: delete {s * 1e3:.0f} ms")):
         shutil.rmtree(root)
@@ -187,12 +208,12 @@ def measure_records(name: str, root: Path, count: int, block: np.ndarray) -> Non
 def measure_rivals(name: str, root: Path, count: int) -> None:
     """Write from two processes at once."""
     program = (
-        "import sys, pathlib, store, numpy as np\n"
-        "block = np.random.default_rng(0).standard_normal((store.L, store.D)).astype(np.float16)\n"
+        "import sys, pathlib, store\n"
+        "blocks = store.make_blocks()\n"
         "root, first = pathlib.Path(sys.argv[2]), int(sys.argv[3])\n"
         "put = (store.Shards(root) if sys.argv[1] == 'shards' else\n"
         "       store.FeatureStore(root).space(store.DESCRIPTION)).put\n"
-        "for items in store.batches(first, int(sys.argv[4]), block): put(items)\n"
+        "for items in store.batches(first, int(sys.argv[4]), blocks): put(items)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     started = time.perf_counter()
@@ -249,16 +270,16 @@ def measure_many(root: Path, records: int, step: int = 500_000) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--grids", type=int, default=2000, help="records of 64x2048 float16")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of writing")
     parser.add_argument("--records", type=int, default=1_000_000, help="tiny records for opening and lookup")
     parser.add_argument("--folder", type=Path, help="where to write; the disk that is measured")
     settings = parser.parse_args()
-    block = np.random.default_rng(0).standard_normal((L, D)).astype(np.float16)
+    blocks = make_blocks()
     folder = Path(tempfile.mkdtemp(prefix="bench-store-", dir=settings.folder))
     try:
-        measure_disk(folder, settings.grids, block)
-        measure_sync(folder, settings.grids, block)
+        measure_writes(folder, settings.grids, blocks, settings.repeats)
         for name in ("lmdb", "shards"):
-            measure_records(name, folder / name, settings.grids, block)
+            measure_reads(name, folder / name, settings.grids, blocks)
             measure_rivals(name, folder / name, settings.grids)
         measure_many(folder / "many", settings.records)
     finally:

@@ -149,12 +149,12 @@ def test_the_first_record_stays_unless_told_otherwise(store):
     np.testing.assert_array_equal(space.get([key])[0][0], grid * 2)
 
 
-@pytest.mark.parametrize("bad", ["overflow", "nan", "shape", "no grid"])
+@pytest.mark.parametrize("bad", ["overflow", "minus", "nan", "shape", "no grid"])
 def test_a_bad_record_is_refused_and_its_batch_with_it(store, bad):
     space = store.space(DESCRIPTION)
     key, grid, pooled = record_of(2)
     wide = grid.astype(np.float32)
-    wide[0, 0] = {"overflow": 70_000.0, "nan": np.nan}.get(bad, 0.0)
+    wide[0, 0] = {"overflow": 70_000.0, "nan": np.nan, "minus": -70_000.0}.get(bad, 0.0)
     broken = {"shape": grid[:, :-1], "no grid": None}.get(bad, wide)
     with pytest.raises(StoreError, match=key.hex()[:12]):
         space.put([record_of(1), (key, broken, pooled)])
