@@ -140,6 +140,16 @@ class AttentionDecoder(nn.Module):
         self.feature_mean.copy_(flat.mean(0))
         self.feature_scale.copy_(flat.std().clamp_min(1e-6))
 
+    def fit_word_bias(self, counts: Tensor) -> None:
+        """Start from how often each token occurs, so that training begins with the picture, not with that.
+
+        Args:
+            counts: Occurrences of each token in the training captions, (V,).
+        """
+        share = (counts.float() + 1) / (counts.sum() + len(counts))
+        with torch.no_grad():
+            self.output_bias.copy_(share.log())
+
     def remember(self, grid: Tensor) -> Memory:
         """Project a grid once for all captions and words.
 

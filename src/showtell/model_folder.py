@@ -1,0 +1,178 @@
+"""A model as a folder of plain files: config.json, model.safetensors, tokenizer.json, README.md."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import torch
+from torch import Tensor
+
+from showtell.errors import ModelError
+from showtell.features.backbone import Backbone, BackboneDescription
+from showtell.features.weights import restore_backbone
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.checkpoint import load_tensors, save_tensors
+
+FORMAT = 1
+"""Version of the folder's layout; a reader refuses later ones."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What ``config.json`` of a model says.
+
+    Attributes:
+        format: Version of the layout.
+        kind: What the model does.
+        backbone: The network that looks, with its preprocessing.
+        captioner: Sizes of the decoder.
+        beam_size: Captions searched side by side, unless asked otherwise.
+        provenance: Versions, data and scores of the training, for people.
+    """
+
+    format: int
+    kind: Literal["captioner"]
+    backbone: BackboneDescription
+    captioner: AttentionConfig
+    beam_size: int
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CaptionerModel:
+    """A captioner with its eye: all that a caption of a photo needs.
+
+    Attributes:
+        config: As saved.
+        backbone: From pixels to grids.
+        captioner: From grids to captions.
+    """
+
+    config: ModelConfig
+    backbone: Backbone
+    captioner: Captioner
+
+
+def save_captioner(
+    folder: Path, backbone: Backbone, captioner: Captioner, *, beam_size: int, provenance: dict[str, Any]
+) -> None:
+    """Write a model folder; ``config.json`` comes last and makes it complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = ModelConfig(
+        format=FORMAT,
+        kind="captioner",
+        backbone=backbone.description,
+        captioner=captioner.decoder.config,
+        beam_size=beam_size,
+        provenance=provenance,
+    )
+    tensors = {f"backbone.{name}": value for name, value in backbone.network.state_dict().items()}
+    tensors |= {f"captioner.{name}": value for name, value in captioner.decoder.state_dict().items()}
+    save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    captioner.tokenizer.save(folder / "tokenizer.json")
+    (folder / "README.md").write_text(_model_card(config), encoding="utf-8")
+    partial = folder / ".config.json.partial"
+    partial.write_text(json.dumps(asdict(config), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / "config.json")
+
+
+def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel:
+    """Load a model from its folder, or from the run that holds it.
+
+    Args:
+        run: A run folder or a model folder.
+        device: Where to put it; None for the CPU.
+
+    Raises:
+        ModelError: It is missing, incomplete, of a later format, or its parts do not fit together.
+    """
+    folder = find_model(run)
+    config = _read_config(folder)
+    tensors, _ = load_tensors(folder / "model.safetensors")
+    tokenizer = CaptionTokenizer.load(folder / "tokenizer.json")
+    try:
+        backbone = restore_backbone(config.backbone, _part(tensors, "backbone."))
+        captioner = Captioner(config.captioner, tokenizer, config.backbone.grid_size)
+        captioner.decoder.load_state_dict(_part(tensors, "captioner."))
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{folder} does not fit together: {reason}") from error
+    if tokenizer.vocab_size != config.captioner.vocab_size:
+        raise ModelError(
+            f"{folder / 'tokenizer.json'} has {tokenizer.vocab_size} tokens; the model was trained with "
+            f"{config.captioner.vocab_size}.",
+            would_do="The folder was changed after training; take an unchanged copy.",
+        )
+    device = device or torch.device("cpu")
+    return CaptionerModel(config, backbone.to(device), captioner.to(device).eval())
+
+
+def find_model(run: Path) -> Path:
+    """Return the model folder of a run, or the folder itself where it is one.
+
+    Raises:
+        ModelError: There is no finished model.
+    """
+    for folder in (run / "model", run):
+        if (folder / "model.safetensors").is_file() and (folder / "config.json").is_file():
+            return folder
+    if (run / "checkpoints").is_dir():
+        raise ModelError(
+            f"The training in {run} is not finished.",
+            would_do="Repeat its command with --resume; it goes on from the last checkpoint.",
+        )
+    raise ModelError(
+        f"There is no model in {run}.",
+        would_do="Give the folder that --out named in training.",
+        run="showtell train-captioner DATA --out RUN",
+    )
+
+
+def _read_config(folder: Path) -> ModelConfig:
+    path = folder / "config.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.") from error
+    if isinstance(raw, dict) and isinstance(raw.get("format"), int) and raw["format"] > FORMAT:
+        raise ModelError(
+            f"{path} has format {raw['format']}; this showtell reads up to {FORMAT}.",
+            run="pip install --upgrade showtell",
+        )
+    try:
+        return msgspec.convert(raw, ModelConfig)
+    except msgspec.ValidationError as error:
+        raise ModelError(f"{path} is not a model's config: {error}.") from error
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _model_card(config: ModelConfig) -> str:
+    scores = config.provenance.get("validation", {})
+    lines = [f"| {name} | {value:.4f} |" for name, value in scores.items()]
+    table = "\n".join(["| validation | |", "|---|---|", *lines]) if lines else ""
+    backbone = config.backbone
+    return f"""# A captioner made with showtell
+
+Says in a sentence what a picture shows, and where it looked for each word.
+
+    showtell predict THIS_FOLDER PICTURE
+
+- Backbone: {backbone.architecture}, weights from {backbone.weights_source}, input
+  {backbone.preprocessing.width}x{backbone.preprocessing.height}
+- Decoder: {config.captioner.cell.upper()} with additive attention over a
+  {backbone.grid_size[0]}x{backbone.grid_size[1]} grid, {config.captioner.vocab_size} tokens
+- Trained on {config.provenance.get("train_pictures", "?")} pictures, chosen by CIDEr-D on
+  {config.provenance.get("val_pictures", "?")} others
+
+{table}
+
+It knows the words and the kinds of pictures it was trained on, and nothing else; it states what is likely,
+not what is true.
+"""

@@ -1,0 +1,113 @@
+"""A decoder with its words: from grids to captions that people read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from showtell.models.attention import AttentionConfig, AttentionDecoder
+from showtell.models.decoding import Hypothesis, Vocabulary, beam_search
+from showtell.text.tokenizer import CaptionTokenizer
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a caption.
+
+    Attributes:
+        text: As it stands in the caption.
+        probability: Of the word given the picture and the words before, in [0, 1]; a product over its
+            tokens.
+        attention: Where the model looked, (rows, columns), float32, sums to 1; a mean over its tokens.
+    """
+
+    text: str
+    probability: float
+    attention: Tensor
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a captioner says of a picture.
+
+    Attributes:
+        text: The caption.
+        words: Its words in order.
+        log_probability: Natural logarithm, summed over all tokens and the end.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    log_probability: float
+
+
+class Captioner(nn.Module):
+    """Describe pictures from their grids.
+
+    Args:
+        config: Sizes of the decoder.
+        tokenizer: Its words.
+        grid_size: Rows and columns of the grid.
+    """
+
+    def __init__(
+        self, config: AttentionConfig, tokenizer: CaptionTokenizer, grid_size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.decoder = AttentionDecoder(config)
+        self.tokenizer = tokenizer
+        self.grid_size = grid_size
+        self.vocabulary = Vocabulary(
+            tokenizer.bos_id, tokenizer.eos_id, (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
+        )
+
+    @torch.inference_mode()
+    def search(
+        self, grid: Tensor, *, beam_size: int = 3, max_length: int = 40, length_penalty: float = 1.0
+    ) -> list[list[Hypothesis]]:
+        """Find the best token sequences for each picture.
+
+        Args:
+            grid: (B, L, D), any float dtype.
+            beam_size: Captions kept a picture.
+            max_length: Most tokens.
+            length_penalty: Exponent of the length that scores are divided by.
+
+        Returns:
+            Hypotheses of each picture, best first.
+        """
+        memory = self.decoder.remember(grid)
+        return beam_search(
+            lambda state, token_ids: self.decoder.step(memory, state, token_ids),
+            self.decoder.initial_state(memory),
+            self.vocabulary,
+            beam_size=beam_size,
+            max_length=max_length,
+            length_penalty=length_penalty,
+        )
+
+    def caption(self, hypothesis: Hypothesis) -> Caption:
+        """Turn token ids, probabilities and attention into words."""
+        looks = hypothesis.attention.unflatten(1, self.grid_size)  # (T, rows, columns)
+        words = tuple(
+            Word(
+                text=text,
+                probability=float(torch.tensor(hypothesis.token_log_probabilities[start:end]).sum().exp()),
+                attention=looks[start:end].mean(0),
+            )
+            for text, start, end in self.tokenizer.word_spans(hypothesis.token_ids)
+        )
+        text = self.tokenizer.decode(hypothesis.token_ids)
+        return Caption(text, words, hypothesis.log_probability)
+
+    def describe(self, grid: Tensor, *, beam_size: int = 3) -> list[list[Caption]]:
+        """Describe pictures: for each, up to ``beam_size`` captions, best first."""
+        return [
+            [self.caption(hypothesis) for hypothesis in found]
+            for found in self.search(grid, beam_size=beam_size)
+        ]
+
+    def texts(self, grid: Tensor, *, beam_size: int = 3) -> Sequence[str]:
+        """Return the best caption of each picture as text."""
+        return [self.tokenizer.decode(found[0].token_ids) for found in self.search(grid, beam_size=beam_size)]

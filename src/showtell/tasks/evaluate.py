@@ -1,0 +1,150 @@
+"""Score a captioner on a split, with intervals, and keep every caption."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from showtell.config import Evaluate, TrainCaptioner, load_config
+from showtell.console import Console
+from showtell.data.records import Picture
+from showtell.errors import DataError
+from showtell.features.extract import Extraction
+from showtell.features.store import FeatureStore
+from showtell.model_folder import load_model
+from showtell.models.captioner import Captioner
+from showtell.runtime import choose_device, prepare_process
+from showtell.tasks.prepare import load_splits, prepare, read_captions
+from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
+from showtell.training.captioner import describe_pictures
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Captions of a split and what they score.
+
+    Attributes:
+        captions: The generated caption of each picture, by name.
+        references: What people wrote, by name.
+        scores: Figures with intervals.
+        beam_size: Captions searched side by side.
+    """
+
+    captions: dict[str, str]
+    references: dict[str, tuple[str, ...]]
+    scores: CaptionScores
+    beam_size: int
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures by name, without intervals."""
+        return {name: float(getattr(self.scores, name)) for name in SCORE_NAMES}
+
+    def ranked(self) -> list[str]:
+        """Return picture names from the best caption to the worst, by CIDEr-D."""
+        by_name = dict(zip(self.scores.names, self.scores.per_picture["cider_d"].tolist()))
+        return sorted(by_name, key=lambda name: (-by_name[name], name))
+
+
+def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]:
+    """Score a run.
+
+    Args:
+        config: Which run, data and split.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The record that was written as ``evaluation-SPLIT.json``.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    console = console or Console(quiet=True)
+    prepare_process()
+    model = load_model(config.run, choose_device())
+    trained, _ = load_config(config.run / "config.json", TrainCaptioner)
+    own = config.data is None
+    dataset = read_captions(
+        config.data or trained.data,
+        console,
+        images=config.images or (trained.images if own else None),
+        format=trained.format if own else None,
+        image_column=trained.image_column if own else None,
+        text_column=trained.text_column if own else None,
+    )
+    splits = load_splits(config.run / "pictures.jsonl") if own else {}
+    store = FeatureStore(config.store or trained.store)
+    prepared = prepare(dataset, model.backbone, store, console, seed=trained.seed, splits=splits)
+    if own:
+        split = config.split or ("test" if prepared.split("test") else "val")
+        pictures: Sequence[Picture] = prepared.split(split)
+    else:
+        split = config.split or "all"
+        chosen = {picture.name for picture in dataset.pictures if config.split in (None, picture.split)}
+        pictures = [picture for picture in prepared.pictures if picture.name in chosen]
+    pictures = [picture for picture in pictures if picture.captions]
+    if not pictures:
+        raise DataError(f"The {split} split of {dataset.source} has no picture with captions.")
+    if own and split != "test":
+        console.say(
+            f"Scoring the {split} split, which also chose the checkpoint: a fresh test set scores lower"
+        )
+    beam_size = config.beam_size or model.config.beam_size
+    evaluation = describe_split(model.captioner, prepared.extraction, pictures, beam_size=beam_size)
+    record = save_evaluation(config.out or config.run, split, evaluation)
+    console.say(scores_table(evaluation, split))
+    _say_extremes(evaluation, console)
+    return record
+
+
+def describe_split(
+    captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture], *, beam_size: int
+) -> Evaluation:
+    """Caption pictures from their cached features and score the captions."""
+    captions = describe_pictures(captioner, extraction, pictures, beam_size=beam_size)
+    references = {picture.name: picture.captions for picture in pictures}
+    return Evaluation(captions, references, caption_scores(references, captions), beam_size)
+
+
+def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
+    """Write ``evaluation-SPLIT.json`` and ``captions-SPLIT.jsonl``; return the former's content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = evaluation.scores
+    record = {
+        "split": split,
+        "pictures": scores.count,
+        "beam_size": evaluation.beam_size,
+        "scores": evaluation.figures(),
+        "intervals_95": {name: list(interval) for name, interval in scores.intervals.items()},
+    }
+    (folder / f"evaluation-{split}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    place = {name: i for i, name in enumerate(scores.names)}
+    with (folder / f"captions-{split}.jsonl").open("w", encoding="utf-8") as file:
+        for name in evaluation.ranked():
+            line = {
+                "picture": name,
+                "caption": evaluation.captions[name],
+                "references": evaluation.references[name],
+                "cider_d": float(scores.per_picture["cider_d"][place[name]]),
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return record
+
+
+def scores_table(evaluation: Evaluation, split: str) -> str:
+    """Return the scores as a table with 95% intervals."""
+    scores = evaluation.scores
+    lines = [f"{split}, {scores.count:,} pictures, beam {evaluation.beam_size}      95% interval"]
+    for name, value in evaluation.figures().items():
+        low, high = scores.intervals[name]
+        lines.append(f"  {name:<18} {value:7.4f}   {low:.4f} to {high:.4f}")
+    return "\n".join(lines)
+
+
+def _say_extremes(evaluation: Evaluation, console: Console, count: int = 5) -> None:
+    ranked = evaluation.ranked()
+    for title, names in (("Best", ranked[:count]), ("Worst", ranked[::-1][:count])):
+        console.say(f"{title} captions:")
+        for name in names:
+            console.say(f"  {name}: {evaluation.captions[name]}")
+            console.say(f"    people: {evaluation.references[name][0]}")

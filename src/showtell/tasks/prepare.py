@@ -1,0 +1,167 @@
+"""What every training begins with: read the data, look at the pictures, split them."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from showtell.console import Console
+from showtell.data.readers import read_dataset
+from showtell.data.records import SPLITS, Dataset, Picture, Problem
+from showtell.data.split import assign_splits, near_duplicate_groups
+from showtell.errors import DataError
+from showtell.features.backbone import Backbone
+from showtell.features.extract import Extraction, extract_features
+from showtell.features.store import FeatureStore
+
+NEAR_DUPLICATE = 0.95
+"""Cosine of pooled features from which two pictures count as one scene; measured in docs/log.md."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set that can be trained on.
+
+    Attributes:
+        dataset: As read, problems of reading and of looking included.
+        pictures: Readable pictures, each with its split.
+        extraction: Where their features are.
+        fingerprint: SHA-256 over names, contents, words and splits.
+    """
+
+    dataset: Dataset
+    pictures: tuple[Picture, ...]
+    extraction: Extraction
+    fingerprint: str
+
+    def split(self, name: str) -> tuple[Picture, ...]:
+        """Return the pictures of a split, in order."""
+        return tuple(picture for picture in self.pictures if picture.split == name)
+
+
+def read_captions(
+    data: Path,
+    console: Console,
+    *,
+    images: Path | None = None,
+    format: str | None = None,
+    image_column: str | None = None,
+    text_column: str | None = None,
+) -> Dataset:
+    """Read captions, say what was found, and refuse data that holds none.
+
+    Raises:
+        DataError: It cannot be read, or holds labels instead of captions.
+    """
+    dataset = read_dataset(
+        data, images=images, format=format, image_column=image_column, text_column=text_column
+    )
+    count = sum(len(picture.captions) for picture in dataset.pictures)
+    if not count:
+        raise DataError(
+            f"{data} was read as {dataset.format}, which holds no captions.",
+            would_do="A captioner needs a table with a picture and a caption in each row.",
+        )
+    console.say(f"{data} is {dataset.format}: {len(dataset.pictures):,} pictures with {count:,} captions")
+    report_problems(dataset.problems, console)
+    return dataset
+
+
+def report_problems(problems: Sequence[Problem], console: Console) -> None:
+    """Say how many problems of each kind there are, with an example."""
+    counts = Counter(problem.kind for problem in problems)
+    for kind, count in counts.most_common():
+        example = next(problem for problem in problems if problem.kind == kind)
+        more = "" if count == 1 else ", for example"
+        console.say(f"  {count:,} x {kind}{more}: {example.where}: {example.detail}")
+
+
+def prepare(
+    dataset: Dataset,
+    backbone: Backbone,
+    store: FeatureStore,
+    console: Console,
+    *,
+    seed: int,
+    splits: Mapping[str, str] | None = None,
+) -> Prepared:
+    """Look at all pictures and split them.
+
+    Args:
+        dataset: As read.
+        backbone: The network that looks.
+        store: Where features are kept.
+        console: Told the progress.
+        seed: Of the split, where the data brings none.
+        splits: Splits of an earlier run by picture name, which come first.
+
+    Raises:
+        DataError: No picture can be read.
+    """
+    extraction = extract_features(dataset.pictures, backbone, store, console=console)
+    report_problems(extraction.unreadable, console)
+    readable = tuple(picture for picture in dataset.pictures if picture.name in extraction.digests)
+    if not readable:
+        raise DataError(f"None of the {len(dataset.pictures)} pictures can be read.")
+    if splits is not None:
+        pictures = tuple(_with_split(picture, splits.get(picture.name)) for picture in readable)
+    else:
+        pictures = _split(readable, extraction, seed)
+    sizes = Counter(picture.split for picture in pictures)
+    console.say("Split: " + ", ".join(f"{sizes[name]:,} {name}" for name in SPLITS if sizes[name]))
+    problems = dataset.problems + tuple(extraction.unreadable)
+    complete = Dataset(dataset.source, dataset.format, pictures, problems, dataset.classes)
+    return Prepared(complete, pictures, extraction, _fingerprint(pictures, extraction))
+
+
+def _with_split(picture: Picture, split: str | None) -> Picture:
+    return Picture(picture.name, picture.path, picture.captions, picture.label, split)  # type: ignore[arg-type]
+
+
+def _split(pictures: tuple[Picture, ...], extraction: Extraction, seed: int) -> tuple[Picture, ...]:
+    """Split by content; near-duplicates stay together where the split is ours to make."""
+    groups: list[list[str]] = []
+    if any(picture.split is None for picture in pictures):
+        names = [picture.name for picture in pictures]
+        vectors = extraction.space.get_pooled([extraction.key(name) for name in names]).astype("float32")
+        groups = near_duplicate_groups(names, vectors, threshold=NEAR_DUPLICATE)
+    return assign_splits(pictures, extraction.digests, groups=groups, seed=seed)
+
+
+def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
+    digest = hashlib.sha256()
+    for picture in sorted(pictures, key=lambda picture: picture.name):
+        words = [picture.name, extraction.digests[picture.name].hex(), picture.captions, picture.label]
+        digest.update(json.dumps([*words, picture.split], ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+def save_pictures(path: Path, prepared: Prepared) -> None:
+    """Record each picture's split and content, so that a later evaluation uses the very same."""
+    lines = [
+        json.dumps(
+            {
+                "name": picture.name,
+                "split": picture.split,
+                "sha256": prepared.extraction.digests[picture.name].hex(),
+            },
+            ensure_ascii=False,
+        )
+        for picture in prepared.pictures
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def load_splits(path: Path) -> dict[str, str]:
+    """Read the splits that :func:`save_pictures` recorded, by picture name.
+
+    Raises:
+        DataError: The record is missing or damaged.
+    """
+    try:
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {record["name"]: record["split"] for record in records}
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} cannot be read: {error!r}.") from error

@@ -1,0 +1,196 @@
+"""From photos and captions to a captioner."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from showtell.config import TrainCaptioner, load_config, save_config, to_json
+from showtell.console import Console, human_time
+from showtell.data.records import Picture
+from showtell.errors import ConfigError, DataError
+from showtell.features.store import FeatureStore
+from showtell.features.weights import load_backbone
+from showtell.model_folder import save_captioner
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
+from showtell.tasks.prepare import Prepared, prepare, read_captions, save_pictures
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.captioner import CaptionTrainee
+from showtell.training.loop import Loop, LoopConfig
+
+BEAM_SIZE = 5
+"""Captions searched side by side in the finished model; measured in docs/log.md."""
+_SCALE_SAMPLE = 1000
+"""Training pictures from which feature statistics are taken."""
+
+
+def train_captioner(config: TrainCaptioner, console: Console | None = None) -> dict[str, Any]:
+    """Train a captioner; leave a run with a model, its record and its validation scores.
+
+    Args:
+        config: What to train on and how.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The validation scores.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    console = console or Console(quiet=True)
+    started = time.perf_counter()
+    _claim(config)
+    prepare_process()
+    device = choose_device()
+    dataset = read_captions(
+        config.data,
+        console,
+        images=config.images,
+        format=config.format,
+        image_column=config.image_column,
+        text_column=config.text_column,
+    )
+    backbone = load_backbone(
+        config.backbone, config.weights, image_size=config.image_size, seed=config.seed, console=console
+    ).to(device)
+    prepared = prepare(dataset, backbone, FeatureStore(config.store), console, seed=config.seed)
+    train = _captioned(prepared, "train")
+    seed_everything(config.seed)
+    tokenizer = _train_tokenizer(config, train, console)
+    captioner = _build(config, tokenizer, prepared, train).to(device)
+    save_config(
+        config.out / "config.json",
+        {
+            "command": "train-captioner",
+            "config": to_json(config) | {"resume": False},
+            "backbone": backbone.description.for_store(),
+            "data": {"fingerprint": prepared.fingerprint, "format": dataset.format},
+            "environment": environment(),
+        },
+    )
+    save_pictures(config.out / "pictures.jsonl", prepared)
+    trainee = CaptionTrainee(
+        captioner,
+        prepared.extraction,
+        train,
+        _captioned(prepared, "val"),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        beam_size=3,
+    )
+    epochs = config.epochs or _enough_epochs(trainee.steps_per_epoch)
+    loop = LoopConfig(epochs=epochs, learning_rate=config.learning_rate)
+    fingerprint = _fingerprint(config, prepared, backbone.description.for_store())
+    Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console).run(resume=config.resume)
+    evaluation = describe_split(captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE)
+    save_evaluation(config.out, "val", evaluation)
+    provenance = {
+        "train_pictures": len(train),
+        "val_pictures": len(trainee.validation),
+        "data": prepared.fingerprint,
+        "validation": evaluation.figures(),
+        "environment": environment(),
+    }
+    save_captioner(config.out / "model", backbone, captioner, beam_size=BEAM_SIZE, provenance=provenance)
+    console.say(
+        f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
+    )
+    console.say(scores_table(evaluation, "val"))
+    console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
+    return evaluation.figures()
+
+
+def _claim(config: TrainCaptioner) -> None:
+    """Make the run's folder, or refuse one that holds another training.
+
+    Raises:
+        ConfigError: The folder is not ours to write to.
+    """
+    record = config.out / "config.json"
+    if record.exists() and config.resume:
+        before, _ = load_config(record, TrainCaptioner)
+        changed = [
+            name
+            for name, value in to_json(before).items()
+            if name not in ("resume", "out", "store") and value != to_json(config)[name]
+        ]
+        if changed:
+            raise ConfigError(
+                f"{config.out} was started with another {', '.join(sorted(changed))}.",
+                would_do="Resume with the settings of the first start, or start anew in another --out.",
+            )
+    elif record.exists() or (config.out / "checkpoints").exists():
+        raise ConfigError(
+            f"{config.out} holds a training already.",
+            would_do="Go on with it by --resume, or name another folder by --out.",
+        )
+    elif config.out.exists() and not config.out.is_dir():
+        raise ConfigError(f"--out {config.out} is a file.", would_do="It takes a folder.")
+    config.out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(config.out / "model", ignore_errors=True)
+
+
+def _captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
+    pictures = tuple(picture for picture in prepared.split(split) if picture.captions)
+    if not pictures:
+        raise DataError(
+            f"No picture of the {split} split has a caption ({len(prepared.pictures)} pictures in all).",
+            would_do="Both train and val need some; about 100 captioned pictures are a beginning.",
+        )
+    return pictures
+
+
+def _train_tokenizer(config: TrainCaptioner, train: Sequence[Picture], console: Console) -> CaptionTokenizer:
+    captions = [caption for picture in train for caption in picture.captions]
+    min_count = config.min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
+    tokenizer = CaptionTokenizer.train(
+        captions, kind=config.tokenizer, vocab_size=config.vocab_size, min_count=min_count
+    )
+    kind = "words" if config.tokenizer == "word" else "pieces of words"
+    console.say(
+        f"Vocabulary: {tokenizer.vocab_size:,} {kind} (seen {min_count} times or more), which cover "
+        f"{tokenizer.coverage(captions):.1%} of the training captions"
+    )
+    return tokenizer
+
+
+def _build(
+    config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
+) -> Captioner:
+    space = prepared.extraction.space
+    description = space.description
+    sizes = AttentionConfig(
+        vocab_size=tokenizer.vocab_size,
+        feature_dim=description["grid_shape"][1],
+        hidden_dim=config.hidden_dim,
+        embed_dim=config.hidden_dim,
+        attention_dim=config.hidden_dim // 2,
+        cell=config.cell,
+    )
+    rows, columns = description["grid_size"]
+    captioner = Captioner(sizes, tokenizer, (rows, columns))
+    sample = [prepared.extraction.key(picture.name) for picture in train[:_SCALE_SAMPLE]]
+    captioner.decoder.fit_feature_scale(torch.from_numpy(space.get(sample)[0]))
+    return captioner
+
+
+def _enough_epochs(steps_per_epoch: int) -> int:
+    """Return 15 epochs, or as many as make 1,500 steps, but never more than 60."""
+    return max(15, min(60, -(-1500 // steps_per_epoch)))
+
+
+def _fingerprint(config: TrainCaptioner, prepared: Prepared, backbone: dict[str, Any]) -> str:
+    settings = {name: value for name, value in to_json(config).items() if name not in _WHERE}
+    text = json.dumps([settings, prepared.fingerprint, backbone], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_WHERE = ("data", "out", "images", "store", "weights", "resume")
+"""Settings that may change from start to resume: they say where things lie, not what they are."""

@@ -1,0 +1,129 @@
+"""Everything that an exact resume needs, in one safetensors file that is either whole or not there."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from showtell.errors import ModelError
+
+
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        step: Optimiser steps made.
+        epoch: Epochs finished.
+        index: Steps made in the epoch under way.
+        loss_sum: Of the epoch under way, for its mean.
+        best_score: Highest validation score so far.
+        best_epoch: Its epoch; 0 before the first validation.
+        history: One record an epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    index: int = 0
+    loss_sum: float = 0.0
+    best_score: float = float("-inf")
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_checkpoint(
+    path: Path,
+    network: nn.Module,
+    average: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    fingerprint: str,
+) -> None:
+    """Write a checkpoint; a kill at any moment leaves the one before.
+
+    Args:
+        path: The file.
+        network: Trained weights.
+        average: Their moving average, by parameter name.
+        optimizer: Its moments.
+        progress: Where the training stands.
+        fingerprint: Of the settings and the data that a resume must share.
+    """
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    metadata = {"progress": json.dumps(asdict(progress)), "fingerprint": fingerprint}
+    save_tensors(path, tensors, metadata)
+
+
+def load_checkpoint(
+    path: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+) -> Progress:
+    """Restore what :func:`save_checkpoint` wrote, the state of the random generators included.
+
+    Returns:
+        Where the training stood.
+
+    Raises:
+        ModelError: The checkpoint is damaged, or was made with other settings or data.
+    """
+    tensors, metadata = load_tensors(path)
+    if metadata.get("fingerprint") != fingerprint:
+        raise ModelError(
+            f"{path} was made with other settings or other data, so its training cannot be resumed.",
+            would_do="Resume with the settings and pictures of the first start, or start anew in another --out.",
+        )
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "random": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value
+    network.load_state_dict(parts["network"])
+    for name in average:
+        average[name].copy_(parts["average"][name])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts["optimizer"].items():
+        index, _, moment = name.partition(".")
+        moments.setdefault(int(index), {})[moment] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+    torch.set_rng_state(parts["random"]["cpu"])
+    if "cuda" in parts["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(parts["random"]["cuda"])
+    return Progress(**json.loads(metadata["progress"]))
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically and durably."""
+    temporary = path.with_name(f".{path.name}.partial")
+    contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    save_file(contiguous, temporary, metadata=dict(metadata))
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a safetensors file.
+
+    Raises:
+        ModelError: It is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.") from error

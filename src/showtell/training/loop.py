@@ -1,0 +1,254 @@
+"""One training loop: optimise, average, validate, checkpoint, resume, stop early."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from showtell.console import Bar, Console
+from showtell.errors import ModelError
+from showtell.runtime import has_fast_bfloat16
+from showtell.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    load_tensors,
+    save_checkpoint,
+    save_tensors,
+)
+
+
+class Trainee(Protocol):
+    """What the loop trains: a network with its batches and its score."""
+
+    network: nn.Module
+    steps_per_epoch: int
+    unit: str
+
+    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return the loss of a batch and how many units (captions, pictures) it holds.
+
+        The batch must be a pure function of (seed, epoch, index): a resume asks for it again.
+        """
+
+    def validate(self) -> dict[str, float]:
+        """Return validation figures, higher ``score`` better; leaves random states untouched."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the training split.
+        learning_rate: Peak of the schedule: linear warm-up, then a cosine down to ``final_rate`` of it.
+        warmup_steps: Steps of the warm-up; at most a tenth of all steps is used.
+        final_rate: Last learning rate as a share of the peak.
+        weight_decay: AdamW's, on matrices only.
+        clip_norm: Largest norm of the gradient.
+        average: Decay of the moving average of weights that is validated and kept (Polyak and Juditsky
+            1992), in [0, 1).
+        patience: Epochs without a better score after which training stops.
+        checkpoint_seconds: Between checkpoints; one is always made at the end of an epoch.
+    """
+
+    epochs: int
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    final_rate: float = 0.05
+    weight_decay: float = 0.05
+    clip_norm: float = 5.0
+    average: float = 0.999
+    patience: int = 5
+    checkpoint_seconds: float = 60.0
+
+
+def learning_rate(config: LoopConfig, step: int, total: int) -> float:
+    """Return the learning rate of a step, counted from 0, as a pure function of it."""
+    warmup = max(1, min(config.warmup_steps, total // 10))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
+    decay = config.final_rate + (1 - config.final_rate) * cosine
+    return config.learning_rate * min(1.0, (step + 1) / warmup) * decay
+
+
+class Loop:
+    """Train a network in a folder.
+
+    Args:
+        trainee: What to train.
+        config: How.
+        folder: Holds ``metrics.jsonl`` and ``checkpoints/``.
+        fingerprint: Of the settings and the data that a resume must share.
+        console: Told the progress.
+    """
+
+    def __init__(
+        self, trainee: Trainee, config: LoopConfig, folder: Path, *, fingerprint: str, console: Console
+    ) -> None:
+        self.trainee, self.config, self.folder = trainee, config, folder
+        self.fingerprint, self.console = fingerprint, console
+        self.total = trainee.steps_per_epoch * config.epochs
+        network = trainee.network
+        self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
+        self.optimizer = _adamw(network, config)
+        self.progress = Progress()
+        self.device = next(network.parameters()).device
+        self._metrics = folder / "metrics.jsonl"
+        self._last = folder / "checkpoints" / "last.safetensors"
+        self._best = folder / "checkpoints" / "best.safetensors"
+        self._saved = time.perf_counter()
+
+    def run(self, *, resume: bool) -> Progress:
+        """Train to the end, from the last checkpoint where ``resume`` and there is one.
+
+        Returns:
+            Where the training ended. The network holds the average weights of the best epoch.
+
+        Raises:
+            ModelError: The loss is not finite any more, or the checkpoint does not fit.
+        """
+        self._last.parent.mkdir(parents=True, exist_ok=True)
+        if resume and self._last.exists():
+            self.progress = load_checkpoint(
+                self._last, self.trainee.network, self.average, self.optimizer, self.fingerprint
+            )
+            self.console.say(f"Resuming after step {self.progress.step} of {self.total}")
+        self._cut_metrics()
+        try:
+            while self.progress.epoch < self.config.epochs and not self._is_stale():
+                self._epoch()
+        except KeyboardInterrupt:
+            self._checkpoint()
+            raise
+        self._load_best()
+        return self.progress
+
+    def _is_stale(self) -> bool:
+        best = self.progress.best_epoch
+        return best > 0 and self.progress.epoch - best >= self.config.patience
+
+    def _epoch(self) -> None:
+        progress, steps = self.progress, self.trainee.steps_per_epoch
+        what = f"epoch {progress.epoch + 1}/{self.config.epochs}"
+        self.trainee.network.train()
+        with self.console.bar(steps, what, "steps", progress.index) as bar:
+            while progress.index < steps:
+                self._step(bar)
+                if time.perf_counter() - self._saved > self.config.checkpoint_seconds:
+                    self._checkpoint()
+        self._validate()
+        progress.epoch, progress.index, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        self._checkpoint()
+
+    def _step(self, bar: Bar) -> None:
+        progress, started = self.progress, time.perf_counter()
+        rate = learning_rate(self.config, progress.step, self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        bfloat16 = has_fast_bfloat16(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            loss, count = self.trainee.loss(progress.epoch, progress.index)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise ModelError(
+                f"The loss became {value} at step {progress.step}.", would_do="Lower --learning-rate."
+            )
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trainee.network.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        progress.step += 1
+        self._follow()
+        progress.index += 1
+        progress.loss_sum += value
+        speed = count / (time.perf_counter() - started)
+        self._log(step=progress.step, epoch=progress.epoch + 1, loss=value, learning_rate=rate)
+        bar.set_postfix_str(
+            f"loss {progress.loss_sum / progress.index:.3f}, {speed:.0f} {self.trainee.unit}/s"
+        )
+        bar.update(1)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the weights, faster while it is young."""
+        decay = min(self.config.average, (1 + self.progress.step) / (10 + self.progress.step))
+        weights = [value.detach() for value in self.trainee.network.parameters()]
+        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+
+    def _validate(self) -> None:
+        progress = self.progress
+        started = time.perf_counter()
+        with self._averaged():
+            figures = self.trainee.validate()
+            if figures["score"] > progress.best_score:
+                progress.best_score, progress.best_epoch = figures["score"], progress.epoch + 1
+                save_tensors(self._best, self.average, {"epoch": str(progress.best_epoch)})
+        loss = progress.loss_sum / max(1, progress.index)
+        record = {"epoch": progress.epoch + 1, "train_loss": loss} | figures
+        progress.history.append(record)
+        self._log(step=progress.step, validation=record)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "score")
+        best = " (best)" if progress.best_epoch == progress.epoch + 1 else ""
+        seconds = time.perf_counter() - started
+        self.console.say(
+            f"epoch {progress.epoch + 1}: loss {loss:.3f}; validation {shown}{best}, in {seconds:.0f} s"
+        )
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Lend the network its average weights, in evaluation mode."""
+        network = self.trainee.network
+        own = {name: value.detach().clone() for name, value in network.named_parameters()}
+        _load_parameters(network, self.average)
+        network.eval()
+        try:
+            yield
+        finally:
+            _load_parameters(network, own)
+            network.train()
+
+    def _load_best(self) -> None:
+        _load_parameters(self.trainee.network, load_tensors(self._best)[0])
+        self.trainee.network.eval()
+
+    def _checkpoint(self) -> None:
+        save_checkpoint(
+            self._last, self.trainee.network, self.average, self.optimizer, self.progress, self.fingerprint
+        )
+        self._saved = time.perf_counter()
+
+    def _log(self, **record: Any) -> None:
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def _cut_metrics(self) -> None:
+        """Drop what was logged after the checkpoint: those steps are made again."""
+        kept: list[str] = []
+        if self._metrics.exists() and self.progress.step:
+            for line in self._metrics.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):  # a kill can cut the last line
+                    if json.loads(line)["step"] <= self.progress.step:
+                        kept.append(line + "\n")
+        self._metrics.write_text("".join(kept), encoding="utf-8")
+
+
+def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
+    """Return AdamW that decays matrices and spares biases and norms."""
+    parameters = [value for value in network.parameters() if value.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+@torch.no_grad()
+def _load_parameters(network: nn.Module, values: dict[str, Tensor]) -> None:
+    for name, parameter in network.named_parameters():
+        parameter.copy_(values[name])
