@@ -168,10 +168,14 @@ def test_a_fault_far_down_a_long_table_is_found(tmp_path: Path) -> None:
         read_dataset(tmp_path / "t.csv")
 
 
-def test_western_and_binary_files_are_not_called_korean(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes("image,caption\na.jpg,Un café noir\n".encode("cp1252"))
+@pytest.mark.parametrize("caption", ["Un café noir", "A dog’s bowl", "“Quoted” words"])
+def test_western_files_are_not_called_korean(tmp_path: Path, caption: str) -> None:
+    (tmp_path / "t.csv").write_bytes(f"image,caption\na.jpg,{caption}\n".encode("cp1252"))
     with pytest.raises(DataError, match="Windows-1252"):
         read_dataset(tmp_path / "t.csv")
+
+
+def test_binary_files_are_not_called_text(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"\x00\x01\x02image,caption" * 30)
     with pytest.raises(DataError, match="not a text file"):
         read_dataset(tmp_path / "t.csv")

@@ -146,10 +146,14 @@ def test_a_caption_of_two_lines_in_quotes_stays_whole(tmp_path: Path) -> None:
 
 
 def test_a_split_column_brings_splits(tmp_path: Path) -> None:
-    table = "image,caption,split\na.jpg,A,train\nb.jpg,B,Validation\nc.jpg,C,odd\nb.jpg,BB,train\nd.jpg,D,\n"
+    table = "image,caption,split\na.jpg,A,train\nb.jpg,B,Validation\nc.jpg,C,odd\nb.jpg,BB,train\nd.jpg,D,\na.jpg,AA,test\n"
     dataset = read_dataset(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]))
     assert [picture.split for picture in dataset.pictures] == ["train", "train", None, None]
-    assert problems(dataset) == [("unknown split", "captions.csv:4"), ("two splits", "captions.csv:5")]
+    assert problems(dataset) == [
+        ("unknown split", "captions.csv:4"),
+        ("two splits", "captions.csv:5"),
+        ("two splits", "captions.csv:7"),
+    ]
 
 
 def test_all_pictures_missing_says_where_it_looked_and_where_they_are(tmp_path: Path) -> None:

@@ -101,7 +101,15 @@ def _utf16_kind(content: bytes) -> str:
 
 
 def _decodes_as_korean(content: bytes) -> bool:
+    """Tell whether most of what is not ASCII decodes as everyday Hangul.
+
+    CP949 alone proves little: it also decodes the ``'s`` of Western Windows, as one of its rare syllables,
+    which are not in EUC-KR.
+    """
     try:
-        return bool(_HANGUL.search(content.decode("cp949")))
+        text = content.decode("cp949")
     except UnicodeDecodeError:
         return False
+    everyday = text.encode("euc_kr", errors="ignore").decode("euc_kr")
+    beyond_ascii = sum(not character.isascii() for character in text)
+    return 2 * len(_HANGUL.findall(everyday)) >= beyond_ascii

@@ -48,8 +48,8 @@ def recognise(data: Path, names: ColumnNames, format: str | None = None) -> Cand
 
     A captions table and a labels table are told apart by their column names, else by their values:
     see `choose_columns`. A folder with ``Flickr8k.token.txt`` is ``flickr8k`` even beside ``captions.txt``,
-    since its lists bring splits; one with metadata is ``imagefolder`` even where its folders look like
-    classes.
+    since its lists bring splits. Captions JSON and image folder metadata win over picture folders that
+    look like classes, such as ``train2017`` and ``val2017``.
 
     Args:
         data: What the user gave: a file or a folder.
@@ -94,7 +94,7 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     weaker: set[str] = set()
     if "flickr8k" in formats:
         weaker |= {"csv"}
-    if "imagefolder" in formats:
+    if formats & {"flickr8k", "coco", "karpathy", "imagefolder"}:
         weaker |= {"classes"}
     return [candidate for candidate in candidates if candidate.format not in weaker]
 

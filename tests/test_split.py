@@ -1,0 +1,309 @@
+"""Splits: stable under additions, closed over near-duplicates, honest about what the data brings."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from showtell.data.records import SPLITS, Picture, Split
+from showtell.data.split import (
+    assign_splits,
+    classes_without,
+    content_place,
+    leaking_pairs,
+    near_duplicate_groups,
+)
+from showtell.errors import ConfigError, DataError
+
+
+def picture(number: int, split: Split | None = None, label: str | None = None) -> Picture:
+    return Picture(f"{number}.jpg", Path(f"{number}.jpg"), label=label, split=split)
+
+
+def digest(number: int) -> bytes:
+    return b"content %d" % number
+
+
+def digests(numbers: range | list[int]) -> dict[str, bytes]:
+    return {f"{number}.jpg": digest(number) for number in numbers}
+
+
+def assigned(
+    pictures: list[Picture], contents: dict[str, bytes], groups: list[list[str]] | None = None, seed: int = 0
+) -> dict[str, Split]:
+    found = assign_splits(pictures, contents, groups=groups or [], seed=seed)
+    return {p.name: p.split for p in found if p.split is not None}
+
+
+def test_shares_are_those_asked_for_and_the_seed_matters() -> None:
+    numbers = range(20_000)
+    pictures = [picture(number) for number in numbers]
+    found = assigned(pictures, digests(numbers))
+    counts = Counter(found.values())
+    # Three standard deviations of a binomial share of 20,000.
+    assert abs(counts["train"] - 16_000) < 170
+    assert abs(counts["val"] - 2_000) < 128
+    other = assigned(pictures, digests(numbers), seed=1)
+    agreement = np.mean([found[name] == other[name] for name in found])
+    assert abs(agreement - (0.64 + 0.01 + 0.01)) < 0.015
+
+
+def test_the_place_is_pinned() -> None:
+    """Another value here moves pictures of every data set that was ever split."""
+    places = [content_place(digest(number), seed) for number, seed in [(0, 0), (1, 0), (0, 1)]]
+    assert places == pytest.approx([0.21012078242911858, 0.7554946271095428, 0.16459438722287634], abs=1e-12)
+    assert all(0 <= place < 1 for place in places)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    old=st.lists(st.integers(0, 400), min_size=2, max_size=60, unique=True),
+    new=st.lists(st.integers(401, 800), max_size=60, unique=True),
+    old_pairs=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=8),
+    new_pairs=st.lists(st.tuples(st.integers(0, 119), st.integers(0, 119)), max_size=8),
+    seed=st.integers(0, 3),
+)
+def test_nothing_trained_on_ever_becomes_a_test_picture(
+    old: list[int],
+    new: list[int],
+    old_pairs: list[tuple[int, int]],
+    new_pairs: list[tuple[int, int]],
+    seed: int,
+) -> None:
+    def groups(numbers: list[int], pairs: list[tuple[int, int]]) -> list[list[str]]:
+        return [[f"{numbers[a % len(numbers)]}.jpg", f"{numbers[b % len(numbers)]}.jpg"] for a, b in pairs]
+
+    first_groups = groups(old, old_pairs)
+    all_groups = first_groups + groups(old + new, new_pairs)
+    try:
+        before = assigned([picture(n) for n in old], digests(old), first_groups, seed)
+    except DataError:
+        return
+    shuffled = sorted(old + new, key=lambda n: content_place(digest(n), 99))
+    after = assigned([picture(n) for n in shuffled], digests(old + new), all_groups, seed)
+    assert not [name for name in before if before[name] == "train" and after[name] == "test"]
+    for group in all_groups:
+        assert len({after[name] for name in group}) == 1
+    by_hash = {n: content_place(digest(n), seed) for n in old}
+    no_stand_in = any(0.8 <= u < 0.9 for u in by_hash.values()) and not first_groups and not new_pairs
+    if no_stand_in:
+        assert {name: after[name] for name in before} == before
+
+
+def test_equal_content_stands_on_one_side_through_groups_too() -> None:
+    contents = digests(range(300))
+    copies = {f"copy{number}.jpg": digest(number) for number in range(300)}
+    pictures = [picture(n) for n in range(300)] + [Picture(name, Path(name)) for name in copies]
+    # The copy of 1 belongs to a group that its original is not named in.
+    pairs = [[f"copy{number}.jpg", f"{number + 1}.jpg"] for number in range(0, 300, 3) if number < 299]
+    found = assigned(pictures, contents | copies, pairs)
+    assert all(found[f"{n}.jpg"] == found[f"copy{n}.jpg"] for n in range(300))
+    assert all(found[a] == found[b] for a, b in pairs)
+
+
+def test_a_group_with_a_member_in_train_is_in_train() -> None:
+    numbers = range(500)
+    alone = assigned([picture(n) for n in numbers], digests(numbers))
+    train = next(name for name in alone if alone[name] == "train")
+    test = [name for name in alone if alone[name] == "test"][:3]
+    val = next(name for name in alone if alone[name] == "val")
+    grouped = assigned([picture(n) for n in numbers], digests(numbers), [[test[0], train], [test[1], val]])
+    assert grouped[test[0]] == "train"
+    assert grouped[test[1]] == grouped[val] == "val"
+    assert {n for n in alone if alone[n] != grouped[n]} == {test[0], test[1]}
+
+
+def test_splits_that_the_data_brings_stay() -> None:
+    kept: list[Picture] = [picture(n, SPLITS[n % 2]) for n in range(50)]
+    assert assign_splits(kept, {}) == tuple(kept)
+    # A picture without a split that duplicates a test picture must not be trained on.
+    mixed = [picture(0, "test"), picture(1, "train"), *(picture(n) for n in range(2, 200))]
+    found = assigned(mixed, digests(range(2, 200)), [["0.jpg", f"{n}.jpg"] for n in range(2, 40)])
+    assert {found[f"{n}.jpg"] for n in range(2, 40)} == {"test"}
+
+
+@pytest.mark.parametrize("with_test", [False, True])
+def test_val_comes_out_of_train_where_the_data_brings_none(with_test: bool) -> None:
+    train = [picture(n, "train") for n in range(3000)]
+    test = [picture(n, "test") for n in range(3000, 3100)] if with_test else []
+    found = assigned(train + test, digests(range(3000)))
+    assert all(found[p.name] == "test" for p in test)
+    assert abs(Counter(found.values())["val"] - 3000 / 9) < 3 * (3000 * 8 / 81) ** 0.5
+    more = assigned([*train, *test, *(picture(n, "train") for n in range(4000, 4500))], digests(range(5000)))
+    assert {name: more[name] for name in found} == found
+
+
+def test_a_train_picture_like_a_test_picture_is_not_made_val() -> None:
+    pictures = [picture(n, "train") for n in range(40)] + [picture(99, "test")]
+    found = assigned(pictures, digests(range(40)))
+    chosen = next(name for name in found if found[name] == "val")
+    regrouped = assigned(pictures, digests(range(40)), [[chosen, "99.jpg"]])
+    assert (regrouped[chosen], regrouped["99.jpg"]) == ("train", "test")
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 12])
+def test_small_data_has_train_and_val(count: int) -> None:
+    refused = 0
+    for start in range(0, 3000, count):
+        numbers = range(start, start + count)
+        try:
+            found = Counter(assigned([picture(n) for n in numbers], digests(numbers)).values())
+        except DataError:
+            refused += 1
+            assert all(content_place(digest(n), 0) >= 0.8 for n in numbers)
+            continue
+        assert found["train"] >= 1
+        assert found["val"] >= 1
+    assert refused <= 0.2**count * 3000 / count * 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    old=st.lists(st.integers(0, 400), min_size=2, max_size=12, unique=True),
+    new=st.lists(st.integers(401, 800), max_size=12, unique=True),
+)
+def test_a_stand_in_only_ever_moves_towards_train(old: list[int], new: list[int]) -> None:
+    places = {f"{n}.jpg": content_place(digest(n), 0) for n in old}
+    if sum(place < 0.8 for place in places.values()) < 2:
+        return
+    before = assigned([picture(n) for n in old], digests(old))
+    after = assigned([picture(n) for n in old + new], digests(old + new))
+    for name in before:
+        assert SPLITS.index(after[name]) <= SPLITS.index(before[name]), name
+    if not any(0.8 <= place < 0.9 for place in places.values()):
+        largest = max((name for name in places if places[name] < 0.8), key=lambda name: places[name])
+        assert [name for name in before if before[name] == "val"] == [largest]
+
+
+def test_the_stand_in_is_the_first_of_test_where_train_has_one_picture() -> None:
+    by_place = sorted(range(200), key=lambda n: content_place(digest(n), 0))
+    test = [n for n in by_place if content_place(digest(n), 0) >= 0.9][:3]
+    found = assigned([picture(n) for n in [*reversed(test), by_place[0]]], digests(range(200)))
+    assert [found[f"{n}.jpg"] for n in [by_place[0], *test]] == ["train", "val", "test", "test"]
+
+
+def test_one_picture_is_trained_on_and_none_is_no_fault() -> None:
+    number = next(n for n in range(10) if content_place(digest(n), 0) < 0.8)
+    assert assigned([picture(number)], digests([number])) == {f"{number}.jpg": "train"}
+    assert assign_splits([], {}) == ()
+
+
+def test_settings_and_digests_are_checked() -> None:
+    for fractions in [(0.8, 0.1, 0.2), (0.0, 0.5, 0.5), (1.1, -0.1, 0.0)]:
+        with pytest.raises(ConfigError):
+            assign_splits([picture(1)], digests([1]), fractions=fractions)
+    with pytest.raises(ConfigError):
+        assign_splits([picture(1)], digests([1]), seed=-1)
+    with pytest.raises(DataError, match=r"2\.jpg"):
+        assign_splits([picture(1), picture(2)], digests([1]))
+
+
+def test_no_test_share_makes_no_test_picture_and_no_val_share_no_val() -> None:
+    pictures = [picture(n) for n in range(3000)]
+    for fractions, expected in [
+        ((0.9, 0.1, 0.0), {"train", "val"}),
+        ((0.7, 0.3, 0.0), {"train", "val"}),
+        ((0.9, 0.0, 0.1), {"train", "test"}),
+        ((1.0, 0.0, 0.0), {"train"}),
+    ]:
+        found = assign_splits(pictures, digests(range(3000)), fractions=fractions)
+        assert {p.split for p in found} == expected
+
+
+def test_classes_without_a_val_picture_are_named() -> None:
+    pictures = [
+        picture(1, "train", "개"),
+        picture(2, "val", "개"),
+        picture(3, "train", "cat"),
+        picture(4, "train"),
+    ]
+    assert classes_without(pictures, "val") == ["cat"]
+    assert classes_without(pictures, "train") == []
+
+
+# --- near-duplicates
+
+
+def planted(count: int, dim: int = 64) -> tuple[list[str], np.ndarray, list[list[str]]]:
+    """Random vectors, among them a pair, a chain of near-duplicates over several blocks, and copies."""
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(count, dim)).astype(np.float32)
+    names = [str(number) for number in range(count)]
+    vectors[count - 1] = 7 * vectors[3] + 0.1 * random.normal(size=dim)
+    chain = [10, count // 4, count // 2, 3 * count // 4]
+    for earlier, later in pairwise(chain):
+        step = random.normal(size=dim)
+        step -= step @ vectors[earlier] / (vectors[earlier] @ vectors[earlier]) * vectors[earlier]
+        scale = 0.2 * np.linalg.norm(vectors[earlier]) / np.linalg.norm(step)
+        vectors[later] = vectors[earlier] + scale * step  # cosine 0.98 to its neighbour, less to the rest
+    copies = list(range(100, 110))
+    vectors[copies] = vectors[100]
+    groups = [["3", names[count - 1]], [names[place] for place in chain], [names[place] for place in copies]]
+    return names, vectors, groups
+
+
+def test_planted_near_duplicates_are_found_and_nothing_else() -> None:
+    names, vectors, groups = planted(5000)
+    assert near_duplicate_groups(names, vectors, threshold=0.97) == groups
+    ends = vectors[[10, 3750]] / np.linalg.norm(vectors[[10, 3750]], axis=1, keepdims=True)
+    assert ends[0] @ ends[1] < 0.97, "the chain's ends are joined through its middle only"
+
+
+def test_groups_equal_those_of_the_full_matrix() -> None:
+    random = np.random.default_rng(1)
+    vectors = random.normal(size=(1500, 3)).astype(np.float32)
+    exact = vectors.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    names = [f"{number:04}" for number in range(1500)]
+    threshold = 0.99982  # no two of these vectors come closer to it than float32 rounds
+    near = exact @ exact.T >= threshold
+    assert np.abs(exact @ exact.T - threshold).min() > 2e-6
+    label = np.arange(1500)
+    while True:
+        lowest = np.where(near, label[None, :], 1500).min(axis=1)
+        if (lowest == label).all():
+            break
+        label = lowest
+    expected = [[names[i] for i in np.nonzero(label == value)[0]] for value in np.unique(label)]
+    found = near_duplicate_groups(names, vectors, threshold=threshold)
+    assert found == [group for group in expected if len(group) > 1]
+    assert len(found) > 80, "the comparison is of many groups, not of none"
+
+
+def test_copies_meet_a_threshold_of_one_and_empty_vectors_meet_nothing() -> None:
+    vectors = np.random.default_rng(2).normal(size=(40, 1280)).astype(np.float32)
+    vectors[20:] = vectors[:20] * np.float32(1.7)
+    vectors[0] = vectors[1] = 0
+    vectors[2, 5] = vectors[3, 5] = np.nan
+    names = [str(number) for number in range(40)]
+    groups = near_duplicate_groups(names, vectors, threshold=1.0)
+    assert groups == [[str(n), str(n + 20)] for n in range(4, 20)]
+
+
+def test_thousands_of_equal_pictures_are_one_group() -> None:
+    names = [str(number) for number in range(3000)]
+    assert near_duplicate_groups(names, np.ones((3000, 8), np.float32), threshold=0.99) == [names]
+
+
+def test_shapes_and_thresholds_are_checked() -> None:
+    with pytest.raises(ValueError, match="need vectors"):
+        near_duplicate_groups(["a"], np.ones((2, 3), np.float32), threshold=0.9)
+    with pytest.raises(ValueError, match="threshold"):
+        near_duplicate_groups(["a"], np.ones((1, 3), np.float32), threshold=95)
+
+
+def test_leaks_between_splits_are_found_the_most_alike_first() -> None:
+    names, vectors, _ = planted(3000)
+    sides: dict[str, Split] = {"3": "test", "10": "val", "104": "test"}
+    pictures = [Picture(name, Path(name), split=sides.get(name, "train")) for name in names]
+    pictures[109] = Picture("109", Path("109"))
+    leaks = leaking_pairs(pictures, vectors, threshold=0.97)
+    pairs = [(leak.first, leak.second, leak.splits) for leak in leaks]
+    copies = [(str(n), "104", ("train", "test")) for n in range(100, 109) if n != 104]
+    assert pairs[: len(copies)] == copies
+    assert set(pairs[len(copies) :]) == {("2999", "3", ("train", "test")), ("750", "10", ("train", "val"))}
+    assert all(0.97 <= leak.cosine <= 1 for leak in leaks)
