@@ -75,7 +75,7 @@ class _Trace:
         self.attention.append(attention)
 
     def read(self, picture: int, row: int, length: int, last: tuple[int, float, int] | None) -> Hypothesis:
-        """Follow back-pointers from ``row`` after ``length`` words; ``last`` is (parent row, log p, time) of eos."""
+        """Follow back-pointers from ``row`` after ``length`` words; ``last`` is (row, log p, time) of eos."""
         tokens: list[int] = []
         scores: list[float] = []
         looks: list[Tensor] = []
@@ -130,7 +130,7 @@ def beam_search(
     for time in range(max_length):
         log_probs, state, attention = step(state, tokens)
         log_probs = _forbid(log_probs, vocabulary.never)
-        rows, words = log_probs.shape[1:]
+        words = log_probs.shape[-1]
         candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
         ending = candidates[..., vocabulary.eos_id].clone()  # (B, K)
         candidates[..., vocabulary.eos_id] = -torch.inf
@@ -187,9 +187,8 @@ def _results(
     results = [
         trace.read(picture, row, time, (row, log_p, time)) for _, time, row, log_p in finished[:beam_size]
     ]
-    for row in range(min(beam_size - len(results), total.shape[0])):
-        results.append(trace.read(picture, row, len(trace.tokens), None))
-    return results
+    cut = range(min(beam_size - len(results), total.shape[0]))
+    return results + [trace.read(picture, row, len(trace.tokens), None) for row in cut]
 
 
 def sample(

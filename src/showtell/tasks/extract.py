@@ -40,8 +40,8 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     report_problems(result.unreadable, console)
     speed = f", {result.computed / result.seconds:.0f} pictures/s" if result.computed else ""
     console.say(
-        f"{len(result.digests):,} pictures are in the feature space {result.space.id}; {result.computed:,} were "
-        f"looked at in {human_time(result.seconds)}{speed}"
+        f"{len(result.digests):,} pictures are in the feature space {result.space.id}; "
+        f"{result.computed:,} were looked at in {human_time(result.seconds)}{speed}"
     )
     return {
         "space": result.space.id,

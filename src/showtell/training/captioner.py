@@ -12,7 +12,8 @@ from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.extract import Extraction
 from showtell.models.captioner import Captioner
-from showtell.text.metrics import CiderD
+from showtell.text.cider import CiderD
+from showtell.text.tokenizer import CaptionTokenizer
 
 LABEL_SMOOTHING = 0.1
 ATTENTION_REGULARISATION = 1.0
@@ -107,7 +108,7 @@ class CaptionTrainee:
         return Batch(grid, torch.from_numpy(token_ids).to(self.device), torch.from_numpy(lengths))
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
-        """Return label-smoothed cross-entropy a word, plus the doubly stochastic term (Xu et al. 2015, eq. 14)."""
+        """Return :func:`caption_loss` of a batch and how many captions it holds."""
         batch = self.batch(epoch, index)
         return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
 
@@ -138,7 +139,10 @@ def read_grids(captioner: Captioner, extraction: Extraction, pictures: Sequence[
 
 
 def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
-    """Return the training loss of a batch, a scalar."""
+    """Return label-smoothed cross-entropy a word plus the doubly stochastic term, a scalar.
+
+    Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
+    """
     packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
     picture, caption, time = packed.place.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
@@ -152,7 +156,7 @@ def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
     return likelihood + ATTENTION_REGULARISATION * (1 - looked[real]).square().mean()
 
 
-def _framed(ids: list[int], bos_id: int, eos_id: int) -> list[int]:
+def _framed(ids: list[int], tokenizer: CaptionTokenizer) -> list[int]:
     if len(ids) > MAX_CAPTION_TOKENS:
-        return [bos_id, *ids[:MAX_CAPTION_TOKENS]]
-    return [bos_id, *ids, eos_id]
+        return [tokenizer.bos_id, *ids[:MAX_CAPTION_TOKENS]]
+    return [tokenizer.bos_id, *ids, tokenizer.eos_id]
