@@ -4,12 +4,15 @@ import shlex
 import subprocess
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from showtell.data.readers import read_dataset
 from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
 from showtell.errors import DataError
+
+Form = Literal["NFC", "NFD"]
 
 
 def touch(*paths: Path) -> None:
@@ -72,7 +75,7 @@ def test_a_linked_folder_that_goes_round_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on_disk, in_table", [("NFD", "NFC"), ("NFC", "NFD")])
-def test_hangul_matches_in_either_unicode_form(tmp_path: Path, on_disk: str, in_table: str) -> None:
+def test_hangul_matches_in_either_unicode_form(tmp_path: Path, on_disk: Form, in_table: Form) -> None:
     touch(tmp_path / unicodedata.normalize(on_disk, "강아지/귀여운 개.jpg"))
     name = unicodedata.normalize(in_table, "강아지/귀여운 개.jpg")
     caption = unicodedata.normalize("NFD", "개")

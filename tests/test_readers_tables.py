@@ -146,7 +146,15 @@ def test_a_caption_of_two_lines_in_quotes_stays_whole(tmp_path: Path) -> None:
 
 
 def test_a_split_column_brings_splits(tmp_path: Path) -> None:
-    table = "image,caption,split\na.jpg,A,train\nb.jpg,B,Validation\nc.jpg,C,odd\nb.jpg,BB,train\nd.jpg,D,\na.jpg,AA,test\n"
+    rows = [
+        "a.jpg,A,train",
+        "b.jpg,B,Validation",
+        "c.jpg,C,odd",
+        "b.jpg,BB,train",
+        "d.jpg,D,",
+        "a.jpg,AA,test",
+    ]
+    table = "\n".join(["image,caption,split", *rows])
     dataset = read_dataset(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]))
     assert [picture.split for picture in dataset.pictures] == ["train", "train", None, None]
     assert problems(dataset) == [

@@ -17,7 +17,8 @@ class Picture:
         name: What the data calls it: a path with forward slashes relative to the picture folder, unique
             in its data set, Unicode NFC.
         path: The file on disk.
-        captions: Its captions as written, in the order of the table; empty for a classifier.
+        captions: Its captions as written, in Unicode NFC without outer blanks, in the order of the table;
+            empty for a classifier.
         label: Its class; None for a captioner.
         split: The split the data brings; None where the data brings none.
     """
@@ -36,7 +37,8 @@ class Problem:
     Attributes:
         kind: A short constant name, such as ``missing picture`` or ``repeated row``; problems are counted
             by it.
-        where: ``file:line`` for a table, the picture's name otherwise.
+        where: ``file:line`` for a table, ``file:annotations[12]`` and the like for JSON, the name of the
+            picture, file or folder otherwise.
         detail: The value, and what was done about it.
     """
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from showtell.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
-_HANGUL = re.compile("[가-힣]")
+_HIGH_BYTES = bytes(range(0x80, 0x100))
+_EVERYDAY_HANGUL = re.compile(rb"[\xb0-\xc8][\xa1-\xfe]")  # the 2,350 syllables of KS X 1001
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -101,15 +102,13 @@ def _utf16_kind(content: bytes) -> str:
 
 
 def _decodes_as_korean(content: bytes) -> bool:
-    """Tell whether most of what is not ASCII decodes as everyday Hangul.
+    """Tell whether the bytes are CP949 and most that are not ASCII are everyday Hangul.
 
-    CP949 alone proves little: it also decodes the ``'s`` of Western Windows, as one of its rare syllables,
-    which are not in EUC-KR.
+    That they decode proves little: the ``'s`` of Western Windows does too, as one of the rare syllables.
     """
     try:
-        text = content.decode("cp949")
+        content.decode("cp949")
     except UnicodeDecodeError:
         return False
-    everyday = text.encode("euc_kr", errors="ignore").decode("euc_kr")
-    beyond_ascii = sum(not character.isascii() for character in text)
-    return 2 * len(_HANGUL.findall(everyday)) >= beyond_ascii
+    beyond_ascii = len(content) - len(content.translate(None, _HIGH_BYTES))
+    return 4 * len(_EVERYDAY_HANGUL.findall(content)) >= beyond_ascii
