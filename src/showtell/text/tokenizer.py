@@ -124,13 +124,9 @@ class CaptionTokenizer:
                 f"The tokenizer {path} is damaged: {error}.",
                 would_do="Copy tokenizer.json again from the run that trained the model.",
             ) from error
-        vocabulary = tokenizer.get_vocab()
-        missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
-        gapless = sorted(vocabulary.values()) == list(range(len(vocabulary)))
-        if missing or not gapless or not isinstance(tokenizer.model, WordLevel | BPE):
-            lack = f"it lacks {' '.join(missing)}" if missing else f"its model is {tokenizer.model!r:.60}"
+        if strange := _strangeness(tokenizer):
             raise ModelError(
-                f"The tokenizer {path} is not one of showtell's: {lack}.",
+                f"The tokenizer {path} is not one of showtell's: {strange}.",
                 would_do="Use the tokenizer.json that was saved with this model.",
             )
         return cls(tokenizer)
@@ -285,6 +281,18 @@ def _train_bpe(captions: Iterable[str], vocab_size: int, min_count: int) -> Toke
     )
     tokenizer.train_from_iterator(captions, trainer)
     return tokenizer
+
+
+def _strangeness(tokenizer: Tokenizer) -> str:
+    """Return in what a loaded tokenizer differs from every one that ``save`` writes; empty for ours."""
+    vocabulary = tokenizer.get_vocab()
+    if missing := [token for token in SPECIAL_TOKENS if token not in vocabulary]:
+        return f"it lacks {' '.join(missing)}"
+    if not isinstance(tokenizer.model, WordLevel | BPE):
+        return f"its model is a {type(tokenizer.model).__name__}"
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        return "its ids have gaps"
+    return ""
 
 
 def _special_tokens() -> list[AddedToken]:

@@ -24,6 +24,9 @@ from tokenizers.normalizers import Sequence as NormalizerSequence
 from tokenizers.pre_tokenizers import PreTokenizer, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizerSequence
 
+LONGEST = 4
+"""The longest run of words that a metric counts."""
+
 _UNSPACED_RANGES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
@@ -153,3 +156,8 @@ def join_words(parts: Sequence[str]) -> str:
         together = attaches(after) or unspaced(before[-1]) or unspaced(after[0])
         text += after if together else " " + after
     return text
+
+
+def ngrams(parts: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every run of 1 to ``LONGEST`` neighbouring words, shorter runs first."""
+    return [run for n in range(LONGEST) for run in zip(*(parts[skip:] for skip in range(n + 1)))]
