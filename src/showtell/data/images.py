@@ -6,15 +6,17 @@ by one :class:`Preprocessing` that travels with the features and the model.
 
 import io
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from showtell.errors import ImageError
@@ -79,7 +81,7 @@ def load_pixels(source: Source, preprocessing: Preprocessing) -> Tensor:
         preprocessing: What the network wants.
 
     Returns:
-        Pixels (3, height, width), uint8, laid out channels last.
+        Pixels (3, height, width), uint8.
 
     Raises:
         ImageError: It cannot be read; the message gives the reason.
@@ -87,6 +89,8 @@ def load_pixels(source: Source, preprocessing: Preprocessing) -> Tensor:
     image = open_image(source, shrink_to=preprocessing)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).unsqueeze(0)  # (1, 3, H, W), channels last
     size = preprocessing.scaled_size(*pixels.shape[-2:])
+    if size[0] * size[1] > MAX_PIXELS:  # a strip one pixel wide, scaled up until its shorter side fits
+        raise ImageError(f"{_name(source)} is a strip of {image.width}x{image.height}, too long to crop.")
     if pixels.shape[-2:] != size:
         pixels = F.interpolate(pixels, size, mode=preprocessing.interpolation, antialias=True)
     top, left = (size[0] - preprocessing.height) // 2, (size[1] - preprocessing.width) // 2
@@ -105,30 +109,35 @@ def open_image(source: Source, *, shrink_to: Preprocessing | None = None) -> Ima
             preprocessing needs: 5 times faster on phone photos, mean error below 1 of 255 (docs/log.md).
 
     Returns:
-        An RGB image.
+        An RGB image, upright and without EXIF.
 
     Raises:
         ImageError: It cannot be read; the message gives the reason.
     """
-    if isinstance(source, Image.Image):
-        return _to_rgb(ImageOps.exif_transpose(source))
-    name = str(source) if isinstance(source, Path) else "the picture"
-    content = read_content(source)
+    name = _name(source)
+    content = b"" if isinstance(source, Image.Image) else read_content(source)
     try:
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        _check_size(image, name)
-        orientation = _orientation(image)
-        if shrink_to is not None and image.format in ("JPEG", "MPO"):
-            height, width = shrink_to.scaled_size(image.height, image.width)
-            if orientation >= 5:
-                width, height = shrink_to.scaled_size(image.width, image.height)
-            image.draft(None, (2 * width, 2 * height))
+        if isinstance(source, Image.Image):
+            image = source
+        else:
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            _check_size(image, name)
+            if shrink_to is not None and image.format in ("JPEG", "MPO"):
+                _draft(image, shrink_to)
         image.load()
+        # Asked after loading: Pillow turns a TIFF by itself then, and says so by dropping its orientation.
+        orientation = _orientation(image)
         if orientation in _TURNS:
             image = image.transpose(_TURNS[orientation])
-        return _to_rgb(image)
+        rgb = _to_rgb(image, name)
+        rgb.info = {}  # its EXIF would have it turned again by the next reader
+        return rgb
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:
+        claimed = re.search(r"\d{6,}", str(error))
+        millions = f"{int(claimed[0]) // 10**6:,}" if claimed else "many"
+        raise _too_large(name, f"{millions} million") from None
     except UnidentifiedImageError:
         raise ImageError(
             f"{name} is not a picture: {_looks_like(content)}.",
@@ -145,22 +154,26 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
     Raises:
         ImageError: It is missing, a folder, empty, or larger than ``MAX_BYTES``.
     """
+    name = _name(source)
     if isinstance(source, bytes):
-        content, name = source, "the picture"
+        content = source
     elif isinstance(source, Path):
-        name = str(source)
         try:
             with source.open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise ImageError(f"{name} cannot be read: {error.strerror or error}.") from error
     else:
-        content, name = source.read(MAX_BYTES + 1), "the picture"
+        content = source.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ImageError(f"{name} is larger than {MAX_BYTES // 10**6} MB.")
     if not content:
         raise ImageError(f"{name} is empty (0 bytes).")
     return content
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else "the picture"
 
 
 _TURNS = {
@@ -183,35 +196,62 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def _draft(image: Image.Image, shrink_to: Preprocessing) -> None:
+    """Let the JPEG decoder shrink, to at least twice the size that is needed."""
+    if _orientation(image) >= 5:  # lies on its side
+        width, height = shrink_to.scaled_size(image.width, image.height)
+    else:
+        height, width = shrink_to.scaled_size(image.height, image.width)
+    image.draft(None, (2 * width, 2 * height))
+
+
 def _check_size(image: Image.Image, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise ImageError(
-            f"{name} claims {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million.",
-            would_do="Scale it down first, if it is what it claims to be.",
-        )
+        raise _too_large(name, f"{image.width}x{image.height}")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _too_large(name: str, claim: str) -> ImageError:
+    return ImageError(
+        f"{name} claims {claim} pixels, more than {MAX_PIXELS // 10**6} million.",
+        would_do="Scale it down first, if it is what it claims to be.",
+    )
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image).astype(np.float64)
-        if image.mode == "F" and values.size and not (np.isfinite(values).all() and values.min() >= 0):
-            raise ImageError("the picture holds floating-point values that are not brightness.")
-        # Pillow's own conversion would clip 16 bits to white.
-        peak = values.max(initial=0)
-        scale = 65535 if image.mode.startswith("I;16") or peak > 255 else 255 if peak > 1 else 1
-        image = Image.fromarray((values / scale * 255).clip(0, 255).astype(np.uint8))
+        values = np.asarray(image)
+        # Of 32-bit integers only PPM says how many bits count; elsewhere the values must tell.
+        is_16_bit = image.mode != "I" or image.format == "PPM" or values.max(initial=0) > 255
+        if image.mode == "F":
+            image = Image.fromarray(_to_8_bits(values, name))
+        elif is_16_bit:  # Pillow's own conversion would clip to white
+            image = Image.fromarray((values.astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        else:
+            image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
+def _to_8_bits(values: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.uint8]:
+    if not (np.isfinite(values).all() and values.min(initial=0) >= 0):
+        raise ImageError(f"{name} holds floating-point values that are not brightness.")
+    peak = values.max(initial=0)
+    white = 65535 if peak > 255 else 255 if peak > 1 else 1
+    return np.rint(values.clip(0, white) / white * 255).astype(np.uint8)
+
+
 def _looks_like(content: bytes) -> str:
-    start = content[:256].lstrip().lower()
+    start = content[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "it holds a web page or an XML text"
     if start.startswith(b"pk\x03\x04"):
         return "it holds a ZIP archive"
     if start.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; fetch the real file"
+    if content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")):
+        return "it begins as one, but is damaged or cut off"
+    if content[4:8] == b"ftyp":
+        return "it is a film or a HEIC picture, which cannot be read; save it as JPEG"
     return f"its first bytes are {content[:8].hex(' ')}"

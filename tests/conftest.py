@@ -1,0 +1,60 @@
+"""Shared ground: drawn pictures, a store in a folder of its own, one thread."""
+
+import io
+import os
+from pathlib import Path
+
+# Before torch is imported, and for the subprocesses that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+import torch
+from PIL import Image
+
+from showtell.features.store import FeatureStore
+from showtell.samples import draw_scene, make_scenes
+
+torch.set_num_threads(1)
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def draw(number: int, size: int = 96) -> Image.Image:
+    """Draw the picture of a number."""
+    return draw_scene(make_scenes(number, 1, "train")[0], size)
+
+
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
+    """Return a picture as the content of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def own_ground(tmp_path_factory, monkeypatch):
+    """Keep tests away from this machine's feature store and hub cache."""
+    monkeypatch.setenv("SHOWTELL_STORE", str(tmp_path_factory.getbasetemp() / "features"))
+
+
+@pytest.fixture
+def store(tmp_path) -> FeatureStore:
+    return FeatureStore(tmp_path / "저장소")
+
+
+@pytest.fixture(scope="session")
+def pictures_folder(tmp_path_factory) -> Path:
+    """Ten drawn pictures, one with a Hangul name."""
+    folder = tmp_path_factory.mktemp("사진들")
+    for number in range(9):
+        draw(number).save(folder / f"{number:02d}.png")
+    draw(9).save(folder / "고양이.jpg", quality=95)
+    return folder
+
+
+def shared(*parts: str) -> Path:
+    """Return a path in the shared data; skip the test where it is absent."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path.name} is not at hand")
+    return path
