@@ -275,6 +275,8 @@ def test_intervals_of_a_corpus_score_resample_its_counts() -> None:
         assert low < getattr(scores, name) < high, name
     # Corpus BLEU is no mean of the pictures' BLEU, and neither is its interval.
     assert scores.bleu4 != pytest.approx(scores.per_picture["bleu4"].mean(), abs=0.01)
+    assert caption_scores(references, hypotheses, seed=1).intervals == scores.intervals
+    assert caption_scores(references, hypotheses, seed=2).intervals != scores.intervals
     assert caption_scores(references, hypotheses, resamples=0).intervals == {}
 
 

@@ -25,6 +25,7 @@ any_text = st.text() | st.text("abn'tsdm.c -σΣ犬がกำ한()#&@/1,:’r")
         ("cannot canned", "can not canned"),
         ('A "half-eaten" t-shirt, 3,000 x 1.5', "a half-eaten t-shirt 3,000 x 1.5"),
         ("Mr. Lee of the U.S. ran", "mr. lee of the u.s. ran"),
+        ("The letter P. is not a.", "the letter p. is not a"),
         ("the dog.The cat", "the dog the cat"),
         ("five o'clock - dogs' toys", "five o'clock dogs toys"),
         ("player # 28 & <eos> 50%", "player # 28 & < eos > 50 %"),
