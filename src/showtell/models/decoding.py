@@ -107,19 +107,20 @@ def beam_search(
 
     Finished captions compete by log-probability divided by their length (``eos`` counted) to the power of
     ``length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain log-probability.
-    A picture is done when no growing caption can still enter its finished ones.
+    A picture is done when no growing caption can still enter its finished ones. A beam of one is greedy: it
+    ends where ``eos`` is the likeliest word, and no longer caption competes.
 
     Args:
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
         vocabulary: Special ids.
         beam_size: K, captions kept a picture, at least 1.
-        max_length: Most words in a caption.
-        length_penalty: 0 compares sums, 1 means.
+        max_length: Most words in a caption, at least 1. One with as many is cut: its end is not looked for.
+        length_penalty: 0 compares sums, 1 means; at least 0.
 
     Returns:
-        For each picture up to ``beam_size`` hypotheses, best first. Captions cut at ``max_length`` are used
-        only where too few ended by themselves.
+        For each picture up to ``beam_size`` hypotheses of more than no probability, best first. Captions cut
+        at ``max_length`` are used only where too few ended by themselves.
     """
     pictures, device = state[0].shape[0], state[0].device
     tokens = torch.full((pictures, 1), vocabulary.bos_id, device=device)
@@ -134,22 +135,22 @@ def beam_search(
         candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
         ending = candidates[..., vocabulary.eos_id].clone()  # (B, K)
         candidates[..., vocabulary.eos_id] = -torch.inf
-        best, flat = candidates.flatten(1).topk(beam_size, dim=-1)  # (B, beam)
+        best, flat = candidates.flatten(1).topk(min(beam_size, candidates[0].numel()), dim=-1)  # (B, beam)
         parents, chosen = flat // words, flat % words
-        # An ending enters the finished captions where it ranks among the best continuations.
-        enters = ending >= best[:, -1:]
+        # An ending enters the finished captions where it ranks among the best continuations. A small
+        # vocabulary has fewer continuations than the beam; impossible ones then fill it up.
+        enters = (ending >= best[:, -1:]) & ending.isfinite()
         ending_step = log_probs[..., vocabulary.eos_id]
         _collect(finished, open_pictures, ending, ending_step, enters, time, beam_size, length_penalty)
         chosen_step = log_probs.flatten(1).gather(1, flat)
         trace.append(parents.cpu(), chosen.cpu(), chosen_step.float().cpu(), attention.float().cpu())
-        bound = (best[:, 0] / (max_length + 1) ** length_penalty).tolist()
-        open_pictures -= {
-            i for i in open_pictures if len(finished[i]) == beam_size and finished[i][-1][0] >= bound[i]
-        }
+        # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
+        bound = (best[:, 0] / max_length**length_penalty).tolist()
+        open_pictures -= {i for i in open_pictures if _is_done(finished[i], bound[i], beam_size)}
+        tokens, total = chosen, best
         if not open_pictures:
             break
         state = select_rows(state, parents)
-        tokens, total = chosen, best
     return [
         _results(trace, picture, finished[picture], total[picture], beam_size) for picture in range(pictures)
     ]
@@ -177,6 +178,13 @@ def _collect(
             del finished[picture][beam_size:]
 
 
+def _is_done(finished: list[tuple[float, int, int, float]], bound: float, beam_size: int) -> bool:
+    """Say whether no growing caption, at best worth ``bound``, can enter a picture's finished ones."""
+    if len(finished) < beam_size:
+        return bound == -torch.inf
+    return beam_size == 1 or finished[-1][0] >= bound
+
+
 def _results(
     trace: _Trace,
     picture: int,
@@ -187,7 +195,7 @@ def _results(
     results = [
         trace.read(picture, row, time, (row, log_p, time)) for _, time, row, log_p in finished[:beam_size]
     ]
-    cut = range(min(beam_size - len(results), total.shape[0]))
+    cut = total.isfinite().nonzero().flatten().tolist()[: beam_size - len(results)]
     return results + [trace.read(picture, row, len(trace.tokens), None) for row in cut]
 
 
