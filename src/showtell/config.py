@@ -54,6 +54,8 @@ class TrainCaptioner:
     """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
     hidden_dim: int = 512
     """Width of the decoder, 16 or more."""
+    dropout: float = 0.5
+    """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
     epochs: int | None = None
     """Passes over the training split, 1 or more; by default 15, more where there are few photos."""
     batch_size: int = 32
@@ -72,6 +74,8 @@ class TrainCaptioner:
         )
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
+        if not 0 <= self.dropout <= 0.9:
+            raise ConfigError(f"--dropout {self.dropout} is out of range.", would_do="It takes 0 to 0.9.")
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,7 @@ def _build(
         embed_dim=config.hidden_dim,
         attention_dim=config.hidden_dim // 2,
         cell=config.cell,
+        dropout=config.dropout,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
