@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from showtell.errors import ModelError
@@ -82,7 +82,12 @@ def load_checkpoint(
     Raises:
         ModelError: The checkpoint is damaged, or was made with other settings or data.
     """
-    tensors, metadata = load_tensors(path)
+    try:
+        tensors, metadata = load_tensors(path)
+    except ModelError as error:
+        raise ModelError(
+            error.what, would_do="Delete this file to train from the first step; the features are kept."
+        ) from error
     if metadata.get("fingerprint") != fingerprint:
         raise ModelError(
             f"{path} was made with other settings or other data, so its training cannot be resumed.",
@@ -110,8 +115,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write a safetensors file atomically and durably."""
     temporary = path.with_name(f".{path.name}.partial")
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(contiguous, temporary, metadata=dict(metadata))
-    with temporary.open("rb") as file:
+    # Written here, since the library's own file could be read by nobody but its owner.
+    with temporary.open("wb") as file:
+        file.write(save(contiguous, metadata=dict(metadata)))
+        file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 

@@ -3,8 +3,10 @@
 import contextlib
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,6 +114,7 @@ class Loop:
 
         Raises:
             ModelError: The loss is not finite any more, or the checkpoint does not fit.
+            KeyboardInterrupt: Ctrl-C; a step under way was finished and is in the last checkpoint.
         """
         self._last.parent.mkdir(parents=True, exist_ok=True)
         if resume and self._last.exists():
@@ -120,12 +123,8 @@ class Loop:
             )
             self.console.say(f"Resuming after step {self.progress.step} of {self.total}")
         self._cut_metrics()
-        try:
-            while self.progress.epoch < self.config.epochs and not self._is_stale():
-                self._epoch()
-        except KeyboardInterrupt:
-            self._checkpoint()
-            raise
+        while self.progress.epoch < self.config.epochs and not self._is_stale():
+            self._epoch()
         self._load_best()
         return self.progress
 
@@ -137,10 +136,13 @@ class Loop:
         progress, steps = self.progress, self.trainee.steps_per_epoch
         what = f"epoch {progress.epoch + 1}/{self.config.epochs}"
         self.trainee.network.train()
-        with self.console.bar(steps, what, "steps", progress.index) as bar:
-            while progress.index < steps:
+        with (
+            _held_interrupt() as interrupted,
+            self.console.bar(steps, what, "steps", progress.index) as bar,
+        ):
+            while progress.index < steps and not interrupted():
                 self._step(bar)
-                if time.perf_counter() - self._saved > self.config.checkpoint_seconds:
+                if interrupted() or time.perf_counter() - self._saved > self.config.checkpoint_seconds:
                     self._checkpoint()
         self._validate()
         progress.epoch, progress.index, progress.loss_sum = progress.epoch + 1, 0, 0.0
@@ -155,12 +157,10 @@ class Loop:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             loss, count = self.trainee.loss(progress.epoch, progress.index)
         value = loss.item()
-        if not math.isfinite(value):
-            raise ModelError(
-                f"The loss became {value} at step {progress.step}.", would_do="Lower --learning-rate."
-            )
+        _check_finite("loss", value, progress.step)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.trainee.network.parameters(), self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.trainee.network.parameters(), self.config.clip_norm)
+        _check_finite("norm of the gradient", norm.item(), progress.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         progress.step += 1
@@ -233,9 +233,53 @@ class Loop:
         if self._metrics.exists() and self.progress.step:
             for line in self._metrics.read_text(encoding="utf-8").splitlines():
                 with contextlib.suppress(ValueError):  # a kill can cut the last line
-                    if json.loads(line)["step"] <= self.progress.step:
+                    if self._is_past(json.loads(line)):
                         kept.append(line + "\n")
-        self._metrics.write_text("".join(kept), encoding="utf-8")
+        partial = self._metrics.with_name(f".{self._metrics.name}.partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(self._metrics)
+
+    def _is_past(self, record: dict[str, Any]) -> bool:
+        """Say whether a logged step or validation lies before the checkpoint."""
+        if "validation" in record:
+            return bool(record["validation"]["epoch"] <= self.progress.epoch)
+        return bool(record["step"] <= self.progress.step)
+
+
+def _check_finite(what: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise ModelError(f"The {what} became {value} at step {step}.", would_do="Lower --learning-rate.")
+
+
+@contextlib.contextmanager
+def _held_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back to the end of the block, so that it never stops inside a step; a second one does.
+
+    Yields:
+        Says whether Ctrl-C was pressed.
+
+    Raises:
+        KeyboardInterrupt: It was.
+    """
+    pressed = threading.Event()
+
+    def hold(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    # Whoever handles the signal otherwise, or ignores it as nohup does, has reasons.
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed.is_set
+        return
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed.is_set():
+        raise KeyboardInterrupt
 
 
 def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:

@@ -1,0 +1,396 @@
+"""The loop and the captioner's batches: every caption once an epoch, and a training that learns."""
+
+import itertools
+import json
+import math
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from showtell.console import Console
+from showtell.data.records import Picture
+from showtell.errors import DataError, ModelError
+from showtell.features.extract import Extraction, extract_features
+from showtell.features.store import FeatureStore, content_digest
+from showtell.features.weights import load_backbone
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.samples import write_captions_dataset
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.captioner import MAX_CAPTION_TOKENS, CaptionTrainee, describe_pictures
+from showtell.training.loop import Loop, LoopConfig, learning_rate
+
+CONSOLE = Console(quiet=True)
+L, D = 4, 6
+
+
+class Line:
+    """A trainee whose loss is a weight's distance to a target, with scores told in advance."""
+
+    unit = "numbers"
+
+    def __init__(self, scores: list[float], steps_per_epoch: int = 3, losses: dict[int, float] | None = None):
+        self.network = nn.Linear(1, 1)
+        nn.init.zeros_(self.network.weight)
+        nn.init.zeros_(self.network.bias)
+        self.steps_per_epoch, self.scores, self.losses = steps_per_epoch, scores, losses or {}
+        self.asked: list[tuple[int, int]] = []
+        self.seen: list[list[torch.Tensor]] = []
+
+    def loss(self, epoch: int, index: int) -> tuple[torch.Tensor, int]:
+        assert self.network.training
+        self.asked.append((epoch, index))
+        value = (self.network.weight - 1).square().sum() + (self.network.bias + 2).square().sum()
+        return value * self.losses.get(len(self.asked) - 1, 1.0), 5
+
+    def validate(self) -> dict[str, float]:
+        assert not self.network.training
+        self.seen.append([value.detach().clone() for value in self.network.parameters()])
+        return {"score": self.scores[len(self.seen) - 1], "other": 0.5}
+
+
+def run(trainee, folder: Path, *, resume: bool = False, **settings):
+    settings = {"epochs": 4, "learning_rate": 0.1, "warmup_steps": 1, **settings}
+    loop = Loop(trainee, LoopConfig(**settings), folder, fingerprint="same", console=CONSOLE)
+    return loop, loop.run(resume=resume)
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine():
+    config = LoopConfig(epochs=1, learning_rate=0.2, warmup_steps=10, final_rate=0.1)
+    rates = [learning_rate(config, step, 1000) for step in range(1001)]
+    assert rates[0] == pytest.approx(0.2 / 10)
+    assert rates[4] == pytest.approx(0.2 * 5 / 10, rel=1e-3)
+    assert max(rates) == rates[9]
+    assert rates[500] == pytest.approx(0.2 * (0.1 + 0.9 * 0.5))
+    assert rates[1000] == pytest.approx(0.02)
+    assert all(after < before for before, after in itertools.pairwise(rates[9:]))
+    assert learning_rate(config, 5000, 1000) == pytest.approx(0.02)
+
+
+def test_a_short_training_warms_up_for_a_tenth_of_it_at_most():
+    config = LoopConfig(epochs=1, learning_rate=1.0, warmup_steps=200)
+    rates = [learning_rate(config, step, 40) for step in range(40)]
+    assert rates.index(max(rates)) == 3
+    assert learning_rate(config, 0, 1) == pytest.approx(1.0)  # a single step is no division by zero
+
+
+def test_the_average_follows_the_weights_as_stated(tmp_path):
+    trainee = Line([1, 2, 3, 4])
+    decays = [min(0.6, (1 + step) / (10 + step)) for step in range(1, 13)]
+    weights: list[torch.Tensor] = []
+    original = trainee.loss
+
+    def spying(epoch, index):
+        weights.append(trainee.network.weight.detach().clone())
+        return original(epoch, index)
+
+    trainee.loss = spying
+    run(trainee, tmp_path, average=0.6)
+    average = weights[0]
+    expected = []
+    for step, decay in enumerate(decays[:-1], 1):
+        average = decay * average + (1 - decay) * weights[step]
+        expected.append(average)
+    for epoch in range(3):
+        assert torch.allclose(trainee.seen[epoch][0], expected[3 * (epoch + 1) - 1], atol=1e-6)
+    assert not torch.allclose(trainee.seen[2][0], weights[9])  # the average, not the last weights
+
+
+def test_the_loop_keeps_the_average_of_the_best_epoch(tmp_path):
+    trainee = Line([0.1, 0.9, 0.3, 0.9])
+    _, progress = run(trainee, tmp_path)
+    assert (progress.best_epoch, progress.best_score, progress.step) == (2, 0.9, 12)
+    for kept, seen in zip(trainee.network.parameters(), trainee.seen[1]):
+        assert torch.equal(kept, seen)
+    assert not trainee.network.training
+    assert [record["score"] for record in progress.history] == [0.1, 0.9, 0.3, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "epochs"),
+    [
+        ([1, 2, 3, 2, 2, 2, 9], 3, 6),
+        ([3, 3, 3, 9], 2, 3),  # an equal score is no better one
+        ([0, 0, 0, 9], 2, 3),
+        ([1, 2, 1, 3, 1, 1, 9], 2, 6),
+        ([5, 4, 3, 2, 1, 0, 0], 7, 7),
+    ],
+)
+def test_training_stops_when_patience_is_spent(tmp_path, scores, patience, epochs):
+    trainee = Line(scores)
+    _, progress = run(trainee, tmp_path, epochs=7, patience=patience)
+    assert progress.epoch == epochs == len(trainee.seen)
+    # A resume of a stopped training does not go on either.
+    again = Line(scores)
+    run(again, tmp_path, resume=True, epochs=7, patience=patience)
+    assert again.asked == []
+
+
+def test_metrics_hold_every_step_and_every_validation(tmp_path):
+    trainee = Line([0.1, 0.2, 0.3, 0.4])
+    loop, _ = run(trainee, tmp_path)
+    records = metrics(tmp_path)
+    steps = [record for record in records if "loss" in record]
+    assert [(r["epoch"], r["step"]) for r in steps] == [(1 + i // 3, 1 + i) for i in range(12)]
+    assert steps[0]["loss"] == pytest.approx(5.0)
+    assert [r["learning_rate"] for r in steps] == [learning_rate(loop.config, i, 12) for i in range(12)]
+    validations = [record for record in records if "validation" in record]
+    assert [r["step"] for r in validations] == [3, 6, 9, 12]
+    assert [r["validation"]["score"] for r in validations] == [0.1, 0.2, 0.3, 0.4]
+    assert validations[1]["validation"]["train_loss"] == pytest.approx(
+        np.mean([r["loss"] for r in steps[3:6]])
+    )
+    assert trainee.asked == [(epoch, index) for epoch in range(4) for index in range(3)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path, value):
+    trainee = Line([1, 2, 3, 4], losses={7: value})
+    with pytest.raises(ModelError, match=r"loss became (nan|inf|-inf) at step 7") as caught:
+        run(trainee, tmp_path)
+    assert "--learning-rate" in caught.value.would_do
+    assert all(value.isfinite().all() for value in trainee.network.parameters())
+    assert len(metrics(tmp_path)) == 7 + 2
+
+
+def test_a_gradient_that_is_no_number_stops_before_it_spoils_the_weights(tmp_path):
+    trainee = Line([1, 2, 3, 4])
+    original = trainee.loss
+
+    def loss(epoch, index):
+        value, count = original(epoch, index)
+        # The root's slope at 0 is infinite, its value is not.
+        return (value + (trainee.network.weight * 0).sum().sqrt() if epoch == 1 else value), count
+
+    trainee.loss = loss
+    with pytest.raises(ModelError, match="gradient became"):
+        run(trainee, tmp_path)
+    assert all(value.isfinite().all() for value in trainee.network.parameters())
+
+
+def test_the_gradient_is_clipped(tmp_path):
+    """AdamW forgets a gradient's scale, so what is looked at is the gradient itself."""
+    trainee, norms = Line([1], steps_per_epoch=1, losses={0: 1e6}), []
+    loop = Loop(trainee, LoopConfig(epochs=1, clip_norm=2.0), tmp_path, fingerprint="", console=CONSOLE)
+    step = loop.optimizer.step
+
+    def spying():
+        norms.append(float(torch.cat([p.grad.flatten() for p in trainee.network.parameters()]).norm()))
+        step()
+
+    loop.optimizer.step = spying
+    loop.run(resume=False)
+    assert norms == pytest.approx([2.0], rel=1e-4)
+
+
+def test_only_matrices_decay(tmp_path):
+    loop = Loop(Line([1]), LoopConfig(epochs=1), tmp_path, fingerprint="", console=CONSOLE)
+    decays = {len(g["params"][0].shape): g["weight_decay"] for g in loop.optimizer.param_groups}
+    assert decays == {2: loop.config.weight_decay, 1: 0.0}
+    assert loop.config.weight_decay > 0
+
+
+def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint_of_it(tmp_path):
+    trainee = Line([1, 2, 3, 4])
+    original, asked = trainee.loss, []
+
+    def loss(epoch, index):
+        asked.append((epoch, index))
+        if len(asked) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return original(epoch, index)
+
+    trainee.loss = loss
+    with pytest.raises(KeyboardInterrupt):
+        run(trainee, tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = Line([2, 3, 4])
+    _, progress = run(again, tmp_path, resume=True)
+    assert again.asked[0] == (1, 2)  # the fifth step was finished
+    undisturbed = Line([1, 2, 3, 4])
+    run(undisturbed, tmp_path / "other")
+    assert progress.step == 12
+    for one, other in zip(again.network.parameters(), undisturbed.network.parameters()):
+        assert torch.equal(one, other)
+    assert metrics(tmp_path) == metrics(tmp_path / "other")
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    trainee = Line([1, 2, 3, 4])
+
+    def loss(epoch, index):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not reached")
+
+    trainee.loss = loss
+    with pytest.raises(KeyboardInterrupt):
+        run(trainee, tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("*.safetensors"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionTrainee:
+    """Make a trainee on random features."""
+    space = FeatureStore(tmp_path / "store").space(
+        {"dtype": "float32", "grid_shape": [L, D], "pooled_dim": 2}
+    )
+    random = np.random.default_rng(0)
+    extraction = Extraction(space)
+    names = [f"사진{i}.png" for i in range(len(captions))]
+    extraction.digests = {name: content_digest(name.encode()) for name in names}
+    space.put(
+        (extraction.key(name), random.standard_normal((L, D)), np.full(2, i)) for i, name in enumerate(names)
+    )
+    pictures = [Picture(name, tmp_path / name, tuple(own)) for name, own in zip(names, captions, strict=True)]
+    tokenizer = CaptionTokenizer.train([c for own in captions for c in own], min_count=1)
+    sizes = AttentionConfig(tokenizer.vocab_size, D, hidden_dim=8, embed_dim=8, attention_dim=4)
+    settings = {"batch_size": 3, "seed": 0, "beam_size": 1, **settings}
+    return CaptionTrainee(Captioner(sizes, tokenizer, (2, 2)), extraction, pictures, pictures[:2], **settings)
+
+
+CAPTIONS = [
+    [" ".join(f"w{i}x{j}" for _ in range(1 + (i + 3 * j) % 5)) for j in range(1 + i % 4)] for i in range(11)
+]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 11, 50])
+def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
+    """Pictures have 1 to 4 captions, and the last batch is smaller."""
+    trainee = captioned(tmp_path, CAPTIONS, batch_size=batch_size)
+    assert trainee.steps_per_epoch == math.ceil(11 / batch_size)
+    decode = trainee.captioner.tokenizer.decode
+    orders = []
+    for epoch in range(3):
+        found = []
+        for index in range(trainee.steps_per_epoch):
+            batch = trainee.batch(epoch, index)
+            assert len(batch.grid) == min(batch_size, 11 - index * batch_size)
+            assert trainee.loss(epoch, index)[1] == int((batch.lengths > 0).sum())
+            for picture, caption in batch.lengths.nonzero().tolist():
+                ids = batch.token_ids[picture, caption].tolist()
+                length = int(batch.lengths[picture, caption])
+                assert ids[0] == trainee.captioner.tokenizer.bos_id
+                assert ids[length] == trainee.captioner.tokenizer.eos_id
+                assert set(ids[length + 1 :]) <= {trainee.captioner.tokenizer.pad_id}
+                found.append(decode(ids[1:]))
+        assert sorted(found) == sorted(caption for own in CAPTIONS for caption in own)
+        orders.append(found)
+    if batch_size < 11:
+        assert orders[0] != orders[1] != orders[2]
+
+
+def test_a_caption_stays_with_its_picture(tmp_path):
+    trainee = captioned(tmp_path, CAPTIONS)
+    grids = {
+        caption: trainee.extraction.space.get([trainee.extraction.key(picture.name)])[0][0]
+        for picture in trainee.train
+        for caption in picture.captions
+    }
+    for index in range(trainee.steps_per_epoch):
+        batch = trainee.batch(0, index)
+        for picture, caption in batch.lengths.nonzero().tolist():
+            text = trainee.captioner.tokenizer.decode(batch.token_ids[picture, caption, 1:].tolist())
+            assert np.array_equal(batch.grid[picture].numpy(), grids[text])
+
+
+def test_a_batch_comes_sorted_so_that_nothing_is_computed_for_padding(tmp_path):
+    trainee = captioned(tmp_path, CAPTIONS, batch_size=6)
+    for index in range(2):
+        lengths = trainee.batch(0, index).lengths
+        assert lengths[:, 0].tolist() == sorted(lengths[:, 0].tolist(), reverse=True)
+        assert torch.equal(lengths, lengths.sort(dim=1, descending=True).values)
+
+
+def test_a_batch_is_a_function_of_seed_epoch_and_index_alone(tmp_path):
+    trainee = captioned(tmp_path / "1", CAPTIONS)
+    first = {(e, i): trainee.batch(e, i) for e in range(3) for i in range(4)}
+    other = captioned(tmp_path / "2", CAPTIONS)
+    for place in [(2, 1), (0, 3), (2, 0), (1, 2), (0, 0)]:
+        torch.rand(3)
+        np.random.rand()
+        assert all(
+            torch.equal(a, b) for a, b in zip(vars(first[place]).values(), vars(other.batch(*place)).values())
+        )
+    reseeded = captioned(tmp_path / "3", CAPTIONS, seed=1)
+    assert any(not torch.equal(reseeded.batch(0, i).grid, first[0, i].grid) for i in range(3))
+
+
+def test_a_long_caption_is_cut_without_an_end(tmp_path):
+    words = [f"w{i}" for i in range(MAX_CAPTION_TOKENS + 5)]
+    trainee = captioned(tmp_path, [[" ".join(words[:n])] for n in (MAX_CAPTION_TOKENS, len(words))])
+    batch = trainee.batch(0, 0)
+    tokenizer = trainee.captioner.tokenizer
+    rows = sorted(zip(batch.lengths[:, 0].tolist(), batch.token_ids[:, 0].tolist()), key=lambda row: row[0])
+    (cut_length, cut), (whole_length, whole) = rows
+    assert (cut_length, whole_length) == (MAX_CAPTION_TOKENS, MAX_CAPTION_TOKENS + 1)
+    assert tokenizer.eos_id not in cut
+    assert whole[-1] == tokenizer.eos_id
+    assert cut[1 : MAX_CAPTION_TOKENS + 1] == whole[1 : MAX_CAPTION_TOKENS + 1]
+    assert trainee.loss(0, 0)[0].isfinite()
+
+
+def test_a_caption_without_known_words_is_just_its_end(tmp_path):
+    trainee = captioned(tmp_path, [["cat", "?!"], ["dog"]])
+    assert 1 in trainee.batch(0, 0).lengths.flatten().tolist()
+    assert trainee.loss(0, 0)[0].isfinite()
+
+
+def test_training_needs_pictures_on_both_sides(tmp_path):
+    trainee = captioned(tmp_path, CAPTIONS)
+    for train, validation in (([], trainee.train), (trainee.train, [])):
+        with pytest.raises(DataError, match=re.escape(f"{len(train)} pictures to train on")):
+            CaptionTrainee(
+                trainee.captioner, trainee.extraction, train, validation, batch_size=1, seed=0, beam_size=1
+            )
+
+
+def test_validation_leaves_the_random_state_alone(tmp_path):
+    trainee = captioned(tmp_path, CAPTIONS)
+    trainee.network.eval()
+    before = torch.get_rng_state()
+    assert trainee.validate().keys() == {"score", "cider_d"}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_eight_drawn_pictures_are_learnt_by_heart(tmp_path, cell):
+    scenes = write_captions_dataset(tmp_path, language="ko", count=10, seed=1)
+    table = json.loads((tmp_path / "captions.json").read_text("utf-8"))
+    pictures = [
+        Picture(image["filename"], tmp_path / "images" / image["filename"], (image["sentences"][0]["raw"],))
+        for image in table["images"][:8]
+    ]
+    assert len(scenes) == 10
+    assert len({picture.captions for picture in pictures}) > 4
+    backbone = load_backbone("test_resnet", "random", image_size=64)
+    extraction = extract_features(pictures, backbone, FeatureStore(tmp_path / "store"))
+    torch.manual_seed(0)
+    tokenizer = CaptionTokenizer.train([p.captions[0] for p in pictures], min_count=1)
+    description = backbone.description
+    sizes = AttentionConfig(
+        tokenizer.vocab_size,
+        description.grid_shape[1],
+        hidden_dim=48,
+        embed_dim=48,
+        attention_dim=24,
+        cell=cell,
+        dropout=0.0,
+    )
+    captioner = Captioner(sizes, tokenizer, description.grid_size)
+    keys = [extraction.key(picture.name) for picture in pictures]
+    captioner.decoder.fit_feature_scale(torch.from_numpy(extraction.space.get(keys)[0]))
+    trainee = CaptionTrainee(captioner, extraction, pictures, pictures, batch_size=2, seed=0, beam_size=2)
+    run(trainee, tmp_path / "run", epochs=35, learning_rate=1e-2, patience=35, average=0.9)
+    found = describe_pictures(captioner, extraction, pictures, beam_size=3)
+    for picture in pictures:
+        assert found[picture.name] == tokenizer.decode(tokenizer.encode(picture.captions[0]))
