@@ -1,7 +1,8 @@
 """A model as a folder of plain files: config.json, model.safetensors, tokenizer.json, README.md."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,8 +10,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from showtell.errors import ModelError
-from showtell.features.backbone import Backbone, BackboneDescription
+from showtell.errors import ModelError, WeightsError
+from showtell.features.backbone import Backbone, BackboneDescription, state_hash
 from showtell.features.weights import restore_backbone
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
@@ -32,6 +33,8 @@ class ModelConfig:
         captioner: Sizes of the decoder.
         beam_size: Captions searched side by side, unless asked otherwise.
         provenance: Versions, data and scores of the training, for people.
+        seals: SHA-256 of ``decoder`` (its state) and of ``tokenizer.json``: words swapped for others of the
+            same number would otherwise pass unseen.
     """
 
     format: int
@@ -40,6 +43,7 @@ class ModelConfig:
     captioner: AttentionConfig
     beam_size: int
     provenance: dict[str, Any]
+    seals: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def save_captioner(
 ) -> None:
     """Write a model folder; ``config.json`` comes last and makes it complete."""
     folder.mkdir(parents=True, exist_ok=True)
+    captioner.tokenizer.save(folder / "tokenizer.json")
     config = ModelConfig(
         format=FORMAT,
         kind="captioner",
@@ -69,11 +74,11 @@ def save_captioner(
         captioner=captioner.decoder.config,
         beam_size=beam_size,
         provenance=provenance,
+        seals=_seals(folder, captioner),
     )
     tensors = {f"backbone.{name}": value for name, value in backbone.network.state_dict().items()}
     tensors |= {f"captioner.{name}": value for name, value in captioner.decoder.state_dict().items()}
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
-    captioner.tokenizer.save(folder / "tokenizer.json")
     (folder / "README.md").write_text(_model_card(config), encoding="utf-8")
     partial = folder / ".config.json.partial"
     partial.write_text(json.dumps(asdict(config), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -94,19 +99,22 @@ def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel:
     config = _read_config(folder)
     tensors, _ = load_tensors(folder / "model.safetensors")
     tokenizer = CaptionTokenizer.load(folder / "tokenizer.json")
-    try:
-        backbone = restore_backbone(config.backbone, _part(tensors, "backbone."))
-        captioner = Captioner(config.captioner, tokenizer, config.backbone.grid_size)
-        captioner.decoder.load_state_dict(_part(tensors, "captioner."))
-    except (RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{folder} does not fit together: {reason}") from error
     if tokenizer.vocab_size != config.captioner.vocab_size:
         raise ModelError(
             f"{folder / 'tokenizer.json'} has {tokenizer.vocab_size} tokens; the model was trained with "
             f"{config.captioner.vocab_size}.",
-            would_do="The folder was changed after training; take an unchanged copy.",
+            would_do=_CHANGED,
         )
+    try:
+        backbone = restore_backbone(config.backbone, _part(tensors, "backbone."))
+        captioner = Captioner(config.captioner, tokenizer, config.backbone.grid_size)
+        captioner.decoder.load_state_dict(_part(tensors, "captioner."))
+    except WeightsError as error:
+        raise ModelError(error.what, would_do=error.would_do) from error
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise ModelError(f"{folder} does not fit together: {reason}", would_do=_CHANGED) from error
+    _check_seals(folder, config, captioner)
     device = device or torch.device("cpu")
     return CaptionerModel(config, backbone.to(device), captioner.to(device).eval())
 
@@ -147,6 +155,28 @@ def _read_config(folder: Path) -> ModelConfig:
         return msgspec.convert(raw, ModelConfig)
     except msgspec.ValidationError as error:
         raise ModelError(f"{path} is not a model's config: {error}.") from error
+
+
+_CHANGED = "The folder was changed after training; take an unchanged copy."
+
+
+def _seals(folder: Path, captioner: Captioner) -> dict[str, str]:
+    # As text, so that a copy with other line ends is still the same.
+    words = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    return {
+        "decoder": state_hash(captioner.decoder.state_dict()),
+        "tokenizer.json": hashlib.sha256(words.encode()).hexdigest(),
+    }
+
+
+def _check_seals(folder: Path, config: ModelConfig, captioner: Captioner) -> None:
+    found = _seals(folder, captioner)
+    for part, seal in config.seals.items():
+        if found.get(part) != seal:
+            raise ModelError(
+                f"The {part} of {folder} has the SHA-256 {str(found.get(part))[:12]}; {seal[:12]} was saved.",
+                would_do=_CHANGED,
+            )
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
