@@ -79,6 +79,10 @@ class Backbone(nn.Module):
         architecture: timm's name of it.
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
+
+    Raises:
+        ConfigError: The network cannot take pictures of that size.
+        ModelError: Its features are no grid.
     """
 
     pixel_mean: Tensor
@@ -100,8 +104,16 @@ class Backbone(nn.Module):
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_scale", 1 / std, persistent=False)
         pixels = torch.zeros(1, 3, preprocessing.height, preprocessing.width, dtype=torch.uint8)
-        with torch.inference_mode():
-            grid, size, pooled = self._look(pixels)
+        try:
+            with torch.inference_mode():
+                grid, size, pooled = self._look(pixels)
+        # Each network says in its own way that a picture is too small for it.
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise ConfigError(
+                f"{architecture} cannot look at {preprocessing.width}x{preprocessing.height} pixels: "
+                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+                would_do="Give another --image-size, or leave it out for the network's own.",
+            ) from error
         self.description = BackboneDescription(
             architecture=architecture,
             model_args=dict(model_args),
@@ -166,6 +178,11 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
         ModelError: The output is none of these.
     """
     channels = network.num_features
+    if not isinstance(features, Tensor):
+        raise ModelError(
+            f"{type(network).__name__} gives several features at once, which are no grid.",
+            would_do="Choose a network whose forward_features keeps a grid of cells.",
+        )
     if features.dim() == 4:
         channels_first = str(getattr(network, "output_fmt", "NCHW")).upper().endswith("NCHW")
         if channels_first and features.shape[1] != channels and features.shape[-1] == channels:
@@ -185,6 +202,8 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
 
 
 def _token_grid_size(network: nn.Module, tokens: int) -> tuple[int, int] | None:
+    if tokens == 1 and getattr(network, "num_prefix_tokens", None) is None:
+        return None  # the class token alone, as in PiT
     stated = getattr(getattr(network, "patch_embed", None), "grid_size", None)
     if stated is not None and stated[0] * stated[1] == tokens:
         return int(stated[0]), int(stated[1])
@@ -203,6 +222,22 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _check_patches(network: nn.Module, image_size: int) -> None:
+    """Refuse a size that patches do not fill: the rest, at the right and at the bottom, would go unseen."""
+    embed = getattr(network, "patch_embed", None)
+    if not isinstance(embed, timm.layers.PatchEmbed) or embed.dynamic_img_pad:
+        return
+    side = embed.patch_size[0]
+    if image_size % side:
+        below = image_size // side * side
+        raise ConfigError(
+            f"--image-size {image_size} is no multiple of the network's patches of {side} pixels.",
+            would_do=f"It takes {below or side} or {below + side}."
+            if below >= 32
+            else f"It takes {below + side}.",
+        )
+
+
 def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) -> Preprocessing:
     """Take a network's preprocessing from timm's description of its weights.
 
@@ -214,11 +249,12 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     Raises:
         ConfigError: The network cannot take that size.
     """
-    config = timm.data.resolve_data_config(model=network, use_test_size=True)
+    config = timm.data.resolve_data_config(model=network, use_test_size=False)
     _, height, width = config["input_size"]
     if image_size is not None:
         if image_size < 32:
             raise ConfigError(f"--image-size {image_size} is too small.", would_do="It takes 32 or more.")
+        _check_patches(network, image_size)
         height = width = image_size
     # Antialiased kernels exist for these two; "random" and "bilinear" tags of old weights mean bilinear.
     interpolation = "bicubic" if config["interpolation"] == "bicubic" else "bilinear"

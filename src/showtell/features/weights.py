@@ -1,8 +1,10 @@
 """Find a backbone's pretrained weights: timm's local format, a file, the hub's cache, or seeded noise."""
 
 import contextlib
+import difflib
 import json
 import logging
+import pickle
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from urllib.request import getproxies
 import timm
 import torch
 from safetensors import SafetensorError
+from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
 from showtell.console import Console
@@ -48,20 +51,22 @@ def load_backbone(
         WeightsError: They are missing, damaged, or of another network.
         ConfigError: timm knows no such network.
     """
+    if name is not None:
+        _check_name(name)
     if weights is not None and weights != RANDOM and Path(weights).is_dir():
-        name, model_args, overlay = _read_local_format(Path(weights), name)
+        name, model_args, own = _read_local_format(Path(weights), name)
         source, file = f"folder {Path(weights).name}", _weights_file(Path(weights))
     else:
-        name, model_args, overlay = name or DEFAULT_BACKBONE, {}, {}
+        name, model_args, own = name or DEFAULT_BACKBONE, {}, None
         if weights == RANDOM:
             source, file = f"random, seed {seed}", None
         elif weights is not None:
             source, file = f"file {Path(weights).name}", _existing(Path(weights))
         else:
             source, file = _from_hub(name, console or Console())
-    if image_size is not None and _has_fixed_size(name, overlay):
+    if image_size is not None and _has_fixed_size(name, own):
         model_args = model_args | {"img_size": image_size}
-    network = _build(name, model_args, overlay, file, seed)
+    network = _build(name, model_args, own, file, seed)
     return Backbone(
         network,
         preprocessing_of(network, image_size=image_size, fit=fit),
@@ -96,29 +101,50 @@ def restore_backbone(description: BackboneDescription, state: dict[str, Tensor])
 
 
 def _build(
-    name: str, model_args: dict[str, Any], overlay: dict[str, Any], file: Path | None, seed: int
+    name: str, model_args: dict[str, Any], own: dict[str, Any] | None, file: Path | None, seed: int
 ) -> nn.Module:
-    overlay = overlay | ({"file": str(file)} if file is not None else {})
     with torch.random.fork_rng(devices=[]), _explained(name, file):
         torch.manual_seed(seed)
         network = timm.create_model(
-            name, pretrained=file is not None, pretrained_cfg_overlay=overlay or None, **model_args
+            name,
+            pretrained=file is not None,
+            pretrained_cfg=own,
+            pretrained_cfg_overlay={"file": str(file)} if file is not None else None,
+            **model_args,
         )
         if file is None:
-            _settle_batch_norm(network)
+            _settle_batch_norm(network, model_args.get("img_size"))
         return network
 
 
-def _settle_batch_norm(network: nn.Module) -> None:
+def _settle_batch_norm(network: nn.Module, image_size: int | None) -> None:
     """Give a random network batch statistics of noise, without which deep ones leave float16's range."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
     height, width = timm.data.resolve_data_config(model=network)["input_size"][1:]
+    if image_size is not None:
+        height = width = image_size
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
         network.train()(torch.randn(4, 3, height, width))
+
+
+def _check_name(name: str) -> None:
+    """Refuse what is no network of timm; a name with a scheme would have timm contact a hub.
+
+    Raises:
+        ConfigError: timm knows no such network; the message names similar ones.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), 5) or timm.list_models(f"*{name}*")[:5]
+        raise ConfigError(
+            f"timm {timm.__version__} knows no network {name!r}.",
+            would_do=f"Similar names: {', '.join(near)}."
+            if near
+            else "timm.list_models() names all of them.",
+        )
 
 
 @contextlib.contextmanager
@@ -128,24 +154,21 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
             yield
     except (SafetensorError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise WeightsError(f"{file or name} cannot be read as weights: {error}.") from error
-    except RuntimeError as error:
-        if "Unknown model" in str(error):
-            near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
+    except (RuntimeError, TypeError, AssertionError, pickle.UnpicklingError) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])[:200]
+        if file is None:
             raise ConfigError(
-                f"timm {timm.__version__} knows no network {name!r}.",
-                would_do=f"Similar names: {near}." if near else "timm.list_models() names all of them.",
+                f"{name} cannot be built so: {reason}", would_do="Leave --image-size out, if you gave one."
             ) from error
-        reason = str(error).splitlines()[0]
+        # timm's own error, or pickle's
+        if "weights_only" in reason or isinstance(error, pickle.UnpicklingError):
+            raise WeightsError(
+                f"{file} is damaged, or holds more than tensors; it is not opened, as it could run code.",
+                would_do="Save its state_dict alone, best as safetensors.",
+            ) from error
         raise WeightsError(
             f"{file} does not hold weights of {name}: {reason}",
             would_do="Give --backbone the network they were made for, or other weights.",
-        ) from error
-    except Exception as error:  # pickle's own error type, which a file with more than tensors raises
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise WeightsError(
-            f"{file} holds more than tensors and is not opened, as it could run code.",
-            would_do="Save its state_dict alone, best as safetensors.",
         ) from error
 
 
@@ -154,21 +177,26 @@ def _read_local_format(folder: Path, name: str | None) -> tuple[str, dict[str, A
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         architecture = config["architecture"]
-    except (OSError, ValueError, KeyError) as error:
+        pretrained_cfg, model_args = (
+            dict(config.get("pretrained_cfg") or {}),
+            dict(config.get("model_args") or {}),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path} cannot be read: {error!r}.",
             would_do="A folder of weights holds config.json (with architecture) beside model.safetensors.",
         ) from error
-    if name is not None and name != architecture:
+    _check_name(architecture)
+    if name is not None and name.split(".")[0] != architecture.split(".")[0]:
         raise WeightsError(
             f"{folder} holds weights of {architecture}, not of {name}.",
             would_do="Leave --backbone out; the folder names its network.",
         )
-    overlay = dict(config.get("pretrained_cfg", {}))
-    overlay.setdefault("num_classes", config.get("num_classes", 1000))
-    model_args = dict(config.get("model_args", {}))
+    stated = {"num_classes": config.get("num_classes", 1000)} | pretrained_cfg
+    # The folder's own description stands alone: timm's of the same architecture may speak of other sizes.
+    own = {key: value for key, value in stated.items() if key in PretrainedCfg.__dataclass_fields__}
     model_args.setdefault("num_classes", config.get("num_classes", 1000))
-    return architecture, model_args, overlay
+    return architecture, model_args, own
 
 
 def _weights_file(folder: Path) -> Path:
@@ -187,18 +215,16 @@ def _existing(path: Path) -> Path:
     )
 
 
-def _has_fixed_size(name: str, overlay: dict[str, Any]) -> bool:
-    if "fixed_input_size" in overlay:
-        return bool(overlay["fixed_input_size"])
+def _has_fixed_size(name: str, own: dict[str, Any] | None) -> bool:
+    if own is not None and "fixed_input_size" in own:
+        return bool(own["fixed_input_size"])
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     return bool(config is not None and config.fixed_input_size)
 
 
 def _from_hub(name: str, console: Console) -> tuple[str, Path]:
     """Return the weights in the hub's cache; download them, saying so, only where they are not there."""
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
-    if config is None:
-        _build(name, {}, {}, None, 0)  # raises the error that names similar networks
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     hand_over = "Hand them over as a file: --weights PATH; or --weights random to try things out."
     if config is None or not config.hf_hub_id:
         raise WeightsError(f"timm has no pretrained weights of {name} on the hub.", would_do=hand_over)

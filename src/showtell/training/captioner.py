@@ -79,9 +79,7 @@ class CaptionTrainee:
         self.steps_per_epoch = -(-len(train) // batch_size)
         tokenizer = captioner.tokenizer
         self._encoded = [
-            sorted(
-                (_framed(ids, tokenizer.bos_id, tokenizer.eos_id) for ids in encoded), key=len, reverse=True
-            )
+            sorted((_framed(ids, tokenizer) for ids in encoded), key=len, reverse=True)
             for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
         ]
         words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
