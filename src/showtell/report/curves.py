@@ -1,0 +1,128 @@
+"""Draw how a training went: loss a step, validation score an epoch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from showtell.errors import ModelError
+from showtell.report.figures import ACCENT, FAINT, INK, PAPER, check_figure_path, save_figure
+from showtell.report.fonts import font
+
+_NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
+"""Validation figures by what they are called in a figure; the first that a run has is drawn."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def draw_curves(metrics_jsonl: Path, out: Path) -> Path:
+    """Draw the loss of every step with a running mean, and the validation score of every epoch.
+
+    Args:
+        metrics_jsonl: ``metrics.jsonl`` of a run; the run may still be going on.
+        out: The file to write; its suffix chooses the format.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ConfigError: The suffix names no format that matplotlib writes.
+        ModelError: The file is missing, holds no step, or is damaged before its last line.
+    """
+    check_figure_path(out)
+    steps, validations = _read_metrics(metrics_jsonl)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03)
+    figure = Figure((9.6, 3.6), facecolor=PAPER, layout=layout)
+    FigureCanvasAgg(figure)
+    loss, score = figure.subplots(1, 2)
+    _draw_loss(loss, steps)
+    _draw_score(score, validations)
+    return save_figure(figure, out)
+
+
+def _read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the records of steps and of validations, in order."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}.", would_do="Name metrics.jsonl of a run."
+        ) from error
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            # A training that is going on, or was killed, may have written half of its last line.
+            if number < len(lines):
+                raise ModelError(f"{path}:{number} is no JSON: {line[:60]!r}.") from error
+    steps = [record for record in records if "loss" in record]
+    if not steps:
+        raise ModelError(f"{path} holds no training step yet.")
+    return steps, [record["validation"] for record in records if "validation" in record]
+
+
+def _running_mean(values: Floats) -> Floats:
+    """Average each value with its neighbours on both sides, about a fiftieth of all."""
+    reach = len(values) // 100
+    window = np.ones(2 * reach + 1)
+    return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
+
+
+def _draw_loss(axes: Axes, steps: list[dict[str, Any]]) -> None:
+    at = np.array([record["step"] for record in steps], np.float64)
+    loss = np.array([record["loss"] for record in steps], np.float64)
+    smooth = _running_mean(loss)
+    axes.plot(at, loss, color=FAINT, alpha=0.35, linewidth=0.7)
+    axes.plot(at, smooth, color=ACCENT, linewidth=2, marker="o" if len(at) == 1 else None)
+    # The first steps of an untrained network would squeeze all the rest into the lowest tenth.
+    finite = loss[np.isfinite(loss)]
+    if len(finite) > 100:
+        low, high = finite.min(), np.quantile(finite, 0.995)
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    _name(axes, "Training loss", "step")
+
+
+def _draw_score(axes: Axes, validations: list[dict[str, Any]]) -> None:
+    metric = next((name for name in _NAMES if any(name in figures for figures in validations)), "score")
+    label = f"Validation {_NAMES.get(metric, metric)}"
+    _name(axes, label, "epoch")
+    points = [(figures["epoch"], figures[metric]) for figures in validations if metric in figures]
+    if not points:
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "no epoch is finished yet", ha="center", transform=axes.transAxes, color=FAINT)
+        return
+    epochs, scores = zip(*points)
+    best = int(np.nanargmax(scores))
+    axes.plot(epochs, scores, color=INK, linewidth=1.6, marker="o", markersize=3.5)
+    axes.plot(epochs[best], scores[best], color=ACCENT, marker="o", markersize=8)
+    text = f"{scores[best]:.3f} in epoch {epochs[best]}"
+    right = best > (len(points) - 1) / 2
+    axes.annotate(
+        text,
+        (epochs[best], scores[best]),
+        xytext=(4 if right else -4, 9),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        color=ACCENT,
+        fontproperties=font(text, 9.5, bold=True),
+    )
+    axes.margins(y=0.18)
+
+
+def _name(axes: Axes, title: str, along: str) -> None:
+    axes.set_title(title, loc="left", color=INK, fontproperties=font(title, 11, bold=True))
+    axes.set_xlabel(along, color=FAINT)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.grid(axis="y", color="#e7e1d6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color("#cfc8bb")
+    axes.tick_params(colors=FAINT, length=0, labelsize=9)

@@ -1,0 +1,46 @@
+"""Write a matplotlib figure to a file, without pyplot and its global state."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from showtell.errors import ConfigError
+from showtell.report.fonts import silent_boxes
+
+INK, FAINT, PAPER, ACCENT = "#1d1b18", "#7a746b", "#ffffff", "#c2540a"
+"""Colours of text, of secondary text, of the background, and of what matters; those of the HTML page."""
+DPI = 150
+
+
+def check_figure_path(out: Path) -> None:
+    """Refuse a file that no figure can be written to, before any work is done.
+
+    Raises:
+        ConfigError: The suffix names no format that matplotlib writes, or ``out`` is a folder.
+    """
+    known = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if out.suffix.lower().removeprefix(".") not in known:
+        raise ConfigError(
+            f"{out} ends in {out.suffix or 'no suffix'}, which names no figure format.",
+            would_do=f"End the name in one of: {', '.join('.' + suffix for suffix in known)}.",
+        )
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder.", would_do="Name a file, such as why.png.")
+
+
+def save_figure(figure: Figure, out: Path) -> Path:
+    """Write a figure in the format of its suffix; folders are made if missing.
+
+    Returns:
+        ``out``.
+    """
+    check_figure_path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with silent_boxes():
+        suffix = out.suffix.lower().removeprefix(".")
+        # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
+        options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
+        figure.savefig(out, dpi=DPI, format=suffix, **options)
+    return out
