@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from showtell.data.records import Picture, Problem
 from showtell.errors import ImageError, StoreError
 from showtell.features.backbone import Backbone
 from showtell.features.store import FeatureSpace, FeatureStore, FileStamp, content_digest, record_key
+
+if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
+    from showtell.data.augment import View
 
 BATCH_SIZE = 32
 
@@ -31,6 +35,7 @@ class Extraction:
         unreadable: Pictures that were left out, with the reason.
         computed: How many pictures were looked at this time; the others were in the store.
         seconds: How long that took.
+        view: The view of the pictures that was looked at; None for the plain pictures.
     """
 
     space: FeatureSpace
@@ -38,10 +43,15 @@ class Extraction:
     unreadable: list[Problem] = field(default_factory=list)
     computed: int = 0
     seconds: float = 0.0
+    view: "View | None" = None
 
     def key(self, name: str) -> bytes:
-        """Return the record key of a picture's plain view."""
-        return record_key(self.digests[name])
+        """Return the record key of a picture."""
+        return self.key_of(self.digests[name])
+
+    def key_of(self, digest: bytes) -> bytes:
+        """Return the record key of a content."""
+        return record_key(digest, self.view.name if self.view else "")
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ def extract_features(
     backbone: Backbone,
     store: FeatureStore,
     *,
+    view: "View | None" = None,
     console: Console | None = None,
     workers: int | None = None,
 ) -> Extraction:
@@ -72,6 +83,7 @@ def extract_features(
         pictures: What to look at.
         backbone: The network.
         store: Where features are kept.
+        view: A random view of each picture to look at instead of the plain picture.
         console: Told the forecast and the progress.
         workers: Threads that decode; None for one more than torch computes with.
 
@@ -83,7 +95,7 @@ def extract_features(
     """
     console = console or Console(quiet=True)
     space = store.space(backbone.description.for_store())
-    result = Extraction(space)
+    result = Extraction(space, view=view)
     started = time.perf_counter()
     waiting = _find_waiting(pictures, store, result)
     if waiting:
@@ -113,7 +125,7 @@ def _find_waiting(
             waiting.append((picture, stamp))
         else:
             known.append((picture, stamp, digest))
-    missing = set(result.space.missing([record_key(digest) for _, _, digest in known]))
+    missing = set(result.space.missing([result.key_of(digest) for _, _, digest in known]))
     for i, (picture, stamp, digest) in enumerate(known):
         if i in missing:
             waiting.append((picture, stamp))
@@ -173,7 +185,7 @@ def _look_at(
     ):
         writing: Future[None] = writer.submit(lambda: None)
         batch: list[_Prepared] = []
-        for item in _prepare_ahead(waiting, backbone, result.space, workers):
+        for item in _prepare_ahead(waiting, backbone, result, workers):
             bar.update(1)
             if item.reason:
                 result.unreadable.append(Problem("unreadable picture", item.picture.name, item.reason))
@@ -190,7 +202,7 @@ def _look_at(
 
 
 def _prepare_ahead(
-    waiting: Sequence[tuple[Picture, FileStamp]], backbone: Backbone, space: FeatureSpace, workers: int
+    waiting: Sequence[tuple[Picture, FileStamp]], backbone: Backbone, result: Extraction, workers: int
 ) -> Iterator[_Prepared]:
     """Yield pictures in order, a few batches of them being read and decoded ahead."""
     rest = iter(waiting)
@@ -199,7 +211,7 @@ def _prepare_ahead(
         try:
             while True:
                 for picture, stamp in islice(rest, 3 * BATCH_SIZE - len(ahead)):
-                    ahead.append(decoders.submit(_prepare, picture, stamp, backbone, space))
+                    ahead.append(decoders.submit(_prepare, picture, stamp, backbone, result))
                 if not ahead:
                     return
                 yield ahead.popleft().result()
@@ -207,13 +219,17 @@ def _prepare_ahead(
             decoders.shutdown(cancel_futures=True)
 
 
-def _prepare(picture: Picture, stamp: FileStamp, backbone: Backbone, space: FeatureSpace) -> _Prepared:
+def _prepare(picture: Picture, stamp: FileStamp, backbone: Backbone, result: Extraction) -> _Prepared:
     try:
         content = read_content(picture.path)
         digest = content_digest(content)
-        pixels = None if record_key(digest) in space else load_pixels(content, backbone.preprocessing)
+        if result.key_of(digest) in result.space:
+            return _Prepared(picture, stamp, digest)
+        pixels = load_pixels(content, backbone.preprocessing)
     except ImageError as error:
         return _Prepared(picture, stamp, reason=error.what)
+    if result.view is not None:
+        pixels = result.view.apply(pixels, digest)
     return _Prepared(picture, stamp, digest, pixels)
 
 
@@ -225,13 +241,19 @@ def _see(
     writer: ThreadPoolExecutor,
 ) -> Future[None]:
     """Run the network over what the store lacks, and hand everything to the writer."""
-    fresh = [item for item in batch if item.pixels is not None]
+    # Earlier batches are committed by now: a copy of a picture, in this batch or before, is looked at once.
+    prepared = {result.key_of(item.digest): item.pixels for item in batch if item.pixels is not None}
+    candidates = list(prepared)
+    keys = [candidates[i] for i in result.space.missing(candidates)]
     records = []
-    if fresh:
-        grid, pooled = backbone(torch.stack([item.pixels for item in fresh if item.pixels is not None]))
-        keys = [record_key(item.digest) for item in fresh]
-        records = list(zip(keys, grid.cpu().numpy(), pooled.cpu().numpy()))
-        result.computed += len(fresh)
+    if keys:
+        # Kernels depend on the size of the batch. Filled up to one size, it gives a picture the same features
+        # to the last bit, whatever company it came in and wherever an earlier run was stopped.
+        pixels = torch.stack([prepared[key] for key in keys])
+        filling = pixels[:1].expand(BATCH_SIZE - len(keys), -1, -1, -1)
+        grid, pooled = (part[: len(keys)].cpu().numpy() for part in backbone(torch.cat([pixels, filling])))
+        records = list(zip(keys, grid, pooled))
+        result.computed += len(keys)
 
     def keep() -> None:
         result.space.put(records)
