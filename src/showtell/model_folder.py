@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,10 @@ from torch import Tensor
 from showtell.errors import ModelError, WeightsError
 from showtell.features.backbone import Backbone, BackboneDescription, state_hash
 from showtell.features.weights import restore_backbone
+from showtell.model_card import captioner_card, classifier_card
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.heads import Head, HeadConfig, build_head
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import load_tensors, save_tensors
 
@@ -24,7 +27,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What ``config.json`` of a model says.
+    """What ``config.json`` of a captioner says.
 
     Attributes:
         format: Version of the layout.
@@ -47,6 +50,31 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class ClassifierConfig:
+    """What ``config.json`` of a classifier says.
+
+    Attributes:
+        format: Version of the layout.
+        kind: What the model does.
+        backbone: The network that looks, with its preprocessing.
+        head: Sizes of the head.
+        classes: Their names, in the order of the logits.
+        temperature: What logits are divided by, so that probabilities mean what they say.
+        provenance: Versions, data and scores of the training, for people.
+        seals: SHA-256 of ``head``, its state, and of ``classes``.
+    """
+
+    format: int
+    kind: Literal["classifier"]
+    backbone: BackboneDescription
+    head: HeadConfig
+    classes: tuple[str, ...]
+    temperature: float
+    provenance: dict[str, Any]
+    seals: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CaptionerModel:
     """A captioner with its eye: all that a caption of a photo needs.
 
@@ -59,6 +87,30 @@ class CaptionerModel:
     config: ModelConfig
     backbone: Backbone
     captioner: Captioner
+
+
+@dataclass(frozen=True)
+class ClassifierModel:
+    """A classifier with its eye: all that naming a photo needs.
+
+    Attributes:
+        config: As saved.
+        backbone: From pixels to pooled features.
+        head: From pooled features to logits.
+    """
+
+    config: ClassifierConfig
+    backbone: Backbone
+    head: Head
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Name pictures: pixels (B, 3, height, width), uint8, to (B, classes), each row sums to 1."""
+        return self.of_pooled(self.backbone(pixels)[1])
+
+    def of_pooled(self, pooled: Tensor) -> Tensor:
+        """Turn pooled features (B, D) into probabilities (B, classes)."""
+        return (self.head(pooled) / self.config.temperature).softmax(1)
 
 
 def save_captioner(
@@ -79,13 +131,44 @@ def save_captioner(
     tensors = {f"backbone.{name}": value for name, value in backbone.network.state_dict().items()}
     tensors |= {f"captioner.{name}": value for name, value in captioner.decoder.state_dict().items()}
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
-    (folder / "README.md").write_text(_model_card(config), encoding="utf-8")
+    _finish(folder, config, captioner_card(config))
+
+
+def save_classifier(
+    folder: Path,
+    backbone: Backbone,
+    head: Head,
+    classes: Sequence[str],
+    *,
+    temperature: float,
+    provenance: dict[str, Any],
+) -> None:
+    """Write a model folder; ``config.json`` comes last and makes it complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = ClassifierConfig(
+        format=FORMAT,
+        kind="classifier",
+        backbone=backbone.description,
+        head=head.config,
+        classes=tuple(classes),
+        temperature=temperature,
+        provenance=provenance,
+        seals=_classifier_seals(head, classes),
+    )
+    tensors = {f"backbone.{name}": value for name, value in backbone.network.state_dict().items()}
+    tensors |= {f"head.{name}": value for name, value in head.state_dict().items()}
+    save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    _finish(folder, config, classifier_card(config))
+
+
+def _finish(folder: Path, config: ModelConfig | ClassifierConfig, card: str) -> None:
+    (folder / "README.md").write_text(card, encoding="utf-8")
     partial = folder / ".config.json.partial"
     partial.write_text(json.dumps(asdict(config), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     partial.replace(folder / "config.json")
 
 
-def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel:
+def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel | ClassifierModel:
     """Load a model from its folder, or from the run that holds it.
 
     Args:
@@ -98,6 +181,20 @@ def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel:
     folder = find_model(run)
     config = _read_config(folder)
     tensors, _ = load_tensors(folder / "model.safetensors")
+    device = device or torch.device("cpu")
+    try:
+        backbone = restore_backbone(config.backbone, _part(tensors, "backbone.")).to(device)
+        if isinstance(config, ClassifierConfig):
+            return ClassifierModel(config, backbone, _load_head(folder, config, tensors).to(device).eval())
+        return CaptionerModel(config, backbone, _load_captioner(folder, config, tensors).to(device).eval())
+    except WeightsError as error:
+        raise ModelError(error.what, would_do=error.would_do) from error
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise ModelError(f"{folder} does not fit together: {reason}", would_do=_CHANGED) from error
+
+
+def _load_captioner(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> Captioner:
     tokenizer = CaptionTokenizer.load(folder / "tokenizer.json")
     if tokenizer.vocab_size != config.captioner.vocab_size:
         raise ModelError(
@@ -105,18 +202,22 @@ def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel:
             f"{config.captioner.vocab_size}.",
             would_do=_CHANGED,
         )
-    try:
-        backbone = restore_backbone(config.backbone, _part(tensors, "backbone."))
-        captioner = Captioner(config.captioner, tokenizer, config.backbone.grid_size)
-        captioner.decoder.load_state_dict(_part(tensors, "captioner."))
-    except WeightsError as error:
-        raise ModelError(error.what, would_do=error.would_do) from error
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise ModelError(f"{folder} does not fit together: {reason}", would_do=_CHANGED) from error
-    _check_seals(folder, config, captioner)
-    device = device or torch.device("cpu")
-    return CaptionerModel(config, backbone.to(device), captioner.to(device).eval())
+    captioner = Captioner(config.captioner, tokenizer, config.backbone.grid_size)
+    captioner.decoder.load_state_dict(_part(tensors, "captioner."))
+    _check_seals(folder, config.seals, _seals(folder, captioner))
+    return captioner
+
+
+def _load_head(folder: Path, config: ClassifierConfig, tensors: dict[str, Tensor]) -> Head:
+    head = build_head(config.head)
+    head.load_state_dict(_part(tensors, "head."))
+    if len(config.classes) != config.head.classes:
+        raise ModelError(
+            f"{folder} names {len(config.classes)} classes; its head knows {config.head.classes}.",
+            would_do=_CHANGED,
+        )
+    _check_seals(folder, config.seals, _classifier_seals(head, config.classes))
+    return head
 
 
 def find_model(run: Path) -> Path:
@@ -140,7 +241,7 @@ def find_model(run: Path) -> Path:
     )
 
 
-def _read_config(folder: Path) -> ModelConfig:
+def _read_config(folder: Path) -> ModelConfig | ClassifierConfig:
     path = folder / "config.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -152,7 +253,8 @@ def _read_config(folder: Path) -> ModelConfig:
             run="pip install --upgrade showtell",
         )
     try:
-        return msgspec.convert(raw, ModelConfig)
+        classifies = isinstance(raw, dict) and raw.get("kind") == "classifier"
+        return msgspec.convert(raw, ClassifierConfig if classifies else ModelConfig)
     except msgspec.ValidationError as error:
         raise ModelError(f"{path} is not a model's config: {error}.") from error
 
@@ -169,9 +271,16 @@ def _seals(folder: Path, captioner: Captioner) -> dict[str, str]:
     }
 
 
-def _check_seals(folder: Path, config: ModelConfig, captioner: Captioner) -> None:
-    found = _seals(folder, captioner)
-    for part, seal in config.seals.items():
+def _classifier_seals(head: Head, classes: Sequence[str]) -> dict[str, str]:
+    names = json.dumps(list(classes), ensure_ascii=False)
+    return {
+        "head": state_hash(head.state_dict()),
+        "classes": hashlib.sha256(names.encode()).hexdigest(),
+    }
+
+
+def _check_seals(folder: Path, seals: dict[str, str], found: dict[str, str]) -> None:
+    for part, seal in seals.items():
         if found.get(part) != seal:
             raise ModelError(
                 f"The {part} of {folder} has the SHA-256 {str(found.get(part))[:12]}; {seal[:12]} was saved.",
@@ -181,28 +290,3 @@ def _check_seals(folder: Path, config: ModelConfig, captioner: Captioner) -> Non
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _model_card(config: ModelConfig) -> str:
-    scores = config.provenance.get("validation", {})
-    lines = [f"| {name} | {value:.4f} |" for name, value in scores.items()]
-    table = "\n".join(["| validation | |", "|---|---|", *lines]) if lines else ""
-    backbone = config.backbone
-    return f"""# A captioner made with showtell
-
-Says in a sentence what a picture shows, and where it looked for each word.
-
-    showtell predict THIS_FOLDER PICTURE
-
-- Backbone: {backbone.architecture}, weights from {backbone.weights_source}, input
-  {backbone.preprocessing.width}x{backbone.preprocessing.height}
-- Decoder: {config.captioner.cell.upper()} with additive attention over a
-  {backbone.grid_size[0]}x{backbone.grid_size[1]} grid, {config.captioner.vocab_size} tokens
-- Trained on {config.provenance.get("train_pictures", "?")} pictures, chosen by CIDEr-D on
-  {config.provenance.get("val_pictures", "?")} others
-
-{table}
-
-It knows the words and the kinds of pictures it was trained on, and nothing else; it states what is likely,
-not what is true.
-"""
