@@ -145,6 +145,12 @@ def _check_name(name: str) -> None:
             if near
             else "timm.list_models() names all of them.",
         )
+    tags = timm.list_pretrained(f"{name.split('.')[0]}.*")
+    if "." in name and name not in tags:
+        raise ConfigError(
+            f"timm {timm.__version__} knows no weights {name!r}.",
+            would_do=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
+        )
 
 
 @contextlib.contextmanager
@@ -176,7 +182,7 @@ def _read_local_format(folder: Path, name: str | None) -> tuple[str, dict[str, A
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        architecture = config["architecture"]
+        architecture = str(config["architecture"])
         pretrained_cfg, model_args = (
             dict(config.get("pretrained_cfg") or {}),
             dict(config.get("model_args") or {}),

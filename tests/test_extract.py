@@ -1,0 +1,255 @@
+"""A picture is looked at once: found again by name or by content, whatever was stopped, cut off or moved."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import draw, encoded
+from showtell.data.images import load_pixels
+from showtell.data.records import Picture
+from showtell.errors import StoreError
+from showtell.features import extract
+from showtell.features.extract import BATCH_SIZE, extract_features
+from showtell.features.store import FeatureStore
+from showtell.features.weights import load_backbone
+
+NETWORK = {"name": "mobilenetv3_small_050", "weights": "random", "image_size": 32}
+LONG_AGO = time.time() - 3600
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return load_backbone(**NETWORK)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[bytes]:
+    return [encoded(draw(number, 48), "PNG") for number in range(80)]
+
+
+def write(folder: Path, contents, first: int = 0) -> list[Picture]:
+    """Write pictures that are an hour old: fresher ones are read again, since a write could go unseen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for number, content in enumerate(contents, first):
+        path = folder / f"그림 {number:03d}.png"
+        path.write_bytes(content)
+        os.utime(path, (LONG_AGO, LONG_AGO))
+        pictures.append(Picture(path.name, path))
+    return pictures
+
+
+def features_of(result) -> dict[str, bytes]:
+    """Return the features of each picture as bytes."""
+    names = sorted(result.digests)
+    grid, pooled = result.space.get([result.key(name) for name in names])
+    return {name: grid[i].tobytes() + pooled[i].tobytes() for i, name in enumerate(names)}
+
+
+def reads(monkeypatch) -> list[Path]:
+    """Note every picture that is read from here on."""
+    seen: list[Path] = []
+    read = extract.read_content
+    monkeypatch.setattr(extract, "read_content", lambda path: (seen.append(path), read(path))[1])
+    return seen
+
+
+def test_features_are_those_of_the_backbone(tmp_path, store, backbone, drawn):
+    pictures = write(tmp_path, drawn[:BATCH_SIZE])
+    result = extract_features(pictures, backbone, store)
+    grid, pooled = backbone(torch.stack([load_pixels(p.path, backbone.preprocessing) for p in pictures]))
+    kept_grid, kept_pooled = result.space.get([result.key(p.name) for p in pictures])
+    assert kept_grid.tobytes() == grid.numpy().tobytes()
+    assert kept_pooled.tobytes() == pooled.numpy().tobytes()
+    assert result.computed == BATCH_SIZE
+    assert len({*features_of(result).values()}) == BATCH_SIZE  # none stands for another
+
+
+def test_company_does_not_change_features(tmp_path, store, backbone, drawn):
+    """Alone, in a full batch, first or last: to the last bit the same."""
+    pictures = write(tmp_path / "p", drawn[:40])
+    together = features_of(extract_features(pictures, backbone, store))
+    shuffled = random.Random(1).sample(pictures, 40)
+    other = FeatureStore(tmp_path / "other")
+    assert features_of(extract_features(shuffled, backbone, other)) == together
+    single = FeatureStore(tmp_path / "single")
+    for picture in pictures[:3]:
+        alone = features_of(extract_features([picture], backbone, single))
+        assert alone[picture.name] == together[picture.name]
+
+
+def test_workers_do_not_change_anything(tmp_path, store, backbone, drawn):
+    pictures = write(tmp_path / "p", drawn[:40])
+    one = extract_features(pictures, backbone, store, workers=1)
+    many = extract_features(pictures, backbone, FeatureStore(tmp_path / "b"), workers=9)
+    assert features_of(one) == features_of(many)
+    assert list(one.digests) == list(many.digests)
+
+
+def test_a_second_run_reads_no_picture(tmp_path, store, backbone, drawn, monkeypatch):
+    pictures = write(tmp_path / "p", drawn[:10])
+    first = features_of(extract_features(pictures, backbone, store))
+    seen = reads(monkeypatch)
+    again = extract_features(pictures, backbone, store)
+    assert seen == []
+    assert again.computed == 0
+    assert features_of(again) == first
+
+
+def test_another_network_reads_again_but_leaves_the_first_alone(tmp_path, store, backbone, drawn):
+    pictures = write(tmp_path / "p", drawn[:5])
+    first = extract_features(pictures, backbone, store)
+    before = features_of(first)
+    other = extract_features(pictures, load_backbone(**NETWORK, seed=1), store)
+    assert other.computed == 5
+    assert other.space.id != first.space.id
+    assert features_of(first) == before != features_of(other)
+
+
+def test_renamed_moved_and_copied_files_are_recognised(tmp_path, store, backbone, drawn):
+    pictures = write(tmp_path / "p", drawn[:6])
+    before = features_of(extract_features(pictures, backbone, store))
+    moved = []
+    for number, picture in enumerate(pictures):
+        path = tmp_path / "새 폴더" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        picture.path.rename(path)
+        moved.append(Picture(path.name, path))
+    after = extract_features(moved, backbone, store)
+    assert after.computed == 0
+    assert list(features_of(after).values()) == list(before.values())
+
+
+def test_a_changed_file_is_looked_at_again(tmp_path, store, backbone, drawn):
+    pictures = write(tmp_path / "p", drawn[:4])
+    before = features_of(extract_features(pictures, backbone, store))
+    pictures[2].path.write_bytes(drawn[9])
+    after = extract_features(pictures, backbone, store)
+    assert after.computed == 1
+    changed = features_of(after)
+    assert [name for name in before if changed[name] != before[name]] == [pictures[2].name]
+
+
+def test_a_file_changed_within_its_second_is_not_mistaken(tmp_path, store, backbone, drawn):
+    """Same name, same size, written twice at once: the content decides."""
+    one, other = (encoded(draw(n, 16), "BMP") for n in (1, 2))
+    assert len(one) == len(other)
+    path = tmp_path / "a.bmp"
+    path.write_bytes(one)
+    first = features_of(extract_features([Picture("a", path)], backbone, store))
+    stamp = path.stat()
+    path.write_bytes(other)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert features_of(extract_features([Picture("a", path)], backbone, store)) != first
+
+
+def test_unreadable_pictures_are_named_and_the_others_unaffected(tmp_path, store, backbone, drawn):
+    good = write(tmp_path / "p", drawn[:40])
+    clean = features_of(extract_features(good, backbone, FeatureStore(tmp_path / "clean")))
+    bad = write(tmp_path / "bad", [b"", b"<html>404</html>", drawn[50][:300], b"version https://git-lfs"])
+    bad = [Picture(f"나쁜 {i}", picture.path) for i, picture in enumerate(bad)]
+    bad += [Picture("missing", tmp_path / "no.png"), Picture("folder", tmp_path)]
+    mixed = random.Random(2).sample(good + bad, len(good) + len(bad))
+    result = extract_features(mixed, backbone, store)
+    assert features_of(result) == clean
+    reasons = {problem.where: problem.detail for problem in result.unreadable}
+    assert reasons.keys() == {picture.name for picture in bad}
+    words = ("empty", "web page", "cannot be decoded", "LFS", "No such file", "directory")
+    assert all(word in reasons[picture.name] for word, picture in zip(words, bad))
+    again = extract_features(mixed, backbone, store)  # named in every run, not only in the first
+    assert again.computed == 0
+    assert {problem.where for problem in again.unreadable} == reasons.keys()
+
+
+def test_duplicates_are_looked_at_once_near_and_far(tmp_path, store, backbone, drawn):
+    contents = [*drawn[:3], drawn[0], *drawn[3:70], drawn[1]]
+    pictures = write(tmp_path / "p", contents)
+    result = extract_features(pictures, backbone, store)
+    assert result.computed == 70 == len(result.space)
+    assert len(result.digests) == 72
+    features = features_of(result)
+    assert features[pictures[0].name] == features[pictures[3].name]
+    assert features[pictures[1].name] == features[pictures[-1].name]
+    unique = extract_features(write(tmp_path / "q", drawn[:70]), backbone, FeatureStore(tmp_path / "u"))
+    assert {*features_of(unique).values()} == {*features.values()}
+
+
+def test_no_room_is_said_before_anything_is_read(tmp_path, store, backbone, drawn, monkeypatch):
+    pictures = write(tmp_path / "p", drawn[:5])
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(extract.shutil, "disk_usage", lambda path: usage)
+    seen = reads(monkeypatch)
+    with pytest.raises(StoreError, match=r"5 pictures take .* has 1\.0 kB free") as caught:
+        extract_features(pictures, backbone, store)
+    assert "--store" in caught.value.would_do
+    assert seen == []
+    monkeypatch.undo()
+    assert extract_features(pictures, backbone, store).computed == 5
+
+
+def test_a_failing_write_surfaces_and_loses_no_earlier_batch(tmp_path, store, backbone, drawn, monkeypatch):
+    pictures = write(tmp_path / "p", drawn)
+    space_type = extract.FeatureSpace
+    put = space_type.put
+    calls = []
+
+    def failing(self, items, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise StoreError("the disk is full")
+        return put(self, items, **options)
+
+    monkeypatch.setattr(space_type, "put", failing)
+    with pytest.raises(StoreError, match="disk is full"):
+        extract_features(pictures, backbone, store)
+    monkeypatch.undo()
+    result = extract_features(pictures, backbone, store)
+    assert result.computed == len(pictures) - BATCH_SIZE
+
+
+def test_nothing_to_do_is_no_error(store, backbone):
+    result = extract_features([], backbone, store)
+    assert result.computed == 0 == len(result.digests)
+
+
+def killed_after(reads: int, pictures: list[Picture], backbone, root: Path) -> None:
+    """Extract in a process of its own, and kill that process once it has read so many pictures."""
+    tell, hear = (os.fdopen(end, mode, 0) for end, mode in zip(os.pipe()[::-1], ("wb", "rb")))
+    process = os.fork()
+    if process == 0:
+        read = extract.read_content
+        extract.read_content = lambda path: (tell.write(b"."), time.sleep(0.002), read(path))[2]
+        try:
+            extract_features(pictures, backbone, FeatureStore(root), workers=2)
+        finally:
+            os._exit(0)
+    tell.close()
+    while reads > 0 and (heard := hear.read(1)):
+        reads -= len(heard)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    hear.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process")  # forks while threads of earlier tests may linger
+def test_killed_again_and_again_it_ends_as_if_undisturbed(tmp_path, backbone, drawn, monkeypatch):
+    monkeypatch.setattr(extract, "BATCH_SIZE", 4)
+    pictures = write(tmp_path / "p", drawn)
+    whole = features_of(extract_features(pictures, backbone, FeatureStore(tmp_path / "whole"), workers=2))
+    root = tmp_path / "killed"
+    chance = random.Random(7)
+    kept = []
+    for _ in range(4):  # at most 12 are read ahead of the batch that is looked at
+        killed_after(chance.randint(17, 26), pictures, backbone, root)
+        kept.append(len(FeatureStore(root).space(backbone.description.for_store())))
+    assert kept == sorted(kept)
+    assert 0 < kept[0] < len(pictures), kept
+    result = extract_features(pictures, backbone, FeatureStore(root), workers=2)
+    assert result.computed == len(pictures) - kept[-1]
+    assert features_of(result) == whole
