@@ -17,6 +17,7 @@ COMMANDS: dict[str, type] = {
     "quickstart": config.Quickstart,
     "extract": config.Extract,
     "train-captioner": config.TrainCaptioner,
+    "train-classifier": config.TrainClassifier,
     "evaluate": config.Evaluate,
     "predict": config.Predict,
     "store": config.Store,
@@ -98,6 +99,10 @@ def _call(settings: Any) -> int:
             from showtell.tasks.train_captioner import train_captioner
 
             train_captioner(settings, console)
+        case config.TrainClassifier():
+            from showtell.tasks.train_classifier import train_classifier
+
+            train_classifier(settings, console)
         case config.Evaluate():
             from showtell.tasks.evaluate import evaluate
 

@@ -79,8 +79,68 @@ class TrainCaptioner:
 
 
 @dataclass(frozen=True)
+class TrainClassifier:
+    """Train a classifier on class folders or a labels table; the result is a folder, RUN.
+
+    Example: showtell train-classifier photos/cats --out runs/cats
+    """
+
+    data: Data
+    """A folder of class folders, with or without train, val and test above them, or a table of labels."""
+    out: Path = Path("runs/classifier")
+    """Folder of the run: model, checkpoints, scores."""
+    images: Path | None = None
+    """Folder of the pictures, where they do not lie beside the table."""
+    format: str | None = None
+    """Format of DATA, where it is not recognised."""
+    image_column: str | None = None
+    """Column that names the picture; its extension may be missing."""
+    text_column: str | None = None
+    """Column that holds the label."""
+    backbone: str | None = None
+    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
+    weights: str | None = None
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
+    image_size: int | None = None
+    """Side of the network's input in pixels, 32 or more; its own by default."""
+    fit: Literal["whole", "crop"] = "whole"
+    """Squeeze the whole picture into the input, or cut out its centre."""
+    store: Path | None = None
+    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    head: Literal["auto", "linear", "mlp", "knn"] = "auto"
+    """Head on the features; auto fits all and keeps the one with the best validation score."""
+    views: int = 0
+    """Random views of each training picture to learn from besides the plain one, 0 to 64."""
+    fine_tune: str | None = None
+    """Train the top of the backbone as well: from a layer (blocks.5, stage5, or 100, counted as in Keras), or
+    a share of its layers (0.3)."""
+    epochs: int = 30
+    """Of fine-tuning: most passes over the training split, 1 or more."""
+    batch_size: int = 32
+    """Of fine-tuning: pictures a step, 1 or more."""
+    learning_rate: float = 1e-3
+    """Of fine-tuning: peak at the head, above 0; layers below learn more slowly."""
+    seed: int = 0
+    """Of initial weights, order, dropout and split, 0 or more."""
+    resume: bool = False
+    """Go on with the training that RUN holds."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _at_least(self, image_size=32, views=0, epochs=1, batch_size=1, seed=0)
+        if self.views > 64:
+            raise ConfigError(f"--views {self.views} is out of range.", would_do="It takes 0 to 64.")
+        if not 0 < self.learning_rate < 1:
+            raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
+        if self.fine_tune is not None and self.head == "knn":
+            raise ConfigError(
+                "--fine-tune cannot train through --head knn.", would_do="Use linear, mlp or auto."
+            )
+
+
+@dataclass(frozen=True)
 class Evaluate:
-    """Score a run on its test split, or on other data: figures with 95% intervals, best and worst captions.
+    """Score a run on its test split, or on other data: figures with 95% intervals, best and worst.
 
     Example: showtell evaluate runs/mine
     """
@@ -88,15 +148,15 @@ class Evaluate:
     run: Run
     """Folder of a run."""
     data: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
-    """Other captions; by default the data of the training."""
+    """Other captions or labels; by default the data of the training."""
     images: Path | None = None
-    """Folder of the photos of DATA, where they do not lie beside the table."""
+    """Folder of the pictures of DATA, where they do not lie beside the table."""
     split: Literal["train", "val", "test"] | None = None
     """Split to score; by default test, or val where there is no test."""
     store: Path | None = None
     """Folder of the feature store."""
     beam_size: int | None = None
-    """Captions searched side by side, 1 or more; by default the model's own."""
+    """Captions searched side by side, 1 or more; by default the captioner's own."""
     out: Path | None = None
     """Folder of the results; RUN by default."""
     json: bool = False
@@ -115,15 +175,15 @@ class Predict:
     """
 
     run: Run
-    """Folder of a run or a model."""
+    """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
     pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
     """Pictures, folders of pictures, or patterns such as 'photos/*.jpg'."""
     picture: Path | None = None
-    """Draw the photo and where the model looked at each word: a PNG, or a folder for several pictures."""
+    """Draw the photo and where the model looked: a PNG, or a folder for several pictures."""
     beam_size: int | None = None
-    """Captions searched side by side, 1 or more; by default the model's own."""
+    """Captions searched side by side, 1 or more; by default the captioner's own."""
     json: bool = False
-    """Print a line of JSON a picture: caption, words, log-probability."""
+    """Print a line of JSON a picture: caption and words, or classes, with their probabilities."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

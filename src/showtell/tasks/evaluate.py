@@ -1,4 +1,4 @@
-"""Score a captioner on a split, with intervals, and keep every caption."""
+"""Score a model on a split; for a captioner, with intervals, and keep every caption."""
 
 import json
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.extract import Extraction
 from showtell.features.store import FeatureStore
-from showtell.model_folder import load_model
+from showtell.model_folder import ClassifierModel, load_model
 from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
+from showtell.tasks.evaluate_classifier import evaluate_classifier
 from showtell.tasks.prepare import load_splits, prepare, read_captions
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
@@ -62,6 +63,8 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     console = console or Console(quiet=True)
     prepare_process()
     model = load_model(config.run, choose_device())
+    if isinstance(model, ClassifierModel):
+        return evaluate_classifier(config, model, console)
     trained, _ = load_config(config.run / "config.json", TrainCaptioner)
     own = config.data is None
     dataset = read_captions(

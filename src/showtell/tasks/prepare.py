@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,34 @@ def read_captions(
     return dataset
 
 
+def read_labels(
+    data: Path,
+    console: Console,
+    *,
+    images: Path | None = None,
+    format: str | None = None,
+    image_column: str | None = None,
+    text_column: str | None = None,
+) -> Dataset:
+    """Read pictures with one label each, say what was found, and refuse data that holds none.
+
+    Raises:
+        DataError: It cannot be read, or holds captions instead of labels.
+    """
+    dataset = read_dataset(
+        data, images=images, format=format, image_column=image_column, text_column=text_column
+    )
+    if not dataset.classes:
+        raise DataError(
+            f"{data} was read as {dataset.format}, which holds captions and no labels.",
+            would_do="A classifier needs class folders, or a table with a picture and a label in each row.",
+        )
+    pictures, classes = len(dataset.pictures), len(dataset.classes)
+    console.say(f"{data} is {dataset.format}: {pictures:,} pictures of {classes:,} classes")
+    report_problems(dataset.problems, console)
+    return dataset
+
+
 def report_problems(problems: Sequence[Problem], console: Console) -> None:
     """Say how many problems of each kind there are, with an example."""
     counts = Counter(problem.kind for problem in problems)
@@ -103,17 +131,37 @@ def prepare(
     extraction = extract_features(dataset.pictures, backbone, store, console=console)
     report_problems(extraction.unreadable, console)
     readable = tuple(picture for picture in dataset.pictures if picture.name in extraction.digests)
+    contradicted = _two_labels(readable, extraction)
+    report_problems(contradicted, console)
+    left_out = {problem.where for problem in contradicted}
+    readable = tuple(picture for picture in readable if picture.name not in left_out)
     if not readable:
-        raise DataError(f"None of the {len(dataset.pictures)} pictures can be read.")
+        raise DataError(f"None of the {len(dataset.pictures)} pictures can be used.")
     if splits is not None:
         pictures = tuple(_with_split(picture, splits.get(picture.name)) for picture in readable)
     else:
         pictures = _split(readable, extraction, seed)
     sizes = Counter(picture.split for picture in pictures)
     console.say("Split: " + ", ".join(f"{sizes[name]:,} {name}" for name in SPLITS if sizes[name]))
-    problems = dataset.problems + tuple(extraction.unreadable)
+    problems = (*dataset.problems, *extraction.unreadable, *contradicted)
     complete = Dataset(dataset.source, dataset.format, pictures, problems, dataset.classes)
     return Prepared(complete, pictures, extraction, _fingerprint(pictures, extraction))
+
+
+def _two_labels(pictures: Sequence[Picture], extraction: Extraction) -> list[Problem]:
+    """Find copies of one photo under different labels: neither label can be trusted."""
+    copies: defaultdict[bytes, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        if picture.label is not None:
+            copies[extraction.digests[picture.name]].append(picture)
+    problems = []
+    for same in copies.values():
+        for picture in same:
+            other = next((other for other in same if other.label != picture.label), None)
+            if other is not None:
+                detail = f"{picture.label!r} here, and {other.label!r} as {other.name}; left out"
+                problems.append(Problem("one photo, two labels", picture.name, detail))
+    return problems
 
 
 def _with_split(picture: Picture, split: str | None) -> Picture:

@@ -1,18 +1,15 @@
 """From photos and captions to a captioner."""
 
-import hashlib
-import json
-import shutil
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from showtell.config import TrainCaptioner, load_config, save_config, to_json
+from showtell.config import TrainCaptioner, save_config, to_json
 from showtell.console import Console, human_time
 from showtell.data.records import Picture
-from showtell.errors import ConfigError, DataError
+from showtell.errors import DataError
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.model_folder import save_captioner
@@ -21,6 +18,7 @@ from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
 from showtell.tasks.prepare import Prepared, prepare, read_captions, save_pictures
+from showtell.tasks.run_folder import claim_run, training_fingerprint
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.loop import Loop, LoopConfig
@@ -46,7 +44,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     """
     console = console or Console(quiet=True)
     started = time.perf_counter()
-    _claim(config)
+    claim_run(config)
     prepare_process()
     device = choose_device()
     dataset = read_captions(
@@ -87,7 +85,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     )
     epochs = config.epochs or _enough_epochs(trainee.steps_per_epoch)
     loop = LoopConfig(epochs=epochs, learning_rate=config.learning_rate)
-    fingerprint = _fingerprint(config, prepared, backbone.description.for_store())
+    fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
     Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console).run(resume=config.resume)
     evaluation = describe_split(captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE)
     save_evaluation(config.out, "val", evaluation)
@@ -105,36 +103,6 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     console.say(scores_table(evaluation, "val"))
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
-
-
-def _claim(config: TrainCaptioner) -> None:
-    """Make the run's folder, or refuse one that holds another training.
-
-    Raises:
-        ConfigError: The folder is not ours to write to.
-    """
-    record = config.out / "config.json"
-    if record.exists() and config.resume:
-        before, _ = load_config(record, TrainCaptioner)
-        changed = [
-            name
-            for name, value in to_json(before).items()
-            if name not in ("resume", "out", "store") and value != to_json(config)[name]
-        ]
-        if changed:
-            raise ConfigError(
-                f"{config.out} was started with another {', '.join(sorted(changed))}.",
-                would_do="Resume with the settings of the first start, or start anew in another --out.",
-            )
-    elif record.exists() or (config.out / "checkpoints").exists():
-        raise ConfigError(
-            f"{config.out} holds a training already.",
-            would_do="Go on with it by --resume, or name another folder by --out.",
-        )
-    elif config.out.exists() and not config.out.is_dir():
-        raise ConfigError(f"--out {config.out} is a file.", would_do="It takes a folder.")
-    config.out.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(config.out / "model", ignore_errors=True)
 
 
 def _captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
@@ -185,13 +153,3 @@ def _build(
 def _enough_epochs(steps_per_epoch: int) -> int:
     """Return 15 epochs, or as many as make 1,500 steps, but never more than 60."""
     return max(15, min(60, -(-1500 // steps_per_epoch)))
-
-
-def _fingerprint(config: TrainCaptioner, prepared: Prepared, backbone: dict[str, Any]) -> str:
-    settings = {name: value for name, value in to_json(config).items() if name not in _WHERE}
-    text = json.dumps([settings, prepared.fingerprint, backbone], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-_WHERE = ("data", "out", "images", "store", "weights", "resume")
-"""Settings that may change from start to resume: they say where things lie, not what they are."""

@@ -1,0 +1,52 @@
+"""The folder of a run: whose training it holds, and what a resume must share with the first start."""
+
+import hashlib
+import json
+import shutil
+from typing import Any
+
+from showtell.config import TrainCaptioner, TrainClassifier, load_config, to_json
+from showtell.errors import ConfigError
+from showtell.tasks.prepare import Prepared
+
+_WHERE = ("data", "out", "images", "store", "weights", "resume")
+"""Settings that may change from start to resume: they say where things lie, not what they are."""
+
+
+def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
+    """Make the run's folder, or refuse one that holds another training.
+
+    Raises:
+        ConfigError: The folder is not ours to write to.
+    """
+    record = config.out / "config.json"
+    if record.exists() and config.resume:
+        before, _ = load_config(record, type(config))
+        changed = [
+            name
+            for name, value in to_json(before).items()
+            if name not in ("resume", "out", "store") and value != to_json(config)[name]
+        ]
+        if changed:
+            raise ConfigError(
+                f"{config.out} was started with another {', '.join(sorted(changed))}.",
+                would_do="Resume with the settings of the first start, or start anew in another --out.",
+            )
+    elif record.exists() or (config.out / "checkpoints").exists():
+        raise ConfigError(
+            f"{config.out} holds a training already.",
+            would_do="Go on with it by --resume, or name another folder by --out.",
+        )
+    elif config.out.exists() and not config.out.is_dir():
+        raise ConfigError(f"--out {config.out} is a file.", would_do="It takes a folder.")
+    config.out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(config.out / "model", ignore_errors=True)
+
+
+def training_fingerprint(
+    config: TrainCaptioner | TrainClassifier, prepared: Prepared, backbone: dict[str, Any]
+) -> str:
+    """Return the SHA-256 of all that shapes a training: settings, data and features."""
+    settings = {name: value for name, value in to_json(config).items() if name not in _WHERE}
+    text = json.dumps([settings, prepared.fingerprint, backbone], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
