@@ -157,10 +157,20 @@ class Backbone(nn.Module):
         values = pixels.to(self.pixel_mean.device, memory_format=torch.channels_last).float()
         return (values - self.pixel_mean) * self.pixel_scale
 
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return the network's last features in its own layout, float32, with gradients where they are on."""
+        features: Tensor = self.network.forward_features(self.normalise(pixels))
+        return features
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Turn what :meth:`features` returns into pooled vectors (B, pooled_dim)."""
+        pooled: Tensor = self.network.forward_head(features, pre_logits=True)
+        return pooled.flatten(1)
+
     def _look(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
-        features = self.network.forward_features(self.normalise(pixels))
+        features = self.features(pixels)
         grid, size = grid_of(self.network, features)
-        return grid, size, self.network.forward_head(features, pre_logits=True).flatten(1)
+        return grid, size, self.pool(features)
 
 
 def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, int]]:

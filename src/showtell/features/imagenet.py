@@ -1,10 +1,12 @@
 """ImageNet's classes: their names, and whether a data set's classes are among them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
-from timm.data import ImageNetInfo
+from timm.data import ImageNetInfo, infer_imagenet_subset
+from torch import nn
 
 _SYNSET = re.compile(r"^n\d{8}[ _-]+")
 _SHARE, _MANY = 0.5, 10
@@ -15,6 +17,24 @@ def imagenet_names() -> tuple[str, ...]:
     """Return the names of the 1,000 classes in the order of logits, such as ``tabby, tabby cat``."""
     info = ImageNetInfo("imagenet-1k")
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
+
+
+def class_names_of(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the classes that a timm network was pretrained for, in the order of its logits.
+
+    ImageNet-1k, -12k, -21k and -22k are told by their number of classes; others have numbers for names.
+    """
+    subset = infer_imagenet_subset(network)
+    if subset is None:
+        return tuple(f"class {index}" for index in range(network.num_classes))  # type: ignore[arg-type]
+    info = ImageNetInfo(subset)
+    names = [info.index_to_description(index) for index in range(info.num_classes())]
+    # Two names are there twice: the crane that flies and the one that lifts, and two maillots.
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    return tuple(
+        f"{name} ({info.index_to_label_name(index)})" if name in twice else name
+        for index, name in enumerate(names)
+    )
 
 
 def names_in_imagenet(classes: Iterable[str]) -> list[str]:

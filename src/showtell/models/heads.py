@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-HeadKind = Literal["linear", "mlp", "knn"]
-HEADS: tuple[HeadKind, ...] = ("linear", "mlp", "knn")
+HeadKind = Literal["linear", "mlp", "knn", "pretrained"]
 
 _SHARPNESS = 1 / 0.07
 """A neighbour's vote is exp(cosine * this), as in Wu et al. 2018."""
@@ -150,10 +149,33 @@ class NeighbourHead(Head):
         weights = ((nearest - nearest[:, :1]) * _SHARPNESS).exp()
         votes.scatter_add_(1, self.memory_labels[places], weights)
         votes += _DOUBT / self.config.classes
-        return (votes / votes.sum(1, keepdim=True)).log()
+        shares: Tensor = (votes / votes.sum(1, keepdim=True)).log()
+        return shares
 
 
-_KINDS: dict[HeadKind, type[Head]] = {"linear": LinearHead, "mlp": MlpHead, "knn": NeighbourHead}
+class PretrainedHead(Head):
+    """The classifier that a network was pretrained with, on features as they are."""
+
+    def __init__(self, config: HeadConfig) -> None:
+        super().__init__(config)
+        self.linear = nn.Linear(config.feature_dim, config.classes)
+
+    def standardise(self, pooled: Tensor) -> Tensor:
+        """Return the features (B, D) as they are, float32."""
+        return pooled.float()
+
+    def logits(self, standardised: Tensor) -> Tensor:
+        """Turn features (B, D) into logits (B, C)."""
+        logits: Tensor = self.linear(standardised)
+        return logits
+
+
+_KINDS: dict[HeadKind, type[Head]] = {
+    "linear": LinearHead,
+    "mlp": MlpHead,
+    "knn": NeighbourHead,
+    "pretrained": PretrainedHead,
+}
 
 
 def build_head(config: HeadConfig) -> Head:

@@ -194,7 +194,8 @@ def save_pictures(path: Path, prepared: Prepared) -> None:
                 "name": picture.name,
                 "split": picture.split,
                 "sha256": prepared.extraction.digests[picture.name].hex(),
-            },
+            }
+            | ({} if picture.label is None else {"label": picture.label}),
             ensure_ascii=False,
         )
         for picture in prepared.pictures
