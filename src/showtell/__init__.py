@@ -1,3 +1,34 @@
-"""Show it your pictures. It tells you what it sees."""
+"""Show it your pictures. It tells you what it sees.
+
+Every command is a function of its config: ``train_captioner(TrainCaptioner(data=..., out=...))``.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+# Imported when first asked for: torch takes seconds, and `showtell --help` must not wait for it.
+_WHERE = {
+    "Evaluate": "showtell.config",
+    "Extract": "showtell.config",
+    "Predict": "showtell.config",
+    "Quickstart": "showtell.config",
+    "Store": "showtell.config",
+    "TrainCaptioner": "showtell.config",
+    "ShowtellError": "showtell.errors",
+    "evaluate": "showtell.tasks.evaluate",
+    "extract": "showtell.tasks.extract",
+    "load_model": "showtell.model_folder",
+    "predict": "showtell.tasks.predict",
+    "quickstart": "showtell.tasks.quickstart",
+    "store": "showtell.tasks.extract",
+    "train_captioner": "showtell.tasks.train_captioner",
+}
+__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'showtell' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

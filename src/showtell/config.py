@@ -57,9 +57,9 @@ class TrainCaptioner:
     dropout: float = 0.5
     """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
     epochs: int | None = None
-    """Passes over the training split, 1 or more; by default 15, more where there are few photos."""
-    batch_size: int = 32
-    """Photos a step, each with all its captions, 1 or more."""
+    """Passes over the training split, 1 or more; by default 8, more where there are few photos."""
+    reward_epochs: int = 4
+    """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
     learning_rate: float = 1e-3
     """Peak of the schedule, above 0."""
     seed: int = 0
@@ -69,9 +69,8 @@ class TrainCaptioner:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _at_least(
-            self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, epochs=1, batch_size=1, seed=0
-        )
+        _at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16)
+        _at_least(self, epochs=1, reward_epochs=0, seed=0)
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
         if not 0 <= self.dropout <= 0.9:
@@ -286,7 +285,7 @@ def load_config(path: Path, kind: type[Config]) -> tuple[Config, dict[str, Any]]
         if unknown := sorted(settings.keys() - names):
             raise ModelError(f"{path} has settings that {kind.__name__} does not know: {', '.join(unknown)}.")
         return msgspec.convert(settings, kind, dec_hook=_decode), record
-    except (OSError, ValueError, KeyError, AttributeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
 
 

@@ -10,6 +10,9 @@ from showtell.models.attention import AttentionConfig, AttentionDecoder
 from showtell.models.decoding import Hypothesis, Vocabulary, beam_search
 from showtell.text.tokenizer import CaptionTokenizer
 
+LENGTH_PENALTY = 0.7
+"""Power of the length that scores are divided by; with 1, captions grow longer than people's (docs/log.md)."""
+
 
 @dataclass(frozen=True)
 class Word:
@@ -64,7 +67,7 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def search(
-        self, grid: Tensor, *, beam_size: int = 3, max_length: int = 40, length_penalty: float = 1.0
+        self, grid: Tensor, *, beam_size: int = 3, max_length: int = 40, length_penalty: float = LENGTH_PENALTY
     ) -> list[list[Hypothesis]]:
         """Find the best token sequences for each picture.
 

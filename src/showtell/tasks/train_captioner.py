@@ -23,6 +23,8 @@ from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.loop import Loop, LoopConfig
 
+BATCH_SIZE = 32
+"""Photos a step, each with all its captions."""
 BEAM_SIZE = 5
 """Captions searched side by side in the finished model; measured in docs/log.md."""
 _SCALE_SAMPLE = 1000
@@ -74,17 +76,23 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         },
     )
     save_pictures(config.out / "pictures.jsonl", prepared)
+    epochs = config.epochs or _enough_epochs(-(-len(train) // BATCH_SIZE))
     trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
         train,
         _captioned(prepared, "val"),
-        batch_size=config.batch_size,
+        batch_size=BATCH_SIZE,
         seed=config.seed,
         beam_size=3,
+        likelihood_epochs=epochs,
     )
-    epochs = config.epochs or _enough_epochs(trainee.steps_per_epoch)
-    loop = LoopConfig(epochs=epochs, learning_rate=config.learning_rate)
+    loop = LoopConfig(
+        epochs=epochs + config.reward_epochs,
+        learning_rate=config.learning_rate,
+        final_rate=0.1,
+        decay_epochs=epochs,
+    )
     fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
     Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console).run(resume=config.resume)
     evaluation = describe_split(captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE)
@@ -151,5 +159,5 @@ def _build(
 
 
 def _enough_epochs(steps_per_epoch: int) -> int:
-    """Return 15 epochs, or as many as make 1,500 steps, but never more than 60."""
-    return max(15, min(60, -(-1500 // steps_per_epoch)))
+    """Return 8 epochs, or as many as make 1,500 steps, but never more than 60."""
+    return max(8, min(60, -(-1500 // steps_per_epoch)))

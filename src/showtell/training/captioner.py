@@ -1,7 +1,7 @@
 """Batches and losses of the captioner: a picture with all its captions at once."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from showtell.features.extract import Extraction
 from showtell.models.captioner import Captioner
 from showtell.text.cider import CiderD
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.batch import Batch, assemble
+from showtell.training.reward import advantages, draw_captions, reward_loss
 
 LABEL_SMOOTHING = 0.1
 ATTENTION_REGULARISATION = 1.0
@@ -24,21 +26,6 @@ MAX_CAPTION_TOKENS = 60
 
 DECODING_BATCH = 100
 """Pictures decoded side by side."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures with their captions, sorted as ``AttentionDecoder.forward`` wants them.
-
-    Attributes:
-        grid: (B, L, D), as stored.
-        token_ids: ``bos``, words, ``eos``, padding: (B, K, T + 1), int64.
-        lengths: Words to predict of each caption, ``eos`` included, (B, K); 0 for no caption.
-    """
-
-    grid: Tensor
-    token_ids: Tensor
-    lengths: Tensor
 
 
 class CaptionTrainee:
@@ -52,6 +39,7 @@ class CaptionTrainee:
         batch_size: Pictures a step.
         seed: Of the order of pictures.
         beam_size: Of validation.
+        likelihood_epochs: Epochs before training goes on by reward; None for never.
     """
 
     unit = "captions"
@@ -66,6 +54,7 @@ class CaptionTrainee:
         batch_size: int,
         seed: int,
         beam_size: int,
+        likelihood_epochs: int | None = None,
     ) -> None:
         if not train or not validation:
             raise DataError(
@@ -79,36 +68,45 @@ class CaptionTrainee:
         self.steps_per_epoch = -(-len(train) // batch_size)
         tokenizer = captioner.tokenizer
         self._encoded = [
-            sorted((_framed(ids, tokenizer) for ids in encoded), key=len, reverse=True)
+            [_framed(ids, tokenizer) for ids in encoded]
             for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
         ]
         words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
         captioner.decoder.fit_word_bias(torch.from_numpy(np.bincount(words, minlength=tokenizer.vocab_size)))
         self._references = CiderD({picture.name: picture.captions for picture in validation})
+        self.likelihood_epochs = math.inf if likelihood_epochs is None else likelihood_epochs
+        self._rewards = CiderD({picture.name: picture.captions for picture in train})
         self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch as a pure function of (seed, epoch, index)."""
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
-        chosen = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
-        chosen.sort(key=lambda i: (-len(self._encoded[i][0]), i))
-        captions = max(len(self._encoded[i]) for i in chosen)
-        longest = max(len(self._encoded[i][0]) for i in chosen)
-        token_ids = np.full((len(chosen), captions, longest), self.captioner.tokenizer.pad_id)
-        lengths = np.zeros((len(chosen), captions), np.int64)
-        for row, i in enumerate(chosen):
-            for column, ids in enumerate(self._encoded[i]):
-                token_ids[row, column, : len(ids)] = ids
-                lengths[row, column] = len(ids) - 1
-        grid = read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
-        return Batch(grid, torch.from_numpy(token_ids).to(self.device), torch.from_numpy(lengths))
+        chosen = self._chosen(epoch, index)
+        captions = [self._encoded[i] for i in chosen]
+        return assemble(self._grids(chosen), captions, self.captioner.tokenizer.pad_id)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
-        """Return :func:`caption_loss` of a batch and how many captions it holds."""
-        batch = self.batch(epoch, index)
-        return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
+        """Return the loss of a batch, by likelihood or by reward, and how many captions it holds."""
+        if epoch < self.likelihood_epochs:
+            batch = self.batch(epoch, index)
+            return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
+        chosen = self._chosen(epoch, index)
+        grid = self._grids(chosen)
+        drawn = draw_captions(self.captioner, grid)
+        names = [self.train[i].name for i in chosen]
+        advantage = torch.from_numpy(advantages(self.captioner, self._rewards, names, drawn))
+        batch = assemble(grid, drawn, self.captioner.tokenizer.pad_id)
+        return reward_loss(self.captioner, batch, advantage[batch.order]), advantage.numel()
+
+    def _chosen(self, epoch: int, index: int) -> list[int]:
+        """Return which pictures a batch holds, as a pure function of (seed, epoch, index)."""
+        if self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
+        chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
+        return chosen
+
+    def _grids(self, chosen: Sequence[int]) -> Tensor:
+        return read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
 
     def validate(self) -> dict[str, float]:
         """Score free-running captions of the validation split by CIDEr-D."""

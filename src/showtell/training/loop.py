@@ -52,6 +52,7 @@ class LoopConfig:
         learning_rate: Peak of the schedule: linear warm-up, then a cosine down to ``final_rate`` of it.
         warmup_steps: Steps of the warm-up; at most a tenth of all steps is used.
         final_rate: Last learning rate as a share of the peak.
+        decay_epochs: Epochs until that last rate is reached, which the others keep; None for all.
         weight_decay: AdamW's, on matrices only.
         clip_norm: Largest norm of the gradient.
         average: Decay of the moving average of weights that is validated and kept (Polyak and Juditsky
@@ -64,9 +65,10 @@ class LoopConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 200
     final_rate: float = 0.05
+    decay_epochs: int | None = None
     weight_decay: float = 0.05
     clip_norm: float = 5.0
-    average: float = 0.999
+    average: float = 0.995
     patience: int = 5
     checkpoint_seconds: float = 60.0
 
@@ -96,6 +98,7 @@ class Loop:
         self.trainee, self.config, self.folder = trainee, config, folder
         self.fingerprint, self.console = fingerprint, console
         self.total = trainee.steps_per_epoch * config.epochs
+        self._decay_steps = trainee.steps_per_epoch * (config.decay_epochs or config.epochs)
         network = trainee.network
         self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = _adamw(network, config)
@@ -150,7 +153,7 @@ class Loop:
 
     def _step(self, bar: Bar) -> None:
         progress, started = self.progress, time.perf_counter()
-        rate = learning_rate(self.config, progress.step, self.total)
+        rate = learning_rate(self.config, progress.step, self._decay_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         bfloat16 = has_fast_bfloat16(self.device)

@@ -1,0 +1,57 @@
+"""A batch of captions: a picture with all its captions at once, sorted so that padding costs nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures with their captions, sorted as ``AttentionDecoder.forward`` wants them.
+
+    Attributes:
+        grid: (B, L, D), as stored.
+        token_ids: ``bos``, words, ``eos``, padding: (B, K, T + 1), int64.
+        lengths: Words to predict of each caption, ``eos`` included, (B, K); 0 for no caption.
+        order: Which of the given captions each one is, (B, K), int64: row and column of what was given.
+    """
+
+    grid: Tensor
+    token_ids: Tensor
+    lengths: Tensor
+    order: tuple[Tensor, Tensor]
+
+
+def assemble(grid: Tensor, captions: Sequence[Sequence[Sequence[int]]], pad_id: int) -> Batch:
+    """Sort and pad captions.
+
+    Args:
+        grid: Of the pictures, (B, L, D).
+        captions: For each picture its captions as token ids with ``bos`` and ``eos``, any number of them.
+        pad_id: Fills the rest.
+
+    Returns:
+        Pictures by their longest caption, each one's captions by length, both descending.
+    """
+    ranked = [sorted(range(len(rows)), key=lambda k, rows=rows: (-len(rows[k]), k)) for rows in captions]
+    pictures = sorted(range(len(captions)), key=lambda i: (-len(captions[i][ranked[i][0]]), i))
+    most, longest = max(map(len, captions)), len(captions[pictures[0]][ranked[pictures[0]][0]])
+    token_ids = np.full((len(captions), most, longest), pad_id)
+    lengths = np.zeros((len(captions), most), np.int64)
+    columns = np.zeros((len(captions), most), np.int64)
+    for row, i in enumerate(pictures):
+        for column, k in enumerate(ranked[i]):
+            ids = captions[i][k]
+            token_ids[row, column, : len(ids)] = ids
+            lengths[row, column] = len(ids) - 1
+            columns[row, column] = k
+    rows = torch.tensor(pictures)
+    return Batch(
+        grid=grid[rows.to(grid.device)],
+        token_ids=torch.from_numpy(token_ids).to(grid.device),
+        lengths=torch.from_numpy(lengths),
+        order=(rows.unsqueeze(1).expand(-1, most), torch.from_numpy(columns)),
+    )

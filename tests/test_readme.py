@@ -1,0 +1,86 @@
+"""Every `showtell` command of the READMEs is run, as it stands there, where its files exist."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+from safetensors.torch import save_file
+
+from showtell.samples import write_captions_dataset
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.ko.md")
+# `make test` runs this very file; `make quickstart` is what .ci/run ends with.
+MADE = {"make quickstart", "make test"}
+
+
+def commands(readme: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lay out what a reader has: photos with a table, and the backbone's weights in the hub's cache."""
+    folder = tmp_path_factory.mktemp("desk")
+    write_captions_dataset(folder / "drawn", language="en", count=30, seed=0)
+    photos = folder / "photos"
+    photos.mkdir()
+    rows = ["image,caption"]
+    for entry in json.loads((folder / "drawn" / "captions.json").read_text(encoding="utf-8"))["images"]:
+        shutil.copy(folder / "drawn" / "images" / entry["filename"], photos)
+        rows += [f"{entry['filename']},{sentence['raw']}" for sentence in entry["sentences"]]
+    (photos / "captions.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    shutil.copy(photos / entry["filename"], photos / "beach.png")
+    name = timm.get_pretrained_cfg("mobilenetv2_100").hf_hub_id.replace("/", "--")
+    snapshot = folder / "hub" / f"models--{name}" / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("0")
+    save_file(timm.create_model("mobilenetv2_100").state_dict(), snapshot / "model.safetensors")
+    return folder
+
+
+def environment(desk: Path) -> dict[str, str]:
+    return os.environ | {
+        "HF_HUB_CACHE": str(desk / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "SHOWTELL_STORE": str(desk / "store"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.mark.timeout(240)
+def test_commands_of_the_readme(desk: Path) -> None:
+    for command in commands("README.md"):
+        if command in MADE:
+            continue
+        program, *arguments = shlex.split(command)
+        assert program == "showtell", command
+        done = subprocess.run(
+            [sys.executable, "-m", "showtell", *arguments],
+            cwd=desk,
+            env=environment(desk),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (desk / "why.png").stat().st_size > 10_000
+
+
+def test_both_readmes_teach_the_same_commands() -> None:
+    assert commands(READMES[0]) == commands(READMES[1])
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for document in [ROOT / name for name in (*READMES, "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
