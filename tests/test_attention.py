@@ -1,6 +1,7 @@
 """The decoder computes Xu et al.'s equations, whatever batch a caption is read in."""
 
 import itertools
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -11,12 +12,20 @@ from hypothesis import strategies as st
 from showtell.models.attention import AttentionConfig, AttentionDecoder, State, _AdditiveScore
 from showtell.models.captioner import Captioner
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.captioner import ATTENTION_REGULARISATION, LABEL_SMOOTHING, Batch, caption_loss
+from showtell.training.captioner import ATTENTION_REGULARISATION, LABEL_SMOOTHING, caption_loss
 
 CELLS = ["lstm", "gru"]
 WORDS = CaptionTokenizer.train(["one two three four five six seven"], min_count=1)
 PAD, BOS, EOS = WORDS.pad_id, WORDS.bos_id, WORDS.eos_id
 L, D = 6, 5
+
+
+class Batch(NamedTuple):
+    """What the loss reads of a batch; here in any order."""
+
+    grid: torch.Tensor
+    token_ids: torch.Tensor
+    lengths: torch.Tensor
 
 
 def build(cell: str, seed: int = 0, dropout: float = 0.5) -> Captioner:
@@ -156,7 +165,7 @@ def test_teacher_forcing_equals_word_by_word(cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_attention_is_a_distribution_over_the_cells(cell):
     captioner = build(cell)
-    packed = captioner.decoder(*vars(pictures([[5, 4], [3]])).values())
+    packed = captioner.decoder(*pictures([[5, 4], [3]]))
     assert packed.attention.shape == (12, L)
     assert bool((packed.attention >= 0).all())
     assert torch.allclose(packed.attention.sum(-1), torch.ones(12), atol=1e-6)
