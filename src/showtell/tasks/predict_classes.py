@@ -35,7 +35,7 @@ def predict_classes(
         targets: Where to draw which of them.
 
     Yields:
-        One record a picture: ``picture``, ``class``, ``classes`` with their probabilities, and ``right`` where
+        One record a picture: ``picture``, ``class``, ``classes`` with their probabilities, ``right`` where
         it is known; or ``picture`` and ``error``.
     """
     known = _known_labels(run, model.config.classes)

@@ -6,8 +6,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,6 +60,7 @@ class LoopConfig:
             1992), in [0, 1).
         patience: Epochs without a better score after which training stops.
         checkpoint_seconds: Between checkpoints; one is always made at the end of an epoch.
+        shares: Of the learning rate, by the name of the parameter; 1 for those that are not named.
     """
 
     epochs: int
@@ -71,6 +73,7 @@ class LoopConfig:
     average: float = 0.995
     patience: int = 5
     checkpoint_seconds: float = 60.0
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def learning_rate(config: LoopConfig, step: int, total: int) -> float:
@@ -155,7 +158,7 @@ class Loop:
         progress, started = self.progress, time.perf_counter()
         rate = learning_rate(self.config, progress.step, self._decay_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         bfloat16 = has_fast_bfloat16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             loss, count = self.trainee.loss(progress.epoch, progress.index)
@@ -286,13 +289,19 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and spares biases and norms."""
-    parameters = [value for value in network.parameters() if value.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    """Return AdamW that decays matrices and spares biases and norms, each group with its share of the rate."""
+    groups: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for name, value in network.named_parameters():
+        if value.requires_grad:
+            decay = config.weight_decay if value.dim() > 1 else 0.0
+            groups[config.shares.get(name, 1.0), decay].append(value)
+    return torch.optim.AdamW(
+        [
+            {"params": values, "weight_decay": decay, "share": share, "lr": config.learning_rate * share}
+            for (share, decay), values in groups.items()
+        ],
+        lr=config.learning_rate,
+    )
 
 
 @torch.no_grad()
