@@ -1,7 +1,7 @@
 """Score a classifier on a split, with intervals, and keep every prediction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ import torch
 from showtell.config import Evaluate, TrainClassifier, load_config
 from showtell.console import Console
 from showtell.data.records import Picture
-from showtell.data.split import Leak, leaking_pairs
 from showtell.errors import DataError
 from showtell.features.extract import Extraction
 from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel
-from showtell.tasks.prepare import NEAR_DUPLICATE, Prepared, load_splits, prepare, read_labels
+from showtell.tasks.prepare import load_pictures, prepare, read_labels
 from showtell.training.class_scores import (
     SCORE_NAMES,
     ClassScores,
@@ -43,8 +42,8 @@ class ClassEvaluation:
         labels: Positions of the right classes, (N,).
         scores: Figures with intervals.
         uncalibrated: Expected calibration error without temperature scaling.
-        leaks: Near-duplicates of training pictures among the pictures.
-        unleaked: Scores without those; None where there are none, or nothing else.
+        twins: Pictures that are near-duplicates of training pictures, by name.
+        fresh: Scores without those; None where there are none, or nothing else.
     """
 
     classes: tuple[str, ...]
@@ -53,8 +52,8 @@ class ClassEvaluation:
     labels: npt.NDArray[np.int64]
     scores: ClassScores
     uncalibrated: float
-    leaks: tuple[Leak, ...] = ()
-    unleaked: ClassScores | None = None
+    twins: tuple[str, ...] = ()
+    fresh: ClassScores | None = None
 
     def figures(self) -> dict[str, float]:
         """Return the figures by name, without intervals."""
@@ -82,18 +81,19 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
         image_column=trained.image_column if own else None,
         text_column=trained.text_column if own else None,
     )
-    splits = load_splits(config.run / "pictures.jsonl") if own else {}
+    records = load_pictures(config.run / "pictures.jsonl") if own else []
+    splits = {record["name"]: record["split"] for record in records}
+    twins = {record["name"]: record["twin"] for record in records if "twin" in record}
     store = FeatureStore(config.store or trained.store)
     prepared = prepare(dataset, model.backbone, store, console, seed=trained.seed, splits=splits)
     if own:
         split: str = config.split or ("test" if prepared.split("test") else "val")
         pictures = prepared.split(split)
-        train = prepared.split("train") if split != "train" else ()
     else:
         split = config.split or "all"
         chosen = {picture.name for picture in dataset.pictures if config.split in (None, picture.split)}
-        pictures, train = tuple(p for p in prepared.pictures if p.name in chosen), ()
-    evaluation = name_split(model, prepared, pictures, train=train, console=console, what=split)
+        pictures = tuple(picture for picture in prepared.pictures if picture.name in chosen)
+    evaluation = name_split(model, prepared.extraction, pictures, twins=twins, console=console, what=split)
     if own and split != "test":
         console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
     warning = pretraining_warning(model.config.classes, model.backbone.description.weights_source)
@@ -107,10 +107,10 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
 
 def name_split(
     model: ClassifierModel,
-    prepared: Prepared,
+    extraction: Extraction,
     pictures: Sequence[Picture],
     *,
-    train: Sequence[Picture],
+    twins: Collection[str],
     console: Console,
     what: str,
 ) -> ClassEvaluation:
@@ -118,9 +118,9 @@ def name_split(
 
     Args:
         model: The classifier.
-        prepared: Holds the features.
+        extraction: Holds the features.
         pictures: What to name; those of classes that the model does not know are reported and left out.
-        train: Training pictures, to find near-duplicates of them among the pictures.
+        twins: Names of pictures that are near-duplicates of training pictures.
         console: Told what is left out.
         what: What the pictures are, for messages.
 
@@ -131,8 +131,8 @@ def name_split(
     known = tuple(picture for picture in pictures if picture.label in classes)
     if not known:
         raise DataError(
-            f"The {what} split of {prepared.dataset.source} has no picture of a class that the model knows "
-            f"({', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}).",
+            f"None of the {len(pictures):,} pictures ({what}) is of a class that the model knows: "
+            f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}.",
         )
     if len(known) < len(pictures):
         strange = sorted({str(picture.label) for picture in pictures} - set(classes))
@@ -140,15 +140,14 @@ def name_split(
             f"{len(pictures) - len(known):,} pictures of {len(strange):,} classes that the model does not "
             f"know are left out: {', '.join(strange[:10])}"
         )
-    examples = read_examples([prepared.extraction], known, classes)
+    examples = read_examples([extraction], known, classes)
     with torch.inference_mode():
         logits = model.head(examples.pooled.to(model.head.feature_mean.device)).cpu()
         probabilities = (logits / model.config.temperature).softmax(1).numpy()
         plain = logits.softmax(1).numpy()
     labels = examples.labels.numpy()
-    leaks = find_leaks(prepared.extraction, train, known)
-    leaked = {leak.second for leak in leaks}
-    fresh = np.array([picture.name not in leaked for picture in known])
+    leaked = tuple(picture.name for picture in known if picture.name in twins)
+    fresh = np.array([picture.name not in twins for picture in known])
     return ClassEvaluation(
         classes,
         known,
@@ -156,19 +155,9 @@ def name_split(
         labels,
         class_scores(probabilities, labels),
         expected_calibration_error(plain.max(1), plain.argmax(1) == labels),
-        tuple(leaks),
+        leaked,
         class_scores(probabilities[fresh], labels[fresh]) if leaked and fresh.any() else None,
     )
-
-
-def find_leaks(extraction: Extraction, train: Sequence[Picture], pictures: Sequence[Picture]) -> list[Leak]:
-    """Return pictures that are near-duplicates of training pictures, the most alike first."""
-    both = [*train, *pictures]
-    if not train:
-        return []
-    vectors = extraction.space.get_pooled([extraction.key(picture.name) for picture in both])
-    leaks = leaking_pairs(both, vectors.astype(np.float32), threshold=NEAR_DUPLICATE)
-    return [leak for leak in leaks if leak.splits[0] == "train"]
 
 
 def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation) -> dict[str, Any]:
@@ -190,13 +179,13 @@ def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation)
             for i, name in enumerate(classes)
         },
         "confusion": scores.confusion.tolist(),
-        "near_duplicates_of_training": sorted({leak.second for leak in evaluation.leaks}),
+        "near_duplicates_of_training": list(evaluation.twins),
     }
-    if evaluation.unleaked is not None:
+    if evaluation.fresh is not None:
         record["without_near_duplicates"] = {
-            "pictures": evaluation.unleaked.count,
-            "accuracy": evaluation.unleaked.accuracy,
-            "interval_95": list(evaluation.unleaked.intervals["accuracy"]),
+            "pictures": evaluation.fresh.count,
+            "accuracy": evaluation.fresh.accuracy,
+            "interval_95": list(evaluation.fresh.intervals["accuracy"]),
         }
     text = json.dumps(record, ensure_ascii=False, indent=1)
     (folder / f"evaluation-{split}.json").write_text(text + "\n", encoding="utf-8")
@@ -226,9 +215,9 @@ def class_table(evaluation: ClassEvaluation, split: str) -> str:
         f"  calibration error  {scores.calibration_error:7.4f}   "
         f"({evaluation.uncalibrated:.4f} before temperature scaling)"
     )
-    if evaluation.leaks:
-        leaked = len({leak.second for leak in evaluation.leaks})
-        without = evaluation.unleaked
+    if evaluation.twins:
+        leaked = len(evaluation.twins)
+        without = evaluation.fresh
         rest = f"; without them accuracy is {without.accuracy:.4f} of {without.count:,}" if without else ""
         lines.append(f"  {leaked:,} are near-duplicates of training pictures{rest}")
     lines.append("  precision   recall   pictures   class")

@@ -10,7 +10,7 @@ from pathlib import Path
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.records import SPLITS, Dataset, Picture, Problem
-from showtell.data.split import assign_splits, near_duplicate_groups
+from showtell.data.split import assign_splits, leaking_pairs, near_duplicate_groups
 from showtell.errors import DataError
 from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
@@ -186,8 +186,15 @@ def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
     return digest.hexdigest()
 
 
-def save_pictures(path: Path, prepared: Prepared) -> None:
-    """Record each picture's split and content, so that a later evaluation uses the very same."""
+def save_pictures(path: Path, prepared: Prepared, twins: Mapping[str, str] | None = None) -> None:
+    """Record each picture's split and content, so that a later evaluation uses the very same.
+
+    Args:
+        path: The file to write.
+        prepared: The pictures.
+        twins: Training pictures of which pictures of other splits are near-duplicates, by their names.
+    """
+    twins = twins or {}
     lines = [
         json.dumps(
             {
@@ -195,12 +202,28 @@ def save_pictures(path: Path, prepared: Prepared) -> None:
                 "split": picture.split,
                 "sha256": prepared.extraction.digests[picture.name].hex(),
             }
-            | ({} if picture.label is None else {"label": picture.label}),
+            | ({} if picture.label is None else {"label": picture.label})
+            | ({"twin": twins[picture.name]} if picture.name in twins else {}),
             ensure_ascii=False,
         )
         for picture in prepared.pictures
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def load_pictures(path: Path) -> list[dict[str, str]]:
+    """Read what :func:`save_pictures` recorded, one record a picture.
+
+    Raises:
+        DataError: The record is missing or damaged.
+    """
+    try:
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if all({"name", "split"} <= record.keys() for record in records):
+            return records
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read: {error!r}.") from error
+    raise DataError(f"{path} is not a record of pictures and their splits.")
 
 
 def load_splits(path: Path) -> dict[str, str]:
@@ -209,8 +232,20 @@ def load_splits(path: Path) -> dict[str, str]:
     Raises:
         DataError: The record is missing or damaged.
     """
-    try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return {record["name"]: record["split"] for record in records}
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} cannot be read: {error!r}.") from error
+    return {record["name"]: record["split"] for record in load_pictures(path)}
+
+
+def find_twins(prepared: Prepared) -> dict[str, str]:
+    """Find pictures outside of train that are near-duplicates of a training picture.
+
+    Returns:
+        The most similar training picture by name; empty where the split was ours and kept them together.
+    """
+    pictures = prepared.pictures
+    keys = [prepared.extraction.key(picture.name) for picture in pictures]
+    vectors = prepared.extraction.space.get_pooled(keys).astype("float32")
+    twins: dict[str, str] = {}
+    for leak in leaking_pairs(pictures, vectors, threshold=NEAR_DUPLICATE):  # the most alike first
+        if leak.splits[0] == "train":
+            twins.setdefault(leak.second, leak.first)
+    return twins

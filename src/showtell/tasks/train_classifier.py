@@ -1,16 +1,15 @@
 """From class folders or a labels table to a classifier."""
 
+import copy
 import time
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from showtell.config import TrainClassifier, save_config, to_json
 from showtell.console import Console, human_time
 from showtell.data.augment import View
-from showtell.data.records import Picture, Problem
-from showtell.data.split import classes_without
-from showtell.errors import DataError
+from showtell.data.records import Picture
 from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
 from showtell.features.imagenet import pretraining_warning
@@ -18,13 +17,14 @@ from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.model_folder import ClassifierModel, load_model, save_classifier
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.tasks.class_data import learnable
 from showtell.tasks.evaluate_classifier import (
     class_table,
     name_split,
     save_class_evaluation,
     say_mistakes,
 )
-from showtell.tasks.prepare import Prepared, prepare, read_labels, report_problems, save_pictures
+from showtell.tasks.prepare import Prepared, find_twins, prepare, read_labels, save_pictures
 from showtell.tasks.run_folder import claim_run, training_fingerprint
 from showtell.training.classifier import (
     Candidate,
@@ -36,10 +36,27 @@ from showtell.training.classifier import (
     fit_neighbours,
     fit_temperature,
     read_examples,
+    score,
 )
+from showtell.training.fine_tune import FineTuneTrainee, TunedNetwork, learning_shares
+from showtell.training.layers import layers_from
+from showtell.training.loop import Loop, LoopConfig
 
-_UNBALANCED = 10
-"""A class with as many times fewer training pictures than the largest is worth a word."""
+
+@dataclass(frozen=True)
+class _Task:
+    """What is learnt from: the pictures, and their features by a backbone."""
+
+    backbone: Backbone
+    extraction: Extraction
+    classes: tuple[str, ...]
+    train: tuple[Picture, ...]
+    val: tuple[Picture, ...]
+    fingerprint: str
+
+    def check(self) -> Examples:
+        """Return the features of validation."""
+        return read_examples([self.extraction], self.val, self.classes)
 
 
 def train_classifier(config: TrainClassifier, console: Console | None = None) -> dict[str, Any]:
@@ -59,7 +76,6 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     started = time.perf_counter()
     claim_run(config)
     prepare_process()
-    device = choose_device()
     dataset = read_labels(
         config.data,
         console,
@@ -75,56 +91,129 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
         fit=config.fit,
         seed=config.seed,
         console=console,
-    ).to(device)
+    ).to(choose_device())
+    if config.fine_tune is not None:
+        layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
     store = FeatureStore(config.store)
     prepared = prepare(dataset, backbone, store, console, seed=config.seed)
-    classes, train, val = _learnable(prepared, console)
+    classes, train, val = learnable(prepared, console)
+    twins = find_twins(prepared)
     seed_everything(config.seed)
-    save_config(
-        config.out / "config.json",
-        {
-            "command": "train-classifier",
-            "config": to_json(config) | {"resume": False},
-            "backbone": backbone.description.for_store(),
-            "data": {"fingerprint": prepared.fingerprint, "format": dataset.format},
-            "environment": environment(),
-        },
-    )
-    save_pictures(config.out / "pictures.jsonl", prepared)
+    _record(config, backbone, prepared, twins)
+    fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
+    task = _Task(backbone, prepared.extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
-    check = read_examples([prepared.extraction], val, classes)
-    fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
-    candidates = fit_heads(config, learn, check, len(classes), fingerprint)
+    candidates = fit_heads(config, learn, task.check(), len(classes), fingerprint)
     chosen = best_of(candidates)
     console.say(candidates_table(candidates, chosen))
-    warning = pretraining_warning(classes, backbone.description.weights_source)
-    provenance = {
-        "train_pictures": len(train),
-        "val_pictures": len(val),
-        "views": config.views,
-        "setting": chosen.setting,
-        "data": prepared.fingerprint,
-        "warning": warning,
-        "environment": environment(),
-    }
-    temperature = fit_temperature(chosen.head(check.pooled), check.labels)
-    save_classifier(
-        config.out / "model", backbone, chosen.head, classes, temperature=temperature, provenance=provenance
-    )
+    if config.fine_tune is not None:
+        task, chosen = _fine_tune(config, task, candidates, store, console)
+    _save(config, task, chosen, prepared)
     model = load_model(config.out)
     assert isinstance(model, ClassifierModel)
-    evaluation = name_split(model, prepared, val, train=train, console=console, what="val")
+    evaluation = name_split(model, task.extraction, val, twins=twins, console=console, what="val")
     save_class_evaluation(config.out, "val", evaluation)
     console.say(
         f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
     )
-    if warning:
+    if warning := pretraining_warning(classes, backbone.description.weights_source):
         console.say(f"Warning: {warning}")
     console.say(class_table(evaluation, "val"))
     say_mistakes(evaluation, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
+
+
+def _record(config: TrainClassifier, backbone: Backbone, prepared: Prepared, twins: dict[str, str]) -> None:
+    record = {
+        "command": "train-classifier",
+        "config": to_json(config) | {"resume": False},
+        "backbone": backbone.description.for_store(),
+        "data": {"fingerprint": prepared.fingerprint, "format": prepared.dataset.format},
+        "environment": environment(),
+    }
+    save_config(config.out / "config.json", record)
+    save_pictures(config.out / "pictures.jsonl", prepared, twins)
+
+
+def _save(config: TrainClassifier, task: _Task, chosen: Candidate, prepared: Prepared) -> None:
+    """Fit the temperature and write the model."""
+    check = task.check()
+    provenance = {
+        "train_pictures": len(task.train),
+        "val_pictures": len(task.val),
+        "views": config.views,
+        "setting": chosen.setting,
+        "validation": {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood},
+        "data": prepared.fingerprint,
+        "warning": pretraining_warning(task.classes, task.backbone.description.weights_source),
+        "environment": environment(),
+    }
+    temperature = fit_temperature(chosen.head(check.pooled), check.labels)
+    save_classifier(
+        config.out / "model",
+        task.backbone,
+        chosen.head,
+        task.classes,
+        temperature=temperature,
+        provenance=provenance,
+    )
+
+
+def _fine_tune(
+    config: TrainClassifier,
+    task: _Task,
+    candidates: Sequence[Candidate],
+    store: FeatureStore,
+    console: Console,
+) -> tuple[_Task, Candidate]:
+    """Train the top of the backbone with the best head that has gradients; keep what validates better."""
+    started = time.perf_counter()
+    assert config.fine_tune is not None
+    frozen = best_of(candidates)
+    start = best_of([candidate for candidate in candidates if candidate.kind != "knn"])
+    layers = layers_from(task.backbone, config.fine_tune)
+    console.say(
+        f"Fine-tuning {len(layers)} layers of {task.backbone.description.architecture}, from "
+        f"{layers[0].name} (number {layers[0].number}) up, with the {start.kind} head"
+    )
+    network = TunedNetwork(copy.deepcopy(task.backbone), copy.deepcopy(start.head), layers)
+    labels = read_examples([task.extraction], task.train, task.classes).labels
+    trainee = FineTuneTrainee(
+        network,
+        task.train,
+        labels,
+        task.val,
+        task.check().labels,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    loop = LoopConfig(
+        config.epochs,
+        learning_rate=config.learning_rate,
+        warmup_steps=2 * trainee.steps_per_epoch,
+        average=0.99,
+        patience=8,
+        shares=learning_shares(network, layers),
+    )
+    Loop(trainee, loop, config.out, fingerprint=task.fingerprint, console=console).run(resume=config.resume)
+    description = task.backbone.description
+    tuned = Backbone(
+        network.backbone.network,
+        description.preprocessing,
+        architecture=description.architecture,
+        model_args=description.model_args,
+        weights_source=f"{description.weights_source}, fine-tuned from {layers[0].name} up",
+    )
+    after = replace(task, backbone=tuned, extraction=extract_features(task.val, tuned, store))
+    head = network.head.requires_grad_(False).eval()
+    seconds = time.perf_counter() - started
+    setting = f"fine-tuned from {layers[0].name} up"
+    found = Candidate(head, setting, *score(head, after.check()), seconds)
+    chosen = best_of([found, frozen])
+    console.say(candidates_table([frozen, found], chosen))
+    return (after, found) if chosen is found else (task, frozen)
 
 
 def fit_heads(
@@ -143,61 +232,6 @@ def fit_heads(
     if "knn" in wanted:
         candidates.append(fit_neighbours(learn, check, classes))
     return candidates
-
-
-def _learnable(
-    prepared: Prepared, console: Console
-) -> tuple[tuple[str, ...], tuple[Picture, ...], tuple[Picture, ...]]:
-    """Return the classes that can be learnt, and the training and validation pictures of them.
-
-    Raises:
-        DataError: Fewer than two classes have training pictures, or there is nothing to validate on.
-    """
-    counts = Counter(picture.label for picture in prepared.split("train"))
-    classes = tuple(name for name in prepared.dataset.classes if counts[name])
-    if len(classes) < 2:
-        raise DataError(
-            f"Only {len(classes)} class of {prepared.dataset.source} has training pictures.",
-            would_do="At least two classes with a few pictures each would do.",
-        )
-    report_problems(_imbalances(prepared, counts), console)
-    val = tuple(picture for picture in prepared.split("val") if picture.label in classes)
-    if not val:
-        raise DataError(
-            f"{prepared.dataset.source} has no validation picture ({len(prepared.pictures)} in all), so no "
-            "head can be chosen.",
-            would_do="A few more pictures would do, or a folder val beside train.",
-        )
-    return classes, prepared.split("train"), val
-
-
-def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem]:
-    everywhere = Counter(picture.label for picture in prepared.pictures)
-    problems = [
-        Problem(
-            "class without training pictures",
-            str(name),
-            f"{everywhere[name]} pictures, none of them in train; it cannot be learnt, and is left out",
-        )
-        for name in prepared.dataset.classes
-        if not counts[name]
-    ]
-    problems += [
-        Problem("class with one training picture", str(name), "it is learnt, but hardly known")
-        for name, count in sorted(counts.items(), key=str)
-        if count == 1
-    ]
-    most, largest = max((count, str(name)) for name, count in counts.items())
-    problems += [
-        Problem("small class", str(name), f"{count} training pictures; {largest} has {most}")
-        for name, count in sorted(counts.items(), key=str)
-        if 1 < count * _UNBALANCED <= most and count > 1
-    ]
-    unvalidated = [name for name in classes_without(prepared.pictures, "val") if counts[name]]
-    problems += [
-        Problem("class without validation pictures", name, "its score is not known") for name in unvalidated
-    ]
-    return problems
 
 
 def _look_at_views(

@@ -17,8 +17,8 @@ from showtell.models.heads import Head
 from showtell.training.layers import Layer
 
 TOP_SHARE, BOTTOM_SHARE = 0.1, 0.02
-"""Shares of the head's learning rate that the highest and the lowest trained layer get (Howard and Ruder 2018);
-measured in docs/log.md."""
+"""Shares of the head's learning rate that the highest and the lowest trained layer get, as in Howard and
+Ruder 2018."""
 LABEL_SMOOTHING = 0.1
 _KEEP_BYTES = 256_000_000
 """Decoded pictures that are kept in memory; the others are decoded again every epoch."""
@@ -60,7 +60,7 @@ class TunedNetwork(nn.Module):
 
 
 def learning_shares(network: TunedNetwork, layers: Sequence[Layer]) -> dict[str, float]:
-    """Return each backbone parameter's share of the learning rate, falling geometrically from the top down."""
+    """Return each backbone parameter's share of the learning rate, falling geometrically from the top."""
     ratio = BOTTOM_SHARE / TOP_SHARE
     modules = dict(network.backbone.network.named_modules())
     shares: dict[str, float] = {}

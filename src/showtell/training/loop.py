@@ -289,7 +289,7 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and spares biases and norms, each group with its share of the rate."""
+    """Return AdamW that decays matrices and spares biases and norms, each with its share of the rate."""
     groups: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, value in network.named_parameters():
         if value.requires_grad:

@@ -1,0 +1,67 @@
+"""Which classes can be learnt from prepared data, and what is wrong with the others."""
+
+from collections import Counter
+
+from showtell.console import Console
+from showtell.data.records import Picture, Problem
+from showtell.data.split import classes_without
+from showtell.errors import DataError
+from showtell.tasks.prepare import Prepared, report_problems
+
+_UNBALANCED = 10
+"""A class with as many times fewer training pictures than the largest is worth a word."""
+
+
+def learnable(
+    prepared: Prepared, console: Console
+) -> tuple[tuple[str, ...], tuple[Picture, ...], tuple[Picture, ...]]:
+    """Return the classes that can be learnt, and the training and validation pictures of them.
+
+    Raises:
+        DataError: Fewer than two classes have training pictures, or there is nothing to validate on.
+    """
+    counts = Counter(picture.label for picture in prepared.split("train"))
+    classes = tuple(name for name in prepared.dataset.classes if counts[name])
+    if len(classes) < 2:
+        raise DataError(
+            f"Only {len(classes)} class of {prepared.dataset.source} has training pictures.",
+            would_do="At least two classes with a few pictures each would do.",
+        )
+    report_problems(_imbalances(prepared, counts), console)
+    val = tuple(picture for picture in prepared.split("val") if picture.label in classes)
+    if not val:
+        raise DataError(
+            f"{prepared.dataset.source} has no validation picture ({len(prepared.pictures)} in all), so no "
+            "head can be chosen.",
+            would_do="A few more pictures would do, or a folder val beside train.",
+        )
+    return classes, prepared.split("train"), val
+
+
+def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem]:
+    everywhere = Counter(picture.label for picture in prepared.pictures)
+    problems = [
+        Problem(
+            "class without training pictures",
+            str(name),
+            f"{everywhere[name]} pictures, none of them in train; it cannot be learnt, and is left out",
+        )
+        for name in prepared.dataset.classes
+        if not counts[name]
+    ]
+    problems += [
+        Problem("class with one training picture", str(name), "it is learnt, but hardly known")
+        for name, count in sorted(counts.items(), key=str)
+        if count == 1
+    ]
+    most, largest = max((count, str(name)) for name, count in counts.items())
+    problems += [
+        Problem("small class", str(name), f"{count} training pictures; {largest} has {most}")
+        for name, count in sorted(counts.items(), key=str)
+        if 1 < count * _UNBALANCED <= most and count > 1
+    ]
+    unvalidated = [name for name in classes_without(prepared.pictures, "val") if counts[name]]
+    problems += [
+        Problem("class without validation pictures", name, "its score is not known") for name in unvalidated
+    ]
+    return problems
