@@ -1,8 +1,8 @@
 """The command line: parse, call a task, print. Flags come from the dataclasses of ``config``."""
 
+import io
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +18,7 @@ COMMANDS: dict[str, type] = {
     "extract": config.Extract,
     "train-captioner": config.TrainCaptioner,
     "train-classifier": config.TrainClassifier,
+    "compare": config.Compare,
     "evaluate": config.Evaluate,
     "predict": config.Predict,
     "store": config.Store,
@@ -31,10 +32,20 @@ _STYLE = (
 
 
 def main() -> None:
-    """Run the command line and exit: 0 well, 2 for what the user can mend, 130 for Ctrl-C."""
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `showtell predict ... | head` ends quietly
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line and exit: 0 well, 1 our fault, 2 what the user can mend, 130 Ctrl-C."""
+    if os.environ.get("NO_COLOR"):
+        os.environ["TERM"] = "dumb"  # the parser of flags heeds this alone
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name or a caption that the terminal cannot show is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `showtell predict ... | head` ends quietly
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        status = 141
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -54,16 +65,27 @@ def run(arguments: list[str]) -> int:
     try:
         return _call(_parse(arguments))
     except ShowtellError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"showtell: {error}", file=sys.stderr)
-        return error.exit_status
+        return _report(str(error), "", error.exit_status, debug)
     except KeyboardInterrupt:
         print(
             "\nshowtell: stopped; what is finished is kept, and --resume goes on with a training",
             file=sys.stderr,
         )
         return 130
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, a folder that may not be written to
+        return _report(f"{error}.", "", 2, debug)
+    except Exception as error:
+        advice = "This is a fault of showtell. Repeat the command with --debug to see where."
+        return _report(f"{type(error).__name__}: {error}", advice, 1, debug)
+
+
+def _report(what: str, advice: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"showtell: {what}", *([advice] if advice else []), sep="\n", file=sys.stderr)
+    return status
 
 
 def _parse(arguments: list[str]) -> Any:
@@ -76,7 +98,7 @@ def _parse(arguments: list[str]) -> Any:
         for name, kind in COMMANDS.items()
     )
     return tyro.cli(
-        Union[commands],  # type: ignore[arg-type]  # noqa: UP007
+        Union[commands],  # type: ignore[call-overload]  # noqa: UP007
         prog="showtell",
         description="Show it your pictures. It tells you what it sees.",
         args=arguments or ["--help"],
@@ -103,6 +125,10 @@ def _call(settings: Any) -> int:
             from showtell.tasks.train_classifier import train_classifier
 
             train_classifier(settings, console)
+        case config.Compare():
+            from showtell.tasks.compare import compare
+
+            _print_json(settings, compare, console)
         case config.Evaluate():
             from showtell.tasks.evaluate import evaluate
 
@@ -132,6 +158,7 @@ def _print_json(settings: Any, task: Callable[..., Any], console: Any) -> None:
 
 def _predict(settings: config.Predict, console: Any) -> int:
     from showtell.tasks.predict import predict
+    from showtell.tasks.predict_classes import percentages
 
     failed = 0
     for record in predict(settings, console):
@@ -139,7 +166,8 @@ def _predict(settings: config.Predict, console: Any) -> int:
             print(json.dumps(record, ensure_ascii=False), flush=True)
         elif "error" not in record:
             alone = len(settings.pictures) == 1 and os.path.isfile(settings.pictures[0])  # noqa: PTH113
-            print(record["caption"] if alone else f"{record['picture']}\t{record['caption']}", flush=True)
+            said = record["caption"] if "caption" in record else percentages(record)
+            print(said if alone else f"{record['picture']}\t{said}", flush=True)
         if "error" in record:
             failed = 2
             print(f"showtell: {record['error']}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Any
 from showtell.config import Extract, Store
 from showtell.console import Console, human_bytes, human_time
 from showtell.data.readers import read_dataset
-from showtell.data.readers.names import PICTURE_EXTENSIONS
+from showtell.data.readers.names import PICTURE_EXTENSIONS, nfc
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.extract import extract_features
@@ -76,7 +76,7 @@ def _loose_pictures(folder: Path) -> tuple[Picture, ...]:
     if not folder.is_dir():
         return ()
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_EXTENSIONS and p.is_file())
-    return tuple(Picture(path.relative_to(folder).as_posix(), path) for path in files)
+    return tuple(Picture(nfc(path.relative_to(folder).as_posix()), path) for path in files)
 
 
 def store(config: Store, console: Console | None = None) -> list[dict[str, Any]]:

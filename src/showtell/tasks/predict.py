@@ -1,7 +1,9 @@
 """Say what pictures show."""
 
 import glob
+import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +13,37 @@ from showtell.config import Predict
 from showtell.console import Console
 from showtell.data.images import load_pixels, open_image
 from showtell.data.readers.names import PICTURE_EXTENSIONS
-from showtell.errors import DataError, ImageError
-from showtell.model_folder import CaptionerModel, load_model
+from showtell.errors import ConfigError, DataError, ImageError
+from showtell.model_folder import CaptionerModel, ClassifierModel, load_model
 from showtell.models.captioner import Caption
 from showtell.runtime import choose_device, prepare_process
+from showtell.tasks.predict_classes import predict_classes, pretrained_classifier
 
 _BATCH = 16
 
 
 def predict(config: Predict, console: Console | None = None) -> Iterator[dict[str, Any]]:
-    """Caption pictures one after the other.
+    """Caption or name pictures one after the other.
 
     Args:
         config: Which run and pictures.
         console: Where to say what happens; None for silence.
 
     Yields:
-        One record a picture: ``picture``, ``caption``, ``log_probability`` and ``words``, or ``picture`` and
-        ``error`` for one that cannot be read.
+        One record a picture: ``picture``, ``caption``, ``log_probability`` and ``words``, or for a classifier
+        ``picture``, ``class`` and ``classes``; ``picture`` and ``error`` for one that cannot be read.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Console(quiet=True)
     paths = find_pictures(config.pictures)
+    targets = {} if config.picture is None else _targets(paths, config.picture)
     prepare_process()
-    model = load_model(config.run, choose_device())
+    model = pretrained_classifier(config.run) or load_model(config.run, choose_device())
+    if isinstance(model, ClassifierModel):
+        yield from predict_classes(model, config.run, paths, targets)
+        return
     beam_size = config.beam_size or model.config.beam_size
     for start in range(0, len(paths), _BATCH):
         for path, found in _describe(model, paths[start : start + _BATCH], beam_size):
@@ -44,8 +51,8 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
                 yield {"picture": str(path), "error": found.what}
                 continue
             record = _record(path, found)
-            if config.picture is not None:
-                record["drawn"] = str(_draw(model, path, found[0], config.picture, single=len(paths) == 1))
+            if path in targets:
+                record["drawn"] = str(_draw(model, path, found[0], targets[path]))
             yield record
 
 
@@ -55,17 +62,13 @@ def find_pictures(patterns: Sequence[str]) -> list[Path]:
     Raises:
         DataError: One of them names nothing.
     """
+    if not patterns:
+        raise DataError("No picture was given.", run="showtell predict RUN PICTURE")
     paths: dict[Path, None] = {}
     for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            found = sorted(
-                p for p in path.rglob("*") if p.suffix.lower() in PICTURE_EXTENSIONS and p.is_file()
-            )
-        elif path.exists():
-            found = [path]
-        else:
-            found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
+        # What is typed is composed; a name that came from a Mac may be decomposed.
+        forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
+        found = next((found for form in forms if (found := _pictures_at(form))), [])
         if not found:
             raise DataError(
                 f"There is no picture at {pattern}.",
@@ -73,6 +76,16 @@ def find_pictures(patterns: Sequence[str]) -> list[Path]:
             )
         paths |= dict.fromkeys(found)
     return list(paths)
+
+
+def _pictures_at(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_EXTENSIONS and p.is_file())
+    if path.exists():
+        return [path]
+    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    return sorted(p for p in found if p.is_file())
 
 
 def _describe(
@@ -111,9 +124,32 @@ def _record(path: Path, captions: Sequence[Caption]) -> dict[str, Any]:
     }
 
 
-def _draw(model: CaptionerModel, path: Path, caption: Caption, target: Path, *, single: bool) -> Path:
+def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
+    """Name the drawing of each picture; pictures of one name in several folders get a number.
+
+    Raises:
+        ConfigError: Several pictures, and one file to draw them into.
+    """
+    is_file = bool(given.suffix) and not given.is_dir()
+    if is_file and len(paths) == 1:
+        return {paths[0]: given}
+    if is_file and (given.exists() or given.suffix.lower() in PICTURE_EXTENSIONS):
+        raise ConfigError(
+            f"--picture {given} is one file, for {len(paths)} pictures.",
+            would_do="It takes a folder for several.",
+        )
+    targets: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for path in paths:
+        names = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
+        name = next(name for name in names if name.casefold() not in taken)
+        taken.add(name.casefold())
+        targets[path] = given / f"{name}.png"
+    return targets
+
+
+def _draw(model: CaptionerModel, path: Path, caption: Caption, out: Path) -> Path:
     from showtell.report.attention import draw_attention
 
-    out = target if single and target.suffix else target / f"{path.stem}.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     return draw_attention(open_image(path), caption, model.backbone.preprocessing, out)

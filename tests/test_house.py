@@ -1,0 +1,143 @@
+"""The house keeps its order: no import goes up, no file is a drawer, no light room is heavy."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import showtell
+
+ROOT = Path(showtell.__file__).parent
+
+# A module imports only from its own room and from rooms above it in this list. Against the list of the
+# design: `console` and `runtime` came in, `samples` stands beside `data`, whose words it draws, and `report`
+# and `apps` stand above `tasks`, since a task is what calls them.
+ROOMS = [
+    "errors",
+    "console",
+    "config",
+    "data",
+    "samples",
+    "text",
+    "runtime",
+    "features",
+    "models",
+    "training",
+    "model_folder",
+    "report",
+    "apps",
+    "tasks",
+    "cli",
+    "__main__",
+]
+PARTS = {"model_card": "model_folder"}  # files beside the rooms that belong to one of them
+LIGHT = ["errors", "console", "config", "cli", "text.words", "text.metrics", "text.tokenizer", "data.records"]
+DRAWERS = {"utils", "util", "common", "helpers", "helper", "core", "misc", "shared"}
+LINES = 320
+LONGER = {
+    "config.py": 450,  # a list: one dataclass a command
+    "data/split.py": 325,
+}
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def room_of(module: str) -> str:
+    """Return the room of ``showtell.room.file``; the package itself has none."""
+    room = module.split(".")[1] if "." in module else ""
+    return PARTS.get(room, room)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return every module of the package that a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "showtell"}
+
+
+def arrows_up(sources: dict[str, set[str]]) -> list[str]:
+    """Return the imports that go up the list of rooms."""
+    wrong = []
+    for room, imported in sources.items():
+        for module in imported:
+            other = room_of(module)
+            if other in ROOMS and ROOMS.index(other) > ROOMS.index(room):
+                wrong.append(f"{room} imports {module}")
+    return sorted(wrong)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_import_goes_up(path):
+    room = room_of("showtell." + path.relative_to(ROOT).parts[0].removesuffix(".py"))
+    if room == "__init__":
+        pytest.skip("the package's own door opens to every room")
+    assert room in ROOMS, f"{room} is a room without a place in the order"
+    assert arrows_up({room: imports_of(path)}) == []
+
+
+def test_the_check_sees_arrows_that_go_up():
+    assert arrows_up({"data": {"showtell.features.store.FeatureStore"}}) != []
+    assert arrows_up({"report": {"showtell.tasks.predict.predict"}}) != []
+    assert (
+        arrows_up({"tasks": {"showtell.report.attention.draw_attention", "showtell.errors.DataError"}}) == []
+    )
+    assert any(imports_of(path) for path in SOURCES)
+
+
+def test_nothing_is_a_drawer_for_everything():
+    assert not [name_of(path) for path in ROOT.rglob("*") if path.stem.strip("_").lower() in DRAWERS]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_files_have_one_subject(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGER.get(name_of(path), LINES)
+
+
+def test_light_rooms_import_no_torch():
+    """One process imports them one by one, and says after which torch was there."""
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module('showtell.' + name)\n"
+        "    heavy = {'torch', 'timm', 'torchvision', 'matplotlib'} & set(sys.modules)\n"
+        "    assert not heavy, (name, heavy)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program, *LIGHT],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert child.returncode == 0, child.stderr
+
+
+def test_no_library_code_prints():
+    printing = [
+        name_of(path)
+        for path in SOURCES
+        if path.name != "cli.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert printing == []
+
+
+def test_no_pickle_is_written_or_read():
+    calls = {"torch.load", "torch.save", "pickle.load", "pickle.loads", "pickle.dump", "pickle.dumps"}
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in calls
+    ]
+    assert found == []
