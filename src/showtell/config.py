@@ -138,6 +138,50 @@ class TrainClassifier:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Find the backbone that pays: accuracy of a linear head on each, against what it costs.
+
+    Example: showtell compare photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
+    """
+
+    data: Data
+    """Class folders or a table of labels."""
+    backbones: str
+    """timm networks or folders of weights, with commas between them."""
+    out: Path = Path("runs/compare")
+    """Folder of the table and the drawing."""
+    images: Path | None = None
+    """Folder of the pictures, where they do not lie beside the table."""
+    format: str | None = None
+    """Format of DATA, where it is not recognised."""
+    image_column: str | None = None
+    """Column that names the picture; its extension may be missing."""
+    text_column: str | None = None
+    """Column that holds the label."""
+    weights: str | None = None
+    """random, to compare costs without pretrained weights."""
+    image_size: int | None = None
+    """Side of the networks' input in pixels, 32 or more; each one's own by default."""
+    store: Path | None = None
+    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    seed: int = 0
+    """Of the split, 0 or more."""
+    json: bool = False
+    """Print the table as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _at_least(self, image_size=32, seed=0)
+        if not any(name.strip() for name in self.backbones.split(",")):
+            raise ConfigError("--backbones names none.", would_do="Try mobilenetv2_100,resnet50.")
+        if self.weights not in (None, "random"):
+            raise ConfigError(
+                f"--weights {self.weights} cannot fit several networks.",
+                would_do="Name folders of weights among --backbones; --weights takes random only.",
+            )
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Score a run on its test split, or on other data: figures with 95% intervals, best and worst.
 
