@@ -5,6 +5,7 @@ So views are kept in the feature store like any picture, and a resumed training 
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transform
 
-_RECIPE = "torchvision v2: crop, flip, affine over mirrored edges, brightness; 1"
+_RECIPE = "torchvision v2: crop, flip, affine over mirrored edges, brightness; 2"
 """Names how a view comes about; change it whenever the same view would give other pixels."""
 
 
@@ -38,6 +39,15 @@ class Augmentation:
     shift: float = 0.1
     brightness: float = 0.2
     recipe: str = _RECIPE
+
+    def margins(self, height: int, width: int) -> list[int]:
+        """Return how many columns and rows may come into view beyond the edges, on each side."""
+        slant = math.tan(math.radians(self.shear))
+        reach_x = (0.5 * width + 0.5 * height * slant + self.shift * width) / (1 - self.zoom)
+        reach_y = (0.5 * height + self.shift * height) / (1 - self.zoom)
+        columns, rows = math.ceil(reach_x - width / 2) + 1, math.ceil(reach_y - height / 2) + 1
+        # A mirror shows no more than there is.
+        return [min(columns, width - 1), min(rows, height - 1)]
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,8 @@ class View:
         )
         if random.random() < limits.flip:
             view = transform.horizontal_flip(view)
-        margin = [width // 4, height // 4]
         view = transform.affine(
-            transform.pad(view, margin, padding_mode="reflect"),
+            transform.pad(view, limits.margins(height, width), padding_mode="reflect"),
             angle=0.0,
             translate=[width * _signed(random, limits.shift), height * _signed(random, limits.shift)],
             scale=1 + _signed(random, limits.zoom),
