@@ -231,9 +231,6 @@ def test_other_words_of_the_same_pictures_are_refused(data, finished, capsys, tm
     assert "Traceback" not in text
 
 
-@pytest.mark.xfail(
-    reason="the task removes the model, and records the new splits, before the loop compares", strict=True
-)
 def test_a_refused_resume_leaves_the_finished_run_as_it_was(data, finished, undisturbed, capsys):
     (finished / "run/checkpoints/last.safetensors").write_bytes(b"")
     assert say(capsys, data, finished / "run", finished / "store", "--resume")[0] == 2

@@ -117,7 +117,7 @@ def save_captioner(
     folder: Path, backbone: Backbone, captioner: Captioner, *, beam_size: int, provenance: dict[str, Any]
 ) -> None:
     """Write a model folder; ``config.json`` comes last and makes it complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _begin(folder)
     captioner.tokenizer.save(folder / "tokenizer.json")
     config = ModelConfig(
         format=FORMAT,
@@ -144,7 +144,7 @@ def save_classifier(
     provenance: dict[str, Any],
 ) -> None:
     """Write a model folder; ``config.json`` comes last and makes it complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _begin(folder)
     config = ClassifierConfig(
         format=FORMAT,
         kind="classifier",
@@ -159,6 +159,12 @@ def save_classifier(
     tensors |= {f"head.{name}": value for name, value in head.state_dict().items()}
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
     _finish(folder, config, classifier_card(config))
+
+
+def _begin(folder: Path) -> None:
+    """Make a folder that counts as no model until :func:`_finish`, whatever it held before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").unlink(missing_ok=True)
 
 
 def _finish(folder: Path, config: ModelConfig | ClassifierConfig, card: str) -> None:

@@ -1,11 +1,13 @@
 """The process: allocator, threads, seeds, device, and the versions that a run records."""
 
 import ctypes
+import hashlib
 import os
 import platform
 import random
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -70,6 +72,15 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def code_version() -> str:
+    """Return a SHA-256 over the package's own source files, which tells edits that no version number does."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def environment() -> dict[str, str | int]:
     """Return what a run must record to be repeated: versions, processor, threads."""
     packages = ("showtell", "torch", "torchvision", "timm", "tokenizers", "numpy", "pillow", "lmdb")
@@ -80,6 +91,7 @@ def environment() -> dict[str, str | int]:
         except metadata.PackageNotFoundError:
             versions[package] = "not installed as a package"
     return versions | {
+        "code": code_version(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

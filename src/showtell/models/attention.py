@@ -252,7 +252,7 @@ class AttentionDecoder(nn.Module):
             place = torch.stack([picture, caption, torch.full_like(picture, time)], dim=-1)
             parts.append((words[alive], state.hidden[alive], context[alive], weights[alive], place))
         words, hidden, context, weights, place = (torch.cat(part) for part in zip(*parts))
-        return Packed(self.deep_output(words, hidden, context), weights, place)
+        return Packed(self.deep_output(words, hidden, context), weights, place.to(weights.device))
 
     def step(self, memory: Memory, state: Rows, token_ids: Tensor) -> StepOutput:
         """Read one word of each row and score the next.

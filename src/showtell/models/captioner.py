@@ -11,7 +11,7 @@ from showtell.models.decoding import Hypothesis, Vocabulary, beam_search
 from showtell.text.tokenizer import CaptionTokenizer
 
 LENGTH_PENALTY = 0.7
-"""Power of the length that scores are divided by; with 1, captions grow longer than people's (docs/log.md)."""
+"""Power of the length that scores are divided by; with 1, captions outgrow those of people (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,12 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def search(
-        self, grid: Tensor, *, beam_size: int = 3, max_length: int = 40, length_penalty: float = LENGTH_PENALTY
+        self,
+        grid: Tensor,
+        *,
+        beam_size: int = 3,
+        max_length: int = 40,
+        length_penalty: float = LENGTH_PENALTY,
     ) -> list[list[Hypothesis]]:
         """Find the best token sequences for each picture.
 

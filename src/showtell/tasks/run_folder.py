@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import shutil
 from typing import Any
 
-from showtell.config import TrainCaptioner, TrainClassifier, load_config, to_json
+from showtell.config import TrainCaptioner, TrainClassifier, load_config, save_config, to_json
 from showtell.errors import ConfigError
-from showtell.tasks.prepare import Prepared
+from showtell.runtime import environment
+from showtell.tasks.prepare import Prepared, save_pictures
 
-_WHERE = ("data", "out", "images", "store", "weights", "resume")
+_WHERE = ("out", "store", "weights", "resume")
 """Settings that may change from start to resume: they say where things lie, not what they are."""
 
 
@@ -25,7 +25,7 @@ def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
         changed = [
             name
             for name, value in to_json(before).items()
-            if name not in ("resume", "out", "store") and value != to_json(config)[name]
+            if name not in _WHERE and value != to_json(config)[name]
         ]
         if changed:
             raise ConfigError(
@@ -40,7 +40,25 @@ def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
     elif config.out.exists() and not config.out.is_dir():
         raise ConfigError(f"--out {config.out} is a file.", would_do="It takes a folder.")
     config.out.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(config.out / "model", ignore_errors=True)
+
+
+def record_run(
+    config: TrainCaptioner | TrainClassifier, command: str, prepared: Prepared, backbone: dict[str, Any]
+) -> None:
+    """Write what was run, on what and with what, before the first step; a resume leaves it as it is."""
+    if (config.out / "config.json").exists() and config.resume:
+        return
+    save_pictures(config.out / "pictures.jsonl", prepared)
+    save_config(
+        config.out / "config.json",
+        {
+            "command": command,
+            "config": to_json(config) | {"resume": False},
+            "backbone": backbone,
+            "data": {"fingerprint": prepared.fingerprint, "format": prepared.dataset.format},
+            "environment": environment(),
+        },
+    )
 
 
 def training_fingerprint(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from showtell.config import TrainCaptioner, save_config, to_json
+from showtell.config import TrainCaptioner
 from showtell.console import Console, human_time
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -17,8 +17,8 @@ from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
-from showtell.tasks.prepare import Prepared, prepare, read_captions, save_pictures
-from showtell.tasks.run_folder import claim_run, training_fingerprint
+from showtell.tasks.prepare import Prepared, prepare, read_captions
+from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.loop import Loop, LoopConfig
@@ -65,17 +65,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     seed_everything(config.seed)
     tokenizer = _train_tokenizer(config, train, console)
     captioner = _build(config, tokenizer, prepared, train).to(device)
-    save_config(
-        config.out / "config.json",
-        {
-            "command": "train-captioner",
-            "config": to_json(config) | {"resume": False},
-            "backbone": backbone.description.for_store(),
-            "data": {"fingerprint": prepared.fingerprint, "format": dataset.format},
-            "environment": environment(),
-        },
-    )
-    save_pictures(config.out / "pictures.jsonl", prepared)
+    record_run(config, "train-captioner", prepared, backbone.description.for_store())
     epochs = config.epochs or _enough_epochs(-(-len(train) // BATCH_SIZE))
     trainee = CaptionTrainee(
         captioner,
