@@ -117,7 +117,7 @@ class TrainClassifier:
     """Of fine-tuning: most passes over the training split, 1 or more."""
     batch_size: int = 32
     """Of fine-tuning: pictures a step, 1 or more."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Of fine-tuning: peak at the head, above 0; layers below learn more slowly."""
     seed: int = 0
     """Of initial weights, order, dropout and split, 0 or more."""

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.records import SPLITS, Dataset, Picture, Problem
@@ -16,8 +19,10 @@ from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
 from showtell.features.store import FeatureStore
 
-NEAR_DUPLICATE = 0.95
+NEAR_DUPLICATE = 0.9
 """Cosine of pooled features from which two pictures count as one scene; measured in docs/log.md."""
+_COPY = 0.9999
+"""The same where a network finds all pictures alike."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +177,25 @@ def _split(pictures: tuple[Picture, ...], extraction: Extraction, seed: int) -> 
     """Split by content; near-duplicates stay together where the split is ours to make."""
     groups: list[list[str]] = []
     if any(picture.split is None for picture in pictures):
-        names = [picture.name for picture in pictures]
-        vectors = extraction.space.get_pooled([extraction.key(name) for name in names]).astype("float32")
-        groups = near_duplicate_groups(names, vectors, threshold=NEAR_DUPLICATE)
+        names, vectors = [picture.name for picture in pictures], _vectors(pictures, extraction)
+        groups = near_duplicate_groups(names, vectors, threshold=_threshold(names, vectors))
     return assign_splits(pictures, extraction.digests, groups=groups, seed=seed)
+
+
+def _vectors(pictures: Sequence[Picture], extraction: Extraction) -> npt.NDArray[np.float32]:
+    """Return the pooled features (N, D) of pictures."""
+    return extraction.space.get_pooled([extraction.key(p.name) for p in pictures]).astype(np.float32)
+
+
+def _threshold(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> float:
+    """Return the least cosine of two near-duplicates, for features that tell pictures apart at all.
+
+    Random weights, and networks whose features share a large mean, find everything alike: a group would
+    swallow a class or the whole data set, which no burst of photos does. Then only copies count.
+    """
+    groups = near_duplicate_groups(names, vectors, threshold=NEAR_DUPLICATE)
+    largest = max((len(group) for group in groups), default=0)
+    return _COPY if largest > max(4, len(names) / 5) else NEAR_DUPLICATE
 
 
 def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
@@ -241,11 +261,10 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
     Returns:
         The most similar training picture by name; empty where the split was ours and kept them together.
     """
-    pictures = prepared.pictures
-    keys = [prepared.extraction.key(picture.name) for picture in pictures]
-    vectors = prepared.extraction.space.get_pooled(keys).astype("float32")
+    pictures, vectors = prepared.pictures, _vectors(prepared.pictures, prepared.extraction)
+    threshold = _threshold([picture.name for picture in pictures], vectors)
     twins: dict[str, str] = {}
-    for leak in leaking_pairs(pictures, vectors, threshold=NEAR_DUPLICATE):  # the most alike first
+    for leak in leaking_pairs(pictures, vectors, threshold=threshold):  # the most alike first
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins
