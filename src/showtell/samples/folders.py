@@ -27,6 +27,8 @@ def _draw(scene: Scene, path: Path) -> None:
 def write_captions_dataset(folder: Path, *, language: Language, count: int, seed: int) -> dict[str, Scene]:
     """Write drawn pictures with a Karpathy JSON of captions and splits.
 
+    A picture of train has one caption, in the plain way; one of val or test has every right caption.
+
     Args:
         folder: Where ``captions.json`` and ``images/`` are written; made if missing.
         language: Of the captions.
@@ -43,9 +45,10 @@ def write_captions_dataset(folder: Path, *, language: Language, count: int, seed
             name = f"{split}_{place:05d}.png"
             _draw(scene, folder / PICTURES_FOLDER / name)
             scenes[name] = scene
+            captions = write_captions(scene, language)
             sentences = [
                 {"raw": caption, "tokens": caption.split(), "imgid": len(images)}
-                for caption in write_captions(scene, language)
+                for caption in (captions[:1] if split == "train" else captions)
             ]
             images.append(
                 {

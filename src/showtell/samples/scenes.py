@@ -1,16 +1,19 @@
 """What there is to see in a drawn picture, and which compositions are kept for validation and test.
 
 A scene is one group of equal objects (three small green triangles), or two groups in a relation (a big
-red circle above two small yellow stars). Two kinds of composition are held out, so that nobody can score
-by remembering whole phrases:
+red circle above two small yellow stars) that differ in colour and in shape. Two kinds of composition are
+held out, so that nobody can score by remembering whole phrases:
 
-- six of the 36 pairs of colour and shape for test, six others for validation;
-- of the 18 pairs of a count of two, three or four and a shape: three for test, three others for
-  validation.
+- three of the 36 pairs of colour and shape for test (no red square, yellow star or blue diamond ever
+  occurs in train), three others for validation (red heart, yellow circle, blue triangle);
+- six of the 108 triples of a count above one, colour and shape for test (two orange stars, two blue
+  circles, three yellow squares, three purple hearts, four red triangles, four green diamonds: train shows
+  a blue circle and three of them, but never two), six others for validation (two orange circles, two
+  blue stars, three yellow hearts, three purple squares, four red diamonds, four green triangles).
 
 A scene with a composition of the test belongs to test, one of validation to validation, one with both to
-none, every other scene to train. Each single word occurs in train: every colour there with four shapes,
-every shape with four colours and with at least two of the counts above one.
+none, every other scene to train. Each single word occurs in train, and so does every shape with five
+colours and with every count.
 """
 
 import random
@@ -28,8 +31,12 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 SIZES: tuple[Size, ...] = get_args(Size)
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
-MOST_ALONE = 4
-MOST_RELATED = 2
+COUNTS_ALONE = (1, 2, 2, 2, 3, 3, 4, 4)
+COUNTS_RELATED = (1, 2)
+
+_NONE: frozenset[Split] = frozenset()
+_VAL: frozenset[Split] = frozenset({"val"})
+_TEST: frozenset[Split] = frozenset({"test"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +55,14 @@ class Group:
     colour: Colour
     shape: Shape
 
-    @property
-    def kind(self) -> tuple[Size, Colour, Shape]:
-        """What one object of the group is."""
-        return self.size, self.colour, self.shape
-
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What a picture shows.
 
     Attributes:
-        groups: One group, or two groups of different kinds: the upper before the lower, the left before
-            the right.
+        groups: One group, or two that differ in colour and in shape: the upper before the lower, the left
+            before the right.
         relation: How the first group lies to the second; None with one group.
         look: Seed of everything a caption leaves open: places, exact hues, turns, background.
     """
@@ -78,15 +80,12 @@ def held_out_in(group: Group) -> frozenset[Split]:
     """
     colour, shape = COLOURS.index(group.colour), SHAPES.index(group.shape)
     owners: set[Split] = set()
-    pair = (shape - colour) % len(SHAPES)
-    if pair == 1:
-        owners.add("test")
-    elif pair == 4:
-        owners.add("val")
-    if group.count > 1 and shape == 2 * (group.count - 2):
-        owners.add("test")
-    elif group.count > 1 and shape == 2 * (group.count - 2) + 1:
-        owners.add("val")
+    if colour % 2 == 0:
+        pair = (shape - colour) % len(SHAPES)
+        owners.update({1: _TEST, 4: _VAL}.get(pair, _NONE))
+    if group.count == 2 + shape % 3:
+        triple = (group.count + colour + shape) % len(SHAPES)
+        owners.update({0: _TEST, 3: _VAL}.get(triple, _NONE))
     return frozenset(owners)
 
 
@@ -98,9 +97,9 @@ def split_of(scene: Scene) -> Split | None:
     return next(iter(owners), "train")
 
 
-def _random_group(chance: random.Random, most: int) -> Group:
+def _random_group(chance: random.Random, counts: tuple[int, ...]) -> Group:
     return Group(
-        count=chance.randint(1, most),
+        count=chance.choice(counts),
         size=chance.choice(SIZES),
         colour=chance.choice(COLOURS),
         shape=chance.choice(SHAPES),
@@ -110,15 +109,17 @@ def _random_group(chance: random.Random, most: int) -> Group:
 def _random_scene(chance: random.Random, *, related: bool) -> Scene:
     look = chance.getrandbits(48)
     if not related:
-        return Scene((_random_group(chance, MOST_ALONE),), None, look)
-    first = second = _random_group(chance, MOST_RELATED)
-    while first.kind == second.kind:
-        second = _random_group(chance, MOST_RELATED)
+        return Scene((_random_group(chance, COUNTS_ALONE),), None, look)
+    first = second = _random_group(chance, COUNTS_RELATED)
+    while first.colour == second.colour or first.shape == second.shape:
+        second = _random_group(chance, COUNTS_RELATED)
     return Scene((first, second), chance.choice(RELATIONS), look)
 
 
-def make_scenes(seed: int, count: int, split: Split, *, related_share: float = 0.6) -> tuple[Scene, ...]:
-    """Make up scenes of one split.
+def make_scenes(
+    seed: int, count: int, split: Split | None, *, related_share: float = 0.5
+) -> tuple[Scene, ...]:
+    """Make up scenes of one split, or of all compositions.
 
     Each scene is a function of the seed, the split and its place alone: asking for more scenes never
     changes the first ones.
@@ -126,7 +127,8 @@ def make_scenes(seed: int, count: int, split: Split, *, related_share: float = 0
     Args:
         seed: Any integer.
         count: Number of scenes, 0 or more.
-        split: Whose compositions to use; every scene of val and test shows a held-out composition.
+        split: Whose compositions to use; every scene of val and test shows a held-out composition. None
+            uses all compositions alike.
         related_share: Share of scenes with two groups in a relation, 0 to 1.
 
     Returns:
@@ -137,7 +139,7 @@ def make_scenes(seed: int, count: int, split: Split, *, related_share: float = 0
         chance = random.Random(f"{seed}/{split}/{index}")
         related = chance.random() < related_share
         scene = _random_scene(chance, related=related)
-        while split_of(scene) != split:
+        while split is not None and split_of(scene) != split:
             scene = _random_scene(chance, related=related)
         made.append(scene)
     return tuple(made)
