@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 VOCABULARY, FEATURE_DIM, CELLS, HIDDEN, PICTURES, CAPTIONS = 2540, 1280, 49, 512, 32, 5
 
@@ -158,7 +159,7 @@ def _time_parts(decoder, optimizer, grid, token_ids, lengths) -> dict[str, float
         optimizer.step()
         optimizer.zero_grad()
         marks.append(("clip and AdamW", time.perf_counter()))
-        runs.append({name: 1000 * (now - before) for (_, before), (name, now) in zip(marks, marks[1:])})
+        runs.append({name: 1000 * (now - before) for (_, before), (name, now) in pairwise(marks)})
     return {name: statistics.median(run[name] for run in runs[2:]) for name in runs[0]}
 
 

@@ -1,4 +1,4 @@
-"""Training by reward: the order of captions is kept, the baseline is fair, and rewarded captions grow likelier."""
+"""Training by reward: captions keep their order, the baseline is fair, rewarded captions grow likelier."""
 
 import numpy as np
 import torch

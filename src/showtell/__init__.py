@@ -25,7 +25,7 @@ _WHERE = {
     "store": "showtell.tasks.extract",
     "train_captioner": "showtell.tasks.train_captioner",
 }
-__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:

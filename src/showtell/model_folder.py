@@ -259,8 +259,9 @@ def _read_config(folder: Path) -> ModelConfig | ClassifierConfig:
             run="pip install --upgrade showtell",
         )
     try:
-        classifies = isinstance(raw, dict) and raw.get("kind") == "classifier"
-        return msgspec.convert(raw, ClassifierConfig if classifies else ModelConfig)
+        if isinstance(raw, dict) and raw.get("kind") == "classifier":
+            return msgspec.convert(raw, ClassifierConfig)
+        return msgspec.convert(raw, ModelConfig)
     except msgspec.ValidationError as error:
         raise ModelError(f"{path} is not a model's config: {error}.") from error
 

@@ -97,7 +97,8 @@ class View:
             interpolation=InterpolationMode.BILINEAR,
         )
         view = transform.center_crop(view, [height, width])
-        return transform.adjust_brightness(view, 1 + _signed(random, limits.brightness))
+        brighter: Tensor = transform.adjust_brightness(view, 1 + _signed(random, limits.brightness))
+        return brighter
 
 
 def _signed(random: np.random.Generator, limit: float) -> float:

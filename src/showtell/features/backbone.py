@@ -98,7 +98,8 @@ class Backbone(nn.Module):
         weights_source: str,
     ) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        # timm's networks share methods that no common type of theirs declares.
+        self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preprocessing = preprocessing
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
         self.register_buffer("pixel_mean", mean, persistent=False)

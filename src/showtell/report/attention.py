@@ -195,9 +195,9 @@ def _line_height(size: float) -> float:
 def _text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Measure a line, in inches."""
     with silent_boxes():
-        renderer = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
+        renderer = RendererAgg(1, 1, DPI)
         style = font(text, size, bold=bold)
-        width, _, _ = renderer.get_text_width_height_descent(text, style, False)  # type: ignore[no-untyped-call]
+        width, _, _ = renderer.get_text_width_height_descent(text, style, False)
     return float(width) / DPI
 
 

@@ -59,7 +59,7 @@ def draw_prediction(
         axes.imshow(shown)
         axes.axis("off")
         axes.set_title(plain(title), fontproperties=font(title, 10), color=FAINT, parse_math=False)
-    names = list(reversed(probabilities))
+    names = list(probabilities)[::-1]
     values = [100 * probabilities[name] for name in names]
     found = bars.barh(range(len(names)), values, color=[RIGHT if name == right else OTHER for name in names])
     labels = bars.bar_label(found, [f"{value:.1f}%" for value in values], padding=3)

@@ -78,6 +78,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     splits = load_splits(config.run / "pictures.jsonl") if own else {}
     store = FeatureStore(config.store or trained.store)
     prepared = prepare(dataset, model.backbone, store, console, seed=trained.seed, splits=splits)
+    split: str
     if own:
         split = config.split or ("test" if prepared.split("test") else "val")
         pictures: Sequence[Picture] = prepared.split(split)

@@ -36,9 +36,9 @@ def assemble(grid: Tensor, captions: Sequence[Sequence[Sequence[int]]], pad_id: 
     Returns:
         Pictures by their longest caption, each one's captions by length, both descending.
     """
-    ranked = [sorted(range(len(rows)), key=lambda k, rows=rows: (-len(rows[k]), k)) for rows in captions]
-    pictures = sorted(range(len(captions)), key=lambda i: (-len(captions[i][ranked[i][0]]), i))
-    most, longest = max(map(len, captions)), len(captions[pictures[0]][ranked[pictures[0]][0]])
+    ranked = [_by_length(rows) for rows in captions]
+    pictures = _by_length([rows[order[0]] for rows, order in zip(captions, ranked)])
+    most, longest = max(map(len, captions)), max(len(ids) for rows in captions for ids in rows)
     token_ids = np.full((len(captions), most, longest), pad_id)
     lengths = np.zeros((len(captions), most), np.int64)
     columns = np.zeros((len(captions), most), np.int64)
@@ -55,3 +55,8 @@ def assemble(grid: Tensor, captions: Sequence[Sequence[Sequence[int]]], pad_id: 
         lengths=torch.from_numpy(lengths),
         order=(rows.unsqueeze(1).expand(-1, most), torch.from_numpy(columns)),
     )
+
+
+def _by_length(rows: Sequence[Sequence[int]]) -> list[int]:
+    """Return positions from the longest to the shortest, equals in their order."""
+    return sorted(range(len(rows)), key=lambda k: -len(rows[k]))

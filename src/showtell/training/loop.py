@@ -30,9 +30,12 @@ from showtell.training.checkpoint import (
 class Trainee(Protocol):
     """What the loop trains: a network with its batches and its score."""
 
-    network: nn.Module
     steps_per_epoch: int
     unit: str
+
+    @property
+    def network(self) -> nn.Module:
+        """Return what is optimised."""
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch and how many units (captions, pictures) it holds.

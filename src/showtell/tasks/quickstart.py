@@ -1,0 +1,152 @@
+"""The whole thing at work, offline: drawn scenes, a small backbone of our own, unseen compositions."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from showtell.config import Evaluate, Quickstart, TrainCaptioner
+from showtell.console import Console, human_time
+from showtell.data.images import load_pixels
+from showtell.errors import ConfigError
+from showtell.model_folder import CaptionerModel, load_model
+from showtell.report.page import PageItem, write_captions_page
+from showtell.samples import Language, Scene, is_right, write_captions_dataset
+from showtell.tasks.evaluate import evaluate
+from showtell.tasks.train_captioner import train_captioner
+
+SCENES = 2000
+"""Pictures drawn, over all splits."""
+HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
+"""A small captioner suffices for small scenes."""
+_SHOWN = 24
+_MARKER = "quickstart.json"
+
+
+def quickstart(config: Quickstart, console: Console | None = None) -> dict[str, Any]:
+    """Draw, look, train, evaluate on compositions that never occurred in training, and show.
+
+    Args:
+        config: Where to write, in which language.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The share of unseen scenes whose caption is exactly right, their count, the seconds and the page.
+
+    Raises:
+        ConfigError: ``--out`` holds something else.
+    """
+    console = console or Console(quiet=True)
+    started = time.perf_counter()
+    _claim(config.out)
+    console.say(f"Drawing {SCENES:,} scenes")
+    scenes = write_captions_dataset(
+        config.out / "scenes", language=config.language, count=SCENES, seed=config.seed
+    )
+    weights = resources.files("showtell") / "weights" / "small_backbone"
+    run = config.out / "run"
+    with resources.as_file(weights) as folder:
+        training = TrainCaptioner(
+            data=config.out / "scenes",
+            out=run,
+            weights=str(folder),
+            store=config.out / "features",
+            hidden_dim=HIDDEN_DIM,
+            dropout=DROPOUT,
+            epochs=EPOCHS,
+            reward_epochs=0,
+            learning_rate=3e-3,
+            seed=config.seed,
+        )
+        train_captioner(training, console)
+    result = _show(config, scenes, console)
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    console.say(
+        f"\n{result['right']} of {result['scenes']} scenes in compositions never seen in training are "
+        f"described exactly right ({result['share']:.1%}), in {human_time(result['seconds'])} in all.\n"
+        f"Look at them: {result['page']}\n\n"
+        f"The same with your own photos:\n"
+        f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
+        f"  showtell predict runs/mine PHOTO.jpg --picture why.png"
+    )
+    return result
+
+
+def _claim(out: Path) -> None:
+    """Make room in a folder that is new, empty or of an earlier quickstart.
+
+    Raises:
+        ConfigError: It holds something else, which must not be lost.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / _MARKER).exists():
+        raise ConfigError(
+            f"--out {out} holds something that no quickstart made.",
+            would_do="It takes a new folder, an empty one, or that of an earlier quickstart.",
+        )
+    for part in ("scenes", "run"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARKER).write_text("{}\n", encoding="utf-8")
+
+
+def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:
+    """Caption the unseen compositions, count what is exactly right, and write the page."""
+    run = config.out / "run"
+    model = load_model(run)
+    assert isinstance(model, CaptionerModel), "the quickstart trains a captioner"
+    evaluate(Evaluate(run=run, split="test"), Console(quiet=True))
+    lines = (run / "captions-test.jsonl").read_text(encoding="utf-8").splitlines()
+    records = {record["picture"]: record for record in map(json.loads, lines)}
+    right = {
+        name: is_right(record["caption"], scenes[Path(name).name], config.language)
+        for name, record in records.items()
+    }
+    items = []
+    for name in _choose(right):
+        path = config.out / "scenes" / "images" / Path(name).name
+        grid, _ = model.backbone(load_pixels(path, model.backbone.preprocessing).unsqueeze(0))
+        items.append(
+            PageItem(
+                image=path,
+                caption=model.captioner.describe(grid)[0][0],
+                preprocessing=model.backbone.preprocessing,
+                name=path.name,
+                references=tuple(records[name]["references"]),
+                right=right[name],
+            )
+        )
+    share = sum(right.values()) / len(right)
+    page = write_captions_page(
+        config.out / "index.html",
+        title=_TITLES[config.language],
+        summary=_summary(config.language, share, len(right)),
+        items=items,
+        language=config.language,
+    )
+    return {"right": sum(right.values()), "scenes": len(right), "share": share, "page": str(page)}
+
+
+def _choose(right: Mapping[str, bool]) -> list[str]:
+    """Return what the page shows: every mistake that fits, then scenes that are right, in stable order."""
+    names = sorted(right)
+    wrong = [name for name in names if not right[name]][: _SHOWN // 3]
+    return [name for name in names if right[name]][: _SHOWN - len(wrong)] + wrong
+
+
+_TITLES = {"en": "What showtell sees", "ko": "showtell이 본 것"}
+
+
+def _summary(language: Language, share: float, count: int) -> list[tuple[str, str]]:
+    if language == "ko":
+        return [
+            ("학습에 없던 조합의 장면", f"{count}개"),
+            ("설명이 정확히 맞은 비율", f"{share:.1%}"),
+        ]
+    return [
+        ("Scenes in compositions never seen in training", f"{count}"),
+        ("Described exactly right", f"{share:.1%}"),
+    ]
