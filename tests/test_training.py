@@ -192,6 +192,14 @@ def test_the_gradient_is_clipped(tmp_path):
     assert norms == pytest.approx([2.0], rel=1e-4)
 
 
+def test_another_loss_starts_at_the_last_rate_with_a_fresh_memory_of_gradients(tmp_path):
+    loop, _ = run(Line([1, 2, 3, 4]), tmp_path, decay_epochs=3, final_rate=0.2)
+    assert {int(state["step"]) for state in loop.optimizer.state.values()} == {3}
+    rates = [record["learning_rate"] for record in metrics(tmp_path) if "loss" in record]
+    assert rates[9:] == pytest.approx([0.02] * 3)
+    assert rates[8] > 0.02
+
+
 def test_only_matrices_decay(tmp_path):
     loop = Loop(Line([1]), LoopConfig(epochs=1), tmp_path, fingerprint="", console=CONSOLE)
     decays = {len(g["params"][0].shape): g["weight_decay"] for g in loop.optimizer.param_groups}

@@ -162,6 +162,9 @@ class Loop:
         rate = learning_rate(self.config, progress.step, self._decay_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
+        if progress.step == self._decay_steps:
+            # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
+            self.optimizer.state.clear()
         bfloat16 = has_fast_bfloat16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             loss, count = self.trainee.loss(progress.epoch, progress.index)
