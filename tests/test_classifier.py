@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -331,3 +333,45 @@ def test_the_cats(tmp_path, capsys):
     assert record["pictures"] == 50
     assert record["scores"]["accuracy"] >= 0.96
     capsys.readouterr()
+
+
+def test_many_pictures_are_never_in_memory_at_once(tmp_path):
+    """120 classes: memory grows by far less than the pixels of the pictures that are added.
+
+    ``bench/classifier.py table`` does the same with 10,000 pictures.
+    """
+    few, many = (peak_of_training(tmp_path / str(count), count) for count in (600, 2400))
+    pixels = (2400 - 600) * 3 * 96 * 96 / 1e6
+    assert few["classes"] == many["classes"] == 120
+    assert many["peak"] - few["peak"] < pixels / 2
+    assert many["accuracy"] > 0.3  # of 120 classes, by random weights
+
+
+def peak_of_training(folder: Path, pictures: int) -> dict[str, float]:
+    """Train and evaluate in a process of its own; return its peak memory, MB."""
+    colours = np.random.default_rng(0).integers(0, 256, (120, 3, 3, 3), dtype=np.uint8)
+    shades = np.random.default_rng(1)
+    (folder / "pictures").mkdir(parents=True)
+    rows = ["id,breed"]
+    for number in range(pictures):
+        noisy = colours[number % 120] * shades.uniform(0.6, 1.0, (3, 3, 1))
+        image = Image.fromarray(noisy.astype(np.uint8)).resize((96, 96), Image.Resampling.NEAREST)
+        image.save(folder / "pictures" / f"{number}.jpg", quality=80)
+        rows.append(f"{number},종{number % 120}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    run, store = str(folder / "run"), str(folder / "store")
+    train = ["train-classifier", str(folder / "labels.csv"), "--out", run, "--store", store]
+    train += ["--backbone", "test_resnet", "--weights", "random", "--image-size", "96", "--head", "linear"]
+    code = (
+        "import resource, sys; from showtell.cli import run\n"
+        f"assert run({train!r}) == 0 and run(['evaluate', {run!r}]) == 0\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    record = json.loads((folder / "run" / "evaluation-test.json").read_text("utf-8"))
+    assert record["pictures"] > pictures / 20
+    return {
+        "peak": int(done.stdout) / 1000,
+        "classes": len(record["classes"]),
+        "accuracy": record["scores"]["accuracy"],
+    }

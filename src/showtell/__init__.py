@@ -10,13 +10,16 @@ __version__ = "0.1.0"
 
 # Imported when first asked for: torch takes seconds, and `showtell --help` must not wait for it.
 _WHERE = {
+    "Compare": "showtell.config",
     "Evaluate": "showtell.config",
     "Extract": "showtell.config",
     "Predict": "showtell.config",
     "Quickstart": "showtell.config",
     "Store": "showtell.config",
     "TrainCaptioner": "showtell.config",
+    "TrainClassifier": "showtell.config",
     "ShowtellError": "showtell.errors",
+    "compare": "showtell.tasks.compare",
     "evaluate": "showtell.tasks.evaluate",
     "extract": "showtell.tasks.extract",
     "load_model": "showtell.model_folder",
@@ -24,6 +27,7 @@ _WHERE = {
     "quickstart": "showtell.tasks.quickstart",
     "store": "showtell.tasks.extract",
     "train_captioner": "showtell.tasks.train_captioner",
+    "train_classifier": "showtell.tasks.train_classifier",
 }
 __all__ = ["__version__", *sorted(_WHERE)]
 

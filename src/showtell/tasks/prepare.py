@@ -23,6 +23,8 @@ NEAR_DUPLICATE = 0.9
 """Cosine of pooled features from which two pictures count as one scene; measured in docs/log.md."""
 _COPY = 0.9999
 """The same where a network finds all pictures alike."""
+_SAMPLE = 1000
+"""Pictures from which it is told whether that is so."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def _split(pictures: tuple[Picture, ...], extraction: Extraction, seed: int) -> 
     groups: list[list[str]] = []
     if any(picture.split is None for picture in pictures):
         names, vectors = [picture.name for picture in pictures], _vectors(pictures, extraction)
-        groups = near_duplicate_groups(names, vectors, threshold=_threshold(names, vectors))
+        groups = near_duplicate_groups(names, vectors, threshold=_threshold(vectors))
     return assign_splits(pictures, extraction.digests, groups=groups, seed=seed)
 
 
@@ -187,15 +189,16 @@ def _vectors(pictures: Sequence[Picture], extraction: Extraction) -> npt.NDArray
     return extraction.space.get_pooled([extraction.key(p.name) for p in pictures]).astype(np.float32)
 
 
-def _threshold(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> float:
+def _threshold(vectors: npt.NDArray[np.float32]) -> float:
     """Return the least cosine of two near-duplicates, for features that tell pictures apart at all.
 
-    Random weights, and networks whose features share a large mean, find everything alike: a group would
-    swallow a class or the whole data set, which no burst of photos does. Then only copies count.
+    Random weights, and networks whose features share a large mean, find whole classes alike, or everything:
+    far more pairs than bursts of photos make. Then only copies count.
     """
-    groups = near_duplicate_groups(names, vectors, threshold=NEAR_DUPLICATE)
-    largest = max((len(group) for group in groups), default=0)
-    return _COPY if largest > max(4, len(names) / 5) else NEAR_DUPLICATE
+    sample = vectors[:: -(-len(vectors) // _SAMPLE)]
+    unit = sample / np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)
+    alike = (unit @ unit.T >= NEAR_DUPLICATE).mean() - 1 / len(sample)
+    return _COPY if alike > max(0.05, 6 / len(sample)) else NEAR_DUPLICATE
 
 
 def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
@@ -262,9 +265,8 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
         The most similar training picture by name; empty where the split was ours and kept them together.
     """
     pictures, vectors = prepared.pictures, _vectors(prepared.pictures, prepared.extraction)
-    threshold = _threshold([picture.name for picture in pictures], vectors)
     twins: dict[str, str] = {}
-    for leak in leaking_pairs(pictures, vectors, threshold=threshold):  # the most alike first
+    for leak in leaking_pairs(pictures, vectors, threshold=_threshold(vectors)):  # the most alike first
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins

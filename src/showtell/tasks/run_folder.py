@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from showtell.config import TrainCaptioner, TrainClassifier, load_config, save_config, to_json
@@ -43,12 +44,16 @@ def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
 
 
 def record_run(
-    config: TrainCaptioner | TrainClassifier, command: str, prepared: Prepared, backbone: dict[str, Any]
+    config: TrainCaptioner | TrainClassifier,
+    command: str,
+    prepared: Prepared,
+    backbone: dict[str, Any],
+    twins: Mapping[str, str] | None = None,
 ) -> None:
     """Write what was run, on what and with what, before the first step; a resume leaves it as it is."""
     if (config.out / "config.json").exists() and config.resume:
         return
-    save_pictures(config.out / "pictures.jsonl", prepared)
+    save_pictures(config.out / "pictures.jsonl", prepared, twins)
     save_config(
         config.out / "config.json",
         {

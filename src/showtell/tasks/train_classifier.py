@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from showtell.config import TrainClassifier, save_config, to_json
+from showtell.config import TrainClassifier
 from showtell.console import Console, human_time
 from showtell.data.augment import View
 from showtell.data.records import Picture
@@ -24,8 +24,8 @@ from showtell.tasks.evaluate_classifier import (
     save_class_evaluation,
     say_mistakes,
 )
-from showtell.tasks.prepare import Prepared, find_twins, prepare, read_labels, save_pictures
-from showtell.tasks.run_folder import claim_run, training_fingerprint
+from showtell.tasks.prepare import Prepared, find_twins, prepare, read_labels
+from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
 from showtell.training.classifier import (
     Candidate,
     Examples,
@@ -99,8 +99,9 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     classes, train, val = learnable(prepared, console)
     twins = find_twins(prepared)
     seed_everything(config.seed)
-    _record(config, backbone, prepared, twins)
-    fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
+    description = backbone.description.for_store()
+    record_run(config, "train-classifier", prepared, description, twins)
+    fingerprint = training_fingerprint(config, prepared, description)
     task = _Task(backbone, prepared.extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
@@ -123,18 +124,6 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     say_mistakes(evaluation, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
-
-
-def _record(config: TrainClassifier, backbone: Backbone, prepared: Prepared, twins: dict[str, str]) -> None:
-    record = {
-        "command": "train-classifier",
-        "config": to_json(config) | {"resume": False},
-        "backbone": backbone.description.for_store(),
-        "data": {"fingerprint": prepared.fingerprint, "format": prepared.dataset.format},
-        "environment": environment(),
-    }
-    save_config(config.out / "config.json", record)
-    save_pictures(config.out / "pictures.jsonl", prepared, twins)
 
 
 def _save(config: TrainClassifier, task: _Task, chosen: Candidate, prepared: Prepared) -> None:

@@ -1,0 +1,106 @@
+"""Measure a classifier: memory and time over many tiny pictures, and the time of one prediction.
+
+    python bench/classifier.py table --classes 120 --pictures 10000
+    python bench/classifier.py predict RUN PHOTO...
+
+Needs the package on the path; draws its own pictures.
+"""
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIDE = 64
+"""Of a drawn picture, pixels: ten thousand of them, decoded, are 123 MB."""
+
+
+def draw_table(folder: Path, classes: int, pictures: int) -> Path:
+    """Draw pictures whose class is a pattern of 4x4 colours under noise; write ``labels.csv`` beside them."""
+    random = np.random.default_rng(0)
+    patterns = random.integers(40, 216, (classes, 4, 4, 3))
+    (folder / "pictures").mkdir(parents=True)
+    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "breed"])
+        for number in range(pictures):
+            label = number % classes
+            colours = patterns[label].repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)
+            noisy = (colours * random.uniform(0.5, 1.1, (SIDE, SIDE, 1))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / "pictures" / f"{number:05d}.jpg", quality=90)
+            table.writerow([f"{number:05d}", f"품종 {label:03d}"])
+    return folder / "labels.csv"
+
+
+def peak_memory(command: list[str]) -> float:
+    """Run a command of showtell in a process of its own; return its peak memory in MB."""
+    code = "import sys, resource; from showtell.cli import run; status = run(sys.argv[1:]); "
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return int(done.stdout.split()[-1]) / 1000
+
+
+def measure_table(classes: int, pictures: int) -> None:
+    """Train and evaluate in a process of their own; print time and peak memory of each."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table = draw_table(folder, classes, pictures)
+        small = draw_table(folder / "small", classes, 2 * classes)
+        os.environ["SHOWTELL_STORE"] = str(folder / "store")
+        settings = ["--backbone", "test_resnet", "--weights", "random", "--image-size", str(SIDE)]
+        for what, command in (
+            ("train, few", ["train-classifier", str(small), "--out", str(folder / "few"), *settings]),
+            ("train", ["train-classifier", str(table), "--out", str(folder / "run"), *settings]),
+            ("evaluate", ["evaluate", str(folder / "run")]),
+        ):
+            started = time.perf_counter()
+            peak = peak_memory(command)
+            print(f"{what:<10}  {time.perf_counter() - started:6.1f} s   peak {peak:6.0f} MB", flush=True)
+        record = json.loads((folder / "run" / "evaluation-test.json").read_text("utf-8"))
+        print(f"test accuracy {record['scores']['accuracy']:.3f} of {record['pictures']} pictures")
+
+
+def measure_prediction(run: str, photos: list[str], rounds: int = 30) -> None:
+    """Print the median time from a file to its classes, the model loaded."""
+    from showtell.data.images import load_pixels
+    from showtell.model_folder import load_model
+    from showtell.runtime import prepare_process
+
+    prepare_process()
+    model = load_model(Path(run))
+    for photo in photos:
+        times = []
+        for _ in range(rounds + 3):
+            started = time.perf_counter()
+            pixels = load_pixels(Path(photo), model.backbone.preprocessing)
+            model.probabilities(pixels.unsqueeze(0))
+            times.append(1000 * (time.perf_counter() - started))
+        kept = sorted(times[3:])
+        print(f"{statistics.median(kept):6.1f} ms median, {kept[0]:6.1f} ms least: {Path(photo).name}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    table = commands.add_parser("table")
+    table.add_argument("--classes", type=int, default=120)
+    table.add_argument("--pictures", type=int, default=10_000)
+    predict = commands.add_parser("predict")
+    predict.add_argument("run")
+    predict.add_argument("photos", nargs="+")
+    arguments = parser.parse_args()
+    if arguments.command == "table":
+        measure_table(arguments.classes, arguments.pictures)
+    else:
+        measure_prediction(arguments.run, arguments.photos)
