@@ -25,19 +25,20 @@ SIDE = 64
 
 
 def draw_table(folder: Path, classes: int, pictures: int) -> Path:
-    """Draw pictures whose class is a pattern of 4x4 colours under noise; write ``labels.csv`` beside them."""
+    """Draw pictures whose class is a pattern of 4x4 colours, shaded at random, with ``labels.csv``."""
     random = np.random.default_rng(0)
     patterns = random.integers(40, 216, (classes, 4, 4, 3))
     (folder / "pictures").mkdir(parents=True)
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["id", "breed"])
+        table.writerow(["id", "breed", "split"])
         for number in range(pictures):
             label = number % classes
-            colours = patterns[label].repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)
-            noisy = (colours * random.uniform(0.5, 1.1, (SIDE, SIDE, 1))).clip(0, 255).astype(np.uint8)
+            shaded = patterns[label] * random.uniform(0.6, 1.0, (4, 4, 1))
+            noisy = shaded.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1).astype(np.uint8)
             Image.fromarray(noisy).save(folder / "pictures" / f"{number:05d}.jpg", quality=90)
-            table.writerow([f"{number:05d}", f"품종 {label:03d}"])
+            split = {8: "val", 9: "test"}.get(number // classes % 10, "train")
+            table.writerow([f"{number:05d}", f"품종 {label:03d}", split])
     return folder / "labels.csv"
 
 
@@ -56,7 +57,7 @@ def measure_table(classes: int, pictures: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table = draw_table(folder, classes, pictures)
-        small = draw_table(folder / "small", classes, 2 * classes)
+        small = draw_table(folder / "small", classes, 10 * classes)
         os.environ["SHOWTELL_STORE"] = str(folder / "store")
         settings = ["--backbone", "test_resnet", "--weights", "random", "--image-size", str(SIDE)]
         for what, command in (
