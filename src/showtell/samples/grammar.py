@@ -5,9 +5,9 @@ other. One group has one right caption; two groups have two, for either may be t
 Nothing else is right, so "exactly right" needs no judgement.
 
 The plain way is to say where the small thing is, seen from the big one, and where both are equal, where
-the upper or left one is. Training captions follow it: with two captions a scene in training, which comes first
-is chance, and 80% instead of 97% of 250 unseen scenes came out right (one run each, on an earlier set of
-scenes).
+the upper or left one is. Training captions follow it: with two captions a scene in training, which comes
+first is chance, and 80% instead of 97% of 250 unseen scenes came out right (one run each, on an earlier set
+of scenes).
 """
 
 import unicodedata
