@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,21 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     records = load_pictures(config.run / "pictures.jsonl") if own else []
     splits = {record["name"]: record["split"] for record in records}
     twins = {record["name"]: record["twin"] for record in records if "twin" in record}
-    store = FeatureStore(config.store or trained.store)
-    prepared = prepare(dataset, model.backbone, store, console, seed=trained.seed, splits=splits)
     if own:
-        split: str = config.split or ("test" if prepared.split("test") else "val")
-        pictures = prepared.split(split)
+        split: str = config.split or ("test" if "test" in splits.values() else "val")
+        pictures = tuple(p for p in dataset.pictures if splits.get(p.name) == split)
     else:
         split = config.split or "all"
-        chosen = {picture.name for picture in dataset.pictures if config.split in (None, picture.split)}
-        pictures = tuple(picture for picture in prepared.pictures if picture.name in chosen)
-    evaluation = name_split(model, prepared.extraction, pictures, twins=twins, console=console, what=split)
+        pictures = tuple(p for p in dataset.pictures if config.split in (None, p.split))
+    if not pictures:
+        raise DataError(f"The {split} split of {dataset.source} has no picture.")
+    # Nothing else needs to be looked at: a fine-tuned backbone has seen none of them.
+    store = FeatureStore(config.store or trained.store)
+    asked = replace(dataset, pictures=pictures)
+    prepared = prepare(asked, model.backbone, store, console, seed=trained.seed, splits=splits)
+    evaluation = name_split(
+        model, prepared.extraction, prepared.pictures, twins=twins, console=console, what=split
+    )
     if own and split != "test":
         console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
     warning = pretraining_warning(model.config.classes, model.backbone.description.weights_source)

@@ -149,7 +149,8 @@ def prepare(
     else:
         pictures = _split(readable, extraction, seed)
     sizes = Counter(picture.split for picture in pictures)
-    console.say("Split: " + ", ".join(f"{sizes[name]:,} {name}" for name in SPLITS if sizes[name]))
+    if splits is None:
+        console.say("Split: " + ", ".join(f"{sizes[name]:,} {name}" for name in SPLITS if sizes[name]))
     problems = (*dataset.problems, *extraction.unreadable, *contradicted)
     complete = Dataset(dataset.source, dataset.format, pictures, problems, dataset.classes)
     return Prepared(complete, pictures, extraction, _fingerprint(pictures, extraction))

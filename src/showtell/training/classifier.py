@@ -25,7 +25,7 @@ NEIGHBOURS = (1, 5, 20)
 """Numbers of neighbours that are tried."""
 _TIE = 1e-3
 """Mean log-likelihoods that are as close as this are equal, and the stronger penalty is taken."""
-_MLP_STEPS, _MLP_BATCH, _MLP_CHECKS = 400, 64, 10
+_MLP_STEPS, _MLP_BATCH, _MLP_CHECKS = 360, 64, 12
 
 
 @dataclass(frozen=True)
