@@ -5,7 +5,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated, Any, Union
 
 import tyro
@@ -13,16 +14,17 @@ import tyro
 from showtell import __version__, config
 from showtell.errors import ShowtellError
 
-COMMANDS: dict[str, type] = {
-    "quickstart": config.Quickstart,
-    "extract": config.Extract,
-    "train-captioner": config.TrainCaptioner,
-    "train-classifier": config.TrainClassifier,
-    "compare": config.Compare,
-    "evaluate": config.Evaluate,
-    "predict": config.Predict,
-    "store": config.Store,
+COMMANDS: dict[str, tuple[type, str]] = {
+    "quickstart": (config.Quickstart, "quickstart.quickstart"),
+    "extract": (config.Extract, "extract.extract"),
+    "train-captioner": (config.TrainCaptioner, "train_captioner.train_captioner"),
+    "train-classifier": (config.TrainClassifier, "train_classifier.train_classifier"),
+    "compare": (config.Compare, "compare.compare"),
+    "evaluate": (config.Evaluate, "evaluate.evaluate"),
+    "predict": (config.Predict, "predict.predict"),
+    "store": (config.Store, "extract.store"),
 }
+"""Each command's settings, and the function of ``showtell.tasks`` that carries it out."""
 _STYLE = (
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.OmitSubcommandPrefixes,
@@ -92,10 +94,10 @@ def _parse(arguments: list[str]) -> Any:
     """Return the config of the command that is called; exits by itself for help and for wrong flags."""
     if arguments and arguments[0] in COMMANDS:
         command = arguments[0]
-        return tyro.cli(COMMANDS[command], prog=f"showtell {command}", args=arguments[1:], config=_STYLE)
+        return tyro.cli(COMMANDS[command][0], prog=f"showtell {command}", args=arguments[1:], config=_STYLE)
     commands = tuple(
         Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
-        for name, kind in COMMANDS.items()
+        for name, (kind, _) in COMMANDS.items()
     )
     return tyro.cli(
         Union[commands],  # type: ignore[call-overload]  # noqa: UP007
@@ -115,53 +117,21 @@ def _call(settings: Any) -> int:
     # Tasks import torch, which takes seconds: not for --help.
     from showtell.console import Console
 
-    console = Console()
-    match settings:
-        case config.TrainCaptioner():
-            from showtell.tasks.train_captioner import train_captioner
-
-            train_captioner(settings, console)
-        case config.TrainClassifier():
-            from showtell.tasks.train_classifier import train_classifier
-
-            train_classifier(settings, console)
-        case config.Compare():
-            from showtell.tasks.compare import compare
-
-            _print_json(settings, compare, console)
-        case config.Evaluate():
-            from showtell.tasks.evaluate import evaluate
-
-            _print_json(settings, evaluate, console)
-        case config.Predict():
-            return _predict(settings, console)
-        case config.Extract():
-            from showtell.tasks.extract import extract
-
-            _print_json(settings, extract, console)
-        case config.Store():
-            from showtell.tasks.extract import store
-
-            _print_json(settings, store, console)
-        case config.Quickstart():
-            from showtell.tasks.quickstart import quickstart
-
-            quickstart(settings, console)
+    module, function = next(task for kind, task in COMMANDS.values() if type(settings) is kind).split(".")
+    task = getattr(import_module(f"showtell.tasks.{module}"), function)
+    result = task(settings, Console())
+    if isinstance(settings, config.Predict):
+        return _print_predictions(settings, result)
+    if getattr(settings, "json", False):
+        print(json.dumps(result, ensure_ascii=False))
     return 0
 
 
-def _print_json(settings: Any, task: Callable[..., Any], console: Any) -> None:
-    result = task(settings, console)
-    if settings.json:
-        print(json.dumps(result, ensure_ascii=False))
-
-
-def _predict(settings: config.Predict, console: Any) -> int:
-    from showtell.tasks.predict import predict
+def _print_predictions(settings: config.Predict, records: Iterable[dict[str, Any]]) -> int:
     from showtell.tasks.predict_classes import percentages
 
     failed = 0
-    for record in predict(settings, console):
+    for record in records:
         if settings.json:
             print(json.dumps(record, ensure_ascii=False), flush=True)
         elif "error" not in record:

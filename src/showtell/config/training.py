@@ -1,19 +1,11 @@
-"""One frozen dataclass a command: arguments of the library, flags of the command line, record of a run."""
+"""Commands that make a run."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Literal
 
-import msgspec
-import tyro
-
-from showtell.errors import ConfigError, ModelError
-
-Config = TypeVar("Config")
-Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+from showtell.config.flags import Data, at_least
+from showtell.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -69,8 +61,8 @@ class TrainCaptioner:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16)
-        _at_least(self, epochs=1, reward_epochs=0, seed=0)
+        at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16)
+        at_least(self, epochs=1, reward_epochs=0, seed=0)
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
         if not 0 <= self.dropout <= 0.9:
@@ -126,7 +118,7 @@ class TrainClassifier:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _at_least(self, image_size=32, views=0, epochs=1, batch_size=1, seed=0)
+        at_least(self, image_size=32, views=0, epochs=1, batch_size=1, seed=0)
         if self.views > 64:
             raise ConfigError(f"--views {self.views} is out of range.", would_do="It takes 0 to 64.")
         if not 0 < self.learning_rate < 1:
@@ -171,7 +163,7 @@ class Compare:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _at_least(self, image_size=32, seed=0)
+        at_least(self, image_size=32, seed=0)
         if not any(name.strip() for name in self.backbones.split(",")):
             raise ConfigError("--backbones names none.", would_do="Try mobilenetv2_100,resnet50.")
         if self.weights not in (None, "random"):
@@ -179,106 +171,6 @@ class Compare:
                 f"--weights {self.weights} cannot fit several networks.",
                 would_do="Name folders of weights among --backbones; --weights takes random only.",
             )
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Score a run on its test split, or on other data: figures with 95% intervals, best and worst.
-
-    Example: showtell evaluate runs/mine
-    """
-
-    run: Run
-    """Folder of a run."""
-    data: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
-    """Other captions or labels; by default the data of the training."""
-    images: Path | None = None
-    """Folder of the pictures of DATA, where they do not lie beside the table."""
-    split: Literal["train", "val", "test"] | None = None
-    """Split to score; by default test, or val where there is no test."""
-    store: Path | None = None
-    """Folder of the feature store."""
-    beam_size: int | None = None
-    """Captions searched side by side, 1 or more; by default the captioner's own."""
-    out: Path | None = None
-    """Folder of the results; RUN by default."""
-    json: bool = False
-    """Print the figures as JSON."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        _at_least(self, beam_size=1)
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Say what pictures show.
-
-    Example: showtell predict runs/mine cat.jpg --picture why.png
-    """
-
-    run: Run
-    """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
-    pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
-    """Pictures, folders of pictures, or patterns such as 'photos/*.jpg'."""
-    picture: Path | None = None
-    """Draw the photo and where the model looked: a PNG, or a folder for several pictures."""
-    beam_size: int | None = None
-    """Captions searched side by side, 1 or more; by default the captioner's own."""
-    json: bool = False
-    """Print a line of JSON a picture: caption and words, or classes, with their probabilities."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        _at_least(self, beam_size=1)
-
-
-@dataclass(frozen=True)
-class Extract:
-    """Look at every picture once and keep its features in the store.
-
-    Example: showtell extract photos/captions.csv --backbone inception_v3
-    """
-
-    data: Data
-    """Captions, labels or class folders, or simply a folder of pictures."""
-    images: Path | None = None
-    """Folder of the pictures, where they do not lie beside the table."""
-    format: str | None = None
-    """Format of DATA, where it is not recognised."""
-    image_column: str | None = None
-    """Column that names the picture."""
-    text_column: str | None = None
-    """Column that holds the caption or the label."""
-    backbone: str | None = None
-    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
-    weights: str | None = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
-    image_size: int | None = None
-    """Side of the network's input in pixels, 32 or more; its own by default."""
-    store: Path | None = None
-    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
-    json: bool = False
-    """Print the result as JSON."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        _at_least(self, image_size=32)
-
-
-@dataclass(frozen=True)
-class Store:
-    """See what the feature store holds, or remove what belongs to a backbone.
-
-    Example: showtell store --remove 3f6c0a9b12de4f57
-    """
-
-    store: Path | None = None
-    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
-    remove: str | None = None
-    """Name of a feature space, or an architecture: remove its features."""
-    json: bool = False
-    """Print as JSON."""
 
 
 @dataclass(frozen=True)
@@ -297,55 +189,4 @@ class Quickstart:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _at_least(self, seed=0)
-
-
-def to_json(config: Any) -> dict[str, Any]:
-    """Return a config as JSON values, paths as text."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
-
-
-def save_config(path: Path, record: dict[str, Any]) -> None:
-    """Write a JSON record atomically."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def load_config(path: Path, kind: type[Config]) -> tuple[Config, dict[str, Any]]:
-    """Read the config that a run recorded.
-
-    Returns:
-        The config, and the whole record.
-
-    Raises:
-        ModelError: The record is missing, or is not one of this kind: unknown settings and wrong types are
-            named.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        settings = record["config"]
-        names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        if unknown := sorted(settings.keys() - names):
-            raise ModelError(f"{path} has settings that {kind.__name__} does not know: {', '.join(unknown)}.")
-        return msgspec.convert(settings, kind, dec_hook=_decode), record
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
-        raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
-
-
-def _decode(kind: Any, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise TypeError(f"no conversion to {kind}")
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
-
-
-def _at_least(config: Any, **minima: int) -> None:
-    for name, minimum in minima.items():
-        value = getattr(config, name)
-        if value is not None and value < minimum:
-            flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} {value} is out of range.", would_do=f"It takes {minimum} or more.")
+        at_least(self, seed=0)

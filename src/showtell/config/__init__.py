@@ -1,0 +1,19 @@
+"""One frozen dataclass a command: arguments of the library, flags of the command line, record of a run."""
+
+from showtell.config.records import load_config, save_config, to_json
+from showtell.config.running import Evaluate, Extract, Predict, Store
+from showtell.config.training import Compare, Quickstart, TrainCaptioner, TrainClassifier
+
+__all__ = [
+    "Compare",
+    "Evaluate",
+    "Extract",
+    "Predict",
+    "Quickstart",
+    "Store",
+    "TrainCaptioner",
+    "TrainClassifier",
+    "load_config",
+    "save_config",
+    "to_json",
+]

@@ -1,0 +1,24 @@
+"""What the commands share: positional arguments, and checks of ranges."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from showtell.errors import ConfigError
+
+Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+def at_least(config: Any, **minima: int) -> None:
+    """Refuse settings below their minimum.
+
+    Raises:
+        ConfigError: One is; the message names its flag.
+    """
+    for name, minimum in minima.items():
+        value = getattr(config, name)
+        if value is not None and value < minimum:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} {value} is out of range.", would_do=f"It takes {minimum} or more.")

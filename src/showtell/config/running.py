@@ -1,0 +1,109 @@
+"""Commands that use a run, and those of the feature store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from showtell.config.flags import Data, Run, at_least
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a run on its test split, or on other data: figures with 95% intervals, best and worst.
+
+    Example: showtell evaluate runs/mine
+    """
+
+    run: Run
+    """Folder of a run."""
+    data: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
+    """Other captions or labels; by default the data of the training."""
+    images: Path | None = None
+    """Folder of the pictures of DATA, where they do not lie beside the table."""
+    split: Literal["train", "val", "test"] | None = None
+    """Split to score; by default test, or val where there is no test."""
+    store: Path | None = None
+    """Folder of the feature store."""
+    beam_size: int | None = None
+    """Captions searched side by side, 1 or more; by default the captioner's own."""
+    out: Path | None = None
+    """Folder of the results; RUN by default."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least(self, beam_size=1)
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Say what pictures show.
+
+    Example: showtell predict runs/mine cat.jpg --picture why.png
+    """
+
+    run: Run
+    """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
+    pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
+    """Pictures, folders of pictures, or patterns such as 'photos/*.jpg'."""
+    picture: Path | None = None
+    """Draw the photo and where the model looked: a PNG, or a folder for several pictures."""
+    beam_size: int | None = None
+    """Captions searched side by side, 1 or more; by default the captioner's own."""
+    json: bool = False
+    """Print a line of JSON a picture: caption and words, or classes, with their probabilities."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least(self, beam_size=1)
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Look at every picture once and keep its features in the store.
+
+    Example: showtell extract photos/captions.csv --backbone inception_v3
+    """
+
+    data: Data
+    """Captions, labels or class folders, or simply a folder of pictures."""
+    images: Path | None = None
+    """Folder of the pictures, where they do not lie beside the table."""
+    format: str | None = None
+    """Format of DATA, where it is not recognised."""
+    image_column: str | None = None
+    """Column that names the picture."""
+    text_column: str | None = None
+    """Column that holds the caption or the label."""
+    backbone: str | None = None
+    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
+    weights: str | None = None
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
+    image_size: int | None = None
+    """Side of the network's input in pixels, 32 or more; its own by default."""
+    store: Path | None = None
+    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least(self, image_size=32)
+
+
+@dataclass(frozen=True)
+class Store:
+    """See what the feature store holds, or remove what belongs to a backbone.
+
+    Example: showtell store --remove 3f6c0a9b12de4f57
+    """
+
+    store: Path | None = None
+    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    remove: str | None = None
+    """Name of a feature space, or an architecture: remove its features."""
+    json: bool = False
+    """Print as JSON."""
