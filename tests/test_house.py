@@ -27,6 +27,7 @@ ROOMS = [
     "models",
     "training",
     "model_folder",
+    "inference",
     "report",
     "apps",
     "tasks",

@@ -22,7 +22,7 @@ _WHERE = {
     "compare": "showtell.tasks.compare",
     "evaluate": "showtell.tasks.evaluate",
     "extract": "showtell.tasks.extract",
-    "load_model": "showtell.model_folder",
+    "load": "showtell.inference",
     "predict": "showtell.tasks.predict",
     "quickstart": "showtell.tasks.quickstart",
     "store": "showtell.tasks.extract",

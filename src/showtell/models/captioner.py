@@ -44,6 +44,11 @@ class Caption:
     words: tuple[Word, ...]
     log_probability: float
 
+    @property
+    def attention(self) -> Tensor:
+        """Return where the model looked at each word, (T, rows, columns), each summing to 1."""
+        return torch.stack([word.attention for word in self.words]) if self.words else torch.zeros(0, 0, 0)
+
 
 class Captioner(nn.Module):
     """Describe pictures from their grids.

@@ -7,19 +7,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from showtell.config import Predict
 from showtell.console import Console
-from showtell.data.images import load_pixels, open_image
+from showtell.data.images import open_image
 from showtell.data.readers.names import PICTURE_EXTENSIONS
 from showtell.errors import ConfigError, DataError, ImageError
-from showtell.model_folder import CaptionerModel, ClassifierModel, load_model
-from showtell.models.captioner import Caption
-from showtell.runtime import choose_device, prepare_process
-from showtell.tasks.predict_classes import predict_classes, pretrained_classifier
-
-_BATCH = 16
+from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
+from showtell.tasks.predict_classes import predict_classes
 
 
 def predict(config: Predict, console: Console | None = None) -> Iterator[dict[str, Any]]:
@@ -27,7 +21,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
 
     Args:
         config: Which run and pictures.
-        console: Where to say what happens; None for silence.
+        console: Not needed: records are yielded as they are found.
 
     Yields:
         One record a picture: ``picture``, ``caption``, ``log_probability`` and ``words``, or for a classifier
@@ -36,24 +30,20 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
     paths = find_pictures(config.pictures)
     targets = {} if config.picture is None else _targets(paths, config.picture)
-    prepare_process()
-    model = pretrained_classifier(config.run) or load_model(config.run, choose_device())
-    if isinstance(model, ClassifierModel):
+    model = load(config.run, beam_size=config.beam_size)
+    if isinstance(model, LoadedClassifier):
         yield from predict_classes(model, config.run, paths, targets)
         return
-    beam_size = config.beam_size or model.config.beam_size
-    for start in range(0, len(paths), _BATCH):
-        for path, found in _describe(model, paths[start : start + _BATCH], beam_size):
-            if isinstance(found, ImageError):
-                yield {"picture": str(path), "error": found.what}
-                continue
-            record = _record(path, found)
-            if path in targets:
-                record["drawn"] = str(_draw(model, path, found[0], targets[path]))
-            yield record
+    for path, found in zip(paths, model.stream(paths, errors="return")):
+        if isinstance(found, ImageError):
+            yield {"picture": str(path), "error": found.what}
+            continue
+        record = {"picture": str(path)} | caption_record(found)
+        if path in targets:
+            record["drawn"] = str(_draw(model, path, found, targets[path]))
+        yield record
 
 
 def find_pictures(patterns: Sequence[str]) -> list[Path]:
@@ -88,38 +78,21 @@ def _pictures_at(pattern: str) -> list[Path]:
     return sorted(p for p in found if p.is_file())
 
 
-def _describe(
-    model: CaptionerModel, paths: Sequence[Path], beam_size: int
-) -> list[tuple[Path, list[Caption] | ImageError]]:
-    found: dict[Path, list[Caption] | ImageError] = {}
-    pixels: dict[Path, torch.Tensor] = {}
-    for path in paths:
-        try:
-            pixels[path] = load_pixels(path, model.backbone.preprocessing)
-        except ImageError as error:
-            found[path] = error
-    if pixels:
-        grid, _ = model.backbone(torch.stack(list(pixels.values())))
-        found |= zip(pixels, model.captioner.describe(grid, beam_size=beam_size))
-    return [(path, found[path]) for path in paths]
-
-
-def _record(path: Path, captions: Sequence[Caption]) -> dict[str, Any]:
-    best = captions[0]
+def caption_record(found: Captions) -> dict[str, Any]:
+    """Return what a script reads of a picture's captions."""
     return {
-        "picture": str(path),
-        "caption": best.text,
-        "log_probability": best.log_probability,
+        "caption": found.text,
+        "log_probability": found.log_probability,
         "words": [
             {
                 "word": word.text,
                 "probability": word.probability,
                 "attention": [[round(value, 5) for value in row] for row in word.attention.tolist()],
             }
-            for word in best.words
+            for word in found.words
         ],
         "others": [
-            {"caption": other.text, "log_probability": other.log_probability} for other in captions[1:]
+            {"caption": other.text, "log_probability": other.log_probability} for other in found.others
         ],
     }
 
@@ -148,7 +121,7 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
     return targets
 
 
-def _draw(model: CaptionerModel, path: Path, caption: Caption, out: Path) -> Path:
+def _draw(model: LoadedCaptioner, path: Path, caption: Captions, out: Path) -> Path:
     from showtell.report.attention import draw_attention
 
     out.parent.mkdir(parents=True, exist_ok=True)
