@@ -19,9 +19,10 @@ from showtell.errors import ConfigError, ModelError
 from showtell.models.captioner import Caption, Word
 from showtell.report import fonts
 from showtell.report.attention import draw_attention
+from showtell.report.cards import WORDS, PageItem
 from showtell.report.curves import _running_mean, draw_curves
 from showtell.report.overlay import heat_level, hottest_area, overlay, paint, seen_box
-from showtell.report.page import _WORDS, PageItem, write_captions_page
+from showtell.report.page import write_captions_page
 
 ROWS, COLUMNS = 7, 5
 HOSTILE = "<script>alert(1)</script> </script> \"><img src=x onerror=alert(1)> 'q' &amp; {{ 7*7 }} $\\frac$"
@@ -265,13 +266,13 @@ def test_pictures_of_a_page_are_small_and_tell_nothing_else(tmp_path):
 
 
 def test_a_page_in_korean_has_every_word_of_the_page_in_english(tmp_path):
-    assert _WORDS["en"].keys() == _WORDS["ko"].keys()
+    assert WORDS["en"].keys() == WORDS["ko"].keys()
     items = [PageItem(photo(), say(KOREAN), preprocessing("whole"), right=right) for right in (True, False)]
     page = Page(write_page(tmp_path, *items, language="ko"))
     assert ("html", {"lang": "ko"}) in page.elements
     texts = {text.strip() for tag, text in page.texts if tag not in ("style", "script")}
     assert {"맞음", "틀림", *KOREAN.split()} <= texts
-    assert not texts & {value for value in _WORDS["en"].values() if isinstance(value, str)}
+    assert not texts & {value for value in WORDS["en"].values() if isinstance(value, str)}
 
 
 def test_a_page_without_pictures_is_a_page(tmp_path):

@@ -96,6 +96,7 @@
     });
   };
 
+  if (!bare) return; // a report without pictures
   document.querySelectorAll(".card").forEach(prepare);
   document.querySelectorAll("input[name=show]").forEach((input) =>
     input.addEventListener("change", () => { document.body.dataset.show = input.value; }));

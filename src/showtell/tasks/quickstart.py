@@ -13,7 +13,8 @@ from showtell.console import Console, human_time
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError
 from showtell.model_folder import CaptionerModel, load_model
-from showtell.report.page import PageItem, write_captions_page
+from showtell.report.cards import PageItem
+from showtell.report.page import write_captions_page
 from showtell.samples import Language, Scene, is_right, write_captions_dataset
 from showtell.tasks.evaluate import evaluate
 from showtell.tasks.train_captioner import train_captioner

@@ -1,0 +1,145 @@
+"""A picture as a card: what was said of it and, word by word, where the model looked."""
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from markupsafe import Markup
+from PIL import Image
+
+from showtell.data.images import Preprocessing, open_image
+from showtell.models.captioner import Caption, Word
+from showtell.report.overlay import Box, dimming, hottest_area, peak_of, seen_box
+
+Language = Literal["en", "ko"]
+
+_SIDE, _QUALITY = 360, 82
+"""Of the pictures in the page: longest side in pixels, JPEG quality."""
+_UNIT = 10_000
+"""Weights are written as whole ten-thousandths."""
+
+WORDS: dict[Language, dict[str, Any]] = {
+    "en": {
+        "hint": "Point at a word, tap it, or move with the arrow keys: the picture shows where the model "
+        "looked as it said that word. The line under a word is how sure it was.",
+        "caption": "Caption",
+        "references": "People say",
+        "right": "Right",
+        "wrong": "Wrong",
+        "all": "All",
+        "show": "Show",
+        "play": "Play the words",
+        "cells": "Show the bare grid",
+        "picture": "Picture",
+        "none": "No words were found.",
+        "sure": "{percent}% sure; looks mostly at the {area}",
+        "scale": ("Attention", "none", "most in the picture"),
+        "areas": (
+            ("top left", "top", "top right"),
+            ("left", "middle", "right"),
+            ("bottom left", "bottom", "bottom right"),
+        ),
+    },
+    "ko": {
+        "hint": "단어에 마우스를 올리거나, 누르거나, 화살표 키로 옮겨 보세요. "
+        "그 단어를 말할 때 모델이 사진의 어디를 보았는지 나타납니다. "
+        "단어 아래 줄은 모델이 얼마나 확신했는지를 뜻합니다.",
+        "caption": "설명",
+        "references": "사람이 쓴 설명",
+        "right": "맞음",
+        "wrong": "틀림",
+        "all": "전체",
+        "show": "보기",
+        "play": "단어 차례로 보기",
+        "cells": "격자 그대로 보기",
+        "picture": "사진",
+        "none": "단어를 찾지 못했습니다.",
+        "sure": "확신 {percent}%, 주로 {area}을 봄",
+        "scale": ("주목", "없음", "사진에서 가장 많음"),
+        "areas": (
+            ("왼쪽 위 부분", "위쪽 부분", "오른쪽 위 부분"),
+            ("왼쪽 부분", "가운데 부분", "오른쪽 부분"),
+            ("왼쪽 아래 부분", "아래쪽 부분", "오른쪽 아래 부분"),
+        ),
+    },
+}
+
+
+@dataclass(frozen=True)
+class PageItem:
+    """One picture of the page.
+
+    Attributes:
+        image: Upright, as ``open_image`` returns it, or the file to open.
+        caption: What the captioner said.
+        preprocessing: Of the captioner's backbone; says which part of the picture it saw.
+        name: What the data calls the picture; empty to leave it out.
+        references: What people said.
+        right: Whether the caption is known to be right or wrong; None where nobody knows.
+        score: As it is shown, such as ``CIDEr-D 0.84``; empty to leave it out.
+    """
+
+    image: Image.Image | Path
+    caption: Caption
+    preprocessing: Preprocessing
+    name: str = ""
+    references: tuple[str, ...] = ()
+    right: bool | None = None
+    score: str = ""
+
+
+def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
+    """Return what the template needs of a picture.
+
+    Args:
+        item: The picture.
+        words: Of the page, one of ``WORDS`` or made from it.
+
+    Raises:
+        ImageError: The picture cannot be read.
+    """
+    image = item.image if isinstance(item.image, Image.Image) else open_image(item.image)
+    image = image.convert("RGB")
+    box = seen_box(item.preprocessing, image.width, image.height)
+    said = item.caption.words
+    looks = {
+        "peak": round(peak_of(word.attention for word in said) * _UNIT),
+        "maps": [(word.attention * _UNIT).round().int().tolist() for word in said],
+    }
+    return {
+        "picture": Markup(_data_uri(image)),
+        "width": image.width,
+        "height": image.height,
+        "dim": round(dimming(image), 3),
+        "box": [round(edge, 5) for edge in box],
+        "caption": item.caption.text,
+        "name": item.name,
+        "references": item.references,
+        "right": item.right,
+        "score": item.score,
+        "words": [_word(word, box, words) for word in said],
+        # Nothing but numbers, so nothing to escape.
+        "looks": Markup(json.dumps(looks, separators=(",", ":"))),
+    }
+
+
+def _word(word: Word, box: Box, words: dict[str, Any]) -> dict[str, Any]:
+    row, column = hottest_area(word.attention, box)
+    percent = round(100 * word.probability)
+    return {
+        "text": word.text,
+        "percent": percent,
+        "says": words["sure"].format(percent=percent, area=words["areas"][row][column]),
+    }
+
+
+def _data_uri(image: Image.Image) -> str:
+    """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out."""
+    small = image.copy()
+    small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
