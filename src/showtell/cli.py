@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (config.Compare, "compare.compare"),
     "evaluate": (config.Evaluate, "evaluate.evaluate"),
     "predict": (config.Predict, "predict.predict"),
+    "demo": (config.Demo, "serve.demo"),
+    "serve": (config.Serve, "serve.serve"),
     "store": (config.Store, "extract.store"),
 }
 """Each command's settings, and the function of ``showtell.tasks`` that carries it out."""

@@ -2,14 +2,17 @@
 
 from showtell.config.records import load_config, save_config, to_json
 from showtell.config.running import Evaluate, Extract, Predict, Store
+from showtell.config.serve import Demo, Serve
 from showtell.config.training import Compare, Quickstart, TrainCaptioner, TrainClassifier
 
 __all__ = [
     "Compare",
+    "Demo",
     "Evaluate",
     "Extract",
     "Predict",
     "Quickstart",
+    "Serve",
     "Store",
     "TrainCaptioner",
     "TrainClassifier",

@@ -97,7 +97,9 @@ def load_pixels(source: Source, preprocessing: Preprocessing) -> Tensor:
     return pixels[0, :, top : top + preprocessing.height, left : left + preprocessing.width]
 
 
-def open_image(source: Source, *, shrink_to: Preprocessing | None = None) -> Image.Image:
+def open_image(
+    source: Source, *, shrink_to: Preprocessing | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Decode a picture, turn it upright, and make it RGB.
 
     Transparent pixels lie on white; 16-bit pictures keep their upper 8 bits; of an animation the first
@@ -107,6 +109,7 @@ def open_image(source: Source, *, shrink_to: Preprocessing | None = None) -> Ima
         source: A path, the file's content, an open binary file, or a Pillow image.
         shrink_to: Where given, a JPEG may be decoded at a fraction of its size, at least twice what this
             preprocessing needs: 5 times faster on phone photos, mean error below 1 of 255 (docs/log.md).
+        max_pixels: Most pixels that a file may claim.
 
     Returns:
         An RGB image, upright and without EXIF.
@@ -121,7 +124,7 @@ def open_image(source: Source, *, shrink_to: Preprocessing | None = None) -> Ima
             image = source
         else:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
-            _check_size(image, name)
+            _check_size(image, name, max_pixels)
             if shrink_to is not None and image.format in ("JPEG", "MPO"):
                 _draft(image, shrink_to)
         image.load()
@@ -137,7 +140,7 @@ def open_image(source: Source, *, shrink_to: Preprocessing | None = None) -> Ima
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d{6,}", str(error))
         millions = f"{int(claimed[0]) // 10**6:,}" if claimed else "many"
-        raise _too_large(name, f"{millions} million") from None
+        raise _too_large(name, f"{millions} million", max_pixels) from None
     except UnidentifiedImageError:
         raise ImageError(
             f"{name} is not a picture: {_looks_like(content)}.",
@@ -205,14 +208,14 @@ def _draft(image: Image.Image, shrink_to: Preprocessing) -> None:
     image.draft(None, (2 * width, 2 * height))
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name, f"{image.width}x{image.height}")
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise _too_large(name, f"{image.width}x{image.height}", max_pixels)
 
 
-def _too_large(name: str, claim: str) -> ImageError:
+def _too_large(name: str, claim: str, max_pixels: int) -> ImageError:
     return ImageError(
-        f"{name} claims {claim} pixels, more than {MAX_PIXELS // 10**6} million.",
+        f"{name} claims {claim} pixels, more than {max_pixels / 10**6:.0f} million.",
         would_do="Scale it down first, if it is what it claims to be.",
     )
 

@@ -13,6 +13,7 @@ from showtell.data.images import open_image
 from showtell.data.readers.names import PICTURE_EXTENSIONS
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
+from showtell.inference.records import caption_record
 from showtell.tasks.predict_classes import predict_classes
 
 
@@ -76,25 +77,6 @@ def _pictures_at(pattern: str) -> list[Path]:
         return [path]
     found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
     return sorted(p for p in found if p.is_file())
-
-
-def caption_record(found: Captions) -> dict[str, Any]:
-    """Return what a script reads of a picture's captions."""
-    return {
-        "caption": found.text,
-        "log_probability": found.log_probability,
-        "words": [
-            {
-                "word": word.text,
-                "probability": word.probability,
-                "attention": [[round(value, 5) for value in row] for row in word.attention.tolist()],
-            }
-            for word in found.words
-        ],
-        "others": [
-            {"caption": other.text, "log_probability": other.log_probability} for other in found.others
-        ],
-    }
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:

@@ -10,9 +10,7 @@ from showtell.data.readers.names import nfc
 from showtell.errors import ImageError
 from showtell.features.store import content_digest
 from showtell.inference import Classes, LoadedClassifier
-
-SHOWN = 5
-"""Classes that are named, the most likely first."""
+from showtell.inference.records import SHOWN, class_record
 
 
 def predict_classes(
@@ -45,11 +43,6 @@ def predict_classes(
         if path in targets:
             record["drawn"] = str(_draw(model, path, found, right, targets[path]))
         yield record
-
-
-def class_record(found: Classes) -> dict[str, Any]:
-    """Return what a script reads of a picture's classes."""
-    return {"class": found.label, "classes": dict(found.top(SHOWN))}
 
 
 def percentages(record: Mapping[str, Any]) -> str:

@@ -1,0 +1,205 @@
+"""The HTTP API: pictures in, records out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from fastapi import APIRouter, FastAPI, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from showtell import __version__
+from showtell.apps import schema
+from showtell.apps.docs import docs_page
+from showtell.apps.guard import Guard, is_local
+from showtell.apps.limits import Limit, Limits
+from showtell.apps.metrics import CONTENT_TYPE, Measured, Metrics
+from showtell.apps.served import Loaded, Served
+from showtell.apps.uploads import FIELD, Upload, read_uploads
+from showtell.config import Serve
+from showtell.errors import ImageError
+
+STATIC = Path(__file__).parent / "static"
+READERS = 2
+"""Threads that decode pictures."""
+PREDICT = "/v1/predict"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the endpoints work with.
+
+    Attributes:
+        models: By name; the first answers where none is named.
+        max_pictures: Most pictures of a request.
+        metrics: What is counted.
+    """
+
+    models: Mapping[str, Served]
+    max_pictures: int
+    metrics: Metrics
+
+    def model(self, name: str | None) -> Served:
+        """Return a model.
+
+        Raises:
+            HTTPException: There is none of this name.
+        """
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise HTTPException(404, f"There is no model {name[:100]!r}; there is {', '.join(self.models)}.")
+        return self.models[name]
+
+
+def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
+    """Build the app.
+
+    Args:
+        models: What answers, by the names that clients call; at least one.
+        settings: Limits and who may ask; ``runs`` and ``port`` are not read.
+    """
+    metrics = Metrics()
+    threads = ThreadPoolExecutor(READERS, "showtell-read", initializer=torch.set_num_threads, initargs=(1,))
+    pixels = settings.max_megapixels * 10**6
+    served = {name: Served(name, model, threads, pixels, metrics) for name, model in models.items()}
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        for model in served.values():
+            model.close()
+        threads.shutdown()
+
+    app = FastAPI(
+        title="showtell",
+        summary="Show it your pictures. It tells you what it sees.",
+        version=__version__,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers={
+            HTTPException: _refused,
+            RequestValidationError: _invalid,
+            Exception: _fault,
+        },
+    )
+    app.state.serving = Serving(served, settings.max_pictures, metrics)
+    app.include_router(router)
+    app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
+    limit = Limit(settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.patience)
+    # The last one added is the first one asked.
+    app.add_middleware(Limits, limit=limit, metrics=metrics)
+    app.add_middleware(Guard, token=settings.token, local=is_local(settings.host))
+    app.add_middleware(Measured, metrics=metrics, timed=PREDICT)
+    return app
+
+
+router = APIRouter()
+_ERROR: dict[str, Any] = {"model": schema.Error}
+_PICTURES = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            }
+        },
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+ModelName = Annotated[str | None, Query(description="Which model; the first by default.")]
+
+
+@router.post(
+    PREDICT,
+    summary="Say what pictures show",
+    openapi_extra={"requestBody": _PICTURES},
+    responses={
+        200: {"model": schema.Answer, "description": "One record a picture, in order."},
+        408: _ERROR | {"description": "The request came too slowly."},
+        413: _ERROR | {"description": "The request is too large."},
+        422: _ERROR | {"description": "The only picture cannot be read, or a parameter is out of range."},
+        503: _ERROR | {"description": "Too much at once; Retry-After says when to come back."},
+    },
+)
+async def predict(
+    request: Request,
+    model: ModelName = None,
+    look: Annotated[bool, Query(description="Add where the model looked.")] = False,
+    beams: Annotated[int | None, Query(ge=1, le=10, description="Captions searched side by side.")] = None,
+) -> Response:
+    """Send one picture as the body, or one or several as parts of a form that are named pictures."""
+    serving: Serving = request.app.state.serving
+    served = serving.model(model)
+    uploads = await read_uploads(request, serving.max_pictures)
+    results = await asyncio.gather(*(_record(served, upload, look, beams) for upload in uploads))
+    if len(results) == 1 and "error" in results[0]:
+        return JSONResponse({"error": results[0]["error"]}, 422)
+    return JSONResponse({"model": served.name, "results": results})
+
+
+async def _record(served: Served, upload: Upload, look: bool, beams: int | None) -> dict[str, Any]:
+    named = {} if upload.name is None else {"picture": upload.name}
+    try:
+        if isinstance(upload.content, ImageError):
+            raise upload.content
+        return named | await served.answer(upload.content, look=look, beams=beams)
+    except ImageError as error:
+        return named | {"error": " ".join(str(error).splitlines())}
+
+
+@router.get("/v1/models", summary="List the models", responses={200: {"model": list[schema.ModelSummary]}})
+async def list_models(request: Request) -> Response:
+    """The first answers where none is named."""
+    return JSONResponse([served.summary() for served in request.app.state.serving.models.values()])
+
+
+@router.get("/v1/model", summary="Read a model card", responses={200: {"model": schema.Card}, 404: _ERROR})
+async def read_model(request: Request, model: ModelName = None) -> Response:
+    """Its config as JSON, and its README."""
+    return JSONResponse(request.app.state.serving.model(model).card())
+
+
+@router.get("/healthz", summary="Ask whether it is up")
+async def healthz() -> dict[str, str]:
+    """Answers also while no more requests are taken."""
+    return {"status": "ok"}
+
+
+@router.get("/metrics", summary="Watch it", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Counters in the text format of Prometheus."""
+    return Response(request.app.state.serving.metrics.text(), media_type=CONTENT_TYPE)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """Describe the endpoints to people."""
+    return HTMLResponse(docs_page(request.app.openapi()))
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    reasons = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
+    return JSONResponse({"error": reasons}, 422)
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"This is a fault of showtell: {type(error).__name__}."}, 500)

@@ -1,0 +1,99 @@
+"""Pictures of many requests, looked at together: while the model is busy, they gather for its next look."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
+Compute = Callable[[Tensor, Hashable], list[Result]]
+
+
+class _Waiting(NamedTuple):
+    pixels: Tensor
+    kind: Hashable
+    answer: Future  # of the result
+
+
+class Batcher(Generic[Result]):
+    """One thread that owns a model and takes whatever waits; an idle model looks at once.
+
+    Args:
+        compute: From pixels (B, 3, height, width), uint8, and the kind of question to one result each.
+        most: Most pictures of a batch.
+        watch: Told the size of every batch.
+    """
+
+    def __init__(self, compute: Compute[Result], most: int, watch: Callable[[int], None]) -> None:
+        self._compute = compute
+        self._most = most
+        self._watch = watch
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="showtell-model", daemon=True)
+        self._thread.start()
+
+    def __len__(self) -> int:
+        """Return how many pictures wait."""
+        return len(self._waiting)
+
+    def ask(self, pixels: Tensor, kind: Hashable = None) -> "Future[Result]":
+        """Queue a picture.
+
+        Args:
+            pixels: (3, height, width), uint8.
+            kind: Only questions of one kind share a batch.
+
+        Returns:
+            What will hold the result; a picture whose future is cancelled in time is not looked at.
+        """
+        answer: Future[Result] = Future()
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the batcher is closed")
+            self._waiting.append(_Waiting(pixels, kind, answer))
+            self._changed.notify()
+        return answer
+
+    def close(self) -> None:
+        """Answer what waits, then end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next():
+            try:
+                results = self._compute(torch.stack([item.pixels for item in batch]), batch[0].kind)
+            except BaseException as error:  # whatever it is, those who wait must hear of it
+                for item in batch:
+                    item.answer.set_exception(error)
+            else:
+                for item, result in zip(batch, results, strict=True):
+                    item.answer.set_result(result)
+
+    def _next(self) -> list[_Waiting]:
+        """Return the oldest pictures of one kind; none where all is answered and no more will come."""
+        batch: list[_Waiting] = []
+        with self._changed:
+            while not batch:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return []
+                kind = self._waiting[0].kind
+                others = deque[_Waiting]()
+                while self._waiting and len(batch) < self._most:
+                    item = self._waiting.popleft()
+                    if item.kind != kind:
+                        others.append(item)
+                    elif item.answer.set_running_or_notify_cancel():
+                        batch.append(item)
+                self._waiting.extendleft(reversed(others))
+        self._watch(len(batch))
+        return batch

@@ -1,0 +1,105 @@
+"""Who may ask: this machine's own pages and whoever has the token; and what a browser may load."""
+
+import hmac
+import ipaddress
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from showtell.apps.refusal import refuse
+
+PROTECTED = ("/v1/", "/metrics")
+"""Paths that need the token, where there is one; the page, its documentation and /healthz are open."""
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "cache-control": "no-cache",
+}
+
+
+def is_local(host: str) -> bool:
+    """Say whether an address can be reached from this machine only."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Turn away whom the server is not for, and tell browsers to load nothing from elsewhere.
+
+    A page of another site can have its name point to 127.0.0.1 and so reach a server that listens there
+    (DNS rebinding); but the browser still says which name was asked for. So a local server answers only to
+    local names, and only to pages that it served itself.
+
+    Args:
+        app: What answers.
+        token: What a client must show; None for nothing.
+        local: The server listens on this machine only.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, local: bool) -> None:
+        self.app = app
+        self.token = token
+        self.local = local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(message)
+            await send(message)
+
+        if found := self._objection(scope):
+            status, reason = found
+            challenge = {"www-authenticate": "Bearer"} if status == 401 else None
+            await refuse(receive, guarded, status, reason, challenge)
+        else:
+            await self.app(scope, receive, guarded)
+
+    def _objection(self, scope: Scope) -> tuple[int, str] | None:
+        """Return the status and the reason of a refusal."""
+        headers = Headers(scope=scope)
+        if self.local:
+            host, origin = headers.get("host", ""), headers.get("origin")
+            if not is_local(_name(host)):
+                return 421, f"This server answers to localhost only, not to {host[:100]!r}."
+            if origin is not None and urlsplit(origin).netloc != host:
+                return 403, f"A page of {origin[:100]!r} may not ask this server."
+        if self.token is not None and scope["path"].startswith(PROTECTED):
+            scheme, _, shown = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer":
+                return 401, "This server needs a token: Authorization: Bearer TOKEN."
+            if not hmac.compare_digest(shown.strip().encode(), self.token.encode()):
+                return 401, "The token is not the right one."
+        return None
+
+
+def _name(host: str) -> str:
+    """Return the name in ``name:port`` or ``[address]:port``."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _add_headers(message: MutableMapping[str, Any]) -> None:
+    headers = MutableHeaders(raw=message.setdefault("headers", []))
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)

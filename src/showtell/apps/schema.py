@@ -1,0 +1,97 @@
+"""The shapes of answers, for the documentation and for those who write clients."""
+
+from pydantic import BaseModel, Field
+
+
+class Word(BaseModel):
+    """A word of a caption."""
+
+    word: str
+    probability: float = Field(description="Given the picture and the words before, 0 to 1.")
+    attention: list[list[float]] = Field(
+        description="Where the model looked, rows x columns over what it saw of the picture; sums to 1."
+    )
+
+
+class OtherCaption(BaseModel):
+    """A caption that was weighed, too."""
+
+    caption: str
+    log_probability: float
+
+
+class Look(BaseModel):
+    """Where a classifier looked: Grad-CAM."""
+
+    label: str
+    cells: list[list[float]] = Field(
+        description="How much each cell speaks for the class, rows x columns, as shares of the largest."
+    )
+
+
+class Seen(BaseModel):
+    """What every record may hold."""
+
+    picture: str | None = Field(None, description="Name of the file, where one was sent.")
+    seen: tuple[float, float, float, float] | None = Field(
+        None,
+        description="With look: left, top, right, bottom of what the network saw, shares of the picture.",
+    )
+
+
+class Captioned(Seen):
+    """What a captioner says of a picture."""
+
+    caption: str
+    log_probability: float = Field(description="Natural logarithm, summed over all tokens and the end.")
+    words: list[Word]
+    others: list[OtherCaption] = Field(description="Further captions of the search, best first.")
+
+
+class Classified(Seen):
+    """What a classifier says of a picture."""
+
+    label: str = Field(alias="class")
+    classes: dict[str, float] = Field(description="The five likeliest with their probabilities.")
+    look: Look | None = None
+
+
+class Unreadable(BaseModel):
+    """A picture among several that cannot be read."""
+
+    picture: str | None = None
+    error: str
+
+
+class Answer(BaseModel):
+    """What a model says of the pictures of a request, in their order."""
+
+    model: str
+    results: list[Captioned | Classified | Unreadable]
+
+
+class ModelSummary(BaseModel):
+    """A model that this server holds."""
+
+    name: str
+    kind: str = Field(description="captioner or classifier.")
+    backbone: str
+    language: str = Field(description="Guessed from its words: ko or en.")
+    scores: dict[str, float] = Field(description="On the pictures that validated it.")
+    classes: list[str] | None = None
+    vocab_size: int | None = None
+    beam_size: int | None = None
+
+
+class Card(BaseModel):
+    """A model card."""
+
+    name: str
+    config: dict[str, object]
+    readme: str
+
+
+class Error(BaseModel):
+    """Why there is no answer."""
+
+    error: str
