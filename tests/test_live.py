@@ -1,0 +1,439 @@
+"""Watching a video, a camera or a stream: every frame or the newest one, smoothed, drawn on, never stuck."""
+
+import json
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import showtell
+from conftest import draw
+from showtell import cli
+from showtell.apps import live as watching
+from showtell.apps.banner import INK, Banner
+from showtell.apps.live import Smoothing, Watch
+from showtell.apps.video import Frame, Newest, Recorder, Source
+from showtell.config import Live
+from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
+from showtell.features.weights import load_backbone
+from showtell.inference import Classes
+from showtell.model_folder import save_captioner, save_classifier
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.models.heads import HeadConfig, build_head
+from showtell.report.fonts import MissingGlyphWarning
+from showtell.tasks.live import live
+from showtell.text.tokenizer import CaptionTokenizer
+
+cv2 = pytest.importorskip("cv2")
+CLASSES = ("레오", "ming", "zoe")
+COUNT, RATE, SIZE = 20, 10, (160, 120)
+"""Of the test's video: frames, frames a second, width and height."""
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    run = tmp_path_factory.mktemp("분류기")
+    backbone = load_backbone("test_resnet", "random", image_size=64)
+    torch.manual_seed(0)
+    head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
+    torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
+    save_classifier(run / "model", backbone, head, CLASSES, temperature=1.0, provenance={})
+    return run
+
+
+@pytest.fixture(scope="module")
+def captioner(tmp_path_factory):
+    run = tmp_path_factory.mktemp("captioner")
+    backbone = load_backbone("test_resnet", "random", image_size=64)
+    tokenizer = CaptionTokenizer.train(["a red circle", "빨간 동그라미 두 개"], kind="word", min_count=1)
+    torch.manual_seed(0)
+    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
+    save_captioner(run / "model", backbone, decoder, beam_size=2, provenance={})
+    return run
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Two scenes of ten frames each."""
+    path = tmp_path_factory.mktemp("영상") / "고양이.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, SIZE)
+    for number in range(COUNT):
+        scene = np.asarray(draw(number // 10).resize(SIZE))
+        writer.write(cv2.cvtColor(scene, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return path
+
+
+def frames_of(path) -> list[np.ndarray]:
+    with Source(str(path)) as source:
+        return [frame.pixels for frame in source.frames()]
+
+
+# Frame by frame
+
+
+def test_every_frame_of_a_video_is_named(classifier, video):
+    records = list(live(Live(classifier, str(video), headless=True, smooth=0)))
+    assert [record["frame"] for record in records] == list(range(COUNT))
+    assert [record["seconds"] for record in records] == pytest.approx([n / RATE for n in range(COUNT)])
+    model = showtell.load(classifier, device="cpu")
+    for record, pixels in zip(records, frames_of(video), strict=True):
+        expected = model(pixels)
+        assert record["class"] == expected.label
+        assert record["classes"] == pytest.approx(dict(expected.probabilities), abs=1e-4)
+
+
+def test_every_frame_of_a_video_is_captioned(captioner, video):
+    records = list(live(Live(captioner, str(video), headless=True, frames=12)))
+    model = showtell.load(captioner, device="cpu")
+    expected = [model(pixels) for pixels in frames_of(video)[:12]]
+    assert [record["caption"] for record in records] == [found.text for found in expected]
+    assert [len(record["words"]) for record in records] == [len(found.words) for found in expected]
+
+
+def test_colors_are_not_swapped(tmp_path):
+    path = tmp_path / "red.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, SIZE)
+    writer.write(np.full((SIZE[1], SIZE[0], 3), (0, 0, 255), np.uint8))  # red, as OpenCV orders colors
+    writer.release()
+    red, green, blue = frames_of(path)[0].reshape(-1, 3).mean(0)
+    assert red > 200 > 50 > max(green, blue)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "아웃.avi", "out.mkv"])
+def test_a_recorded_video_is_the_video_with_words_on_it(captioner, video, tmp_path, name):
+    out = tmp_path / "새 폴더" / name
+    records = list(live(Live(captioner, str(video), record=out, frames=15)))
+    drawn, plain = frames_of(out), frames_of(video)
+    assert len(records) == len(drawn) == 15
+    height, width = drawn[0].shape[:2]
+    assert (width, height % 2) == (480, 0)  # enlarged, for words to be read
+    for before, after in zip(plain, drawn):
+        large = np.asarray(Image.fromarray(before).resize((480, 360)))
+        assert np.abs(large.astype(int) - after[:360]).mean() < 12
+        assert after[360:].max() > 200  # words
+        assert np.median(after[360:]) < 40  # on a dark ground
+    with Source(str(out)) as source:
+        assert source.rate == pytest.approx(RATE, rel=0.01)
+
+
+def test_the_command_prints_json_lines_and_counts(classifier, video, tmp_path, capsys):
+    out = tmp_path / "out.avi"
+    arguments = ["live", classifier, "--source", video, "--headless", "--record", out, "--frames", "7"]
+    assert cli.run([str(argument) for argument in arguments]) == 0
+    printed = capsys.readouterr()
+    records = [json.loads(line) for line in printed.out.splitlines()]
+    assert [record["frame"] for record in records] == list(range(7))
+    assert set(records[0]["classes"]) == set(CLASSES)
+    assert "레오" in printed.out
+    assert "7 frames are in" in printed.err
+
+
+def test_a_video_that_breaks_off_is_told_of(classifier, video, tmp_path, capsys):
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    whole = Source(str(video)).expected
+    try:
+        with Source(str(cut)) as source:
+            claimed = source.expected
+    except DataError:
+        pytest.skip("this build of OpenCV does not open it at all")
+    assert cli.run(["live", str(classifier), "--source", str(cut), "--headless"]) == 0
+    printed = capsys.readouterr()
+    seen = len(printed.out.splitlines())
+    assert 0 < seen < whole
+    assert claimed <= seen or "may be damaged" in printed.err
+
+
+# Smoothing
+
+
+def steps(rate: int, seconds: float, smooth: float) -> dict[str, float]:
+    smoothing = Smoothing(smooth)
+    smoothing(Classes({"a": 1.0, "b": 0.0}), 0.0)
+    for number in range(1, round(rate * seconds) + 1):
+        found = smoothing(Classes({"b": 1.0, "a": 0.0}), number / rate)
+    return dict(found.probabilities)
+
+
+def test_smoothing_forgets_with_time_not_with_frames():
+    expected = float(np.exp(-1))
+    for rate in (4, 30, 240):
+        found = steps(rate, 0.5, 0.5)
+        assert found["a"] == pytest.approx(expected, abs=1e-9)
+        assert sum(found.values()) == pytest.approx(1)
+        assert next(iter(found)) == "b"  # ranked
+
+
+def test_without_smoothing_only_the_present_counts():
+    assert steps(10, 0.5, 0) == {"a": 0.0, "b": 1.0}
+
+
+def test_what_does_not_change_stays():
+    smoothing = Smoothing(0.3)
+    for number in range(5):
+        assert dict(smoothing(Classes({"a": 0.75, "b": 0.25}), number / 7).probabilities) == {
+            "a": pytest.approx(0.75),
+            "b": pytest.approx(0.25),
+        }
+
+
+# The newest frame
+
+
+class Camera:
+    """A camera of numbered frames; like a real one, it waits for nobody."""
+
+    is_file, rate, expected, name = False, 100.0, 0, "camera"
+
+    def __init__(self, count: int, apart: float = 0.002, error: Exception | None = None) -> None:
+        self.count, self.apart, self.error, self.given = count, apart, error, 0
+
+    def frames(self):
+        for number in range(self.count):
+            self.given = number
+            yield Frame(number, number * self.apart, np.full((120, 160, 3), number % 256, np.uint8))
+            time.sleep(self.apart)
+        if self.error:
+            raise self.error
+
+
+def test_a_slow_looker_gets_the_newest_frame_and_no_queue():
+    camera, seen = Camera(200), []
+    with Newest(camera) as newest:
+        for frame in newest.frames():
+            seen.append((frame.number, camera.given))
+            time.sleep(0.03)
+    numbers = [number for number, _ in seen]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < 50  # of 200: the others were never kept
+    assert all(given - number <= 2 for number, given in seen)  # what was handed over was the newest there was
+
+
+def test_the_end_and_an_error_of_a_camera_reach_who_waits():
+    with Newest(Camera(3)) as newest:
+        assert [frame.number for frame in newest.frames()][-1] == 2
+    with (
+        Newest(Camera(2, error=DataError("unplugged"))) as newest,
+        pytest.raises(DataError, match="unplugged"),
+    ):
+        list(newest.frames())
+
+
+def test_leaving_does_not_wait_for_the_end():
+    started = time.monotonic()
+    with Newest(Camera(10**6)) as newest:
+        assert newest.after(-1) is not None
+    assert time.monotonic() - started < 1
+
+
+def test_a_video_is_shown_at_its_own_speed(video):
+    with Source(str(video)) as source, Newest(source) as newest:
+        started = time.monotonic()
+        last = list(newest.frames())[-1]
+        assert last.number == COUNT - 1
+        assert time.monotonic() - started >= (COUNT - 1) / RATE - 0.05
+
+
+def test_a_recording_keeps_the_pace_of_what_it_shows(tmp_path):
+    out = tmp_path / "paced.avi"
+    grey = [np.full((120, 160, 3), shade, np.uint8) for shade in (40, 120, 200)]
+    with Recorder(out, 10) as recorder:
+        for pixels, seconds in zip(grey, (0.0, 0.3, 0.31)):
+            recorder.write(pixels, seconds)
+    shades = [round(float(frame.mean()), -1) for frame in frames_of(out)]
+    # The first two fill three tenths of a second; the third came too soon after the second to be seen.
+    assert shades == [40, 120, 120, 120]
+
+
+# The window
+
+
+class FakeWindow:
+    """Stands for the screen: keeps what is shown, and presses q in the end."""
+
+    def __init__(self, most: int = 10**9) -> None:
+        self.shown, self.most, self.thread = [], most, threading.current_thread()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def show(self, pixels):
+        assert threading.current_thread() is self.thread  # as OpenCV's windows want it
+        self.shown.append(pixels.copy())
+
+    def ended(self):
+        return len(self.shown) >= self.most
+
+
+def test_the_window_shows_frames_faster_than_the_model_looks(classifier, monkeypatch):
+    model = showtell.load(classifier, device="cpu")
+    quick = model.from_pixels
+    monkeypatch.setattr(model, "from_pixels", lambda pixels: (time.sleep(0.2), quick(pixels))[1])
+    window = FakeWindow()
+    found = list(Watch(model, Camera(150, 0.01), smooth=0).in_window(window))
+    assert 2 <= len(found) < 20
+    assert len(window.shown) > 2 * len(found)
+    assert window.shown[0].shape == (360, 480, 3)
+    last = window.shown[-1]
+    assert len(np.unique(last[-40:, :100])) > 5  # bars and names are drawn
+    assert len(np.unique(last[:40, -200:])) > 5  # and frames a second
+
+
+def test_q_ends_the_window(classifier):
+    model = showtell.load(classifier, device="cpu")
+    started = time.monotonic()
+    list(Watch(model, Camera(10**6), smooth=0).in_window(FakeWindow(most=5)))
+    assert time.monotonic() - started < 5
+
+
+def test_frames_limit_what_is_looked_at_in_a_window(classifier, video):
+    model = showtell.load(classifier, device="cpu")
+    with Source(str(video)) as source:
+        found = list(Watch(model, source, smooth=0, most=3).in_window(FakeWindow()))
+    assert 1 <= len(found) <= 3
+
+
+def test_a_fault_of_the_model_is_not_swallowed(classifier, monkeypatch):
+    model = showtell.load(classifier, device="cpu")
+    monkeypatch.setattr(model, "from_pixels", lambda pixels: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(Watch(model, Camera(10**6), smooth=0).in_window(FakeWindow()))
+
+
+def test_the_command_opens_a_window_and_records_a_camera(classifier, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("showtell.tasks.live.Source", lambda name: FakeSource())
+    monkeypatch.setattr("showtell.tasks.live.Window", FakeWindow)
+    out = tmp_path / "out.avi"
+    assert cli.run(["live", str(classifier), "--record", str(out)]) == 0
+    assert capsys.readouterr().out == ""  # the window is what is looked at
+    assert 20 <= len(frames_of(out)) <= 60  # 0.4 seconds at 100 frames a second
+
+
+class FakeSource(Camera):
+    def __init__(self) -> None:
+        super().__init__(40, 0.01)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+# What is drawn
+
+
+def test_a_caption_stands_under_the_picture_and_leaves_it_alone():
+    pixels = np.asarray(draw(1, 480))
+    banner = Banner(480, 480, under=True)
+    said = banner.draw(pixels, "빨간 동그라미 두 개")
+    assert np.array_equal(said[:480], pixels)
+    assert said.shape == banner.draw(pixels, "").shape == banner.draw(pixels, "a " * 300).shape
+    assert not np.array_equal(said, banner.draw(pixels, "파란 동그라미 두 개"))
+    assert (said[-1] == np.array([int(INK[i : i + 2], 16) for i in (1, 3, 5)])).all()
+
+
+def test_hangul_is_drawn_in_either_normal_form_without_a_warning():
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    banner = Banner(640, 480, under=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MissingGlyphWarning)
+        drawn = [banner.draw(pixels, {name: 1.0}) for name in ("레오", "레오", "리오")]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_a_longer_bar_is_a_likelier_class():
+    pixels = np.full((480, 640, 3), 90, np.uint8)
+    banner = Banner(640, 480, under=False)
+    orange = np.array([255, 157, 77])
+    lengths = []
+    for share in (0.6, 0.8, 1.0):
+        drawn = banner.draw(pixels, {"a": share, "b": 1 - share}).astype(int)
+        lengths.append(int((np.abs(drawn - orange).sum(2) < 12).sum(1).max()))
+    assert lengths[0] > 0
+    assert lengths == pytest.approx([lengths[2] * share for share in (0.6, 0.8, 1.0)], abs=3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 120), (641, 481), (720, 1280), (1920, 1080), (50, 400)])
+def test_words_stay_within_frames_of_any_size(width, height):
+    pixels = np.full((height, width, 3), 90, np.uint8)
+    found = {"a name that is longer than any bar could be " * 3: 0.9, "나": 0.1}
+    for under, said in ((False, found), (True, "a caption that goes on and on " * 20)):
+        drawn = Banner(width, height, under=under).draw(pixels, said, "1 frames/s")
+        assert drawn.shape[0] % 2 == drawn.shape[1] % 2 == 0
+        times = max(1, drawn.shape[1] // width)
+        edge = drawn[:, width * times - 1]
+        assert {tuple(pixel) for pixel in edge} <= {
+            (90, 90, 90),
+            (0x16, 0x15, 0x13),
+        }  # nothing runs out of it
+
+
+# What goes wrong
+
+
+def refused(kind: type[ShowtellError], match: str, **settings) -> ShowtellError:
+    with pytest.raises(kind, match=match) as caught:
+        list(live(Live(**settings)))
+    assert "\n" not in caught.value.what
+    return caught.value
+
+
+def test_what_is_no_source_is_named(classifier, tmp_path):
+    (tmp_path / "text.mp4").write_text("not a video", encoding="utf-8")
+    refused(DataError, "no video at .*없음.mp4", run=classifier, source=str(tmp_path / "없음.mp4"))
+    refused(DataError, "cannot be opened", run=classifier, source=str(tmp_path / "text.mp4"))
+    refused(DataError, "is a folder", run=classifier, source=str(tmp_path))
+    refused(DataError, "no camera 99", run=classifier, source="99")
+    error = refused(DataError, "stream", run=classifier, source="rtsp://me:secret@127.0.0.1:9/door")
+    assert "secret" not in str(error)
+
+
+def test_a_decomposed_name_is_found(classifier, tmp_path, video):
+    import unicodedata
+
+    path = tmp_path / unicodedata.normalize("NFD", "고양이.avi")
+    path.write_bytes(video.read_bytes())
+    assert list(live(Live(classifier, str(tmp_path / "고양이.avi"), headless=True, frames=1)))
+
+
+def test_a_recording_that_cannot_be_is_refused_first(classifier, video, tmp_path):
+    refused(ConfigError, "names no video", run="none", source="0", record=tmp_path / "out.gif")
+    refused(ConfigError, "is the source", run=classifier, source=str(video), record=video)
+
+
+def test_without_a_screen_the_message_says_what_works(classifier, video, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    error = refused(ConfigError, "no screen", run=classifier, source=str(video))
+    assert "--headless" in error.would_do
+
+
+def test_an_opencv_without_windows_is_named(monkeypatch):
+    def no_window(*_):
+        raise cv2.error("The function is not implemented")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "namedWindow", no_window)
+    with pytest.raises(ConfigError, match="without windows") as caught, watching.Window():
+        pass
+    assert "opencv-python" in caught.value.run
+
+
+def test_a_missing_opencv_names_the_extra(classifier, video, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    error = refused(MissingExtraError, "opencv-python", run=classifier, source=str(video))
+    assert "showtell[live]" in error.run
