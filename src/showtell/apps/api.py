@@ -202,4 +202,5 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 async def _fault(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"This is a fault of showtell: {type(error).__name__}."}, 500)
+    reason = f"This is a fault of showtell: {type(error).__name__}."
+    return JSONResponse({"error": reason}, 500, {"connection": "close"})  # as uvicorn does after a fault

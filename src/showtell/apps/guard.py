@@ -86,7 +86,7 @@ class Guard:
             scheme, _, shown = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer":
                 return 401, "This server needs a token: Authorization: Bearer TOKEN."
-            if not hmac.compare_digest(shown.strip().encode(), self.token.encode()):
+            if not hmac.compare_digest(shown.strip().encode("latin-1"), self.token.encode()):
                 return 401, "The token is not the right one."
         return None
 

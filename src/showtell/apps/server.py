@@ -63,7 +63,8 @@ class PatientProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP: 431 for too large a head, 400 otherwise."""
         error = sys.exception()
-        self._refuse(getattr(error, "error_status_hint", 400), f"{msg} {error or ''}".strip())
+        too_large = getattr(error, "error_status_hint", 400) == 431
+        self._refuse(431 if too_large else 400, f"{msg} {error or ''}".strip())
 
     def _watch(self) -> None:
         """Have an alarm set exactly while a request's head is awaited."""

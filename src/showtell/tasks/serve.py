@@ -91,7 +91,4 @@ def _address(host: str, port: int) -> str:
 
 def _warning(config: Serve) -> str:
     who = "whoever shows the token" if config.token else "anybody"
-    return (
-        f"Warning: on {config.host} it can be reached from other machines; it answers {who}, and nothing that "
-        "is sent is encrypted."
-    )
+    return f"Warning: {config.host} can be reached from other machines; it answers {who}, without encryption."
