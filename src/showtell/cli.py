@@ -24,6 +24,9 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "predict": (config.Predict, "predict.predict"),
     "demo": (config.Demo, "serve.demo"),
     "serve": (config.Serve, "serve.serve"),
+    "live": (config.Live, "live.live"),
+    "push": (config.Push, "push.push"),
+    "pull": (config.Pull, "pull.pull"),
     "store": (config.Store, "extract.store"),
 }
 """Each command's settings, and the function of ``showtell.tasks`` that carries it out."""
@@ -124,6 +127,10 @@ def _call(settings: Any) -> int:
     result = task(settings, Console())
     if isinstance(settings, config.Predict):
         return _print_predictions(settings, result)
+    if isinstance(settings, config.Live):
+        for record in result:
+            if settings.headless:
+                print(json.dumps(record, ensure_ascii=False), flush=True)
     if getattr(settings, "json", False):
         print(json.dumps(result, ensure_ascii=False))
     return 0

@@ -51,6 +51,10 @@ class ConfigError(ShowtellError):
     """A setting outside its range, or settings that contradict each other."""
 
 
+class HubError(ShowtellError):
+    """The Hugging Face Hub, which cannot be reached or refuses, or what it holds, which cannot be used."""
+
+
 class MissingExtraError(ShowtellError):
     """An optional dependency that is not installed; the message names the extra."""
 

@@ -1,5 +1,7 @@
 """One frozen dataclass a command: arguments of the library, flags of the command line, record of a run."""
 
+from showtell.config.hub import Pull, Push
+from showtell.config.live import Live
 from showtell.config.records import load_config, save_config, to_json
 from showtell.config.running import Evaluate, Extract, Predict, Store
 from showtell.config.serve import Demo, Serve
@@ -10,7 +12,10 @@ __all__ = [
     "Demo",
     "Evaluate",
     "Extract",
+    "Live",
     "Predict",
+    "Pull",
+    "Push",
     "Quickstart",
     "Serve",
     "Store",
