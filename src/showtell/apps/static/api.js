@@ -11,7 +11,7 @@ export class Trouble extends Error {
   }
 }
 
-const KEYS = { 401: "locked", 403: "locked", 413: "large", 429: "busy", 503: "busy", 504: "slow" };
+const KEYS = { 408: "slow", 401: "locked", 403: "locked", 413: "large", 429: "busy", 503: "busy", 504: "slow" };
 const PICTURE_FAULTS = [400, 415, 422];
 
 let token = new URLSearchParams(location.hash.slice(1)).get("token"); // the part of an address that is never sent
@@ -22,6 +22,7 @@ export const useToken = (given) => { token = given; };
 const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 const request = async (address, options, seconds) => {
+  if (token && /[^ -~]/.test(token)) throw new Trouble("locked"); // no header can carry it
   const limit = new AbortController();
   const giveUp = () => limit.abort();
   const timer = setTimeout(giveUp, 1000 * seconds);

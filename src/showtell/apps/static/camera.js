@@ -9,16 +9,17 @@ const RATE_OVER = 2000; // milliseconds over which the rate is counted
 
 const KEYS = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "absent", OverconstrainedError: "absent", NotReadableError: "taken", AbortError: "taken" };
 
-export const canFilm = () => Boolean(navigator.mediaDevices?.getUserMedia);
-
 export class Camera {
-  #stream = null; #video = null;
+  #stream = null; #video = null; #lost;
+
+  /** `lost` is called where a camera ends by itself, such as one that is unplugged. */
+  constructor(lost) { this.#lost = lost; }
 
   get open() { return this.#stream !== null; }
 
   /** Open a camera: the one named, or the one that looks away from whoever holds the phone. */
   async start(deviceId) {
-    if (!canFilm()) throw new Trouble("insecure");
+    if (!navigator.mediaDevices?.getUserMedia) throw new Trouble("insecure");
     const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
     this.#release();
     let stream;
@@ -29,6 +30,7 @@ export class Camera {
       throw new Trouble(KEYS[error.name] ?? "broken", KEYS[error.name] ? "" : String(error));
     }
     this.#stream = stream;
+    stream.getVideoTracks()[0].addEventListener("ended", this.#lost);
     this.#video = await showFilm(stream, this.#settings().facingMode !== "environment");
   }
 

@@ -5,6 +5,7 @@ import { clearLook, look, showSeen } from "./stage.js";
 import { percent, roughPercent, say, sayArea } from "./words.js";
 
 const TELL = 420, PLAY = 800; // milliseconds a word: as it is told first, and as it is played again
+const TELLING = 5000; // milliseconds in which even a long caption is told
 const WHOLE = [0, 0, 1, 1];
 
 const element = (tag, className, text) => {
@@ -84,7 +85,10 @@ export const tellCaption = (record, model, place) => {
   });
   caption.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse" && !timer) show(kept); });
   caption.addEventListener("focus", () => { if (kept < 0 && caption.matches(":focus-visible")) keep(0); });
-  caption.addEventListener("blur", () => { if (!timer) keep(-1); });
+  caption.addEventListener("blur", (event) => {
+    const switches = document.querySelector(".switches"); // whoever goes there wants to see it otherwise
+    if (!timer && !switches.contains(event.relatedTarget) && !switches.matches(":hover")) keep(-1);
+  });
   const walk = (event) => {
     const inside = document.activeElement === caption;
     if (!inside && document.activeElement !== document.body) return;
@@ -107,7 +111,7 @@ export const tellCaption = (record, model, place) => {
   };
   if (!calm.matches) {
     caption.classList.add("telling");
-    start(TELL);
+    start(Math.min(TELL, TELLING / words.length));
   }
   return () => {
     stop();

@@ -15,7 +15,7 @@ const AHEAD = 0.02; // a class overtakes another on the moving page only by this
  * the likeliest classes only; the others share what is left.
  */
 export class Smoothed {
-  #shares = new Map(); #order = []; #last = null; #count;
+  #shares = new Map(); #order = []; #last = null; #rest = 0; #count;
 
   constructor(count) { this.#count = count; }
 
@@ -27,8 +27,9 @@ export class Smoothed {
     const left = Math.max(0, 1 - named.reduce((sum, [, share]) => sum + share, 0));
     const others = left / Math.max(1, this.#count - named.length);
     named.forEach(([name]) => {
-      if (!this.#shares.has(name)) { this.#shares.set(name, others); this.#order.push(name); }
+      if (!this.#shares.has(name)) { this.#shares.set(name, this.#rest); this.#order.push(name); }
     });
+    this.#rest += weight * (others - this.#rest);
     this.#shares.forEach((share, name) => this.#shares.set(name, share + weight * ((classes[name] ?? others) - share)));
     for (let i = 1; i < this.#order.length; i += 1) { // so that near equals do not change places at every frame
       for (let j = i; j > 0 && this.#of(j) > this.#of(j - 1) + AHEAD; j -= 1) {

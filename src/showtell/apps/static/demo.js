@@ -2,7 +2,7 @@
 
 import { fetchModels, predict, Trouble } from "./api.js";
 import { calm } from "./attention.js";
-import { Camera, canFilm } from "./camera.js";
+import { Camera } from "./camera.js";
 import { tellCaption } from "./caption.js";
 import { Bars, Smoothed } from "./classes.js";
 import { announce, clearTrouble, showTrouble } from "./notices.js";
@@ -15,7 +15,6 @@ const SETTLED = 1500; // milliseconds a class of the camera holds before a scree
 const AFTER_TROUBLE = 1500; // milliseconds until a live frame is tried again
 
 const at = (id) => document.getElementById(id);
-const camera = new Camera();
 const touch = matchMedia("(pointer: coarse)");
 
 let model = null; // the one that is asked
@@ -24,6 +23,14 @@ let asking = null; // the AbortController of the question under way
 let live = null; // the run of live frames under way
 let takeBack = () => {}; // removes the answer that is shown
 let turnable = false; // there is another camera
+
+const camera = new Camera(() => {
+  clear();
+  live = null;
+  camera.stop();
+  arrange();
+  showTrouble(new Trouble("absent"));
+});
 
 const isClassifier = () => model?.kind === "classifier";
 const classCount = () => (Array.isArray(model.classes) ? model.classes.length : model.classes);
@@ -149,20 +156,21 @@ const watch = async () => {
 };
 
 const film = async (open) => {
-  clear();
   live = null;
+  clearTrouble();
   at("rate").textContent = "";
   try {
     await open();
-    turnable = await camera.hasOthers();
+    clear();
     picture = null;
+    turnable = await camera.hasOthers();
     arrange();
     if (isClassifier()) {
       at("stop").focus();
       await watch();
     } else at("shutter").focus();
   } catch (error) {
-    if (!camera.open) picture = null;
+    if (!picture) clear();
     arrange();
     showTrouble(error, () => film(open));
   }

@@ -1,6 +1,6 @@
 // What the page says, in the browser's language: all of its strings, numbers and places.
 
-const TABLE = {
+export const TABLE = {
   en: {
     title: "Show it a picture.",
     leadCaptioner: "It tells you what it sees, word by word, and where it looked.",
