@@ -2,6 +2,7 @@
 
 from showtell.config.hub import Pull, Push
 from showtell.config.live import Live
+from showtell.config.look import Look
 from showtell.config.records import load_config, save_config, to_json
 from showtell.config.running import Evaluate, Extract, Predict, Store
 from showtell.config.serve import Demo, Serve
@@ -13,6 +14,7 @@ __all__ = [
     "Evaluate",
     "Extract",
     "Live",
+    "Look",
     "Predict",
     "Pull",
     "Push",

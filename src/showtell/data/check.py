@@ -1,0 +1,236 @@
+"""The data report: what is unreadable, contradictory or strange, and what to do about it."""
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from showtell.data.facts import Facts
+from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
+from showtell.data.split import classes_without
+
+Level = Literal["wrong", "mind", "note"]
+
+_TINY, _STRIP = 64, 3.0
+"""Shorter side in pixels, and longer over shorter side, from which a picture is worth a word."""
+_UNBALANCED, _FEW = 10, 10
+"""How many times the smallest class the largest may be, and how few pictures make a class small."""
+_DRAWN = 12
+"""Pictures that a finding names for drawing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is worth knowing about the data.
+
+    Attributes:
+        kind: A short constant name, such as ``cut off``.
+        level: ``wrong`` costs pictures or makes scores dishonest, ``mind`` may do so, ``note`` is handled.
+        count: How many pictures, groups, rows or classes.
+        what: A sentence with the count.
+        advice: What to do about it.
+        places: Each of them in a line.
+        groups: Names of the first pictures to draw, those that belong together in one tuple.
+    """
+
+    kind: str
+    level: Level
+    count: int
+    what: str
+    advice: str
+    places: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] = ()
+
+
+def many(count: int, one: str, more: str) -> str:
+    """Return a count with what it counts: ``1 picture`` or ``1,200 pictures``."""
+    return f"{count:,} {one if count == 1 else more}"
+
+
+def check_files(facts: Sequence[Facts]) -> list[Finding]:
+    """Find pictures that cannot be decoded, that lie on their side, or whose pixels are unusual."""
+    cut = [f for f in facts if _is_cut_off(f)]
+    lost = [f for f in facts if f.reason and not _is_cut_off(f)]
+    readable = [f for f in facts if not f.reason]
+    left_out = "Every command leaves them out and says so."
+    found = [
+        _pictures(
+            "cut off",
+            "wrong",
+            cut,
+            "cut off: the file ends before the picture does",
+            f"Copy or download them again. {left_out}",
+            lambda f: f.reason,
+        ),
+        _pictures(
+            "unreadable", "wrong", lost, "unreadable", f"Mend or remove them. {left_out}", lambda f: f.reason
+        ),
+        _pictures(
+            "one plain colour",
+            "mind",
+            [f for f in readable if not f.signs.any()],
+            "of one plain colour",
+            "Look at them: exports that failed look like this.",
+            _size,
+        ),
+        _pictures(
+            "tiny",
+            "mind",
+            [f for f in readable if min(f.width, f.height) < _TINY],
+            f"less than {_TINY} pixels high or wide",
+            "Bring larger copies if there are any: networks look at 224 pixels and more.",
+            _size,
+        ),
+        _pictures(
+            "strip",
+            "mind",
+            [f for f in readable if _aspect(f) >= _STRIP or _aspect(f) <= 1 / _STRIP],
+            f"more than {_STRIP:.0f} times as long as wide",
+            "Cut out what matters: the network's input is a square, into which they are squeezed.",
+            _size,
+        ),
+        _pictures(
+            "rotated",
+            "note",
+            [f for f in readable if f.orientation > 1],
+            "turned by EXIF",
+            "Nothing: every command turns them upright. Other programs may show them lying.",
+            lambda f: f"orientation {f.orientation}",
+        ),
+        _pictures(
+            "nonsense rotation",
+            "note",
+            [f for f in readable if f.orientation == 0],
+            "marked with an EXIF orientation that does not exist",
+            "Nothing: they are taken as upright.",
+            lambda f: "",
+        ),
+        _pictures(
+            "colour mode",
+            "note",
+            [f for f in readable if f.mode != "RGB"],
+            "not plain RGB",
+            "Nothing: every command makes them RGB, on white where they are transparent.",
+            lambda f: f"{f.mode} in {f.format}",
+        ),
+        _pictures(
+            "decomposed name",
+            "note",
+            [f for f in facts if _decomposed(f.picture)],
+            "in files or folders whose name is in decomposed Unicode (NFD), as macOS writes it",
+            "Nothing: they are read as composed (NFC), and a class written in both ways is one class.",
+            lambda f: f.picture.label or "",
+        ),
+    ]
+    return [finding for finding in found if finding.count]
+
+
+def check_classes(dataset: Dataset) -> list[Finding]:
+    """Find classes that are small, missing in a split, or spelt almost like another."""
+    counts = Counter(picture.label for picture in dataset.pictures)
+    most = max((counts[name] for name in dataset.classes), default=0)
+    small = [name for name in dataset.classes if counts[name] < _FEW or counts[name] * _UNBALANCED <= most]
+    alike = _alike(dataset.classes)
+    found = [
+        Finding(
+            "small class",
+            "mind",
+            len(small),
+            f"{many(len(small), 'class is', 'classes are')} small; the largest has {most:,} pictures",
+            "Bring more pictures of them, or expect the model to miss them.",
+            tuple(f"{name}: {many(counts[name], 'picture', 'pictures')}" for name in small),
+        ),
+        *(_missing_in(split, dataset) for split in SPLITS if dataset.split(split)),
+        Finding(
+            "alike class names",
+            "mind",
+            len(alike),
+            f"{many(len(alike), 'class has', 'classes have')} more than one spelling",
+            "Give them one name, if they are one class.",
+            tuple(" = ".join(names) for names in alike),
+        ),
+    ]
+    return [finding for finding in found if finding.count]
+
+
+def _missing_in(split: Split, dataset: Dataset) -> Finding:
+    absent = classes_without(dataset.pictures, split)
+    what = f"{many(len(absent), 'class has', 'classes have')} no picture in {split}"
+    cost = "cannot be learnt" if split == "train" else "has no score of its own there"
+    advice = f"Move some pictures there: such a class {cost}."
+    return Finding("class missing in a split", "mind", len(absent), what, advice, tuple(absent))
+
+
+def _alike(classes: Sequence[str]) -> list[list[str]]:
+    """Return the names that differ in capitals, blanks and signs only."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        spellings["".join(filter(str.isalnum, folded)) or name].append(name)
+    return [names for names in spellings.values() if len(names) > 1]
+
+
+_READER_ADVICE: dict[str, tuple[Level, str]] = {
+    "missing picture": ("wrong", "Put the pictures where the table says, or name their folder by --images."),
+    "two labels": ("wrong", "Keep the right row. Until then the picture is left out."),
+    "two splits": (
+        "wrong",
+        "Keep one row; until then the picture counts for the earlier of train, val, test.",
+    ),
+    "outside the picture folder": (
+        "wrong",
+        "Copy the files into the folder; links out of it are not followed.",
+    ),
+    "two files of one name": ("mind", "Remove one of the two files: their names look the same."),
+    "name differs in case": ("note", "Nothing here; where capitals count, the names should be equal."),
+    "repeated row": ("note", "Nothing: it counts once."),
+    "hidden file": ("note", "Nothing: they are left out."),
+    "not a picture": ("note", "Nothing: they are left out."),
+    "empty class folder": ("mind", "Put pictures in, or remove the folder."),
+    "picture without captions": ("mind", "Write captions for them, or remove them."),
+    "picture without label": ("mind", "Add them to the table, or remove them."),
+    "unclosed quote": ("mind", "Close the quotation mark: the rest of the row was read as one text."),
+}
+
+
+def check_reading(problems: Iterable[Problem]) -> list[Finding]:
+    """Turn what the reader reported into findings, one a kind."""
+    kinds: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.kind].append(problem)
+    otherwise: tuple[Level, str] = ("mind", "Mend the places named; until then they are left out.")
+    found = []
+    for kind, same in kinds.items():
+        level, advice = _READER_ADVICE.get(kind, otherwise)
+        places = tuple(f"{problem.where}: {problem.detail}" for problem in same)
+        found.append(Finding(kind, level, len(same), f"{len(same):,} x {kind}", advice, places))
+    return found
+
+
+def _pictures(
+    kind: str, level: Level, of: Sequence[Facts], what: str, advice: str, detail: Callable[[Facts], str]
+) -> Finding:
+    """Return a finding about single pictures."""
+    places = tuple(": ".join(filter(None, (facts.picture.name, detail(facts)))) for facts in of)
+    groups = tuple((facts.picture.name,) for facts in of[:_DRAWN] if not facts.reason)
+    return Finding(
+        kind, level, len(of), f"{many(len(of), 'picture is', 'pictures are')} {what}", advice, places, groups
+    )
+
+
+def _is_cut_off(facts: Facts) -> bool:
+    return "truncated" in facts.reason.lower() or "cut off" in facts.reason
+
+
+def _size(facts: Facts) -> str:
+    return f"{facts.width}x{facts.height}"
+
+
+def _aspect(facts: Facts) -> float:
+    return facts.width / facts.height
+
+
+def _decomposed(picture: Picture) -> bool:
+    own = "/".join(picture.path.parts[-picture.name.count("/") - 1 :])
+    return not unicodedata.is_normalized("NFC", own)

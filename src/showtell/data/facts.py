@@ -1,0 +1,118 @@
+"""What a picture's file turns out to hold when it is read and decoded to its last row."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from showtell.data.images import Preprocessing, open_image, read_content
+from showtell.data.records import Picture
+from showtell.errors import ImageError
+
+Signs = npt.NDArray[np.int8]
+
+_SIDE = 16
+"""Of the small grey copy that the perceptual hash is made of, pixels."""
+_EVEN = 2
+"""Neighbours that differ by fewer grey levels count as even: compression moves them by as many."""
+_SMALL = Preprocessing(_SIDE, _SIDE, "whole", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_AHEAD = 512
+"""Pictures handed to the threads at once."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Facts:
+    """What was found of one picture.
+
+    Attributes:
+        picture: As the data names it.
+        reason: Why it cannot be decoded; empty where it can, and only then is the rest known.
+        length: Of the file, bytes.
+        digest: SHA-256 of the file.
+        format: Of the file, such as ``JPEG``.
+        mode: Of its pixels as Pillow calls it, such as ``RGB``, ``L`` or ``CMYK``.
+        width: Upright, pixels.
+        height: Upright, pixels.
+        orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
+        signs: Perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour.
+    """
+
+    picture: Picture
+    reason: str = ""
+    length: int = 0
+    digest: bytes = b""
+    format: str = ""
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    signs: Signs = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
+
+
+def read_all(pictures: Sequence[Picture]) -> Iterator[Facts]:
+    """Yield what each picture's file holds, in order; several are read at a time."""
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1, "read") as readers:
+        for start in range(0, len(pictures), _AHEAD):
+            yield from readers.map(read_facts, pictures[start : start + _AHEAD])
+
+
+def read_facts(picture: Picture) -> Facts:
+    """Read and decode one picture.
+
+    A JPEG is decoded at an eighth of its size, which goes through the file to its end all the same, so that
+    a file that is cut off does not pass for a whole one.
+    """
+    try:
+        content = read_content(picture.path)
+        image = open_image(content, shrink_to=_SMALL)
+    except ImageError as error:
+        return Facts(picture, reason=error.what)
+    with Image.open(io.BytesIO(content)) as header:  # decoded above; this asks for no pixels
+        orientation = _orientation(header, content)
+        width, height = header.size
+        return Facts(
+            picture,
+            length=len(content),
+            digest=hashlib.sha256(content).digest(),
+            format=header.format or "",
+            mode=header.mode,
+            width=height if orientation >= 5 else width,
+            height=width if orientation >= 5 else height,
+            orientation=orientation,
+            signs=perceptual_hash(image),
+        )
+
+
+def perceptual_hash(image: Image.Image) -> Signs:
+    """Say of neighbouring parts of a picture which is the brighter one.
+
+    Another size, another compression or a little more light leave almost all answers as they are. The cosine
+    of two hashes is the share of equal answers less that of opposite ones.
+
+    Args:
+        image: Upright, of any size.
+
+    Returns:
+        (480,), -1, 0 where neighbours are even, or 1.
+    """
+    grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    brightness = np.asarray(grey, np.int16)  # (16, 16)
+    steps = np.concatenate([np.diff(brightness, axis=axis).ravel() for axis in (0, 1)])  # (480,)
+    return np.where(np.abs(steps) < _EVEN, 0, np.sign(steps)).astype(np.int8)
+
+
+def _orientation(header: Image.Image, content: bytes) -> int:
+    # Of a PNG Pillow would decode every pixel again to look for EXIF behind them.
+    if header.format == "PNG" and b"eXIf" not in content and b"XML:com.adobe.xmp" not in content:
+        return 1
+    try:
+        value = header.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block is no reason to lose the picture
+        return 0
+    return value if isinstance(value, int) and 1 <= value <= 8 else 0
