@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import socket
 import sys
 from functools import partial
@@ -146,7 +147,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host.strip("[]"), port), family=family, backlog=256)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise ConfigError(
             f"{host} port {port} cannot be listened on: {reason}.",
             would_do="Another --port, or --port 0 for any that is free.",
