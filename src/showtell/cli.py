@@ -17,6 +17,7 @@ from showtell.errors import ShowtellError
 COMMANDS: dict[str, tuple[type, str]] = {
     "quickstart": (config.Quickstart, "quickstart.quickstart"),
     "look": (config.Look, "look.look"),
+    "preview": (config.Preview, "preview.preview"),
     "extract": (config.Extract, "extract.extract"),
     "train-captioner": (config.TrainCaptioner, "train_captioner.train_captioner"),
     "train-classifier": (config.TrainClassifier, "train_classifier.train_classifier"),

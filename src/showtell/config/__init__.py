@@ -3,6 +3,7 @@
 from showtell.config.hub import Pull, Push
 from showtell.config.live import Live
 from showtell.config.look import Look
+from showtell.config.preview import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
 from showtell.config.records import load_config, save_config, to_json
 from showtell.config.running import Evaluate, Extract, Predict, Store
 from showtell.config.serve import Demo, Serve
@@ -16,6 +17,10 @@ __all__ = [
     "Live",
     "Look",
     "Predict",
+    "Preview",
+    "PreviewAugment",
+    "PreviewNormalize",
+    "PreviewTokens",
     "Pull",
     "Push",
     "Quickstart",

@@ -67,6 +67,32 @@ class View:
         """What the view is, as the feature store keys it."""
         return json.dumps({"view": self.number} | asdict(self.augmentation), sort_keys=True)
 
+    def changes(self, digest: bytes, height: int, width: int) -> "Changes":
+        """Say what the view does to a picture.
+
+        Args:
+            digest: Content digest of the picture.
+            height: Of the picture's pixels.
+            width: Of the picture's pixels.
+        """
+        seed = hashlib.blake2b(digest + self.name.encode(), digest_size=16).digest()
+        random = np.random.default_rng(int.from_bytes(seed, "little"))
+        limits = self.augmentation
+        # The order of the draws is part of the recipe.
+        rows, columns = (round(side * random.uniform(limits.crop, 1)) for side in (height, width))
+        return Changes(
+            rows=rows,
+            columns=columns,
+            top=int(random.integers(height - rows + 1)),
+            left=int(random.integers(width - columns + 1)),
+            flip=bool(random.random() < limits.flip),
+            shift_x=_signed(random, limits.shift),
+            shift_y=_signed(random, limits.shift),
+            zoom=1 + _signed(random, limits.zoom),
+            shear=_signed(random, limits.shear),
+            brightness=1 + _signed(random, limits.brightness),
+        )
+
     def apply(self, pixels: Tensor, digest: bytes) -> Tensor:
         """Return the view of a picture.
 
@@ -77,28 +103,59 @@ class View:
         Returns:
             As ``pixels``.
         """
-        seed = hashlib.blake2b(digest + self.name.encode(), digest_size=16).digest()
-        random = np.random.default_rng(int.from_bytes(seed, "little"))
-        limits = self.augmentation
         height, width = pixels.shape[-2:]
-        rows, columns = (round(side * random.uniform(limits.crop, 1)) for side in (height, width))
-        top, left = random.integers(height - rows + 1), random.integers(width - columns + 1)
+        changes = self.changes(digest, height, width)
         view = transform.resized_crop(
-            pixels, int(top), int(left), rows, columns, [height, width], antialias=True
+            pixels,
+            changes.top,
+            changes.left,
+            changes.rows,
+            changes.columns,
+            [height, width],
+            antialias=True,
         )
-        if random.random() < limits.flip:
+        if changes.flip:
             view = transform.horizontal_flip(view)
         view = transform.affine(
-            transform.pad(view, limits.margins(height, width), padding_mode="reflect"),
+            transform.pad(view, self.augmentation.margins(height, width), padding_mode="reflect"),
             angle=0.0,
-            translate=[width * _signed(random, limits.shift), height * _signed(random, limits.shift)],
-            scale=1 + _signed(random, limits.zoom),
-            shear=[_signed(random, limits.shear), 0.0],
+            translate=[width * changes.shift_x, height * changes.shift_y],
+            scale=changes.zoom,
+            shear=[changes.shear, 0.0],
             interpolation=InterpolationMode.BILINEAR,
         )
         view = transform.center_crop(view, [height, width])
-        brighter: Tensor = transform.adjust_brightness(view, 1 + _signed(random, limits.brightness))
+        brighter: Tensor = transform.adjust_brightness(view, changes.brightness)
         return brighter
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a view does to a picture, in the order in which it is done.
+
+    Attributes:
+        rows: Height of the cut, pixels; it is scaled back to the full size.
+        columns: Width of the cut, pixels.
+        top: First row of the cut.
+        left: First column of the cut.
+        flip: Whether left and right are swapped.
+        shift_x: To the right, a share of the width.
+        shift_y: Down, a share of the height.
+        zoom: Factor of the size, above 1 for larger.
+        shear: Angle in degrees, above 0 where the top moves to the right.
+        brightness: Factor of every pixel.
+    """
+
+    rows: int
+    columns: int
+    top: int
+    left: int
+    flip: bool
+    shift_x: float
+    shift_y: float
+    zoom: float
+    shear: float
+    brightness: float
 
 
 def _signed(random: np.random.Generator, limit: float) -> float:

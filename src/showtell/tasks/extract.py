@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from showtell.config import Extract, Store
+from showtell.config import Extract, PreviewAugment, PreviewNormalize, PreviewTokens, Store
 from showtell.console import Console, human_bytes, human_time
 from showtell.data.readers import read_dataset
 from showtell.data.readers.names import PICTURE_EXTENSIONS, nfc
@@ -32,7 +32,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     """
     console = console or Console(quiet=True)
     prepare_process()
-    pictures = _pictures(config, console)
+    pictures = read_pictures(config, console)
     backbone = load_backbone(
         config.backbone, config.weights, image_size=config.image_size, console=console
     ).to(choose_device())
@@ -52,7 +52,14 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     }
 
 
-def _pictures(config: Extract, console: Console) -> tuple[Picture, ...]:
+def read_pictures(
+    config: Extract | PreviewAugment | PreviewNormalize | PreviewTokens, console: Console
+) -> tuple[Picture, ...]:
+    """Read the pictures of a data set, or of a plain folder, and say what was found.
+
+    Raises:
+        DataError: There are none.
+    """
     try:
         dataset = read_dataset(
             config.data,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from showtell.config import TrainCaptioner
+from showtell.config import PreviewTokens, TrainCaptioner
 from showtell.console import Console, human_time
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -63,7 +63,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     prepared = prepare(dataset, backbone, FeatureStore(config.store), console, seed=config.seed)
     train = _captioned(prepared, "train")
     seed_everything(config.seed)
-    tokenizer = _train_tokenizer(config, train, console)
+    tokenizer = train_tokenizer(config, train, console)
     captioner = _build(config, tokenizer, prepared, train).to(device)
     record_run(config, "train-captioner", prepared, backbone.description.for_store())
     epochs = config.epochs or _enough_epochs(-(-len(train) // BATCH_SIZE))
@@ -113,7 +113,10 @@ def _captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
     return pictures
 
 
-def _train_tokenizer(config: TrainCaptioner, train: Sequence[Picture], console: Console) -> CaptionTokenizer:
+def train_tokenizer(
+    config: TrainCaptioner | PreviewTokens, train: Sequence[Picture], console: Console
+) -> CaptionTokenizer:
+    """Learn the vocabulary of the training captions, and say how much of them it covers."""
     captions = [caption for picture in train for caption in picture.captions]
     min_count = config.min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
     tokenizer = CaptionTokenizer.train(
