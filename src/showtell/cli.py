@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "live": (config.Live, "live.live"),
     "push": (config.Push, "push.push"),
     "pull": (config.Pull, "pull.pull"),
+    "export": (config.Export, "export.export"),
     "store": (config.Store, "extract.store"),
 }
 """Each command's settings, and the function of ``showtell.tasks`` that carries it out."""

@@ -1,5 +1,6 @@
 """One frozen dataclass a command: arguments of the library, flags of the command line, record of a run."""
 
+from showtell.config.export import Export
 from showtell.config.hub import Pull, Push
 from showtell.config.live import Live
 from showtell.config.look import Look
@@ -13,6 +14,7 @@ __all__ = [
     "Compare",
     "Demo",
     "Evaluate",
+    "Export",
     "Extract",
     "Live",
     "Look",

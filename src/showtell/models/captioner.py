@@ -12,6 +12,8 @@ from showtell.text.tokenizer import CaptionTokenizer
 
 LENGTH_PENALTY = 0.7
 """Power of the length that scores are divided by; with 1, captions outgrow those of people (docs/log.md)."""
+MAX_LENGTH = 40
+"""Most tokens of a caption, unless asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Captioner(nn.Module):
         grid: Tensor,
         *,
         beam_size: int = 3,
-        max_length: int = 40,
+        max_length: int = MAX_LENGTH,
         length_penalty: float = LENGTH_PENALTY,
     ) -> list[list[Hypothesis]]:
         """Find the best token sequences for each picture.

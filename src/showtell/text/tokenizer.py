@@ -47,6 +47,7 @@ class CaptionTokenizer:
 
     Attributes:
         kind: ``word`` or ``bpe``.
+        tokens: Every token in the order of the ids; those of BPE are bytes, written as its letters.
         vocab_size: How many ids there are, special tokens included.
         pad_id: The id that fills up a batch.
         bos_id: The id before the first token.
@@ -59,7 +60,7 @@ class CaptionTokenizer:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         vocabulary = tokenizer.get_vocab()
-        self._tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+        self.tokens = sorted(vocabulary, key=vocabulary.__getitem__)
         self.kind: Kind = "word" if isinstance(tokenizer.model, WordLevel) else "bpe"
         self.vocab_size = len(vocabulary)
         self.pad_id, self.bos_id, self.eos_id, self.unk_id = (vocabulary[token] for token in SPECIAL_TOKENS)
@@ -172,7 +173,7 @@ class CaptionTokenizer:
         """
         kept = [token_id for _, token_id in self._visible(ids)]
         if self.kind == "word":
-            return join_words([self._tokens[token_id] for token_id in kept])
+            return join_words([self.tokens[token_id] for token_id in kept])
         return self._piece_text(kept).strip()
 
     def word_spans(self, ids: Iterable[int]) -> list[tuple[str, int, int]]:
@@ -214,7 +215,7 @@ class CaptionTokenizer:
         """Return the shortest stretches of tokens that are whole characters, as (text, first, last + 1)."""
         visible = self._visible(ids)
         if self.kind == "word":
-            return [(self._tokens[token_id], at, at + 1) for at, token_id in visible]
+            return [(self.tokens[token_id], at, at + 1) for at, token_id in visible]
         chunks = []
         pending: list[int] = []
         first = 0

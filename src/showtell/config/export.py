@@ -1,0 +1,36 @@
+"""The command that turns a model into files that run without torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from showtell.config.flags import Run, at_least
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a model as ONNX files that run without torch, and check them against the original.
+
+    Example: showtell export runs/mine --int8
+    """
+
+    run: Run
+    """Folder of a run or a model."""
+    format: Literal["onnx"] = "onnx"
+    """Kind of file."""
+    out: Path | None = None
+    """Folder to write; RUN/onnx by default."""
+    int8: bool = False
+    """Write a smaller variant in 8-bit integers, too, and say what it loses."""
+    check: Path | None = None
+    """Folder of pictures to check with; by default the run's own validation pictures, or drawn ones."""
+    pictures: int = 200
+    """Most pictures to check with, 1 or more."""
+    beam_size: int | None = None
+    """Captions searched side by side, 1 or more; by default the captioner's own."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least(self, pictures=1, beam_size=1)

@@ -1,0 +1,248 @@
+"""An export says what its original says, without torch; one that does not is an error and stays marked."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import showtell
+from conftest import draw
+from showtell.config import Export
+from showtell.console import Console
+from showtell.errors import ConfigError, MissingExtraError, ModelError
+from showtell.features.weights import load_backbone
+from showtell.model_folder import save_captioner, save_classifier
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.models.heads import HeadConfig, build_head
+from showtell.tasks import export as task
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.written import written_words
+
+pytest.importorskip("onnxscript")
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from showtell.inference.onnx_runner import ExportedModel  # noqa: E402
+
+CAPTIONS = ["a red circle's dog", "빨간 동그라미 두 개", "three hearts above a star", "赤い丸 tシャツ"]
+CLASSES = ("레오", "ming", "zoe")
+
+
+def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", seed=0):
+    eye = load_backbone(backbone, "random", image_size=64)
+    tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
+    torch.manual_seed(seed)
+    sizes = AttentionConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, cell=cell)
+    decoder = Captioner(sizes, tokenizer, eye.description.grid_size).eval()
+    torch.nn.init.normal_(decoder.decoder.embed.weight, std=2.0)  # words that differ: captions that end
+    save_captioner(run / "model", eye, decoder, beam_size=3, provenance={})
+    return run
+
+
+def classifier(run, *, kind="linear", backbone="test_resnet", seed=0):
+    eye = load_backbone(backbone, "random", image_size=64)
+    torch.manual_seed(seed)
+    wide = eye.description.pooled_dim
+    head = build_head(HeadConfig(kind, wide, len(CLASSES), neighbours=3, remembered=8)).eval()
+    if kind == "knn":
+        head.fit_scale(torch.rand(8, wide))
+        head.remember(torch.rand(8, wide), torch.arange(8) % 3)
+    else:
+        torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
+    save_classifier(run / "model", eye, head, CLASSES, temperature=1.5, provenance={})
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A captioner of LSTM cells and a classifier, exported with their int8 variants."""
+    runs = {
+        "captioner": captioner(tmp_path_factory.mktemp("말")),
+        "classifier": classifier(tmp_path_factory.mktemp("이름")),
+    }
+    found = {kind: showtell.export(Export(run, int8=True, pictures=8)) for kind, run in runs.items()}
+    return runs, found
+
+
+@pytest.mark.parametrize("kind", ["captioner", "classifier"])
+def test_an_export_says_what_its_original_says(exported, kind):
+    runs, found = exported
+    record = found[kind]
+    assert record["pictures"] == record["graphs"]["same"] == 8
+    assert record["source"] == "drawn pictures"
+    assert 0 <= record["graphs"]["largest_difference"] < 1e-3
+    folder = runs[kind] / "onnx"
+    assert not (folder / "UNCHECKED.txt").exists()
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    assert about["check"]["graphs"]["same"] == 8
+    assert "8 drawn pictures" in (folder / "README.md").read_text(encoding="utf-8")
+    for file in folder.glob("*.onnx"):
+        graph = onnx.load(file)
+        onnx.checker.check_model(graph)
+        told = {entry.key: entry.value for entry in graph.metadata_props}
+        assert json.loads(told["showtell.preprocessing"])["interpolation"] in ("bilinear", "bicubic")
+        assert os.path.dirname(timm.__file__).encode() not in file.read_bytes()  # noqa: PTH120
+    assert len(list(folder.glob("*.int8.onnx"))) == len(about["int8_files"]) == len(about["files"])
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (captioner, {"cell": "gru", "kind": "bpe"}),
+        (captioner, {"backbone": "test_vit"}),
+        (classifier, {"kind": "mlp", "backbone": "test_vit"}),
+        (classifier, {"kind": "knn"}),
+    ],
+)
+def test_other_cells_tokenizers_heads_and_transformers(tmp_path, make, options):
+    run = make(tmp_path / "run", **options)
+    record = showtell.export(Export(run, out=tmp_path / "out", pictures=4))
+    assert record["graphs"]["same"] == 4
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+def test_every_beam_finds_the_same_captions_and_others(exported, beam_size):
+    runs, _ = exported
+    model = showtell.load(runs["captioner"], device="cpu", beam_size=beam_size)
+    export = ExportedModel(runs["captioner"] / "onnx", threads=1)
+    for number in range(6):
+        pixels = model.pixels(draw(number))
+        grid = model.backbone(pixels[None])[0]
+        hypotheses = model.model.captioner.search(grid, beam_size=beam_size)[0]
+        captions = export.captions(pixels.numpy(), beam_size)
+        assert [ids for ids, _ in captions] == [h.token_ids for h in hypotheses]
+        assert [score for _, score in captions] == pytest.approx(
+            [h.log_probability for h in hypotheses], abs=1e-3
+        )
+        said = [export.text(ids) for ids, _ in captions]
+        assert said == [model.model.captioner.tokenizer.decode(h.token_ids) for h in hypotheses]
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_words_are_written_as_the_tokenizer_writes_them(kind):
+    tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
+    reader = object.__new__(ExportedModel)
+    reader.about = {"words": written_words(tokenizer)}
+    draws = np.random.default_rng(0)
+    for ids in [tokenizer.encode(caption) for caption in CAPTIONS] + [
+        [int(i) for i in draws.integers(4, tokenizer.vocab_size, 12)] for _ in range(300)
+    ]:
+        assert reader.text(ids) == tokenizer.decode(ids)
+
+
+def test_the_script_reads_pictures_as_the_library_does(exported, tmp_path):
+    """Upright, on white, shrunk while decoding, 16 bits: within what two resizers differ by."""
+    runs, _ = exported
+    model = showtell.load(runs["classifier"], device="cpu")
+    export = ExportedModel(runs["classifier"] / "onnx", threads=1)
+    image = draw(4, 600).resize((700, 500))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "lying.jpg", exif=exif, quality=95)
+    clear = image.convert("RGBA")
+    clear.putalpha(image.convert("L").point(lambda value: 255 - value))
+    clear.save(tmp_path / "투명.png")
+    deep = np.asarray(image.convert("L")).astype(np.uint16) << 8
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    for path in tmp_path.iterdir():
+        mine, theirs = model.pixels(path).numpy().astype(int), export.pixels(path).astype(int)
+        assert mine.shape == theirs.shape
+        assert np.abs(mine - theirs).max() <= 2, path.name
+
+
+@pytest.mark.parametrize("fit", ["whole", "crop"])
+def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
+    runs, _ = exported
+    eye = load_backbone("test_resnet", "random", image_size=64, fit=fit)
+    export = ExportedModel(runs["classifier"] / "onnx", threads=1)
+    export.about["preprocessing"] |= {"fit": fit, "crop_pct": eye.preprocessing.crop_pct}
+    draw(2, 300).crop((0, 0, 300, 171)).save(tmp_path / "wide.png")
+    mine = showtell.inference.model.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
+    assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["captioner", "classifier"])
+def test_the_script_runs_without_this_package_and_without_torch(exported, tmp_path, kind):
+    runs, _ = exported
+    folder = shutil.copytree(runs[kind] / "onnx", tmp_path / "옮긴 곳")
+    draw(3).save(tmp_path / "사진.png")
+    program = (
+        "import runpy, sys\n"
+        "for name in ('torch', 'showtell', 'tokenizers'): sys.modules[name] = None\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", program, str(folder / "run.py"), str(tmp_path / "사진.png")]
+    done = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.returncode == 0, done.stderr.decode()
+    name, said = done.stdout.decode().rstrip("\n").split("\t")
+    assert name.endswith("사진.png")
+    found = showtell.load(runs[kind], device="cpu")(tmp_path / "사진.png")
+    assert said == found.text if kind == "captioner" else said.startswith(found.label)
+    assert len((folder / "run.py").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def write_again(graphs, monkeypatch):
+    """Let an export write what an earlier one wrote, which saves the time of the exporter."""
+
+    def write(model, folder):
+        about = json.loads((graphs / "model.json").read_text(encoding="utf-8"))
+        for name in ("run.py", *about["files"].values()):
+            shutil.copy(graphs / name, folder)
+        about = {name: value for name, value in about.items() if name not in ("int8_files", "check")}
+        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
+        return about
+
+    monkeypatch.setattr(task, "write_graphs", write)
+
+
+@pytest.mark.parametrize("make", [captioner, classifier])
+def test_an_export_of_something_else_is_refused_and_stays_marked(exported, tmp_path, monkeypatch, make):
+    runs, _ = exported
+    write_again(runs[make.__name__] / "onnx", monkeypatch)
+    with pytest.raises(ModelError, match=r"original") as caught:
+        showtell.export(Export(make(tmp_path / "other", seed=1), out=tmp_path / "out", pictures=4))
+    assert caught.value.exit_status == 2
+    assert "The check failed" in (tmp_path / "out" / "UNCHECKED.txt").read_text(encoding="utf-8")
+    # The folder is ours, and may be written anew.
+    showtell.export(Export(runs[make.__name__], out=tmp_path / "out", pictures=4))
+    assert not (tmp_path / "out" / "UNCHECKED.txt").exists()
+
+
+def test_a_folder_of_pictures_to_check_with_names_what_cannot_be_read(
+    exported, tmp_path, capsys, monkeypatch
+):
+    runs, _ = exported
+    write_again(runs["classifier"] / "onnx", monkeypatch)
+    folder = tmp_path / "사진들"
+    folder.mkdir()
+    for number in range(3):
+        draw(number).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"nothing")
+    config = Export(runs["classifier"], out=tmp_path / "out", check=folder)
+    assert showtell.export(config, Console())["pictures"] == 3
+    assert "broken.png" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_left_alone(exported, tmp_path):
+    runs, _ = exported
+    (tmp_path / "diary.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="other files"):
+        showtell.export(Export(runs["classifier"], out=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+def test_a_missing_package_names_the_extra(exported, tmp_path, monkeypatch):
+    runs, _ = exported
+    find = task.need_onnx.__globals__["importlib"].util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else find(name))
+    with pytest.raises(MissingExtraError, match=r"showtell\[export\]"):
+        showtell.export(Export(runs["classifier"], out=tmp_path / "out"))
