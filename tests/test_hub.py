@@ -374,7 +374,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("endpoint", [closed_port(), "http://hub.invalid"])
+@pytest.mark.parametrize("endpoint", [closed_port(), "http://hub.invalid"], ids=["closed port", "no host"])
 def test_without_a_network_the_message_comes_at_once(there, classifier_run, tmp_path, endpoint):
     started = time.monotonic()
     for task, config in (

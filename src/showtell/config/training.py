@@ -50,7 +50,7 @@ class TrainCaptioner:
     """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
     epochs: int | None = None
     """Passes over the training split, 1 or more; by default 8, more where there are few photos."""
-    reward_epochs: int = 4
+    reward_epochs: int = 3
     """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
     learning_rate: float = 1e-3
     """Peak of the schedule, above 0."""

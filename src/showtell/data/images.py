@@ -215,7 +215,7 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 
 def _too_large(name: str, claim: str, max_pixels: int) -> ImageError:
     return ImageError(
-        f"{name} claims {claim} pixels, more than {max_pixels / 10**6:.0f} million.",
+        f"{name} claims {claim} pixels, more than {max_pixels // 10**6} million.",
         would_do="Scale it down first, if it is what it claims to be.",
     )
 

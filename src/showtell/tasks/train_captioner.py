@@ -27,6 +27,9 @@ BATCH_SIZE = 32
 """Photos a step, each with all its captions."""
 BEAM_SIZE = 5
 """Captions searched side by side in the finished model; measured in docs/log.md."""
+_FINAL_RATE = 0.02
+"""Of the learning rate's peak; what training by reward keeps, which learns the training split by heart at
+more (docs/log.md)."""
 _SCALE_SAMPLE = 1000
 """Training pictures from which feature statistics are taken."""
 
@@ -80,7 +83,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     loop = LoopConfig(
         epochs=epochs + config.reward_epochs,
         learning_rate=config.learning_rate,
-        final_rate=0.1,
+        final_rate=_FINAL_RATE,
         decay_epochs=epochs,
     )
     fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())

@@ -19,6 +19,8 @@ from showtell.training.batch import Batch
 
 SAMPLES = 5
 """Captions drawn a picture, each one's baseline being the others."""
+TEMPERATURE = 0.5
+"""Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
 MAX_SAMPLED_TOKENS = 30
 """Longest drawn caption; one that is cut here is judged as it stands."""
 
@@ -43,6 +45,7 @@ def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
             captioner.vocabulary,
             count=SAMPLES,
             max_length=MAX_SAMPLED_TOKENS,
+            temperature=TEMPERATURE,
         )
     decoder.train()
     return [[_framed(ids, captioner.tokenizer.bos_id, eos_id) for ids in rows] for rows in drawn.tolist()]
@@ -84,7 +87,8 @@ def reward_loss(captioner: Captioner, batch: Batch, advantage: Tensor) -> Tensor
     packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
     picture, caption, time = packed.place.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
-    surprise = F.cross_entropy(captioner.decoder.logits(packed.deep).float(), targets, reduction="none")
+    logits = captioner.decoder.logits(packed.deep).float() / TEMPERATURE
+    surprise = F.cross_entropy(logits, targets, reduction="none")
     return (surprise * advantage.to(surprise)[picture, caption]).mean()
 
 
