@@ -5,6 +5,8 @@ import { say } from "./words.js";
 
 const announcement = document.getElementById("announce"), place = document.getElementById("trouble");
 
+const LASTING = ["unreadable", "large"]; // the same picture would fare no better
+
 /** Have a screen reader say it. */
 export const announce = (text) => { announcement.textContent = text; };
 
@@ -25,7 +27,7 @@ export const showTrouble = (error, retry) => {
   }
   if (key === "locked" && retry) {
     parts.push(tokenForm(retry));
-  } else if (retry) {
+  } else if (retry && !LASTING.includes(key)) {
     const again = document.createElement("button");
     again.type = "button";
     again.textContent = say("again");
