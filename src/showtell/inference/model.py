@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, overload
+from typing import Generic, Literal, TypeVar, cast, overload
 
 import torch
 from torch import Tensor
@@ -74,10 +74,11 @@ class Model(ABC, Generic[Result]):
         self.backbone = backbone
         self.device = next(backbone.parameters()).device
 
+    # A path is iterable, too: the first form that fits is what counts.
     @overload
-    def __call__(self, pictures: PictureLike) -> Result: ...
+    def __call__(self, pictures: PictureLike) -> Result: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, pictures: list[PictureLike] | tuple[PictureLike, ...]) -> list[Result]: ...
+    def __call__(self, pictures: list[PictureLike] | tuple[PictureLike, ...]) -> list[Result]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, pictures: Iterable[PictureLike]) -> Iterator[Result]: ...
     def __call__(self, pictures: PictureLike | Iterable[PictureLike]) -> Result | Iterable[Result]:
@@ -94,8 +95,8 @@ class Model(ABC, Generic[Result]):
         """
         if is_picture(pictures):
             return self.from_pixels(self.pixels(pictures).unsqueeze(0))[0]  # type: ignore[arg-type]
-        results = self.stream(pictures)  # type: ignore[arg-type]
-        return list(results) if isinstance(pictures, list | tuple) else results  # type: ignore[return-value]
+        results = cast("Iterator[Result]", self.stream(cast("Iterable[PictureLike]", pictures)))
+        return list(results) if isinstance(pictures, list | tuple) else results
 
     def stream(
         self,
