@@ -25,6 +25,7 @@ _WHERE = {
     "Pull": "showtell.config",
     "Push": "showtell.config",
     "Quickstart": "showtell.config",
+    "Report": "showtell.config",
     "Serve": "showtell.config",
     "Store": "showtell.config",
     "TrainCaptioner": "showtell.config",
@@ -50,6 +51,7 @@ _WHERE = {
     "store": "showtell.tasks.extract",
     "train_captioner": "showtell.tasks.train_captioner",
     "train_classifier": "showtell.tasks.train_classifier",
+    "write_report": "showtell.tasks.report",  # showtell.report is the room
 }
 __all__ = ["__version__", *sorted(_WHERE)]
 

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "train-classifier": (config.TrainClassifier, "train_classifier.train_classifier"),
     "compare": (config.Compare, "compare.compare"),
     "evaluate": (config.Evaluate, "evaluate.evaluate"),
+    "report": (config.Report, "report.write_report"),
     "predict": (config.Predict, "predict.predict"),
     "demo": (config.Demo, "serve.demo"),
     "serve": (config.Serve, "serve.serve"),

@@ -1,11 +1,12 @@
 """One frozen dataclass a command: arguments of the library, flags of the command line, record of a run."""
 
-from showtell.config.export import Export
 from showtell.config.hub import Pull, Push
 from showtell.config.live import Live
+from showtell.config.export import Export
 from showtell.config.look import Look
 from showtell.config.preview import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
 from showtell.config.records import load_config, save_config, to_json
+from showtell.config.report import Report
 from showtell.config.running import Evaluate, Extract, Predict, Store
 from showtell.config.serve import Demo, Serve
 from showtell.config.training import Compare, Quickstart, TrainCaptioner, TrainClassifier
@@ -26,6 +27,7 @@ __all__ = [
     "Pull",
     "Push",
     "Quickstart",
+    "Report",
     "Serve",
     "Store",
     "TrainCaptioner",

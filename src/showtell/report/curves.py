@@ -13,7 +13,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from showtell.errors import ModelError
-from showtell.report.figures import ACCENT, FAINT, INK, PAPER, check_figure_path, save_figure
+from showtell.report.figures import (
+    ACCENT,
+    FAINT,
+    GRID,
+    INK,
+    PAPER,
+    check_figure_path,
+    save_figure,
+    small_figure,
+)
 from showtell.report.fonts import font
 
 _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
@@ -45,6 +54,53 @@ def draw_curves(metrics_jsonl: Path, out: Path) -> Path:
     _draw_loss(loss, steps)
     _draw_score(score, validations)
     return save_figure(figure, out)
+
+
+def draw_loss(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
+    """Draw the loss as :func:`draw_curves` does, as a figure of its own that fits a phone.
+
+    Args:
+        metrics_jsonl: ``metrics.jsonl`` of a run.
+        likelihood_epochs: Epochs until training went on by reward, whose loss is another quantity and is left
+            out; None where there was no such change.
+
+    Raises:
+        ModelError: As for :func:`draw_curves`.
+    """
+    steps, _ = _read_metrics(metrics_jsonl)
+    if likelihood_epochs is not None:
+        steps = [record for record in steps if record["epoch"] <= likelihood_epochs] or steps
+    figure, axes = small_figure()
+    _draw_loss(axes, steps)
+    return figure
+
+
+def draw_score(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
+    """Draw the validation score as :func:`draw_curves` does, as a figure of its own that fits a phone.
+
+    Args:
+        metrics_jsonl: ``metrics.jsonl`` of a run.
+        likelihood_epochs: Epochs until training went on by reward; a line marks the change.
+
+    Raises:
+        ModelError: As for :func:`draw_curves`.
+    """
+    _, validations = _read_metrics(metrics_jsonl)
+    figure, axes = small_figure()
+    _draw_score(axes, validations)
+    if likelihood_epochs is not None and any(f["epoch"] > likelihood_epochs for f in validations):
+        axes.axvline(likelihood_epochs + 0.5, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
+        text = "by reward"
+        axes.annotate(
+            text,
+            (likelihood_epochs + 0.5, 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=FAINT,
+            fontproperties=font(text, 8.5),
+        )
+    return figure
 
 
 def _read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -121,8 +177,8 @@ def _name(axes: Axes, title: str, along: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontproperties=font(title, 11, bold=True))
     axes.set_xlabel(along, color=FAINT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    axes.grid(axis="y", color="#e7e1d6", linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color("#cfc8bb")
+    axes.spines["bottom"].set_color(GRID)
     axes.tick_params(colors=FAINT, length=0, labelsize=9)

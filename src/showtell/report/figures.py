@@ -3,15 +3,31 @@
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from showtell.errors import ConfigError
 from showtell.report.fonts import silent_boxes
 
 INK, FAINT, PAPER, ACCENT = "#1d1b18", "#7a746b", "#ffffff", "#c2540a"
 """Colours of text, of secondary text, of the background, and of what matters; those of the HTML page."""
+GRID, RIGHT = "#e7e1d6", "#1d7a45"
+"""Colours of lines behind a drawing, and of what is right."""
 DPI = 150
+SMALL = 4.2, 2.9
+"""Inches of a figure whose letters stay readable on a phone."""
+
+
+def small_figure(width: float = SMALL[0], height: float = SMALL[1]) -> tuple[Figure, Axes]:
+    """Begin a figure with one drawing in it, sizes in inches."""
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+    figure = Figure((width, height), facecolor=PAPER, layout=layout)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_facecolor("none")
+    return figure, axes
 
 
 def check_figure_path(out: Path) -> None:
@@ -30,8 +46,13 @@ def check_figure_path(out: Path) -> None:
         raise ConfigError(f"{out} is a folder.", would_do="Name a file, such as why.png.")
 
 
-def save_figure(figure: Figure, out: Path) -> Path:
+def save_figure(figure: Figure, out: Path, *, metadata: dict[str, None] | None = None) -> Path:
     """Write a figure in the format of its suffix; folders are made if missing.
+
+    Args:
+        figure: The drawing.
+        out: The file.
+        metadata: Fields of the format that are left out; None for what matplotlib writes.
 
     Returns:
         ``out``.
@@ -42,5 +63,5 @@ def save_figure(figure: Figure, out: Path) -> Path:
         suffix = out.suffix.lower().removeprefix(".")
         # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
         options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
-        figure.savefig(out, dpi=DPI, format=suffix, **options)
+        figure.savefig(out, dpi=DPI, format=suffix, metadata=metadata, **options)
     return out

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.evaluate_classifier import evaluate_classifier
 from showtell.tasks.prepare import load_splits, prepare, read_captions
+from showtell.text.habits import Habits, compared_habits
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
+from showtell.training.teacher_forced import TeacherForced, teacher_forced
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,18 @@ class Evaluation:
         references: What people wrote, by name.
         scores: Figures with intervals.
         beam_size: Captions searched side by side.
+        habits: What the captions are like as a whole.
+        people: The same of one caption of people a picture.
+        teacher_forced: How well the next word of people's captions is guessed.
     """
 
     captions: dict[str, str]
     references: dict[str, tuple[str, ...]]
     scores: CaptionScores
     beam_size: int
+    habits: Habits
+    people: Habits
+    teacher_forced: TeacherForced
 
     def figures(self) -> dict[str, float]:
         """Return the figures by name, without intervals."""
@@ -94,7 +102,10 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
             f"Scoring the {split} split, which also chose the checkpoint: a fresh test set scores lower"
         )
     beam_size = config.beam_size or model.config.beam_size
-    evaluation = describe_split(model.captioner, prepared.extraction, pictures, beam_size=beam_size)
+    training = prepared.split("train") if own else ()
+    evaluation = describe_split(
+        model.captioner, prepared.extraction, pictures, beam_size=beam_size, training=training
+    )
     record = save_evaluation(config.out or config.run, split, evaluation)
     console.say(scores_table(evaluation, split))
     _say_extremes(evaluation, console)
@@ -102,12 +113,33 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
 
 
 def describe_split(
-    captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture], *, beam_size: int
+    captioner: Captioner,
+    extraction: Extraction,
+    pictures: Sequence[Picture],
+    *,
+    beam_size: int,
+    training: Sequence[Picture] = (),
 ) -> Evaluation:
-    """Caption pictures from their cached features and score the captions."""
+    """Caption pictures from their cached features and score the captions.
+
+    Args:
+        captioner: In evaluation mode.
+        extraction: Holds the grids.
+        pictures: What to describe, each with captions.
+        beam_size: Captions searched side by side.
+        training: Pictures whose captions count as learnt by rote; none where they are not known.
+    """
     captions = describe_pictures(captioner, extraction, pictures, beam_size=beam_size)
     references = {picture.name: picture.captions for picture in pictures}
-    return Evaluation(captions, references, caption_scores(references, captions), beam_size)
+    known = [caption for picture in training for caption in picture.captions]
+    return Evaluation(
+        captions,
+        references,
+        caption_scores(references, captions),
+        beam_size,
+        *compared_habits(captions, references, known),
+        teacher_forced(captioner, extraction, pictures, references),
+    )
 
 
 def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
@@ -120,6 +152,8 @@ def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[st
         "beam_size": evaluation.beam_size,
         "scores": evaluation.figures(),
         "intervals_95": {name: list(interval) for name, interval in scores.intervals.items()},
+        "teacher_forced": asdict(evaluation.teacher_forced),
+        "habits": {"model": asdict(evaluation.habits), "people": asdict(evaluation.people)},
     }
     (folder / f"evaluation-{split}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     place = {name: i for i, name in enumerate(scores.names)}

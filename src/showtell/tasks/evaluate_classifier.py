@@ -21,9 +21,11 @@ from showtell.model_folder import ClassifierModel
 from showtell.tasks.prepare import load_pictures, prepare, read_labels
 from showtell.training.class_scores import (
     SCORE_NAMES,
+    Bin,
     ClassScores,
     class_scores,
     expected_calibration_error,
+    reliability,
 )
 from showtell.training.classifier import read_examples
 
@@ -42,6 +44,7 @@ class ClassEvaluation:
         labels: Positions of the right classes, (N,).
         scores: Figures with intervals.
         uncalibrated: Expected calibration error without temperature scaling.
+        reliability: Pictures by how sure the prediction is, ``before`` and ``after`` temperature scaling.
         twins: Pictures that are near-duplicates of training pictures, by name.
         fresh: Scores without those; None where there are none, or nothing else.
     """
@@ -52,6 +55,7 @@ class ClassEvaluation:
     labels: npt.NDArray[np.int64]
     scores: ClassScores
     uncalibrated: float
+    reliability: dict[str, list[Bin]]
     twins: tuple[str, ...] = ()
     fresh: ClassScores | None = None
 
@@ -160,6 +164,10 @@ def name_split(
         labels,
         class_scores(probabilities, labels),
         expected_calibration_error(plain.max(1), plain.argmax(1) == labels),
+        {
+            when: reliability(shares.max(1), shares.argmax(1) == labels)
+            for when, shares in (("before", plain), ("after", probabilities))
+        },
         leaked,
         class_scores(probabilities[fresh], labels[fresh]) if leaked and fresh.any() else None,
     )
@@ -184,6 +192,9 @@ def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation)
             for i, name in enumerate(classes)
         },
         "confusion": scores.confusion.tolist(),
+        "reliability": {
+            when: [one._asdict() for one in bins] for when, bins in evaluation.reliability.items()
+        },
         "near_duplicates_of_training": list(evaluation.twins),
     }
     if evaluation.fresh is not None:

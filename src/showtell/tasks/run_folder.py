@@ -2,16 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from showtell.config import TrainCaptioner, TrainClassifier, load_config, save_config, to_json
+from showtell.data.records import Problem
 from showtell.errors import ConfigError
 from showtell.runtime import environment
 from showtell.tasks.prepare import Prepared, save_pictures
 
 _WHERE = ("out", "store", "weights", "resume")
 """Settings that may change from start to resume: they say where things lie, not what they are."""
+_EXAMPLES = 5
+"""Problems of a kind that are recorded in full."""
 
 
 def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
@@ -58,12 +63,32 @@ def record_run(
         config.out / "config.json",
         {
             "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "config": to_json(config) | {"resume": False},
             "backbone": backbone,
-            "data": {"fingerprint": prepared.fingerprint, "format": prepared.dataset.format},
+            "data": {
+                "fingerprint": prepared.fingerprint,
+                "format": prepared.dataset.format,
+                "problems": _problems(prepared.dataset.problems),
+            },
             "environment": environment(),
         },
     )
+
+
+def _problems(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Return how many problems of each kind there were, with a few of them."""
+    kinds: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.kind].append(problem)
+    return [
+        {
+            "kind": kind,
+            "count": len(found),
+            "examples": [f"{problem.where}: {problem.detail}" for problem in found[:_EXAMPLES]],
+        }
+        for kind, found in sorted(kinds.items(), key=lambda pair: -len(pair[1]))
+    ]
 
 
 def training_fingerprint(

@@ -18,6 +18,7 @@ from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
 from showtell.tasks.prepare import Prepared, prepare, read_captions
+from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
@@ -88,12 +89,15 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     )
     fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
     Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console).run(resume=config.resume)
-    evaluation = describe_split(captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE)
+    evaluation = describe_split(
+        captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE, training=train
+    )
     save_evaluation(config.out, "val", evaluation)
     provenance = {
         "train_pictures": len(train),
         "val_pictures": len(trainee.validation),
         "data": prepared.fingerprint,
+        "likelihood_epochs": epochs if config.reward_epochs else None,
         "validation": evaluation.figures(),
         "environment": environment(),
     }
@@ -102,6 +106,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
     )
     console.say(scores_table(evaluation, "val"))
+    report_training(config.out, config.store, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
 

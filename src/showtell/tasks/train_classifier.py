@@ -25,6 +25,7 @@ from showtell.tasks.evaluate_classifier import (
     say_mistakes,
 )
 from showtell.tasks.prepare import Prepared, find_twins, prepare, read_labels
+from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
 from showtell.training.classifier import (
     Candidate,
@@ -110,7 +111,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     console.say(candidates_table(candidates, chosen))
     if config.fine_tune is not None:
         task, chosen = _fine_tune(config, task, candidates, store, console)
-    _save(config, task, chosen, prepared)
+    _save(config, task, chosen, candidates, prepared)
     model = load_model(config.out)
     assert isinstance(model, ClassifierModel)
     evaluation = name_split(model, task.extraction, val, twins=twins, console=console, what="val")
@@ -122,11 +123,18 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
         console.say(f"Warning: {warning}")
     console.say(class_table(evaluation, "val"))
     say_mistakes(evaluation, console)
+    report_training(config.out, config.store, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
 
 
-def _save(config: TrainClassifier, task: _Task, chosen: Candidate, prepared: Prepared) -> None:
+def _save(
+    config: TrainClassifier,
+    task: _Task,
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    prepared: Prepared,
+) -> None:
     """Fit the temperature and write the model."""
     check = task.check()
     provenance = {
@@ -134,6 +142,16 @@ def _save(config: TrainClassifier, task: _Task, chosen: Candidate, prepared: Pre
         "val_pictures": len(task.val),
         "views": config.views,
         "setting": chosen.setting,
+        "heads": [
+            {
+                "kind": one.kind,
+                "setting": one.setting,
+                "accuracy": one.accuracy,
+                "log_likelihood": one.log_likelihood,
+                "chosen": one is chosen,
+            }
+            for one in dict.fromkeys([*candidates, chosen])
+        ],
         "validation": {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood},
         "data": prepared.fingerprint,
         "warning": pretraining_warning(task.classes, task.backbone.description.weights_source),

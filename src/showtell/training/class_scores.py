@@ -4,6 +4,7 @@ Letters: N pictures, C classes.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +87,37 @@ def class_scores(
     )
 
 
+class Bin(NamedTuple):
+    """Pictures about as sure as each other.
+
+    Attributes:
+        pictures: How many; 0 leaves the rest at 0.
+        confidence: Mean probability of the predicted class, in [0, 1].
+        accuracy: Share of the predictions that are right, in [0, 1].
+    """
+
+    pictures: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(
+    confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], bins: int = _BINS
+) -> list[Bin]:
+    """Sort pictures by how sure the prediction is, and see how many are right.
+
+    Args:
+        confidence: Probability of the predicted class, (N,), in [0, 1].
+        correct: Whether it was right, (N,).
+        bins: How many, equally wide, over [0, 1].
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    sums = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, correct))
+    means = (total / np.maximum(counts, 1) for total in sums)
+    return [Bin(int(count), float(sure), float(right)) for count, sure, right in zip(counts, *means)]
+
+
 def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
     """Return the mean gap between confidence and accuracy, over 15 equal bins weighed by their pictures.
 
@@ -95,9 +127,8 @@ def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: np
         confidence: Probability of the predicted class, (N,), in [0, 1].
         correct: Whether it was right, (N,).
     """
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gap = np.bincount(bins, weights=confidence - correct, minlength=_BINS)
-    return float(np.abs(gap).sum() / len(confidence))
+    found = reliability(confidence, correct)
+    return sum(one.pictures * abs(one.confidence - one.accuracy) for one in found) / len(confidence)
 
 
 def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted: Ints) -> Floats:

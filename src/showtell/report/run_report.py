@@ -1,0 +1,156 @@
+"""What every run's report tells, whatever was trained: data, training, settings, size and use."""
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from showtell.console import human_bytes
+from showtell.data.records import SPLITS
+from showtell.report.cards import WORDS
+from showtell.report.curves import draw_loss, draw_score
+from showtell.report.document import write_document
+from showtell.report.page_figure import save_for_page
+
+_MANY_CLASSES = 20
+"""More classes than these are folded."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run says of itself, whatever it trained.
+
+    Attributes:
+        run: Its folder, as people type it.
+        record: Its ``config.json``.
+        defaults: The settings of the command by name, where they have a default.
+        pictures: One record a picture: ``name``, ``split``, and ``label`` for a classifier.
+        captions: How many captions the pictures of each split have; empty for a classifier.
+        parts: Parameters of the model's parts by name.
+        metrics: ``metrics.jsonl``, where there is one.
+        likelihood_epochs: Epochs until training went on by reward; None where it did not.
+    """
+
+    run: Path
+    record: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    pictures: Sequence[Mapping[str, str]]
+    captions: Mapping[str, int]
+    parts: Mapping[str, int]
+    metrics: Path | None
+    likelihood_epochs: int | None = None
+
+    @property
+    def figures(self) -> Path:
+        """Return the folder of the figures."""
+        return self.run / "figures"
+
+    @property
+    def model_bytes(self) -> int:
+        """Return the size of the model's folder."""
+        return sum(path.stat().st_size for path in (self.run / "model").iterdir() if path.is_file())
+
+
+def write_run_report(
+    facts: RunFacts,
+    template: str,
+    *,
+    title: str,
+    summary: Sequence[tuple[str, str]],
+    cards: Sequence[dict[str, Any]],
+    **values: Any,
+) -> Path:
+    """Write ``report.html`` into the run.
+
+    Args:
+        facts: What all reports tell.
+        template: That of the captioner or of the classifier; it extends ``run_report.html``.
+        title: Of the page.
+        summary: Names and values of the figures on top.
+        cards: All cards of the page.
+        values: What the template asks for besides.
+
+    Returns:
+        The file.
+    """
+    return write_document(
+        facts.run / "report.html",
+        template,
+        title=title,
+        summary=[*summary, ("Model on disk", human_bytes(facts.model_bytes))],
+        cards=cards,
+        styles=("frame.css", "cards.css", "run_report.css"),
+        language="en",
+        words=WORDS["en"],
+        lead=_lead(facts),
+        splits=_splits(facts),
+        classes=_classes(facts),
+        problems=facts.record["data"].get("problems"),
+        data_format=facts.record["data"].get("format", ""),
+        curves=_curves(facts),
+        parts=[(name, f"{count:,}") for name, count in facts.parts.items()],
+        settings=_settings(facts),
+        versions=facts.record.get("environment", {}),
+        run=shlex.quote(str(facts.run)),
+        run_text=repr(str(facts.run)),
+        **values,
+    )
+
+
+def _lead(facts: RunFacts) -> str:
+    """Say in a line what was trained, on what and when."""
+    backbone = facts.record["backbone"]
+    size = backbone["preprocessing"]
+    said = (
+        f"Run {facts.run.name}: {facts.record['command']} on {facts.record['config']['data']}, "
+        f"{backbone['architecture']} at "
+        f"{size['height']} × {size['width']} pixels"
+    )
+    started = facts.record.get("started")
+    return f"{said}, started {datetime.fromisoformat(started):%Y-%m-%d %H:%M} UTC." if started else f"{said}."
+
+
+def _splits(facts: RunFacts) -> list[dict[str, Any]]:
+    counts = Counter(record["split"] for record in facts.pictures)
+    return [
+        {"name": name, "pictures": counts[name], "captions": facts.captions.get(name)}
+        for name in SPLITS
+        if counts[name]
+    ]
+
+
+def _classes(facts: RunFacts) -> dict[str, Any]:
+    """Return how many pictures of each split every class has."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for record in facts.pictures:
+        if "label" in record:
+            counts[record["label"]][record["split"]] += 1
+    splits = [split for split in SPLITS if any(count[split] for count in counts.values())]
+    rows = [(name, [counts[name][split] for split in splits]) for name in sorted(counts)]
+    return {"rows": rows, "splits": splits, "folded": len(rows) > _MANY_CLASSES}
+
+
+def _curves(facts: RunFacts) -> list[Any]:
+    """Draw loss and validation score, where the run has them."""
+    if facts.metrics is None:
+        return []
+    until = facts.likelihood_epochs
+    loss = draw_loss(facts.metrics, likelihood_epochs=until)
+    score = draw_score(facts.metrics, likelihood_epochs=until)
+    return [
+        save_for_page(loss, facts.figures / "loss.svg", "Training loss of every step"),
+        save_for_page(score, facts.figures / "score.svg", "Validation score of every epoch"),
+    ]
+
+
+def _settings(facts: RunFacts) -> dict[str, list[tuple[str, str]]]:
+    """Return settings as flags with their values: those that are not the default, and the others."""
+    found: dict[str, list[tuple[str, str]]] = {"changed": [], "default": []}
+    for name, value in facts.record["config"].items():
+        same = name in facts.defaults and facts.defaults[name] == value
+        shown = "off" if value is False or value is None else "on" if value is True else str(value)
+        found["default" if same else "changed"].append((f"--{name.replace('_', '-')}", shown))
+    return found

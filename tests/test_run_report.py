@@ -1,0 +1,357 @@
+"""The run's report: true figures, nothing asked for outside, and words that a keyboard walks through."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from conftest import draw
+from showtell import cli
+from showtell.config import Report
+from showtell.data.records import Picture
+from showtell.errors import DataError, ModelError
+from showtell.features.extract import Extraction
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.report.figures_classifier import draw_confusion, draw_reliability
+from showtell.report.page_figure import save_for_page
+from showtell.samples import write_captions_dataset
+from showtell.tasks.report import write_report
+from showtell.text.habits import caption_habits, compared_habits
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.batch import assemble
+from showtell.training.class_scores import expected_calibration_error, reliability
+from showtell.training.faithfulness import measure_faithfulness
+from showtell.training.teacher_forced import teacher_forced
+
+SETTINGS = "--backbone test_resnet --weights random --image-size 64"
+COLOURS = {"빨강": "red", "Blue <b>&": "blue", "회색": "gray"}
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def captioner_run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("captioner")
+    write_captions_dataset(folder / "data", language="ko", count=40, seed=0)
+    settings = f"{SETTINGS} --hidden-dim 32 --epochs 25 --reward-epochs 1 --learning-rate 0.02"
+    command = (
+        f"train-captioner {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {settings}"
+    )
+    assert cli.run(command.split()) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("classifier")
+    for i, (name, colour) in enumerate(COLOURS.items()):
+        (folder / "data" / name).mkdir(parents=True)
+        for number in range(12):
+            image = draw(100 * i + number, 64)
+            ImageDraw.Draw(image).ellipse((8, 8, 56, 56), fill=colour if number % 3 else "white")
+            image.save(folder / "data" / name / f"{number}.png")
+    (folder / "data" / "회색" / "broken.png").write_bytes(b"\x89PNG no picture")
+    command = (
+        f"train-classifier {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {SETTINGS}"
+    )
+    assert cli.run([*command.split(), "--head", "linear"]) == 0
+    return folder / "run"
+
+
+class Elements(HTMLParser):
+    """Elements with their attributes, and the text of a page without scripts and styles."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.found and self.found[-1][0] not in ("script", "style"):
+            self.text += data
+
+
+@pytest.fixture(params=["captioner_run", "classifier_run"])
+def run(request) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+def test_training_leaves_a_report_that_asks_nobody_for_anything(run):
+    page = Elements(run / "report.html")
+    for tag, attributes in page.found:
+        assert tag not in ("link", "iframe", "object", "embed", "base"), tag
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            assert (attributes.get(name) or "#").startswith(("data:image/", "#")), (tag, attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+    text = re.sub(r"base64,[^\"]+", "", (run / "report.html").read_text(encoding="utf-8"))
+    assert not re.search(r"https?:|[\"'(]//|@import", text)
+    ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [a["href"][1:] for tag, a in page.found if tag == "a"]
+    assert links and set(links) <= set(ids)
+
+
+def test_every_figure_of_the_page_is_a_file_and_takes_the_colours_of_the_page(run):
+    page = Elements(run / "report.html")
+    drawn = [attributes for tag, attributes in page.found if tag == "svg" and attributes.get("role") == "img"]
+    files = list((run / "figures").glob("*.svg"))
+    assert len(drawn) == len(files) > 1
+    cards = [attributes for tag, attributes in page.found if tag == "article"]
+    assert len(list((run / "figures").glob("*.png"))) == len(cards) > 1
+    text = (run / "report.html").read_text(encoding="utf-8")
+    for inside in re.findall(r"<svg viewBox=\"[^\"]*\" style=.*?</svg>", text, re.DOTALL):
+        fixed = set(re.findall(r"#[0-9a-f]{6}\b", inside))
+        assert not fixed, "would not turn dark with the page"
+
+
+def test_the_captioners_report_tells_what_was_measured(captioner_run):
+    record = json.loads((captioner_run / "evaluation-val.json").read_text("utf-8"))
+    text = Elements(captioner_run / "report.html").text
+    assert f"{record['scores']['cider_d']:.3f}" in text
+    low, high = record["intervals_95"]["bleu4"]
+    assert f"{low:.3f} to {high:.3f}" in text
+    assert f"{100 * record['teacher_forced']['word_accuracy']:.1f}%" in text
+    model = record["habits"]["model"]
+    assert f"{model['distinct_captions']:,} of {model['captions']:,}" in text
+    assert sum(model["lengths"].values()) == model["captions"] == record["pictures"]
+    lines = [json.loads(line) for line in (captioner_run / "captions-val.jsonl").open(encoding="utf-8")]
+    assert lines[0]["picture"] in text and lines[-1]["picture"] in text
+    assert "Attention you can trust" in text and "--hidden-dim" in text
+
+
+def test_the_classifiers_report_names_classes_mistakes_and_problems(classifier_run):
+    record = json.loads((classifier_run / "evaluation-val.json").read_text("utf-8"))
+    text = Elements(classifier_run / "report.html").text
+    assert all(name in text for name in COLOURS)
+    assert "broken.png" in text and "1 × unreadable picture" in text
+    wrong = record["pictures"] - sum(record["confusion"][i][i] for i in range(len(COLOURS)))
+    assert (f"The most confident of {wrong} mistake" if wrong else "No mistake") in text
+    after = record["reliability"]["after"]
+    assert sum(one["pictures"] for one in after) == record["pictures"]
+    error = sum(one["pictures"] * abs(one["confidence"] - one["accuracy"]) for one in after)
+    assert error / record["pictures"] == pytest.approx(record["scores"]["calibration_error"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium is on PATH")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_walks_the_words_without_an_error_or_an_outside_request(browser, run, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    errors: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((run / "report.html").as_uri())
+    card = page.locator(".card").first
+    card.locator(".caption").focus()
+    words = card.locator(".word").all_text_contents()
+    assert len(words) > 1
+    seen = []
+    for word in words:
+        page.keyboard.press("ArrowRight") if seen else page.keyboard.press("Home")
+        assert card.locator("[aria-selected=true]").all_text_contents() == [word]
+        assert card.locator(".readout b").text_content() == word
+        seen.append(card.locator(".heat").evaluate("canvas => canvas.toDataURL()"))
+    assert card.locator(".heat").evaluate("canvas => canvas.width") >= 100
+    page.keyboard.press("Escape")
+    assert card.locator("[aria-selected=true]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is cut off"
+    assert errors == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    context.close()
+
+
+def test_the_test_of_the_browser_sees_an_outside_request(browser, run, tmp_path):
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    text = (run / "report.html").read_text(encoding="utf-8")
+    spoilt = text.replace("</main>", '<img src="//example.invalid/x.png"><script>1</script></main>')
+    (tmp_path / "spoilt.html").write_text(spoilt, encoding="utf-8")
+    page.goto((tmp_path / "spoilt.html").as_uri())
+    assert any("Content Security Policy" in error for error in errors)
+    page.close()
+
+
+def test_a_report_is_written_again_and_says_what_it_lacks(captioner_run, tmp_path):
+    run = tmp_path / "판"
+    shutil.copytree(captioner_run, run)
+    (run / "report.html").unlink()
+    assert write_report(Report(run=run)) == run / "report.html"
+    assert (run / "report.html").stat().st_size > 50_000
+    record = json.loads((run / "evaluation-val.json").read_text("utf-8"))
+    del record["teacher_forced"]
+    (run / "evaluation-val.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(ModelError, match="val split") as caught:
+        write_report(Report(run=run))
+    assert f"showtell evaluate {run} --split val" in str(caught.value)
+    with pytest.raises(ModelError, match="test split"):
+        write_report(Report(run=run, split="test"))
+
+
+def test_a_report_does_without_no_picture_that_was_scored(classifier_run, tmp_path):
+    other = tmp_path / "data"
+    for name in COLOURS:
+        (other / name).mkdir(parents=True)
+        draw(7).save(other / name / "another.png")
+    with pytest.raises(DataError, match="not in"):
+        write_report(Report(run=classifier_run, data=other))
+
+
+L, D = 4, 6
+WORDS = ["a red ball", "a dog", "a red dog runs"]
+
+
+@pytest.fixture
+def small(monkeypatch) -> tuple[Captioner, list[Picture], torch.Tensor]:
+    """A captioner with random weights, three pictures, and their grids, read from memory."""
+    torch.manual_seed(0)
+    tokenizer = CaptionTokenizer.train(WORDS, min_count=1)
+    sizes = AttentionConfig(tokenizer.vocab_size, D, 8, 8, 8, dropout=0.5)
+    captioner = Captioner(sizes, tokenizer, (2, 2)).eval()
+    for parameter in captioner.decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    grids = torch.randn(len(WORDS), L, D)
+    pictures = [Picture(str(i), Path(f"{i}.png"), (text,)) for i, text in enumerate(WORDS)]
+    for module in ("teacher_forced", "faithfulness"):
+        monkeypatch.setattr(
+            f"showtell.training.{module}.read_grids",
+            lambda captioner, extraction, part: torch.stack([grids[int(p.name)] for p in part]),
+        )
+    return captioner, pictures, grids
+
+
+NOTHING = Extraction(None)
+
+
+@torch.no_grad()
+def test_teacher_forcing_agrees_with_reading_word_by_word(small):
+    captioner, pictures, grids = small
+    tokenizer, decoder = captioner.tokenizer, captioner.decoder
+    captions = {p.name: (*p.captions, "a zebra runs") for p in pictures}
+    found = teacher_forced(captioner, NOTHING, pictures, captions)
+    log_probs, right = [], []
+    for picture in pictures:
+        for text in captions[picture.name]:
+            memory = decoder.remember(grids[int(picture.name)].unsqueeze(0))
+            state = decoder.initial_state(memory)
+            ids = tokenizer.encode(text)
+            for read, target in zip([tokenizer.bos_id, *ids], [*ids, tokenizer.eos_id]):
+                scores, state, _ = decoder.step(memory, state, torch.tensor([[read]]))
+                if target != tokenizer.unk_id:
+                    log_probs.append(float(scores[0, 0, target]))
+                    right.append(int(scores[0, 0].argmax()) == target)
+    assert found.words == len(right)
+    assert found.word_accuracy == pytest.approx(np.mean(right))
+    assert found.perplexity == pytest.approx(np.exp(-np.mean(log_probs)), rel=1e-4)
+    assert found.unknown_words == pytest.approx(3 / (sum(len(text.split()) for text in WORDS) + 9))
+
+
+def test_faithfulness_is_the_fall_of_each_word_in_a_picture_without_those_cells(small):
+    """Against a plain loop that alters the grid itself, one word and one picture at a time."""
+    captioner, pictures, grids = small
+    captioner.decoder.fit_feature_scale(torch.randn(50, L, D) + 1)
+    decoder, tokenizer = captioner.decoder, captioner.tokenizer
+    found = measure_faithfulness(
+        captioner, NOTHING, pictures, {p.name: p.captions[0] for p in pictures}, share=0.5
+    )
+    drops: dict[str, list[float]] = {"most": [], "least": []}
+
+    def read(grid: torch.Tensor, ids: list[int]) -> tuple[float, torch.Tensor]:
+        batch = assemble(grid.unsqueeze(0), [[[tokenizer.bos_id, *ids]]], tokenizer.pad_id)
+        packed = decoder(batch.grid, batch.token_ids, batch.lengths)
+        return float(decoder.logits(packed.deep).log_softmax(-1)[-1, ids[-1]]), packed.attention[-1]
+
+    with torch.no_grad():
+        for picture, grid in zip(pictures, grids):
+            ids = tokenizer.encode(picture.captions[0])
+            for end in range(1, len(ids) + 1):
+                plain, looked = read(grid, ids[:end])
+                for which, order in (("most", looked), ("least", -looked)):
+                    altered = grid.clone()
+                    altered[order.topk(2).indices] = decoder.feature_mean
+                    drops[which].append(plain - read(altered, ids[:end])[0])
+    assert (found.pictures, found.words, found.cells, found.of_cells) == (3, 9, 2, L)
+    for which, values in drops.items():
+        assert found.drops[which] == pytest.approx(np.mean(values), abs=1e-4)
+    assert found.intervals["most"][0] <= found.drops["most"] <= found.intervals["most"][1]
+    assert measure_faithfulness(captioner, NOTHING, pictures, dict.fromkeys("012", "")) is None
+
+
+def test_habits_are_counted_over_words_not_spelling():
+    habits = caption_habits(
+        {"1": "A dog runs.", "2": "a dog  runs", "3": "Two dogs"},
+        {"1": ["dogs run"], "2": ["The dog runs"], "3": []},
+        ["a DOG runs!", "a cat"],
+    )
+    assert (habits.captions, habits.distinct_captions, habits.words, habits.distinct_words) == (3, 2, 8, 5)
+    assert habits.lengths == {2: 1, 3: 2}
+    assert habits.by_rote == pytest.approx(2 / 3)
+    assert habits.agreed == pytest.approx(2 / 6)
+    model, people = compared_habits({"1": "a dog"}, {"1": ("a cat", "a dog")})
+    assert (model.agreed, people.agreed, people.by_rote) == (1.0, 0.5, None)
+
+
+def test_reliability_sorts_every_picture_and_gives_the_calibration_error():
+    random = np.random.default_rng(0)
+    sure, right = random.uniform(size=200), random.uniform(size=200) < 0.5
+    bins = reliability(sure, right, 15)
+    assert sum(one.pictures for one in bins) == 200
+    first = sure < 1 / 15
+    assert bins[0] == (first.sum(), pytest.approx(sure[first].mean()), pytest.approx(right[first].mean()))
+    assert expected_calibration_error(np.array([0.8] * 10), np.arange(10) < 8) == pytest.approx(0)
+    assert expected_calibration_error(np.array([1.0, 1.0]), np.array([True, False])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 120])
+def test_a_confusion_matrix_names_every_class(tmp_path, classes):
+    names = [f"종류 {i} $x$ <i>" for i in range(classes)]
+    counts = np.eye(classes, dtype=int) * 3
+    counts[0, 1] = 1
+    svg = save_for_page(draw_confusion(names, counts.tolist()), tmp_path / "c.svg", 'the "matrix" <b>')
+    drawn = (tmp_path / "c.svg").read_text(encoding="utf-8")
+    assert len(re.findall(r"<!-- 종류 \d+ \$x\$", drawn)) == 2 * classes
+    assert (
+        'aria-label="the &quot;matrix&quot; &lt;b&gt;"' in svg and "<!--" not in svg and "<style" not in svg
+    )
+
+
+def test_a_matrix_shows_a_rare_mistake_and_leaves_the_rest_empty():
+    figure = draw_confusion(["a", "b", "c"], [[99, 1, 0], [0, 0, 0], [0, 0, 5]])
+    image = np.asarray(figure.axes[0].images[0].get_array())
+    assert image[0, 1, 3] > 0.1 and image[0, 2, 3] == 0 and image[1, 1, 3] == 0
+    assert (image[0, 0, :3] != image[0, 1, :3]).any(), "right and wrong are told apart"
+
+
+def test_a_reliability_drawing_of_one_bin_is_drawn(tmp_path):
+    figure = draw_reliability([{"pictures": 3, "confidence": 0.9, "accuracy": 1.0}], "After", 0.1)
+    save_for_page(figure, tmp_path / "r.svg", "reliability")
+    assert "error 0.100" in (tmp_path / "r.svg").read_text(encoding="utf-8")
+
+
+def test_pictures_of_the_report_hold_nothing_but_pixels(captioner_run):
+    figure = next((captioner_run / "figures").glob("best-1.png"))
+    assert Image.open(figure).size[0] > 300
