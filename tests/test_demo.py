@@ -8,11 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("fastapi")
-pytest.importorskip("playwright", reason="the browser driver of the dev extra is not installed")
-
-from playwright.sync_api import sync_playwright
-
 import showtell
 from conftest import draw, encoded
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
@@ -20,6 +15,7 @@ from showtell.report.overlay import hottest_area, paint, seen_box
 from showtell.training.batch import assemble
 from showtell.training.captioner import caption_loss
 
+sync_playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing").sync_playwright
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None
 )
@@ -103,7 +99,7 @@ class Visit:
         if before:
             self.page.add_init_script(before)
         self.page.goto(address)
-        self.page.wait_for_function("document.getElementById('about').textContent !== ''")
+        wait_until(lambda: self.page.evaluate("document.getElementById('about').textContent !== ''"))
 
     def give(self, content: bytes, name: str = "사진.png", kind: str = "image/png") -> None:
         file = {"name": name, "mimeType": kind, "buffer": content}
@@ -454,7 +450,7 @@ def test_a_token_can_be_typed_or_come_with_the_address(models, browser):
         page.goto(str(client.base_url))
         page.fill("#trouble input", "열쇠")
         page.press("#trouble input", "Enter")
-        page.wait_for_function("document.querySelector('#trouble input')?.value === ''")
+        wait_until(lambda: page.evaluate("document.querySelector('#trouble input')?.value === ''"))
         page.fill("#trouble input", "secret-key")
         page.press("#trouble input", "Enter")
         page.locator("#about").get_by_text("words").wait_for()
