@@ -1,8 +1,8 @@
 """One frozen dataclass a command: arguments of the library, flags of the command line, record of a run."""
 
+from showtell.config.export import Export
 from showtell.config.hub import Pull, Push
 from showtell.config.live import Live
-from showtell.config.export import Export
 from showtell.config.look import Look
 from showtell.config.preview import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
 from showtell.config.records import load_config, save_config, to_json
