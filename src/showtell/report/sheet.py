@@ -36,6 +36,14 @@ class Sheet:
         """Write the sheet in the format of the file's suffix; return ``out``."""
         return save_figure(self._figure, out)
 
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """Return the sheet as pixels, (height, width, 3)."""
+        self._figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(self._figure)
+        with silent_boxes():
+            canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
     def picture(self, pixels: npt.NDArray[Any], left: float, top: float, size: tuple[float, float]) -> None:
         """Place a picture.
 

@@ -13,8 +13,8 @@ from showtell.errors import ConfigError
 from showtell.runtime import environment
 from showtell.tasks.prepare import Prepared, save_pictures
 
-_WHERE = ("out", "store", "weights", "resume")
-"""Settings that may change from start to resume: they say where things lie, not what they are."""
+_WHERE = ("out", "store", "weights", "tensorboard", "resume")
+"""Settings that may change from start to resume: they say where things lie, not what is learnt."""
 _EXAMPLES = 5
 """Problems of a kind that are recorded in full."""
 

@@ -15,6 +15,7 @@ from showtell.features.weights import load_backbone
 from showtell.model_folder import save_captioner
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
 from showtell.tasks.prepare import Prepared, prepare, read_captions
@@ -50,6 +51,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     """
     console = console or Console(quiet=True)
     started = time.perf_counter()
+    boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     claim_run(config)
     prepare_process()
     device = choose_device()
@@ -65,17 +67,17 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         config.backbone, config.weights, image_size=config.image_size, seed=config.seed, console=console
     ).to(device)
     prepared = prepare(dataset, backbone, FeatureStore(config.store), console, seed=config.seed)
-    train = _captioned(prepared, "train")
+    train = captioned(prepared, "train")
     seed_everything(config.seed)
     tokenizer = train_tokenizer(config, train, console)
-    captioner = _build(config, tokenizer, prepared, train).to(device)
+    captioner = build_captioner(config, tokenizer, prepared, train).to(device)
     record_run(config, "train-captioner", prepared, backbone.description.for_store())
     epochs = config.epochs or _enough_epochs(-(-len(train) // BATCH_SIZE))
     trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
         train,
-        _captioned(prepared, "val"),
+        captioned(prepared, "val"),
         batch_size=BATCH_SIZE,
         seed=config.seed,
         beam_size=3,
@@ -88,7 +90,11 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         decay_epochs=epochs,
     )
     fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
-    Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console).run(resume=config.resume)
+    for board in boards:
+        board.show(trainee.validation, lambda: trainee.described)
+    Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console, watchers=boards).run(
+        resume=config.resume
+    )
     evaluation = describe_split(
         captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE, training=train
     )
@@ -111,7 +117,12 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     return evaluation.figures()
 
 
-def _captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
+def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
+    """Return the pictures of a split that have captions.
+
+    Raises:
+        DataError: There are none.
+    """
     pictures = tuple(picture for picture in prepared.split(split) if picture.captions)
     if not pictures:
         raise DataError(
@@ -138,9 +149,10 @@ def train_tokenizer(
     return tokenizer
 
 
-def _build(
+def build_captioner(
     config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
 ) -> Captioner:
+    """Build an untrained captioner for the features of the training pictures, scaled by some of them."""
     space = prepared.extraction.space
     description = space.description
     sizes = AttentionConfig(

@@ -16,6 +16,7 @@ from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.model_folder import ClassifierModel, load_model, save_classifier
+from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.class_data import learnable
 from showtell.tasks.evaluate_classifier import (
@@ -75,6 +76,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     """
     console = console or Console(quiet=True)
     started = time.perf_counter()
+    boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     claim_run(config)
     prepare_process()
     dataset = read_labels(
@@ -110,7 +112,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     chosen = best_of(candidates)
     console.say(candidates_table(candidates, chosen))
     if config.fine_tune is not None:
-        task, chosen = _fine_tune(config, task, candidates, store, console)
+        task, chosen = _fine_tune(config, task, candidates, store, console, boards)
     _save(config, task, chosen, candidates, prepared)
     model = load_model(config.out)
     assert isinstance(model, ClassifierModel)
@@ -174,6 +176,7 @@ def _fine_tune(
     candidates: Sequence[Candidate],
     store: FeatureStore,
     console: Console,
+    boards: Sequence[TensorBoardLog],
 ) -> tuple[_Task, Candidate]:
     """Train the top of the backbone with the best head that has gradients; keep what validates better."""
     started = time.perf_counter()
@@ -204,7 +207,11 @@ def _fine_tune(
         patience=8,
         shares=learning_shares(network, layers),
     )
-    Loop(trainee, loop, config.out, fingerprint=task.fingerprint, console=console).run(resume=config.resume)
+    for board in boards:
+        board.show(task.val, lambda: _names(task, trainee.predicted.tolist()))
+    Loop(trainee, loop, config.out, fingerprint=task.fingerprint, console=console, watchers=boards).run(
+        resume=config.resume
+    )
     description = task.backbone.description
     tuned = Backbone(
         network.backbone.network,
@@ -221,6 +228,11 @@ def _fine_tune(
     chosen = best_of([found, frozen])
     console.say(candidates_table([frozen, found], chosen))
     return (after, found) if chosen is found else (task, frozen)
+
+
+def _names(task: _Task, predicted: Sequence[int]) -> dict[str, str]:
+    """Return the class that each validation picture was given, by the picture's name."""
+    return {picture.name: task.classes[one] for picture, one in zip(task.val, predicted)}
 
 
 def fit_heads(

@@ -78,6 +78,8 @@ class CaptionTrainee:
         self._rewards = CiderD({picture.name: picture.captions for picture in train})
         self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
+        self.described: dict[str, str] = {}
+        """What was said of validation pictures when they were last scored, by name."""
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch as a pure function of (seed, epoch, index)."""
@@ -110,8 +112,10 @@ class CaptionTrainee:
 
     def validate(self) -> dict[str, float]:
         """Score free-running captions of the validation split by CIDEr-D."""
-        texts = describe_pictures(self.captioner, self.extraction, self.validation, beam_size=self.beam_size)
-        score = float(np.mean(self._references.score(texts)))
+        self.described = describe_pictures(
+            self.captioner, self.extraction, self.validation, beam_size=self.beam_size
+        )
+        score = float(np.mean(self._references.score(self.described)))
         return {"score": score, "cider_d": score}
 
 

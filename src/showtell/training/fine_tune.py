@@ -107,6 +107,8 @@ class FineTuneTrainee:
         self._readers = ThreadPoolExecutor(max(1, torch.get_num_threads()), "decode")
         self._kept: dict[str, tuple[bytes, Tensor]] = {}
         self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
+        self.predicted = validation_labels.new_empty(0)
+        """Likeliest classes of validation pictures when they were last scored, (N,), int64."""
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a batch of fresh views and its size."""
@@ -128,7 +130,8 @@ class FineTuneTrainee:
             pixels = torch.stack(list(self._readers.map(lambda picture: self._plain(picture)[1], part)))
             logits.append(self.network(pixels).float().cpu())
         found = torch.cat(logits)
-        accuracy = (found.argmax(1) == self.validation_labels).float().mean().item()
+        self.predicted = found.argmax(1)
+        accuracy = (self.predicted == self.validation_labels).float().mean().item()
         likelihood = -F.cross_entropy(found, self.validation_labels).item()
         # Between 0 and 1 picture, so that it only decides between equal accuracies.
         tie = 1 / (1 - likelihood) / len(self.validation)

@@ -1,21 +1,18 @@
 """One training loop: optimise, average, validate, checkpoint, resume, stop early."""
 
 import contextlib
-import json
 import math
-import signal
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from showtell.console import Bar, Console
+from showtell.console import Bar, Console, human_time
 from showtell.errors import ModelError
 from showtell.runtime import has_fast_bfloat16
 from showtell.training.checkpoint import (
@@ -25,6 +22,8 @@ from showtell.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
+from showtell.training.interrupt import held_interrupt
+from showtell.training.metrics import MetricsLog, Watcher
 
 
 class Trainee(Protocol):
@@ -96,10 +95,18 @@ class Loop:
         folder: Holds ``metrics.jsonl`` and ``checkpoints/``.
         fingerprint: Of the settings and the data that a resume must share.
         console: Told the progress.
+        watchers: Told every step and every validation, after ``metrics.jsonl``.
     """
 
     def __init__(
-        self, trainee: Trainee, config: LoopConfig, folder: Path, *, fingerprint: str, console: Console
+        self,
+        trainee: Trainee,
+        config: LoopConfig,
+        folder: Path,
+        *,
+        fingerprint: str,
+        console: Console,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self.trainee, self.config, self.folder = trainee, config, folder
         self.fingerprint, self.console = fingerprint, console
@@ -109,11 +116,12 @@ class Loop:
         self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = _adamw(network, config)
         self.progress = Progress()
+        self._watchers = (MetricsLog(folder / "metrics.jsonl"), *watchers)
         self.device = next(network.parameters()).device
-        self._metrics = folder / "metrics.jsonl"
         self._last = folder / "checkpoints" / "last.safetensors"
         self._best = folder / "checkpoints" / "best.safetensors"
         self._saved = time.perf_counter()
+        self._began = self._saved, 0
 
     def run(self, *, resume: bool) -> Progress:
         """Train to the end, from the last checkpoint where ``resume`` and there is one.
@@ -131,7 +139,9 @@ class Loop:
                 self._last, self.trainee.network, self.average, self.optimizer, self.fingerprint
             )
             self.console.say(f"Resuming after step {self.progress.step} of {self.total}")
-        self._cut_metrics()
+        self._began = time.perf_counter(), self.progress.step
+        for watcher in self._watchers:
+            watcher.begin(self.progress.step, self.progress.epoch)
         while self.progress.epoch < self.config.epochs and not self._is_stale():
             self._epoch()
         self._load_best()
@@ -146,7 +156,7 @@ class Loop:
         what = f"epoch {progress.epoch + 1}/{self.config.epochs}"
         self.trainee.network.train()
         with (
-            _held_interrupt() as interrupted,
+            held_interrupt() as interrupted,
             self.console.bar(steps, what, "steps", progress.index) as bar,
         ):
             while progress.index < steps and not interrupted():
@@ -180,9 +190,12 @@ class Loop:
         progress.index += 1
         progress.loss_sum += value
         speed = count / (time.perf_counter() - started)
-        self._log(step=progress.step, epoch=progress.epoch + 1, loss=value, learning_rate=rate)
+        for watcher in self._watchers:
+            watcher.step(progress.step, progress.epoch + 1, value, rate)
+        best = f", best {progress.best_score:.3f}" if progress.best_epoch else ""
         bar.set_postfix_str(
-            f"loss {progress.loss_sum / progress.index:.3f}, {speed:.0f} {self.trainee.unit}/s"
+            f"loss {progress.loss_sum / progress.index:.3f}, rate {rate:.1e}, "
+            f"{speed:.0f} {self.trainee.unit}/s{best}"
         )
         bar.update(1)
 
@@ -204,13 +217,22 @@ class Loop:
         loss = progress.loss_sum / max(1, progress.index)
         record = {"epoch": progress.epoch + 1, "train_loss": loss} | figures
         progress.history.append(record)
-        self._log(step=progress.step, validation=record)
+        for watcher in self._watchers:
+            watcher.validation(progress.step, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "score")
         best = " (best)" if progress.best_epoch == progress.epoch + 1 else ""
         seconds = time.perf_counter() - started
         self.console.say(
             f"epoch {progress.epoch + 1}: loss {loss:.3f}; validation {shown}{best}, in {seconds:.0f} s"
+            f"{self._left()}"
         )
+
+    def _left(self) -> str:
+        """Say how long the whole training still takes at the pace so far."""
+        moment, step = self._began
+        pace = (time.perf_counter() - moment) / max(1, self.progress.step - step)
+        left = pace * (self.total - self.progress.step)
+        return f"; about {human_time(left)} left" if left >= 1 else ""
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -235,63 +257,10 @@ class Loop:
         )
         self._saved = time.perf_counter()
 
-    def _log(self, **record: Any) -> None:
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-    def _cut_metrics(self) -> None:
-        """Drop what was logged after the checkpoint: those steps are made again."""
-        kept: list[str] = []
-        if self._metrics.exists() and self.progress.step:
-            for line in self._metrics.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(ValueError):  # a kill can cut the last line
-                    if self._is_past(json.loads(line)):
-                        kept.append(line + "\n")
-        partial = self._metrics.with_name(f".{self._metrics.name}.partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(self._metrics)
-
-    def _is_past(self, record: dict[str, Any]) -> bool:
-        """Say whether a logged step or validation lies before the checkpoint."""
-        if "validation" in record:
-            return bool(record["validation"]["epoch"] <= self.progress.epoch)
-        return bool(record["step"] <= self.progress.step)
-
 
 def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         raise ModelError(f"The {what} became {value} at step {step}.", would_do="Lower --learning-rate.")
-
-
-@contextlib.contextmanager
-def _held_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back to the end of the block, so that it never stops inside a step; a second one does.
-
-    Yields:
-        Says whether Ctrl-C was pressed.
-
-    Raises:
-        KeyboardInterrupt: It was.
-    """
-    pressed = threading.Event()
-
-    def hold(number: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    # Whoever handles the signal otherwise, or ignores it as nohup does, has reasons.
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield pressed.is_set
-        return
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if pressed.is_set():
-        raise KeyboardInterrupt
 
 
 def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:

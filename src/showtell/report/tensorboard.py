@@ -1,0 +1,91 @@
+"""TensorBoard event files: the curves of a training and, each epoch, what it says of a few pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from showtell.data.images import open_image
+from showtell.data.records import Picture
+from showtell.errors import MissingExtraError
+from showtell.report.figures import ACCENT, FAINT
+from showtell.report.sheet import Sheet, wrap
+
+_SHOWN = 6
+_COLUMNS = 3
+_CELL, _GAP = 2.6, 0.2
+"""Inches: side of a photo, between photos."""
+_LINE, _LETTERS = 0.19, 9.5
+"""Inches from line to line, and points."""
+_LINES = 3
+"""Of what is said of a photo, at most."""
+
+
+class TensorBoardLog:
+    """Event files for TensorBoard, written while a training goes.
+
+    Args:
+        folder: Where they go, one file a start.
+
+    Raises:
+        MissingExtraError: The extra is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtraError("tensorboard", "tensorboard", "event files for TensorBoard") from error
+        self._open: Callable[..., Any] = SummaryWriter
+        self._folder = folder
+        self._writer: Any = None
+        self._shown: Sequence[Picture] = ()
+        self._said: Callable[[], Mapping[str, str]] = dict
+
+    def show(self, pictures: Sequence[Picture], said: Callable[[], Mapping[str, str]]) -> None:
+        """Show a few of these pictures each epoch, with what the model said of them when last scored."""
+        self._shown = pictures[:: -(-len(pictures) // _SHOWN) or 1]
+        self._said = said
+
+    def begin(self, step: int, epoch: int) -> None:
+        """Open a file; TensorBoard then forgets what earlier ones say of later steps."""
+        self._writer = self._open(str(self._folder), purge_step=step + 1 if step else None)
+
+    def step(self, step: int, epoch: int, loss: float, learning_rate: float) -> None:
+        """Write the scalars of a step."""
+        self._writer.add_scalar("train/loss", loss, step)
+        self._writer.add_scalar("train/learning_rate", learning_rate, step)
+
+    def validation(self, step: int, record: Mapping[str, Any]) -> None:
+        """Write the scores of an epoch and the pictures with what is said of them."""
+        for name, value in record.items():
+            if name not in ("epoch", "score"):
+                self._writer.add_scalar(f"validation/{name}", value, step)
+        if self._shown:
+            pixels = _draw(self._shown, self._said())
+            self._writer.add_image("validation/pictures", pixels, step, dataformats="HWC")
+        self._writer.flush()
+
+
+def _draw(pictures: Sequence[Picture], said: Mapping[str, str]) -> npt.NDArray[np.uint8]:
+    """Draw photos, each above what the model and what people say of it; return (height, width, 3)."""
+    rows = -(-len(pictures) // _COLUMNS)
+    height = _CELL + (2 * _LINES) * _LINE + _GAP
+    sheet = Sheet(_COLUMNS * (_CELL + _GAP) + _GAP, rows * height + _GAP)
+    for place, picture in enumerate(pictures):
+        row, column = divmod(place, _COLUMNS)
+        left, top = _GAP + column * (_CELL + _GAP), _GAP + row * height
+        image = open_image(picture.path).convert("RGB")
+        image.thumbnail((400, 400))
+        longer = max(image.size)
+        shape = _CELL * image.width / longer, _CELL * image.height / longer
+        sheet.picture(np.asarray(image), left, top + _CELL - shape[1], shape)
+        right = picture.label if picture.label is not None else next(iter(picture.captions), "")
+        base = top + _CELL
+        for text, colour, bold in ((said[picture.name], ACCENT, True), (right, FAINT, False)):
+            for line in wrap(text, _CELL, _LETTERS, bold=bold)[:_LINES]:
+                base += _LINE
+                sheet.text(line, left, base, _LETTERS, bold=bold, colour=colour)
+    return sheet.pixels()
