@@ -56,6 +56,8 @@ class TrainCaptioner:
     """Peak of the schedule, above 0."""
     seed: int = 0
     """Of the initial weights, the order, the dropout and the split, 0 or more."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard into RUN/tensorboard: curves, and pictures with their captions."""
     resume: bool = False
     """Go on with the training that RUN holds."""
 
@@ -113,6 +115,8 @@ class TrainClassifier:
     """Of fine-tuning: peak at the head, above 0; layers below learn more slowly."""
     seed: int = 0
     """Of initial weights, order, dropout and split, 0 or more."""
+    tensorboard: bool = False
+    """Of fine-tuning: write event files for TensorBoard into RUN/tensorboard: curves, and pictures named."""
     resume: bool = False
     """Go on with the training that RUN holds."""
 
@@ -131,13 +135,13 @@ class TrainClassifier:
 
 @dataclass(frozen=True)
 class Compare:
-    """Find the backbone that pays: accuracy of a linear head on each, against what it costs.
+    """Find the backbone that pays: what a short training reaches on the features of each, and what it costs.
 
     Example: showtell compare photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
     """
 
     data: Data
-    """Class folders or a table of labels."""
+    """Class folders, a table of labels, or captions."""
     backbones: str
     """timm networks or folders of weights, with commas between them."""
     out: Path = Path("runs/compare")
@@ -149,21 +153,25 @@ class Compare:
     image_column: str | None = None
     """Column that names the picture; its extension may be missing."""
     text_column: str | None = None
-    """Column that holds the label."""
+    """Column that holds the label or the caption."""
     weights: str | None = None
     """random, to compare costs without pretrained weights."""
     image_size: int | None = None
     """Side of the networks' input in pixels, 32 or more; each one's own by default."""
     store: Path | None = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    steps: int = 250
+    """Of captions: steps of training on each backbone, of 32 pictures each, 1 or more."""
+    sample: int = 2000
+    """Of captions: most pictures to train on, 2 or more; half as many, which are others, score."""
     seed: int = 0
-    """Of the split, 0 or more."""
+    """Of the split, the sample and the training, 0 or more."""
     json: bool = False
     """Print the table as JSON."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        at_least(self, image_size=32, seed=0)
+        at_least(self, image_size=32, steps=1, sample=2, seed=0)
         if not any(name.strip() for name in self.backbones.split(",")):
             raise ConfigError("--backbones names none.", would_do="Try mobilenetv2_100,resnet50.")
         if self.weights not in (None, "random"):
