@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from showtell.report.figures import ACCENT, FAINT, INK, PAPER, check_figure_path, save_figure
+from showtell.report.figures import (
+    ACCENT,
+    FAINT,
+    GRID,
+    INK,
+    PAPER,
+    check_figure_path,
+    save_figure,
+    small_figure,
+)
 from showtell.report.fonts import font, plain
 
 
@@ -18,24 +26,24 @@ class Point(NamedTuple):
     Attributes:
         name: The backbone.
         milliseconds: A prediction takes, above 0.
-        accuracy: In [0, 1].
-        low: Of the accuracy's interval.
-        high: Of the accuracy's interval.
+        score: In the unit of the axis.
+        low: Of the score's interval.
+        high: Of the score's interval.
     """
 
     name: str
     milliseconds: float
-    accuracy: float
+    score: float
     low: float
     high: float
 
 
 def draw_comparison(points: Sequence[Point], what: str, out: Path) -> Path:
-    """Draw accuracy with its 95% interval against the time of a prediction, on a logarithmic scale.
+    """Draw scores with their 95% intervals against the time of a prediction, on a logarithmic scale.
 
     Args:
         points: The backbones, at least one.
-        what: What was scored, such as ``val, 50 pictures``.
+        what: The score, as it stands beside its axis, such as ``accuracy in % (val, 50 pictures)``.
         out: The file to write; its suffix chooses the format.
 
     Returns:
@@ -45,32 +53,50 @@ def draw_comparison(points: Sequence[Point], what: str, out: Path) -> Path:
         ConfigError: The suffix names no format that matplotlib writes.
     """
     check_figure_path(out)
-    figure = Figure((7.2, 4.4), facecolor=PAPER, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, axes = small_figure(7.2, 4.4)
+    times = [point.milliseconds for point in points]
+    least, most = min(times) / 2, max(times) * 2
+    axes.set_xscale("log")
+    axes.set_xlim(least, most)
+    axes.set_xticks([t for t in _round_numbers() if least <= t <= most])
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
     for point in points:
-        below, above = point.accuracy - point.low, point.high - point.accuracy
         axes.errorbar(
             point.milliseconds,
-            100 * point.accuracy,
-            yerr=[[100 * below], [100 * above]],
+            point.score,
+            yerr=[[point.score - point.low], [point.high - point.score]],
             fmt="o",
             color=ACCENT,
             ecolor=FAINT,
+            elinewidth=1,
             capsize=3,
         )
+        # Towards the middle, where there is room.
+        is_left = point.milliseconds**2 <= least * most
         axes.annotate(
             plain(point.name),
-            (point.milliseconds, 100 * point.accuracy),
-            xytext=(7, 5),
+            (point.milliseconds, point.score),
+            xytext=(7 if is_left else -7, 5),
             textcoords="offset points",
+            horizontalalignment="left" if is_left else "right",
             fontproperties=font(point.name, 10),
             color=INK,
             parse_math=False,
+            path_effects=[withStroke(linewidth=3, foreground=PAPER)],
         )
-    axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.1)
+    axes.margins(y=0.1)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=FAINT, length=0)
+    axes.tick_params(which="minor", length=0)
     axes.set_xlabel("milliseconds a prediction", color=FAINT)
-    axes.set_ylabel(f"accuracy in % ({what})", color=FAINT)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel(what, color=FAINT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
     return save_figure(figure, out)
+
+
+def _round_numbers() -> list[float]:
+    """Return 1, 2, 5, 10, 20, 50 and so on, far in both directions."""
+    return [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
