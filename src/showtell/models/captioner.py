@@ -104,14 +104,18 @@ class Captioner(nn.Module):
 
     def caption(self, hypothesis: Hypothesis) -> Caption:
         """Turn token ids, probabilities and attention into words."""
-        looks = hypothesis.attention.unflatten(1, self.grid_size)  # (T, rows, columns)
+        spans = self.tokenizer.word_spans(hypothesis.token_ids)
+        tokens = [token for _, start, end in spans for token in range(start, end)]
+        counts = torch.tensor([end - start for _, start, end in spans], dtype=torch.long)
+        word_of = torch.arange(len(spans)).repeat_interleave(counts)
+        log_probabilities = torch.tensor(hypothesis.token_log_probabilities)[tokens]
+        probabilities = torch.zeros(len(spans)).index_add(0, word_of, log_probabilities).exp()
+        looks = hypothesis.attention[tokens]  # (T, L)
+        looks = looks.new_zeros(len(spans), looks.shape[1]).index_add(0, word_of, looks)
+        maps = (looks / counts.unsqueeze(1)).unflatten(1, self.grid_size)  # (words, rows, columns)
         words = tuple(
-            Word(
-                text=text,
-                probability=float(torch.tensor(hypothesis.token_log_probabilities[start:end]).sum().exp()),
-                attention=looks[start:end].mean(0),
-            )
-            for text, start, end in self.tokenizer.word_spans(hypothesis.token_ids)
+            Word(text, probability, attention)
+            for (text, _, _), probability, attention in zip(spans, probabilities.tolist(), maps)
         )
         text = self.tokenizer.decode(hypothesis.token_ids)
         return Caption(text, words, hypothesis.log_probability)

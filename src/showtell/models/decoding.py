@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -60,29 +62,32 @@ class Hypothesis:
 
 
 class _Trace:
-    """Back-pointers of a search: enough to read any row's words, scores and attention at the end."""
+    """Back-pointers of a search: enough to read any row's words, scores and attention at the end.
+
+    Kept as plain lists and arrays: tensors read number by number take three times as long.
+    """
 
     def __init__(self) -> None:
-        self.parents: list[Tensor] = []
-        self.tokens: list[Tensor] = []
-        self.scores: list[Tensor] = []
-        self.attention: list[Tensor] = []
+        self.parents: list[list[list[int]]] = []
+        self.tokens: list[list[list[int]]] = []
+        self.scores: list[list[list[float]]] = []
+        self.attention: list[npt.NDArray[np.float32]] = []
 
     def append(self, parents: Tensor, tokens: Tensor, scores: Tensor, attention: Tensor) -> None:
-        self.parents.append(parents)
-        self.tokens.append(tokens)
-        self.scores.append(scores)
-        self.attention.append(attention)
+        self.parents.append(parents.tolist())
+        self.tokens.append(tokens.tolist())
+        self.scores.append(scores.tolist())
+        self.attention.append(attention.float().cpu().numpy())
 
     def read(self, picture: int, row: int, length: int, last: tuple[int, float, int] | None) -> Hypothesis:
         """Follow back-pointers from ``row`` after ``length`` words; ``last`` is (row, log p, time) of eos."""
         tokens: list[int] = []
         scores: list[float] = []
-        looks: list[Tensor] = []
+        looks: list[npt.NDArray[np.float32]] = []
         for time in range(length - 1, -1, -1):
-            parent = int(self.parents[time][picture, row])
-            tokens.append(int(self.tokens[time][picture, row]))
-            scores.append(float(self.scores[time][picture, row]))
+            parent = self.parents[time][picture][row]
+            tokens.append(self.tokens[time][picture][row])
+            scores.append(self.scores[time][picture][row])
             looks.append(self.attention[time][picture, parent])
             row = parent
         tokens.reverse()
@@ -90,7 +95,7 @@ class _Trace:
         if last is not None:
             scores.append(last[1])
         cells = self.attention[0].shape[-1] if self.attention else 0
-        attention = torch.stack(looks[::-1]) if looks else torch.zeros(0, cells)
+        attention = torch.from_numpy(np.stack(looks[::-1])) if looks else torch.zeros(0, cells)
         return Hypothesis(tokens, sum(scores), scores, attention)
 
 
@@ -143,7 +148,7 @@ def beam_search(
         ending_step = log_probs[..., vocabulary.eos_id]
         _collect(finished, open_pictures, ending, ending_step, enters, time, beam_size, length_penalty)
         chosen_step = log_probs.flatten(1).gather(1, flat)
-        trace.append(parents.cpu(), chosen.cpu(), chosen_step.float().cpu(), attention.float().cpu())
+        trace.append(parents, chosen, chosen_step.float(), attention)
         # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
         bound = (best[:, 0] / max_length**length_penalty).tolist()
         open_pictures -= {i for i in open_pictures if _is_done(finished[i], bound[i], beam_size)}
