@@ -378,3 +378,24 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     numbers = [record["step"] for record in steps if "loss" in record]
     assert numbers == list(range(1, len(numbers) + 1))
     assert run(capsys, "predict", out, data / "images")[0] == 0
+
+
+def test_the_program_ends_at_once_but_not_before_all_is_done():
+    """What was registered for the end is done, output into a pipe is whole, the status is the command's."""
+    child = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import atexit, gc, sys\n"
+            "from showtell import __main__, cli\n"
+            "class Late:\n"
+            "    def __del__(self): print('taken apart')\n"
+            "cli.late = Late()\n"
+            "cli.run = lambda _: (print('x' * 100_000), atexit.register(print, 'last'), 3)[2]\n"
+            "__main__.program()\n",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (child.returncode, child.stderr) == (3, "")
+    assert child.stdout == "x" * 100_000 + "\nlast\n"
