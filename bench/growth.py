@@ -1,0 +1,171 @@
+"""Measure how time and memory grow with the number of pictures, and draw it.
+
+    python bench/growth.py [--pictures 1000 3000 10000] [--records 10000 100000 1000000] [--out GROWTH.png]
+
+Draws small JPEGs (64 px), each with five captions, and runs `showtell extract` on them, the same again, and
+`showtell train-captioner` (one epoch, a narrow decoder), each in a process of its own, with a tiny backbone
+of random weights: so the network counts for little and whatever grows shows. Memory is the largest that was
+seen, 100 times a second: the process's own, without the pages of the store's files that the system lends it.
+Then it opens stores of many tiny records and looks keys up. Name 100,000 pictures to have them, too.
+"""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+WORDS = [f"{a}{b}" for a in ("ka", "lo", "mi", "re", "su", "to") for b in ("ban", "der", "fil", "gon", "hut")]
+NETWORK = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "96"]
+STEPS = ("extract", "extract again", "train-captioner")
+TINY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 16}
+
+
+def draw(folder: Path, pictures: int) -> Path:
+    """Draw pictures of 4x4 colours, and their captions; return the table."""
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "caption"])
+        for number in range(pictures):
+            colours = random.integers(0, 256, (4, 4, 3), np.uint8)
+            Image.fromarray(colours).resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg")
+            for _ in range(5):
+                words = random.choice(WORDS, random.integers(6, 17))
+                table.writerow([f"{number}.jpg", " ".join(words)])
+    return folder / "captions.csv"
+
+
+def run(arguments: list[str]) -> tuple[float, float]:
+    """Run a command of showtell; return its seconds and its largest own memory in MB."""
+    started, largest = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen([sys.executable, "-m", "showtell", *arguments], stdout=said, stderr=said)
+        while child.poll() is None:
+            largest = max(largest, own_memory(child.pid))
+            time.sleep(0.01)
+        if child.returncode:
+            said.seek(0)
+            sys.exit(said.read())
+    return time.perf_counter() - started, largest / 1000
+
+
+def own_memory(process: int) -> int:
+    """Return a process's anonymous memory in KB; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
+
+
+def measure_pictures(folder: Path, pictures: int) -> dict[str, tuple[float, float]]:
+    """Extract twice and train; return seconds and MB of each."""
+    table = str(draw(folder / "pictures", pictures))
+    store = ["--store", str(folder / "store")]
+    training = ["--hidden-dim", "64", "--epochs", "1", "--reward-epochs", "0", "--out", str(folder / "run")]
+    commands = (
+        ["extract", table, *NETWORK, *store],
+        ["extract", table, *NETWORK, *store],
+        ["train-captioner", table, *NETWORK, *store, *training],
+    )
+    found = {}
+    for name, command in zip(STEPS, commands):
+        found[name] = run(command)
+        seconds, megabytes = found[name]
+        rate = f"{1e6 * seconds / pictures:9.0f} us a picture"
+        print(f"{pictures:>8} pictures  {name:<16} {seconds:7.1f} s  {rate}  {megabytes:6.0f} MB", flush=True)
+    return found
+
+
+def measure_records(folder: Path, records: int) -> tuple[float, float]:
+    """Fill a store with tiny records; return milliseconds to open it and microseconds to look a key up."""
+    from showtell.features.store import FeatureStore, content_digest
+
+    ones, step = np.ones(16, np.float32), 100_000
+    space = FeatureStore(folder).space(TINY)
+    for start in range(0, records, step):
+        numbers = range(start, min(start + step, records))
+        space.put([(content_digest(b"%d" % number), None, ones) for number in numbers])
+    del space
+    wanted = np.random.default_rng(1).integers(0, 2 * records, 100_000)
+    keys = [content_digest(b"%d" % number) for number in wanted]
+    started = time.perf_counter()
+    space = FeatureStore(folder).space(TINY)
+    assert len(space) == records
+    opened = time.perf_counter()
+    assert len(space.missing(keys)) == (wanted >= records).sum()
+    looked = time.perf_counter()
+    found = 1e3 * (opened - started), 1e6 * (looked - opened) / len(keys)
+    print(f"{records:>8} records   open {found[0]:.1f} ms, look up {found[1]:.2f} us", flush=True)
+    return found
+
+
+def draw_growth(pictures: dict[int, dict[str, tuple[float, float]]], out: Path) -> None:
+    """Draw seconds and memory against pictures."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, RIGHT
+
+    figure = Figure((8.4, 3.4), facecolor=PAPER, layout="constrained")
+    FigureCanvasAgg(figure)
+    counts = sorted(pictures)
+    colours = dict(zip(STEPS, (ACCENT, FAINT, RIGHT)))
+    titles = ("Seconds of the whole command", "Memory of its own, MB")
+    for which, (axes, title) in enumerate(zip(figure.subplots(1, 2), titles)):
+        for name, colour in colours.items():
+            values = [pictures[count][name][which] for count in counts]
+            axes.plot(counts, values, "o-", color=colour, label=name)
+        axes.set_xscale("log")
+        axes.set_xticks(counts, [f"{count:,}" for count in counts])
+        axes.minorticks_off()
+        axes.set_xlabel("pictures", color=INK)
+        axes.set_title(title, color=INK, fontsize=11, loc="left")
+        axes.grid(color=GRID)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        if which == 0:
+            first = pictures[counts[0]]["train-captioner"][0]
+            steady = [first * count / counts[0] for count in counts]
+            axes.plot(counts, steady, "--", color=INK, lw=0.8, label="in proportion")
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0)
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(out, dpi=150, metadata={"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, nargs="+", default=[1000, 3000, 10_000])
+    parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--out", type=Path, default=Path("growth.png"))
+    parser.add_argument("--figures", type=Path, help="keep the figures here, and draw what is there already")
+    options = parser.parse_args()
+    known: dict[int, dict[str, tuple[float, float]]] = {}
+    if options.figures and options.figures.exists():
+        known = {int(count): found for count, found in json.loads(options.figures.read_text()).items()}
+    for count in options.pictures:
+        if count not in known:
+            with tempfile.TemporaryDirectory() as folder:
+                known[count] = measure_pictures(Path(folder), count)
+    if options.figures:
+        options.figures.write_text(json.dumps(known))
+    for records in options.records:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_records(Path(folder), records)
+    draw_growth(known, options.out)
+
+
+if __name__ == "__main__":
+    os.environ.pop("SHOWTELL_STORE", None)
+    main()
