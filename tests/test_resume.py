@@ -23,7 +23,7 @@ from showtell.tasks import train_captioner as task
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
 
-PICTURES, BATCHES_OF_EXTRACTION, EPOCHS, PATIENCE = 80, 10, 8, 99
+PICTURES, BATCHES_OF_EXTRACTION, EPOCHS, PATIENCE = 80, 4, 8, 99  # mirrored pictures are further batches
 RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "captions-val.jsonl")
 
 

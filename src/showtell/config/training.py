@@ -48,8 +48,10 @@ class TrainCaptioner:
     """Width of the decoder, 16 or more."""
     dropout: float = 0.5
     """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
+    mirror: bool = True
+    """Learn from mirrored photos, too, except where captions say left or right; doubles what is stored."""
     epochs: int | None = None
-    """Passes over the training split, 1 or more; by default 8, more where there are few photos."""
+    """Passes over the training split, 1 or more; by default 6, more where there are few photos."""
     reward_epochs: int = 3
     """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
     learning_rate: float = 1e-3

@@ -1,4 +1,4 @@
-"""Random views of a picture, each a pure function of (content of the picture, number of the view, settings).
+"""Random views of a picture, and its mirror image; each a pure function of content, view number and settings.
 
 So views are kept in the feature store like any picture, and a resumed training sees the very same ones.
 """
@@ -127,6 +127,10 @@ class View:
         view = transform.center_crop(view, [height, width])
         brighter: Tensor = transform.adjust_brightness(view, changes.brightness)
         return brighter
+
+
+MIRRORED = View(1, Augmentation(flip=1, crop=1, shear=0, zoom=0, shift=0, brightness=0))
+"""Every picture with left and right swapped, and nothing else."""
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ class AttentionConfig:
         embed_dim: Width of a word vector; the output layer shares the word vectors.
         attention_dim: Width of the space in which words and cells are compared.
         cell: The recurrent cell.
-        dropout: Share of units dropped in the word vectors, the state that is read out and the output, in
-            [0, 1); in the grid 0.6 of it.
+        dropout: Share of units dropped in the output, in [0, 1); in the word vectors 0.6 of it, in the grid
+            0.4. The recurrent state stays whole (docs/log.md).
     """
 
     vocab_size: int
@@ -161,7 +161,7 @@ class AttentionDecoder(nn.Module):
             The picture's memory.
         """
         scaled = (grid.to(self.feature_mean.dtype) - self.feature_mean) / self.feature_scale
-        values = self.value_norm(torch.relu(self.value(self._drop(scaled, 0.6))))  # (B, L, H)
+        values = self.value_norm(torch.relu(self.value(self._drop(scaled, 0.4))))  # (B, L, H)
         return Memory(values, self.key(values))
 
     def initial_state(self, memory: Memory, captions: int = 1) -> State:
@@ -246,7 +246,7 @@ class AttentionDecoder(nn.Module):
             state = State(*(part[:pictures, :captions] for part in state))
             memory = Memory(memory.values[:pictures], memory.keys[:pictures])
             alive = alive[:pictures, :captions]
-            words = self._drop(self.embed(token_ids[:pictures, :captions, time]))
+            words = self._drop(self.embed(token_ids[:pictures, :captions, time]), 0.6)
             state, context, weights = self.advance(memory, state, words)
             picture, caption = alive.nonzero(as_tuple=True)
             place = torch.stack([picture, caption, torch.full_like(picture, time)], dim=-1)
@@ -272,7 +272,7 @@ class AttentionDecoder(nn.Module):
 
     def deep_output(self, words: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """Join word, state and context (Xu et al. 2015, eq. 7), each (..., width), into (..., embed_dim)."""
-        joined = words + self.output_hidden(self._drop(hidden)) + self.output_context(context)
+        joined = words + self.output_hidden(hidden) + self.output_context(context)
         return self._drop(torch.tanh(joined))
 
     def logits(self, deep: Tensor) -> Tensor:

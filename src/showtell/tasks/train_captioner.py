@@ -8,8 +8,11 @@ import torch
 
 from showtell.config import PreviewTokens, TrainCaptioner
 from showtell.console import Console, human_time
+from showtell.data.augment import MIRRORED
 from showtell.data.records import Picture
 from showtell.errors import DataError
+from showtell.features.backbone import Backbone
+from showtell.features.extract import Extraction, extract_features
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.model_folder import save_captioner
@@ -21,6 +24,7 @@ from showtell.tasks.evaluate import describe_split, save_evaluation, scores_tabl
 from showtell.tasks.prepare import Prepared, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
+from showtell.text.sides import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.loop import Loop, LoopConfig
@@ -66,8 +70,10 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     backbone = load_backbone(
         config.backbone, config.weights, image_size=config.image_size, seed=config.seed, console=console
     ).to(device)
-    prepared = prepare(dataset, backbone, FeatureStore(config.store), console, seed=config.seed)
+    store = FeatureStore(config.store)
+    prepared = prepare(dataset, backbone, store, console, seed=config.seed)
     train = captioned(prepared, "train")
+    mirrored = _look_at_mirrored(train, backbone, store, console) if config.mirror else None
     seed_everything(config.seed)
     tokenizer = train_tokenizer(config, train, console)
     captioner = build_captioner(config, tokenizer, prepared, train).to(device)
@@ -82,6 +88,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         seed=config.seed,
         beam_size=3,
         likelihood_epochs=epochs,
+        mirrored=mirrored,
     )
     loop = LoopConfig(
         epochs=epochs + config.reward_epochs,
@@ -132,6 +139,17 @@ def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
     return pictures
 
 
+def _look_at_mirrored(
+    train: Sequence[Picture], backbone: Backbone, store: FeatureStore, console: Console
+) -> Extraction:
+    """Bring the features of mirrored pictures into the store, but where that makes a caption wrong."""
+    chosen = [picture for picture in train if not any(map(names_a_side, picture.captions))]
+    sided = len(train) - len(chosen)
+    aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
+    console.say(f"Mirrored: {len(chosen):,} pictures of train{aside} (--no-mirror leaves them out)")
+    return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
+
+
 def train_tokenizer(
     config: TrainCaptioner | PreviewTokens, train: Sequence[Picture], console: Console
 ) -> CaptionTokenizer:
@@ -172,5 +190,5 @@ def build_captioner(
 
 
 def _enough_epochs(steps_per_epoch: int) -> int:
-    """Return 8 epochs, or as many as make 1,500 steps, but never more than 60."""
-    return max(8, min(60, -(-1500 // steps_per_epoch)))
+    """Return 6 epochs, or as many as make 1,100 steps, but never more than 60."""
+    return max(6, min(60, -(-1100 // steps_per_epoch)))

@@ -40,6 +40,8 @@ class CaptionTrainee:
         seed: Of the order of pictures.
         beam_size: Of validation.
         likelihood_epochs: Epochs before training goes on by reward; None for never.
+        mirrored: Where the grids of mirrored training pictures are, for those that have one: half of the
+            time they are learnt from instead of the plain ones.
     """
 
     unit = "captions"
@@ -55,6 +57,7 @@ class CaptionTrainee:
         seed: int,
         beam_size: int,
         likelihood_epochs: int | None = None,
+        mirrored: Extraction | None = None,
     ) -> None:
         if not train or not validation:
             raise DataError(
@@ -62,7 +65,7 @@ class CaptionTrainee:
                 would_do="Both splits need pictures with captions.",
             )
         self.network = captioner.decoder
-        self.captioner, self.extraction = captioner, extraction
+        self.captioner, self.extraction, self.mirrored = captioner, extraction, mirrored
         self.train, self.validation = train, validation
         self.batch_size, self.seed, self.beam_size = batch_size, seed, beam_size
         self.steps_per_epoch = -(-len(train) // batch_size)
@@ -85,7 +88,7 @@ class CaptionTrainee:
         """Return a batch as a pure function of (seed, epoch, index)."""
         chosen = self._chosen(epoch, index)
         captions = [self._encoded[i] for i in chosen]
-        return assemble(self._grids(chosen), captions, self.captioner.tokenizer.pad_id)
+        return assemble(self._grids(epoch, chosen), captions, self.captioner.tokenizer.pad_id)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch, by likelihood or by reward, and how many captions it holds."""
@@ -93,7 +96,7 @@ class CaptionTrainee:
             batch = self.batch(epoch, index)
             return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
         chosen = self._chosen(epoch, index)
-        grid = self._grids(chosen)
+        grid = self._grids(epoch, chosen)
         drawn = draw_captions(self.captioner, grid)
         names = [self.train[i].name for i in chosen]
         advantage = torch.from_numpy(advantages(self.captioner, self._rewards, names, drawn))
@@ -107,8 +110,19 @@ class CaptionTrainee:
         chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
         return chosen
 
-    def _grids(self, chosen: Sequence[int]) -> Tensor:
-        return read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
+    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
+        grid = read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
+        if self.mirrored is not None:
+            turned = np.random.default_rng((self.seed, epoch, 1)).random(len(self.train)) < 0.5
+            rows = [
+                row
+                for row, i in enumerate(chosen)
+                if turned[i] and self.train[i].name in self.mirrored.digests
+            ]
+            if rows:
+                pictures = [self.train[chosen[row]] for row in rows]
+                grid[rows] = read_grids(self.captioner, self.mirrored, pictures)
+        return grid
 
     def validate(self) -> dict[str, float]:
         """Score free-running captions of the validation split by CIDEr-D."""

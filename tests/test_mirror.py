@@ -1,0 +1,102 @@
+"""Mirrored pictures: the very mirror image, learnt from half of the time, never where words name a side."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import draw
+from showtell import cli
+from showtell.data.augment import MIRRORED
+from showtell.data.records import Picture
+from showtell.features.extract import extract_features
+from showtell.features.weights import load_backbone
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.text.sides import names_a_side
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.captioner import CaptionTrainee, read_grids
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (3, 48, 80), (3, 1, 1)])
+def test_the_mirrored_view_is_the_mirror_image(shape):
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    assert torch.equal(MIRRORED.apply(pixels, b"any digest"), pixels.flip(-1))
+
+
+@pytest.mark.parametrize(
+    ("caption", "names"),
+    [
+        ("A dog to the LEFT of a ball .", True),
+        ("a man raises his right-hand glove", True),
+        ("leftover bright copyright", False),
+        ("빨간 원이 왼쪽에 있다", True),
+        ("오른편의 고양이", True),
+        ("개가 달린다", False),
+        ("左に犬がいる", True),
+        ("", False),
+    ],
+)
+def test_words_that_name_a_side(caption, names):
+    assert names_a_side(caption) is names
+
+
+@pytest.fixture
+def trainee(tmp_path, store) -> CaptionTrainee:
+    pictures = []
+    for number in range(12):
+        path = tmp_path / f"{number}.png"
+        draw(number, 64).save(path)
+        pictures.append(Picture(path.name, path, ("a thing", "one more thing")))
+    backbone = load_backbone("test_resnet", "random", image_size=64)
+    plain = extract_features(pictures, backbone, store)
+    mirrored = extract_features(pictures[:8], backbone, store, view=MIRRORED)
+    tokenizer = CaptionTokenizer.train(["a thing", "one more thing"], kind="word", vocab_size=20, min_count=1)
+    width = plain.space.description["grid_shape"][1]
+    captioner = Captioner(AttentionConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
+    return CaptionTrainee(
+        captioner, plain, pictures, pictures[:2], batch_size=4, seed=3, beam_size=1, mirrored=mirrored
+    )
+
+
+def test_half_of_the_time_where_there_is_a_mirror_image(trainee):
+    plain = read_grids(trainee.captioner, trainee.extraction, trainee.train)
+    turned = read_grids(trainee.captioner, trainee.mirrored, trainee.train[:8])
+    seen = np.zeros((12, 2), int)
+    for epoch in range(40):
+        for index in range(trainee.steps_per_epoch):
+            chosen = trainee._chosen(epoch, index)
+            grids = trainee._grids(epoch, chosen)
+            assert torch.equal(grids, trainee._grids(epoch, chosen))  # a resume asks again
+            for grid, i in zip(grids, chosen):
+                is_turned = i < 8 and torch.equal(grid, turned[i])
+                assert is_turned or torch.equal(grid, plain[i])
+                seen[i, int(is_turned)] += 1
+    assert (seen.sum(1) == 40).all()
+    assert (seen[8:, 1] == 0).all()
+    assert 0.4 < seen[:8, 1].mean() / 40 < 0.6
+
+
+def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
+    rows = []
+    for number in range(20):
+        draw(number, 64).save(tmp_path / f"{number}.png")
+        rows.append(
+            {"file_name": f"{number}.png", "text": "a thing on the left" if number < 10 else "a thing"}
+        )
+    table = tmp_path / "metadata.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1"
+    command = ["train-captioner", str(table), *settings.split(), "--reward-epochs", "0"]
+    assert cli.run([*command, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().err
+    records = [
+        json.loads(line) for line in Path(tmp_path / "run" / "pictures.jsonl").read_text().splitlines()
+    ]
+    train = {one["name"] for one in records if one["split"] == "train"}
+    sided = sum(f"{number}.png" in train for number in range(10))
+    assert f"Mirrored: {len(train) - sided} pictures of train; {sided} more stay as they are" in said
+    assert cli.run([*command, "--out", str(tmp_path / "other"), "--no-mirror"]) == 0
+    assert "Mirrored" not in capsys.readouterr().err
