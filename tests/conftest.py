@@ -1,8 +1,12 @@
-"""Shared ground: drawn pictures, a store in a folder of its own, one thread."""
+"""Shared ground: drawn pictures, a store in a folder of its own, one thread, a browser."""
 
 import io
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported, and for the subprocesses that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -50,6 +54,39 @@ def pictures_folder(tmp_path_factory) -> Path:
         draw(number).save(folder / f"{number:02d}.png")
     draw(9).save(folder / "고양이.jpg", quality=95)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start a headless browser; skip the test where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None
+    )
+    if chromium is None:
+        pytest.skip("no chromium is on PATH")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Any, file: Path, *, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
+    """Open a page; at the end it has logged nothing, asked nobody for anything, and nothing is cut off."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    errors: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is cut off"
+    assert errors == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    context.close()
 
 
 def shared(*parts: str) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from conftest import shared
+from conftest import opened, shared
 from showtell.cli import run
 from showtell.config import Look
 from showtell.data.copies import HASH_THRESHOLD
@@ -23,6 +23,7 @@ from showtell.data.records import Picture
 from showtell.errors import ConfigError, DataError, StoreError
 from showtell.features.store import FeatureStore, content_digest
 from showtell.report.look_text import bars, columns_of, grouped, shorten
+from showtell.samples import write_captions_dataset
 from showtell.tasks.look import look
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.vocabulary import Vocabulary
@@ -186,6 +187,42 @@ def test_the_page_shows_it_and_asks_nobody_for_anything(record):
     rest = re.sub(r"base64,[^\"]+", "", source)
     assert not re.search(r"https?:|[\"'(]//|@import|url\(|<script [^>]*src|<link|<iframe", rest)
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in rest
+
+
+@pytest.fixture(scope="module")
+def captions_page(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("장면")
+    write_captions_dataset(root / "data", language="ko", count=30, seed=0)
+    return Path(look(Look(root / "data", out=root / "look.html", store=root / "store"))["page"])
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("what", ["classes", "captions"])
+def test_a_browser_shows_the_page_and_a_keyboard_reaches_what_to_do(
+    browser, record, captions_page, what, width, scheme
+):
+    path = Path(record["page"]) if what == "classes" else captions_page
+    with opened(browser, path, width=width, scheme=scheme) as page:
+        blank = "all => all.filter(one => !(one.complete && one.naturalWidth)).length"
+        assert page.locator("img").evaluate_all(blank) == 0
+        cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+        assert page.locator(".chart th, .count, .level, .summary dd").evaluate_all(cut) == []
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        found = page.locator("#found")
+        assert found.evaluate("one => one.getBoundingClientRect().top < innerHeight")
+        if what == "captions":
+            return
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            folded = page.locator("details:not([open]) > summary:focus")
+            if folded.count():
+                break
+        places = page.locator("details:has(> summary:focus) .places")
+        assert not places.is_visible()
+        page.keyboard.press("Enter")
+        assert places.is_visible()
 
 
 def test_a_photo_that_lies_on_its_side_is_shown_upright_without_its_exif(classes, tmp_path):

@@ -70,7 +70,7 @@ def check_copies(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]
         ),
         _finding(
             "exact duplicates",
-            "note",
+            "mind",
             harmless,
             (
                 "picture is there more than once, to the byte",

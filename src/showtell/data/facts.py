@@ -1,7 +1,6 @@
 """What a picture's file turns out to hold when it is read and decoded to its last row."""
 
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from showtell.data.images import Preprocessing, open_image, read_content
+from showtell.data.images import Preprocessing, open_image, read_content, read_header
 from showtell.data.records import Picture
 from showtell.errors import ImageError
 
@@ -73,20 +72,19 @@ def read_facts(picture: Picture) -> Facts:
         image = open_image(content, shrink_to=_SMALL)
     except ImageError as error:
         return Facts(picture, reason=error.what)
-    with Image.open(io.BytesIO(content)) as header:  # decoded above; this asks for no pixels
-        orientation = _orientation(header, content)
-        width, height = header.size
-        return Facts(
-            picture,
-            length=len(content),
-            digest=hashlib.sha256(content).digest(),
-            format=header.format or "",
-            mode=header.mode,
-            width=height if orientation >= 5 else width,
-            height=width if orientation >= 5 else height,
-            orientation=orientation,
-            signs=perceptual_hash(image),
-        )
+    header = read_header(content)
+    lying = header.orientation >= 5
+    return Facts(
+        picture,
+        length=len(content),
+        digest=hashlib.sha256(content).digest(),
+        format=header.format,
+        mode=header.mode,
+        width=header.height if lying else header.width,
+        height=header.width if lying else header.height,
+        orientation=header.orientation,
+        signs=perceptual_hash(image),
+    )
 
 
 def perceptual_hash(image: Image.Image) -> Signs:
@@ -105,14 +103,3 @@ def perceptual_hash(image: Image.Image) -> Signs:
     brightness = np.asarray(grey, np.int16)  # (16, 16)
     steps = np.concatenate([np.diff(brightness, axis=axis).ravel() for axis in (0, 1)])  # (480,)
     return np.where(np.abs(steps) < _EVEN, 0, np.sign(steps)).astype(np.int8)
-
-
-def _orientation(header: Image.Image, content: bytes) -> int:
-    # Of a PNG Pillow would decode every pixel again to look for EXIF behind them.
-    if header.format == "PNG" and b"eXIf" not in content and b"XML:com.adobe.xmp" not in content:
-        return 1
-    try:
-        value = header.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block is no reason to lose the picture
-        return 0
-    return value if isinstance(value, int) and 1 <= value <= 8 else 0

@@ -151,6 +151,38 @@ def open_image(
         raise ImageError(f"{name} cannot be decoded: {error}.") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture file says of itself.
+
+    Attributes:
+        format: Such as ``JPEG``.
+        mode: Of its pixels as Pillow calls it, such as ``RGB``, ``L`` or ``CMYK``.
+        width: As it lies in the file, pixels.
+        height: As it lies in the file, pixels.
+        orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+
+
+def read_header(content: bytes) -> Header:
+    """Read what a file says of itself, without decoding a pixel.
+
+    Args:
+        content: Of a file that :func:`open_image` takes.
+    """
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        # Of a PNG Pillow would decode every pixel to look for EXIF behind them.
+        plain = image.format == "PNG" and b"eXIf" not in content and b"XML:com.adobe.xmp" not in content
+        orientation = 1 if plain else _orientation(image)
+        return Header(image.format or "", image.mode, image.width, image.height, orientation)
+
+
 def read_content(source: Path | bytes | BinaryIO) -> bytes:
     """Read a picture file whole.
 
@@ -192,11 +224,12 @@ _TURNS = {
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where there is none, 0 where it is nonsense."""
     try:
-        value = image.getexif().get(0x0112)
+        value = image.getexif().get(0x0112, 1)
     except Exception:  # a damaged EXIF block is no reason to lose the picture
-        return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
+        return 0
+    return value if isinstance(value, int) and 1 <= value <= 8 else 0
 
 
 def _draft(image: Image.Image, shrink_to: Preprocessing) -> None:

@@ -22,7 +22,7 @@ from showtell.errors import DataError, StoreError
 from showtell.features.store import FeatureSpace, FeatureStore, record_key
 from showtell.report.look import write_look_page
 from showtell.report.look_text import look_text
-from showtell.tasks.prepare import _threshold
+from showtell.tasks.prepare import near_duplicate_threshold
 from showtell.text.vocabulary import Vocabulary, check_captions
 
 _SAMPLES = 24
@@ -131,7 +131,8 @@ def _feature_likeness(config: Look, readable: Sequence[Facts]) -> Likeness | Non
     if space is None:
         return None
     vectors = space.get_pooled(keys).astype(np.float32)
-    return Likeness(f"features of {space.description['architecture']}", vectors, _threshold(vectors))
+    by = f"features of {space.description['architecture']}"
+    return Likeness(by, vectors, near_duplicate_threshold(vectors))
 
 
 def _space(config: Look, keys: Sequence[bytes]) -> FeatureSpace | None:

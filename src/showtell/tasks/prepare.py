@@ -181,7 +181,7 @@ def _split(pictures: tuple[Picture, ...], extraction: Extraction, seed: int) -> 
     groups: list[list[str]] = []
     if any(picture.split is None for picture in pictures):
         names, vectors = [picture.name for picture in pictures], _vectors(pictures, extraction)
-        groups = near_duplicate_groups(names, vectors, threshold=_threshold(vectors))
+        groups = near_duplicate_groups(names, vectors, threshold=near_duplicate_threshold(vectors))
     return assign_splits(pictures, extraction.digests, groups=groups, seed=seed)
 
 
@@ -190,11 +190,14 @@ def _vectors(pictures: Sequence[Picture], extraction: Extraction) -> npt.NDArray
     return extraction.space.get_pooled([extraction.key(p.name) for p in pictures]).astype(np.float32)
 
 
-def _threshold(vectors: npt.NDArray[np.float32]) -> float:
+def near_duplicate_threshold(vectors: npt.NDArray[np.float32]) -> float:
     """Return the least cosine of two near-duplicates, for features that tell pictures apart at all.
 
     Random weights, and networks whose features share a large mean, find whole classes alike, or everything:
     far more pairs than bursts of photos make. Then only copies count.
+
+    Args:
+        vectors: Pooled features of the pictures, (N, D).
     """
     sample = vectors[:: -(-len(vectors) // _SAMPLE)]
     unit = sample / np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)
@@ -267,7 +270,8 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
     """
     pictures, vectors = prepared.pictures, _vectors(prepared.pictures, prepared.extraction)
     twins: dict[str, str] = {}
-    for leak in leaking_pairs(pictures, vectors, threshold=_threshold(vectors)):  # the most alike first
+    threshold = near_duplicate_threshold(vectors)
+    for leak in leaking_pairs(pictures, vectors, threshold=threshold):  # the most alike first
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins
