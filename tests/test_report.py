@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.errors import ConfigError, ModelError
 from showtell.models.captioner import Caption, Word
@@ -21,8 +22,17 @@ from showtell.report import fonts
 from showtell.report.attention import draw_attention
 from showtell.report.cards import WORDS, PageItem
 from showtell.report.curves import _running_mean, draw_curves
+from showtell.report.figures import save_figure
+from showtell.report.figures_classifier import draw_confusion
 from showtell.report.overlay import heat_level, hottest_area, overlay, paint, seen_box
 from showtell.report.page import write_captions_page
+from showtell.report.prediction import draw_prediction
+from showtell.report.preview_augment import Row, draw_views
+from showtell.report.preview_tokens import draw_tokens
+from showtell.report.sheet import text_width, wrap
+from showtell.report.tokens import Row as TokensRow
+from showtell.report.tokens import pad, tokens_of
+from showtell.text.tokenizer import CaptionTokenizer
 
 ROWS, COLUMNS = 7, 5
 HOSTILE = "<script>alert(1)</script> </script> \"><img src=x onerror=alert(1)> 'q' &amp; {{ 7*7 }} $\\frac$"
@@ -138,6 +148,14 @@ def test_the_png_has_colour_where_the_photo_is_grey(tmp_path):
     assert (pixels[0] == 255).all() and (pixels[:, 0] == 255).all(), "nothing is cut off at the edge"
 
 
+@pytest.mark.parametrize("text", [KOREAN, KOREAN.replace(" ", ""), "a " + 40 * "x" + " b", "", "x"])
+def test_lines_fit_and_lose_no_letter(text):
+    lines = wrap(text, 1.2, 10, bold=True)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(text_width(line, 10, bold=True) <= 1.2 for line in lines)
+    assert wrap("two words", 0.01, 10) == list("twowords"), "of a line that has no room a letter is left"
+
+
 @pytest.mark.parametrize("name", ["why", "why.docx"])
 def test_a_suffix_that_no_figure_has_is_refused_before_anything_is_written(tmp_path, name):
     with pytest.raises(ConfigError, match=r"\.png"):
@@ -168,12 +186,36 @@ def test_decomposed_hangul_is_composed_before_it_is_drawn():
     assert fonts.font_families("\u1112\u1161\u11ab") == fonts.font_families("한")
 
 
-def test_one_warning_says_what_to_install_where_no_font_has_hangul(tmp_path, monkeypatch):
+FIGURES = {
+    "attention": lambda out: draw_attention(photo(), say(KOREAN), preprocessing("whole"), out),
+    "prediction": lambda out: draw_prediction(
+        photo(), one_hot(1, 1), {KOREAN: 0.9}, preprocessing("whole"), out, right=KOREAN
+    ),
+    "confusion": lambda out: save_figure(draw_confusion([KOREAN, "b"], [[1, 0], [0, 1]]), out),
+    "views": lambda out: draw_views([view_of(KOREAN)], Augmentation(), out),
+    "tokens": lambda out: draw_tokens([tokens_row(KOREAN)], "a note", out),
+    "overlay of live": lambda out: fonts.pil_font(20, KOREAN),
+}
+
+
+def view_of(name: str) -> Row:
+    pixels = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    view = View(1, Augmentation())
+    return Row(name, "", pixels, ((pixels, view.changes(b"x", 32, 32)),))
+
+
+def tokens_row(caption: str) -> TokensRow:
+    tokenizer = CaptionTokenizer.train([caption], min_count=1)
+    return TokensRow("a.png", photo(), caption, pad([tokens_of(tokenizer, caption, 60)], tokenizer.pad_id)[0])
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_one_warning_says_what_to_install_where_no_font_has_hangul(figure, tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "hangul_family", lambda: None)
     fonts._warn_once.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        draw_attention(photo(), say(KOREAN), preprocessing("whole"), tmp_path / "why.png")
+        FIGURES[figure](tmp_path / "figure.png")
     fonts._warn_once.cache_clear()
     assert [warning.category for warning in caught] == [fonts.MissingGlyphWarning]
     assert "pip install 'showtell[korean]'" in str(caught[0].message)

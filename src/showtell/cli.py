@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -52,6 +53,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name or a caption that the terminal cannot show is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _formatted
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()
@@ -59,6 +61,15 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         status = 141
     sys.exit(status)
+
+
+_usual_format = warnings.formatwarning
+
+
+def _formatted(message: Warning | str, category: type[Warning], *place: Any) -> str:
+    """Word a warning of ours as a message is worded, without the line of code that gave it."""
+    ours = category.__module__.startswith("showtell.")
+    return f"showtell: {message}\n" if ours else _usual_format(message, category, *place)
 
 
 def run(arguments: list[str]) -> int:

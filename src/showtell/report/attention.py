@@ -1,25 +1,22 @@
 """Draw a photo, its caption, and where the model looked at each word: ``showtell predict --picture``."""
 
 import math
-from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from showtell.data.images import Preprocessing
 from showtell.models.captioner import Caption, Word
-from showtell.report.figures import DPI, FAINT, INK, PAPER, check_figure_path, save_figure
-from showtell.report.fonts import font, plain, silent_boxes
+from showtell.report.figures import DPI, FAINT, check_figure_path
+from showtell.report.fonts import plain
 from showtell.report.overlay import Box, heat_level, overlay, paint, peak_of, seen_box
+from showtell.report.sheet import POINT, Sheet, shorten, text_width, wrap
 
-_POINT = 1 / 72
-_MARGIN, _GAP, _LABEL, _SCALE = 0.30, 0.12, 0.42, 0.46
-"""Inches: around everything, between thumbnails, of a thumbnail's label, of the colour scale at the foot."""
+_MARGIN, _GAP, _LABEL, _BELOW, _SCALE = 0.30, 0.12, 0.42, 0.165, 0.46
+"""Inches: around everything, between thumbnails, of a thumbnail's label, down to its base line, of the colour
+scale at the foot."""
 _CAPTION_SIZE, _WORD_SIZE, _SMALL_SIZE, _LEAST_SIZE = 14.0, 10.5, 8.0, 7.0
 """Points."""
 
@@ -35,44 +32,6 @@ class _Layout:
     columns: int
     caption: tuple[str, ...]
     caption_height: float
-
-
-class _Sheet:
-    """A figure whose things are placed in inches from the top left corner."""
-
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = width, height
-        self.figure = Figure((width, height), facecolor=PAPER)
-        FigureCanvasAgg(self.figure)
-
-    def picture(self, image: Image.Image, left: float, top: float, size: tuple[float, float]) -> None:
-        width, height = size[0] / self.width, size[1] / self.height
-        axes = self.figure.add_axes((left / self.width, 1 - top / self.height - height, width, height))
-        axes.imshow(np.asarray(image), aspect="auto", interpolation="antialiased")
-        axes.set_axis_off()
-
-    def text(
-        self,
-        text: str,
-        x: float,
-        top: float,
-        size: float,
-        *,
-        bold: bool = False,
-        colour: str = INK,
-        ha: str = "center",
-    ) -> None:
-        self.figure.text(
-            x / self.width,
-            1 - top / self.height,
-            text,
-            ha=ha,
-            va="top",
-            color=colour,
-            fontproperties=font(text, size, bold=bold),
-            # A dollar sign in a caption is a dollar sign.
-            parse_math=False,
-        )
 
 
 def draw_attention(
@@ -102,18 +61,19 @@ def draw_attention(
     check_figure_path(out)
     image = image.convert("RGB")
     layout = _lay_out(image.width / image.height, caption)
-    sheet = _Sheet(layout.width, layout.height)
+    sheet = Sheet(layout.width, layout.height)
     middle = layout.width / 2
-    sheet.picture(_at_size(image, layout.photo), middle - layout.photo[0] / 2, _MARGIN, layout.photo)
-    top = _MARGIN + layout.photo[1] + _GAP
+    photo = np.asarray(_at_size(image, layout.photo))
+    sheet.picture(photo, middle - layout.photo[0] / 2, _MARGIN, layout.photo)
+    base = _MARGIN + layout.photo[1] + _GAP + 0.76 * _CAPTION_SIZE * POINT
     for line in layout.caption:
-        sheet.text(line, middle, top, _CAPTION_SIZE, bold=True)
-        top += _line_height(_CAPTION_SIZE)
+        sheet.text(line, middle, base, _CAPTION_SIZE, bold=True, ha="center")
+        base += _line_height(_CAPTION_SIZE)
     top = _MARGIN + layout.photo[1] + layout.caption_height
     if caption.words:
         top = _draw_words(sheet, layout, image, caption.words, preprocessing, top, cells=cells)
         _draw_scale(sheet, caption.words, top, seen_box(preprocessing, image.width, image.height))
-    return save_figure(sheet.figure, out)
+    return sheet.save(out)
 
 
 def _lay_out(aspect: float, caption: Caption) -> _Layout:
@@ -128,7 +88,7 @@ def _lay_out(aspect: float, caption: Caption) -> _Layout:
     photo_height = min(3.8, 9.0 / aspect)
     photo = photo_height * aspect, photo_height
     inner = max(block, photo[0], 4.6)
-    lines = tuple(_wrap(plain(caption.text), inner, _CAPTION_SIZE))
+    lines = tuple(wrap(caption.text, inner, _CAPTION_SIZE, bold=True))
     caption_height = len(lines) * _line_height(_CAPTION_SIZE) + 2.6 * _GAP
     height = 2 * _MARGIN + photo[1] + caption_height
     if words:
@@ -137,7 +97,7 @@ def _lay_out(aspect: float, caption: Caption) -> _Layout:
 
 
 def _draw_words(
-    sheet: _Sheet,
+    sheet: Sheet,
     layout: _Layout,
     image: Image.Image,
     words: tuple[Word, ...],
@@ -154,30 +114,30 @@ def _draw_words(
         row, column = divmod(index, layout.columns)
         x, y = left + column * (width + _GAP), top + row * (height + _LABEL)
         look = overlay(small, word.attention, preprocessing, peak=peak, cells=cells)
-        sheet.picture(look, x, y, layout.thumbnail)
-        chance = f"{word.probability:.0%}"
-        room = width - _text_width(chance, _SMALL_SIZE) - 0.1
-        text, size = _fit(plain(word.text), room, _WORD_SIZE)
-        sheet.text(text, x, y + height + 0.05 + (_WORD_SIZE - size) * _POINT, size, bold=True, ha="left")
-        sheet.text(chance, x + width, y + height + 0.075, _SMALL_SIZE, colour=FAINT, ha="right")
+        sheet.picture(np.asarray(look), x, y, layout.thumbnail)
+        chance, base = f"{word.probability:.0%}", y + height + _BELOW
+        text, size = _fit(plain(word.text), width - text_width(chance, _SMALL_SIZE) - 0.1)
+        sheet.text(text, x, base, size, bold=True)
+        sheet.text(chance, x + width, base, _SMALL_SIZE, colour=FAINT, ha="right")
     return top + math.ceil(len(words) / layout.columns) * (height + _LABEL)
 
 
-def _draw_scale(sheet: _Sheet, words: tuple[Word, ...], top: float, box: Box) -> None:
+def _draw_scale(sheet: Sheet, words: tuple[Word, ...], top: float, box: Box) -> None:
     """Draw what the colours mean."""
     peak, even = peak_of(word.attention for word in words), 1 / words[0].attention.numel()
     bar_width, bar_height, middle = 1.5, 0.11, sheet.width / 2
     share = np.linspace(0, 1, 300, dtype=np.float32)
     colours = paint(heat_level(share * peak, peak))
     strip = 84 * (1 - colours[:, 3:]) + colours[:, :3] * colours[:, 3:]
-    bar = Image.fromarray(np.repeat(strip[None].astype(np.uint8), 8, axis=0))
+    bar = np.repeat(strip[None].astype(np.uint8), 8, axis=0)
     sheet.picture(bar, middle - bar_width / 2, top + 0.05, (bar_width, bar_height))
-    sheet.text("0", middle - bar_width / 2 - 0.06, top + 0.04, _SMALL_SIZE, colour=FAINT, ha="right")
-    sheet.text(f"{peak:.1%}", middle + bar_width / 2 + 0.06, top + 0.04, _SMALL_SIZE, colour=FAINT, ha="left")
+    beside, base = bar_width / 2 + 0.06, top + 0.145
+    sheet.text("0", middle - beside, base, _SMALL_SIZE, colour=FAINT, ha="right")
+    sheet.text(f"{peak:.1%}", middle + beside, base, _SMALL_SIZE, colour=FAINT)
     note = f"of the attention in one cell; spread evenly it is {even:.1%}"
     if box != (0, 0, 1, 1):
         note += ". Dark: outside of what the network sees"
-    sheet.text(note, middle, top + 0.22, _SMALL_SIZE, colour=FAINT)
+    sheet.text(note, middle, base + 0.17, _SMALL_SIZE, colour=FAINT, ha="center")
 
 
 def _at_size(image: Image.Image, inches: tuple[float, float]) -> Image.Image:
@@ -188,50 +148,12 @@ def _at_size(image: Image.Image, inches: tuple[float, float]) -> Image.Image:
 
 
 def _line_height(size: float) -> float:
-    return 1.45 * size * _POINT
+    return 1.45 * size * POINT
 
 
-@lru_cache(4096)
-def _text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Measure a line, in inches."""
-    with silent_boxes():
-        renderer = RendererAgg(1, 1, DPI)
-        style = font(text, size, bold=bold)
-        width, _, _ = renderer.get_text_width_height_descent(text, style, False)
-    return float(width) / DPI
-
-
-def _wrap(text: str, width: float, size: float) -> list[str]:
-    """Break a bold text into lines that fit, at blanks, or inside a word that alone is too long."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if _text_width(longer, size, bold=True) <= width:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        line = word
-        while _text_width(line, size, bold=True) > width:
-            end = max(1, _letters_that_fit(line, width, size))
-            lines.append(line[:end])
-            line = line[end:]
-    return [*lines, line] if line else lines
-
-
-def _fit(text: str, width: float, size: float) -> tuple[str, float]:
+def _fit(text: str, width: float) -> tuple[str, float]:
     """Make a bold word smaller until it fits, then cut it; return it with its size in points."""
-    while size > _LEAST_SIZE and _text_width(text, size, bold=True) > width:
+    size = _WORD_SIZE
+    while size > _LEAST_SIZE and text_width(text, size, bold=True) > width:
         size -= 0.5
-    if _text_width(text, size, bold=True) <= width:
-        return text, size
-    ellipsis = "…"
-    room = width - _text_width(ellipsis, size, bold=True)
-    return text[: max(1, _letters_that_fit(text, room, size))] + ellipsis, size
-
-
-def _letters_that_fit(text: str, width: float, size: float) -> int:
-    """Return how many letters of a bold text fit."""
-    ends = range(1, len(text) + 1)
-    return bisect_right(ends, width, key=lambda end: _text_width(text[:end], size, bold=True))
+    return shorten(text, width, size, bold=True), size

@@ -110,6 +110,7 @@ def _score_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
             "widest": 1.0,
         }
         for key, name in _NAMES.items()
+        if key != "top5" or len(evaluation["classes"]) > 5  # all of five are among the five likeliest
     ]
 
 
@@ -142,7 +143,7 @@ def _class_rows(classes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
 
 def _reliability(facts: RunFacts, evaluation: Mapping[str, Any]) -> list[Any]:
     errors = {"before": "calibration_error_before_scaling", "after": "calibration_error"}
-    titles = {"before": "Before temperature scaling", "after": "After temperature scaling"}
+    titles = {"before": "Before scaling", "after": "After scaling"}
     return [
         save_for_page(
             draw_reliability(bins, titles[when], evaluation["scores"][errors[when]]),

@@ -169,6 +169,7 @@ def _draw_score(axes: Axes, validations: list[dict[str, Any]]) -> None:
         ha="right" if right else "left",
         color=ACCENT,
         fontproperties=font(text, 9.5, bold=True),
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},  # lines pass behind it
     )
     axes.margins(y=0.18)
 

@@ -11,18 +11,21 @@ from matplotlib.ticker import PercentFormatter
 
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, RIGHT, small_figure
 from showtell.report.fonts import font, plain
+from showtell.report.sheet import text_width
 
 _NUMBERED = 20
 """Up to as many classes, the confusion matrix has its counts written in it."""
-_NAME = 18
+_NAME = 24
 """Letters of a class's name that are drawn."""
+_RULE = 10
+"""With more classes than are numbered, every so many a stronger line leads the eye to the names."""
 
 
 def draw_confusion(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> Figure:
     """Draw the confusion matrix: right classes by row, named classes by column, coloured by share of the row.
 
     What is right is green and what is wrong is orange, the stronger the larger its share. The size grows with
-    the number of classes, so that every name is written.
+    the number of classes, so that every name is written; of many classes on all four sides.
 
     Args:
         classes: Their names, C.
@@ -32,30 +35,30 @@ def draw_confusion(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -
     few = len(classes) <= _NUMBERED
     cell = 0.62 if len(classes) <= 6 else 0.44 if few else 0.1
     side = cell * len(classes)
-    size = 9.5 if few else 5.5
+    size = 9.5 if few else 6.2
     names = [_short(name) for name in classes]
-    margin = 0.3 + size / 72 * 0.62 * max(map(len, names))
+    margin = 0.3 + max(text_width(name, size) for name in names)
     turned = len(classes) > 6 or margin > 1.1
-    figure, axes = small_figure(side + margin, side + (margin if turned else 0.6))
+    sides = 1 if few else 2
+    figure, axes = small_figure(side + sides * margin, side + (sides * margin if turned else 0.6))
     axes.imshow(_coloured(counts), interpolation="nearest")
-    for edge in np.arange(len(classes) + 1) - 0.5:
-        axes.axhline(edge, color=GRID, linewidth=0.8 if few else 0.2)
-        axes.axvline(edge, color=GRID, linewidth=0.8 if few else 0.2)
+    for number in range(len(classes) + 1):
+        width = 0.8 if few or number % _RULE == 0 else 0.2
+        axes.axhline(number - 0.5, color=GRID, linewidth=width)
+        axes.axvline(number - 0.5, color=GRID, linewidth=width)
     if few:
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 axes.text(column, row, f"{count:,}", ha="center", va="center", color=INK, fontsize=9.5)
-    for set_ticks, labels in (
-        (axes.set_xticks, axes.get_xticklabels),
-        (axes.set_yticks, axes.get_yticklabels),
-    ):
-        set_ticks(range(len(names)), names)
-        for tick, name in zip(labels(), names):
-            tick.set_fontproperties(font(name, size))
-            tick.set_parse_math(False)
-            tick.set_color(INK)
-    axes.tick_params(axis="x", rotation=90 if turned else 0, length=0)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", rotation=90 if turned else 0, length=0, labeltop=not few)
+    axes.tick_params(axis="y", length=0, labelright=not few)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(range(len(names)), names)
+        for tick, name in zip(axis.get_major_ticks(), names):
+            for label in (tick.label1, tick.label2):
+                label.set_fontproperties(font(name, size))
+                label.set_parse_math(False)
+                label.set_color(INK)
     axes.set_xlabel("named", color=FAINT)
     axes.set_ylabel("right class", color=FAINT)
     axes.spines[:].set_visible(False)
@@ -100,7 +103,7 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]], title: str, error: float
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     title = f"{title}: error {error:.3f}"
-    axes.set_title(title, loc="left", color=INK, fontproperties=font(title, 11, bold=True))
+    axes.set_title(title, loc="left", color=INK, fontproperties=font(title, 10, bold=True))
     axes.set_xlabel("how sure it is", color=FAINT)
     axes.set_ylabel("how often it is right", color=FAINT)
     axes.grid(color=GRID, linewidth=0.8)
@@ -118,5 +121,6 @@ def _wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def _short(name: str) -> str:
-    text = plain(name)
-    return text if len(text) <= _NAME else text[: _NAME - 1] + "…"
+    """Cut a long name in the middle: names of kinds often differ in their ends only."""
+    text, half = plain(name), _NAME // 2
+    return text if len(text) <= _NAME else f"{text[: half - 1].rstrip()}…{text[-half:].lstrip()}"

@@ -3,19 +3,28 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from showtell.data.images import Preprocessing
-from showtell.report.figures import FAINT, INK, PAPER, check_figure_path, save_figure
-from showtell.report.fonts import font, plain
+from showtell.report.figures import FAINT, INK, RIGHT, check_figure_path
+from showtell.report.fonts import plain
 from showtell.report.overlay import overlay
+from showtell.report.sheet import POINT, Sheet, shorten, text_width, wrap
 
-RIGHT, OTHER = "#2e7d32", "#b9b2a7"
-"""Colours of the right class's bar, and of the others."""
+_OTHER = "#b9b2a7"
+"""Colour of the bars of classes that are not known to be right."""
+_MARGIN, _GAP, _LINE = 0.2, 0.22, 0.19
+"""Inches: around everything, between columns, between lines of a title."""
+_HEIGHT, _LEAST_COLUMN, _NAMES, _BAR = 3.2, 1.9, 2.6, 2.6
+"""Inches: of the photo, of a title's width at least, of a class's name at most, of a bar of 100%."""
+_TITLE, _NAME = 10.0, 11.0
+"""Points."""
+_LINES = 3
+"""Of a title, at most."""
+_SLOTS = 5
+"""Bars that there is room for at least, so that a few are no thicker."""
 
 
 def draw_prediction(
@@ -46,37 +55,32 @@ def draw_prediction(
     check_figure_path(out)
     image = image.convert("RGB")
     image.thumbnail((900, 900))
-    shape = image.width / image.height
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
-    figure = Figure((2 * 3.2 * shape + 4.4, 3.8), facecolor=PAPER, layout=layout)
-    FigureCanvasAgg(figure)
-    photo, looked, bars = figure.subplots(1, 3, width_ratios=(3.2 * shape, 3.2 * shape, 4.4))
+    size = _HEIGHT * image.width / image.height, _HEIGHT
+    column = max(size[0], _LEAST_COLUMN)
     best = next(iter(probabilities))
-    for axes, shown, title in (
-        (photo, image, right or ""),
-        (looked, overlay(image, heat, preprocessing), f"what speaks for {best}"),
-    ):
-        axes.imshow(shown)
-        axes.axis("off")
-        axes.set_title(plain(title), fontproperties=font(title, 10), color=FAINT, parse_math=False)
-    names = list(probabilities)[::-1]
-    values = [100 * probabilities[name] for name in names]
-    found = bars.barh(range(len(names)), values, color=[RIGHT if name == right else OTHER for name in names])
-    labels = bars.bar_label(found, [f"{value:.1f}%" for value in values], padding=3)
-    for label in labels:
-        label.set_color(INK)
-    bars.set_yticks(range(len(names)), [_short(name) for name in names])
-    for tick, name in zip(bars.get_yticklabels(), names):
-        tick.set_fontproperties(font(name, 11, bold=name == right))
-        tick.set_parse_math(False)
-        tick.set_color(RIGHT if name == right else INK)
-    bars.set_xlim(0, 118)
-    bars.set_xticks([])
-    bars.tick_params(length=0)
-    bars.spines[:].set_visible(False)
-    return save_figure(figure, out)
-
-
-def _short(name: str, most: int = 28) -> str:
-    text = plain(name)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    photos = (
+        (image, "" if right is None else f"it is {right}"),
+        (overlay(image, heat, preprocessing), f"what speaks for {best}"),
+    )
+    titles = [wrap(title, column, _TITLE)[:_LINES] for _, title in photos]
+    top = _MARGIN + max(map(len, titles)) * _LINE + 0.06
+    names = {name: shorten(plain(name), _NAMES, _NAME, bold=True, middle=True) for name in probabilities}
+    start = _MARGIN + 2 * (column + _GAP)
+    axis = start + max(text_width(name, _NAME, bold=True) for name in names.values())
+    sheet = Sheet(axis + _BAR + 0.75 + _MARGIN, top + _HEIGHT + _MARGIN)
+    for place, ((shown, _), lines) in enumerate(zip(photos, titles)):
+        left = _MARGIN + place * (column + _GAP)
+        sheet.picture(np.asarray(shown), left + (column - size[0]) / 2, top, size)
+        for number, line in enumerate(reversed(lines)):
+            base = top - 0.1 - number * _LINE
+            sheet.text(line, left + column / 2, base, _TITLE, colour=FAINT, ha="center")
+    step = _HEIGHT / max(_SLOTS, len(names))
+    first = top + (_HEIGHT - step * len(names)) / 2
+    for row, (name, share) in enumerate(probabilities.items()):
+        y, found = first + row * step, name == right
+        base = y + step / 2 + 0.36 * _NAME * POINT
+        sheet.text(names[name], axis, base, _NAME, bold=found, colour=RIGHT if found else INK, ha="right")
+        length = max(0.01, _BAR * share)
+        sheet.box(axis + 0.08, y + 0.14 * step, (length, 0.72 * step), face=RIGHT if found else _OTHER)
+        sheet.text(f"{share:.1%}", axis + 0.16 + length, base, _TITLE)
+    return sheet.save(out)

@@ -91,6 +91,7 @@ def write_run_report(
         problems=facts.record["data"].get("problems"),
         data_format=facts.record["data"].get("format", ""),
         curves=_curves(facts),
+        likelihood_epochs=facts.likelihood_epochs,
         parts=[(name, f"{count:,}") for name, count in facts.parts.items()],
         settings=_settings(facts),
         versions=facts.record.get("environment", {}),

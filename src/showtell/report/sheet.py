@@ -1,5 +1,6 @@
 """A sheet of paper on which things are placed in inches from the top left corner."""
 
+from bisect import bisect_right
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -183,10 +184,10 @@ def shorten(text: str, width: float, size: float, *, bold: bool = False, middle:
 
 
 def wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[str]:
-    """Break a text at its blanks into lines that fit.
+    """Break a text into lines that fit: at its blanks, or inside a word that alone is too long.
 
     Args:
-        text: Any text; a word that alone is too long is cut short.
+        text: Any text; some languages write without blanks.
         width: Inches.
         size: Points.
         bold: Heavy letters.
@@ -194,8 +195,16 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[st
     lines = [""]
     for word in plain(text).split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and text_width(longer, size, bold=bold) > width:
-            lines.append(word)
-        else:
+        if text_width(longer, size, bold=bold) <= width:
             lines[-1] = longer
-    return [shorten(line, width, size, bold=bold) for line in lines if line]
+            continue
+        lines.append(word)
+        while (fit := letters_that_fit(lines[-1], width, size, bold=bold)) < len(lines[-1]):
+            lines[-1:] = [lines[-1][:fit], lines[-1][fit:]]
+    return [line for line in lines if line]
+
+
+def letters_that_fit(text: str, width: float, size: float, *, bold: bool = False) -> int:
+    """Return how many letters of a line fit into a width in inches, at least 1."""
+    ends = range(1, len(text) + 1)
+    return max(1, bisect_right(ends, width, key=lambda end: text_width(text[:end], size, bold=bold)))

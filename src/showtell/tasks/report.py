@@ -63,7 +63,7 @@ def report_training(run: Path, store: Path | None, console: Console) -> None:
     """Write the report of a training that has just ended. Where that fails, say so: the model is finished."""
     try:
         write_report(Report(run=run, store=store), console)
-    except ShowtellError as error:
+    except (ShowtellError, OSError) as error:
         console.say(f"The report was not written: {error}\nOnce that is mended: showtell report {run}")
 
 
@@ -75,7 +75,7 @@ def _report_captioner(config: Report, model: LoadedCaptioner) -> Path:
     lines = _lines(config.run, "captions", evaluation["split"])
     half = min(_SHOWN, len(lines) // 2) or len(lines)
     chosen = [*lines[:half], *lines[half:][::-1][:half]]
-    shown = [_find(line["picture"], named, dataset) for line in chosen]
+    shown = [_find(line["picture"], named, dataset, config.run) for line in chosen]
     texts = {line["picture"]: line["caption"] for line in _lines(config.run, "captions", "val")}
     checked = [named[name] for name in sorted(texts) if name in named]
     checked = checked[:: -(-len(checked) // _ALTERED) or 1]
@@ -129,7 +129,7 @@ def _report_classifier(config: Report, model: LoadedClassifier) -> Path:
     # The most confident mistakes; where there is none, what was least clear.
     sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
     chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
-    items = [_explained(model, _find(line["picture"], named, dataset), line) for line in chosen]
+    items = [_explained(model, _find(line["picture"], named, dataset, config.run), line) for line in chosen]
     head = model.model.config.head
     return write_classifier_report(
         RunFacts(
@@ -138,7 +138,7 @@ def _report_classifier(config: Report, model: LoadedClassifier) -> Path:
             defaults=_defaults(TrainClassifier),
             pictures=load_pictures(config.run / "pictures.jsonl"),
             captions={},
-            parts=_parts(model.backbone.network, record, f"{head.kind} head", model.model.head),
+            parts=_parts(model.backbone.network, record, f"Head, {head.kind}", model.model.head),
             metrics=_metrics(config.run, "heads/mlp" if head.kind == "mlp" else None),
         ),
         evaluation,
@@ -151,7 +151,8 @@ def _report_classifier(config: Report, model: LoadedClassifier) -> Path:
 def _explained(model: LoadedClassifier, picture: Picture, line: Line) -> PageItem:
     """Return a picture whose words are classes and whose attention is Grad-CAM for each, on one scale."""
     likely: dict[str, float] = dict(list(line["classes"].items())[:_CLASSES])
-    likely.setdefault(line["label"], line["classes"].get(line["label"], 0.0))
+    if line["label"] not in likely:  # the record has the likeliest classes only
+        likely[line["label"]] = model(picture.path).probabilities[line["label"]]
     heats = {name: model.look(picture.path, name) for name in likely}
     top = max(float(heat.max()) for heat in heats.values()) or 1.0
     words = tuple(Word(name, share, heats[name] / top) for name, share in likely.items())
@@ -215,19 +216,19 @@ def _data(config: Report, trained: TrainCaptioner | TrainClassifier) -> Dataset:
     return read(
         config.data or trained.data,
         Console(quiet=True),
-        images=config.images or trained.images,
+        images=config.images or (None if config.data else trained.images),
         format=trained.format,
         image_column=trained.image_column,
         text_column=trained.text_column,
     )
 
 
-def _find(name: str, named: Mapping[str, Picture], dataset: Dataset) -> Picture:
+def _find(name: str, named: Mapping[str, Picture], dataset: Dataset, run: Path) -> Picture:
     if name not in named:
         raise DataError(
             f"{name}, which was scored, is not in {dataset.source} any more.",
             would_do="Give the data as it was in training.",
-            run="showtell report RUN DATA",
+            run=f"showtell report {run} DATA",
         )
     return named[name]
 
@@ -242,8 +243,8 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 
 def _parts(backbone: nn.Module, record: Line, name: str, head: nn.Module) -> dict[str, int]:
-    parts = {f"Backbone, {record['backbone']['architecture']}": backbone, name[0].upper() + name[1:]: head}
-    return {name: sum(value.numel() for value in part.state_dict().values()) for name, part in parts.items()}
+    parts = {f"Backbone, {record['backbone']['architecture']}": backbone, name: head}
+    return {name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()}
 
 
 def _metrics(run: Path, besides: str | None = None) -> Path | None:
