@@ -11,6 +11,10 @@ from conftest import draw
 from showtell import cli
 from showtell.config import Compare
 from showtell.errors import ConfigError
+from showtell.samples import write_captions_dataset
+from showtell.tasks import compare as task
+from showtell.tasks import compare_scores, prepare
+from showtell.training.loop import Loop
 
 
 @pytest.fixture
@@ -72,3 +76,96 @@ def test_settings_that_make_no_sense_are_refused():
         Compare(Path("x"), " , ")
     with pytest.raises(ConfigError, match="cannot fit several networks"):
         Compare(Path("x"), "a,b", weights="file.pth")
+    with pytest.raises(ConfigError, match="--steps 0 is out of range"):
+        Compare(Path("x"), "a", steps=0)
+
+
+def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
+    """Each network finds near-duplicates of its own; here the second one finds all pictures alike."""
+    groups = iter([[], [[f"{colour}/{n}.png" for n in range(24) for colour in ("red", "blue")]]])
+    monkeypatch.setattr(prepare, "near_duplicate_groups", lambda *_, **__: next(groups))
+    splits = []
+
+    def score(name, contender):
+        splits.append({picture.name: picture.split for picture in contender.prepared.pictures})
+        return own(name, contender)
+
+    own = task.score_head
+    monkeypatch.setattr(task, "score_head", score)
+    assert cli.run(arguments(data, "--backbones", "test_resnet,test_efficientnet")) == 0
+    assert set(splits[0].values()) == {"train", "val", "test"}
+    assert splits[0] == splits[1]
+    assert "Looking takes at most " in capsys.readouterr().err
+
+
+@pytest.fixture
+def captions(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(compare_scores, "HIDDEN_DIM", 32)
+    write_captions_dataset(tmp_path / "자료", language="ko", count=120, seed=0)
+    return tmp_path / "자료" / "captions.json"
+
+
+def compared(captions: Path, out: str, capsys, *more: str) -> tuple[dict[str, dict], str]:
+    """Return the rows of a comparison on captions by backbone, and what was said."""
+    settings = ["--weights", "random", "--image-size", "64", "--steps", "12", "--json"]
+    places = [str(captions), "--out", str(captions.parents[1] / out)]
+    assert cli.run(["compare", *places, *settings, *more]) == 0
+    said, told = capsys.readouterr()
+    rows = json.loads(said)
+    scores = [row["cider_d"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    return {row["backbone"]: row for row in rows}, told
+
+
+def test_captions_are_scored_by_a_short_training(captions, capsys):
+    rows, said = compared(captions, "out", capsys, "--backbones", "test_resnet,test_efficientnet")
+    out = captions.parents[1] / "out"
+    assert rows.keys() == {"test_resnet", "test_efficientnet"}
+    for row in rows.values():
+        low, high = row["interval_95"]
+        assert 0 <= low <= row["cider_d"] <= high
+        assert low < high
+        assert row["pictures"] == 10
+        assert row["milliseconds"] > 0
+    assert "CIDEr-D   95% interval" in said
+    assert "in all, 12 steps on" in said
+    assert said.index("Training a captioner on each takes about") < said.index("A captioner on test_resnet")
+    assert said.count("Vocabulary:") == 1
+    assert Image.open(out / "comparison.png").width > 500
+    assert sorted(path.name for path in out.iterdir()) == ["comparison.json", "comparison.png"]
+
+
+def test_neither_company_nor_an_interruption_changes_a_score(captions, capsys, monkeypatch):
+    whole, _ = compared(captions, "whole", capsys, "--backbones", "test_resnet,test_efficientnet")
+    turned, _ = compared(captions, "turned", capsys, "--backbones", "test_efficientnet,test_resnet")
+    step, steps = Loop._step, []
+
+    def stopping(self, bar):
+        steps.append(self)
+        if len(steps) == 12 + 4:  # in the middle of the second captioner
+            raise KeyboardInterrupt
+        step(self, bar)
+        self._checkpoint()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", stopping)
+        command = ["compare", str(captions), "--out", str(captions.parents[1] / "cut"), "--steps", "12"]
+        more = ["--weights", "random", "--image-size", "64", "--backbones", "test_resnet,test_efficientnet"]
+        assert cli.run([*command, *more]) == 130
+    capsys.readouterr()
+    cut, said = compared(captions, "cut", capsys, "--backbones", "test_resnet,test_efficientnet")
+    assert "Resuming after step 12 of 12" in said
+    assert "Resuming after step 3 of 12" in said
+    for name in whole:
+        for other in (turned, cut):
+            assert other[name]["cider_d"] == whole[name]["cider_d"]
+            assert other[name]["interval_95"] == whole[name]["interval_95"]
+    assert whole["test_resnet"]["cider_d"] != whole["test_efficientnet"]["cider_d"]
+
+
+def test_of_many_captioned_pictures_a_sample_is_looked_at(captions, capsys):
+    rows, said = compared(captions, "out", capsys, "--backbones", "test_resnet", "--sample", "10")
+    assert rows["test_resnet"]["pictures"] == 5
+    assert "15 of them are compared on, none of a test split" in said
+    assert "Looking at 15 pictures with test_resnet" in said
+    assert "steps on 10 pictures;" in said

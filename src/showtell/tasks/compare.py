@@ -22,7 +22,7 @@ from showtell.features.backbone import Backbone
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.runtime import choose_device, prepare_process
-from showtell.tasks.compare_scores import Contender, Reached, captioner_scorer, score_head
+from showtell.tasks.compare_scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.tasks.prepare import prepare, report_problems
 from showtell.tasks.train_captioner import BEAM_SIZE
 
@@ -81,10 +81,11 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     speeds = {name: _throughput(network) for name, network in networks.items()}
     seconds = sum(len(dataset.pictures) / speed for speed in speeds.values())
     console.say(
-        f"{len(networks)} backbones, {len(dataset.pictures):,} pictures: at most {human_time(seconds)} of "
-        "looking, less where the store has the features"
+        f"Looking takes at most {human_time(seconds)} for all backbones together, less where the store has "
+        "the features"
     )
-    splits: dict[str, str] = {}  # the first one's are everybody's, near-duplicates are told by features
+    # Near-duplicates, which stay together, are told by features: those that the first finds count for all.
+    splits: dict[str, str] = {}
 
     def look(name: str, network: Backbone) -> Contender:
         store = FeatureStore(config.store)
@@ -99,7 +100,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     records = [{kind if key == "score" else key: value for key, value in asdict(row).items()} for row in rows]
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "comparison.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(config.out / "training", ignore_errors=True)  # what an interrupted comparison goes on with
+    shutil.rmtree(config.out / TRAINING, ignore_errors=True)
     console.say(comparison_table(rows, kind, config.steps))
     console.say(f"drawn: {_draw(rows, kind, config.out / 'comparison.png')}")
     return records

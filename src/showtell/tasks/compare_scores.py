@@ -29,6 +29,11 @@ from showtell.training.class_scores import class_scores
 from showtell.training.classifier import fit_linear, read_examples
 from showtell.training.loop import Loop, LoopConfig
 
+TRAINING = "comparison-training"
+"""Folder, in that of the comparison, of checkpoints that an interrupted one goes on with."""
+HIDDEN_DIM = 256
+"""Width of the decoder, half of what train-captioner takes by default: its training is short."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -93,14 +98,16 @@ def captioner_scorer(
     Raises:
         DataError: There are no captions to learn from or to validate on.
     """
-    settings = TrainCaptioner(config.data, out=config.out, seed=config.seed)
+    settings = TrainCaptioner(
+        config.data, out=config.out, hidden_dim=HIDDEN_DIM, mirror=False, seed=config.seed
+    )
     first = next(iter(contenders.values()))
     tokenizer = train_tokenizer(settings, captioned(first.prepared, "train"), console)
     trainee = _trainee(settings, tokenizer, first.prepared)
     seconds = _step_time(trainee) * config.steps * len(contenders)
     console.say(
-        f"Training {len(contenders)} captioners, {config.steps:,} steps on {len(trainee.train):,} pictures "
-        f"each, about {human_time(seconds)}, and describing {len(trainee.validation):,} pictures by each"
+        f"Training a captioner on each takes about {human_time(seconds)} in all, {config.steps:,} steps on "
+        f"{len(trainee.train):,} pictures; then each describes {len(trainee.validation):,} pictures"
     )
 
     def score(name: str, contender: Contender) -> Reached:
@@ -111,7 +118,7 @@ def captioner_scorer(
         loop = Loop(
             _ShortTraining(trainee, config.steps),
             LoopConfig(epochs=1, learning_rate=settings.learning_rate),
-            config.out / "training" / mark,
+            config.out / TRAINING / mark,
             fingerprint=mark,
             console=console,
         )
