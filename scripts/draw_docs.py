@@ -1,8 +1,12 @@
 """Draw the pictures of the documents from pictures that the package draws itself; the same each time.
 
 Run: python scripts/draw_docs.py
+
+The report is photographed in a browser: that takes playwright, chromium, and two minutes for the quickstart.
 """
 
+import shutil
+from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +14,12 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from showtell.config import PreviewAugment, PreviewNormalize, PreviewTokens
+from showtell.config import PreviewAugment, PreviewNormalize, PreviewTokens, Quickstart, Report
+from showtell.console import Console
 from showtell.samples import draw_scene, make_scenes, write_captions_dataset, write_classes_dataset
 from showtell.tasks.preview import preview_augment, preview_normalize, preview_tokens
+from showtell.tasks.quickstart import quickstart
+from showtell.tasks.report import write_report
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 COUNT = 120
@@ -31,6 +38,34 @@ def draw_dusk(folder: Path) -> None:
     for number, scene in enumerate(large):
         lit = np.asarray(draw_scene(scene)) * light[..., None] * (1, 0.92, 0.8)
         Image.fromarray(lit.clip(0, 255).astype(np.uint8)).save(folder / f"scene-{number:03d}.png")
+
+
+def photograph_report(folder: Path, out: Path) -> list[Path]:
+    """Photograph the top of the report of the quickstart's run, a word chosen; nothing without a browser."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return []
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        return []
+    folder.mkdir()
+    with chdir(folder):  # the report names its data and its run as they are typed
+        quickstart(Quickstart(), Console())
+        page = write_report(Report(run=Quickstart().out / "run")).resolve()
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1100, "height": 800}, color_scheme="light")
+        shown.goto(page.as_uri())
+        cards = shown.locator(".cards").first
+        cards.locator(".word").nth(2).click()
+        shown.evaluate("scrollTo(0, 0)")
+        shown.wait_for_timeout(500)  # until the attention has faded in
+        end = cards.locator(".card").first.bounding_box()
+        size = {"x": 0, "y": 0, "width": 1100, "height": end["y"] + end["height"] + 24}
+        shown.screenshot(path=out, clip=size, full_page=True)
+        browser.close()
+    return [out]
 
 
 def make_small(path: Path) -> None:
@@ -57,6 +92,7 @@ def draw(out: Path = PICTURES) -> None:
         korean_words = PreviewTokens(data=korean, min_count=RARE["ko"], out=out / "preview-tokens.ko.png")
         made = [preview_augment(augment), preview_normalize(normalize)]
         made += [preview_tokens(words), preview_tokens(korean_words)]
+        made += photograph_report(Path(folder) / "desk", out.resolve() / "report.png")
     for path in made:
         make_small(path)
 
