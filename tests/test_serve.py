@@ -392,7 +392,7 @@ def gate() -> tuple[Batcher, threading.Event, list[tuple[int, object]]]:
             raise OSError("no memory")
         return [int(value) for value in pixels]
 
-    return Batcher(compute, 4, lambda size: None), go, seen
+    return Batcher(compute, 4, lambda size: None, (1, 1)), go, seen
 
 
 def test_a_batch_holds_one_kind_of_question_and_keeps_the_order():

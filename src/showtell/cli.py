@@ -66,10 +66,12 @@ def main() -> None:
 _usual_format = warnings.formatwarning
 
 
-def _formatted(message: Warning | str, category: type[Warning], *place: Any) -> str:
+def _formatted(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     """Word a warning of ours as a message is worded, without the line of code that gave it."""
     ours = category.__module__.startswith("showtell.")
-    return f"showtell: {message}\n" if ours else _usual_format(message, category, *place)
+    return f"showtell: {message}\n" if ours else _usual_format(message, category, filename, lineno, line)
 
 
 def run(arguments: list[str]) -> int:

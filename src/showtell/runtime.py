@@ -14,6 +14,8 @@ import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt(3)."""
+_MOST_LOOKS = 4
+"""Most batches that a network looks at side by side; each holds its layers' values in memory."""
 
 
 def prepare_process(threads: int | None = None) -> None:
@@ -32,6 +34,19 @@ def prepare_process(threads: int | None = None) -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, -1)
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+def share_cores(device: torch.device) -> tuple[int, int]:
+    """Return how many batches to look at side by side, and how many threads each look gets.
+
+    On a processor every look has cores of its own: together on one batch, they would wait for each other
+    after every layer, and for any that decodes a picture meanwhile.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu":
+        return 1, threads
+    looks = max(n for n in range(1, _MOST_LOOKS + 1) if threads % n == 0)
+    return looks, threads // looks
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -20,23 +20,31 @@ class _Waiting(NamedTuple):
 
 
 class Batcher(Generic[Result]):
-    """One thread that owns a model and takes whatever waits; an idle model looks at once.
+    """Threads that look at whatever waits; an idle one looks at once.
 
     Args:
         compute: From pixels (B, 3, height, width), uint8, and the kind of question to one result each.
         most: Most pictures of a batch.
         watch: Told the size of every batch.
+        cores: Batches that are looked at side by side, and torch's threads for each.
     """
 
-    def __init__(self, compute: Compute[Result], most: int, watch: Callable[[int], None]) -> None:
+    def __init__(
+        self, compute: Compute[Result], most: int, watch: Callable[[int], None], cores: tuple[int, int]
+    ) -> None:
         self._compute = compute
         self._most = most
         self._watch = watch
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="showtell-model", daemon=True)
-        self._thread.start()
+        looks, threads = cores
+        self._threads = [
+            threading.Thread(target=self._work, args=(threads,), name=f"showtell-model-{number}", daemon=True)
+            for number in range(looks)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __len__(self) -> int:
         """Return how many pictures wait."""
@@ -64,10 +72,12 @@ class Batcher(Generic[Result]):
         """Answer what waits, then end."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
+    def _work(self, threads: int) -> None:
+        torch.set_num_threads(threads)  # of this thread
         while batch := self._next():
             try:
                 results = self._compute(torch.stack([item.pixels for item in batch]), batch[0].kind)

@@ -20,6 +20,7 @@ from showtell.model_card import captioner_card, classifier_card
 from showtell.model_folder import ClassifierConfig
 from showtell.models.gradcam import grad_cam
 from showtell.report.overlay import seen_box
+from showtell.runtime import share_cores
 
 Loaded = LoadedCaptioner | LoadedClassifier
 
@@ -44,7 +45,9 @@ class Served:
         self._max_pixels = max_pixels
         self._outcomes = metrics.pictures
         batches = metrics.batches.labels(name)
-        self._batcher: Batcher[Captions | Classes] = Batcher(self._look, BATCH_SIZE, batches.observe)
+        self._batcher: Batcher[Captions | Classes] = Batcher(
+            self._look, BATCH_SIZE, batches.observe, share_cores(model.device)
+        )
         metrics.watch_queue(name, self._batcher.__len__)
 
     async def answer(self, content: bytes, *, look: bool = False, beams: int | None = None) -> dict[str, Any]:

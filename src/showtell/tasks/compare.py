@@ -29,7 +29,8 @@ from showtell.tasks.train_captioner import BEAM_SIZE
 _TIMED, _BATCH = 15, 16
 _TITLES = {"accuracy": "accuracy", "cider_d": "CIDEr-D"}
 
-_Item, _Result = TypeVar("_Item"), TypeVar("_Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
