@@ -16,6 +16,9 @@ from showtell.tasks import compare as task
 from showtell.tasks import compare_scores, prepare
 from showtell.training.loop import Loop
 
+STEPS = 40
+"""Of a captioner: enough that its captions share some words with the right ones."""
+
 
 @pytest.fixture
 def data(tmp_path) -> Path:
@@ -100,14 +103,14 @@ def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
 
 @pytest.fixture
 def captions(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(compare_scores, "HIDDEN_DIM", 32)
+    monkeypatch.setattr(compare_scores, "HIDDEN_DIM", 192)
     write_captions_dataset(tmp_path / "자료", language="ko", count=120, seed=0)
     return tmp_path / "자료" / "captions.json"
 
 
 def compared(captions: Path, out: str, capsys, *more: str) -> tuple[dict[str, dict], str]:
     """Return the rows of a comparison on captions by backbone, and what was said."""
-    settings = ["--weights", "random", "--image-size", "64", "--steps", "12", "--json"]
+    settings = ["--weights", "random", "--image-size", "64", "--steps", str(STEPS), "--json"]
     places = [str(captions), "--out", str(captions.parents[1] / out)]
     assert cli.run(["compare", *places, *settings, *more]) == 0
     said, told = capsys.readouterr()
@@ -128,7 +131,7 @@ def test_captions_are_scored_by_a_short_training(captions, capsys):
         assert row["pictures"] == 10
         assert row["milliseconds"] > 0
     assert "CIDEr-D   95% interval" in said
-    assert "in all, 12 steps on" in said
+    assert f"in all, {STEPS} steps on" in said
     assert said.index("Training a captioner on each takes about") < said.index("A captioner on test_resnet")
     assert said.count("Vocabulary:") == 1
     assert Image.open(out / "comparison.png").width > 500
@@ -142,20 +145,20 @@ def test_neither_company_nor_an_interruption_changes_a_score(captions, capsys, m
 
     def stopping(self, bar):
         steps.append(self)
-        if len(steps) == 12 + 4:  # in the middle of the second captioner
+        if len(steps) == STEPS + 4:  # in the middle of the second captioner
             raise KeyboardInterrupt
         step(self, bar)
         self._checkpoint()
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", stopping)
-        command = ["compare", str(captions), "--out", str(captions.parents[1] / "cut"), "--steps", "12"]
+        command = ["compare", str(captions), "--out", str(captions.parents[1] / "cut"), "--steps", str(STEPS)]
         more = ["--weights", "random", "--image-size", "64", "--backbones", "test_resnet,test_efficientnet"]
         assert cli.run([*command, *more]) == 130
     capsys.readouterr()
     cut, said = compared(captions, "cut", capsys, "--backbones", "test_resnet,test_efficientnet")
-    assert "Resuming after step 12 of 12" in said
-    assert "Resuming after step 3 of 12" in said
+    assert f"Resuming after step {STEPS} of {STEPS}" in said
+    assert f"Resuming after step 3 of {STEPS}" in said
     for name in whole:
         for other in (turned, cut):
             assert other[name]["cider_d"] == whole[name]["cider_d"]

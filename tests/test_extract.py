@@ -245,8 +245,8 @@ def test_killed_again_and_again_it_ends_as_if_undisturbed(tmp_path, backbone, dr
     root = tmp_path / "killed"
     chance = random.Random(7)
     kept = []
-    for _ in range(4):  # at most 12 are read ahead of the batch that is looked at
-        killed_after(chance.randint(17, 26), pictures, backbone, root)
+    for _ in range(4):  # at most 12 are read ahead of the three batches that are looked at or wait for it
+        killed_after(chance.randint(29, 38), pictures, backbone, root)
         kept.append(len(FeatureStore(root).space(backbone.description.for_store())))
     assert kept == sorted(kept)
     assert 0 < kept[0] < len(pictures), kept

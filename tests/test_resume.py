@@ -64,7 +64,7 @@ def command(
         os.kill(os.getpid(), number)
 
     extract.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
-    extract._see, Loop._step = counted(extract._see), counted(Loop._step)
+    extract._Batches.add, Loop._step = counted(extract._Batches.add), counted(Loop._step)
     task.LoopConfig = functools.partial(
         task.LoopConfig, checkpoint_seconds=checkpoint_seconds, patience=PATIENCE
     )

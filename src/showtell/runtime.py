@@ -36,16 +36,20 @@ def prepare_process(threads: int | None = None) -> None:
         torch.set_num_threads(threads)
 
 
-def share_cores(device: torch.device) -> tuple[int, int]:
+def share_cores(device: torch.device, most: int = _MOST_LOOKS) -> tuple[int, int]:
     """Return how many batches to look at side by side, and how many threads each look gets.
 
     On a processor every look has cores of its own: together on one batch, they would wait for each other
     after every layer, and for any that decodes a picture meanwhile.
+
+    Args:
+        device: Where the network is.
+        most: Batches that there are.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu":
         return 1, threads
-    looks = max(n for n in range(1, _MOST_LOOKS + 1) if threads % n == 0)
+    looks = max(n for n in range(1, min(most, _MOST_LOOKS) + 1) if threads % n == 0)
     return looks, threads // looks
 
 

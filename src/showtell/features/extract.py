@@ -1,5 +1,6 @@
 """Look at every picture once: decode, run the backbone, keep the features; go on where it stopped."""
 
+import math
 import shutil
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from showtell.data.records import Picture, Problem
 from showtell.errors import ImageError, StoreError
 from showtell.features.backbone import Backbone
 from showtell.features.store import FeatureSpace, FeatureStore, FileStamp, content_digest, record_key
+from showtell.runtime import share_cores
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
     from showtell.data.augment import View
@@ -147,10 +149,9 @@ def _forecast(
         StoreError: The disk has too little room.
     """
     size = backbone.preprocessing
-    count = min(BATCH_SIZE, len(waiting))
-    pixels = torch.zeros(count, 3, size.height, size.width, dtype=torch.uint8)
-    seconds = 0.0
+    count, seconds = 8, 0.0
     if len(waiting) > 2 * BATCH_SIZE:
+        pixels = torch.zeros(count, 3, size.height, size.width, dtype=torch.uint8)
         for _ in range(2):  # the first pass pays for memory and code paths
             start = time.perf_counter()
             backbone(pixels)
@@ -178,12 +179,11 @@ def _look_at(
     console: Console,
     workers: int,
 ) -> None:
-    """Decode ahead in threads, run the network here, write behind in one thread."""
+    """Decode ahead in threads, run the network in others, write behind in one."""
     with (
-        ThreadPoolExecutor(1, "write") as writer,
+        _Batches(backbone, store, result, math.ceil(len(waiting) / BATCH_SIZE)) as batches,
         console.bar(len(waiting), "looking", "pictures") as bar,
     ):
-        writing: Future[None] = writer.submit(lambda: None)
         batch: list[_Prepared] = []
         for item in _prepare_ahead(waiting, backbone, result, workers):
             bar.update(1)
@@ -193,12 +193,11 @@ def _look_at(
             result.digests[item.picture.name] = item.digest
             batch.append(item)
             if len(batch) == BATCH_SIZE:
-                writing.result()  # at most one batch in flight, and its error surfaces here
-                writing = _see(batch, backbone, store, result, writer)
+                batches.add(batch)
                 batch = []
-        writing.result()
         if batch:
-            _see(batch, backbone, store, result, writer).result()
+            batches.add(batch)
+        batches.finish()
 
 
 def _prepare_ahead(
@@ -233,30 +232,65 @@ def _prepare(picture: Picture, stamp: FileStamp, backbone: Backbone, result: Ext
     return _Prepared(picture, stamp, digest, pixels)
 
 
-def _see(
-    batch: list[_Prepared],
-    backbone: Backbone,
-    store: FeatureStore,
-    result: Extraction,
-    writer: ThreadPoolExecutor,
-) -> Future[None]:
-    """Run the network over what the store lacks, and hand everything to the writer."""
-    # Earlier batches are committed by now: a copy of a picture, in this batch or before, is looked at once.
-    prepared = {result.key_of(item.digest): item.pixels for item in batch if item.pixels is not None}
-    candidates = list(prepared)
-    keys = [candidates[i] for i in result.space.missing(candidates)]
-    records = []
-    if keys:
+class _Batches:
+    """Batches under way: looked at side by side, written one after another in their order.
+
+    Features are the same to the last bit, however many there are.
+    """
+
+    def __init__(self, backbone: Backbone, store: FeatureStore, result: Extraction, expected: int) -> None:
+        self._backbone, self._store, self._result = backbone, store, result
+        self._threads = torch.get_num_threads()
+        self._looks, cores = share_cores(backbone.pixel_mean.device, most=expected)
+        self._lookers = ThreadPoolExecutor(self._looks, "look", torch.set_num_threads, (cores,))
+        self._writer = ThreadPoolExecutor(1, "write")
+        self._writing: Future[None] = self._writer.submit(lambda: None)
+        self._under_way: set[bytes] = set()
+        self._looking: deque[tuple[list[_Prepared], list[bytes], Future[tuple[Tensor, Tensor]]]] = deque()
+
+    def __enter__(self) -> "_Batches":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lookers.shutdown(cancel_futures=True)
+        self._writer.shutdown()
+        torch.set_num_threads(self._threads)  # threads to come would take the lookers' number for theirs
+
+    def add(self, batch: list[_Prepared]) -> None:
+        """Look at what the store lacks, once one of the batches before has been."""
+        # A copy of a picture, in this batch or before, is looked at once.
+        pixels = {self._result.key_of(item.digest): item.pixels for item in batch if item.pixels is not None}
+        candidates = [key for key in pixels if key not in self._under_way]
+        keys = [candidates[i] for i in self._result.space.missing(candidates)]
+        self._under_way.update(keys)
+        look = self._lookers.submit(self._look, [pixels[key] for key in keys])
+        self._looking.append((batch, keys, look))
+        if len(self._looking) > self._looks:  # one more than are looked at, so that nobody waits for the next
+            self._write_oldest()
+
+    def finish(self) -> None:
+        """Wait until everything is written."""
+        while self._looking:
+            self._write_oldest()
+        self._writing.result()
+
+    def _look(self, pixels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        if not pixels:
+            return torch.empty(0), torch.empty(0)
         # Kernels depend on the size of the batch. Filled up to one size, it gives a picture the same features
         # to the last bit, whatever company it came in and wherever an earlier run was stopped.
-        pixels = torch.stack([prepared[key] for key in keys])
-        filling = pixels[:1].expand(BATCH_SIZE - len(keys), -1, -1, -1)
-        grid, pooled = (part[: len(keys)].cpu().numpy() for part in backbone(torch.cat([pixels, filling])))
-        records = list(zip(keys, grid, pooled))
-        result.computed += len(keys)
+        filled = torch.stack(pixels + pixels[:1] * (BATCH_SIZE - len(pixels)))
+        grid, pooled = self._backbone(filled)
+        return grid[: len(pixels)].cpu(), pooled[: len(pixels)].cpu()
 
-    def keep() -> None:
-        result.space.put(records)
-        store.remember_digests([(item.stamp, item.digest) for item in batch])
+    def _write_oldest(self) -> None:
+        batch, keys, look = self._looking.popleft()
+        grid, pooled = look.result()
+        self._writing.result()  # at most one batch is being written, and its error surfaces here
+        self._result.computed += len(keys)
+        self._writing = self._writer.submit(self._keep, batch, keys, grid, pooled)
 
-    return writer.submit(keep)
+    def _keep(self, batch: list[_Prepared], keys: list[bytes], grid: Tensor, pooled: Tensor) -> None:
+        self._result.space.put(zip(keys, grid.numpy(), pooled.numpy()))
+        self._store.remember_digests([(item.stamp, item.digest) for item in batch])
+        self._under_way.difference_update(keys)
