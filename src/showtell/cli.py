@@ -105,6 +105,8 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         advice = "This is a fault of showtell. Repeat the command with --debug to see where."
         return _report(f"{type(error).__name__}: {error}", advice, 1, debug)
+    finally:
+        gc.unfreeze()
 
 
 def _report(what: str, advice: str, status: int, debug: bool) -> int:
@@ -158,11 +160,12 @@ def _call(settings: Any) -> int:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Import without garbage collection: modules stay, and looking through them is a fifth of the time."""
+    """Import without garbage collection, now or later: modules stay, and looking through them takes long."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 
