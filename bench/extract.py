@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--photos", type=Path, required=True, help="a folder of JPEGs, however deep")
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs, however deep")
     parser.add_argument("--phone", type=Path, help="a folder of JPEGs as a phone wrote them")
     parser.add_argument("--count", type=int, default=2000, help="photos for ours")
     parser.add_argument("--slow", type=int, default=200, help="photos for other pipelines")
@@ -157,7 +157,8 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     tables = []
     with tempfile.TemporaryDirectory(prefix="bench-extract-", dir=options.folder) as scratch:
-        make_photos(options.photos, Path(scratch) / "photos", options.count)
+        if options.photos:
+            make_photos(options.photos, Path(scratch) / "photos", options.count)
         if options.phone:
             copy_phone(options.phone, Path(scratch) / "phone", options.phones)
         for kind in ("photos", "phone"):

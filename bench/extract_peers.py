@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 BATCH = 32
@@ -132,6 +133,30 @@ def forward_torch(network: str, paths: list[Path]) -> Iterator[int]:
             yield BATCH
 
 
+def forward_side_by_side(network: str, paths: list[Path]) -> Iterator[int]:
+    """Run the same with a batch on each core, as showtell does, in place of all cores on one batch."""
+    import torch
+
+    from showtell.features.weights import load_backbone
+    from showtell.runtime import prepare_process
+
+    prepare_process()
+    model = load_backbone(network, "random").network
+    values = torch.randn(BATCH, 3, SIDES[network], SIDES[network])
+    values = values.to(memory_format=torch.channels_last)
+
+    def look(_: int) -> None:
+        with torch.inference_mode():
+            model.forward_features(values)
+
+    cores = torch.get_num_threads()
+    with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(look, range(cores)))
+        yield BATCH
+        for _ in pool.map(look, range(0, len(paths), BATCH)):
+            yield BATCH
+
+
 def forward_bfloat16(network: str, paths: list[Path]) -> Iterator[int]:
     """Run the same with weights and values in bfloat16."""
     import torch
@@ -197,6 +222,7 @@ WAYS: dict[str, Way] = {
     "timm and DataLoader": timm_loop,
     "img2vec's way": img2vec,
     "forward only, torch": forward_torch,
+    "forward only, torch, a batch a core": forward_side_by_side,
     "forward only, torch bfloat16": forward_bfloat16,
     "forward only, onnxruntime": forward_onnxruntime,
     "forward only, OpenVINO": forward_openvino,
