@@ -111,7 +111,7 @@ def fit_logistic(standardised: Tensor, labels: Tensor, head: LinearHead, l2: flo
         max_iter=1000,
         history_size=20,
         line_search_fn="strong_wolfe",
-        tolerance_grad=1e-5,
+        tolerance_grad=1e-6,
         tolerance_change=1e-9,
     )
 
