@@ -158,8 +158,8 @@ def main() -> None:
         if count not in known:
             with tempfile.TemporaryDirectory() as folder:
                 known[count] = measure_pictures(Path(folder), count)
-    if options.figures:
-        options.figures.write_text(json.dumps(known))
+            if options.figures:
+                options.figures.write_text(json.dumps(known))
     for records in options.records:
         with tempfile.TemporaryDirectory() as folder:
             measure_records(Path(folder), records)
