@@ -350,21 +350,19 @@ def test_evaluate_prints_json(trained, capsys):
 def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     out = tmp_path / "run"
     command = ["train-captioner", data / "captions.json", "--out", out, "--epochs", "40", *SMALL]
-    process = os.fork()
-    if process == 0:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        status = 99
-        try:
-            status = cli.run([str(part) for part in command])
-        finally:
-            os._exit(status)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "showtell", *map(str, command)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 60
     while not metrics.exists() or metrics.read_text(encoding="utf-8").count("\n") < 4:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    os.kill(process, signal.SIGINT)
-    assert status_of(process) == 130
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
     assert (out / "checkpoints" / "last.safetensors").is_file()
     status, _, err = run(capsys, "predict", out, data / "images")
     assert status == 2
