@@ -21,7 +21,7 @@ from showtell.models.captioner import Caption, Word
 from showtell.report import fonts
 from showtell.report.attention import draw_attention
 from showtell.report.cards import WORDS, PageItem
-from showtell.report.curves import _running_mean, draw_curves
+from showtell.report.curves import _running_mean, draw_loss, draw_score
 from showtell.report.figures import save_figure
 from showtell.report.figures_classifier import draw_confusion
 from showtell.report.overlay import heat_level, hottest_area, overlay, paint, seen_box
@@ -333,20 +333,21 @@ def write_metrics(path: Path, steps: int, epochs: int, tail: str = "") -> Path:
 
 @pytest.mark.parametrize(("steps", "epochs", "tail"), [(1, 0, ""), (3, 1, ""), (400, 5, '{"step": 4')])
 def test_curves_of_a_young_an_old_and_a_killed_run(tmp_path, steps, epochs, tail):
-    out = draw_curves(write_metrics(tmp_path / "metrics.jsonl", steps, epochs, tail), tmp_path / "curves.svg")
-    drawn = out.read_text(encoding="utf-8")
-    assert "Training loss" in drawn
+    metrics = write_metrics(tmp_path / "metrics.jsonl", steps, epochs, tail)
+    assert "Training loss" in save_figure(draw_loss(metrics), tmp_path / "loss.svg").read_text("utf-8")
+    drawn = save_figure(draw_score(metrics), tmp_path / "score.svg").read_text("utf-8")
     assert f"{epochs / 10:.3f} in epoch {epochs}" in drawn if epochs else "no epoch is finished yet" in drawn
 
 
-def test_curves_name_what_is_wrong(tmp_path):
+@pytest.mark.parametrize("draw_curve", [draw_loss, draw_score])
+def test_curves_name_what_is_wrong(tmp_path, draw_curve):
     with pytest.raises(ModelError, match="cannot be read"):
-        draw_curves(tmp_path / "none.jsonl", tmp_path / "curves.png")
+        draw_curve(tmp_path / "none.jsonl")
     with pytest.raises(ModelError, match="no training step"):
-        draw_curves(write_metrics(tmp_path / "m.jsonl", 0, 0), tmp_path / "curves.png")
+        draw_curve(write_metrics(tmp_path / "m.jsonl", 0, 0))
     (tmp_path / "m.jsonl").write_text('{"step": 1, "lo\n{"step": 2, "loss": 1}\n', encoding="utf-8")
     with pytest.raises(ModelError, match=r"m\.jsonl:1 "):
-        draw_curves(tmp_path / "m.jsonl", tmp_path / "curves.png")
+        draw_curve(tmp_path / "m.jsonl")
 
 
 def test_the_running_mean_neither_lags_nor_sags_at_the_ends():

@@ -7,22 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from showtell.errors import ModelError
-from showtell.report.figures import (
-    ACCENT,
-    FAINT,
-    GRID,
-    INK,
-    PAPER,
-    check_figure_path,
-    save_figure,
-    small_figure,
-)
+from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, small_figure
 from showtell.report.fonts import font
 
 _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
@@ -31,41 +20,16 @@ _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
 Floats = npt.NDArray[np.float64]
 
 
-def draw_curves(metrics_jsonl: Path, out: Path) -> Path:
-    """Draw the loss of every step with a running mean, and the validation score of every epoch.
+def draw_loss(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
+    """Draw the loss of every step with a running mean.
 
     Args:
         metrics_jsonl: ``metrics.jsonl`` of a run; the run may still be going on.
-        out: The file to write; its suffix chooses the format.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        ConfigError: The suffix names no format that matplotlib writes.
-        ModelError: The file is missing, holds no step, or is damaged before its last line.
-    """
-    check_figure_path(out)
-    steps, validations = _read_metrics(metrics_jsonl)
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03)
-    figure = Figure((9.6, 3.6), facecolor=PAPER, layout=layout)
-    FigureCanvasAgg(figure)
-    loss, score = figure.subplots(1, 2)
-    _draw_loss(loss, steps)
-    _draw_score(score, validations)
-    return save_figure(figure, out)
-
-
-def draw_loss(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
-    """Draw the loss as :func:`draw_curves` does, as a figure of its own that fits a phone.
-
-    Args:
-        metrics_jsonl: ``metrics.jsonl`` of a run.
         likelihood_epochs: Epochs until training went on by reward, whose loss is another quantity and is left
             out; None where there was no such change.
 
     Raises:
-        ModelError: As for :func:`draw_curves`.
+        ModelError: The file is missing, holds no step, or is damaged before its last line.
     """
     steps, _ = _read_metrics(metrics_jsonl)
     if likelihood_epochs is not None:
@@ -76,14 +40,14 @@ def draw_loss(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> F
 
 
 def draw_score(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
-    """Draw the validation score as :func:`draw_curves` does, as a figure of its own that fits a phone.
+    """Draw the validation score of every epoch.
 
     Args:
-        metrics_jsonl: ``metrics.jsonl`` of a run.
+        metrics_jsonl: ``metrics.jsonl`` of a run; the run may still be going on.
         likelihood_epochs: Epochs until training went on by reward; a line marks the change.
 
     Raises:
-        ModelError: As for :func:`draw_curves`.
+        ModelError: As for :func:`draw_loss`.
     """
     _, validations = _read_metrics(metrics_jsonl)
     figure, axes = small_figure()
