@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt(3)."""
 _MOST_LOOKS = 4
 """Most batches that a network looks at side by side; each holds its layers' values in memory."""
@@ -22,8 +22,9 @@ def prepare_process(threads: int | None = None) -> None:
     """Tune this process for long work on a CPU. Call it before the first large tensor.
 
     glibc gives every large tensor back to the kernel when it is freed, and pays a page fault for each 4 KiB
-    of the next one; told not to, MobileNetV2 runs 2.4 times faster (docs/log.md). Elsewhere than on glibc
-    nothing happens.
+    of the next one; told not to, MobileNetV2 runs 2.4 times faster (docs/log.md). Threads would still have
+    heaps of their own, which are given back all the same: they share the one that is kept. Elsewhere than on
+    glibc nothing happens.
 
     Args:
         threads: Threads of one operation; None for torch's choice, the number of cores.
@@ -32,6 +33,7 @@ def prepare_process(threads: int | None = None) -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)
+        libc.mallopt(_M_ARENA_MAX, 1)
     if threads is not None:
         torch.set_num_threads(threads)
 
