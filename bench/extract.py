@@ -23,7 +23,7 @@ from typing import Any
 
 from extract_peers import SIDES, WAYS
 
-OURS = "showtell extract"
+OURS, ROUGHER = "showtell extract", "showtell extract, bfloat16"
 SLOW = ("study notes", "Hugging Face", "timm", "img2vec")
 SIZE, QUALITY = (500, 375), 95
 SUFFIXES = {".jpg", ".jpeg"}
@@ -56,7 +56,7 @@ def copy_phone(source: Path, folder: Path, number: int) -> None:
         (folder / f"{index:05d}.jpg").write_bytes(path.read_bytes() + b"%d" % index)
 
 
-def run_ours(network: str, folder: Path, number: int) -> dict[str, Any]:
+def run_ours(network: str, folder: Path, number: int, precision: str) -> dict[str, Any]:
     """Run the whole command over a folder, into an empty store, and time it from outside."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         pictures = Path(scratch) / "pictures"
@@ -65,6 +65,7 @@ def run_ours(network: str, folder: Path, number: int) -> dict[str, Any]:
             (pictures / path.name).hardlink_to(path)
         command = [sys.executable, "-m", "showtell", "extract", str(pictures), "--backbone", network]
         command += ["--weights", "random", "--store", f"{scratch}/store", "--json"]
+        command += ["--precision", precision]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         seconds = time.perf_counter() - started
@@ -90,7 +91,7 @@ def run_way(way: str, network: str, folder: Path, number: int, python: str) -> d
 def measure(options: argparse.Namespace, network: str, kind: str, folder: Path) -> list[dict[str, Any]]:
     """Let every way have its turn in each round; return a row a way."""
     available = len(list(folder.iterdir()))
-    ways = [OURS, *WAYS]
+    ways = [OURS, ROUGHER, *WAYS]
     if kind == "phone":
         ways = [name for name in ways if not name.startswith("forward")]
     if options.ways:
@@ -100,8 +101,9 @@ def measure(options: argparse.Namespace, network: str, kind: str, folder: Path) 
         for name in ways:
             if "missing" in rows.get(name, {}):
                 continue
-            if name == OURS:
-                found = run_ours(network, folder, available)
+            if name in (OURS, ROUGHER):
+                precision = "float32" if name == OURS else "bfloat16"
+                found = run_ours(network, folder, available, precision)
             else:
                 number = min(available, options.slow if name.startswith(SLOW) else options.forward)
                 found = run_way(name, network, folder, number, options.python or sys.executable)

@@ -207,6 +207,22 @@ def forward_openvino(network: str, paths: list[Path], precision: str = "f32") ->
         yield BATCH
 
 
+def matrix_products(network: str, paths: list[Path]) -> Iterator[int]:
+    """Multiply large float32 matrices, as many operations a picture as the network needs."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side, rows = SIDES[network], 1024
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
+            _features_only(network)(torch.randn(1, 3, side, side))
+        one = torch.randn(rows, rows)
+        for _ in range(0, len(paths), BATCH):
+            for _ in range(round(BATCH * counter.get_total_flops() / (2 * rows**3))):
+                one @ one
+            yield BATCH
+
+
 def _features_only(network: str):
     import timm
 
@@ -221,6 +237,7 @@ WAYS: dict[str, Way] = {
     "Hugging Face pipeline": hugging_face,
     "timm and DataLoader": timm_loop,
     "img2vec's way": img2vec,
+    "forward only, as one matrix product": matrix_products,
     "forward only, torch": forward_torch,
     "forward only, torch, a batch a core": forward_side_by_side,
     "forward only, torch bfloat16": forward_bfloat16,

@@ -1,16 +1,20 @@
 """A picture is looked at once: found again by name or by content, whatever was stopped, cut off or moved."""
 
+import contextlib
 import os
 import random
 import shutil
-import signal
 import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from conftest import draw, encoded
+from showtell.console import Console
 from showtell.data.images import load_pixels
 from showtell.data.records import Picture
 from showtell.errors import StoreError
@@ -110,6 +114,32 @@ def test_another_network_reads_again_but_leaves_the_first_alone(tmp_path, store,
     assert other.computed == 5
     assert other.space.id != first.space.id
     assert features_of(first) == before != features_of(other)
+
+
+def test_lower_precision_is_a_space_of_its_own_with_nearly_the_same_features(
+    tmp_path, store, backbone, drawn
+):
+    pictures = write(tmp_path / "photos", drawn[:40])
+    low = load_backbone(**NETWORK, precision="bfloat16")
+    full, rough = (extract_features(pictures, one, store) for one in (backbone, low))
+    assert rough.computed == len(pictures) and rough.space.id != full.space.id
+    assert low.description.weights == backbone.description.weights
+    one, other = (
+        part.space.get([part.key(p.name) for p in pictures])[1].astype(np.float32) for part in (full, rough)
+    )
+    cosines = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    assert cosines.min() > 0.99 and not np.array_equal(one, other)
+    alone = extract_features(pictures[:1], low, FeatureStore(tmp_path / "another"))
+    assert features_of(alone).items() <= features_of(rough).items()
+
+
+def test_a_processor_without_the_precision_is_told_of(tmp_path, store, drawn, monkeypatch, capsys):
+    pictures = write(tmp_path / "photos", drawn[:2])
+    low = load_backbone(**NETWORK, precision="bfloat16")
+    for has, first in ((True, 0), (False, 1)):
+        monkeypatch.setattr(extract, "has_fast_bfloat16", lambda device, has=has: has)
+        extract_features(pictures[first : first + 1], low, store, console=Console())
+        assert ("--precision float32 is faster" in capsys.readouterr().err) is not has
 
 
 def test_renamed_moved_and_copied_files_are_recognised(tmp_path, store, backbone, drawn):
@@ -218,26 +248,27 @@ def test_nothing_to_do_is_no_error(store, backbone):
     assert result.computed == 0 == len(result.digests)
 
 
-def killed_after(reads: int, pictures: list[Picture], backbone, root: Path) -> None:
+def extract_slowly(tell: Connection, pictures: list[Picture], root: Path) -> None:
+    """Extract in batches of 4, telling of every picture that is read."""
+    read = extract.read_content
+    extract.BATCH_SIZE = 4
+    extract.read_content = lambda path: (tell.send(path), time.sleep(0.002), read(path))[2]
+    extract_features(pictures, load_backbone(**NETWORK), FeatureStore(root), workers=2)
+
+
+def killed_after(reads: int, pictures: list[Picture], root: Path) -> None:
     """Extract in a process of its own, and kill that process once it has read so many pictures."""
-    tell, hear = (os.fdopen(end, mode, 0) for end, mode in zip(os.pipe()[::-1], ("wb", "rb")))
-    process = os.fork()
-    if process == 0:
-        read = extract.read_content
-        extract.read_content = lambda path: (tell.write(b"."), time.sleep(0.002), read(path))[2]
-        try:
-            extract_features(pictures, backbone, FeatureStore(root), workers=2)
-        finally:
-            os._exit(0)
+    hear, tell = get_context("spawn").Pipe(duplex=False)
+    process = get_context("spawn").Process(target=extract_slowly, args=(tell, pictures, root))
+    process.start()
     tell.close()
-    while reads > 0 and (heard := hear.read(1)):
-        reads -= len(heard)
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    hear.close()
+    with hear, contextlib.suppress(EOFError):
+        for _ in range(reads):
+            hear.recv()
+        process.kill()
+    process.join()
 
 
-@pytest.mark.filterwarnings("ignore:This process")  # forks while threads of earlier tests may linger
 def test_killed_again_and_again_it_ends_as_if_undisturbed(tmp_path, backbone, drawn, monkeypatch):
     monkeypatch.setattr(extract, "BATCH_SIZE", 4)
     pictures = write(tmp_path / "p", drawn)
@@ -246,7 +277,7 @@ def test_killed_again_and_again_it_ends_as_if_undisturbed(tmp_path, backbone, dr
     chance = random.Random(7)
     kept = []
     for _ in range(4):  # at most 12 are read ahead of the three batches that are looked at or wait for it
-        killed_after(chance.randint(29, 38), pictures, backbone, root)
+        killed_after(chance.randint(29, 38), pictures, root)
         kept.append(len(FeatureStore(root).space(backbone.description.for_store())))
     assert kept == sorted(kept)
     assert 0 < kept[0] < len(pictures), kept

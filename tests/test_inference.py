@@ -70,6 +70,16 @@ def test_a_grey_array_is_a_picture(classifier):
     assert classifier(grey) == classifier(grey[..., None]) == classifier(np.dstack([grey] * 3))
 
 
+def test_a_model_looks_as_in_training_unless_asked_otherwise(tmp_path, classifier):
+    backbone = load_backbone("test_resnet", "random", image_size=64, precision="bfloat16")
+    head = classifier.model.head
+    save_classifier(tmp_path / "model", backbone, head, CLASSES, temperature=1.0, provenance={})
+    rough, full = (showtell.load(tmp_path, device="cpu", precision=one) for one in (None, "float32"))
+    assert rough.backbone.description.precision == "bfloat16"
+    assert full(draw(1)) == classifier(draw(1)) != rough(draw(1))
+    assert rough(draw(1)).probabilities == pytest.approx(full(draw(1)).probabilities, abs=0.1)
+
+
 def test_classes_are_ranked_and_sum_to_one(classifier):
     found = classifier(draw(1))
     values = list(found.probabilities.values())

@@ -26,7 +26,7 @@ from showtell.report.preview_normalize import normalisations, with_expected
 from showtell.report.tokens import BYTES, Row, columns_of, pad, token_lines, tokens_of
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.tasks import preview as task
-from showtell.tasks.extract import read_pictures
+from showtell.tasks.extract import pictures_of
 from showtell.tasks.preview import preview, preview_augment
 from showtell.tasks.preview_pictures import named, part_for_words, readable, shuffled, with_unknown
 from showtell.text.tokenizer import CaptionTokenizer
@@ -172,7 +172,7 @@ def test_normalize_takes_the_statistics_of_training_pictures(tmp_path):
                 grey.save(tmp_path / split / label / f"{number}.png")
     (tmp_path / "train" / "가" / "bad.png").write_bytes(b"no picture")
     config = PreviewNormalize(data=tmp_path, **SMALL)
-    pictures = [one for one in read_pictures(config, QUIET) if one.split == "train"]
+    pictures = [one for one in pictures_of(config, QUIET) if one.split == "train"]
     preprocessing, _ = task._preprocessing(config)
     mean, std, count = task._data_statistics(pictures, preprocessing, config, QUIET)
     assert (mean, std, count) == (pytest.approx([0.2, 0.2, 0.4]), pytest.approx([0, 0, 0], abs=1e-6), 6)
@@ -242,7 +242,7 @@ def test_width_of_letters():
 
 
 def test_words_are_learnt_from_training_and_shown_from_elsewhere(captions, classes):
-    pictures = list(read_pictures(PreviewTokens(data=captions), QUIET))
+    pictures = list(pictures_of(PreviewTokens(data=captions), QUIET))
     learn, unseen, _ = part_for_words(pictures, 2, 0)
     assert {one.split for one in learn} == {"train"} and {one.split for one in unseen} == {"val"}
     assert len(learn) == sum(one.split == "train" for one in pictures)
@@ -255,7 +255,7 @@ def test_words_are_learnt_from_training_and_shown_from_elsewhere(captions, class
 
 
 def test_a_caption_with_an_unknown_word_is_brought_forward(captions):
-    pictures = list(read_pictures(PreviewTokens(data=captions), QUIET))
+    pictures = list(pictures_of(PreviewTokens(data=captions), QUIET))
     tokenizer = CaptionTokenizer.train([pictures[0].captions[0]], min_count=1)
     known = [replace(pictures[0], name=str(number)) for number in range(9)]
     strange = replace(known[0], name="strange", captions=("뷁",))
@@ -269,7 +269,7 @@ def test_a_caption_with_an_unknown_word_is_brought_forward(captions):
 
 
 def test_pictures_are_chosen_by_seed_and_by_name(classes, tmp_path):
-    pictures = list(read_pictures(PreviewAugment(data=classes), QUIET))
+    pictures = list(pictures_of(PreviewAugment(data=classes), QUIET))
     assert shuffled(pictures, 1) == shuffled(pictures, 1) != shuffled(pictures, 2)
     assert set(shuffled(pictures, 1)) == set(pictures)
     one = pictures[5]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from showtell.data.readers import read_dataset
+from showtell.data.readers import read_dataset, read_pictures
 from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
 from showtell.errors import DataError
 
@@ -31,6 +31,21 @@ def matched(folder: PictureFolder, name: str) -> Match:
     found = folder.find(name)
     assert isinstance(found, Match), found
     return found
+
+
+def test_a_folder_of_pictures_without_words_holds_what_lies_in_it_and_nothing_else(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    touch(root / "b.jpg", root / "2024" / "a.PNG", root / ".trash.jpg", root / "note.txt")
+    touch(tmp_path / "secret.jpg")
+    (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    dataset, error = read_pictures(root)
+    assert isinstance(error, DataError)
+    assert [picture.name for picture in dataset.pictures] == ["2024/a.PNG", "b.jpg"]
+    assert [(problem.kind, problem.where) for problem in dataset.problems] == [
+        ("outside the picture folder", "link.jpg")
+    ]
+    with pytest.raises(DataError):
+        read_pictures(root, format="csv")
 
 
 def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path) -> None:

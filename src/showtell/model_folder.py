@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from showtell.errors import ModelError, WeightsError
-from showtell.features.backbone import Backbone, BackboneDescription, state_hash
+from showtell.features.backbone import Backbone, BackboneDescription, Precision, state_hash
 from showtell.features.weights import restore_backbone
 from showtell.model_card import captioner_card, classifier_card
 from showtell.models.attention import AttentionConfig
@@ -115,8 +115,8 @@ class ClassifierModel:
 
 def save_captioner(
     folder: Path, backbone: Backbone, captioner: Captioner, *, beam_size: int, provenance: dict[str, Any]
-) -> None:
-    """Write a model folder; ``config.json`` comes last and makes it complete."""
+) -> CaptionerModel:
+    """Write a model folder; ``config.json`` comes last and makes it complete. Return what it holds."""
     _begin(folder)
     captioner.tokenizer.save(folder / "tokenizer.json")
     config = ModelConfig(
@@ -132,6 +132,7 @@ def save_captioner(
     tensors |= {f"captioner.{name}": value for name, value in captioner.decoder.state_dict().items()}
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
     _finish(folder, config, captioner_card(config))
+    return CaptionerModel(config, backbone, captioner)
 
 
 def save_classifier(
@@ -142,8 +143,8 @@ def save_classifier(
     *,
     temperature: float,
     provenance: dict[str, Any],
-) -> None:
-    """Write a model folder; ``config.json`` comes last and makes it complete."""
+) -> ClassifierModel:
+    """Write a model folder; ``config.json`` comes last and makes it complete. Return what it holds."""
     _begin(folder)
     config = ClassifierConfig(
         format=FORMAT,
@@ -159,6 +160,7 @@ def save_classifier(
     tensors |= {f"head.{name}": value for name, value in head.state_dict().items()}
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
     _finish(folder, config, classifier_card(config))
+    return ClassifierModel(config, backbone, head)
 
 
 def _begin(folder: Path) -> None:
@@ -174,12 +176,15 @@ def _finish(folder: Path, config: ModelConfig | ClassifierConfig, card: str) -> 
     partial.replace(folder / "config.json")
 
 
-def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel | ClassifierModel:
+def load_model(
+    run: Path, device: torch.device | None = None, precision: Precision | None = None
+) -> CaptionerModel | ClassifierModel:
     """Load a model from its folder, or from the run that holds it.
 
     Args:
         run: A run folder or a model folder.
         device: Where to put it; None for the CPU.
+        precision: Of the backbone's arithmetic; None for that of the training.
 
     Raises:
         ModelError: It is missing, incomplete, of a later format, or its parts do not fit together.
@@ -189,7 +194,7 @@ def load_model(run: Path, device: torch.device | None = None) -> CaptionerModel 
     tensors, _ = load_tensors(folder / "model.safetensors")
     device = device or torch.device("cpu")
     try:
-        backbone = restore_backbone(config.backbone, _part(tensors, "backbone.")).to(device)
+        backbone = restore_backbone(config.backbone, _part(tensors, "backbone."), precision).to(device)
         if isinstance(config, ClassifierConfig):
             return ClassifierModel(config, backbone, _load_head(folder, config, tensors).to(device).eval())
         return CaptionerModel(config, backbone, _load_captioner(folder, config, tensors).to(device).eval())

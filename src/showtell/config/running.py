@@ -84,6 +84,9 @@ class Extract:
     """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
     image_size: int | None = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
+    little (docs/benchmarks.md)."""
     store: Path | None = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False

@@ -34,6 +34,9 @@ class TrainCaptioner:
     """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
     image_size: int | None = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
+    little (docs/benchmarks.md)."""
     store: Path | None = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     cell: Literal["lstm", "gru"] = "lstm"
@@ -98,6 +101,9 @@ class TrainClassifier:
     """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
     image_size: int | None = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
+    little (docs/benchmarks.md)."""
     fit: Literal["whole", "crop"] = "whole"
     """Squeeze the whole picture into the input, or cut out its centre."""
     store: Path | None = None

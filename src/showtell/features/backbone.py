@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import timm
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, ModelError, WeightsError
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class BackboneDescription:
         pooled_dim: Length of the pooled vector.
         layer: Which layer the features are.
         engine: What runs the network and in what memory format.
-        precision: Of the arithmetic.
+        precision: Of the arithmetic. Weights are kept in float32 all the same.
         dtype: Of the features as kept.
     """
 
@@ -47,7 +49,7 @@ class BackboneDescription:
     pooled_dim: int
     layer: str = "forward_features"
     engine: str = "torch eager, channels last"
-    precision: str = "float32"
+    precision: Precision = "float32"
     dtype: str = "float16"
 
     def for_store(self) -> dict[str, Any]:
@@ -79,6 +81,7 @@ class Backbone(nn.Module):
         architecture: timm's name of it.
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
+        precision: Of its arithmetic when it looks; gradients are always those of float32.
 
     Raises:
         ConfigError: The network cannot take pictures of that size.
@@ -96,11 +99,13 @@ class Backbone(nn.Module):
         architecture: str,
         model_args: Mapping[str, Any],
         weights_source: str,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         # timm's networks share methods that no common type of theirs declares.
         self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preprocessing = preprocessing
+        self.precision = precision
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_scale", 1 / std, persistent=False)
@@ -124,6 +129,7 @@ class Backbone(nn.Module):
             grid_shape=(grid.shape[1], grid.shape[2]),
             grid_size=size,
             pooled_dim=pooled.shape[1],
+            precision=precision,
         )
 
     @torch.inference_mode()
@@ -169,7 +175,9 @@ class Backbone(nn.Module):
         return pooled.flatten(1)
 
     def _look(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
-        features = self.features(pixels)
+        low = self.precision == "bfloat16"
+        with torch.autocast(self.pixel_mean.device.type, torch.bfloat16, enabled=low):
+            features = self.features(pixels).float()
         grid, size = grid_of(self.network, features)
         return grid, size, self.pool(features)
 

@@ -19,7 +19,7 @@ from showtell.data.records import Picture, Problem
 from showtell.errors import ImageError, StoreError
 from showtell.features.backbone import Backbone
 from showtell.features.store import FeatureSpace, FeatureStore, FileStamp, content_digest, record_key
-from showtell.runtime import share_cores
+from showtell.runtime import has_fast_bfloat16, share_cores
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
     from showtell.data.augment import View
@@ -162,6 +162,8 @@ def _forecast(
         f"Looking at {len(waiting)} pictures with {backbone.description.architecture} at "
         f"{size.width}x{size.height}{about}; features take {human_bytes(room)} of {human_bytes(free)} free"
     )
+    if backbone.precision == "bfloat16" and not has_fast_bfloat16(backbone.pixel_mean.device):
+        console.say("This processor has no arithmetic for bfloat16: --precision float32 is faster here")
     if room > free:
         raise StoreError(
             f"The features of {len(waiting)} pictures take {human_bytes(room)}, and {store.root} has "

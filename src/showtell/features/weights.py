@@ -21,7 +21,13 @@ from torch import Tensor, nn
 from showtell.console import Console
 from showtell.data.images import Fit
 from showtell.errors import ConfigError, WeightsError
-from showtell.features.backbone import Backbone, BackboneDescription, preprocessing_of, state_hash
+from showtell.features.backbone import (
+    Backbone,
+    BackboneDescription,
+    Precision,
+    preprocessing_of,
+    state_hash,
+)
 
 DEFAULT_BACKBONE = "mobilenetv2_100"
 RANDOM = "random"
@@ -34,6 +40,7 @@ def load_backbone(
     image_size: int | None = None,
     fit: Fit = "whole",
     seed: int = 0,
+    precision: Precision = "float32",
     console: Console | None = None,
 ) -> Backbone:
     """Build a timm network with its pretrained weights.
@@ -45,6 +52,7 @@ def load_backbone(
         image_size: Side of the input, pixels; None for the network's own.
         fit: What to do with pictures that are not square.
         seed: Of random weights.
+        precision: Of its arithmetic.
         console: Told before anything is downloaded.
 
     Raises:
@@ -73,11 +81,19 @@ def load_backbone(
         architecture=name,
         model_args=model_args,
         weights_source=source,
+        precision=precision,
     )
 
 
-def restore_backbone(description: BackboneDescription, state: dict[str, Tensor]) -> Backbone:
+def restore_backbone(
+    description: BackboneDescription, state: dict[str, Tensor], precision: Precision | None = None
+) -> Backbone:
     """Rebuild a backbone from a model's description and state, without looking for weights elsewhere.
+
+    Args:
+        description: Of the backbone as it was in training.
+        state: Of its network.
+        precision: Of its arithmetic; None for that of the description.
 
     Raises:
         WeightsError: The state is not the one described.
@@ -97,6 +113,7 @@ def restore_backbone(description: BackboneDescription, state: dict[str, Tensor])
         architecture=description.architecture,
         model_args=description.model_args,
         weights_source=description.weights_source,
+        precision=precision or description.precision,
     )
 
 

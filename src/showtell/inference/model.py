@@ -16,7 +16,7 @@ from torch import Tensor
 
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, ImageError
-from showtell.features.backbone import Backbone
+from showtell.features.backbone import Backbone, Precision
 from showtell.inference.pictures import PictureLike, is_picture, picture_source
 from showtell.inference.pretrained import pretrained_classifier
 from showtell.model_folder import CaptionerModel, ClassifierModel, load_model
@@ -198,7 +198,11 @@ class LoadedClassifier(Model[Classes]):
 
 
 def load(
-    run: str | os.PathLike[str], *, device: str = "auto", beam_size: int | None = None
+    run: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    beam_size: int | None = None,
+    precision: Precision | None = None,
 ) -> LoadedCaptioner | LoadedClassifier:
     """Load a model.
 
@@ -207,13 +211,14 @@ def load(
             classes.
         device: ``cpu``, ``cuda``, ``mps``; ``auto`` for the best there is.
         beam_size: Captions a captioner searches side by side; None for its own.
+        precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training.
 
     Raises:
         ModelError: There is no model, or it is damaged.
     """
     prepare_process()
     where = choose_device(device)
-    model = pretrained_classifier(Path(run), where) or load_model(Path(run), where)
+    model = pretrained_classifier(Path(run), where) or load_model(Path(run), where, precision)
     return (
         LoadedClassifier(model) if isinstance(model, ClassifierModel) else LoadedCaptioner(model, beam_size)
     )

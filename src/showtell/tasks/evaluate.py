@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,27 +84,29 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
         text_column=trained.text_column if own else None,
     )
     splits = load_splits(config.run / "pictures.jsonl") if own else {}
-    store = FeatureStore(config.store or trained.store)
-    prepared = prepare(dataset, model.backbone, store, console, seed=trained.seed, splits=splits)
-    split: str
     if own:
-        split = config.split or ("test" if prepared.split("test") else "val")
-        pictures: Sequence[Picture] = prepared.split(split)
+        split: str = config.split or ("test" if "test" in splits.values() else "val")
+        asked = [picture for picture in dataset.pictures if splits.get(picture.name) == split]
     else:
         split = config.split or "all"
-        chosen = {picture.name for picture in dataset.pictures if config.split in (None, picture.split)}
-        pictures = [picture for picture in prepared.pictures if picture.name in chosen]
-    pictures = [picture for picture in pictures if picture.captions]
-    if not pictures:
+        asked = [picture for picture in dataset.pictures if config.split in (None, picture.split)]
+    asked = [picture for picture in asked if picture.captions]
+    if not asked:
         raise DataError(f"The {split} split of {dataset.source} has no picture with captions.")
     if own and split != "test":
         console.say(
             f"Scoring the {split} split, which also chose the checkpoint: a fresh test set scores lower"
         )
     beam_size = config.beam_size or model.config.beam_size
-    training = prepared.split("train") if own else ()
+    store = FeatureStore(config.store or trained.store)
+    dataset_asked = replace(dataset, pictures=tuple(asked))
+    prepared = prepare(dataset_asked, model.backbone, store, console, seed=trained.seed, splits=splits)
     evaluation = describe_split(
-        model.captioner, prepared.extraction, pictures, beam_size=beam_size, training=training
+        model.captioner,
+        prepared.extraction,
+        prepared.pictures,
+        beam_size=beam_size,
+        training=[picture for picture in dataset.pictures if splits.get(picture.name) == "train"],
     )
     record = save_evaluation(config.out or config.run, split, evaluation)
     console.say(scores_table(evaluation, split))

@@ -45,7 +45,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
     """
     console = console or Console(quiet=True)
     need_onnx()
-    model = load(config.run, device="cpu", beam_size=config.beam_size)
+    model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32")
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_pictures(config, model.model.config.kind, Path(drawn), console)
         folder = _claim(config)

@@ -1,15 +1,12 @@
 """Features into the store, and a look at what the store holds."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from showtell.config import Extract, PreviewAugment, PreviewNormalize, PreviewTokens, Store
 from showtell.console import Console, human_bytes, human_time
-from showtell.data.readers import read_dataset
-from showtell.data.readers.names import PICTURE_EXTENSIONS, nfc
+from showtell.data.readers import read_pictures
 from showtell.data.records import Picture
-from showtell.errors import DataError
 from showtell.features.extract import extract_features
 from showtell.features.store import FeatureStore, SpaceInfo
 from showtell.features.weights import load_backbone
@@ -32,9 +29,13 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     """
     console = console or Console(quiet=True)
     prepare_process()
-    pictures = read_pictures(config, console)
+    pictures = pictures_of(config, console)
     backbone = load_backbone(
-        config.backbone, config.weights, image_size=config.image_size, console=console
+        config.backbone,
+        config.weights,
+        image_size=config.image_size,
+        precision=config.precision,
+        console=console,
     ).to(choose_device())
     result = extract_features(pictures, backbone, FeatureStore(config.store), console=console)
     report_problems(result.unreadable, console)
@@ -52,7 +53,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     }
 
 
-def read_pictures(
+def pictures_of(
     config: Extract | PreviewAugment | PreviewNormalize | PreviewTokens, console: Console
 ) -> tuple[Picture, ...]:
     """Read the pictures of a data set, or of a plain folder, and say what was found.
@@ -60,30 +61,17 @@ def read_pictures(
     Raises:
         DataError: There are none.
     """
-    try:
-        dataset = read_dataset(
-            config.data,
-            images=config.images,
-            format=config.format,
-            image_column=config.image_column,
-            text_column=config.text_column,
-        )
-    except DataError:
-        loose = _loose_pictures(config.data)
-        if not loose or config.format is not None:
-            raise
-        console.say(f"{config.data} is a folder of {len(loose):,} pictures")
-        return loose
-    console.say(f"{config.data} is {dataset.format}: {len(dataset.pictures):,} pictures")
+    dataset, wordless = read_pictures(
+        config.data,
+        images=config.images,
+        format=config.format,
+        image_column=config.image_column,
+        text_column=config.text_column,
+    )
+    what = "a folder of" if wordless else f"{dataset.format}:"
+    console.say(f"{config.data} is {what} {len(dataset.pictures):,} pictures")
     report_problems(dataset.problems, console)
     return dataset.pictures
-
-
-def _loose_pictures(folder: Path) -> tuple[Picture, ...]:
-    if not folder.is_dir():
-        return ()
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_EXTENSIONS and p.is_file())
-    return tuple(Picture(nfc(path.relative_to(folder).as_posix()), path) for path in files)
 
 
 def store(config: Store, console: Console | None = None) -> list[dict[str, Any]]:

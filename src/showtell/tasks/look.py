@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,9 @@ from showtell.console import Console
 from showtell.data.check import Finding, check_classes, check_files, check_reading
 from showtell.data.copies import Likeness, check_copies, hash_likeness
 from showtell.data.facts import Facts, read_all
-from showtell.data.readers import read_dataset
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers import read_pictures
 from showtell.data.records import SPLITS, Dataset, Picture
-from showtell.errors import DataError, StoreError
+from showtell.errors import StoreError
 from showtell.features.store import FeatureSpace, FeatureStore, record_key
 from showtell.report.look import write_look_page
 from showtell.report.look_text import look_text
@@ -92,32 +90,25 @@ def _read(config: Look) -> tuple[Dataset, list[Finding]]:
     Raises:
         DataError: There are no pictures.
     """
-    try:
-        dataset = read_dataset(
-            config.data,
-            images=config.images,
-            format=config.format,
-            image_column=config.image_column,
-            text_column=config.text_column,
-        )
+    dataset, error = read_pictures(
+        config.data,
+        images=config.images,
+        format=config.format,
+        image_column=config.image_column,
+        text_column=config.text_column,
+    )
+    if error is None:
         return dataset, []
-    except DataError as error:
-        if config.format is not None or not config.data.is_dir():
-            raise
-        folder = PictureFolder(config.data)
-        if not folder.pictures:
-            raise
-        pictures = tuple(Picture(name, Path(folder.files[name])) for name in folder.pictures)
-        obstacle = Finding(
-            "nothing to learn",
-            "wrong",
-            1,
-            "These pictures can be looked at, but not trained on",
-            "Put the pictures of each class into a folder of their own, or write a table of pictures and "
-            "captions.",
-            tuple(error.what.splitlines()),
-        )
-        return Dataset(config.data, "pictures without words", pictures, tuple(folder.problems)), [obstacle]
+    obstacle = Finding(
+        "nothing to learn",
+        "wrong",
+        1,
+        "These pictures can be looked at, but not trained on",
+        "Put the pictures of each class into a folder of their own, or write a table of pictures and "
+        "captions.",
+        tuple(error.what.splitlines()),
+    )
+    return dataset, [obstacle]
 
 
 def _feature_likeness(config: Look, readable: Sequence[Facts]) -> Likeness | None:

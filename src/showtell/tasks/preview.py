@@ -23,7 +23,7 @@ from showtell.report import preview_normalize as normal
 from showtell.report import tokens
 from showtell.report.figures import check_figure_path
 from showtell.report.preview_tokens import draw_tokens
-from showtell.tasks.extract import read_pictures
+from showtell.tasks.extract import pictures_of
 from showtell.tasks.preview_pictures import (
     Photo,
     named,
@@ -65,7 +65,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
     """
     console = console or Console(quiet=True)
     check_figure_path(config.out)
-    pictures = read_pictures(config, console)
+    pictures = pictures_of(config, console)
     preprocessing, _ = _preprocessing(config)
     limits = Augmentation()
     chosen = (
@@ -97,7 +97,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     """
     console = console or Console(quiet=True)
     check_figure_path(config.out)
-    pictures = read_pictures(config, console)
+    pictures = pictures_of(config, console)
     training = of_training(pictures)
     preprocessing, backbone = _preprocessing(config)
     ((picture, content),) = (
@@ -130,7 +130,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
     """
     console = console or Console(quiet=True)
     check_figure_path(config.out)
-    pictures = tuple(picture for picture in read_pictures(config, console) if picture.captions)
+    pictures = tuple(picture for picture in pictures_of(config, console) if picture.captions)
     if not pictures:
         raise DataError(
             f"{config.data} has pictures but no captions, so there are no tokens to show.",

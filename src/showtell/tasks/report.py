@@ -16,6 +16,7 @@ from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.features.extract import extract_features
 from showtell.features.store import FeatureStore
 from showtell.inference import LoadedCaptioner, LoadedClassifier, load
+from showtell.model_folder import CaptionerModel, ClassifierModel
 from showtell.models.captioner import Caption, Word
 from showtell.report.captioner_report import write_captioner_report
 from showtell.report.cards import PageItem
@@ -49,28 +50,51 @@ def write_report(config: Report, console: Console | None = None) -> Path:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
     model = load(config.run)
+    record = config.run / "config.json"
+    trained: TrainCaptioner | TrainClassifier
     if isinstance(model, LoadedCaptioner):
-        written = _report_captioner(config, model)
+        trained, _ = load_config(record, TrainCaptioner)
     else:
-        written = _report_classifier(config, model)
+        trained, _ = load_config(record, TrainClassifier)
+    return _write(config, model, _data(config, trained), console or Console(quiet=True))
+
+
+def report_training(
+    config: TrainCaptioner | TrainClassifier,
+    model: CaptionerModel | ClassifierModel,
+    dataset: Dataset,
+    console: Console,
+) -> None:
+    """Write the report of a training that has just ended. Where that fails, say so: the model is finished.
+
+    Args:
+        config: Of the training.
+        model: What it made.
+        dataset: What it was made from.
+        console: Where to say what happens.
+    """
+    loaded = LoadedCaptioner(model) if isinstance(model, CaptionerModel) else LoadedClassifier(model)
+    try:
+        _write(Report(run=config.out, store=config.store), loaded, dataset, console)
+    except (ShowtellError, OSError) as error:
+        console.say(f"The report was not written: {error}\nOnce that is mended: showtell report {config.out}")
+
+
+def _write(
+    config: Report, model: LoadedCaptioner | LoadedClassifier, dataset: Dataset, console: Console
+) -> Path:
+    if isinstance(model, LoadedCaptioner):
+        written = _report_captioner(config, model, dataset)
+    else:
+        written = _report_classifier(config, model, dataset)
     console.say(f"Look at {written}; its figures are in {written.parent / 'figures'}")
     return written
 
 
-def report_training(run: Path, store: Path | None, console: Console) -> None:
-    """Write the report of a training that has just ended. Where that fails, say so: the model is finished."""
-    try:
-        write_report(Report(run=run, store=store), console)
-    except (ShowtellError, OSError) as error:
-        console.say(f"The report was not written: {error}\nOnce that is mended: showtell report {run}")
-
-
-def _report_captioner(config: Report, model: LoadedCaptioner) -> Path:
+def _report_captioner(config: Report, model: LoadedCaptioner, dataset: Dataset) -> Path:
     trained, record = load_config(config.run / "config.json", TrainCaptioner)
     evaluation = _evaluation(config, "teacher_forced")
-    dataset = _data(config, trained)
     named = {picture.name: picture for picture in dataset.pictures}
     lines = _lines(config.run, "captions", evaluation["split"])
     half = min(_SHOWN, len(lines) // 2) or len(lines)
@@ -119,10 +143,9 @@ def _report_captioner(config: Report, model: LoadedCaptioner) -> Path:
     )
 
 
-def _report_classifier(config: Report, model: LoadedClassifier) -> Path:
-    trained, record = load_config(config.run / "config.json", TrainClassifier)
+def _report_classifier(config: Report, model: LoadedClassifier, dataset: Dataset) -> Path:
+    _, record = load_config(config.run / "config.json", TrainClassifier)
     evaluation = _evaluation(config, "reliability")
-    dataset = _data(config, trained)
     named = {picture.name: picture for picture in dataset.pictures}
     lines = _lines(config.run, "predictions", evaluation["split"])
     mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]

@@ -68,7 +68,12 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         text_column=config.text_column,
     )
     backbone = load_backbone(
-        config.backbone, config.weights, image_size=config.image_size, seed=config.seed, console=console
+        config.backbone,
+        config.weights,
+        image_size=config.image_size,
+        seed=config.seed,
+        precision=config.precision,
+        console=console,
     ).to(device)
     store = FeatureStore(config.store)
     prepared = prepare(dataset, backbone, store, console, seed=config.seed)
@@ -114,12 +119,14 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         "validation": evaluation.figures(),
         "environment": environment(),
     }
-    save_captioner(config.out / "model", backbone, captioner, beam_size=BEAM_SIZE, provenance=provenance)
+    model = save_captioner(
+        config.out / "model", backbone, captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+    )
     console.say(
         f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
     )
     console.say(scores_table(evaluation, "val"))
-    report_training(config.out, config.store, console)
+    report_training(config, model, prepared.dataset, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
 

@@ -15,7 +15,7 @@ from showtell.features.extract import Extraction, extract_features
 from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
-from showtell.model_folder import ClassifierModel, load_model, save_classifier
+from showtell.model_folder import ClassifierModel, save_classifier
 from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.class_data import learnable
@@ -93,6 +93,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
         image_size=config.image_size,
         fit=config.fit,
         seed=config.seed,
+        precision=config.precision,
         console=console,
     ).to(choose_device())
     if config.fine_tune is not None:
@@ -113,9 +114,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     console.say(candidates_table(candidates, chosen))
     if config.fine_tune is not None:
         task, chosen = _fine_tune(config, task, candidates, store, console, boards)
-    _save(config, task, chosen, candidates, prepared)
-    model = load_model(config.out)
-    assert isinstance(model, ClassifierModel)
+    model = _save(config, task, chosen, candidates, prepared)
     evaluation = name_split(model, task.extraction, val, twins=twins, console=console, what="val")
     save_class_evaluation(config.out, "val", evaluation)
     console.say(
@@ -125,7 +124,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
         console.say(f"Warning: {warning}")
     console.say(class_table(evaluation, "val"))
     say_mistakes(evaluation, console)
-    report_training(config.out, config.store, console)
+    report_training(config, model, prepared.dataset, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
 
@@ -136,7 +135,7 @@ def _save(
     chosen: Candidate,
     candidates: Sequence[Candidate],
     prepared: Prepared,
-) -> None:
+) -> ClassifierModel:
     """Fit the temperature and write the model."""
     check = task.check()
     provenance = {
@@ -160,10 +159,10 @@ def _save(
         "environment": environment(),
     }
     temperature = fit_temperature(chosen.head(check.pooled), check.labels)
-    save_classifier(
+    return save_classifier(
         config.out / "model",
         task.backbone,
-        chosen.head,
+        chosen.head.to(task.backbone.pixel_mean.device),
         task.classes,
         temperature=temperature,
         provenance=provenance,
@@ -219,6 +218,7 @@ def _fine_tune(
         architecture=description.architecture,
         model_args=description.model_args,
         weights_source=f"{description.weights_source}, fine-tuned from {layers[0].name} up",
+        precision=description.precision,
     )
     after = replace(task, backbone=tuned, extraction=extract_features(task.val, tuned, store))
     head = network.head.requires_grad_(False).eval()

@@ -11,11 +11,12 @@ from showtell.data.readers.flickr8k import read_flickr8k
 from showtell.data.readers.imagefolder import read_imagefolder
 from showtell.data.readers.karpathy import read_karpathy
 from showtell.data.readers.labels_table import read_labels_table
+from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.recognise import FORMATS, recognise
-from showtell.data.records import Dataset
-from showtell.errors import ConfigError
+from showtell.data.records import Dataset, Picture
+from showtell.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "read_dataset"]
+__all__ = ["FORMATS", "read_dataset", "read_pictures"]
 
 _READERS: dict[str, Callable[[Path, Path | None, ColumnNames], Dataset]] = {
     "csv": read_captions_table,
@@ -67,3 +68,35 @@ def read_dataset(
             would_do="Leave --image-column and --text-column out, or give the table itself as DATA.",
         )
     return _READERS[found.format](found.source, images, names)
+
+
+def read_pictures(
+    data: Path,
+    *,
+    images: Path | None = None,
+    format: str | None = None,
+    image_column: str | None = None,
+    text_column: str | None = None,
+) -> tuple[Dataset, DataError | None]:
+    """Read pictures, whether or not anything is said of them; the arguments are those of `read_dataset`.
+
+    Returns:
+        The data set, and None; or all pictures below a folder, and why it is no data set.
+
+    Raises:
+        DataError: There are no pictures, or the format that was named does not fit.
+        ConfigError: As `read_dataset` does.
+    """
+    try:
+        dataset = read_dataset(
+            data, images=images, format=format, image_column=image_column, text_column=text_column
+        )
+        return dataset, None
+    except DataError as error:
+        if format is not None or not data.is_dir():
+            raise
+        folder = PictureFolder(data)
+        if not folder.pictures:
+            raise
+        pictures = tuple(Picture(name, Path(folder.files[name])) for name in folder.pictures)
+        return Dataset(data, "pictures without words", pictures, tuple(folder.problems)), error
