@@ -24,7 +24,10 @@ from showtell.runtime import has_fast_bfloat16, share_cores
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
     from showtell.data.augment import View
 
-BATCH_SIZE = 32
+BATCH_SIZE = 16
+"""Pictures that a processor's core looks at together: more take memory, and no less time (docs/log.md)."""
+_MORE = 4
+"""How many times as many another device looks at together."""
 
 
 @dataclass
@@ -183,18 +186,18 @@ def _look_at(
 ) -> None:
     """Decode ahead in threads, run the network in others, write behind in one."""
     with (
-        _Batches(backbone, store, result, math.ceil(len(waiting) / BATCH_SIZE)) as batches,
+        _Batches(backbone, store, result, len(waiting)) as batches,
         console.bar(len(waiting), "looking", "pictures") as bar,
     ):
         batch: list[_Prepared] = []
-        for item in _prepare_ahead(waiting, backbone, result, workers):
+        for item in _prepare_ahead(waiting, backbone, result, workers, 3 * batches.size):
             bar.update(1)
             if item.reason:
                 result.unreadable.append(Problem("unreadable picture", item.picture.name, item.reason))
                 continue
             result.digests[item.picture.name] = item.digest
             batch.append(item)
-            if len(batch) == BATCH_SIZE:
+            if len(batch) == batches.size:
                 batches.add(batch)
                 batch = []
         if batch:
@@ -203,15 +206,19 @@ def _look_at(
 
 
 def _prepare_ahead(
-    waiting: Sequence[tuple[Picture, FileStamp]], backbone: Backbone, result: Extraction, workers: int
+    waiting: Sequence[tuple[Picture, FileStamp]],
+    backbone: Backbone,
+    result: Extraction,
+    workers: int,
+    most: int,
 ) -> Iterator[_Prepared]:
-    """Yield pictures in order, a few batches of them being read and decoded ahead."""
+    """Yield pictures in order, at most so many of them being read and decoded ahead."""
     rest = iter(waiting)
     with ThreadPoolExecutor(workers, "decode") as decoders:
         ahead: deque[Future[_Prepared]] = deque()
         try:
             while True:
-                for picture, stamp in islice(rest, 3 * BATCH_SIZE - len(ahead)):
+                for picture, stamp in islice(rest, most - len(ahead)):
                     ahead.append(decoders.submit(_prepare, picture, stamp, backbone, result))
                 if not ahead:
                     return
@@ -238,12 +245,17 @@ class _Batches:
     """Batches under way: looked at side by side, written one after another in their order.
 
     Features are the same to the last bit, however many there are.
+
+    Attributes:
+        size: Pictures of a batch.
     """
 
-    def __init__(self, backbone: Backbone, store: FeatureStore, result: Extraction, expected: int) -> None:
+    def __init__(self, backbone: Backbone, store: FeatureStore, result: Extraction, pictures: int) -> None:
         self._backbone, self._store, self._result = backbone, store, result
+        device = backbone.pixel_mean.device
+        self.size = BATCH_SIZE if device.type == "cpu" else _MORE * BATCH_SIZE
         self._threads = torch.get_num_threads()
-        self._looks, cores = share_cores(backbone.pixel_mean.device, most=expected)
+        self._looks, cores = share_cores(device, most=math.ceil(pictures / self.size))
         self._lookers = ThreadPoolExecutor(self._looks, "look", torch.set_num_threads, (cores,))
         self._writer = ThreadPoolExecutor(1, "write")
         self._writing: Future[None] = self._writer.submit(lambda: None)
@@ -281,7 +293,7 @@ class _Batches:
             return torch.empty(0), torch.empty(0)
         # Kernels depend on the size of the batch. Filled up to one size, it gives a picture the same features
         # to the last bit, whatever company it came in and wherever an earlier run was stopped.
-        filled = torch.stack(pixels + pixels[:1] * (BATCH_SIZE - len(pixels)))
+        filled = torch.stack(pixels + pixels[:1] * (self.size - len(pixels)))
         grid, pooled = self._backbone(filled)
         return grid[: len(pixels)].cpu(), pooled[: len(pixels)].cpu()
 
