@@ -28,7 +28,7 @@ from showtell.apps import schema
 from showtell.apps.batcher import Batcher
 from showtell.apps.guard import is_local
 from showtell.config import Serve
-from showtell.errors import ConfigError, MissingExtraError
+from showtell.errors import ConfigError, ImageError, MissingExtraError
 from showtell.inference.records import caption_record, class_record
 from showtell.tasks.serve import load_models, serve
 
@@ -427,3 +427,22 @@ def test_what_nobody_waits_for_is_not_computed_and_a_fault_is_everybodys():
         left.result(0)
     with pytest.raises(RuntimeError, match="closed"):
         batcher.ask(torch.tensor(4))
+
+
+def test_pictures_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr("showtell.apps.batcher._PATIENCE", 20)
+    sizes: list[int] = []
+    batcher = Batcher(lambda pixels, kind: pixels.tolist(), 4, sizes.append, (1, 1))
+    with batcher.expecting():
+        with batcher.expecting():
+            first = batcher.ask(torch.tensor(1))
+        second = batcher.ask(torch.tensor(2))
+    assert [first.result(5), second.result(5)] == [1, 2]
+    assert sizes == [2]
+    with pytest.raises(ImageError), batcher.expecting():
+        raise ImageError("cannot be read")
+    assert batcher.ask(torch.tensor(3)).result(5) == 3  # the unreadable one is not waited for
+    monkeypatch.setattr("showtell.apps.batcher._PATIENCE", 0.01)
+    with batcher.expecting():
+        assert batcher.ask(torch.tensor(4)).result(5) == 4
+    batcher.close()

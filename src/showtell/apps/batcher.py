@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 Result = TypeVar("Result")
 Compute = Callable[[Tensor, Hashable], list[Result]]
+_PATIENCE = 0.03
+"""Seconds that a picture waits for others that are being read, at most."""
 
 
 class _Waiting(NamedTuple):
@@ -20,7 +23,7 @@ class _Waiting(NamedTuple):
 
 
 class Batcher(Generic[Result]):
-    """Threads that look at whatever waits; an idle one looks at once.
+    """Threads that look at whatever waits; an idle one looks as soon as no other picture is being read.
 
     Args:
         compute: From pixels (B, 3, height, width), uint8, and the kind of question to one result each.
@@ -38,6 +41,8 @@ class Batcher(Generic[Result]):
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._coming = 0
+        self._idle = 0
         looks, threads = cores
         self._threads = [
             threading.Thread(target=self._work, args=(threads,), name=f"showtell-model-{number}", daemon=True)
@@ -49,6 +54,19 @@ class Batcher(Generic[Result]):
     def __len__(self) -> int:
         """Return how many pictures wait."""
         return len(self._waiting)
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Announce a picture that is being read, and will be asked about inside of this context."""
+        with self._changed:
+            self._coming += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._coming -= 1
+                if not self._coming:
+                    self._changed.notify_all()
 
     def ask(self, pixels: Tensor, kind: Hashable = None) -> "Future[Result]":
         """Queue a picture.
@@ -92,18 +110,28 @@ class Batcher(Generic[Result]):
         """Return the oldest pictures of one kind; none where all is answered and no more will come."""
         batch: list[_Waiting] = []
         with self._changed:
+            self._idle += 1
             while not batch:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(self._is_gathered, _PATIENCE)
                 if not self._waiting:
-                    return []
+                    if self._closed:
+                        return []
+                    continue  # another thread took them
                 kind = self._waiting[0].kind
                 others = deque[_Waiting]()
-                while self._waiting and len(batch) < self._most:
+                share = min(self._most, -(-len(self._waiting) // self._idle))
+                while self._waiting and len(batch) < share:
                     item = self._waiting.popleft()
                     if item.kind != kind:
                         others.append(item)
                     elif item.answer.set_running_or_notify_cancel():
                         batch.append(item)
                 self._waiting.extendleft(reversed(others))
+            self._idle -= 1
         self._watch(len(batch))
         return batch
+
+    def _is_gathered(self) -> bool:
+        """Say whether nothing is gained by waiting: small batches take more time a picture."""
+        return not self._coming or not self._waiting or len(self._waiting) >= self._most or self._closed

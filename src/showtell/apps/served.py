@@ -62,13 +62,15 @@ class Served:
             ImageError: It cannot be read.
         """
         loop = asyncio.get_running_loop()
+        kind = beams if isinstance(self.model, LoadedCaptioner) else None
         try:
-            size, pixels = await loop.run_in_executor(self._threads, self._read, content)
+            with self._batcher.expecting():
+                size, pixels = await loop.run_in_executor(self._threads, self._read, content)
+                asked = self._batcher.ask(pixels, kind)
         except ImageError:
             self._outcomes.labels(self.name, "unreadable").inc()
             raise
-        kind = beams if isinstance(self.model, LoadedCaptioner) else None
-        found = await asyncio.wrap_future(self._batcher.ask(pixels, kind))
+        found = await asyncio.wrap_future(asked)
         record = caption_record(found) if isinstance(found, Captions) else class_record(found)
         if look:
             record["seen"] = list(seen_box(self.model.backbone.preprocessing, *size))
