@@ -273,7 +273,7 @@ def test_hostile_captions_stay_text(tmp_path):
     )
     page = Page(write_page(tmp_path, item, title=HOSTILE))
     scripts = [attributes for tag, attributes in page.elements if tag == "script"]
-    assert [script.get("type") for script in scripts] == ["application/json", None]
+    assert [script.get("type") for script in scripts] == ["application/json", "module"]
     assert len([1 for tag, _ in page.elements if tag == "img"]) == 1
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
     texts = [text.strip() for _, text in page.texts]

@@ -446,3 +446,18 @@ def test_pictures_that_are_being_read_share_a_look_but_are_not_waited_for_for_ev
     with batcher.expecting():
         assert batcher.ask(torch.tensor(4)).result(5) == 4
     batcher.close()
+
+
+def test_idle_threads_share_what_waits(monkeypatch):
+    monkeypatch.setattr("showtell.apps.batcher._PATIENCE", 0.05)
+    together = threading.Barrier(2)  # passed only if both look at the same time
+
+    def compute(pixels: torch.Tensor, kind: object) -> list[int]:
+        together.wait(10)
+        return pixels.tolist()
+
+    batcher = Batcher(compute, 4, lambda size: None, (2, 1))
+    with batcher.expecting():
+        asked = [batcher.ask(torch.tensor(n)) for n in range(4)]
+        assert [future.result(10) for future in asked] == [0, 1, 2, 3]
+    batcher.close()

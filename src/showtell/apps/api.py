@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -95,6 +96,7 @@ def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
     )
     app.state.serving = Serving(served, settings.max_pictures, metrics)
     app.include_router(router)
+    app.add_api_route("/heat.js", _heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
     limit = Limit(settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.patience)
     # The last one added is the first one asked.
@@ -188,6 +190,11 @@ async def metrics(request: Request) -> Response:
 async def docs(request: Request) -> Response:
     """Describe the endpoints to people."""
     return HTMLResponse(docs_page(request.app.openapi()))
+
+
+async def _heat() -> Response:
+    """Return the part of the page that reports share."""
+    return FileResponse(str(resources.files("showtell.report") / "heat.js"), media_type="text/javascript")
 
 
 async def _refused(_: Request, error: Exception) -> Response:

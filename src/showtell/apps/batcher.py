@@ -129,6 +129,8 @@ class Batcher(Generic[Result]):
                         batch.append(item)
                 self._waiting.extendleft(reversed(others))
             self._idle -= 1
+            if self._waiting:
+                self._changed.notify()
         self._watch(len(batch))
         return batch
 

@@ -47,7 +47,7 @@ def write_document(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _read("cards.js")
+    script = _read("heat.js") + _read("cards.js")
     page = environment.get_template(template).render(
         title=title,
         summary=summary,

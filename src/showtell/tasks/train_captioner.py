@@ -92,7 +92,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         batch_size=BATCH_SIZE,
         seed=config.seed,
         beam_size=BEAM_SIZE,
-        likelihood_epochs=epochs,
+        likelihood_epochs=epochs if config.reward_epochs else None,
         mirrored=mirrored,
     )
     loop = LoopConfig(

@@ -77,8 +77,10 @@ class CaptionTrainee:
         words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
         captioner.decoder.fit_word_bias(torch.from_numpy(np.bincount(words, minlength=tokenizer.vocab_size)))
         self._references = CiderD({picture.name: picture.captions for picture in validation})
-        self.likelihood_epochs = math.inf if likelihood_epochs is None else likelihood_epochs
-        self._rewards = CiderD({picture.name: picture.captions for picture in train})
+        self.likelihood_epochs, self._rewards = math.inf, None
+        if likelihood_epochs is not None:  # else not needed, and as large as the captions
+            self.likelihood_epochs = likelihood_epochs
+            self._rewards = CiderD({picture.name: picture.captions for picture in train})
         self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
         self.described: dict[str, str] = {}
@@ -95,6 +97,7 @@ class CaptionTrainee:
         if epoch < self.likelihood_epochs:
             batch = self.batch(epoch, index)
             return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
+        assert self._rewards is not None
         chosen = self._chosen(epoch, index)
         grid = self._grids(epoch, chosen)
         drawn = draw_captions(self.captioner, grid)

@@ -1,4 +1,6 @@
-// Where the model looked, as colours over the picture: the same as showtell.report.overlay draws.
+// Where the model looked, as colours over the picture.
+
+import { colourOf, smooth } from "./heat.js"; // of showtell.report
 
 // Stops of the heat: position, red, green, blue, opacity; the twin of overlay.RAMP.
 const RAMP = [
@@ -8,35 +10,16 @@ const RAMP = [
   [0.8, 253, 146, 38, 0.68],
   [1.0, 255, 224, 96, 0.8],
 ];
-const SIDE = 160; // pixels of the blended overlay's longest side; the browser stretches it
 const GLIDE = 260; // milliseconds in which the heat moves from one word to the next
 
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Return red, green, blue in [0, 255] and opacity in [0, 1] of a level in [0, 1]. */
-export const colour = (level) => {
-  let next = 1;
-  while (next < RAMP.length - 1 && RAMP[next][0] < level) next += 1;
-  const [from, to] = [RAMP[next - 1], RAMP[next]];
-  const share = Math.min(1, Math.max(0, (level - from[0]) / (to[0] - from[0])));
-  return from.slice(1).map((value, i) => value + share * (to[i + 1] - value));
-};
+export const colour = colourOf(RAMP);
 
 const TABLE = new Uint8ClampedArray(
   Array.from({ length: 256 }, (_, i) => colour(i / 255)).flatMap(([red, green, blue, opacity]) => [red, green, blue, 255 * opacity]),
 );
-
-const transpose = (rows) => rows[0].map((_, i) => rows.map((row) => row[i]));
-
-// Draw a row `times` as fine, by the cubic that the figures use (Keys, a = -0.5); edges repeat.
-const refine = (times) => (row) => {
-  const at = (i) => row[Math.min(row.length - 1, Math.max(0, i))];
-  return Array.from({ length: row.length * times }, (_, i) => {
-    const place = (i + 0.5) / times - 0.5, start = Math.floor(place), t = place - start;
-    const [a, b, c, d] = [at(start - 1), at(start), at(start + 1), at(start + 2)];
-    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)));
-  });
-};
 
 /** The largest weight of all maps, the end of a common colour scale; 1 where all are zero. */
 export const peakOf = (maps) => maps.reduce((most, map) => Math.max(most, ...map.flat()), 0) || 1;
@@ -65,10 +48,7 @@ export class Heat {
   show(map, peak, { bare = false, glide = false } = {}) {
     cancelAnimationFrame(this.#frame);
     let rows = levelsOf(map, peak);
-    if (!bare) {
-      const fine = refine(Math.ceil(SIDE / Math.max(rows.length, rows[0].length)));
-      rows = transpose(transpose(rows.map(fine)).map(fine));
-    }
+    if (!bare) rows = smooth(rows);
     const goal = Float32Array.from(rows.flat()), from = this.#levels;
     const resized = this.#canvas.height !== rows.length || this.#canvas.width !== rows[0].length;
     if (resized) [this.#canvas.height, this.#canvas.width] = [rows.length, rows[0].length];
