@@ -177,9 +177,9 @@ class Backbone(nn.Module):
     def _look(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
         low = self.precision == "bfloat16"
         with torch.autocast(self.pixel_mean.device.type, torch.bfloat16, enabled=low):
-            features = self.features(pixels).float()
+            features = self.features(pixels)
         grid, size = grid_of(self.network, features)
-        return grid, size, self.pool(features)
+        return grid, size, self.pool(features.float())
 
 
 def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
