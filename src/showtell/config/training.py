@@ -36,7 +36,7 @@ class TrainCaptioner:
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
-    little (docs/benchmarks.md)."""
+    little (docs/log.md, Features)."""
     store: Path | None = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     cell: Literal["lstm", "gru"] = "lstm"
@@ -103,7 +103,7 @@ class TrainClassifier:
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
-    little (docs/benchmarks.md)."""
+    little (docs/log.md, Features)."""
     fit: Literal["whole", "crop"] = "whole"
     """Squeeze the whole picture into the input, or cut out its centre."""
     store: Path | None = None
