@@ -95,7 +95,9 @@ def store(config: Store, console: Console | None = None) -> list[dict[str, Any]]
             console.say(f"Removed {space}; {human_bytes(features.remove(space))} are free again")
     spaces = features.spaces()
     total = sum(info.bytes for info in spaces)
-    console.say(f"{features.root}: {len(spaces)} feature spaces, {human_bytes(total)}")
+    console.say(
+        f"{features.root}: {len(spaces)} feature space{'' if len(spaces) == 1 else 's'}, {human_bytes(total)}"
+    )
     for info in spaces:
         console.say("  " + (info.problem or _line(info)))
     return [
@@ -105,10 +107,12 @@ def store(config: Store, console: Console | None = None) -> list[dict[str, Any]]
 
 
 def _line(info: SpaceInfo) -> str:
-    size = info.description["preprocessing"]
+    description = info.description
+    size = description["preprocessing"]
     return (
-        f"{info.id}  {_architecture(info.description)} at {size['width']}x{size['height']}, "
-        f"weights {info.description['weights'][:8]}: {info.records:,} pictures, {human_bytes(info.bytes)}"
+        f"{info.id}  {_architecture(description)} at {size['width']}x{size['height']}, "
+        f"{description['precision']}, weights {description['weights'][:8]}: "
+        f"{info.records:,} pictures, {human_bytes(info.bytes)}"
     )
 
 
