@@ -1,6 +1,7 @@
 """Shared ground: drawn pictures, a store in a folder of its own, one thread, a browser."""
 
 import io
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
@@ -54,6 +55,17 @@ def pictures_folder(tmp_path_factory) -> Path:
         draw(number).save(folder / f"{number:02d}.png")
     draw(9).save(folder / "고양이.jpg", quality=95)
     return folder
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[Any]:
+    """Processes that start with the libraries loaded, which takes most of the time of such a command."""
+    context = multiprocessing.get_context("forkserver")
+    tasks = ["showtell.tasks.train_captioner", "showtell.tasks.train_classifier"]
+    context.set_forkserver_preload(["pytest", "showtell.cli", *tasks])  # there is one server for all modules
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield context
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -71,16 +70,6 @@ def command(
     if stop is not None:
         threading.Thread(target=wait, daemon=True).start()
     sys.exit(cli.run(arguments))
-
-
-@pytest.fixture(scope="module")
-def context():
-    """Processes that start with the libraries loaded, which takes most of the time of such a command."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "showtell.cli", "showtell.tasks.train_captioner"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield context
 
 
 def run_apart(context, *positional) -> int:

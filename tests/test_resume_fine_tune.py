@@ -2,7 +2,6 @@
 
 import functools
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -79,16 +78,6 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
     settings += f" --epochs {EPOCHS} --batch-size {BATCH}"
     places = [str(data), "--out", str(folder / "run"), "--store", str(folder / "store")]
     sys.exit(cli.run(["train-classifier", *places, *settings.split(), *more]))
-
-
-@pytest.fixture(scope="module")
-def context():
-    """Processes that start with the libraries loaded, which takes most of the time of such a command."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "showtell.cli", "showtell.tasks.train_classifier"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield context
 
 
 def run_apart(context, data: Path, folder: Path, stop: tuple[int, float] | None, *more: str) -> int:
