@@ -1,7 +1,9 @@
 """A training that was killed again and again ends exactly as one that nobody disturbed."""
 
 import functools
+import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -9,13 +11,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from showtell import cli
+from showtell.console import Bar
 from showtell.features import extract
 from showtell.samples import write_captions_dataset
 from showtell.tasks import train_captioner as task
@@ -23,6 +27,7 @@ from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
 
 PICTURES, BATCHES_OF_EXTRACTION, EPOCHS, PATIENCE = 80, 4, 8, 99  # mirrored pictures are further batches
+NEVER = 0
 RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "captions-val.jsonl")
 
 
@@ -32,43 +37,48 @@ def arguments(data: Path, out: Path, store: Path, *more: str) -> list[str]:
     return [*places, *settings.split(), *more]
 
 
-def command(
-    arguments: list[str], log: Path, checkpoint_seconds: float, stop: tuple[int, float, int] | None
-) -> None:
-    """Run a command in this process, which ``stop`` = (work done, seconds, signal) ends from within.
+class Stop(NamedTuple):
+    """A signal that a command gets from within, so long after a batch or a step of this number has begun."""
 
-    A batch of extraction and a step of training are each one piece of work.
-    """
+    batch: int
+    step: int
+    seconds: float
+    number: int
+
+
+def command(arguments: list[str], log: Path, steps_between: int | None, stop: Stop | None) -> None:
+    """Run a command in this process, with a checkpoint every so many steps, however fast they are."""
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
 
     torch.set_num_threads(1)
-    done = []
+    add, step = extract._Batches.add, Loop._step
+    batches, steps, begun = itertools.count(1), itertools.count(1), threading.Event()
 
-    def counted(work: Callable) -> Callable:
-        @functools.wraps(work)
-        def count(*positional, **named):
-            done.append(work)
-            return work(*positional, **named)
+    def counted_add(self: extract._Batches, batch: list) -> None:
+        if stop is not None and next(batches) == stop.batch:
+            begun.set()
+        add(self, batch)
 
-        return count
+    def counted_step(self: Loop, bar: Bar) -> None:
+        number = next(steps)
+        if stop is not None and number == stop.step:
+            begun.set()
+        step(self, bar)
+        if steps_between is not None and number % steps_between == 0:
+            self._saved = -math.inf
 
-    def wait() -> None:
-        assert stop is not None
-        pieces, seconds, number = stop
-        while len(done) < pieces:
-            time.sleep(0.0005)
-        time.sleep(seconds)
-        os.kill(os.getpid(), number)
+    def wait(stop: Stop) -> None:
+        begun.wait()
+        time.sleep(stop.seconds)
+        os.kill(os.getpid(), stop.number)
 
     extract.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
-    extract._Batches.add, Loop._step = counted(extract._Batches.add), counted(Loop._step)
-    task.LoopConfig = functools.partial(
-        task.LoopConfig, checkpoint_seconds=checkpoint_seconds, patience=PATIENCE
-    )
+    extract._Batches.add, Loop._step = counted_add, counted_step
+    task.LoopConfig = functools.partial(task.LoopConfig, patience=PATIENCE)
     if stop is not None:
-        threading.Thread(target=wait, daemon=True).start()
+        threading.Thread(target=wait, args=(stop,), daemon=True).start()
     sys.exit(cli.run(arguments))
 
 
@@ -93,7 +103,7 @@ def steps_of(run: Path) -> int:
 @pytest.fixture(scope="module")
 def undisturbed(context, data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    status = run_apart(context, arguments(data, folder / "run", folder / "store"), folder / "log", 60.0, None)
+    status = run_apart(context, arguments(data, folder / "run", folder / "store"), folder / "log", None, None)
     assert status == 0, (folder / "log").read_text("utf-8")
     assert steps_of(folder / "run") >= 2 * EPOCHS
     return folder
@@ -113,29 +123,26 @@ def assert_equal_runs(run: Path, undisturbed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "checkpoint_seconds"),
-    [
-        (signal.SIGKILL, -signal.SIGKILL, 0.0),
-        (signal.SIGKILL, -signal.SIGKILL, 0.1),
-        (signal.SIGINT, 130, 60.0),
-    ],
+    ("number", "status", "steps_between"),
+    [(signal.SIGKILL, -signal.SIGKILL, 1), (signal.SIGKILL, -signal.SIGKILL, 2), (signal.SIGINT, 130, None)],
 )
-def test_five_stops_change_no_bit(context, data, undisturbed, tmp_path, number, status, checkpoint_seconds):
-    chance = random.Random(f"{number} {checkpoint_seconds}")
+def test_five_stops_change_no_bit(context, data, undisturbed, tmp_path, number, status, steps_between):
+    chance = random.Random(f"{number} {steps_between}")
     log, moments = tmp_path / "log", []
     plain = arguments(data, tmp_path / "run", tmp_path / "store")
     for attempt in range(5):
-        stop = (chance.randint(3, 5), chance.uniform(0, 0.03), number)
+        # Looking is stopped twice, training three times; where a fast machine has looked already, training.
+        batch, step = (chance.randint(2, 3), 1) if attempt < 2 else (NEVER, chance.randint(3, 5))
+        stop = Stop(batch, step, chance.uniform(0, 0.01), number)
         again = plain if attempt == 0 else [*plain, "--resume"]
-        found = run_apart(context, again, log, checkpoint_seconds, stop)
+        found = run_apart(context, again, log, steps_between, stop)
         assert found == status, log.read_text("utf-8")
         assert not (tmp_path / "run/model/config.json").exists()
         moments.append("training" if (tmp_path / "run/metrics.jsonl").exists() else "extraction")
     assert set(moments) == {"training", "extraction"}
-    assert run_apart(context, [*plain, "--resume"], log, checkpoint_seconds, None) == 0, log.read_text(
-        "utf-8"
-    )
-    assert "Resuming after step" in log.read_text("utf-8")
+    whole = [*plain, "--resume"]
+    assert run_apart(context, whole, log, steps_between, None) == 0, log.read_text("utf-8")
+    assert log.read_text("utf-8").count("Resuming after step") >= 3
     assert_equal_runs(tmp_path / "run", undisturbed)
 
 

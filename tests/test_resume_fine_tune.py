@@ -100,7 +100,7 @@ def test_kills_in_the_middle_of_fine_tuning_change_no_bit(context, data, tmp_pat
 
     chance, reached = random.Random(3), []
     for attempt in range(4):
-        stop = chance.randint(2, 4), chance.uniform(0, 0.02)
+        stop = chance.randint(2, 4), chance.uniform(0, 0.005)
         status = run_apart(context, data, cut, stop, *(["--resume"] if attempt else []))
         assert status == -signal.SIGKILL, (cut / "log").read_text("utf-8")
         assert not (cut / "run/model/config.json").exists()
