@@ -2,9 +2,8 @@
 
     python bench/serve.py RUN [--pictures FOLDER] [--seconds 60]
 
-Needs the load tool hey (apt install hey). 16 clients, four pictures of 500x375. The library is timed before
-and after, since other work on a machine comes and goes; CPU time a picture says most where it does. Figures
-need a quiet machine.
+Needs the load tool hey (apt install hey). 16 clients, four pictures of 500x375. The server and the library
+take turns, since the speed of a shared machine comes and goes; each turn is compared with its neighbours.
 """
 
 import argparse
@@ -32,7 +31,7 @@ import showtell
 from showtell.data.images import open_image
 from showtell.samples import draw_scene, make_scenes
 
-CLIENTS, SIZE = 16, (500, 375)
+CLIENTS, SIZE, ROUNDS = 16, (500, 375), 6
 
 
 def jpegs(folder: Path | None) -> list[bytes]:
@@ -125,27 +124,19 @@ def p99(answers: list[tuple[float, str]]) -> float:
     return statistics.quantiles([seconds for seconds, _ in answers], n=100)[98]
 
 
-def full_load(address: str, paths: list[Path], seconds: float) -> float:
-    """Print what full load is like; return answers a second."""
-    memory, stop = [], threading.Event()
-    watcher = threading.Thread(target=watch_memory, args=(address, memory, stop))
-    load(address, paths, CLIENTS, 3)  # warm up
+def full_load(
+    address: str, paths: list[Path], seconds: float
+) -> tuple[list[tuple[float, str]], float, float]:
+    """Return the answers to 16 clients, none lost; pictures a second; and CPU milliseconds a picture."""
     counters = ("showtell_predict_seconds_count", "process_cpu_seconds_total")
     before = [metric(address, name) for name in counters]
-    watcher.start()
     began = time.perf_counter()
     answers = load(address, paths, CLIENTS, seconds)
     speed = len(answers) / (time.perf_counter() - began)
-    stop.set()
-    watcher.join()
     counted, cpu = (metric(address, name) - was for name, was in zip(counters, before))
-    median = statistics.median(seconds for seconds, _ in answers)
-    print(f"server   {speed:.1f} pictures/s, CPU {1000 * cpu / len(answers):.1f} ms a picture")
-    print(f"         p50 {median:.3f} s, p99 {p99(answers):.3f} s, {CLIENTS} clients")
-    print(f"         answers {statuses(answers)}; the server counted {counted:.0f}")
-    early, late = memory[len(memory) // 6], memory[-1]
-    print(f"         memory {early:.0f} MB early, {late:.0f} late, {max(memory):.0f} at most")
-    return speed
+    if counted != len(answers):
+        raise SystemExit(f"the server counted {counted:.0f} answers, the clients {len(answers)}")
+    return answers, speed, 1000 * cpu / len(answers)
 
 
 def statuses(answers: list[tuple[float, str]]) -> dict[str, int]:
@@ -172,13 +163,31 @@ def main() -> None:
         paths = [Path(folder) / f"{number}.jpg" for number in range(len(contents))]
         for path, content in zip(paths, contents):
             path.write_bytes(content)
-        before = time_library(model, contents, options.seconds / 4)
-        speed = full_load(address, paths, options.seconds)
-        after = time_library(model, contents, options.seconds / 4)
-        library = (before[0] + after[0]) / 2
-        for when, (rate, cpu) in (("before", before), ("after", after)):
-            print(f"library  {rate:.1f} pictures/s, CPU {cpu:.1f} ms a picture, {when}")
-        print(f"the server reaches {speed / library:.0%} of the library")
+        load(address, paths, CLIENTS, 3)  # warm up
+        memory, stop = [], threading.Event()
+        watcher = threading.Thread(target=watch_memory, args=(address, memory, stop))
+        watcher.start()
+        each = options.seconds / ROUNDS
+        library, answers, speeds, shares = [time_library(model, contents, each / 2)], [], [], []
+        for _ in range(ROUNDS):
+            found, speed, cpu = full_load(address, paths, each)
+            library.append(time_library(model, contents, each / 2))
+            beside = (library[-2][0] + library[-1][0]) / 2
+            print(
+                f"server {speed:.1f} pictures/s, CPU {cpu:.1f} ms a picture; library before and after "
+                f"{beside:.1f}, {library[-1][1]:.1f} ms: {speed / beside:.0%}"
+            )
+            answers += found
+            speeds.append(speed)
+            shares.append(speed / beside)
+        stop.set()
+        watcher.join()
+        speed = statistics.median(speeds)
+        print(f"the server reaches {statistics.median(shares):.0%} of the library, {speed:.1f} pictures/s")
+        median = statistics.median(seconds for seconds, _ in answers)
+        print(f"p50 {median:.3f} s, p99 {p99(answers):.3f} s, {CLIENTS} clients; {statuses(answers)}")
+        early, late = memory[len(memory) // 6], memory[-1]
+        print(f"memory {early:.0f} MB early, {late:.0f} late, {max(memory):.0f} at most")
         half = load(address, paths, CLIENTS, options.seconds / 2, speed / 2)
         print(f"at half of that load: p99 {p99(half):.3f} s of {len(half)}, {statuses(half)}")
         beyond = load(address, paths, 128, options.seconds / 6)

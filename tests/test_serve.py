@@ -461,3 +461,23 @@ def test_idle_threads_share_what_waits(monkeypatch):
         asked = [batcher.ask(torch.tensor(n)) for n in range(4)]
         assert [future.result(10) for future in asked] == [0, 1, 2, 3]
     batcher.close()
+
+
+def test_an_idle_thread_leaves_a_busy_one_its_share(monkeypatch):
+    monkeypatch.setattr("showtell.apps.batcher._PATIENCE", 20)
+    go, sizes = threading.Event(), []
+
+    def compute(pixels: torch.Tensor, kind: object) -> list[int]:
+        assert go.wait(10)
+        return pixels.tolist()
+
+    batcher = Batcher(compute, 8, sizes.append, (2, 1))
+    asked = [batcher.ask(torch.tensor(0))]
+    wait_until(lambda: sizes)
+    with batcher.expecting():
+        asked += [batcher.ask(torch.tensor(n)) for n in range(1, 6)]
+    wait_until(lambda: len(sizes) == 2)
+    go.set()
+    assert [future.result(10) for future in asked] == list(range(6))
+    assert sizes[:2] == [1, 3]  # of six, one of them looked at already
+    batcher.close()

@@ -25,6 +25,8 @@ class _Waiting(NamedTuple):
 class Batcher(Generic[Result]):
     """Threads that look at whatever waits; an idle one looks as soon as no other picture is being read.
 
+    None takes more than its share of all that wait or are looked at: the others would soon be idle.
+
     Args:
         compute: From pixels (B, 3, height, width), uint8, and the kind of question to one result each.
         most: Most pictures of a batch.
@@ -42,11 +44,11 @@ class Batcher(Generic[Result]):
         self._changed = threading.Condition()
         self._closed = False
         self._coming = 0
-        self._idle = 0
-        looks, threads = cores
+        self._under_way = 0
+        self._looks, threads = cores
         self._threads = [
             threading.Thread(target=self._work, args=(threads,), name=f"showtell-model-{number}", daemon=True)
-            for number in range(looks)
+            for number in range(self._looks)
         ]
         for thread in self._threads:
             thread.start()
@@ -96,7 +98,8 @@ class Batcher(Generic[Result]):
 
     def _work(self, threads: int) -> None:
         torch.set_num_threads(threads)  # of this thread
-        while batch := self._next():
+        batch: list[_Waiting] = []
+        while batch := self._next(len(batch)):
             try:
                 results = self._compute(torch.stack([item.pixels for item in batch]), batch[0].kind)
             except BaseException as error:  # whatever it is, those who wait must hear of it
@@ -106,11 +109,15 @@ class Batcher(Generic[Result]):
                 for item, result in zip(batch, results, strict=True):
                     item.answer.set_result(result)
 
-    def _next(self) -> list[_Waiting]:
-        """Return the oldest pictures of one kind; none where all is answered and no more will come."""
+    def _next(self, done: int) -> list[_Waiting]:
+        """Return the oldest pictures of one kind; none where all is answered and no more will come.
+
+        Args:
+            done: Pictures this thread has looked at since it was here.
+        """
         batch: list[_Waiting] = []
         with self._changed:
-            self._idle += 1
+            self._under_way -= done
             while not batch:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 self._changed.wait_for(self._is_gathered, _PATIENCE)
@@ -120,7 +127,7 @@ class Batcher(Generic[Result]):
                     continue  # another thread took them
                 kind = self._waiting[0].kind
                 others = deque[_Waiting]()
-                share = min(self._most, -(-len(self._waiting) // self._idle))
+                share = min(self._most, -(-(len(self._waiting) + self._under_way) // self._looks))
                 while self._waiting and len(batch) < share:
                     item = self._waiting.popleft()
                     if item.kind != kind:
@@ -128,7 +135,7 @@ class Batcher(Generic[Result]):
                     elif item.answer.set_running_or_notify_cancel():
                         batch.append(item)
                 self._waiting.extendleft(reversed(others))
-            self._idle -= 1
+            self._under_way += len(batch)
             if self._waiting:
                 self._changed.notify()
         self._watch(len(batch))
