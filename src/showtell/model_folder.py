@@ -11,8 +11,9 @@ import msgspec
 import torch
 from torch import Tensor
 
+from showtell.config.flags import Precision
 from showtell.errors import ModelError, WeightsError
-from showtell.features.backbone import Backbone, BackboneDescription, Precision, state_hash
+from showtell.features.backbone import Backbone, BackboneDescription, state_hash
 from showtell.features.weights import restore_backbone
 from showtell.model_card import captioner_card, classifier_card
 from showtell.models.attention import AttentionConfig

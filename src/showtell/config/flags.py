@@ -1,7 +1,7 @@
 """What the commands share: positional arguments, and checks of ranges."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -9,6 +9,22 @@ from showtell.errors import ConfigError
 
 Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+Engine = Literal["torch", "onnxruntime"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def check_engine(engine: Engine, precision: Precision) -> None:
+    """Refuse a precision that an engine does not have.
+
+    Raises:
+        ConfigError: So it is.
+    """
+    if engine == "onnxruntime" and precision != "float32":
+        raise ConfigError(
+            f"--engine onnxruntime does not compute in {precision}.", would_do="Leave one of the two out."
+        )
 
 
 def at_least(config: Any, **minima: int) -> None:

@@ -7,17 +7,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
 
+from showtell.config.flags import Engine, Precision
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, ModelError, WeightsError
 
-Precision = Literal["float32", "bfloat16"]
+ENGINES: dict[Engine, str] = {"torch": "torch eager, channels last", "onnxruntime": "onnxruntime"}
+"""What runs a network to fill the store, as features remember it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class BackboneDescription:
         grid_size: Rows and columns of the grid.
         pooled_dim: Length of the pooled vector.
         layer: Which layer the features are.
-        engine: What runs the network and in what memory format.
+        engine: What ran the network, and in what memory format.
         precision: Of the arithmetic. Weights are kept in float32 all the same.
         dtype: Of the features as kept.
     """
@@ -48,7 +50,7 @@ class BackboneDescription:
     grid_size: tuple[int, int]
     pooled_dim: int
     layer: str = "forward_features"
-    engine: str = "torch eager, channels last"
+    engine: str = ENGINES["torch"]
     precision: Precision = "float32"
     dtype: str = "float16"
 
@@ -82,6 +84,7 @@ class Backbone(nn.Module):
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
         precision: Of its arithmetic when it looks; gradients are always those of float32.
+        engine: What runs it to fill the store, in the words of ENGINES; called itself, it is run by torch.
 
     Raises:
         ConfigError: The network cannot take pictures of that size.
@@ -100,6 +103,7 @@ class Backbone(nn.Module):
         model_args: Mapping[str, Any],
         weights_source: str,
         precision: Precision = "float32",
+        engine: str = ENGINES["torch"],
     ) -> None:
         super().__init__()
         # timm's networks share methods that no common type of theirs declares.
@@ -129,6 +133,7 @@ class Backbone(nn.Module):
             grid_shape=(grid.shape[1], grid.shape[2]),
             grid_size=size,
             pooled_dim=pooled.shape[1],
+            engine=engine,
             precision=precision,
         )
 

@@ -18,6 +18,7 @@ from showtell.data.images import load_pixels, read_content
 from showtell.data.records import Picture, Problem
 from showtell.errors import ImageError, StoreError
 from showtell.features.backbone import Backbone
+from showtell.features.onnx_engine import Look, engine_of
 from showtell.features.store import FeatureSpace, FeatureStore, FileStamp, content_digest, record_key
 from showtell.runtime import has_fast_bfloat16, share_cores
 
@@ -104,7 +105,6 @@ def extract_features(
     started = time.perf_counter()
     waiting = _find_waiting(pictures, store, result)
     if waiting:
-        _forecast(waiting, backbone, space, store, console)
         _look_at(waiting, backbone, store, result, console, workers or torch.get_num_threads() + 1)
     result.seconds = time.perf_counter() - started
     known = len(pictures) - len(waiting)
@@ -142,6 +142,7 @@ def _find_waiting(
 def _forecast(
     waiting: Sequence[tuple[Picture, FileStamp]],
     backbone: Backbone,
+    seconds: float,
     space: FeatureSpace,
     store: FeatureStore,
     console: Console,
@@ -152,13 +153,6 @@ def _forecast(
         StoreError: The disk has too little room.
     """
     size = backbone.preprocessing
-    count, seconds = 8, 0.0
-    if len(waiting) > 2 * BATCH_SIZE:
-        pixels = torch.zeros(count, 3, size.height, size.width, dtype=torch.uint8)
-        for _ in range(2):  # the first pass pays for memory and code paths
-            start = time.perf_counter()
-            backbone(pixels)
-            seconds = (time.perf_counter() - start) / count * len(waiting)
     room, free = len(waiting) * space.record_bytes * 1.05, shutil.disk_usage(store.root).free
     about = f", about {human_time(seconds)}" if seconds else ""
     console.say(
@@ -185,24 +179,25 @@ def _look_at(
     workers: int,
 ) -> None:
     """Decode ahead in threads, run the network in others, write behind in one."""
-    with (
-        _Batches(backbone, store, result, len(waiting)) as batches,
-        console.bar(len(waiting), "looking", "pictures") as bar,
-    ):
+    look = engine_of(backbone, result.space.folder, console)
+    with _Batches(backbone, look, store, result, len(waiting)) as batches:
+        seconds = batches.pace() * len(waiting) if len(waiting) > 2 * BATCH_SIZE else 0.0
+        _forecast(waiting, backbone, seconds, result.space, store, console)
         batch: list[_Prepared] = []
-        for item in _prepare_ahead(waiting, backbone, result, workers, 3 * batches.size):
-            bar.update(1)
-            if item.reason:
-                result.unreadable.append(Problem("unreadable picture", item.picture.name, item.reason))
-                continue
-            result.digests[item.picture.name] = item.digest
-            batch.append(item)
-            if len(batch) == batches.size:
+        with console.bar(len(waiting), "looking", "pictures") as bar:
+            for item in _prepare_ahead(waiting, backbone, result, workers, 3 * batches.size):
+                bar.update(1)
+                if item.reason:
+                    result.unreadable.append(Problem("unreadable picture", item.picture.name, item.reason))
+                    continue
+                result.digests[item.picture.name] = item.digest
+                batch.append(item)
+                if len(batch) == batches.size:
+                    batches.add(batch)
+                    batch = []
+            if batch:
                 batches.add(batch)
-                batch = []
-        if batch:
-            batches.add(batch)
-        batches.finish()
+            batches.finish()
 
 
 def _prepare_ahead(
@@ -250,9 +245,11 @@ class _Batches:
         size: Pictures of a batch.
     """
 
-    def __init__(self, backbone: Backbone, store: FeatureStore, result: Extraction, pictures: int) -> None:
-        self._backbone, self._store, self._result = backbone, store, result
-        device = backbone.pixel_mean.device
+    def __init__(
+        self, backbone: Backbone, look: Look, store: FeatureStore, result: Extraction, pictures: int
+    ) -> None:
+        self._look, self._store, self._result = look, store, result
+        self._size, device = backbone.preprocessing, backbone.pixel_mean.device
         self.size = BATCH_SIZE if device.type == "cpu" else _MORE * BATCH_SIZE
         self._threads = torch.get_num_threads()
         self._looks, cores = share_cores(device, most=math.ceil(pictures / self.size))
@@ -270,6 +267,15 @@ class _Batches:
         self._writer.shutdown()
         torch.set_num_threads(self._threads)  # threads to come would take the lookers' number for theirs
 
+    def pace(self) -> float:
+        """Return the seconds that the network takes for a picture, while all look."""
+        size, count = self._size, 4
+        pixels = torch.zeros(count, 3, size.height, size.width, dtype=torch.uint8)
+        for _ in range(2):  # the first pass pays for memory and code paths
+            start = time.perf_counter()
+            list(self._lookers.map(self._look, [pixels] * self._looks))
+        return (time.perf_counter() - start) / (count * self._looks)
+
     def add(self, batch: list[_Prepared]) -> None:
         """Look at what the store lacks, once one of the batches before has been."""
         # A copy of a picture, in this batch or before, is looked at once.
@@ -277,7 +283,7 @@ class _Batches:
         candidates = [key for key in pixels if key not in self._under_way]
         keys = [candidates[i] for i in self._result.space.missing(candidates)]
         self._under_way.update(keys)
-        look = self._lookers.submit(self._look, [pixels[key] for key in keys])
+        look = self._lookers.submit(self._look_at, [pixels[key] for key in keys])
         self._looking.append((batch, keys, look))
         if len(self._looking) > self._looks:  # one more than are looked at, so that nobody waits for the next
             self._write_oldest()
@@ -288,13 +294,13 @@ class _Batches:
             self._write_oldest()
         self._writing.result()
 
-    def _look(self, pixels: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _look_at(self, pixels: list[Tensor]) -> tuple[Tensor, Tensor]:
         if not pixels:
             return torch.empty(0), torch.empty(0)
         # Kernels depend on the size of the batch. Filled up to one size, it gives a picture the same features
         # to the last bit, whatever company it came in and wherever an earlier run was stopped.
         filled = torch.stack(pixels + pixels[:1] * (self.size - len(pixels)))
-        grid, pooled = self._backbone(filled)
+        grid, pooled = self._look(filled)
         return grid[: len(pixels)].cpu(), pooled[: len(pixels)].cpu()
 
     def _write_oldest(self) -> None:

@@ -59,7 +59,7 @@ class FeatureSpace:
     def __init__(
         self, folder: Path, description: Mapping[str, Any], lock: int, *, map_size: int | None = None
     ) -> None:
-        self.id = folder.name
+        self.id, self.folder = folder.name, folder
         self.description = description
         self.dtype = _DTYPES[description["dtype"]]
         shape = description["grid_shape"]

@@ -18,13 +18,14 @@ from safetensors import SafetensorError
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
+from showtell.config.flags import Engine, Precision
 from showtell.console import Console
 from showtell.data.images import Fit
 from showtell.errors import ConfigError, WeightsError
 from showtell.features.backbone import (
+    ENGINES,
     Backbone,
     BackboneDescription,
-    Precision,
     preprocessing_of,
     state_hash,
 )
@@ -41,6 +42,7 @@ def load_backbone(
     fit: Fit = "whole",
     seed: int = 0,
     precision: Precision = "float32",
+    engine: Engine = "torch",
     console: Console | None = None,
 ) -> Backbone:
     """Build a timm network with its pretrained weights.
@@ -53,6 +55,7 @@ def load_backbone(
         fit: What to do with pictures that are not square.
         seed: Of random weights.
         precision: Of its arithmetic.
+        engine: What runs it to fill the store.
         console: Told before anything is downloaded.
 
     Raises:
@@ -82,6 +85,7 @@ def load_backbone(
         model_args=model_args,
         weights_source=source,
         precision=precision,
+        engine=ENGINES[engine],
     )
 
 
@@ -114,6 +118,7 @@ def restore_backbone(
         model_args=description.model_args,
         weights_source=description.weights_source,
         precision=precision or description.precision,
+        engine=description.engine,
     )
 
 

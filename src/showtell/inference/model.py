@@ -14,9 +14,10 @@ from typing import Generic, Literal, TypeVar, cast, overload
 import torch
 from torch import Tensor
 
+from showtell.config.flags import Precision
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, ImageError
-from showtell.features.backbone import Backbone, Precision
+from showtell.features.backbone import Backbone
 from showtell.inference.pictures import PictureLike, is_picture, picture_source
 from showtell.inference.pretrained import pretrained_classifier
 from showtell.model_folder import CaptionerModel, ClassifierModel, load_model

@@ -5,13 +5,9 @@ and ``decoder`` (one word); a classifier becomes one. Normalisation is part of t
 rounding of features to what the store keeps, so that the graphs see what the training saw.
 """
 
-import importlib.util
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,28 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from showtell.config import save_config
-from showtell.errors import MissingExtraError, ModelError
 from showtell.features.backbone import Backbone, grid_of
+from showtell.features.graph import write_graph
 from showtell.inference.model import LoadedCaptioner, LoadedClassifier
 from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import LENGTH_PENALTY, MAX_LENGTH
 from showtell.text.written import written_words
 
 DESCRIPTION, SCRIPT = "model.json", "run.py"
-_OPSET = 18
-"""Version of ONNX's operators: the first whose operators torch's exporter writes; read since 2023."""
 _MEMORY = list(Memory._fields)
-
-
-def need_onnx() -> None:
-    """Refuse to go on without the packages of the extra.
-
-    Raises:
-        MissingExtraError: One is missing.
-    """
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "export", "showtell export")
 
 
 class _Encoder(nn.Module):
@@ -172,50 +155,11 @@ def _write(
     outputs: Sequence[str],
     rows: Sequence[str] = (),
 ) -> None:
-    """Write one graph; batches, and the rows of ``rows``, may be of any size.
-
-    Raises:
-        ModelError: The exporter cannot.
-    """
-    import onnx
-
+    """Write one graph; batches, and the rows of ``rows``, may be of any size."""
     axes = {name: {0: "batch"} | ({1: "rows"} if name in rows else {}) for name in inputs}
     path = folder / f"{part}.onnx"
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                module.eval(),
-                tuple(inputs.values()),
-                dynamo=True,
-                opset_version=_OPSET,
-                input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_shapes=tuple(axes.values()),
-                verbose=False,
-            )
-    except torch.onnx.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ModelError(
-            f"{about['backbone']} cannot be written as ONNX: {reason}.",
-            would_do="Another backbone can; mobilenetv2_100, resnet50 and ViTs of fixed size are known to.",
-        ) from error
-    assert program is not None  # only where it writes the file itself
-    graph = program.model_proto
-    _forget_sources(graph)
-    onnx.helper.set_model_props(graph, _metadata(about))
-    onnx.save(graph, path)
+    write_graph(about["backbone"], module.eval(), path, inputs, outputs, axes, _metadata(about))
     about["files"][part] = path.name
-
-
-def _forget_sources(graph: Any) -> None:
-    """Remove what the exporter noted of each node: lines of this machine's files."""
-    graph.graph.doc_string = ""
-    del graph.graph.metadata_props[:]
-    for node in [*graph.graph.node, *(node for function in graph.functions for node in function.node)]:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    for value in (*graph.graph.input, *graph.graph.output, *graph.graph.value_info):
-        del value.metadata_props[:]
 
 
 def _metadata(about: dict[str, Any]) -> dict[str, str]:
@@ -231,17 +175,3 @@ def _finish(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
     save_config(folder / DESCRIPTION, about)
     shutil.copyfile(Path(__file__).with_name("onnx_runner.py"), folder / SCRIPT)
     return about
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what the exporter tells its own developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -14,8 +14,9 @@ from showtell.config import Export, save_config
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
+from showtell.features.graph import need_onnx
 from showtell.inference import LoadedCaptioner, LoadedClassifier, load
-from showtell.inference.onnx_export import DESCRIPTION, SCRIPT, need_onnx, write_graphs
+from showtell.inference.onnx_export import DESCRIPTION, SCRIPT, write_graphs
 from showtell.tasks.export_pictures import CheckPictures, choose_pictures
 from showtell.tasks.export_readme import check_lines, export_readme
 from showtell.text.cider import CiderD
@@ -44,7 +45,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
             its folder is marked as unchecked.
     """
     console = console or Console(quiet=True)
-    need_onnx()
+    need_onnx("showtell export")
     model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32")
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_pictures(config, model.model.config.kind, Path(drawn), console)

@@ -7,6 +7,7 @@ from showtell.config import Extract, PreviewAugment, PreviewNormalize, PreviewTo
 from showtell.console import Console, human_bytes, human_time
 from showtell.data.readers import read_pictures
 from showtell.data.records import Picture
+from showtell.features.backbone import ENGINES
 from showtell.features.extract import extract_features
 from showtell.features.store import FeatureStore, SpaceInfo
 from showtell.features.weights import load_backbone
@@ -35,6 +36,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
         config.weights,
         image_size=config.image_size,
         precision=config.precision,
+        engine=config.engine,
         console=console,
     ).to(choose_device())
     result = extract_features(pictures, backbone, FeatureStore(config.store), console=console)
@@ -108,10 +110,11 @@ def store(config: Store, console: Console | None = None) -> list[dict[str, Any]]
 
 def _line(info: SpaceInfo) -> str:
     description = info.description
-    size = description["preprocessing"]
+    size, engine = description["preprocessing"], description["engine"]
+    by = "" if engine == ENGINES["torch"] else f" by {engine}"
     return (
         f"{info.id}  {_architecture(description)} at {size['width']}x{size['height']}, "
-        f"{description['precision']}, weights {description['weights'][:8]}: "
+        f"{description['precision']}{by}, weights {description['weights'][:8]}: "
         f"{info.records:,} pictures, {human_bytes(info.bytes)}"
     )
 

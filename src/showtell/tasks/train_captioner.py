@@ -73,6 +73,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         image_size=config.image_size,
         seed=config.seed,
         precision=config.precision,
+        engine=config.engine,
         console=console,
     ).to(device)
     store = FeatureStore(config.store)

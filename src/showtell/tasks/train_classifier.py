@@ -94,6 +94,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
         fit=config.fit,
         seed=config.seed,
         precision=config.precision,
+        engine=config.engine,
         console=console,
     ).to(choose_device())
     if config.fine_tune is not None:

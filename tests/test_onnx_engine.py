@@ -1,0 +1,153 @@
+"""onnxruntime fills a space of its own with what torch would see, and nobody else needs it."""
+
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from conftest import draw
+from showtell import cli, load
+from showtell.console import Console
+from showtell.data.records import Picture
+from showtell.errors import ConfigError, MissingExtraError, ModelError
+from showtell.features import onnx_engine
+from showtell.features.backbone import Backbone
+from showtell.features.extract import Extraction, extract_features
+from showtell.features.store import FeatureStore
+from showtell.features.weights import load_backbone
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+LONG_AGO = time.time() - 3600
+
+
+def eye(engine: str = "onnxruntime", name: str = "mobilenetv3_small_050") -> Backbone:
+    return load_backbone(name, "random", image_size=32, engine=engine)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> list[Picture]:
+    folder, found = tmp_path_factory.mktemp("사진"), []
+    for number in range(20):
+        path = folder / f"{number:02d}.png"
+        draw(number, 48).save(path)
+        os.utime(path, (LONG_AGO, LONG_AGO))
+        found.append(Picture(path.name, path))
+    return found
+
+
+@pytest.fixture(scope="module")
+def filled(pictures, tmp_path_factory) -> tuple[FeatureStore, Extraction]:
+    store = FeatureStore(tmp_path_factory.mktemp("store"))
+    return store, extract_features(pictures, eye(), store)
+
+
+def features_of(result: Extraction) -> tuple[np.ndarray, np.ndarray]:
+    grid, pooled = result.space.get([result.key(name) for name in sorted(result.digests)])
+    return grid.astype(np.float32), pooled.astype(np.float32)
+
+
+def no_writing(*_: object) -> None:
+    raise AssertionError("the graph was written again")
+
+
+@pytest.mark.parametrize(("name", "side"), [("mobilenetv3_small_050", 32), ("test_vit2", None)])
+def test_features_are_those_of_torch_but_for_rounding(pictures, tmp_path, name, side):
+    mine, theirs = (
+        extract_features(
+            pictures, load_backbone(name, "random", image_size=side, engine=engine), FeatureStore(tmp_path)
+        )
+        for engine in ("onnxruntime", "torch")
+    )
+    assert mine.computed == theirs.computed == len(pictures)
+    assert mine.space.id != theirs.space.id
+    for pair in zip(features_of(mine), features_of(theirs)):
+        one, other = (values.reshape(-1, values.shape[-1]) for values in pair)
+        cosines = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+        assert cosines.min() > 0.99999
+
+
+def test_the_graph_is_written_once_and_features_do_not_depend_on_company(
+    pictures, filled, tmp_path, monkeypatch
+):
+    store, whole = filled
+    assert (whole.space.folder / "network.onnx").is_file()
+    new = Picture("new.png", tmp_path / "new.png")
+    draw(99, 48).save(new.path)
+    monkeypatch.setattr(onnx_engine, "write_graph", no_writing)
+    assert extract_features([*pictures, new], eye(), store).computed == 1
+    monkeypatch.undo()
+    alone = extract_features(pictures[7:8], eye(), FeatureStore(tmp_path / "other"))
+    for one, all_of_them in zip(features_of(alone), features_of(whole)):
+        assert np.array_equal(one[0], all_of_them[7])
+
+
+def test_a_writing_that_was_stopped_or_damaged_is_done_again(pictures, tmp_path, monkeypatch):
+    def stopped(name, module, path, *_):
+        path.write_bytes(b"half a graph")
+        raise KeyboardInterrupt
+
+    store = FeatureStore(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(onnx_engine, "write_graph", stopped)
+        extract_features(pictures, eye(), store)
+    folder = store.space(eye().description.for_store()).folder
+    assert list(folder.glob("network*")) == []
+    (folder / "network.onnx").write_bytes(b"half a graph")
+    assert extract_features(pictures, eye(), store).computed == len(pictures)
+
+
+def test_what_cannot_be_run_is_said(pictures, tmp_path, monkeypatch):
+    def nonsense(name, module, path, *_):
+        path.write_bytes(b"nonsense")
+
+    with monkeypatch.context() as patch, pytest.raises(ModelError, match="cannot run mobilenetv3_small_050"):
+        patch.setattr(onnx_engine, "write_graph", nonsense)
+        extract_features(pictures, eye(), FeatureStore(tmp_path))
+    quiet = Console(quiet=True)
+    with pytest.raises(ConfigError, match="on the processor only"):
+        onnx_engine.OnnxEngine(eye().to("meta"), tmp_path, quiet)
+    backbone = eye()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"--engine onnxruntime needs .*\n.*\[export\]"):
+        onnx_engine.OnnxEngine(backbone, tmp_path, quiet)
+
+
+def test_removing_a_space_removes_its_graph(pictures, tmp_path):
+    store = FeatureStore(tmp_path)
+    result = extract_features(pictures[:1], eye(), store)
+    folder, name = result.space.folder, result.space.id
+    del result
+    store.remove(name)
+    assert not folder.exists()
+
+
+def test_a_run_is_trained_and_evaluated_on_it_and_used_without(pictures, tmp_path, capsys, monkeypatch):
+    data, run, store = tmp_path / "data", tmp_path / "run", ["--store", str(tmp_path / "store")]
+    for number, picture in enumerate(pictures):
+        path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / picture.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(picture.path, path)
+    network = "--backbone test_resnet --weights random --image-size 32 --head linear --engine onnxruntime"
+    assert cli.run(["train-classifier", str(data), "--out", str(run), *store, *network.split()]) == 0
+    assert "as a graph for onnxruntime, once" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.run(["evaluate", str(run), "--split", "val", *store]) == 0
+    assert "Looking at" not in capsys.readouterr().err  # its features are all there
+    model = load(run)
+    assert model.backbone.description.engine == "onnxruntime"
+    lines = (run / "predictions-val.jsonl").read_text("utf-8").splitlines()
+    for record in map(json.loads, lines):
+        assert model(data / record["picture"]).probabilities == pytest.approx(record["classes"], abs=1e-3)
+    assert len(lines) == 5
+
+
+def test_an_engine_without_the_precision_is_refused(tmp_path, capsys):
+    command = ["extract", str(tmp_path), "--engine", "onnxruntime", "--precision", "bfloat16"]
+    assert cli.run(command) == 2
+    assert "--engine onnxruntime does not compute in bfloat16" in capsys.readouterr().err
