@@ -14,16 +14,18 @@ from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.features import onnx_engine
-from showtell.features.backbone import Backbone
+from showtell.features.backbone import ENGINES, Backbone
 from showtell.features.extract import Extraction, extract_features
 from showtell.features.store import FeatureStore
-from showtell.features.weights import load_backbone
+from showtell.features.weights import load_backbone, restore_backbone
+from showtell.samples import write_captions_dataset
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 LONG_AGO = time.time() - 3600
+INT8 = {"precision": "int8", "engine": "onnxruntime"}
 
 
 def eye(engine: str = "onnxruntime", name: str = "mobilenetv3_small_050") -> Backbone:
@@ -148,6 +150,46 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(pictures, tmp_pat
 
 
 def test_an_engine_without_the_precision_is_refused(tmp_path, capsys):
-    command = ["extract", str(tmp_path), "--engine", "onnxruntime", "--precision", "bfloat16"]
-    assert cli.run(command) == 2
-    assert "--engine onnxruntime does not compute in bfloat16" in capsys.readouterr().err
+    for engine, precision in (("onnxruntime", "bfloat16"), ("torch", "int8")):
+        assert cli.run(["extract", str(tmp_path), "--engine", engine, "--precision", precision]) == 2
+        assert f"--engine {engine} does not compute in {precision}" in capsys.readouterr().err
+
+
+def test_int8_is_rougher_the_same_everywhere_and_only_for_training(pictures, tmp_path, capsys):
+    whole, rough = eye(), load_backbone("mobilenetv3_small_050", "random", image_size=32, **INT8)
+    plain = extract_features(pictures, whole, FeatureStore(tmp_path / "one"))
+    results = [extract_features(pictures, rough, FeatureStore(tmp_path / name)) for name in ("one", "two")]
+    assert results[0].space.id == results[1].space.id != plain.space.id
+    (grid, pooled), (again, again_pooled) = map(features_of, results)
+    assert np.array_equal(grid, again) and np.array_equal(pooled, again_pooled)
+    exact = features_of(plain)[1]
+    cosines = (pooled * exact).sum(1) / np.linalg.norm(pooled, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.9 and not np.array_equal(pooled, exact)
+    used = rough.for_use().description
+    assert (used.precision, used.engine) == ("float32", ENGINES["torch"])
+    assert used.weights == rough.description.weights
+    with pytest.raises(ConfigError, match="torch does not compute in int8"):
+        restore_backbone(rough.description, rough.network.state_dict(), "int8")
+
+
+@pytest.mark.parametrize("kind", ["captioner", "classifier"])
+def test_a_run_trained_on_int8_is_scored_and_used_in_float32(tmp_path, kind, capsys):
+    out, store = tmp_path / "run", tmp_path / "store"
+    if kind == "captioner":
+        write_captions_dataset(tmp_path / "data", language="en", count=60, seed=0)
+        data = tmp_path / "data/captions.json"
+        more = ["--hidden-dim", "16", "--epochs", "1", "--reward-epochs", "0"]
+    else:
+        data, more = tmp_path / "data", ["--head", "linear"]
+        for number in range(24):
+            path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw(number, 48).save(path)
+    network = "--backbone test_resnet --weights random --image-size 64 --engine onnxruntime --precision int8"
+    places = [str(data), "--out", str(out), "--store", str(store)]
+    assert cli.run([f"train-{kind}", *places, *network.split(), *more]) == 0, capsys.readouterr().err
+    used = load(out).backbone.description
+    assert (used.precision, used.engine) == ("float32", ENGINES["torch"])
+    scored = (out / "evaluation-val.json").read_bytes()
+    assert cli.run(["evaluate", str(out), "--split", "val", "--store", str(store)]) == 0
+    assert (out / "evaluation-val.json").read_bytes() == scored

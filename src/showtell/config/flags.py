@@ -12,7 +12,11 @@ Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
 Engine = Literal["torch", "onnxruntime"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
+PRECISIONS: dict[Engine, tuple[Precision, ...]] = {
+    "torch": ("float32", "bfloat16"),
+    "onnxruntime": ("float32", "int8"),
+}
 
 
 def check_engine(engine: Engine, precision: Precision) -> None:
@@ -21,9 +25,11 @@ def check_engine(engine: Engine, precision: Precision) -> None:
     Raises:
         ConfigError: So it is.
     """
-    if engine == "onnxruntime" and precision != "float32":
+    if precision not in PRECISIONS[engine]:
+        able = next(name for name, found in PRECISIONS.items() if precision in found)
         raise ConfigError(
-            f"--engine onnxruntime does not compute in {precision}.", would_do="Leave one of the two out."
+            f"--engine {engine} does not compute in {precision}.",
+            would_do=f"--engine {able} does; {engine} computes in {' and '.join(PRECISIONS[engine])}.",
         )
 
 

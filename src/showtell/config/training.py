@@ -35,8 +35,8 @@ class TrainCaptioner:
     image_size: int | None = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
-    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
-    little (docs/log.md, Features)."""
+    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
+    takes --engine onnxruntime, even less. Features differ a little (docs/log.md, Features)."""
     engine: Engine = "torch"
     """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
@@ -106,8 +106,8 @@ class TrainClassifier:
     image_size: int | None = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
-    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; features differ a
-    little (docs/log.md, Features)."""
+    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
+    takes --engine onnxruntime, even less. Features differ a little (docs/log.md, Features)."""
     engine: Engine = "torch"
     """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""

@@ -84,7 +84,8 @@ class Backbone(nn.Module):
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
         precision: Of its arithmetic when it looks; gradients are always those of float32.
-        engine: What runs it to fill the store, in the words of ENGINES; called itself, it is run by torch.
+        engine: What runs it to fill the store, in the words of ENGINES; called itself, it is run by torch,
+            which has no int8: see :meth:`for_use`.
 
     Raises:
         ConfigError: The network cannot take pictures of that size.
@@ -151,6 +152,19 @@ class Backbone(nn.Module):
         grid, _, pooled = self._look(pixels)
         dtype = getattr(torch, self.description.dtype)
         return grid.to(dtype), pooled.to(dtype)
+
+    def for_use(self) -> "Backbone":
+        """Return what a model trained on its features looks with: the network itself, but never in int8."""
+        if self.precision != "int8":
+            return self
+        known = self.description
+        return Backbone(
+            self.network,
+            self.preprocessing,
+            architecture=known.architecture,
+            model_args=known.model_args,
+            weights_source=known.weights_source,
+        ).to(self.pixel_mean.device)
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Apply the network's own pretrained classifier: pooled (B, pooled_dim) to logits (B, classes).

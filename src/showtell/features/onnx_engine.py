@@ -1,10 +1,11 @@
 """onnxruntime in torch's place: the same features but for rounding, from small networks in far less time.
 
 It folds batch norms and activations into convolutions, and keeps channels in blocks that fit the vector
-unit. What is bound by large matrix products gains nothing (docs/log.md, Features).
+unit. What is bound by large matrix products gains nothing in float32 (docs/log.md, Features). In int8 every
+network gains, and features are rougher: they are what a model is trained on, never what it is used with.
 """
 
-import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from showtell.console import Console
+from showtell.data.images import Preprocessing, load_pixels
 from showtell.errors import ConfigError, ModelError
 from showtell.features.backbone import ENGINES, Backbone, grid_of
 from showtell.features.graph import need_onnx, write_graph
 from showtell.runtime import share_cores
+from showtell.samples import draw_scene, make_scenes
 
 _PURPOSE = "--engine onnxruntime"
+_SCENES = 32
+"""Drawings to calibrate int8 with."""
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From pixels (B, 3, height, width), uint8, to grids and pooled vectors, as the store keeps them."""
 
@@ -43,7 +48,7 @@ class OnnxEngine:
     """Runs a backbone on the processor.
 
     Args:
-        backbone: On the processor, in float32.
+        backbone: On the processor; its precision is that of the graph.
         folder: Where its graph is kept once it is written.
         console: Told before it is written, which takes seconds.
 
@@ -108,10 +113,21 @@ def _open(path: Path, threads: int) -> Any:
 def _write(backbone: Backbone, path: Path) -> None:
     size = backbone.preprocessing
     pixels = {"pixels": torch.zeros(2, 3, size.height, size.width, dtype=torch.uint8)}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        name, axes = backbone.description.architecture, {"pixels": {0: "batch"}}
-        write_graph(name, _Look(backbone).eval(), partial, pixels, ["grid", "pooled"], axes, {})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    name, axes = backbone.description.architecture, {"pixels": {0: "batch"}}
+    with tempfile.TemporaryDirectory(prefix=".graph-", dir=path.parent) as scratch:
+        graph = Path(scratch) / "float32.onnx"
+        write_graph(name, _Look(backbone).eval(), graph, pixels, ["grid", "pooled"], axes, {})
+        if backbone.precision == "int8":
+            graph = graph.with_name("int8.onnx")
+            _quantise(graph.with_name("float32.onnx"), graph, backbone.preprocessing)
+        graph.replace(path)
+
+
+def _quantise(source: Path, target: Path, preprocessing: Preprocessing) -> None:
+    """Calibrate with drawn scenes: features then depend on no data set. Photos do no better (docs/log.md)."""
+    from showtell.features.int8 import quantise_looking
+
+    scenes = make_scenes(0, _SCENES, "train")
+    quantise_looking(
+        source, target, (load_pixels(draw_scene(one, 320), preprocessing).numpy() for one in scenes)
+    )

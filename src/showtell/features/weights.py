@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from showtell.config.flags import Engine, Precision
+from showtell.config.flags import Engine, Precision, check_engine
 from showtell.console import Console
 from showtell.data.images import Fit
 from showtell.errors import ConfigError, WeightsError
@@ -101,7 +101,10 @@ def restore_backbone(
 
     Raises:
         WeightsError: The state is not the one described.
+        ConfigError: torch has no such precision.
     """
+    if precision is not None:
+        check_engine("torch", precision)
     network = timm.create_model(description.architecture, **description.model_args)
     network.load_state_dict(state)
     found = state_hash(network.state_dict())

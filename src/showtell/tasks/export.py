@@ -94,7 +94,7 @@ def _write_int8(
     chosen: CheckPictures,
     console: Console,
 ) -> None:
-    from showtell.inference.onnx_int8 import write_int8
+    from showtell.features.int8 import quantise_looking, quantise_words
 
     pixels = []
     for path in chosen.calibration:
@@ -104,7 +104,12 @@ def _write_int8(
             console.say(f"Left out: {error.what}")
     if not pixels:
         raise DataError(f"No picture to calibrate with can be read ({chosen.source}).")
-    about["int8_files"] = write_int8(folder, about["files"], pixels)
+    about["int8_files"] = {part: f"{part}.int8.onnx" for part in about["files"]}
+    for part, file in about["int8_files"].items():
+        if part == "decoder":
+            quantise_words(folder / about["files"][part], folder / file)
+        else:
+            quantise_looking(folder / about["files"][part], folder / file, pixels)
     save_config(folder / DESCRIPTION, about)
 
 

@@ -108,8 +108,11 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console, watchers=boards).run(
         resume=config.resume
     )
+    eye, extraction = backbone.for_use(), prepared.extraction
+    if eye is not backbone:
+        extraction = extract_features(trainee.validation, eye, store, console=console)
     evaluation = describe_split(
-        captioner, prepared.extraction, trainee.validation, beam_size=BEAM_SIZE, training=train
+        captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=train
     )
     save_evaluation(config.out, "val", evaluation)
     provenance = {
@@ -121,7 +124,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         "environment": environment(),
     }
     model = save_captioner(
-        config.out / "model", backbone, captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+        config.out / "model", eye, captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
     )
     console.say(
         f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"

@@ -107,7 +107,10 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     description = backbone.description.for_store()
     record_run(config, "train-classifier", prepared, description, twins)
     fingerprint = training_fingerprint(config, prepared, description)
-    task = _Task(backbone, prepared.extraction, classes, train, val, fingerprint)
+    eye, extraction = backbone.for_use(), prepared.extraction
+    if eye is not backbone:
+        extraction = extract_features(val, eye, store, console=console)
+    task = _Task(eye, extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
     candidates = fit_heads(config, learn, task.check(), len(classes), fingerprint)

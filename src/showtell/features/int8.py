@@ -7,7 +7,8 @@ point, instead of 0.99. A decoder's few large products are quantised as they com
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+_SHARED: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
+
 
 class _Pictures(CalibrationDataReader):
     """Pictures one by one, as the calibration asks for them."""
 
-    def __init__(self, pixels: Sequence[np.ndarray]) -> None:
+    def __init__(self, pixels: Iterable[np.ndarray]) -> None:
         self._rest = iter(pixels)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
@@ -33,52 +36,53 @@ class _Pictures(CalibrationDataReader):
         return next(({"pixels": pixels[None]} for pixels in self._rest), None)
 
 
-def write_int8(folder: Path, files: Mapping[str, str], pixels: Sequence[np.ndarray]) -> dict[str, str]:
-    """Write an int8 variant beside each graph.
+def quantise_looking(source: Path, target: Path, pixels: Iterable[np.ndarray]) -> None:
+    """Write the int8 variant of a graph that takes ``pixels``.
 
     Args:
-        folder: Where the graphs are.
-        files: Their names by part.
+        source: The graph.
+        target: Where to.
         pixels: Pictures to calibrate with, each (3, height, width), uint8.
-
-    Returns:
-        The names of the variants by part.
     """
-    written = {part: f"{part}.int8.onnx" for part in files}
-    with tempfile.TemporaryDirectory() as scratch:
-        for part, file in files.items():
-            _quantise(folder / file, folder / written[part], Path(scratch) / file, part, pixels)
-    return written
+    with _folded(source, target) as folded:
+        quantize_static(
+            folded,
+            target,
+            _Pictures(pixels),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            **_SHARED,
+        )
 
 
-def _quantise(source: Path, target: Path, folded: Path, part: str, pixels: Sequence[np.ndarray]) -> None:
+def quantise_words(source: Path, target: Path) -> None:
+    """Write the int8 variant of a decoder's graph."""
+    import onnx
+
+    with _folded(source, target) as folded:
+        quantize_dynamic(
+            folded,
+            target,
+            op_types_to_quantize=["MatMul", "Gather"],
+            nodes_to_exclude=_products_with_vectors(onnx.load(folded).graph),
+            **_SHARED,
+        )
+
+
+@contextmanager
+def _folded(source: Path, target: Path) -> Iterator[Path]:
+    """Lend a graph with its constants folded; then let the target say of itself what the source does."""
     import onnx
 
     logger = logging.getLogger()  # the quantiser talks through the root
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        # The batch has no fixed size, which the symbolic shape inference cannot bear with every network.
-        quant_pre_process(source, folded, skip_symbolic_shape=True)
-        shared: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
-        if part == "decoder":
-            quantize_dynamic(
-                folded,
-                target,
-                op_types_to_quantize=["MatMul", "Gather"],
-                nodes_to_exclude=_products_with_vectors(onnx.load(folded).graph),
-                **shared,
-            )
-        else:
-            reader = _Pictures(pixels)
-            quantize_static(
-                folded,
-                target,
-                reader,
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                **shared,
-            )
+        with tempfile.TemporaryDirectory() as scratch:
+            folded = Path(scratch) / source.name
+            # The batch has no fixed size, which the symbolic shape inference cannot bear with every network.
+            quant_pre_process(source, folded, skip_symbolic_shape=True)
+            yield folded
     finally:
         logger.setLevel(level)
     graph = onnx.load(target)
