@@ -28,6 +28,7 @@ OURS = {
     PLAIN: [],
     f"{PLAIN}, onnxruntime": ["--engine", "onnxruntime"],
     f"{PLAIN}, bfloat16": ["--precision", "bfloat16"],
+    f"{PLAIN}, onnxruntime, int8": ["--engine", "onnxruntime", "--precision", "int8"],
 }
 SLOW = ("study notes", "Hugging Face", "timm", "img2vec")
 SIZE, QUALITY = (500, 375), 95
