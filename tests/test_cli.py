@@ -378,6 +378,25 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     assert run(capsys, "predict", out, data / "images")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "rounds"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_waiting_threads_sleep_soon_unless_told_otherwise(given, rounds):
+    code = (
+        "import os, sys\n"
+        "from showtell import __main__, cli\n"
+        "cli.main = lambda: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)\n"
+        "__main__.program()\n"
+    )
+    kept = {name: value for name, value in os.environ.items() if "OMP_" not in name}
+    environment = kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | given
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert child.stdout == f"{rounds} False\n"
+
+
 def test_the_program_ends_at_once_but_not_before_all_is_done():
     """What was registered for the end is done, output into a pipe is whole, the status is the command's."""
     child = subprocess.run(
