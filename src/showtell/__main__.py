@@ -29,8 +29,8 @@ def program() -> None:
 def _wait_briefly() -> None:
     """Let threads that wait for one another fall asleep soon; torch reads this when it is imported.
 
-    They would turn in circles for 300,000 rounds first, on a core that the one they wait for has lost to another
-    program: beside one, a step of training takes 25 times as long that way, and 4 times so (docs/log.md).
+    They would turn in circles for 300,000 rounds first, on a core that the one they wait for needs. A step of
+    training beside another program takes 25 times as long that way, and 4 times so (docs/log.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
