@@ -108,6 +108,17 @@ def test_other_labels_are_scored_and_strange_classes_named(run, tmp_path, capsys
     out, err = capsys.readouterr()
     assert json.loads(out)["pictures"] == 3
     assert "3 pictures of 1 classes that the model does not know are left out: 노랑" in err
+    assert "were trained on" not in err
+
+
+def test_pictures_that_were_trained_on_are_told_by_their_content(run, tmp_path, capsys):
+    data = json.loads((run / "config.json").read_text("utf-8"))["config"]["data"]
+    shutil.copytree(data, tmp_path / "moved")
+    places = ["--out", str(tmp_path), "--store", str(run.parent / "store")]
+    assert cli.run(["evaluate", str(run), str(tmp_path / "moved"), *places]) == 0
+    splits = [json.loads(line)["split"] for line in (run / "pictures.jsonl").read_text("utf-8").splitlines()]
+    told = f"Warning: {splits.count('train')} of these {len(splits)} pictures were trained on"
+    assert told in capsys.readouterr().err
 
 
 def test_a_prediction_gives_per_cent_and_knows_the_right_class(run, tmp_path, capsys):

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import showtell
 from conftest import draw
-from showtell import __version__, cli
+from showtell import Predict, TrainCaptioner, __version__, cli
 from showtell.cli import COMMANDS
 from showtell.samples import write_captions_dataset
 
@@ -384,10 +385,7 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
 )
 def test_waiting_threads_sleep_soon_unless_told_otherwise(given, rounds):
     code = (
-        "import os, sys\n"
-        "from showtell import __main__, cli\n"
-        "cli.main = lambda: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)\n"
-        "__main__.program()\n"
+        "import os, sys\nimport showtell\nprint(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)\n"
     )
     kept = {name: value for name, value in os.environ.items() if "OMP_" not in name}
     environment = kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | given
@@ -416,3 +414,27 @@ def test_the_program_ends_at_once_but_not_before_all_is_done():
     )  # fmt: skip
     assert (child.returncode, child.stderr) == (3, "")
     assert child.stdout == "x" * 100_000 + "\nlast\n"
+
+
+def test_a_command_that_does_not_exist_is_told_with_its_neighbour(capsys):
+    status, _, said = run(capsys, "evalute", "runs/mine")
+    assert status == 2
+    assert "no command 'evalute'" in said and "Did you mean evaluate?" in said
+
+
+def test_what_may_not_be_written_is_said_in_words(capsys, monkeypatch):
+    def refuse(settings, console):
+        raise PermissionError(13, "Permission denied", "ro/run")
+
+    monkeypatch.setattr("showtell.tasks.extract.store", refuse)
+    status, _, said = run(capsys, "store")
+    assert status == 2
+    assert "ro/run may not be read or written by this user" in said and "Errno" not in said
+
+
+def test_settings_take_names_of_files_as_text():
+    settings = TrainCaptioner(data="photos/captions.csv", out="runs/mine", weights="random")
+    assert (settings.data, settings.out) == (Path("photos/captions.csv"), Path("runs/mine"))
+    assert settings.weights == "random"
+    assert Predict(run="runs/mine", pictures=("a.jpg",)).run == Path("runs/mine")
+    assert {"load", "train_captioner", "TrainCaptioner"} <= set(dir(showtell))

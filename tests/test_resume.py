@@ -178,6 +178,13 @@ def test_a_folder_with_a_training_is_not_written_over(data, finished, undisturbe
     assert_equal_runs(finished / "run", undisturbed)
 
 
+def test_there_must_be_something_to_go_on_with(data, tmp_path, capsys):
+    status, text = say(capsys, data, tmp_path / "never", tmp_path / "store", "--resume")
+    assert status == 2
+    assert "never holds no training to go on with" in text
+    assert not (tmp_path / "never").exists()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, finished, undisturbed, capsys, share):
     last = finished / "run/checkpoints/last.safetensors"

@@ -13,27 +13,18 @@ def program() -> None:
     frees their memory anyway. Threads are waited for and whatever else is registered to be done at the end is
     done first: what is registered first comes last.
     """
-    _wait_briefly()
     statuses: list[int] = []
     atexit.register(_leave, statuses)
-    from showtell.cli import main
-
     try:
+        from showtell.cli import main
+
         main()
+    except KeyboardInterrupt:  # before a command has begun
+        statuses.append(130)
     except SystemExit as end:
         if isinstance(end.code, int):
             statuses.append(end.code)
         raise
-
-
-def _wait_briefly() -> None:
-    """Let threads that wait for one another fall asleep soon; torch reads this when it is imported.
-
-    They would turn in circles for 300,000 rounds first, on a core that the one they wait for needs. A step of
-    training beside another program takes 25 times as long that way, and 4 times so (docs/log.md).
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def _leave(statuses: list[int]) -> None:

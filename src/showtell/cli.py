@@ -1,5 +1,6 @@
 """The command line: parse, call a task, print. Flags come from the dataclasses of ``config``."""
 
+import difflib
 import gc
 import io
 import json
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from showtell import __version__, config
-from showtell.errors import ShowtellError
+from showtell.errors import ConfigError, ShowtellError
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "quickstart": (config.Quickstart, "quickstart.quickstart"),
@@ -101,12 +102,22 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # a full disk, a folder that may not be written to
-        return _report(f"{error}.", "", 2, debug)
+        return _report(*_said(error), 2, debug)
     except Exception as error:
         advice = "This is a fault of showtell. Repeat the command with --debug to see where."
         return _report(f"{type(error).__name__}: {error}", advice, 1, debug)
     finally:
         gc.unfreeze()
+
+
+def _said(error: OSError) -> tuple[str, str]:
+    """Return what the system refused, and what would do."""
+    where = error.filename or "The system"
+    if isinstance(error, PermissionError):
+        return f"{where} may not be read or written by this user.", "Name another place."
+    if isinstance(error, IsADirectoryError):
+        return f"{where} is a folder; a file is wanted.", "Name a file."
+    return f"{where}: {error.strerror}." if error.strerror else f"{error}.", ""
 
 
 def _report(what: str, advice: str, status: int, debug: bool) -> int:
@@ -121,6 +132,13 @@ def _parse(arguments: list[str]) -> Any:
     if arguments and arguments[0] in COMMANDS:
         command = arguments[0]
         return tyro.cli(COMMANDS[command][0], prog=f"showtell {command}", args=arguments[1:], config=_STYLE)
+    if arguments and not arguments[0].startswith("-"):
+        near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
+        raise ConfigError(
+            f"showtell has no command {arguments[0]!r}.",
+            would_do=f"Did you mean {near[0]}?" if near else "",
+            run="showtell --help",
+        )
     commands = tuple(
         Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
         for name, (kind, _) in COMMANDS.items()

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.config.flags import Run, at_least
+from showtell.config.flags import Run, Settings, at_least
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Settings):
     """Write a model as ONNX files that run without torch, and check them against the original.
 
     Example: showtell export runs/mine --int8
@@ -33,4 +33,5 @@ class Export:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, pictures=1, beam_size=1)

@@ -1,5 +1,6 @@
 """What the commands share: positional arguments, and checks of ranges."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,17 @@ def check_engine(engine: Engine, precision: Precision) -> None:
             f"--engine {engine} does not compute in {precision}.",
             would_do=f"--engine {able} does; {engine} computes in {' and '.join(PRECISIONS[engine])}.",
         )
+
+
+class Settings:
+    """What all commands' settings share: where files are may be given as text, too."""
+
+    def __post_init__(self) -> None:
+        """Turn text into paths."""
+        for field in fields(self):  # type: ignore[arg-type]  # each of them is a dataclass
+            value = getattr(self, field.name)
+            if isinstance(value, str) and "Path" in str(field.type):
+                object.__setattr__(self, field.name, Path(value))
 
 
 def at_least(config: Any, **minima: int) -> None:

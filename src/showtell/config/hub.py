@@ -6,13 +6,13 @@ from typing import Annotated
 
 import tyro
 
-from showtell.config.flags import Run
+from showtell.config.flags import Run, Settings
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 
 
 @dataclass(frozen=True)
-class Push:
+class Push(Settings):
     """Send a model to the Hugging Face Hub, privately unless told otherwise; no picture is ever sent.
 
     The model's README.md is written from what the run knows; one that begins with --- is yours and is sent as
@@ -38,7 +38,7 @@ class Push:
 
 
 @dataclass(frozen=True)
-class Pull:
+class Pull(Settings):
     """Fetch a model from the Hugging Face Hub, and check that it is whole and loads.
 
     A repository that holds pickles, or anything that is no part of a model, is refused.

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.config.flags import Run, at_least
+from showtell.config.flags import Run, Settings, at_least
 
 
 @dataclass(frozen=True)
-class Live:
+class Live(Settings):
     """Watch a camera, a video or a stream, and say what it shows; q or Esc ends it.
 
     A window shows the newest frame, with a bar a class on it, or the caption under it. Nothing leaves this
@@ -33,4 +33,5 @@ class Live:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, smooth=0, frames=1, beam_size=1)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.config.flags import Data, at_least
+from showtell.config.flags import Data, Settings, at_least
 
 
 @dataclass(frozen=True)
-class Look:
+class Look(Settings):
     """See what is in a data set, and what is wrong with it: a page of text, and one to open in a browser.
 
     Example: showtell look photos/captions.csv
@@ -37,4 +37,5 @@ class Look:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, vocab_size=16)

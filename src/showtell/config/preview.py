@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Data, at_least
+from showtell.config.flags import Data, Settings, at_least
 from showtell.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Shown(Settings):
     """What every preview is given: pictures, read as training reads them."""
 
     data: Data
@@ -54,6 +54,7 @@ class PreviewAugment(_Shown):
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, seed=0, count=1, views=1, image_size=32)
         at_most(self, count=12, views=12)
 
@@ -82,6 +83,7 @@ class PreviewNormalize(_Shown):
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, seed=0, sample=1, image_size=32)
 
 
@@ -107,12 +109,13 @@ class PreviewTokens(_Shown):
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, seed=0, count=1, vocab_size=16, min_count=1)
         at_most(self, count=12)
 
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(Settings):
     """See what training will make of your pictures and captions; each of the three writes a picture.
 
     Example: showtell preview augment photos/cats

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Run
+from showtell.config.flags import Run, Settings
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Settings):
     """Write RUN/report.html: scores, curves, best and worst or mistakes, with where the model looked.
 
     Example: showtell report runs/mine

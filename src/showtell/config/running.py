@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Data, Engine, Precision, Run, at_least, check_engine
+from showtell.config.flags import Data, Engine, Precision, Run, Settings, at_least, check_engine
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Settings):
     """Score a run on its test split, or on other data: figures with 95% intervals, best and worst.
 
     Example: showtell evaluate runs/mine
@@ -35,11 +35,12 @@ class Evaluate:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, beam_size=1)
 
 
 @dataclass(frozen=True)
-class Predict:
+class Predict(Settings):
     """Say what pictures show.
 
     Example: showtell predict runs/mine cat.jpg --picture why.png
@@ -58,11 +59,12 @@ class Predict:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, beam_size=1)
 
 
 @dataclass(frozen=True)
-class Extract:
+class Extract(Settings):
     """Look at every picture once and keep its features in the store.
 
     Example: showtell extract photos/captions.csv --backbone inception_v3
@@ -97,12 +99,13 @@ class Extract:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, image_size=32)
         check_engine(self.engine, self.precision)
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Settings):
     """See what the feature store holds, or remove what belongs to a backbone.
 
     Example: showtell store --remove 3f6c0a9b12de4f57

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import tyro
 
-from showtell.config.flags import at_least
+from showtell.config.flags import Settings, at_least
 
 
 @dataclass(frozen=True)
-class Serve:
+class Serve(Settings):
     """Answer over HTTP what pictures show.
 
     Example: showtell serve runs/mine --port 8000
@@ -41,6 +41,7 @@ class Serve:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_pictures=1, max_in_flight=1)
 
 

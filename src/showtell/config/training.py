@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.config.flags import Data, Engine, Precision, at_least, check_engine
+from showtell.config.flags import Data, Engine, Precision, Settings, at_least, check_engine
 from showtell.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class TrainCaptioner:
+class TrainCaptioner(Settings):
     """Train a captioner on photos and their captions; the result is a folder, RUN.
 
     Example: showtell train-captioner photos/captions.csv --out runs/mine
@@ -71,6 +71,7 @@ class TrainCaptioner:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16)
         at_least(self, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
@@ -81,7 +82,7 @@ class TrainCaptioner:
 
 
 @dataclass(frozen=True)
-class TrainClassifier:
+class TrainClassifier(Settings):
     """Train a classifier on class folders or a labels table; the result is a folder, RUN.
 
     Example: showtell train-classifier photos/cats --out runs/cats
@@ -137,6 +138,7 @@ class TrainClassifier:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, image_size=32, views=0, epochs=1, batch_size=1, seed=0)
         check_engine(self.engine, self.precision)
         if self.views > 64:
@@ -150,7 +152,7 @@ class TrainClassifier:
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Settings):
     """Find the backbone that pays: what a short training reaches on the features of each, and what it costs.
 
     Example: showtell compare photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
@@ -187,6 +189,7 @@ class Compare:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, image_size=32, steps=1, sample=2, seed=0)
         if not any(name.strip() for name in self.backbones.split(",")):
             raise ConfigError("--backbones names none.", would_do="Try mobilenetv2_100,resnet50.")
@@ -198,7 +201,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Quickstart:
+class Quickstart(Settings):
     """See the whole thing work, offline: draw scenes, look, train, evaluate on unseen compositions, show.
 
     Example: showtell quickstart --language ko
@@ -213,4 +216,5 @@ class Quickstart:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         at_least(self, seed=0)

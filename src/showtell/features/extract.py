@@ -40,7 +40,7 @@ class Extraction:
         digests: Content digest of each readable picture, by name.
         unreadable: Pictures that were left out, with the reason.
         computed: How many pictures were looked at this time; the others were in the store.
-        seconds: How long that took.
+        seconds: How long that took, without writing a graph.
         view: The view of the pictures that was looked at; None for the plain pictures.
     """
 
@@ -102,11 +102,9 @@ def extract_features(
     console = console or Console(quiet=True)
     space = store.space(backbone.description.for_store())
     result = Extraction(space, view=view)
-    started = time.perf_counter()
     waiting = _find_waiting(pictures, store, result)
     if waiting:
         _look_at(waiting, backbone, store, result, console, workers or torch.get_num_threads() + 1)
-    result.seconds = time.perf_counter() - started
     known = len(pictures) - len(waiting)
     if known:
         console.say(f"{known} of {len(pictures)} pictures were in the feature store already")
@@ -180,6 +178,7 @@ def _look_at(
 ) -> None:
     """Decode ahead in threads, run the network in others, write behind in one."""
     look = engine_of(backbone, result.space.folder, console)
+    started = time.perf_counter()
     with _Batches(backbone, look, store, result, len(waiting)) as batches:
         seconds = batches.pace() * len(waiting) if len(waiting) > 2 * BATCH_SIZE else 0.0
         _forecast(waiting, backbone, seconds, result.space, store, console)
@@ -198,6 +197,7 @@ def _look_at(
             if batch:
                 batches.add(batch)
             batches.finish()
+    result.seconds = time.perf_counter() - started
 
 
 def _prepare_ahead(

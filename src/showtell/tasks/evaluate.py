@@ -16,7 +16,7 @@ from showtell.model_folder import ClassifierModel, load_model
 from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.evaluate_classifier import evaluate_classifier
-from showtell.tasks.prepare import load_splits, prepare, read_captions
+from showtell.tasks.prepare import load_splits, prepare, read_captions, warn_of_learnt
 from showtell.text.habits import Habits, compared_habits
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
@@ -101,6 +101,8 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     store = FeatureStore(config.store or trained.store)
     dataset_asked = replace(dataset, pictures=tuple(asked))
     prepared = prepare(dataset_asked, model.backbone, store, console, seed=trained.seed, splits=splits)
+    if not own:
+        warn_of_learnt(config.run, prepared, console)
     evaluation = describe_split(
         model.captioner,
         prepared.extraction,

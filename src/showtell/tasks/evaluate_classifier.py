@@ -18,7 +18,7 @@ from showtell.features.extract import Extraction
 from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel
-from showtell.tasks.prepare import load_pictures, prepare, read_labels
+from showtell.tasks.prepare import load_pictures, prepare, read_labels, warn_of_learnt
 from showtell.training.class_scores import (
     SCORE_NAMES,
     Bin,
@@ -100,6 +100,8 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     store = FeatureStore(config.store or trained.store)
     asked = replace(dataset, pictures=pictures)
     prepared = prepare(asked, model.backbone, store, console, seed=trained.seed, splits=splits)
+    if not own:
+        warn_of_learnt(config.run, prepared, console)
     evaluation = name_split(
         model, prepared.extraction, prepared.pictures, twins=twins, console=console, what=split
     )

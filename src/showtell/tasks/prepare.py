@@ -253,6 +253,21 @@ def load_pictures(path: Path) -> list[dict[str, str]]:
     raise DataError(f"{path} is not a record of pictures and their splits.")
 
 
+def warn_of_learnt(run: Path, prepared: Prepared, console: Console) -> None:
+    """Say how many of the pictures, by their content, a run was trained on.
+
+    Raises:
+        DataError: The run's record of pictures is missing or damaged.
+    """
+    learnt = {r.get("sha256") for r in load_pictures(run / "pictures.jsonl") if r["split"] == "train"}
+    count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.pictures)
+    if count:
+        console.say(
+            f"Warning: {count:,} of these {len(prepared.pictures):,} pictures were trained on; "
+            "scores on others are what counts"
+        )
+
+
 def load_splits(path: Path) -> dict[str, str]:
     """Read the splits that :func:`save_pictures` recorded, by picture name.
 

@@ -38,6 +38,11 @@ def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
                 f"{config.out} was started with another {', '.join(sorted(changed))}.",
                 would_do="Resume with the settings of the first start, or start anew in another --out.",
             )
+    elif config.resume and not config.out.exists():
+        raise ConfigError(
+            f"{config.out} holds no training to go on with.",
+            would_do="Name its folder by --out, or start anew without --resume.",
+        )
     elif record.exists() or (config.out / "checkpoints").exists():
         raise ConfigError(
             f"{config.out} holds a training already.",

@@ -38,7 +38,7 @@ def demo(config: Demo, console: Console | None = None) -> None:
 
 def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
     if not config.runs:
-        raise ConfigError("No run was given.", run="showtell serve RUN")
+        raise ConfigError("No run was given.", run=f"showtell {type(config).__name__.lower()} RUN")
     if config.token is None:
         config = replace(config, token=os.environ.get("SHOWTELL_TOKEN") or None)
     _check_extra()

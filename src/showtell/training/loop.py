@@ -144,6 +144,11 @@ class Loop:
             watcher.begin(self.progress.step, self.progress.epoch)
         while self.progress.epoch < self.config.epochs and not self._is_stale():
             self._epoch()
+        if self.progress.epoch < self.config.epochs:
+            self.console.say(
+                f"Ended after epoch {self.progress.epoch} of {self.config.epochs}: none of the last "
+                f"{self.config.patience} was better than epoch {self.progress.best_epoch}"
+            )
         self._load_best()
         return self.progress
 
