@@ -2,10 +2,13 @@
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -53,6 +56,22 @@ def share_cores(device: torch.device, most: int = _MOST_LOOKS) -> tuple[int, int
         return 1, threads
     looks = max(n for n in range(1, min(most, _MOST_LOOKS) + 1) if threads % n == 0)
     return looks, threads // looks
+
+
+@contextmanager
+def quiet(library: str | None) -> Iterator[None]:
+    """Keep back what a library logs, but for errors.
+
+    Args:
+        library: Name of its logger; None for the root, which some talk through.
+    """
+    logger = logging.getLogger(library)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def choose_device(name: str = "auto") -> torch.device:

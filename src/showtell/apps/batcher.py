@@ -45,10 +45,10 @@ class Batcher(Generic[Result]):
         self._closed = False
         self._coming = 0
         self._under_way = 0
-        self._looks, threads = cores
+        looks, threads = cores
         self._threads = [
             threading.Thread(target=self._work, args=(threads,), name=f"showtell-model-{number}", daemon=True)
-            for number in range(self._looks)
+            for number in range(looks)
         ]
         for thread in self._threads:
             thread.start()
@@ -127,7 +127,8 @@ class Batcher(Generic[Result]):
                     continue  # another thread took them
                 kind = self._waiting[0].kind
                 others = deque[_Waiting]()
-                share = min(self._most, -(-(len(self._waiting) + self._under_way) // self._looks))
+                all_of_them = len(self._waiting) + self._under_way
+                share = min(self._most, -(-all_of_them // len(self._threads)))
                 while self._waiting and len(batch) < share:
                     item = self._waiting.popleft()
                     if item.kind != kind:

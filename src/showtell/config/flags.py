@@ -1,4 +1,4 @@
-"""What the commands share: positional arguments, and checks of ranges."""
+"""What the settings of commands share: positional arguments, paths as text, engines, checks of ranges."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -10,8 +10,6 @@ from showtell.errors import ConfigError
 
 Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-
-
 Engine = Literal["torch", "onnxruntime"]
 Precision = Literal["float32", "bfloat16", "int8"]
 PRECISIONS: dict[Engine, tuple[Precision, ...]] = {

@@ -1,10 +1,8 @@
 """A network as an ONNX graph, by torch's exporter."""
 
 import importlib.util
-import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.errors import MissingExtraError, ModelError
+from showtell.runtime import quiet
 
 _OPSET = 18
 """Version of ONNX's operators: the first whose operators torch's exporter writes; read since 2023."""
@@ -58,7 +57,8 @@ def write_graph(
     import onnx
 
     try:
-        with _quiet(), torch.no_grad():
+        with quiet("torch.onnx"), warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module,
                 tuple(inputs.values()),
@@ -91,17 +91,3 @@ def _forget_sources(graph: Any) -> None:
         del node.metadata_props[:]
     for value in (*graph.graph.input, *graph.graph.output, *graph.graph.value_info):
         del value.metadata_props[:]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what the exporter tells its own developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -5,7 +5,6 @@ one scale a channel: with one a layer, MobileNetV2's features fall to a cosine o
 point, instead of 0.99. A decoder's few large products are quantised as they come, dynamically.
 """
 
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from showtell.runtime import quiet
 
 _SHARED: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
 
@@ -74,17 +75,11 @@ def _folded(source: Path, target: Path) -> Iterator[Path]:
     """Lend a graph with its constants folded; then let the target say of itself what the source does."""
     import onnx
 
-    logger = logging.getLogger()  # the quantiser talks through the root
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            folded = Path(scratch) / source.name
-            # The batch has no fixed size, which the symbolic shape inference cannot bear with every network.
-            quant_pre_process(source, folded, skip_symbolic_shape=True)
-            yield folded
-    finally:
-        logger.setLevel(level)
+    with quiet(None), tempfile.TemporaryDirectory() as scratch:
+        folded = Path(scratch) / source.name
+        # The batch has no fixed size, which the symbolic shape inference cannot bear with every network.
+        quant_pre_process(source, folded, skip_symbolic_shape=True)
+        yield folded
     graph = onnx.load(target)
     told = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
     onnx.helper.set_model_props(graph, told)

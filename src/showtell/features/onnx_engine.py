@@ -65,14 +65,14 @@ class OnnxEngine:
                 f"{_PURPOSE} looks on the processor only; this machine has a faster device, {device.type}.",
                 would_do="Leave --engine out: torch uses that device.",
             )
-        path = folder / "network.onnx"
         need_onnx(_PURPOSE, ["onnxruntime"])
-        session = _open(path, share_cores(device)[1]) if path.exists() else None
+        path, threads = folder / "network.onnx", share_cores(device)[1]
+        session = _open(path, threads)
         if session is None:
             need_onnx(_PURPOSE)
             console.say(f"Writing {backbone.description.architecture} as a graph for onnxruntime, once")
             _write(backbone, path)
-            session = _open(path, share_cores(device)[1])
+            session = _open(path, threads)
         if session is None:
             raise ModelError(
                 f"onnxruntime cannot run {backbone.description.architecture}.",
@@ -98,7 +98,7 @@ class _Look(nn.Module):
 
 
 def _open(path: Path, threads: int) -> Any:
-    """Return a session; None where onnxruntime cannot make one of the file."""
+    """Return a session; None where there is no such file, or onnxruntime cannot make one of it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

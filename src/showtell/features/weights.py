@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import json
-import logging
 import pickle
 import socket
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from showtell.features.backbone import (
     preprocessing_of,
     state_hash,
 )
+from showtell.runtime import quiet
 
 DEFAULT_BACKBONE = "mobilenetv2_100"
 RANDOM = "random"
@@ -181,7 +181,7 @@ def _check_name(name: str) -> None:
 @contextlib.contextmanager
 def _explained(name: str, file: Path | None) -> Iterator[None]:
     try:
-        with _quiet_timm():
+        with quiet("timm"):
             yield
     except (SafetensorError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise WeightsError(f"{file or name} cannot be read as weights: {error}.") from error
@@ -285,14 +285,3 @@ def _reach(endpoint: str) -> None:
     """
     if not getproxies():
         socket.getaddrinfo(urlsplit(endpoint).hostname, 443)
-
-
-@contextlib.contextmanager
-def _quiet_timm() -> Iterator[None]:
-    logger = logging.getLogger("timm")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -253,6 +253,20 @@ def load_pictures(path: Path) -> list[dict[str, str]]:
     raise DataError(f"{path} is not a record of pictures and their splits.")
 
 
+def as_used(
+    prepared: Prepared,
+    backbone: Backbone,
+    pictures: Sequence[Picture],
+    store: FeatureStore,
+    console: Console,
+) -> tuple[Backbone, Extraction]:
+    """Return what a trained model will look with, and its features of some of the pictures."""
+    eye = backbone.for_use()
+    if eye is backbone:
+        return backbone, prepared.extraction
+    return eye, extract_features(pictures, eye, store, console=console)
+
+
 def warn_of_learnt(run: Path, prepared: Prepared, console: Console) -> None:
     """Say how many of the pictures, by their content, a run was trained on.
 

@@ -21,7 +21,7 @@ from showtell.models.captioner import Captioner
 from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
-from showtell.tasks.prepare import Prepared, prepare, read_captions
+from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
 from showtell.text.sides import names_a_side
@@ -108,9 +108,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console, watchers=boards).run(
         resume=config.resume
     )
-    eye, extraction = backbone.for_use(), prepared.extraction
-    if eye is not backbone:
-        extraction = extract_features(trainee.validation, eye, store, console=console)
+    eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
     evaluation = describe_split(
         captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=train
     )

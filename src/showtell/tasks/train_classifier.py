@@ -25,7 +25,7 @@ from showtell.tasks.evaluate_classifier import (
     save_class_evaluation,
     say_mistakes,
 )
-from showtell.tasks.prepare import Prepared, find_twins, prepare, read_labels
+from showtell.tasks.prepare import Prepared, as_used, find_twins, prepare, read_labels
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
 from showtell.training.classifier import (
@@ -107,9 +107,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     description = backbone.description.for_store()
     record_run(config, "train-classifier", prepared, description, twins)
     fingerprint = training_fingerprint(config, prepared, description)
-    eye, extraction = backbone.for_use(), prepared.extraction
-    if eye is not backbone:
-        extraction = extract_features(val, eye, store, console=console)
+    eye, extraction = as_used(prepared, backbone, val, store, console)
     task = _Task(eye, extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
