@@ -58,31 +58,13 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     claim_run(config)
     prepare_process()
-    device = choose_device()
-    dataset = read_captions(
-        config.data,
-        console,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        seed=config.seed,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(device)
     store = FeatureStore(config.store)
-    prepared = prepare(dataset, backbone, store, console, seed=config.seed)
+    backbone, prepared = _look_at_all(config, store, console)
     train = captioned(prepared, "train")
     mirrored = _look_at_mirrored(train, backbone, store, console) if config.mirror else None
     seed_everything(config.seed)
     tokenizer = train_tokenizer(config, train, console)
-    captioner = build_captioner(config, tokenizer, prepared, train).to(device)
+    captioner = build_captioner(config, tokenizer, prepared, train).to(backbone.pixel_mean.device)
     record_run(config, "train-captioner", prepared, backbone.description.for_store())
     epochs = config.epochs or _enough_epochs(-(-len(train) // BATCH_SIZE))
     trainee = CaptionTrainee(
@@ -131,6 +113,28 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     report_training(config, model, prepared.dataset, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
+
+
+def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
+    """Read the data, load the backbone, and look at every picture that has not been looked at."""
+    dataset = read_captions(
+        config.data,
+        console,
+        images=config.images,
+        format=config.format,
+        image_column=config.image_column,
+        text_column=config.text_column,
+    )
+    backbone = load_backbone(
+        config.backbone,
+        config.weights,
+        image_size=config.image_size,
+        seed=config.seed,
+        precision=config.precision,
+        engine=config.engine,
+        console=console,
+    ).to(choose_device())
+    return backbone, prepare(dataset, backbone, store, console, seed=config.seed)
 
 
 def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:

@@ -79,28 +79,8 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     claim_run(config)
     prepare_process()
-    dataset = read_labels(
-        config.data,
-        console,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        fit=config.fit,
-        seed=config.seed,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(choose_device())
-    if config.fine_tune is not None:
-        layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
     store = FeatureStore(config.store)
-    prepared = prepare(dataset, backbone, store, console, seed=config.seed)
+    backbone, prepared = _look_at_all(config, store, console)
     classes, train, val = learnable(prepared, console)
     twins = find_twins(prepared)
     seed_everything(config.seed)
@@ -129,6 +109,31 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     report_training(config, model, prepared.dataset, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
+
+
+def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
+    """Read the data, load the backbone, and look at every picture that has not been looked at."""
+    dataset = read_labels(
+        config.data,
+        console,
+        images=config.images,
+        format=config.format,
+        image_column=config.image_column,
+        text_column=config.text_column,
+    )
+    backbone = load_backbone(
+        config.backbone,
+        config.weights,
+        image_size=config.image_size,
+        fit=config.fit,
+        seed=config.seed,
+        precision=config.precision,
+        engine=config.engine,
+        console=console,
+    ).to(choose_device())
+    if config.fine_tune is not None:
+        layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
+    return backbone, prepare(dataset, backbone, store, console, seed=config.seed)
 
 
 def _save(
