@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.models.attention import AttentionConfig, AttentionDecoder, State, _AdditiveScore
+from showtell.models.attention import AttentionConfig, AttentionDecoder, State
 from showtell.models.captioner import Captioner
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import ATTENTION_REGULARISATION, LABEL_SMOOTHING, caption_loss
@@ -171,34 +171,6 @@ def test_attention_is_a_distribution_over_the_cells(cell):
     assert torch.allclose(packed.attention.sum(-1), torch.ones(12), atol=1e-6)
     assert packed.attention.std() > 0.01  # it is not simply uniform
     assert packed.place[:, 2].tolist() == sorted(packed.place[:, 2].tolist())
-
-
-def test_the_score_s_gradient_is_right_by_finite_differences():
-    torch.manual_seed(1)
-    keys, query = torch.randn(2, 4, 3, dtype=torch.float64), torch.randn(2, 2, 3, dtype=torch.float64)
-    weight = torch.randn(3, dtype=torch.float64)
-    inputs = [value.requires_grad_() for value in (keys, query, weight)]
-    assert torch.autograd.gradcheck(_AdditiveScore.apply, inputs)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), st.integers(0, 999))
-def test_the_score_equals_autograd_s(pictures_, captions, cells, width, seed):
-    torch.manual_seed(seed)
-
-    def leaf(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
-
-    inputs = leaf(pictures_, cells, width), leaf(pictures_, captions, width), leaf(width)
-    keys, query, weight = inputs
-    outer = torch.randn(pictures_, captions, cells, dtype=torch.float64)
-    found = _AdditiveScore.apply(*inputs)
-    expected = torch.tanh(keys.unsqueeze(1) + query.unsqueeze(2)) @ weight
-    assert torch.allclose(found, expected)
-    for one, other in zip(
-        torch.autograd.grad(found, inputs, outer), torch.autograd.grad(expected, inputs, outer)
-    ):
-        assert torch.allclose(one, other)
 
 
 def xu_loss(decoder: AttentionDecoder, batch: Batch) -> torch.Tensor:

@@ -159,6 +159,8 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["predict", trained, photo, "--picture", plain / "a.png"], "file"),
         (["predict", empty, photo], "There is no model in"),
         (["predict", tmp / "nowhere", photo], "nowhere"),
+        (["predict", trained.parent, photo], f"There is one in {trained}"),
+        (["predict", "mobilenetv2_10", photo], "timm knows no network of that name"),
         (["predict", trained, data / "images", "--picture", tmp / "one.png"], "is one file, for 40 pictures"),
         (["evaluate", empty], "There is no"),
         (["evaluate", trained, "--split", "dev"], "split"),
@@ -166,6 +168,7 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["extract", empty, *SMALL[:4]], "empty"),
         (["extract", table, "--backbone", "mobilenet_v9"], "knows no network"),
         (["extract", table, "--weights", tmp / "no.pth"], "There are no weights at"),
+        (["extract", table, "--weights", empty], "holds no weights of a network"),
         (
             ["extract", table, "--weights", plain, "--backbone", "resnet18"],
             "damaged, or holds more than tensors",
@@ -176,6 +179,7 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["train-captioner", labels, *SMALL, "--out", tmp / "o"], "labels"),
         (["train-captioner", table, *SMALL, "--out", trained], "holds a training already"),
         (["train-captioner", table, *SMALL, "--out", plain], "is a file"),
+        (["train-captioner", data, *SMALL, "--out", data], "is the folder of what is learnt from"),
         (["train-captioner", table, *SMALL, "--out", tmp / "o", "--learning-rate", "nan"], "out of range"),
         (
             ["train-captioner", table, *SMALL, "--out", tmp / "o", "--epochs", "0"],
@@ -354,7 +358,8 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "showtell", *map(str, command)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     metrics = out / "metrics.jsonl"
@@ -362,8 +367,15 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     while not metrics.exists() or metrics.read_text(encoding="utf-8").count("\n") < 4:
         assert time.monotonic() < deadline
         time.sleep(0.005)
+    for more in ([], ["--resume"]):
+        status, _, err = run(capsys, *command, *more)
+        assert status == 2
+        assert f"Another training writes into {out} at this moment." in err
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.endswith("stopped; what is finished is kept, --resume goes on with the training\n")
+    assert "\r" not in said  # plain lines, where no terminal is
     assert (out / "checkpoints" / "last.safetensors").is_file()
     status, _, err = run(capsys, "predict", out, data / "images")
     assert status == 2

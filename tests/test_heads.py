@@ -11,6 +11,7 @@ from showtell.training.classifier import (
     Examples,
     best_of,
     candidates_table,
+    choose_head,
     fit_linear,
     fit_logistic,
     fit_mlp,
@@ -131,6 +132,27 @@ def test_neighbours_vote_by_cosine_and_leave_no_class_impossible():
     assert shares.sum() == pytest.approx(1, abs=1e-5)
     assert shares[0] > 0.9
     assert 0 < shares[2] < shares[0]
+
+
+@pytest.mark.parametrize(
+    ("linear", "neighbours", "pictures", "chosen"),
+    [
+        (0.96, 0.98, 50, "linear"),  # better by one picture
+        (0.90, 0.94, 50, "linear"),  # by less than a standard error, 0.042
+        (0.90, 0.96, 50, "knn"),
+        (0.98, 1.00, 50, "linear"),
+        (0.90, 0.91, 10_000, "knn"),  # by three standard errors
+        (0.90, 0.90, 10_000, "linear"),
+        (0.00, 0.10, 10, "linear"),
+    ],
+)
+def test_neighbours_must_be_clearly_better_to_be_chosen(linear, neighbours, pictures, chosen):
+    heads = {
+        kind: Candidate(build_head(HeadConfig(kind, 2, 2, remembered=1)), "", accuracy, -0.1, 0.0)
+        for kind, accuracy in (("linear", linear), ("knn", neighbours))
+    }
+    assert choose_head(list(heads.values()), pictures) is heads[chosen]
+    assert choose_head([heads["knn"]], pictures) is heads["knn"]
 
 
 def test_equal_accuracies_are_decided_by_likelihood():

@@ -105,6 +105,12 @@ def test_every_fault_is_reported_at_its_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_picture_is_missing_once_however_many_captions_it_has(tmp_path):
+    rows = "".join(f"gone.jpg,A cat {number}\n" for number in range(5))
+    dataset = read_dataset(make(tmp_path, f"image,caption\na.jpg,A dog\n{rows}lost.jpg,A bird\n", ["a.jpg"]))
+    assert problems(dataset) == [("missing picture", "captions.csv:3"), ("missing picture", "captions.csv:8")]
+
+
 def test_the_broken_row_of_flickr30k_is_left_out_alone(tmp_path: Path) -> None:
     table = (
         "image_name| comment_number| comment\n"

@@ -204,16 +204,18 @@ def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, finished, undist
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        (["--learning-rate", "0.002"], "learning_rate"),
-        (["--seed", "1"], "seed"),
-        (["--cell", "gru"], "cell"),
-        (["--epochs", "9"], "epochs"),
+        (["--learning-rate", "0.002"], "--learning-rate 0.001, not --learning-rate 0.002"),
+        (["--seed", "1"], "--seed 0, not --seed 1"),
+        (["--cell", "gru"], "--cell lstm, not --cell gru"),
+        (["--epochs", "9"], "--epochs 8, not --epochs 9"),
+        (["--no-mirror"], "--mirror, not --no-mirror"),
+        (["--min-count", "2"], "the default --min-count, not --min-count 2"),
     ],
 )
 def test_other_settings_are_refused_by_name(data, finished, undisturbed, capsys, more, named):
     status, text = say(capsys, data, finished / "run", finished / "store", *more, "--resume")
     assert status == 2
-    assert f"started with another {named}." in text
+    assert f"was started with {named}." in text
     assert_equal_runs(finished / "run", undisturbed)
 
 

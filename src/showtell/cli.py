@@ -89,15 +89,15 @@ def run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"showtell {__version__}")
         return 0
+    settings = None
     try:
-        return _call(_parse(arguments))
+        settings = _parse(arguments)
+        return _call(settings)
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)
     except KeyboardInterrupt:
-        print(
-            "\nshowtell: stopped; what is finished is kept, and --resume goes on with a training",
-            file=sys.stderr,
-        )
+        how = "--resume goes on with the training" if hasattr(settings, "resume") else "run it again to go on"
+        print(f"\nshowtell: stopped; what is finished is kept, {how}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         raise

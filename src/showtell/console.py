@@ -1,11 +1,15 @@
 """What a person sees while a command works: lines on stderr and progress bars; results go to stdout."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from tqdm import tqdm
+
+_SECONDS = 10
+"""Between two lines of progress, where they are written to a file."""
 
 
 class Bar(Protocol):
@@ -16,6 +20,29 @@ class Bar(Protocol):
 
     def set_postfix_str(self, s: str) -> Any:
         """Show ``s`` behind the bar."""
+
+
+class _Lines:
+    """A progress bar in a file that is read later: a line every ten seconds, and one at the end."""
+
+    def __init__(self, total: int, what: str, unit: str, done: int) -> None:
+        self._fixed: dict[str, Any] = {"prefix": what, "unit": unit, "initial": done, "ascii": True}
+        self._total, self._count, self._behind = total, done, ""
+        self._started = self._shown = time.monotonic()
+
+    def update(self, n: int) -> None:
+        self._count += n
+        if time.monotonic() - self._shown >= _SECONDS:
+            self.show()
+
+    def set_postfix_str(self, s: str) -> None:
+        self._behind = s
+
+    def show(self) -> None:
+        self._shown = time.monotonic()
+        elapsed = self._shown - self._started
+        line = tqdm.format_meter(self._count, self._total, elapsed, postfix=self._behind, **self._fixed)
+        sys.stderr.write(line + "\n")
 
 
 class Console:
@@ -30,13 +57,22 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """Print a line to stderr, above any bar."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if sys.stderr.isatty():
             tqdm.write(text, file=sys.stderr)
+        else:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
 
     @contextmanager
     def bar(self, total: int, what: str, unit: str, done: int = 0) -> Iterator[Bar]:
         """Show a bar with speed and time left; plain lines, ten seconds apart, where stderr is a file."""
-        live = sys.stderr.isatty()
+        if not self.quiet and not sys.stderr.isatty():
+            lines = _Lines(total, what, f" {unit}", done)
+            yield lines
+            lines.show()
+            return
         with tqdm(
             total=total,
             desc=what,
@@ -44,11 +80,8 @@ class Console:
             initial=done,
             disable=self.quiet,
             file=sys.stderr,
-            dynamic_ncols=live,
-            leave=not live,
-            mininterval=0.1 if live else 10,
-            maxinterval=10,
-            ascii=None if live else True,
+            dynamic_ncols=True,
+            leave=False,
         ) as bar:
             yield bar
 

@@ -75,7 +75,8 @@ class Extract(Settings):
     images: Path | None = None
     """Folder of the pictures, where they do not lie beside the table."""
     format: str | None = None
-    """Format of DATA, where it is not recognised."""
+    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
+    labels."""
     image_column: str | None = None
     """Column that names the picture."""
     text_column: str | None = None

@@ -23,7 +23,8 @@ class TrainCaptioner(Settings):
     images: Path | None = None
     """Folder of the photos, where they do not lie beside the table."""
     format: str | None = None
-    """Format of DATA, where it is not recognised."""
+    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
+    labels."""
     image_column: str | None = None
     """Column that names the photo."""
     text_column: str | None = None
@@ -55,7 +56,8 @@ class TrainCaptioner(Settings):
     dropout: float = 0.5
     """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
     mirror: bool = True
-    """Learn from mirrored photos, too, except where captions say left or right; doubles what is stored."""
+    """Whether mirrored photos are learnt from, too, but where captions say left or right; it doubles what is
+    stored."""
     epochs: int | None = None
     """Passes over the training split, 1 or more; by default 6, more where there are few photos."""
     reward_epochs: int = 3
@@ -95,7 +97,8 @@ class TrainClassifier(Settings):
     images: Path | None = None
     """Folder of the pictures, where they do not lie beside the table."""
     format: str | None = None
-    """Format of DATA, where it is not recognised."""
+    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
+    labels."""
     image_column: str | None = None
     """Column that names the picture; its extension may be missing."""
     text_column: str | None = None
@@ -117,7 +120,8 @@ class TrainClassifier(Settings):
     store: Path | None = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     head: Literal["auto", "linear", "mlp", "knn"] = "auto"
-    """Head on the features; auto fits all and keeps the one with the best validation score."""
+    """Head on the features; auto fits all and keeps the most accurate on validation, nearest neighbours only
+    where they are clearly so, since they cannot say what spoke for a class."""
     views: int = 0
     """Random views of each training picture to learn from besides the plain one, 0 to 64."""
     fine_tune: str | None = None
@@ -167,7 +171,8 @@ class Compare(Settings):
     images: Path | None = None
     """Folder of the pictures, where they do not lie beside the table."""
     format: str | None = None
-    """Format of DATA, where it is not recognised."""
+    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
+    labels."""
     image_column: str | None = None
     """Column that names the picture; its extension may be missing."""
     text_column: str | None = None

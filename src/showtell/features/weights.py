@@ -205,6 +205,11 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
 
 def _read_local_format(folder: Path, name: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
     path = folder / "config.json"
+    if not path.is_file():
+        raise WeightsError(
+            f"{folder} holds no weights of a network.",
+            would_do="In timm's local format there is a config.json beside model.safetensors.",
+        )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         architecture = str(config["architecture"])

@@ -1,5 +1,6 @@
 """A backbone with the classifier it was pretrained with: ImageNet's classes without any training."""
 
+import difflib
 import json
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def pretrained_classifier(run: Path, device: torch.device) -> ClassifierModel | 
                 would_do="Name a folder of weights in timm's local format instead.",
                 run="showtell predict FOLDER PICTURE",
             ) from error
+    elif not run.exists() and (near := difflib.get_close_matches(str(run), timm.list_models(), 3, 0.8)):
+        raise ModelError(
+            f"There is no folder {run}, and timm knows no network of that name.",
+            would_do=f"It knows {', '.join(near)}.",
+        )
     else:
         return None
     classifier = backbone.network.get_classifier()

@@ -60,7 +60,10 @@ def draw_prediction(
     best = next(iter(probabilities))
     photos = (
         (image, "" if right is None else f"it is {right}"),
-        (overlay(image, heat, preprocessing), f"what speaks for {best}"),
+        (
+            overlay(image, heat, preprocessing),
+            f"what speaks for {best}" if heat.any() else f"{best}; this kind of head cannot say why",
+        ),
     )
     titles = [wrap(title, column, _TITLE)[:_LINES] for _, title in photos]
     top = _MARGIN + max(map(len, titles)) * _LINE + 0.06

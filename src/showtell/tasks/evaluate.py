@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from showtell.config import Evaluate, TrainCaptioner, load_config
+from showtell.config import Evaluate, TrainCaptioner
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -17,6 +17,7 @@ from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.evaluate_classifier import evaluate_classifier
 from showtell.tasks.prepare import load_splits, prepare, read_captions, warn_of_learnt
+from showtell.tasks.run_folder import load_training
 from showtell.text.habits import Habits, compared_habits
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
@@ -73,7 +74,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     model = load_model(config.run, choose_device())
     if isinstance(model, ClassifierModel):
         return evaluate_classifier(config, model, console)
-    trained, _ = load_config(config.run / "config.json", TrainCaptioner)
+    trained, _ = load_training(config.run, TrainCaptioner)
     own = config.data is None
     dataset = read_captions(
         config.data or trained.data,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from showtell.config import Evaluate, TrainClassifier, load_config
+from showtell.config import Evaluate, TrainClassifier
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -19,6 +19,7 @@ from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel
 from showtell.tasks.prepare import load_pictures, prepare, read_labels, warn_of_learnt
+from showtell.tasks.run_folder import load_training
 from showtell.training.class_scores import (
     SCORE_NAMES,
     Bin,
@@ -75,7 +76,7 @@ class ClassEvaluation:
 
 def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Console) -> dict[str, Any]:
     """Score a classifier; the arguments and errors are those of ``evaluate``."""
-    trained, _ = load_config(config.run / "config.json", TrainClassifier)
+    trained, _ = load_training(config.run, TrainClassifier)
     own = config.data is None
     dataset = read_labels(
         config.data or trained.data,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.config import Export, TrainCaptioner, TrainClassifier, load_config
+from showtell.config import Export, TrainCaptioner, TrainClassifier
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.records import Picture
@@ -13,6 +13,7 @@ from showtell.errors import DataError, ShowtellError
 from showtell.samples import draw_scene, make_scenes
 from showtell.tasks.predict import find_pictures
 from showtell.tasks.prepare import load_splits
+from showtell.tasks.run_folder import load_training
 
 CALIBRATION = 100
 """Pictures that tell in which range numbers lie, before they become integers."""
@@ -70,7 +71,7 @@ def _own(config: Export, kind: type[TrainCaptioner] | type[TrainClassifier]) -> 
     Raises:
         ShowtellError: The data cannot be read where it was.
     """
-    trained, _ = load_config(config.run / "config.json", kind)
+    trained, _ = load_training(config.run, kind)
     splits = load_splits(config.run / "pictures.jsonl")
     dataset = read_dataset(
         trained.data,

@@ -41,11 +41,13 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     ).to(choose_device())
     result = extract_features(pictures, backbone, FeatureStore(config.store), console=console)
     report_problems(result.unreadable, console)
-    speed = f", {result.computed / result.seconds:.0f} pictures/s" if result.computed else ""
-    console.say(
-        f"{len(result.digests):,} pictures are in the feature space {result.space.id}; "
-        f"{result.computed:,} were looked at in {human_time(result.seconds)}{speed}"
+    looked = (
+        f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
+        f"{result.computed / result.seconds:.0f} pictures/s"
+        if result.computed
+        else ""
     )
+    console.say(f"{len(result.digests):,} pictures are in the feature space {result.space.id}{looked}")
     return {
         "space": result.space.id,
         "pictures": len(result.digests),

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from showtell.config import Report, TrainCaptioner, TrainClassifier, load_config
+from showtell.config import Report, TrainCaptioner, TrainClassifier
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.errors import DataError, ModelError, ShowtellError
@@ -23,6 +23,7 @@ from showtell.report.cards import PageItem
 from showtell.report.classifier_report import write_classifier_report
 from showtell.report.run_report import RunFacts
 from showtell.tasks.prepare import load_pictures, read_captions, read_labels
+from showtell.tasks.run_folder import load_training
 from showtell.training.captioner import read_grids
 from showtell.training.faithfulness import measure_faithfulness
 
@@ -51,12 +52,11 @@ def write_report(config: Report, console: Console | None = None) -> Path:
         ShowtellError: Something the user can mend, said in its message.
     """
     model = load(config.run)
-    record = config.run / "config.json"
     trained: TrainCaptioner | TrainClassifier
     if isinstance(model, LoadedCaptioner):
-        trained, _ = load_config(record, TrainCaptioner)
+        trained, _ = load_training(config.run, TrainCaptioner)
     else:
-        trained, _ = load_config(record, TrainClassifier)
+        trained, _ = load_training(config.run, TrainClassifier)
     return _write(config, model, _data(config, trained), console or Console(quiet=True))
 
 
@@ -93,7 +93,7 @@ def _write(
 
 
 def _report_captioner(config: Report, model: LoadedCaptioner, dataset: Dataset) -> Path:
-    trained, record = load_config(config.run / "config.json", TrainCaptioner)
+    trained, record = load_training(config.run, TrainCaptioner)
     evaluation = _evaluation(config, "teacher_forced")
     named = {picture.name: picture for picture in dataset.pictures}
     lines = _lines(config.run, "captions", evaluation["split"])
@@ -144,7 +144,7 @@ def _report_captioner(config: Report, model: LoadedCaptioner, dataset: Dataset) 
 
 
 def _report_classifier(config: Report, model: LoadedClassifier, dataset: Dataset) -> Path:
-    _, record = load_config(config.run / "config.json", TrainClassifier)
+    _, record = load_training(config.run, TrainClassifier)
     evaluation = _evaluation(config, "reliability")
     named = {picture.name: picture for picture in dataset.pictures}
     lines = _lines(config.run, "predictions", evaluation["split"])

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from showtell.config import TrainCaptioner, TrainClassifier, load_config, save_config, to_json
 from showtell.data.records import Problem
@@ -13,44 +17,130 @@ from showtell.errors import ConfigError
 from showtell.runtime import environment
 from showtell.tasks.prepare import Prepared, save_pictures
 
+if os.name != "nt":
+    import fcntl
+
+Training = TypeVar("Training", bound=TrainCaptioner | TrainClassifier)
+
 _WHERE = ("out", "store", "weights", "tensorboard", "resume")
 """Settings that may change from start to resume: they say where things lie, not what is learnt."""
 _EXAMPLES = 5
 """Problems of a kind that are recorded in full."""
 
 
-def claim_run(config: TrainCaptioner | TrainClassifier) -> None:
-    """Make the run's folder, or refuse one that holds another training.
+@contextmanager
+def claimed_run(config: TrainCaptioner | TrainClassifier) -> Iterator[None]:
+    """Make the run's folder and hold it for one training, or refuse one that holds another.
 
     Raises:
         ConfigError: The folder is not ours to write to.
     """
-    record = config.out / "config.json"
-    if record.exists() and config.resume:
-        before, _ = load_config(record, type(config))
-        changed = [
-            name
-            for name, value in to_json(before).items()
-            if name not in _WHERE and value != to_json(config)[name]
-        ]
-        if changed:
-            raise ConfigError(
-                f"{config.out} was started with another {', '.join(sorted(changed))}.",
-                would_do="Resume with the settings of the first start, or start anew in another --out.",
-            )
-    elif config.resume and not config.out.exists():
+    if config.resume and not config.out.exists():
         raise ConfigError(
             f"{config.out} holds no training to go on with.",
             would_do="Name its folder by --out, or start anew without --resume.",
         )
-    elif record.exists() or (config.out / "checkpoints").exists():
+    _refuse_place(config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with _alone(config.out):
+        _refuse_another(config)
+        yield
+
+
+def _refuse_another(config: TrainCaptioner | TrainClassifier) -> None:
+    """Refuse a folder that holds another training, or this one where it is not to go on."""
+    record = config.out / "config.json"
+    if record.exists() and config.resume:
+        before, _ = load_config(record, type(config))
+        _refuse_changes(config.out, to_json(before), to_json(config))
+    elif not config.resume and (record.exists() or (config.out / "checkpoints").exists()):
         raise ConfigError(
             f"{config.out} holds a training already.",
             would_do="Go on with it by --resume, or name another folder by --out.",
         )
-    elif config.out.exists() and not config.out.is_dir():
+
+
+def _refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with other settings than those of the start, naming both."""
+    changed = [name for name in sorted(now) if name not in _WHERE and before[name] != now[name]]
+    if changed:
+        points = (f"{_typed(name, before[name])}, not {_typed(name, now[name])}" for name in changed)
+        raise ConfigError(
+            f"{out} was started with {'; '.join(points)}.",
+            would_do="Resume with the settings of the first start, or start anew in another --out.",
+        )
+
+
+def _typed(name: str, value: Any) -> str:
+    """Return a setting as it is typed."""
+    if name == "data":
+        return str(value)
+    flag = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return flag if value else flag.replace("--", "--no-")
+    return f"the default {flag}" if value is None else f"{flag} {value}"
+
+
+def _refuse_place(config: TrainCaptioner | TrainClassifier) -> None:
+    """Refuse a file, and the folder of what is learnt from."""
+    if config.out.exists() and not config.out.is_dir():
         raise ConfigError(f"--out {config.out} is a file.", would_do="It takes a folder.")
-    config.out.mkdir(parents=True, exist_ok=True)
+    for place in (config.data, config.images):
+        if place is not None and config.out.resolve() == place.resolve():
+            raise ConfigError(
+                f"--out {config.out} is the folder of what is learnt from.", would_do="Name another one."
+            )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that two trainings never write into it at once; a killed one lets go of it."""
+    if os.name == "nt":  # where folders cannot be locked
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some shared disks know no locks
+            _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"Another training writes into {folder} at this moment.",
+            would_do="Wait until it has ended, or name another folder by --out.",
+        ) from error
+
+
+def load_training(run: Path, kind: type[Training]) -> tuple[Training, dict[str, Any]]:
+    """Read the settings that a run was trained with; where files are, as seen from here.
+
+    Paths are kept as they were typed. A relative one leads on from where the training was started, where
+    that folder still has it.
+
+    Args:
+        run: Its folder.
+        kind: Of the training.
+
+    Returns:
+        The settings, and the whole record.
+
+    Raises:
+        ModelError: The record is missing, or is not one of this kind.
+    """
+    trained, record = load_config(run / "config.json", kind)
+    start = Path(record.get("folder", ""))
+    there: dict[str, Any] = {
+        name: start / path
+        for name in ("data", "images", "store")
+        if isinstance(path := getattr(trained, name), Path) and (start / path).exists()
+    }
+    return replace(trained, **there), record
 
 
 def record_run(
@@ -69,6 +159,7 @@ def record_run(
         {
             "command": command,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "folder": str(Path.cwd()),
             "config": to_json(config) | {"resume": False},
             "backbone": backbone,
             "data": {

@@ -23,7 +23,7 @@ from showtell.runtime import choose_device, environment, prepare_process, seed_e
 from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
 from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
-from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
+from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
 from showtell.text.sides import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
@@ -53,10 +53,13 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    with claimed_run(config):
+        return _train(config, console or Console(quiet=True))
+
+
+def _train(config: TrainCaptioner, console: Console) -> dict[str, Any]:
     started = time.perf_counter()
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
-    claim_run(config)
     prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)

@@ -27,12 +27,13 @@ from showtell.tasks.evaluate_classifier import (
 )
 from showtell.tasks.prepare import Prepared, as_used, find_twins, prepare, read_labels
 from showtell.tasks.report import report_training
-from showtell.tasks.run_folder import claim_run, record_run, training_fingerprint
+from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
 from showtell.training.classifier import (
     Candidate,
     Examples,
     best_of,
     candidates_table,
+    choose_head,
     fit_linear,
     fit_mlp,
     fit_neighbours,
@@ -74,10 +75,13 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    with claimed_run(config):
+        return _train(config, console or Console(quiet=True))
+
+
+def _train(config: TrainClassifier, console: Console) -> dict[str, Any]:
     started = time.perf_counter()
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
-    claim_run(config)
     prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
@@ -92,10 +96,10 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
     candidates = fit_heads(config, learn, task.check(), len(classes), fingerprint)
-    chosen = best_of(candidates)
+    chosen = choose_head(candidates, len(val))
     console.say(candidates_table(candidates, chosen))
     if config.fine_tune is not None:
-        task, chosen = _fine_tune(config, task, candidates, store, console, boards)
+        task, chosen = _fine_tune(config, task, candidates, chosen, store, console, boards)
     model = _save(config, task, chosen, candidates, prepared)
     evaluation = name_split(model, task.extraction, val, twins=twins, console=console, what="val")
     save_class_evaluation(config.out, "val", evaluation)
@@ -180,6 +184,7 @@ def _fine_tune(
     config: TrainClassifier,
     task: _Task,
     candidates: Sequence[Candidate],
+    frozen: Candidate,
     store: FeatureStore,
     console: Console,
     boards: Sequence[TensorBoardLog],
@@ -187,7 +192,6 @@ def _fine_tune(
     """Train the top of the backbone with the best head that has gradients; keep what validates better."""
     started = time.perf_counter()
     assert config.fine_tune is not None
-    frozen = best_of(candidates)
     start = best_of([candidate for candidate in candidates if candidate.kind != "knn"])
     layers = layers_from(task.backbone, config.fine_tune)
     console.say(

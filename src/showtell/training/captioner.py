@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.extract import Extraction
 from showtell.models.captioner import Captioner
+from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.text.cider import CiderD
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.batch import Batch, assemble
@@ -163,8 +163,8 @@ def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
     packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
     picture, caption, time = packed.place.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
-    logits = captioner.decoder.logits(packed.deep).float()
-    likelihood = F.cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+    logits = captioner.decoder.logits(packed.deep)
+    likelihood: Tensor = SmoothedCrossEntropy.apply(logits, targets, LABEL_SMOOTHING)
     # How much each cell was looked at over a whole caption should be near 1.
     captions = batch.lengths.shape[1]
     looked = torch.zeros(batch.lengths.numel(), packed.attention.shape[1], device=packed.attention.device)

@@ -234,6 +234,25 @@ def best_of(candidates: Sequence[Candidate]) -> Candidate:
     return max(candidates, key=lambda candidate: (candidate.accuracy, candidate.log_likelihood))
 
 
+def choose_head(candidates: Sequence[Candidate], pictures: int) -> Candidate:
+    """Return the best head; nearest neighbours only where they are clearly better than all others.
+
+    They have no gradient to show what spoke for a class, and their probabilities are coarse. Clearly is more
+    than one standard error of the other's accuracy, and more than one picture.
+
+    Args:
+        candidates: To choose from.
+        pictures: How many pictures validation has.
+    """
+    best = best_of(candidates)
+    others = [candidate for candidate in candidates if candidate.kind != "knn"]
+    if best.kind != "knn" or not others:
+        return best
+    other = best_of(others)
+    error = (other.accuracy * (1 - other.accuracy) / pictures) ** 0.5
+    return best if best.accuracy - other.accuracy > max(error, 1 / pictures) + 1e-9 else other
+
+
 def candidates_table(candidates: Sequence[Candidate], chosen: Candidate) -> str:
     """Return the heads and their validation scores as a table."""
     lines = ["head     validation accuracy   log-likelihood   seconds   setting"]

@@ -281,6 +281,7 @@ def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
             for (share, decay), values in groups.items()
         ],
         lr=config.learning_rate,
+        fused=True,
     )
 
 

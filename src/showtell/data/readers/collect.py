@@ -1,6 +1,7 @@
 """Rows into pictures: the counting and reporting that all readers share."""
 
 import shlex
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ class Collector:
         self.rows = 0
         self._splits: dict[str, Split] = {}
         self._paths: dict[str, Path] = {}
-        self._missing: list[str] = []
+        self._missing = Counter[str]()
 
     def problem(self, kind: str, where: str, detail: str) -> None:
         """Report one thing at one place."""
@@ -56,9 +57,10 @@ class Collector:
     def _find(self, where: str, name: str, under: str) -> str | None:
         found = self.folder.find(name, under=under)
         if not isinstance(found, Match):
-            self.problem(found.kind, where, found.detail)
             if found.kind == "missing picture":
-                self._missing.append(name)
+                self._missing[name] += 1
+            if self._missing[name] < 2:  # a picture is missing once, however many captions it has
+                self.problem(found.kind, where, found.detail)
             return None
         if found.name not in self._paths:
             self._paths[found.name] = found.path
@@ -127,7 +129,7 @@ class Collector:
                 f"{self.source} holds no captions or labels: there are no rows below its header.",
                 would_do="One row a picture and caption or label would do.",
             )
-        if self._missing and len(self._missing) == self.rows:
+        if self._missing and self._missing.total() == self.rows:
             raise self._all_missing()
         shown = "\n".join(f"  {p.where}: {p.kind}: {p.detail}" for p in self.problems[:_SHOWN])
         raise DataError(
@@ -136,7 +138,7 @@ class Collector:
         )
 
     def _all_missing(self) -> DataError:
-        names = list(dict.fromkeys(self._missing))
+        names = list(self._missing)
         shown = "\n".join(f"  {name}" for name in names[:_SHOWN])
         what = (
             f"None of the {len(names):,} pictures named in {self.source} is in {self.folder.root}, "

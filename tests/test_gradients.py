@@ -1,0 +1,123 @@
+"""Operations with backward passes of their own give what autograd gives."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from showtell.models.attention import drop
+from showtell.models.gradients import AdditiveScore, SharedLinear, SmoothedCrossEntropy
+
+
+def leaf(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(*shape, dtype=dtype, requires_grad=True)
+
+
+def assert_close(found, expected, **tolerance) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, **tolerance)
+
+
+def test_the_score_s_gradient_is_right_by_finite_differences():
+    torch.manual_seed(1)
+    assert torch.autograd.gradcheck(AdditiveScore.apply, (leaf(2, 4, 3), leaf(2, 2, 3), leaf(3)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), st.integers(0, 999))
+def test_the_score_equals_autograd_s(pictures, captions, cells, width, seed):
+    torch.manual_seed(seed)
+    inputs = keys, query, weight = leaf(pictures, cells, width), leaf(pictures, captions, width), leaf(width)
+    outer = torch.randn(pictures, captions, cells, dtype=torch.float64)
+    found = AdditiveScore.apply(*inputs)
+    expected = torch.tanh(keys.unsqueeze(1) + query.unsqueeze(2)) @ weight
+    assert torch.allclose(found, expected)
+    assert_close(torch.autograd.grad(found, inputs, outer), torch.autograd.grad(expected, inputs, outer))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.booleans(), st.integers(0, 999))
+def test_a_shared_linear_map_equals_autograd_s_over_all_words(rows, with_bias, seed):
+    """Each word's state comes from the word before, and not every word counts in the loss."""
+    torch.manual_seed(seed)
+    weight, bias, start = leaf(3, 3), leaf(3) if with_bias else None, leaf(2, max(rows), 3)
+    parameters = [weight, start] + ([bias] if with_bias else [])
+
+    def loss(linear) -> torch.Tensor:
+        state, total = start, torch.zeros((), dtype=torch.float64)
+        for number, count in enumerate(sorted(rows, reverse=True)):
+            state = torch.tanh(linear(state[:, :count]))
+            total = total + (state.square().sum() if number % 2 == 0 else 0)
+        return total
+
+    found, expected = loss(SharedLinear(weight, bias)), loss(lambda x: F.linear(x, weight, bias))
+    assert torch.allclose(found, expected)
+    assert_close(torch.autograd.grad(found, parameters), torch.autograd.grad(expected, parameters))
+
+
+def test_a_shared_linear_map_that_nobody_applied_has_no_gradient():
+    weight = leaf(3, 3)
+    SharedLinear(weight)
+    (weight.sum() * 2).backward()
+    assert torch.equal(weight.grad, torch.full((3, 3), 2.0, dtype=torch.float64))
+
+
+def test_a_shared_linear_map_computes_in_the_precision_that_is_asked_for():
+    weight, values = leaf(8, 4, dtype=torch.float32), torch.randn(5, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = SharedLinear(weight)(values)
+    assert found.dtype == torch.bfloat16
+    assert torch.allclose(found.float(), values @ weight.T, atol=0.05)
+    found.sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
+    assert torch.allclose(weight.grad, values.sum(0).expand(8, 4), atol=0.05)
+
+
+@pytest.mark.parametrize("words", [1, 63, 64, 65, 200])  # rows are computed 64 at a time
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_smoothed_cross_entropy_equals_torch_s(words, smoothing):
+    torch.manual_seed(words)
+    logits, targets = leaf(words, 17, dtype=torch.float32), torch.randint(17, (words,))
+    found = SmoothedCrossEntropy.apply(logits, targets, smoothing)
+    expected = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    for factor in (1.0, 3.0):
+        assert_close(
+            torch.autograd.grad(factor * found, logits, retain_graph=True),
+            torch.autograd.grad(factor * expected, logits, retain_graph=True),
+            atol=1e-7,
+        )
+
+
+def test_smoothed_cross_entropy_bears_logits_that_exp_cannot():
+    logits = torch.tensor([[1000.0, 0.0], [0.0, -1000.0]], requires_grad=True)
+    loss = SmoothedCrossEntropy.apply(logits, torch.tensor([0, 1]), 0.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(500)
+    assert torch.allclose(logits.grad, torch.tensor([[0.0, 0.0], [0.5, -0.5]]))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 0.9])
+def test_dropout_leaves_out_its_share_and_keeps_the_mean(share):
+    torch.manual_seed(0)
+    values = torch.ones(1001, 999)
+    found = drop(values, share)
+    assert (found == 0).float().mean().item() == pytest.approx(share, abs=0.004)
+    assert found.mean().item() == pytest.approx(1, abs=0.02)
+    assert len(found.unique()) == 2
+    # No row, no column and no place within the eight that are drawn together is favoured.
+    kept = (found > 0).float()
+    for part in (kept.mean(0), kept.mean(1), kept.flatten()[: 8 * 124_999].view(-1, 8).mean(0)):
+        assert (part - (1 - share)).abs().max() < 0.09
+
+
+def test_dropout_of_nothing_changes_nothing_and_a_seed_repeats_it():
+    values = torch.randn(5, 7)
+    assert torch.equal(drop(values, 0.0), values)
+    torch.manual_seed(3)
+    once = drop(values, 0.5)
+    torch.manual_seed(3)
+    assert torch.equal(drop(values, 0.5), once)
+    assert not torch.equal(drop(values, 0.5), once)

@@ -1,0 +1,70 @@
+"""A run's folder: its data is found again from anywhere, and it holds one training only."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from showtell import cli
+from showtell.config import TrainCaptioner
+from showtell.errors import ModelError
+from showtell.samples import write_captions_dataset
+from showtell.tasks.run_folder import load_training
+
+SMALL = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1 --reward-epochs 0"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A folder in which somebody trained, with all paths relative to it."""
+    folder = tmp_path_factory.mktemp("home")
+    write_captions_dataset(folder / "photos", language="ko", count=40, seed=0)
+    (folder / "elsewhere").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        table, pictures = "photos/captions.json", "photos/images"
+        command = ["train-captioner", table, "--images", pictures, "--store", "store", "--out", "run"]
+        assert cli.run([*command, *SMALL.split()]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("command", ["evaluate {}", "report {}", "export {} --out model"])
+def test_a_run_finds_its_data_from_another_folder(home, monkeypatch, command):
+    monkeypatch.chdir(home / "elsewhere")
+    assert cli.run(command.format("../run").split()) == 0
+    assert not (home / "elsewhere" / "store").exists()
+
+
+def test_a_run_that_was_moved_with_its_data_is_read_from_where_one_stands(
+    home, tmp_path, monkeypatch, capsys
+):
+    for name in ("photos", "run"):
+        shutil.copytree(home / name, tmp_path / name)
+    record = tmp_path / "run" / "config.json"
+    record.write_text(record.read_text("utf-8").replace(json.dumps(str(home)), '"/no/such/folder"'), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    trained, _ = load_training(Path("run"), TrainCaptioner)
+    assert trained.data == Path("photos/captions.json")
+    assert cli.run(["evaluate", "run"]) == 0
+    monkeypatch.chdir(tmp_path / "run")
+    assert cli.run(["evaluate", "."]) == 2
+    assert "photos/captions.json" in capsys.readouterr().err
+
+
+def test_settings_are_recorded_as_they_were_typed(home):
+    settings = json.loads((home / "run" / "config.json").read_text("utf-8"))
+    assert settings["config"]["data"] == "photos/captions.json"
+    assert settings["folder"] == str(home)
+    trained, _ = load_training(home / "run", TrainCaptioner)
+    assert trained.data == home / "photos" / "captions.json"
+
+
+def test_a_record_without_a_folder_is_read_as_before(home, tmp_path):
+    record = json.loads((home / "run" / "config.json").read_text("utf-8"))
+    del record["folder"]
+    (tmp_path / "config.json").write_text(json.dumps(record), "utf-8")
+    assert load_training(tmp_path, TrainCaptioner)[0].data == Path("photos/captions.json")
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    with pytest.raises(ModelError, match=r"cannot be read as a run's record"):
+        load_training(tmp_path, TrainCaptioner)
