@@ -142,18 +142,19 @@ class FeatureSpace:
                     grid[i] = reader.grid(key)
         return grid, pooled
 
-    def get_pooled(self, keys: Sequence[bytes], *, out: Array | None = None) -> Array:
+    def get_pooled(self, keys: Sequence[bytes]) -> Array:
         """Read pooled features (N, D) alone; the grids are not touched.
 
         Raises:
             StoreError: A record is missing or does not have the length it should.
         """
-        pooled = np.empty((len(keys), self.pooled_dim), self.dtype) if out is None else out
         with self._pooled.reading() as transaction:
-            reader = Reader(self, transaction, None)
-            for i, key in enumerate(keys):
-                pooled[i] = reader.pooled(key)
-        return pooled
+            values = list(map(transaction.get, keys))
+            for key, value in zip(keys, values):
+                if value is None or len(value) != self._pooled_bytes:
+                    Reader(self, transaction, None).pooled(key)
+            joined = bytearray().join(values)  # half the time of a copy a record by numpy
+        return np.frombuffer(joined, self.dtype).reshape(len(keys), self.pooled_dim)
 
     @contextmanager
     def reading(self) -> Iterator["Reader"]:
