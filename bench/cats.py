@@ -24,8 +24,9 @@ from typing import Any
 
 from cats_peers import WAYS
 
-OURS = {"showtell, frozen": [], "showtell, fine-tuned": ["--fine-tune", "100"]}
-"""What is added to the command."""
+FROZEN = {"showtell, frozen": [], "showtell, frozen, at 160 px": ["--image-size", "160"]}
+"""What is added to the command; the notes look at 160 px."""
+TUNED = {"showtell, fine-tuned": ["--fine-tune", "100"]}
 PLANNED = {"keras": (10, 10), "fastai": (1, 5)}
 """Epochs with the network frozen, and fine-tuned: those of the notes, and ``fine_tune(5)``."""
 NAMES = {"keras": "study notes (Keras)", "fastai": "fastai's vision_learner"}
@@ -75,12 +76,13 @@ def run_peer(way: str, epochs: tuple[int, int], options: argparse.Namespace) -> 
     return found | {"measured": seconds, "seconds": seconds + left_out}
 
 
-def describe(name: str, row: dict[str, Any], own: float | None) -> str:
+def describe(name: str, row: dict[str, Any], own: list[float]) -> str:
     """Return a line of the table."""
     if "missing" in row:
         return f"| {name} | left out: {row['missing']} | | | | |"
     phases = [f"{len(times)} x {statistics.mean(times):.1f}" for times in row.get("epochs", [])]
-    ratio = f"{row['seconds'] / own:.1f} times" if own and not name.startswith("showtell") else ""
+    ratios = [] if name.startswith("showtell") else [f"{row['seconds'] / seconds:.1f}" for seconds in own]
+    ratio = f"{' and '.join(ratios)} times" if ratios else ""
     return (
         f"| {name} | {row['measured']:.1f} | {' + '.join(phases)} | {row['seconds']:.1f} "
         f"| {row['accuracy']:.2f} | {ratio} |"
@@ -106,17 +108,17 @@ def main() -> None:
     print("| way | measured, s | epochs, s | whole, s | validation accuracy | ours, frozen, is |")
     print("|---|---|---|---|---|---|")
     rows: dict[str, dict[str, Any]] = {}
-    own = None
-    for name in ("showtell, frozen", *WAYS, "showtell, fine-tuned"):  # the longest comes last
+    own: list[float] = []
+    for name in (*FROZEN, *WAYS, *TUNED):  # the longest comes last
         title = NAMES.get(name, name)
         if options.ways and not any(part in title for part in options.ways):
             continue
         if name in WAYS:
             row = run_peer(name, getattr(options, name), options)
         else:
-            rounds = options.rounds if not OURS[name] else 1
-            row = run_ours(options.data, options.weights, OURS[name], rounds)
-            own = own or row["seconds"]
+            rounds = options.rounds if name in FROZEN else 1
+            row = run_ours(options.data, options.weights, (FROZEN | TUNED)[name], rounds)
+            own.append(row["seconds"])
         rows[title] = row
         print(describe(title, row, own), flush=True)
         if options.json:
