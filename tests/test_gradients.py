@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.models.attention import drop
+from showtell.models.dropout import drop
 from showtell.models.gradients import AdditiveScore, SharedLinear, SmoothedCrossEntropy
 
 

@@ -29,7 +29,7 @@ from showtell.report.page import write_captions_page
 from showtell.report.prediction import draw_prediction
 from showtell.report.preview_augment import Row, draw_views
 from showtell.report.preview_tokens import draw_tokens
-from showtell.report.sheet import text_width, wrap
+from showtell.report.sheet import Sheet, text_width, wrap
 from showtell.report.tokens import Row as TokensRow
 from showtell.report.tokens import pad, tokens_of
 from showtell.text.tokenizer import CaptionTokenizer
@@ -161,6 +161,21 @@ def test_a_suffix_that_no_figure_has_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(ConfigError, match=r"\.png"):
         draw_attention(photo(), say("a dog"), preprocessing("whole"), tmp_path / "new" / name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_head_that_cannot_say_why_does_not_pretend_to(tmp_path, monkeypatch, silent):
+    said, write = [], Sheet.text
+
+    def listen(self: Sheet, text: str, *rest, **more) -> None:
+        said.append(text)
+        write(self, text, *rest, **more)
+
+    monkeypatch.setattr(Sheet, "text", listen)
+    heat = one_hot(1, 1) * (0 if silent else 1)
+    draw_prediction(photo(), heat, {"cat": 0.9, "dog": 0.1}, preprocessing("whole"), tmp_path / "why.png")
+    assert ("cannot say why" in " ".join(said)) == silent
+    assert ("what speaks for cat" in " ".join(said)) != silent
 
 
 def test_a_caption_without_words_is_drawn(tmp_path):

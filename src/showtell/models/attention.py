@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from showtell.models.decoding import Rows, StepOutput
+from showtell.models.dropout import drop
 from showtell.models.gradients import AdditiveScore, SharedLinear
 
 Cell = Literal["lstm", "gru"]
@@ -203,7 +204,7 @@ class AttentionDecoder(nn.Module):
         Returns:
             The next state, the gated context (B, K, H) and the attention weights (B, K, L).
         """
-        maps = maps or self._maps(lambda weight, bias: partial(F.linear, weight=weight, bias=bias))
+        maps = maps or self._maps(_plain)
         query, gate, hidden_gates = maps.from_hidden(state.hidden).split(self._hidden_parts, dim=-1)
         context, weights = self.attend(memory, query)
         context = torch.sigmoid(gate) * context
@@ -288,22 +289,8 @@ class AttentionDecoder(nn.Module):
         return drop(x, self.config.dropout * share) if self.training else x
 
 
-def drop(x: Tensor, share: float) -> Tensor:
-    """Leave out a share of units at random, in steps of 1/256, and scale the others up.
-
-    Eight units are drawn at once: torch's own dropout draws each by itself on most processors, which takes
-    7% of a training step.
-
-    Args:
-        x: Of any shape.
-        share: In [0, 1).
-    """
-    kept = 256 - round(256 * share)
-    if kept == 256:
-        return x
-    drawn = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    mask = drawn.view(torch.uint8)[: x.numel()].view(x.shape) < kept
-    return x * mask.to(x.dtype).mul_(256 / kept)
+def _plain(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+    return partial(F.linear, weight=weight, bias=bias)
 
 
 def _last(alive: Tensor) -> list[int]:
