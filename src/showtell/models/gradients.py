@@ -131,6 +131,6 @@ class SmoothedCrossEntropy(torch.autograd.Function):
             rows = slice(start, start + _ROWS)
             slope = (logits[rows] - total[rows].unsqueeze(1)).exp_()  # probabilities, float32
             slope.sub_(ctx.smoothing / slope.shape[1])
-            slope[torch.arange(len(slope)), targets[rows]] -= 1 - ctx.smoothing
+            slope[torch.arange(len(slope), device=slope.device), targets[rows]] -= 1 - ctx.smoothing
             slopes[rows] = slope.mul_(grad / len(logits))
         return slopes, None, None
