@@ -246,12 +246,14 @@ def find_model(run: Path) -> Path:
             f"The training in {run} is not finished.",
             would_do="Repeat its command with --resume; it goes on from the last checkpoint.",
         )
-    near = [str(found.parents[1]) for found in sorted(run.parent.glob("*/model/config.json"))]
+    near = [found.parents[1] for place in (run, run.parent) for found in place.glob("*/model/config.json")]
+    if near:
+        names = ", ".join(map(str, sorted(near)[:5]))
+        raise ModelError(f"There is no model in {run}.", would_do=f"There is one in {names}.")
     raise ModelError(
         f"There is no model in {run}.",
-        would_do=f"There is one in {', '.join(near[:5])}."
-        if near
-        else "Give the folder that --out named in training.",
+        would_do="Give the folder that --out named in training.",
+        run="showtell train-captioner DATA --out RUN",
     )
 
 

@@ -53,13 +53,13 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    with claimed_run(config):
-        return _train(config, console or Console(quiet=True))
-
-
-def _train(config: TrainCaptioner, console: Console) -> dict[str, Any]:
-    started = time.perf_counter()
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
+    with claimed_run(config):
+        return _train(config, console or Console(quiet=True), boards)
+
+
+def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
+    started = time.perf_counter()
     prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
