@@ -306,9 +306,9 @@ def bomb(side: int) -> bytes:
 def test_a_bomb_is_refused_before_it_is_decoded(side, monkeypatch):
     content = bomb(side)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    started = time.perf_counter()
+    started = time.process_time()
     error = error_of(content)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert "claims" in error.what
     assert "more than 178 million" in error.what
 
@@ -354,6 +354,20 @@ def test_cut_off_pictures_are_refused_not_greyed(format, kept, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, on odd metadata
+@pytest.mark.parametrize("segment", [b"\xff\xe1\x00\x02", b"\xff\xfe\x00\x02", b"\xff\xff", b"\xff\xd0"])
+def test_a_file_of_nothing_but_empty_pieces_is_soon_refused(segment):
+    started = time.process_time()
+    with pytest.raises(ImageError, match="in more pieces"):
+        open_image(b"\xff\xd8" + segment * 5_000_000)
+    assert time.process_time() - started < 3  # by Pillow alone it is 8 with the first
+
+
+def test_a_picture_in_thousands_of_pieces_is_read():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9000, 3, 3), dtype=np.uint8))
+    content = encoded(image, "TIFF", tiffinfo={278: 1})  # a strip for each row
+    assert np.array_equal(np.asarray(open_image(content)), np.asarray(image))
+
+
 def test_random_damage_gives_pixels_or_an_image_error():
     """No other exception ever leaves the decoder, whatever bytes are flipped."""
     chance = np.random.default_rng(3)

@@ -231,7 +231,7 @@ def test_leaving_does_not_wait_for_the_end():
     started = time.monotonic()
     with Newest(Camera(10**6)) as newest:
         assert newest.after(-1) is not None
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # to the end would be half an hour
 
 
 def test_a_video_is_shown_at_its_own_speed(video):

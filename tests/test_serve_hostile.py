@@ -27,7 +27,8 @@ from conftest import draw, encoded
 from serving import make_classifier, running, wait_until
 
 MAX_BODY = 1_000_000
-PATIENCE, TIMEOUT = 0.5, 1.5
+PATIENCE, TIMEOUT = 0.5, 1.5  # of the server that meets slow clients; the others wait as long as any
+LIMITS = {"max_body_mb": 1, "max_megapixels": 1, "max_pictures": 4}
 GOOD = encoded(draw(1), "JPEG")
 SIZE = struct.Struct(">II")
 SVG = b"""<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>
@@ -322,18 +323,37 @@ class Sender:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    model = showtell.load(make_classifier(tmp_path_factory.mktemp("run")), device="cpu")
-    limits = {"max_body_mb": 1, "max_megapixels": 1, "max_pictures": 4}
-    with running({"m": model}, timeout=TIMEOUT, patience=PATIENCE, **limits) as (client, _):
+def model(tmp_path_factory):
+    return showtell.load(make_classifier(tmp_path_factory.mktemp("run")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with running({"m": model}, patience=PATIENCE, **LIMITS) as (client, _):
         yield client
+
+
+@pytest.fixture(scope="module")
+def hasty_server(model):
+    with running({"m": model}, timeout=TIMEOUT, patience=PATIENCE, **LIMITS) as (client, _):
+        yield client
+
+
+def sending(server) -> Iterator["Sender"]:
+    yield Sender((server.base_url.host, server.base_url.port))
+    assert server.post("/v1/predict", content=GOOD).status_code == 200
 
 
 @pytest.fixture
 def send(server):
     """Send bytes; afterwards a good picture is answered as ever."""
-    yield Sender((server.base_url.host, server.base_url.port))
-    assert server.post("/v1/predict", content=GOOD).status_code == 200
+    yield from sending(server)
+
+
+@pytest.fixture
+def send_slowly(hasty_server):
+    """Send bytes to a server that does not wait long."""
+    yield from sending(hasty_server)
 
 
 def refusals(asked: dict[str, object], ask: Callable[..., tuple[int, str]]) -> dict[str, tuple[int, str]]:
@@ -373,10 +393,10 @@ def test_what_is_no_request_is_refused(send):
     assert answers["a length of 10 TB"][0] == 413
 
 
-def test_clients_without_end_are_cut_off(send):
+def test_clients_without_end_are_cut_off(send_slowly):
     started = time.monotonic()
     with ThreadPoolExecutor(len(SLOW)) as pool:
-        answers = dict(zip(SLOW, pool.map(send, SLOW.values())))
+        answers = dict(zip(SLOW, pool.map(send_slowly, SLOW.values())))
     assert wrong(answers, range(400, 500)) == {}
     assert answers["an endless stream"][0] == 413
     assert answers["an endless header"][0] == 431

@@ -391,9 +391,9 @@ def test_opening_and_looking_up_do_not_grow_with_the_number_of_records(store):
     assert len(space) == len(keys)
     assert seconds_per_lookup(space) < 10 * few + 5e-6
     del space
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(store.space(description)) == len(keys)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 # --- what is in it, and out with it ---------------------------------------------------------------------
