@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from showtell.models.decoding import Rows, StepOutput
 from showtell.models.dropout import drop
-from showtell.models.gradients import AdditiveScore, SharedLinear
+from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, Taken
+from showtell.models.packing import Moment, pack
 
 Cell = Literal["lstm", "gru"]
 Group = TypeVar("Group", "Memory", "State")
+Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class AttentionDecoder(nn.Module):
         """
         scaled = (grid.to(self.feature_mean.dtype) - self.feature_mean).div_(self.feature_scale)
         values = self.value_norm(torch.relu(self.value(self._drop(scaled, 0.4))))  # (B, L, H)
-        return Memory(values, self.key(values))
+        keys = self.key(values)
+        return Memory(values.to(keys.dtype), keys)  # under autocast a norm is float32: converted once, here
 
     def initial_state(self, memory: Memory, captions: int = 1) -> State:
         """Start from the mean of the grid (Xu et al. 2015, section 3.1.2).
@@ -191,22 +194,23 @@ class AttentionDecoder(nn.Module):
         return F.linear(words, self.from_input.weight[:, : words.shape[-1]], self.from_input.bias)
 
     def advance(
-        self, memory: Memory, state: State, said: Tensor, maps: Maps | None = None
+        self, look: Look, state: State, said: Tensor, maps: Maps | None = None
     ) -> tuple[State, Tensor, Tensor]:
-        """Look, then move the state by one word.
+        """Look, then move the state by one word. Rows (..., width) are of any shape that ``look`` takes.
 
         Args:
-            memory: The pictures' memory.
+            look: From the query (..., A) to the context (..., H) and the weights behind it, such as
+                :meth:`attend` with a memory.
             state: State before the word.
-            said: What :meth:`read` makes of the words just read, (B, K, gates).
+            said: What :meth:`read` makes of the words just read, (..., gates).
             maps: To share between words that are learnt from together; None for this one's own.
 
         Returns:
-            The next state, the gated context (B, K, H) and the attention weights (B, K, L).
+            The next state, the gated context (..., H) and the attention weights.
         """
         maps = maps or self._maps(_plain)
         query, gate, hidden_gates = maps.from_hidden(state.hidden).split(self._hidden_parts, dim=-1)
-        context, weights = self.attend(memory, query)
+        context, weights = look(query)
         context = torch.sigmoid(gate) * context
         return self._move(said + maps.from_context(context), hidden_gates, state), context, weights
 
@@ -229,9 +233,9 @@ class AttentionDecoder(nn.Module):
     def forward(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
         """Read whole captions with teacher forcing.
 
-        Nothing is computed for padding where rows come sorted: pictures by their longest caption, each
-        picture's captions by length, both descending. Then the rows still alive at a word are a corner of
-        (B, K), taken as views.
+        Only the attention computes anything for padding, and little where captions come sorted: see
+        :func:`showtell.models.packing.pack`. Words that occur more than once are read once, and the units
+        dropped from a word are the same wherever it occurs in the batch.
 
         Args:
             grid: Frozen features, (B, L, D).
@@ -241,24 +245,30 @@ class AttentionDecoder(nn.Module):
         Returns:
             One entry a real word, N in all, ordered by time.
         """
-        alive = lengths.unsqueeze(2) > torch.arange(int(lengths.max()))  # (B, K, T)
-        corners = list(zip(_last(alive.any(1)), _last(alive.any(0))))
-        words = torch.cat([token_ids[:b, :k, time].flatten() for time, (b, k) in enumerate(corners)])
-        words = self._drop(self.embed(words), 0.6)  # of all corners, one after the other
-        said = self.read(words).split([b * k for b, k in corners])
+        packing = pack(lengths, token_ids.device)
+        distinct, occurrences = token_ids[packing.place.unbind(1)].unique(return_inverse=True)
+        vectors, repeated = self._drop(self.embed(distinct), 0.6), Repeated(occurrences)
+        said = repeated(self.read(vectors)).split([moment.rows for moment in packing.moments])
         memory, maps = self.remember(grid), self._maps(SharedLinear)
-        state = self.initial_state(memory, token_ids.shape[1])
-        parts: list[tuple[Tensor, ...]] = []
-        for corner, gates in zip(corners, said):
-            memory, state = _cut(memory, corner[:1]), _cut(state, corner)
-            state, context, weights = self.advance(memory, state, gates.unflatten(0, corner), maps)
-            parts.append(tuple(part.flatten(0, 1) for part in (state.hidden, context, weights)))
+        # A picture's captions begin alike: the first word is read once, (B, 1), and then theirs, (R,).
+        begun = self.advance(partial(self.attend, memory), self.initial_state(memory), said[0][:1], maps)
+        hidden, cell, context, weights = (
+            part.squeeze(1).index_select(0, packing.picture) for part in (*begun[0], *begun[1:])
+        )
+        state, parts = State(hidden, cell), [(hidden, context, weights)]
+        for moment, gates in zip(packing.moments[1:], said[1:]):
+            memory, state = _first(memory, moment.pictures), _first(state, moment.rows)
+            state, context, weights = self.advance(partial(self._look, memory, moment), state, gates, maps)
+            parts.append((state.hidden, context, weights))
         hidden, context, weights = (torch.cat(part) for part in zip(*parts))
-        real = torch.cat([alive[:b, :k, time].flatten() for time, (b, k) in enumerate(corners)])
-        real = real.nonzero().squeeze(1).to(words.device)
-        place = alive.permute(2, 0, 1).nonzero()[:, [1, 2, 0]].to(words.device)
-        deep = self.deep_output(words[real], hidden[real], context[real])
-        return Packed(deep, weights[real], place)
+        return Packed(self.deep_output(repeated(vectors), hidden, context), weights, packing.place)
+
+    def _look(self, memory: Memory, moment: Moment, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend for rows: query (rows, A) to context (rows, H) and weights (rows, L)."""
+        seats = query.new_zeros(moment.pictures * moment.captions, query.shape[1])
+        seated = seats.index_copy(0, moment.seats, query).unflatten(0, (moment.pictures, moment.captions))
+        context, weights = (part.flatten(0, 1) for part in self.attend(memory, seated))
+        return Taken.apply(context, moment.seats), Taken.apply(weights, moment.seats)
 
     def step(self, memory: Memory, state: Rows, token_ids: Tensor) -> StepOutput:
         """Read one word of each row and score the next.
@@ -272,7 +282,8 @@ class AttentionDecoder(nn.Module):
             Log-probabilities of the next word (B, K, V), float32, the next state and the attention.
         """
         words = self.embed(token_ids)  # (B, K, E)
-        moved, context, weights = self.advance(memory, State(*state), self.read(words))
+        look = partial(self.attend, memory)
+        moved, context, weights = self.advance(look, State(*state), self.read(words))
         scores = self.logits(self.deep_output(words, moved.hidden, context))
         return StepOutput(F.log_softmax(scores.float(), dim=-1), moved, weights)
 
@@ -293,12 +304,6 @@ def _plain(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
     return partial(F.linear, weight=weight, bias=bias)
 
 
-def _last(alive: Tensor) -> list[int]:
-    """Return how many rows lead up to the last one alive, at each time: (rows, T), bool."""
-    return [int(column.nonzero()[-1]) + 1 for column in alive.unbind(1)]
-
-
-def _cut(parts: Group, corner: tuple[int, ...]) -> Group:
-    """Keep the corner of each part; whole parts stay as they are, which spares their gradient a copy."""
-    places = tuple(slice(count) for count in corner)
-    return type(parts)(*(x if x.shape[: len(corner)] == corner else x[places] for x in parts))
+def _first(parts: Group, count: int) -> Group:
+    """Keep the first rows of each part; whole parts stay as they are, which spares their gradient a copy."""
+    return type(parts)(*(part if len(part) == count else part[:count] for part in parts))

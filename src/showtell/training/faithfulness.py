@@ -6,6 +6,7 @@ Letters: B pictures, T words of the longest caption, N words of all, L grid cell
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -182,7 +183,7 @@ def _read_without(decoder: AttentionDecoder, memory: Memory, said: _Said, cells:
         state = State(*(part[:unfinished] for part in state))
         words = decoder.embed(read[picture[:unfinished], time]).unsqueeze(1)  # (unfinished, 1, E)
         left = Memory(values[:unfinished], keys[:unfinished])
-        state, context, _ = decoder.advance(left, state, decoder.read(words))
+        state, context, _ = decoder.advance(partial(decoder.attend, left), state, decoder.read(words))
         scores = decoder.logits(decoder.deep_output(words[now], state.hidden[now], context[now]))
         log_probs = scores.float().log_softmax(-1).squeeze(1)  # (now, V)
         found.append(log_probs.gather(1, token[now].unsqueeze(1)).squeeze(1))

@@ -1,0 +1,73 @@
+"""Captions side by side without padding: a row each, longest first, so that those alive are the first rows.
+
+Letters: B pictures, K captions a picture, R captions with a word, N words in all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One word of every caption that is alive.
+
+    Attributes:
+        rows: How many are alive: the first rows.
+        seats: Where each lies in the smallest rectangle (pictures, captions) that holds them all, flattened:
+            (rows,), int64.
+        pictures: Of the rectangle: the first ones of the batch.
+        captions: Of the rectangle: the first ones of each picture.
+    """
+
+    rows: int
+    seats: Tensor
+    pictures: int
+    captions: int
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The order of captions and of words.
+
+    Attributes:
+        picture: Of each row, (R,), int64.
+        moments: One a word of the longest caption.
+        place: Picture, caption and time of each word, by time, then by row: (N, 3), int64.
+    """
+
+    picture: Tensor
+    moments: Sequence[Moment]
+    place: Tensor
+
+
+def pack(lengths: Tensor, device: torch.device) -> Packing:
+    """Order captions by length.
+
+    The rectangles are small where pictures come by their longest caption and each one's captions by length,
+    both descending.
+
+    Args:
+        lengths: Words of each caption, (B, K), int64, on the CPU; 0 for no caption.
+        device: Where the words are.
+    """
+    order = lengths.flatten().argsort(descending=True, stable=True)
+    picture, caption = order // lengths.shape[1], order % lengths.shape[1]
+    alive = [
+        int(count) for count in (lengths.flatten().unsqueeze(1) > torch.arange(int(lengths.max()))).sum(0)
+    ]
+    sides = [(int(picture[:rows].max()) + 1, int(caption[:rows].max()) + 1) for rows in alive]
+    seats = torch.cat([picture[:rows] * k + caption[:rows] for rows, (_, k) in zip(alive, sides)])
+    place = [
+        torch.stack([picture[:rows], caption[:rows], torch.full((rows,), time)], 1)
+        for time, rows in enumerate(alive)
+    ]
+    return Packing(
+        picture=picture[: alive[0]].to(device),
+        moments=[
+            Moment(rows, own, b, k) for rows, own, (b, k) in zip(alive, seats.to(device).split(alive), sides)
+        ],
+        place=torch.cat(place).to(device),
+    )
