@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.models.dropout import drop
-from showtell.models.gradients import AdditiveScore, SharedLinear, SmoothedCrossEntropy
+from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, SmoothedCrossEntropy, Taken
 
 
 def leaf(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -73,6 +73,30 @@ def test_a_shared_linear_map_computes_in_the_precision_that_is_asked_for():
     assert weight.grad is not None
     assert weight.grad.dtype == torch.float32
     assert torch.allclose(weight.grad, values.sum(0).expand(8, 4), atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(0, 99))
+def test_repeated_rows_equal_autograd_s(dtype, occurrences, seed):
+    torch.manual_seed(seed)
+    occurrences = torch.tensor(occurrences).unique(return_inverse=True)[1]  # every row is used
+    rows = leaf(int(occurrences.max()) + 1, 3, dtype=dtype)
+    outer = torch.randn(len(occurrences), 3, dtype=dtype)
+    found, expected = Repeated(occurrences)(rows), rows[occurrences]
+    assert torch.equal(found, expected)
+    (gradient,) = torch.autograd.grad(found, rows, outer)
+    exact = torch.zeros(rows.shape, dtype=torch.float64).index_add(0, occurrences, outer.double())
+    # Added up in float32 at least, and rounded once: 30 terms of bfloat16 would lose more than the last bit.
+    assert torch.allclose(gradient.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-5)
+
+
+@given(st.permutations(range(6)), st.integers(1, 6))
+def test_taken_rows_equal_autograd_s(order, count):
+    values, places = leaf(6, 3), torch.tensor(order[:count])
+    outer = torch.randn(count, 3, dtype=torch.float64)
+    found, expected = Taken.apply(values, places), values[places]
+    assert torch.equal(found, expected)
+    assert_close(torch.autograd.grad(found, values, outer), torch.autograd.grad(expected, values, outer))
 
 
 @pytest.mark.parametrize("words", [1, 63, 64, 65, 200])  # rows are computed 64 at a time

@@ -55,9 +55,7 @@ def pack(lengths: Tensor, device: torch.device) -> Packing:
     """
     order = lengths.flatten().argsort(descending=True, stable=True)
     picture, caption = order // lengths.shape[1], order % lengths.shape[1]
-    alive = [
-        int(count) for count in (lengths.flatten().unsqueeze(1) > torch.arange(int(lengths.max()))).sum(0)
-    ]
+    alive = [int((lengths > time).sum()) for time in range(int(lengths.max()))]
     sides = [(int(picture[:rows].max()) + 1, int(caption[:rows].max()) + 1) for rows in alive]
     seats = torch.cat([picture[:rows] * k + caption[:rows] for rows, (_, k) in zip(alive, sides)])
     place = [
