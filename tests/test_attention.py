@@ -153,7 +153,7 @@ def test_teacher_forcing_equals_word_by_word(cell):
     batch = pictures([[5, 4], [3, 2]])
     decoder, found = captioner.decoder, read(captioner, batch)
     memory = decoder.remember(batch.grid)
-    state = decoder.initial_state(memory, 2)
+    state = State(*(part.expand(-1, 2, -1) for part in decoder.initial_state(memory)))
     for time in range(5):
         log_probs, state, attention = decoder.step(memory, state, batch.token_ids[..., time])
         for picture, caption in (batch.lengths > time).nonzero().tolist():
@@ -254,11 +254,10 @@ def test_a_gru_s_state_is_one_and_an_lstm_s_are_two():
     for cell in CELLS:
         decoder = build(cell).decoder
         memory = decoder.remember(pictures([[2], [2]]).grid)
-        state = decoder.initial_state(memory, 3)
+        state = decoder.initial_state(memory)
         assert isinstance(state, State)
-        assert state.hidden.shape == state.cell.shape == (2, 3, 7)
+        assert state.hidden.shape == state.cell.shape == (2, 1, 7)
         assert torch.equal(state.hidden, state.cell) == (cell == "gru")
-        assert torch.equal(state.hidden[:, 0], state.hidden[:, 2])
 
 
 def test_dropout_acts_in_training_only():
@@ -266,6 +265,18 @@ def test_dropout_acts_in_training_only():
     assert caption_loss(captioner, batch).item() == caption_loss(captioner, batch).item()
     captioner.train()
     assert caption_loss(captioner, batch).item() != caption_loss(captioner, batch).item()
+
+
+def test_in_training_a_word_s_dropped_units_are_the_same_wherever_it_occurs():
+    """Equal captions of a picture look alike; their outputs are dropped each by itself."""
+    captioner, one = build("lstm").train(), pictures([[5, 5]])
+    batch = one._replace(token_ids=one.token_ids[:, :1].expand(-1, 2, -1))
+    packed = captioner.decoder(*batch)
+    first, second = (packed.place[:, 1] == caption for caption in (0, 1))
+    assert torch.allclose(packed.attention[first], packed.attention[second])
+    assert not torch.equal(packed.deep[first] == 0, packed.deep[second] == 0)
+    other = captioner.decoder(*batch)
+    assert not torch.allclose(packed.attention, other.attention)
 
 
 def test_features_are_centred_and_scaled_by_the_training_split():

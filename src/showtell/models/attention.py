@@ -4,7 +4,7 @@ Source: Xu et al. 2015, "Show, Attend and Tell", sections 3.1 and 4; the additiv
 2015, appendix A.1.2. Letters in comments: B pictures, K captions a picture, T words, L grid cells, D
 ``feature_dim``, H ``hidden_dim``, A ``attention_dim``, V ``vocab_size``.
 
-Every caption of a picture shares the picture's projected grid: rows are kept as (B, K), never as B * K
+Every caption of a picture shares the picture's projected grid: captions attend as (B, K), never to B * K
 copies of the grid.
 """
 
@@ -64,7 +64,7 @@ class Memory(NamedTuple):
 
 
 class State(NamedTuple):
-    """The recurrent state: ``hidden`` and ``cell`` (the LSTM's; equal to ``hidden`` for a GRU), (B, K, H)."""
+    """The recurrent state: ``hidden`` and ``cell`` (the LSTM's; equal to ``hidden`` for a GRU), (..., H)."""
 
     hidden: Tensor
     cell: Tensor
@@ -161,18 +161,16 @@ class AttentionDecoder(nn.Module):
         keys = self.key(values)
         return Memory(values.to(keys.dtype), keys)  # under autocast a norm is float32: converted once, here
 
-    def initial_state(self, memory: Memory, captions: int = 1) -> State:
+    def initial_state(self, memory: Memory) -> State:
         """Start from the mean of the grid (Xu et al. 2015, section 3.1.2).
 
         Args:
             memory: The pictures' memory.
-            captions: K, how many captions of each picture are decoded side by side.
 
         Returns:
-            State of shape (B, K, H), equal along K.
+            State of one caption a picture, (B, 1, H).
         """
-        start = torch.tanh(self.initial(memory.values.mean(1)))  # (B, 2H)
-        hidden, cell = start.unsqueeze(1).expand(-1, captions, -1).chunk(2, dim=-1)
+        hidden, cell = torch.tanh(self.initial(memory.values.mean(1, keepdim=True))).chunk(2, dim=-1)
         return State(hidden, cell if self.config.cell == "lstm" else hidden)
 
     def attend(self, memory: Memory, query: Tensor) -> tuple[Tensor, Tensor]:

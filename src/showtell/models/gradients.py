@@ -157,8 +157,9 @@ class Taken(torch.autograd.Function):
 class SmoothedCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy a word against smoothed targets; its slopes come with its value, in one pass.
 
-    Source: Szegedy et al. 2016, section 7; the slopes in the forward pass as in Hsu et al. 2024, "Liger
-    Kernel", section 3.2.
+    A second backward pass through the same value is refused: the first takes the slopes away.
+
+    Source: Szegedy et al. 2016, section 7.
     """
 
     @staticmethod

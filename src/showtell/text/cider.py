@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from showtell.errors import DataError
 from showtell.text.words import LONGEST, ngrams, scored_words
 
 _SIGMA = 6.0
+_KEPT = 1000
+"""Pictures whose weighed references are kept, 50 kB each; weighing them anew takes half a millisecond."""
 
 _Ngram = tuple[str, ...]
 
@@ -72,7 +75,7 @@ class CiderD:
         )
         self._unseen = math.log(len(references))
         self._telling = {ngram: self._unseen - math.log(count) for ngram, count in pictures_with.items()}
-        self._weighed: dict[str, _WeighedReferences] = {}
+        self._weighed = lru_cache(_KEPT)(self._weigh_references)
 
     def score(self, hypotheses: Mapping[str, str]) -> NDArray[np.float64]:
         """Score one caption for each of some of the pictures.
@@ -102,7 +105,7 @@ class CiderD:
         Raises:
             DataError: The picture has no references here.
         """
-        picture = self._weighed.get(name) or self._weigh_references(name)
+        picture = self._weighed(name)
         weights, norms = self._weigh(hypothesis)
         length = max(0, len(hypothesis) - 1)
         shared = [[0.0] * LONGEST for _ in picture.norms]
@@ -146,5 +149,4 @@ class CiderD:
                 picture.weights.setdefault(ngram, []).append((index, weight))
             picture.norms.append(norms)
             picture.lengths.append(max(0, len(caption) - 1))
-        self._weighed[name] = picture
         return picture
