@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from showtell.data.facts import Facts
 from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
@@ -50,79 +50,7 @@ def many(count: int, one: str, more: str) -> str:
 
 def check_files(facts: Sequence[Facts]) -> list[Finding]:
     """Find pictures that cannot be decoded, that lie on their side, or whose pixels are unusual."""
-    cut = [f for f in facts if _is_cut_off(f)]
-    lost = [f for f in facts if f.reason and not _is_cut_off(f)]
-    readable = [f for f in facts if not f.reason]
-    left_out = "Every command leaves them out and says so."
-    found = [
-        _pictures(
-            "cut off",
-            "wrong",
-            cut,
-            "cut off: the file ends before the picture does",
-            f"Copy or download them again. {left_out}",
-            lambda f: f.reason,
-        ),
-        _pictures(
-            "unreadable", "wrong", lost, "unreadable", f"Mend or remove them. {left_out}", lambda f: f.reason
-        ),
-        _pictures(
-            "one plain colour",
-            "mind",
-            [f for f in readable if not f.signs.any()],
-            "of one plain colour",
-            "Look at them: exports that failed look like this.",
-            _size,
-        ),
-        _pictures(
-            "tiny",
-            "mind",
-            [f for f in readable if min(f.width, f.height) < _TINY],
-            f"less than {_TINY} pixels high or wide",
-            "Bring larger copies if there are any: networks look at 224 pixels and more.",
-            _size,
-        ),
-        _pictures(
-            "strip",
-            "mind",
-            [f for f in readable if _aspect(f) >= _STRIP or _aspect(f) <= 1 / _STRIP],
-            f"more than {_STRIP:.0f} times as long as wide",
-            "Cut out what matters: the network's input is a square, into which they are squeezed.",
-            _size,
-        ),
-        _pictures(
-            "rotated",
-            "note",
-            [f for f in readable if f.orientation > 1],
-            "turned by EXIF",
-            "Nothing: every command turns them upright. Other programs may show them lying.",
-            lambda f: f"orientation {f.orientation}",
-        ),
-        _pictures(
-            "nonsense rotation",
-            "note",
-            [f for f in readable if f.orientation == 0],
-            "marked with an EXIF orientation that does not exist",
-            "Nothing: they are taken as upright.",
-            lambda f: "",
-        ),
-        _pictures(
-            "colour mode",
-            "note",
-            [f for f in readable if f.mode != "RGB"],
-            "not plain RGB",
-            "Nothing: every command makes them RGB, on white where they are transparent.",
-            lambda f: f"{f.mode} in {f.format}",
-        ),
-        _pictures(
-            "decomposed name",
-            "note",
-            [f for f in facts if _decomposed(f.picture)],
-            "in files or folders whose name is in decomposed Unicode (NFD), as macOS writes it",
-            "Nothing: they are read as composed (NFC), and a class written in both ways is one class.",
-            lambda f: f.picture.label or "",
-        ),
-    ]
+    found = [_pictures(check, [f for f in facts if check.applies(f)]) for check in _CHECKS]
     return [finding for finding in found if finding.count]
 
 
@@ -208,15 +136,12 @@ def check_reading(problems: Iterable[Problem]) -> list[Finding]:
     return found
 
 
-def _pictures(
-    kind: str, level: Level, of: Sequence[Facts], what: str, advice: str, detail: Callable[[Facts], str]
-) -> Finding:
+def _pictures(check: "_Check", of: Sequence[Facts]) -> Finding:
     """Return a finding about single pictures."""
-    places = tuple(": ".join(filter(None, (facts.picture.name, detail(facts)))) for facts in of)
+    places = tuple(": ".join(filter(None, (facts.picture.name, check.detail(facts)))) for facts in of)
     groups = tuple((facts.picture.name,) for facts in of[:_DRAWN] if not facts.reason)
-    return Finding(
-        kind, level, len(of), f"{many(len(of), 'picture is', 'pictures are')} {what}", advice, places, groups
-    )
+    what = f"{many(len(of), 'picture is', 'pictures are')} {check.what}"
+    return Finding(check.kind, check.level, len(of), what, check.advice, places, groups)
 
 
 def _is_cut_off(facts: Facts) -> bool:
@@ -227,10 +152,100 @@ def _size(facts: Facts) -> str:
     return f"{facts.width}x{facts.height}"
 
 
-def _aspect(facts: Facts) -> float:
-    return facts.width / facts.height
-
-
 def _decomposed(picture: Picture) -> bool:
     own = "/".join(picture.path.parts[-picture.name.count("/") - 1 :])
     return not unicodedata.is_normalized("NFC", own)
+
+
+class _Check(NamedTuple):
+    """What is asked of every picture, and what is said of those to which it applies.
+
+    Attributes:
+        kind: As in :class:`Finding`, like ``level``, ``what`` (without the count) and ``advice``.
+        applies: To which pictures.
+        detail: What is added to a picture's name.
+    """
+
+    kind: str
+    level: Level
+    applies: Callable[[Facts], bool]
+    what: str
+    advice: str
+    detail: Callable[[Facts], str]
+
+
+_LEFT_OUT = "Every command leaves them out and says so."
+_CHECKS = (
+    _Check(
+        "cut off",
+        "wrong",
+        _is_cut_off,
+        "cut off: the file ends before the picture does",
+        f"Copy or download them again. {_LEFT_OUT}",
+        lambda f: f.reason,
+    ),
+    _Check(
+        "unreadable",
+        "wrong",
+        lambda f: bool(f.reason) and not _is_cut_off(f),
+        "unreadable",
+        f"Mend or remove them. {_LEFT_OUT}",
+        lambda f: f.reason,
+    ),
+    _Check(
+        "one plain colour",
+        "mind",
+        lambda f: not f.reason and not f.signs.any(),
+        "of one plain colour",
+        "Look at them: exports that failed look like this.",
+        _size,
+    ),
+    _Check(
+        "tiny",
+        "mind",
+        lambda f: not f.reason and min(f.width, f.height) < _TINY,
+        f"less than {_TINY} pixels high or wide",
+        "Bring larger copies if there are any: networks look at 224 pixels and more.",
+        _size,
+    ),
+    _Check(
+        "strip",
+        "mind",
+        lambda f: not f.reason and not 1 / _STRIP < f.width / f.height < _STRIP,
+        f"more than {_STRIP:.0f} times as long as wide",
+        "Cut out what matters: the network's input is a square, into which they are squeezed.",
+        _size,
+    ),
+    _Check(
+        "rotated",
+        "note",
+        lambda f: not f.reason and f.orientation > 1,
+        "turned by EXIF",
+        "Nothing: every command turns them upright. Other programs may show them lying.",
+        lambda f: f"orientation {f.orientation}",
+    ),
+    _Check(
+        "nonsense rotation",
+        "note",
+        lambda f: not f.reason and f.orientation == 0,
+        "marked with an EXIF orientation that does not exist",
+        "Nothing: they are taken as upright.",
+        lambda f: "",
+    ),
+    _Check(
+        "colour mode",
+        "note",
+        lambda f: not f.reason and f.mode != "RGB",
+        "not plain RGB",
+        "Nothing: every command makes them RGB, on white where they are transparent.",
+        lambda f: f"{f.mode} in {f.format}",
+    ),
+    _Check(
+        "decomposed name",
+        "note",
+        lambda f: _decomposed(f.picture),
+        "in files or folders whose name is in decomposed Unicode (NFD), as macOS writes it",
+        "Nothing: they are read as composed (NFC), and a class written in both ways is one class.",
+        lambda f: f.picture.label or "",
+    ),
+)

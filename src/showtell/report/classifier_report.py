@@ -57,14 +57,7 @@ def write_classifier_report(
     """
     cards = [card_of(item, _WORDS) for item in shown]
     for number, item in enumerate(shown, 1):
-        draw_prediction(
-            open_image(item.image) if isinstance(item.image, Path) else item.image,
-            item.caption.words[0].attention,
-            {word.text: word.probability for word in item.caption.words},
-            item.preprocessing,
-            facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png",
-            right=item.references[0],
-        )
+        _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
     names, split = list(evaluation["classes"]), evaluation["split"]
     scores = evaluation["scores"]
     confusion = save_for_page(
@@ -97,6 +90,17 @@ def write_classifier_report(
         by_class=_class_rows(evaluation["classes"]),
         open=_OPEN,
         reliability=_reliability(facts, evaluation),
+    )
+
+
+def _draw(item: PageItem, out: Path) -> None:
+    draw_prediction(
+        open_image(item.image) if isinstance(item.image, Path) else item.image,
+        item.caption.words[0].attention,
+        {word.text: word.probability for word in item.caption.words},
+        item.preprocessing,
+        out,
+        right=item.references[0],
     )
 
 

@@ -15,12 +15,12 @@ from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
-from showtell.model_folder import save_captioner
+from showtell.model_folder import CaptionerModel, save_captioner
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
-from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
+from showtell.tasks.evaluate import Evaluation, describe_split, save_evaluation, scores_table
 from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
@@ -93,22 +93,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console, watchers=boards).run(
         resume=config.resume
     )
-    eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
-    evaluation = describe_split(
-        captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=train
-    )
-    save_evaluation(config.out, "val", evaluation)
-    provenance = {
-        "train_pictures": len(train),
-        "val_pictures": len(trainee.validation),
-        "data": prepared.fingerprint,
-        "likelihood_epochs": epochs if config.reward_epochs else None,
-        "validation": evaluation.figures(),
-        "environment": environment(),
-    }
-    model = save_captioner(
-        config.out / "model", eye, captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
-    )
+    evaluation, model = _finish(config, trainee, backbone, prepared, store, console)
     console.say(
         f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
     )
@@ -116,6 +101,33 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     report_training(config, model, prepared.dataset, console)
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
     return evaluation.figures()
+
+
+def _finish(
+    config: TrainCaptioner,
+    trainee: CaptionTrainee,
+    backbone: Backbone,
+    prepared: Prepared,
+    store: FeatureStore,
+    console: Console,
+) -> tuple[Evaluation, CaptionerModel]:
+    """Score the finished captioner as it will be used, and keep both."""
+    eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
+    evaluation = describe_split(
+        trainee.captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=trainee.train
+    )
+    save_evaluation(config.out, "val", evaluation)
+    provenance = {
+        "train_pictures": len(trainee.train),
+        "val_pictures": len(trainee.validation),
+        "data": prepared.fingerprint,
+        "likelihood_epochs": trainee.likelihood_epochs if config.reward_epochs else None,
+        "validation": evaluation.figures(),
+        "environment": environment(),
+    }
+    return evaluation, save_captioner(
+        config.out / "model", eye, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+    )
 
 
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
