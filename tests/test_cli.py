@@ -103,6 +103,7 @@ def test_help_of_a_command_gives_each_setting_its_meaning(capsys):
         assert status == 0
         assert "Example: showtell " + command in re.sub(r"\s+", " ", out)
         assert len(re.findall(r"^│ --", out, re.M)) <= 20, command
+        assert "None" not in out, command  # it says what happens without a setting
 
 
 def test_version(capsys):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.config.flags import Run, Settings, at_least
+from showtell.config.flags import Maybe, Run, Settings, at_least
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Export(Settings):
     """Folder of a run or a model."""
     format: Literal["onnx"] = "onnx"
     """Kind of file."""
-    out: Path | None = None
+    out: Maybe[Path] = None
     """Folder to write; RUN/onnx by default."""
     int8: bool = False
     """Write a smaller variant in 8-bit integers, too, and say what it loses."""
-    check: Path | None = None
+    check: Maybe[Path] = None
     """Folder of pictures to check with; by default the run's own validation pictures, or drawn ones."""
     pictures: int = 200
     """Most pictures to check with, 1 or more."""
-    beam_size: int | None = None
+    beam_size: Maybe[int] = None
     """Captions searched side by side, 1 or more; by default the captioner's own."""
     json: bool = False
     """Print the result as JSON."""

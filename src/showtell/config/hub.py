@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from showtell.config.flags import Run, Settings
+from showtell.config.flags import Maybe, Run, Settings
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 
@@ -25,13 +25,13 @@ class Push(Settings):
     """Folder of a run or a model."""
     name: Name
     """What to call it there: my-cats, or owner/my-cats."""
-    license: str | None = None
+    license: Maybe[str] = None
     """Its licence by the Hub's short names, such as mit or cc-by-4.0; by default left to be filled in."""
     public: bool = False
     """Let everybody see it."""
     draft: bool = False
     """Send nothing; write the README.md into the model's folder, to be read and changed."""
-    endpoint: str | None = None
+    endpoint: Maybe[str] = None
     """Address of another Hub; by default HF_ENDPOINT, or the public one."""
     json: bool = False
     """Print what was sent as JSON."""
@@ -50,9 +50,9 @@ class Pull(Settings):
     """Its name there, with its owner."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to make."""
-    revision: str | None = None
+    revision: Maybe[str] = None
     """A branch, tag or commit; by default the newest."""
-    endpoint: str | None = None
+    endpoint: Maybe[str] = None
     """Address of another Hub; by default HF_ENDPOINT, or the public one."""
     json: bool = False
     """Print what was fetched as JSON."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.config.flags import Run, Settings, at_least
+from showtell.config.flags import Maybe, Run, Settings, at_least
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Live(Settings):
     """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
     source: str = "0"
     """Number of a camera, a video, or the address of a stream, such as rtsp://camera.local/door."""
-    record: Path | None = None
+    record: Maybe[Path] = None
     """Write what is shown to a video: .mp4, .avi or .mkv. A video as source is drawn frame by frame."""
     headless: bool = False
     """Open no window; print a line of JSON a frame that was looked at. Of a video, that is every frame."""
     smooth: float = 0.5
     """Seconds over which the probabilities of classes are averaged, 0 for not at all."""
-    frames: int | None = None
+    frames: Maybe[int] = None
     """Stop after so many frames, 1 or more."""
-    beam_size: int | None = None
+    beam_size: Maybe[int] = None
     """Captions searched side by side, 1 or more; by default the captioner's own. Fewer are faster."""
 
     def __post_init__(self) -> None:

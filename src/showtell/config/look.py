@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.config.flags import Data, Settings, at_least
+from showtell.config.flags import Data, Maybe, Settings, at_least
 
 
 @dataclass(frozen=True)
@@ -17,21 +17,21 @@ class Look(Settings):
     """Captions, labels or class folders, or simply a folder of pictures."""
     out: Path = Path("runs/look.html")
     """The page to write."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures, where they do not lie beside the table."""
-    format: str | None = None
+    format: Maybe[str] = None
     """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
     labels."""
-    image_column: str | None = None
+    image_column: Maybe[str] = None
     """Column that names the picture."""
-    text_column: str | None = None
+    text_column: Maybe[str] = None
     """Column that holds the caption or the label."""
     vocab_size: int = 10_000
     """Most tokens a captioner would learn, 16 or more: how much of the captions do they cover?"""
-    backbone: str | None = None
+    backbone: Maybe[str] = None
     """Tell near-duplicates by this network's features in the store; by default by the last used network that
     saw all pictures, or else by a perceptual hash."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False
     """Print all that was found as JSON."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Data, Settings, at_least
+from showtell.config.flags import Data, Maybe, Settings, at_least
 from showtell.errors import ConfigError
 
 
@@ -16,14 +16,14 @@ class _Shown(Settings):
 
     data: Data
     """Captions, labels or class folders, or simply a folder of pictures."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures, where they do not lie beside the table."""
-    format: str | None = None
+    format: Maybe[str] = None
     """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
     labels."""
-    image_column: str | None = None
+    image_column: Maybe[str] = None
     """Column that names the picture."""
-    text_column: str | None = None
+    text_column: Maybe[str] = None
     """Column that holds the caption or the label."""
     seed: int = 0
     """Of the choice of pictures, 0 or more."""
@@ -42,11 +42,11 @@ class PreviewAugment(_Shown):
     """Photos to choose, 1 to 12."""
     views: int = 6
     """Views of each photo, 1 to 12: those that train-classifier --views would learn from."""
-    backbone: str | None = None
+    backbone: Maybe[str] = None
     """Any timm network, whose input size counts; mobilenetv2_100 by default."""
-    weights: str | None = None
+    weights: Maybe[str] = None
     """A folder in timm's local format or a file of weights; none are needed."""
-    image_size: int | None = None
+    image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     fit: Literal["whole", "crop"] = "whole"
     """Squeeze the whole photo into the input, or cut out its centre."""
@@ -67,15 +67,15 @@ class PreviewNormalize(_Shown):
     Example: showtell preview normalize photos/captions.csv --backbone inception_v3
     """
 
-    picture: str | None = None
+    picture: Maybe[str] = None
     """Name of the photo to show; by default one is chosen."""
     sample: int = 200
     """Photos from which the mean and standard deviation of the data set are taken, 1 or more."""
-    backbone: str | None = None
+    backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
-    weights: str | None = None
+    weights: Maybe[str] = None
     """A folder in timm's local format or a file of weights; without, what timm says of the network counts."""
-    image_size: int | None = None
+    image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     fit: Literal["whole", "crop"] = "whole"
     """Squeeze the whole photo into the input, or cut out its centre."""
@@ -103,7 +103,7 @@ class PreviewTokens(_Shown):
     """Whole words, or pieces of words for languages in which words run together."""
     vocab_size: int = 10_000
     """Most tokens, 16 or more."""
-    min_count: int | None = None
+    min_count: Maybe[int] = None
     """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
     out: Path = Path("preview-tokens.png")
     """The picture to write; its suffix chooses the format."""

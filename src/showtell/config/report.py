@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Run, Settings
+from showtell.config.flags import Maybe, Run, Settings
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Report(Settings):
 
     run: Run
     """Folder of a run."""
-    data: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
+    data: Annotated[Maybe[Path], tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
     """Where the data of the training lies now; by default where it lay then."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures of DATA, where they do not lie beside the table."""
-    split: Literal["train", "val", "test"] | None = None
+    split: Maybe[Literal["train", "val", "test"]] = None
     """Evaluated split to report; by default test where that was evaluated, or val."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; that of the training by default."""

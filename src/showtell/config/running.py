@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Data, Engine, Precision, Run, Settings, at_least, check_engine
+from showtell.config.flags import Data, Engine, Maybe, Precision, Run, Settings, at_least, check_engine
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class Evaluate(Settings):
 
     run: Run
     """Folder of a run."""
-    data: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
+    data: Annotated[Maybe[Path], tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
     """Other captions or labels; by default the data of the training."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures of DATA, where they do not lie beside the table."""
-    split: Literal["train", "val", "test"] | None = None
+    split: Maybe[Literal["train", "val", "test"]] = None
     """Split to score; by default test, or val where there is no test."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store."""
-    beam_size: int | None = None
+    beam_size: Maybe[int] = None
     """Captions searched side by side, 1 or more; by default the captioner's own."""
-    out: Path | None = None
+    out: Maybe[Path] = None
     """Folder of the results; RUN by default."""
     json: bool = False
     """Print the figures as JSON."""
@@ -50,9 +50,9 @@ class Predict(Settings):
     """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
     pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
     """Pictures, folders of pictures, or patterns such as 'photos/*.jpg'."""
-    picture: Path | None = None
+    picture: Maybe[Path] = None
     """Draw the photo and where the model looked: a PNG, or a folder for several pictures."""
-    beam_size: int | None = None
+    beam_size: Maybe[int] = None
     """Captions searched side by side, 1 or more; by default the captioner's own."""
     json: bool = False
     """Print a line of JSON a picture: caption and words, or classes, with their probabilities."""
@@ -72,20 +72,20 @@ class Extract(Settings):
 
     data: Data
     """Captions, labels or class folders, or simply a folder of pictures."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures, where they do not lie beside the table."""
-    format: str | None = None
+    format: Maybe[str] = None
     """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
     labels."""
-    image_column: str | None = None
+    image_column: Maybe[str] = None
     """Column that names the picture."""
-    text_column: str | None = None
+    text_column: Maybe[str] = None
     """Column that holds the caption or the label."""
-    backbone: str | None = None
+    backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
-    weights: str | None = None
+    weights: Maybe[str] = None
     """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
-    image_size: int | None = None
+    image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
     """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
@@ -93,7 +93,7 @@ class Extract(Settings):
     engine: Engine = "torch"
     """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False
     """Print the result as JSON."""
@@ -112,9 +112,9 @@ class Store(Settings):
     Example: showtell store --remove 3f6c0a9b12de4f57
     """
 
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
-    remove: str | None = None
+    remove: Maybe[str] = None
     """Name of a feature space, or an architecture: remove its features."""
     json: bool = False
     """Print as JSON."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from showtell.config.flags import Settings, at_least
+from showtell.config.flags import Maybe, Settings, at_least
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Serve(Settings):
     """Address to listen on; 0.0.0.0 lets in whoever reaches this machine."""
     port: int = 8000
     """Port to listen on; 0 takes any that is free."""
-    token: str | None = None
+    token: Maybe[str] = None
     """What a client must show as "Authorization: Bearer TOKEN"; by default SHOWTELL_TOKEN, or none."""
     device: str = "auto"
     """Where to compute: cpu, cuda or mps; the best there is by default."""

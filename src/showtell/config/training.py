@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.config.flags import Data, Engine, Precision, Settings, at_least, check_engine
+from showtell.config.flags import Data, Engine, Maybe, Precision, Settings, at_least, check_engine
 from showtell.errors import ConfigError
 
 
@@ -20,20 +20,20 @@ class TrainCaptioner(Settings):
     Face)."""
     out: Path = Path("runs/captioner")
     """Folder of the run: model, checkpoints, metrics."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the photos, where they do not lie beside the table."""
-    format: str | None = None
+    format: Maybe[str] = None
     """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
     labels."""
-    image_column: str | None = None
+    image_column: Maybe[str] = None
     """Column that names the photo."""
-    text_column: str | None = None
+    text_column: Maybe[str] = None
     """Column that holds the caption."""
-    backbone: str | None = None
+    backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
-    weights: str | None = None
+    weights: Maybe[str] = None
     """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
-    image_size: int | None = None
+    image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
     """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
@@ -41,7 +41,7 @@ class TrainCaptioner(Settings):
     engine: Engine = "torch"
     """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     cell: Literal["lstm", "gru"] = "lstm"
     """Recurrent cell of the decoder."""
@@ -49,7 +49,7 @@ class TrainCaptioner(Settings):
     """Whole words, or pieces of words for languages in which words run together."""
     vocab_size: int = 10_000
     """Most tokens, 16 or more."""
-    min_count: int | None = None
+    min_count: Maybe[int] = None
     """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
     hidden_dim: int = 512
     """Width of the decoder, 16 or more."""
@@ -58,7 +58,7 @@ class TrainCaptioner(Settings):
     mirror: bool = True
     """Whether mirrored photos are learnt from, too, but where captions say left or right; it doubles what is
     stored."""
-    epochs: int | None = None
+    epochs: Maybe[int] = None
     """Passes over the training split, 1 or more; by default 6, more where there are few photos."""
     reward_epochs: int = 3
     """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
@@ -94,20 +94,20 @@ class TrainClassifier(Settings):
     """A folder of class folders, with or without train, val and test above them, or a table of labels."""
     out: Path = Path("runs/classifier")
     """Folder of the run: model, checkpoints, scores."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures, where they do not lie beside the table."""
-    format: str | None = None
+    format: Maybe[str] = None
     """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
     labels."""
-    image_column: str | None = None
+    image_column: Maybe[str] = None
     """Column that names the picture; its extension may be missing."""
-    text_column: str | None = None
+    text_column: Maybe[str] = None
     """Column that holds the label."""
-    backbone: str | None = None
+    backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
-    weights: str | None = None
+    weights: Maybe[str] = None
     """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
-    image_size: int | None = None
+    image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
     """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
@@ -117,14 +117,14 @@ class TrainClassifier(Settings):
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
     fit: Literal["whole", "crop"] = "whole"
     """Squeeze the whole picture into the input, or cut out its centre."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     head: Literal["auto", "linear", "mlp", "knn"] = "auto"
     """Head on the features; auto fits all and keeps the most accurate on validation, nearest neighbours only
     where they are clearly so, since they cannot say what spoke for a class."""
     views: int = 0
     """Random views of each training picture to learn from besides the plain one, 0 to 64."""
-    fine_tune: str | None = None
+    fine_tune: Maybe[str] = None
     """Train the top of the backbone as well: from a layer (blocks.5, stage5, or 100, counted as in Keras), or
     a share of its layers (0.3)."""
     epochs: int = 30
@@ -168,20 +168,20 @@ class Compare(Settings):
     """timm networks or folders of weights, with commas between them."""
     out: Path = Path("runs/compare")
     """Folder of the table and the drawing."""
-    images: Path | None = None
+    images: Maybe[Path] = None
     """Folder of the pictures, where they do not lie beside the table."""
-    format: str | None = None
+    format: Maybe[str] = None
     """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
     labels."""
-    image_column: str | None = None
+    image_column: Maybe[str] = None
     """Column that names the picture; its extension may be missing."""
-    text_column: str | None = None
+    text_column: Maybe[str] = None
     """Column that holds the label or the caption."""
-    weights: str | None = None
+    weights: Maybe[str] = None
     """random, to compare costs without pretrained weights."""
-    image_size: int | None = None
+    image_size: Maybe[int] = None
     """Side of the networks' input in pixels, 32 or more; each one's own by default."""
-    store: Path | None = None
+    store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     steps: int = 250
     """Of captions: steps of training on each backbone, of 32 pictures each, 1 or more."""
