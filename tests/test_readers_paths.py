@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from PIL import Image
 
 from showtell.data.readers import read_dataset, read_pictures
 from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
@@ -176,6 +177,13 @@ def test_cp949_names_line_byte_and_value(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(KOREAN.encode("cp949"))
     with pytest.raises(DataError, match=r"t.csv:3 is not UTF-8: byte 7 of the line \(0xb0\).*CP949"):
         read_dataset(tmp_path)
+
+
+def test_a_picture_named_as_a_table_is_called_no_text(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "t.csv", "JPEG")
+    with pytest.raises(DataError, match=r"t.csv holds NUL bytes: it is not a text file") as error:
+        read_dataset(tmp_path / "t.csv")
+    assert error.value.run == ""  # nothing converts it
 
 
 def test_a_fault_far_down_a_long_table_is_found(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from PIL import Image
 from showtell.console import human_bytes
 from showtell.data.images import Preprocessing, open_image
 from showtell.report.document import write_document
-from showtell.report.look_text import bars, counted, grouped, rotations_line, splits_line, spread
+from showtell.report.look_text import (
+    bars,
+    counted,
+    grouped,
+    likeness_line,
+    rotations_line,
+    splits_line,
+    spread,
+)
 
 _SIDE, _QUALITY = 240, 80
 """Of the pictures in the page: longest side in pixels, JPEG quality."""
@@ -96,7 +104,7 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Colour modes", counted(record["modes"])),
         ("EXIF rotations", rotations_line(record["rotations"])),
         ("Splits", splits_line(record)),
-        ("Near-duplicates", f"told by {record['near_duplicates_by']}"),
+        ("Near-duplicates", likeness_line(record)),
     ]
 
 

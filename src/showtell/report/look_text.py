@@ -20,7 +20,7 @@ def look_text(record: dict[str, Any]) -> str:
         "",
         *_pixels(record),
         *_row("splits", splits_line(record)),
-        *_row("near-duplicates", f"told by {record['near_duplicates_by']}"),
+        *_row("near-duplicates", likeness_line(record)),
         *_classes(record["classes"]),
         *(_captions(record["captions"], record["captions_per_picture"]) if record["captions"] else []),
         "",
@@ -40,6 +40,13 @@ def splits_line(record: dict[str, Any]) -> str:
     rest = record["pictures"] - sum(splits.values())
     parts = [f"{split} {count:,}" for split, count in splits.items()]
     return ", ".join(parts + ([f"in none {rest:,}"] if rest else []))
+
+
+def likeness_line(record: dict[str, Any]) -> str:
+    """Return in words what near-duplicates are told by, and what would tell them better."""
+    by = record["near_duplicates_by"]
+    better = "" if by.startswith("features") else "; after showtell extract by features, which see more"
+    return f"told by {by}{better}"
 
 
 def counted(counts: dict[str, int]) -> str:

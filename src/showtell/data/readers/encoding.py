@@ -64,18 +64,20 @@ def not_utf8(path: Path) -> DataError:
     wide = _utf16_kind(content)
     if wide:
         return _conversion(path, f"{path} is UTF-16 (what Excel calls Unicode text), not UTF-8.", wide)
+    if b"\0" in content:
+        return DataError(
+            f"{path} holds NUL bytes: it is not a text file.",
+            would_do="A table or JSON file in UTF-8 text would do; for pictures alone, name their folder.",
+        )
+    offset = 0
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         offset = error.start
-    else:
-        return DataError(
-            f"{path} holds NUL bytes: it is not a text file.",
-            would_do="A table or JSON file in UTF-8 text would do.",
-        )
     line = content.count(b"\n", 0, offset) + 1
     column = offset - (content.rfind(b"\n", 0, offset) + 1) + 1
-    what = f"{path}:{line} is not UTF-8: byte {column} of the line (0x{content[offset]:02x}) is out of place"
+    wrong = content[offset : offset + 1].hex()
+    what = f"{path}:{line} is not UTF-8: byte {column} of the line (0x{wrong}) is out of place"
     if _decodes_as_korean(content):
         return _conversion(path, f"{what}; the file decodes as CP949 (Korean Windows and Excel).", "cp949")
     return _conversion(path, f"{what}; the file may be Windows-1252 (Western Windows and Excel).", "cp1252")
