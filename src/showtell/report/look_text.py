@@ -45,7 +45,7 @@ def splits_line(record: dict[str, Any]) -> str:
 def likeness_line(record: dict[str, Any]) -> str:
     """Return in words what near-duplicates are told by, and what would tell them better."""
     by = record["near_duplicates_by"]
-    better = "" if by.startswith("features") else "; after showtell extract by features, which see more"
+    better = "" if by.startswith("features") else "; features see more (showtell extract first)"
     return f"told by {by}{better}"
 
 
