@@ -353,7 +353,6 @@ def test_cut_off_pictures_are_refused_not_greyed(format, kept, tmp_path):
         error_of(Image.open(path))
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow's, on odd metadata
 @pytest.mark.parametrize("segment", [b"\xff\xe1\x00\x02", b"\xff\xfe\x00\x02", b"\xff\xff", b"\xff\xd0"])
 def test_a_file_of_nothing_but_empty_pieces_is_soon_refused(segment):
     started = time.process_time()
@@ -368,6 +367,7 @@ def test_a_picture_in_thousands_of_pieces_is_read():
     assert np.array_equal(np.asarray(open_image(content)), np.asarray(image))
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow's, on odd metadata
 def test_random_damage_gives_pixels_or_an_image_error():
     """No other exception ever leaves the decoder, whatever bytes are flipped."""
     chance = np.random.default_rng(3)

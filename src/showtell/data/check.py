@@ -43,6 +43,23 @@ class Finding:
     groups: tuple[tuple[str, ...], ...] = ()
 
 
+class _Check(NamedTuple):
+    """What is asked of every picture, and what is said of those to which it applies.
+
+    Attributes:
+        kind: As in :class:`Finding`, like ``level``, ``what`` (without the count) and ``advice``.
+        applies: To which pictures.
+        detail: What is added to a picture's name.
+    """
+
+    kind: str
+    level: Level
+    applies: Callable[[Facts], bool]
+    what: str
+    advice: str
+    detail: Callable[[Facts], str]
+
+
 def many(count: int, one: str, more: str) -> str:
     """Return a count with what it counts: ``1 picture`` or ``1,200 pictures``."""
     return f"{count:,} {one if count == 1 else more}"
@@ -136,7 +153,7 @@ def check_reading(problems: Iterable[Problem]) -> list[Finding]:
     return found
 
 
-def _pictures(check: "_Check", of: Sequence[Facts]) -> Finding:
+def _pictures(check: _Check, of: Sequence[Facts]) -> Finding:
     """Return a finding about single pictures."""
     places = tuple(": ".join(filter(None, (facts.picture.name, check.detail(facts)))) for facts in of)
     groups = tuple((facts.picture.name,) for facts in of[:_DRAWN] if not facts.reason)
@@ -155,23 +172,6 @@ def _size(facts: Facts) -> str:
 def _decomposed(picture: Picture) -> bool:
     own = "/".join(picture.path.parts[-picture.name.count("/") - 1 :])
     return not unicodedata.is_normalized("NFC", own)
-
-
-class _Check(NamedTuple):
-    """What is asked of every picture, and what is said of those to which it applies.
-
-    Attributes:
-        kind: As in :class:`Finding`, like ``level``, ``what`` (without the count) and ``advice``.
-        applies: To which pictures.
-        detail: What is added to a picture's name.
-    """
-
-    kind: str
-    level: Level
-    applies: Callable[[Facts], bool]
-    what: str
-    advice: str
-    detail: Callable[[Facts], str]
 
 
 _LEFT_OUT = "Every command leaves them out and says so."

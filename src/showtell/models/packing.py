@@ -15,17 +15,20 @@ class Moment:
     """One word of every caption that is alive.
 
     Attributes:
-        rows: How many are alive: the first rows.
-        seats: Where each lies in the smallest rectangle (pictures, captions) that holds them all, flattened:
-            (rows,), int64.
+        seats: Where each row that is alive, one of the first, lies in the smallest rectangle (pictures,
+            captions) that holds them all, flattened: (rows,), int64.
         pictures: Of the rectangle: the first ones of the batch.
         captions: Of the rectangle: the first ones of each picture.
     """
 
-    rows: int
     seats: Tensor
     pictures: int
     captions: int
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows are alive."""
+        return len(self.seats)
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,17 @@ class Packing:
     """The order of captions and of words.
 
     Attributes:
-        picture: Of each row, (R,), int64.
         moments: One a word of the longest caption.
         place: Picture, caption and time of each word, by time, then by row: (N, 3), int64.
     """
 
-    picture: Tensor
     moments: Sequence[Moment]
     place: Tensor
+
+    @property
+    def picture(self) -> Tensor:
+        """Return the picture of each row, (R,), int64."""
+        return self.place[: self.moments[0].rows, 0]
 
 
 def pack(lengths: Tensor, device: torch.device) -> Packing:
@@ -63,9 +69,6 @@ def pack(lengths: Tensor, device: torch.device) -> Packing:
         for time, rows in enumerate(alive)
     ]
     return Packing(
-        picture=picture[: alive[0]].to(device),
-        moments=[
-            Moment(rows, own, b, k) for rows, own, (b, k) in zip(alive, seats.to(device).split(alive), sides)
-        ],
+        moments=[Moment(own, *side) for own, side in zip(seats.to(device).split(alive), sides)],
         place=torch.cat(place).to(device),
     )
