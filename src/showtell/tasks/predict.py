@@ -10,7 +10,7 @@ from typing import Any
 from showtell.config import Predict
 from showtell.console import Console
 from showtell.data.images import open_image
-from showtell.data.readers.names import PICTURE_EXTENSIONS
+from showtell.data.names import PICTURE_EXTENSIONS
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
 from showtell.inference.records import caption_record
