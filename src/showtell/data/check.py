@@ -145,12 +145,14 @@ _READER_ADVICE: dict[str, tuple[Level, str]] = {
     "missing label": ("mind", "Write the labels, or remove the rows."),
     "address": ("wrong", "Download them first: addresses are never fetched."),
     "dangling link": ("mind", "Mend or remove the link."),
-    "link followed": ("note", "Nothing: pictures that are there twice are named below."),
+    "link inside": (
+        "mind",
+        "Nothing, if the class or split of the folder that it leads to is the right one.",
+    ),
     "link as text": (
         "wrong",
         "Copy what it leads to: links were lost when the data was packed or checked out.",
     ),
-    "link in a circle": ("note", "Nothing: it is left out."),
     "system folder": ("note", "Nothing: it is left out."),
     "made by showtell": ("note", "Nothing: it is left out."),
     "not a file": ("mind", "Remove it: it is no picture."),

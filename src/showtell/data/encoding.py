@@ -8,16 +8,21 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from showtell.data.names import words
 from showtell.errors import ConfigError, DataError
 
-_HIGH = re.compile(rb"[\x80-\xff]")
 _SAMPLE = 1_000_000
 """Bytes of a file's lines beyond ASCII from which its encoding is told."""
-_PROOF = 10
-"""Characters beyond ASCII that make a proof."""
-_WESTERN = frozenset(
-    "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿœßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠšŽž’‘“”„–—…«»°·€£©®½¿¡ \xa0"
-)
+_PROOF = 5
+"""Different characters beyond ASCII that make a proof."""
+_SIGNS = frozenset("‘’“”„–—…«»°·€£©®½\xa0")
+_WESTERN = [
+    _SIGNS | set(letters + letters.upper())
+    for letters in words(
+        "àâæçéèêëîïôœùûüÿ äöüß áéíñóúü¿¡ áâãàçéêíóôõúü åäöæøéü àèéìíîòóùú éëïóöüáè áéíóúýðþæö"
+    )
+]
+"""Letters of French, German, Spanish, Portuguese, the North, Italian, Dutch, Icelandic: a text is of one."""
 _SHOWN = 5
 
 
@@ -66,6 +71,10 @@ def _is_chinese(encoding: str, everyday: tuple[int, int], beyond: int) -> Callab
     return judge
 
 
+def _is_western(text: str) -> bool:
+    return any(letters.issuperset(text) for letters in _WESTERN)
+
+
 def _is_arabic(text: str) -> bool:
     return _share(text, "\u0600-\u06ff") >= 0.95
 
@@ -84,7 +93,7 @@ _ASIAN = (
     _Kind("big5", "Chinese (Big5)", _is_chinese("big5", (0xA4, 0xC6), 0xA4)),
 )
 _EIGHT_BITS = (
-    _Kind("cp1252", "Western European (Windows-1252)", _WESTERN.issuperset),
+    _Kind("cp1252", "Western European (Windows-1252)", _is_western),
     _Kind("cp1251", "Cyrillic (Windows-1251)", _is_cyrillic),
     _Kind("cp1256", "Arabic (Windows-1256)", _is_arabic),
     _Kind("koi8_r", "Cyrillic (KOI8-R)", _is_cyrillic),
@@ -153,6 +162,8 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
             )
         handle.seek(0)
         strange, bad, proper = _beyond_ascii(handle)
+    if bad < 0:
+        return "iso2022_jp", f"{path.name} is Japanese (ISO-2022-JP) and is read as such"
     if not bad:
         return "utf-8-sig", ""
     if 10 * proper >= bad:  # text in another encoding is hardly ever UTF-8 by chance
@@ -164,14 +175,16 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
 
 
 def _beyond_ascii(lines: Iterator[bytes]) -> tuple[bytes, int, int]:
-    """Return lines beyond ASCII, how many of all lines are not UTF-8, and how many of these are."""
+    """Return lines beyond ASCII, how many are not UTF-8 (-1: ISO-2022), and how many surely are."""
     found, length, bad, proper = [], 0, 0, 0
     for line in lines:
         if line.isascii():
+            if b"\x1b$" in line:
+                return b"", -1, 0
             continue
         try:
-            line.decode()
-            proper += 1
+            # Two bytes of an Asian encoding may pass for one of the first 256 signs.
+            proper += any(sign > "\xff" for sign in line.decode())
         except UnicodeDecodeError:
             bad += 1
         if length < _SAMPLE:
@@ -186,7 +199,8 @@ def _proven(path: Path, strange: bytes) -> tuple[str, str]:
     }
     fitting = [kind for kind in decoded if _makes_sense(kind, decoded[kind])]
     fitting = [kind for kind in fitting if kind in _ASIAN[:3]] or fitting
-    enough = len(_HIGH.findall(strange)) >= _PROOF or fitting == [_EIGHT_BITS[0]]
+    signs = {sign for kind in fitting for sign in decoded[kind] if not sign.isascii()}
+    enough = fitting == [_EIGHT_BITS[0]] or len(signs) >= _PROOF
     if len(fitting) == 1 and enough:
         kind = fitting[0]
         return kind.name, f"{path.name} is {kind.what}, as its text shows (--encoding says otherwise)"

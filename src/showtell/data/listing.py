@@ -10,7 +10,10 @@ from showtell.data.records import Problem
 from showtell.errors import DataError
 
 _SYSTEM = frozenset(
-    words("@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found __pycache__")
+    words(
+        "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found "
+        "system_volume_information"
+    )
 )
 """Folders that systems and network disks leave in folders of pictures, with copies of them."""
 _OWN = (
@@ -38,7 +41,8 @@ class Listing:
     Left out, each with a problem that names it: hidden files, folders that systems leave behind
     (``@eaDir``, ``__MACOSX``), runs and drawings of showtell itself, pipes and devices, dangling links, and
     links out of the folder: a table from somebody else must not pull private files into features, reports
-    and demos. Links inside the folder are followed, and said.
+    and demos. Of links inside the folder those to files are
+    followed; those to folders are not, whose files are listed where they lie.
 
     Args:
         root: The folder. It is listed at once, recursively.
@@ -49,7 +53,7 @@ class Listing:
         folders: Names of the folders below, in no order.
         hidden: Names of hidden files and folders.
         outside: Names of links that lead out.
-        problems: What was left out or mended, links that were followed included.
+        problems: What was left out or mended.
 
     Raises:
         DataError: There is no such folder, or it may not be read.
@@ -71,9 +75,9 @@ class Listing:
         self._list()
 
     def _list(self) -> None:
-        pending: list[tuple[str, str, tuple[str, ...]]] = [(str(self.root), "", (self._real_root,))]
+        pending = [(str(self.root), "")]
         while pending:
-            folder, prefix, above = pending.pop()
+            folder, prefix = pending.pop()
             try:
                 entries = list(os.scandir(folder))
             except OSError as error:
@@ -86,28 +90,20 @@ class Listing:
                 self._leave_out("made by showtell", prefix[:-1], "is a run or a store of showtell; left out")
                 continue
             for entry in entries:
-                self._enter(entry, prefix + shown_name(entry.name), above, pending)
+                self._enter(entry, prefix + shown_name(entry.name), pending)
 
-    def _enter(
-        self,
-        entry: "os.DirEntry[str]",
-        name: str,
-        above: tuple[str, ...],
-        pending: list[tuple[str, str, tuple[str, ...]]],
-    ) -> None:
+    def _enter(self, entry: "os.DirEntry[str]", name: str, pending: list[tuple[str, str]]) -> None:
         linked = entry.is_symlink()
         if entry.name.startswith("."):
             self.hidden.append(name)
-        elif linked and not self._may_follow(entry.path, name, above):
+        elif linked and not self._may_follow(entry.path, name):
             return
         elif entry.is_dir():
-            if entry.name.casefold() in _SYSTEM:
+            if entry.name.casefold().replace(" ", "_") in _SYSTEM:
                 self._leave_out("system folder", name, "left by a system beside the pictures; left out")
                 return
             self.folders.add(name)
-            pending.append(
-                (entry.path, name + "/", (*above, os.path.realpath(entry.path)) if linked else above)
-            )
+            pending.append((entry.path, name + "/"))
         elif entry.is_file():
             self._add_file(name, entry.path)
         else:
@@ -125,7 +121,7 @@ class Listing:
             detail = f"{left!r} and {kept!r} differ in Unicode form only; the second is used"
             self._leave_out("two files of one name", name, detail)
 
-    def _may_follow(self, path: str, name: str, above: tuple[str, ...]) -> bool:
+    def _may_follow(self, path: str, name: str) -> bool:
         target = os.path.realpath(path)
         if not Path(target).exists():
             self._leave_out(
@@ -138,11 +134,12 @@ class Listing:
                 "name the folder that holds both)"
             )
             self._leave_out("outside the picture folder", name, detail)
-        elif Path(target).is_dir() and any(_holds(target, folder) for folder in above):
-            self._leave_out("link in a circle", name, "leads back to a folder that it lies in; left out")
+        elif Path(target).is_dir():
+            # Its files are listed where they are; a second time they would stand on both sides of a split.
+            inside = os.path.relpath(target, self._real_root)
+            detail = f"is a link to {shown_name(inside)}, where its pictures are read; not followed"
+            self._leave_out("link inside", name, detail)
         else:
-            if Path(target).is_dir():
-                self._leave_out("link followed", name, f"is a link to {shown_name(target)}; followed")
             return True
         return False
 

@@ -64,6 +64,8 @@ _SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
     "testing": "test",
     "tst": "test",
+    "publictest": "val",
+    "privatetest": "test",
     "holdout": "test",
     "heldout": "test",
     "훈련": "train",
@@ -129,9 +131,10 @@ def split_in_name(name: str) -> Split | None:
     ``test_tubes`` are none, and one split alone may be named.
     """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
-    words = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]
-    splits = {_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES}
-    others = [word for word in words if word not in _SPLIT_NAMES]
+    parts = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]
+    parts = [word.removesuffix("set") if word.removesuffix("set") in _SPLIT_NAMES else word for word in parts]
+    splits = {_SPLIT_NAMES[word] for word in parts if word in _SPLIT_NAMES}
+    others = [word for word in parts if word not in _SPLIT_NAMES]
     return splits.pop() if len(splits) == 1 and _BESIDE_SPLIT.issuperset(others) else None
 
 

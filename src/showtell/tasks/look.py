@@ -14,6 +14,7 @@ from showtell.console import Console
 from showtell.data.check import Finding, check_classes, check_files, check_kind, check_reading
 from showtell.data.copies import Likeness, check_copies, hash_likeness
 from showtell.data.facts import Facts, read_all
+from showtell.data.names import shown_name
 from showtell.data.readers import read_pictures
 from showtell.data.records import SPLITS, Dataset, Picture
 from showtell.errors import StoreError
@@ -65,7 +66,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
     ]
     findings.sort(key=lambda finding: _LEVELS.index(finding.level))
     record = {
-        "data": str(config.data),
+        "data": shown_name(str(config.data)),
         "format": dataset.format,
         "notes": list(dataset.notes),
         "pictures": len(facts),

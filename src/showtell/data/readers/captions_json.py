@@ -178,25 +178,30 @@ def coco_files(folder: Path) -> list[Path]:
     return sorted(path for path in candidates if path.is_file() and json_kind(path) == "coco")
 
 
+def _number(name: int | str | None) -> int | str | None:
+    """Return an id that is written as text in one place and as a number in the other."""
+    return int(name) if isinstance(name, str) and name.isdecimal() else name
+
+
 def _split_of(subset: str) -> Split | None:
     splits: tuple[Split, ...] = ("train", "val", "test")
     return next((split for split in splits if subset.lower().startswith(split)), None)
 
 
 def _add(collector: Collector, path: Path, content: CaptionsJson, split: Split | None, under: str) -> None:
-    names = {image.id: image.file_name for image in content.images}
+    names = {_number(image.id): image.file_name for image in content.images}
     captioned = set()
     for place, annotation in enumerate(content.annotations):
         where = f"{path}:annotations[{place}]"
-        name = names.get(annotation.image_id)
+        name = names.get(_number(annotation.image_id))
         if name is None:
             detail = f"image_id {annotation.image_id!r} is not among the images; left out"
             collector.skip("missing picture", where, detail)
             continue
-        captioned.add(annotation.image_id)
+        captioned.add(_number(annotation.image_id))
         caption = nfc((annotation.caption or "").strip())
         collector.add(Entry(where, name, (caption,), split=split, number=place), under=under)
     for place, image in enumerate(content.images):
-        if image.id not in captioned:
+        if _number(image.id) not in captioned:
             detail = f"{image.file_name!r} has no annotation; left out"
             collector.problem("picture without captions", f"{path}:images[{place}]", detail)

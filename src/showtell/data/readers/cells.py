@@ -18,7 +18,6 @@ _MARKUP = re.compile(
 )
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
-_PARTS = re.compile(r"\s*[|;,]\s*")
 _WORDS_KEYS = ("raw", "caption", "text", "sentence", "value")
 
 
@@ -99,14 +98,14 @@ def cleaned(caption: str) -> tuple[str, str]:
 def several_labels(values: Sequence[str]) -> str | None:
     """Return an example where cells hold several labels each, such as ``red|round``; None where they do not.
 
-    So they do where most are parted by one sign and the parts recur more than the whole.
+    So they do where many are parted by one sign and the parts mix: most of them stand alone elsewhere, or
+    there are fewer parts than wholes. A name with a comma ("Leo, the cat") is parted everywhere alike.
     """
-    parted = [value for value in values if len(_PARTS.split(value)) > 1]
-    if 3 * len(parted) < len(values) or len(parted) < 3:
-        return None
-    parts = {part for value in values for part in _PARTS.split(value)}
-    sizes = {len(_PARTS.split(value)) for value in parted}
-    # A name with a comma ("Leo, the cat") is parted everywhere alike and its parts do not mix.
-    mixed = len(set(values)) > len(parts) / max(sizes) and len(set(values)) > 0.5 * len(parts)
-    alone = any(value in parts for value in values)
-    return parted[0] if mixed and (alone or len(set(parted)) > len(parts) / 2) else None
+    for mark in "|;,#+ ":
+        parted = {value for value in values if mark in value.strip()}
+        parts = {part.strip() for value in parted for part in value.split(mark)}
+        alone = len(parts & set(values))
+        several = len(parted) >= 3 and len(parts) >= 2
+        if several and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted))):
+            return min(parted)
+    return None

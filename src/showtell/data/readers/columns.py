@@ -1,7 +1,8 @@
 """What each column of a table is: by what its cells hold, and by its name."""
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -14,12 +15,18 @@ from showtell.data.names import (
     column_key,
     words,
 )
+from showtell.data.readers.brought_splits import SplitColumn, split_column
 from showtell.data.readers.cells import holds_lists, several_labels, texts_of
 from showtell.data.readers.folders import find_pictures
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.split_column import SplitColumn, split_column
-from showtell.data.readers.table import DelimitedTable, Table, column_index, missing_columns
+from showtell.data.readers.table import (
+    DelimitedTable,
+    Table,
+    UnclearColumnsError,
+    column_index,
+    missing_columns,
+)
 from showtell.errors import DataError
 
 Kind = Literal["caption", "label"]
@@ -72,10 +79,21 @@ class _Sample:
         texts = self.texts(place)
         return bool(texts) and all(text.replace(".", "", 1).lstrip("-").isdecimal() for text in texts)
 
+    def says_something(self, place: int) -> bool:
+        """Tell words from names of files, dates and the like, which are all different and hold no blank."""
+        texts = self.texts(place)
+        dated = all(re.match(r"\d{4}-\d\d", text) for text in texts)
+        return not dated and (self.is_prose(place) or 2 * len(set(texts)) <= len(texts))
+
+    def is_prose(self, place: int) -> bool:
+        """Tell whether most cells hold several words."""
+        texts = self.texts(place)
+        return 2 * sum(len(text.split()) > 2 for text in texts) > len(texts)
+
 
 def choose_columns(
     table: Table, reading: Reading, kind: Kind | None = None, *, folder: PictureFolder | None = None
-) -> tuple[Table, Columns, PictureFolder]:
+) -> tuple[Table, Columns, PictureFolder, bool]:
     """Find what the columns of a table are, and the folder in which its pictures lie.
 
     The user's names come first. The image is the column whose cells are files; of several the one with a
@@ -91,7 +109,8 @@ def choose_columns(
         folder: Where the pictures lie, where that is known.
 
     Returns:
-        The table, as one without a header where its first row proved to be data; its columns; the folder.
+        The table, as one without a header where its first row proved to be data; its columns; the folder; and
+        whether any picture is found there.
 
     Raises:
         DataError: A column is missing, or several may be meant.
@@ -99,18 +118,21 @@ def choose_columns(
     sample = _Sample(table)
     named = reading.source.image_column
     places = [_named(table, named)] if named else _by_preference(sample)
-    image, folder = find_pictures(reading, table, {place: sample.texts(place) for place in places}, folder)
+    image, folder, found = find_pictures(
+        reading, table, {place: sample.texts(place) for place in places}, folder
+    )
     if isinstance(table, DelimitedTable) and table.headed and folder.names_exactly(table.header[image]):
         reading.note(f"{table.path.name} has no header: its first line names a picture")
         header = tuple(f"column {place + 1}" for place in range(len(table.header)))
-        table = DelimitedTable(
-            table.path, header, table.delimiter, table.encoding, table.skipped, headed=False
-        )
+        table = replace(table, header=header, headed=False)
         sample = _Sample(table)
-    columns = _with_words(sample, reading, kind, image)
+    try:
+        columns = _with_words(sample, reading, kind, image)
+    except UnclearColumnsError as error:
+        raise error if found else DataError(error.what, would_do=error.would_do) from None
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the pictures (--image-column says otherwise)")
-    return table, columns, folder
+    return table, columns, folder, found
 
 
 def _by_preference(sample: _Sample) -> list[int]:
@@ -177,8 +199,9 @@ def _usual_captions(sample: _Sample, left: Sequence[int], reading: Reading) -> t
     families: dict[str, list[int]] = {}
     languages: dict[str, list[int]] = {}
     for place in left:
-        base = sample.keys[place].rstrip("0123456789").rstrip("_#")
+        base = sample.keys[place].rstrip("0123456789").rstrip("_#") or sample.keys[place]
         stem, _, tail = base.rpartition("_")
+        base = "description" if base == "desc" else base
         if base in CAPTION_COLUMNS:
             families.setdefault(base, []).append(place)
         elif stem in CAPTION_COLUMNS and tail in _LANGUAGES:
@@ -186,15 +209,20 @@ def _usual_captions(sample: _Sample, left: Sequence[int], reading: Reading) -> t
     ranked = sorted(families, key=CAPTION_COLUMNS.index)
     worded = [name for name in ranked if not all(sample.is_numeric(place) for place in families[name])]
     found = families[(worded or ranked)[0]] if ranked else []
+    if found and (worded or ranked)[0] not in ("caption", "captions"):
+        name = sample.table.header[found[0]]
+        reading.note(f"column {name!r} holds the captions (--text-column says otherwise)")
     if not found and len(languages) == 1:
         (found,) = languages.values()
     if not found and languages:
         names = ", ".join(sample.table.header[place] for places in languages.values() for place in places)
-        raise DataError(
+        raise UnclearColumnsError(
             f"{sample.table.path} has captions in several languages: {names}.",
             would_do="Expected the one to learn: --text-column NAME.",
         )
     apart = [p for places in (*families.values(), *languages.values()) for p in places if p not in found]
+    said = {*found, *apart}
+    apart += [p for p in left if p not in said and sample.keys[p] not in LABEL_COLUMNS and sample.is_prose(p)]
     if found and apart:
         names = ", ".join(sample.table.header[place] for place in apart)
         reading.note(f"left out beside the captions: {names} (--text-column takes it instead)")
@@ -212,15 +240,25 @@ def _only_words(
     """Return the one column of words that is left."""
     table = sample.table
     worded = [p for p in left if sample.keys[p] not in COUNTER_COLUMNS | GROUP_COLUMNS and sample.cells(p)]
-    worded = worded if len(worded) == 1 else [place for place in worded if not sample.is_numeric(place)]
+    for telling in (lambda place: not sample.is_numeric(place), sample.says_something):
+        if len(worded) > 1:
+            worded = [place for place in worded if telling(place)] or worded
     if len(worded) > 1:
         several = "; ".join(f"{table.header[p]!r}, such as {sample.texts(p)[0][:40]!r}" for p in worded[:6])
         raise missing_columns(table, f"several columns that may hold the words: {several}")
+    if len(worded) == 1 and _is_measure(sample, worded[0]) and kind is None:
+        raise missing_columns(
+            table, f"numbers in {table.header[worded[0]]!r}, which are neither words nor classes"
+        )
     if not worded:
         raise missing_columns(table, "no column that holds a caption or a label")
     kind = kind or _kind(sample, worded[0])
     reading.note(f"column {table.header[worded[0]]!r} holds the {kind}s (--text-column says otherwise)")
     return ((), worded[0]) if kind == "label" else ((worded[0],), None)
+
+
+def _is_measure(sample: _Sample, place: int) -> bool:
+    return sample.is_numeric(place) and len(set(sample.texts(place))) > max(20, len(sample.rows) // 2)
 
 
 def _kind(sample: _Sample, place: int) -> Kind:
@@ -261,7 +299,8 @@ def _flag(cell: Any) -> int | None:
 
 def _refuse_several_labels(sample: _Sample, label: int) -> None:
     cells = sample.cells(label)
-    if any(isinstance(cell, list) and len(cell) > 1 for cell in cells):
+    listed = holds_lists(cells)
+    if any(len(texts_of(cell, listed=listed)) > 1 for cell in cells):
         raise several_labels_error(sample.table, f"lists in {sample.table.header[label]!r}")
     example = several_labels(sample.texts(label))
     if example is not None:
@@ -270,7 +309,7 @@ def _refuse_several_labels(sample: _Sample, label: int) -> None:
 
 def several_labels_error(table: Table, what: str) -> DataError:
     """Explain that a classifier gives each picture one label."""
-    return DataError(
+    return UnclearColumnsError(
         f"{table.path} gives a picture several labels: {what}.",
         would_do="A classifier learns one label a picture: keep one question to a column (colour, shape) and "
         "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "

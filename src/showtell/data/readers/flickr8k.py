@@ -6,19 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from showtell.data.names import nfc
+from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.picture_folder import Match
 from showtell.data.readers.reading import Reading
-from showtell.data.records import SPLITS, Dataset, Split
+from showtell.data.records import Dataset
 
 _LINE = re.compile(r"(?P<key>(?P<name>[^#\t]+)#[\w#]+)[\t ,;]+(?P<caption>.*)")
-_LIST_ENDINGS: dict[str, Split] = {
-    "trainimages.txt": "train",
-    "devimages.txt": "val",
-    "valimages.txt": "val",
-    "testimages.txt": "test",
-}
 _SAMPLE = 100
 
 
@@ -44,7 +39,8 @@ def read_flickr8k(source: Path, reading: Reading) -> Dataset:
     matches = (_LINE.match(line) for line in islice(reading.lines(source), _SAMPLE))
     sample = [match["name"].strip() for match in matches if match]
     collector = Collector(source, choose_folder(reading, source.parent, sample), reading)
-    listed = _read_lists(collector, source.parent, reading)
+    listed, doubled = read_lists(source.parent, reading)
+    collector.problems += doubled
     seen: set[str] = set()
     for number, line in enumerate(reading.lines(source), start=1):
         if not line.strip():
@@ -72,23 +68,3 @@ def read_flickr8k(source: Path, reading: Reading) -> Dataset:
             collector.problem(kind, where, f"{name!r} has no caption in {source}; left out")
     # With lists, the pictures that are not used have been reported with their line already.
     return collector.finish("flickr8k", report_unused=not listed)
-
-
-def _read_lists(collector: Collector, folder: Path, reading: Reading) -> dict[str, tuple[Split, str]]:
-    """Return the split and the ``file:line`` of every listed picture."""
-    listed: dict[str, tuple[Split, str]] = {}
-    for path in sorted(folder.iterdir()):
-        split = next((s for end, s in _LIST_ENDINGS.items() if path.name.lower().endswith(end)), None)
-        if split is None or not path.is_file():
-            continue
-        for number, line in enumerate(reading.lines(path), start=1):
-            name = nfc(line.strip())
-            if not name:
-                continue
-            earlier, _ = listed.setdefault(name, (split, f"{path}:{number}"))
-            if earlier != split:
-                kept = min(earlier, split, key=SPLITS.index)
-                listed[name] = (kept, f"{path}:{number}")
-                detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
-                collector.problem("two splits", f"{path}:{number}", detail)
-    return listed

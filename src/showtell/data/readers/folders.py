@@ -4,10 +4,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, column_key, is_picture_name
+from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, column_key, is_picture_name, split_in_name
 from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Table, missing_columns
+from showtell.data.records import Split
 from showtell.errors import DataError
 
 _SAMPLE = 100
@@ -22,7 +23,7 @@ def find_pictures(
     table: Table,
     columns: Mapping[int, Sequence[str]],
     folder: PictureFolder | None = None,
-) -> tuple[int, PictureFolder]:
+) -> tuple[int, PictureFolder, bool]:
     """Find the column of a table whose cells are pictures, and their folder.
 
     Args:
@@ -32,14 +33,18 @@ def find_pictures(
         folder: Where the pictures lie, where that is known.
 
     Returns:
-        The column's place, and the folder.
+        The column's place, the folder, and whether any picture is found there.
 
     Raises:
         DataError: No column names pictures, and none looks as if it did.
     """
     samples = {place: _spread(cells) for place, cells in columns.items()}
     named = folder or (reading.folder(reading.source.images) if reading.source.images else None)
-    candidates = [named] if named else folders_of(reading, table.path.parent, _likely(samples))
+    candidates = (
+        [named]
+        if named
+        else folders_of(reading, table.path.parent, _likely(samples), split=split_in_name(table.path.stem))
+    )
     best: tuple[tuple[float, float], int, PictureFolder] | None = None
     for one in candidates:
         one.allow_namesakes(True)
@@ -54,9 +59,25 @@ def find_pictures(
             break
     if best is None or not any(best[0]):
         place = _named_like_pictures(table, samples)
-        return place, best[2] if best else reading.folder(table.path.parent)
+        return place, best[2] if best else reading.folder(table.path.parent), False
     best[2].allow_namesakes(best[0][0] == 0)
-    return best[1], best[2]
+    _refuse_two(table, best[1], best[2], columns)
+    # Numbers alone may be those of anything.
+    numbers = all(cell.replace(".", "").isdecimal() for cell in samples[best[1]])
+    return best[1], best[2], best[0][0] > 0 or not numbers
+
+
+def _refuse_two(
+    table: Table, image: int, folder: PictureFolder, columns: Mapping[int, Sequence[str]]
+) -> None:
+    """Refuse a table with two pictures in a row: of which is something said?"""
+    for place, cells in columns.items():
+        pairs = [(cell, own) for cell, own in zip(cells[:_SAMPLE], columns[image]) if is_picture_name(cell)]
+        found = [(folder.find(cell), folder.find(own)) for cell, own in pairs]
+        other = [a for a, b in found if isinstance(a, Match) and isinstance(b, Match) and a.name != b.name]
+        if place != image and 2 * len(other) > len(cells[:_SAMPLE]):
+            names = f"{table.header[image]!r} and {table.header[place]!r}"
+            raise missing_columns(table, f"two columns of different pictures, {names}")
 
 
 def _spread(cells: Sequence[str]) -> list[str]:
@@ -70,9 +91,10 @@ def _likely(samples: Mapping[int, Sequence[str]]) -> list[str]:
 
 def hit_share(folder: PictureFolder, names: Sequence[str]) -> tuple[float, float]:
     """Return the share of names that are those of files in a folder, and of those that must be bridged."""
-    found = [match.how == EXACT for name in names if isinstance(match := folder.find(name), Match)]
-    count = max(1, len(names))
-    return sum(found) / count, (len(found) - sum(found)) / count
+    found = [folder.find(name) for name in names]
+    exact = sum(isinstance(match, Match) and match.how == EXACT for match in found)
+    known = sum(isinstance(match, Match) or match.kind == "ambiguous name" for match in found)
+    return exact / max(1, len(names)), (known - exact) / max(1, len(names))
 
 
 def _named_like_pictures(table: Table, samples: Mapping[int, Sequence[str]]) -> int:
@@ -81,13 +103,19 @@ def _named_like_pictures(table: Table, samples: Mapping[int, Sequence[str]]) -> 
         if cells and 2 * sum(map(is_picture_name, cells)) > len(cells):
             return place
     first = next(iter(samples), None)
-    if first is not None and (len(samples) == 1 or column_key(table.header[first]) in IMAGE_COLUMNS):
+    if first is not None and (len(samples) == 1 or column_key(table.header[first]) in IMAGE_COLUMNS[:-5]):
         return first
-    raise missing_columns(table, "no column whose cells are pictures")
+    error = missing_columns(table, "no column whose cells are pictures")
+    raise DataError(error.what, would_do=error.would_do)
 
 
 def folders_of(
-    reading: Reading, beside: Path, sample: Sequence[str], *, first: Sequence[Path] = ()
+    reading: Reading,
+    beside: Path,
+    sample: Sequence[str],
+    *,
+    first: Sequence[Path] = (),
+    split: Split | None = None,
 ) -> Iterator[PictureFolder]:
     """Yield the folders in which a table's pictures may lie, the likeliest first.
 
@@ -96,11 +124,16 @@ def folders_of(
         beside: The folder of the table.
         sample: Some names from the table: those with folders in them are most likely relative to the table.
         first: Folders to try before the usual ones.
+        split: Of the table, as its name says it; folders named after the same are tried first.
     """
     usual = [beside / name for name in PICTURE_FOLDERS]
     usual += [folder / folder.name for folder in usual]
     order = [beside, *usual] if any("/" in name for name in sample) else [*usual, beside]
     above = [beside.parent / name for name in PICTURE_FOLDERS]
+    if split is not None:  # train.csv beside images_train/
+        first = [
+            path for path in sorted(beside.iterdir()) if path.is_dir() and split_in_name(path.name) == split
+        ]
     for path in dict.fromkeys([*first, *order, *above]):
         if path == beside or path.is_dir():
             yield reading.folder(path)
@@ -144,5 +177,7 @@ def all_missing(
             f"{what}\nThese are addresses, and addresses are never fetched.",
             would_do="Download the pictures: by --images DIR they are found by the ends of their addresses.",
         )
+    if archives := sorted(path.name for path in folder.root.glob("*.zip")):
+        what += f"\nBeside it lies {', '.join(archives)}: unpack it first."
     run = f"showtell look {shlex.quote(str(source))} --images DIR"
     return DataError(what, would_do="Expected the folder that holds these pictures: --images DIR.", run=run)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_picture_name
+from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_picture_name, split_named
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError
@@ -25,7 +25,7 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
         DataError: It is not JSON, or none of these forms.
     """
     content = reading.utf8(path)
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
         try:
             records = [
                 (f"{path}:{where}", record) for where, record in _records(msgspec.json.decode(content))
@@ -50,34 +50,61 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
 
 
 def _records(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield place and record of each, whatever holds them."""
     if isinstance(value, list):
         for place, record in enumerate(value):
             yield f"[{place}]", record
-    elif isinstance(value, dict):
-        lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
-        lists = {key: part for key, part in lists.items() if isinstance(part[0], dict)}
-        if len(lists) == 1 and not any(map(is_picture_name, value)):
-            (key, records), *_ = lists.items()
+        return
+    if not isinstance(value, dict):
+        return
+    named = any(map(is_picture_name, value))
+    lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
+    listed = {key: part for key, part in lists.items() if isinstance(part[0], dict)}
+    if lists.keys() == value.keys() and all(
+        split_named(key) for key in value
+    ):  # {"train": [...], "val": [...]}
+        for split, records in lists.items():
             for place, record in enumerate(records):
-                yield f"{key}[{place}]", record
-            return
-        dicts = [part for part in value.values() if isinstance(part, dict)]
-        if len(value) == 1 and dicts and not any(map(is_picture_name, value)):
-            yield from _records(dicts[0])
-            return
+                yield f"{split}[{place}]", record | {"split": split} if isinstance(record, dict) else record
+    elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
+        for name, label in value["labels"].items():
+            yield f"labels[{name!r}]", {"image": name, "label": _class_of(label, value["classes"])}
+    elif not named and (columns := _columns(value)):
+        for place, cells in enumerate(zip(*columns.values())):
+            yield f"[{place}]", dict(zip(columns, cells))
+    elif len(listed) == 1 and not named:
+        (key, records), *_ = listed.items()
+        for place, record in enumerate(records):
+            yield f"{key}[{place}]", record
+    elif len(value) == 1 and not named and isinstance(inner := next(iter(value.values())), dict):
+        yield from _records(inner)
+    else:
         for name, said in value.items():
             yield f"[{name!r}]", _of_mapping(name, said)
 
 
+def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the columns of a table, as pandas writes one; nothing where it is none."""
+    keys = {column_key(key) for key in value}
+    columns = [list(part.values()) if isinstance(part, dict) else part for part in value.values()]
+    alike = all(isinstance(part, list) for part in columns) and len(set(map(len, columns))) == 1
+    return dict(zip(value, columns)) if len(value) > 1 and alike and keys & set(IMAGE_COLUMNS) else {}
+
+
+def _class_of(label: Any, classes: list[Any]) -> Any:
+    return classes[label] if isinstance(label, int) and 0 <= label < len(classes) else label
+
+
 def _of_mapping(name: str, said: Any) -> Any:
     """Return the record that a mapping holds for a picture; None for what is none."""
+    key = "image" if is_picture_name(name) else "id"
     if isinstance(said, dict):
         known = {column_key(key) for key in said}
-        return said if known & set(IMAGE_COLUMNS[:-5]) else {"image": name, **said}
+        return said if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **said}
     if isinstance(said, list) and all(isinstance(part, str | dict) for part in said):
-        return {"image": name, "caption": said}
+        return {key: name, "caption": said}
     if isinstance(said, str | int):
-        return {"image": name, "text" if " " in str(said).strip() else "words": said}
+        return {key: name, "text" if " " in str(said).strip() else "words": said}
     return None
 
 

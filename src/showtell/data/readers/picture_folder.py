@@ -17,6 +17,7 @@ from showtell.data.names import PICTURE_EXTENSIONS, nfc
 Key = TypeVar("Key")
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _FLOAT = re.compile(r"(\d+)\.0+")
 _COCO = re.compile(r"(?:COCO_\w+?\d{4}_)?0*(\d+)$")
 
@@ -158,6 +159,7 @@ class PictureFolder(Listing):
         self, name: str, plain: str, under: str, home: str | None, *, leads_out: bool
     ) -> Match | Refusal:
         """Find a name by what is left of it without folders, extension, zeros or percent signs."""
+        plain = plain.partition("?d=")[2] or plain  # as Label Studio writes files of its own disk
         decoded = nfc(unquote(plain.partition("?")[0] if "://" in plain else plain))
         parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
         if parts:
@@ -171,6 +173,7 @@ class PictureFolder(Listing):
                 (TAIL, self._by_base.get(parts[-1], [])),
                 ("their names without the extension", self._by_base_stem.get(stem, [])),
                 ("their numbers, zeros added", by_number),
+                ("their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", parts[-1]), [])),
             ):
                 fitting = _longest_tail(
                     parts[:-1], [file for file in alike if self._may_be(file, under, home)]

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from showtell.data.names import is_picture_name, split_in_name, split_named
+from showtell.data.names import is_picture_name, shown_name, split_in_name, split_named
+from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.captions_json import coco_files, json_kind
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.flickr8k import is_token_file
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import sidecars
+from showtell.data.readers.table import UnclearColumnsError
 from showtell.data.readers.tables import JSON_SUFFIXES, METADATA, Part, open_table, split_parts
 from showtell.errors import DataError
 
@@ -36,6 +38,8 @@ _NOT_TEXT = {
     ".7z": "an archive; unpack it",
     ".rar": "an archive; unpack it",
     ".mat": "a MATLAB file; write its columns as CSV",
+    ".xml": "an XML file (CVAT, VOC); export it as CSV, JSON or COCO",
+    ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
     ".npy": "a NumPy array; save its pictures as files",
     ".npz": "a NumPy archive; save its pictures as files",
 }
@@ -54,11 +58,19 @@ _TABLE_FOLDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A format that a path may be read as, and what its reader is to be given."""
+    """A format that a path may be read as, and what its reader is to be given.
+
+    Attributes:
+        format: A key of `FORMATS`.
+        source: The file or the folder.
+        parts: The tables that are read together.
+        pictures: Where the pictures of a table are found; None where none are.
+    """
 
     format: str
     source: Path
     parts: tuple[Part, ...] = field(default=())
+    pictures: Path | None = None
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -99,6 +111,9 @@ def recognise(data: Path, reading: Reading) -> Candidate:
             return Candidate(format, data)  # the reader says best what it misses in a folder
     else:
         candidates = _strongest(candidates)
+    unclear = [failure for failure in failures if isinstance(failure, UnclearColumnsError)]
+    if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
+        raise unclear[0]  # the folders beside a table are not what is meant
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -109,8 +124,12 @@ def recognise(data: Path, reading: Reading) -> Candidate:
 
 
 def _strongest(candidates: list[Candidate]) -> list[Candidate]:
-    formats = {candidate.format for candidate in candidates}
     weaker: set[str] = set()
+    sure = [one for one in candidates if one.pictures is not None or one.format not in ("csv", "labels")]
+    candidates = sure or candidates  # a table whose pictures are not here is what it is only by itself
+    formats = {candidate.format for candidate in candidates}
+    if any(one.pictures not in (None, one.source.parent) for one in candidates):
+        weaker |= {"classes"}  # the folder of a table's pictures is no class
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
     if formats & {"flickr8k", "coco", "karpathy", "imagefolder", "sidecar", "webdataset"}:
@@ -181,12 +200,18 @@ def _in_folder(folder: Path, reading: Reading, failures: list[DataError]) -> Ite
             failures.append(_boxes(path))
         elif suffix == ".tar":
             shards.append(Part(path))
-        elif path.stem in pictured or kind or path.name.lower() in METADATA or _is_list(path):
+        elif path.stem in pictured or kind or path.name.lower() in METADATA or _is_no_table(path, reading):
             continue
         elif path.name.lower().endswith((".token.txt", ".token")) or _is_tokens(path, reading, []):
             yield Candidate("flickr8k", path)
+        elif "submission" in path.stem.lower():
+            reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
         elif suffix in _TABLE_SUFFIXES:
             tables += _as_table(path, reading, failures)
+        elif suffix == ".arrow":
+            raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
+        elif suffix == ".xml":
+            failures.append(DataError(f"{path} is {_NOT_TEXT[suffix]}."))
     if shards:
         yield Candidate("webdataset", folder, tuple(shards))
     yield from _together(folder, tables, reading)
@@ -205,10 +230,11 @@ def _together(folder: Path, tables: list[Candidate], reading: Reading) -> Iterat
     parts = split_parts(paths, reading) if len(tables) > 1 else []
     if parts and {part.path for part in parts} == set(paths):
         kinds = {table.format for table in tables}
-        yield Candidate("csv" if "csv" in kinds else "labels", folder, tuple(parts))
+        places = [table.pictures for table in tables if table.pictures]
+        yield Candidate("csv" if "csv" in kinds else "labels", folder, tuple(parts), next(iter(places), None))
     elif len(tables) > 1 and all(path.suffix == ".parquet" for path in paths):
         shards = tuple(Part(path, split_in_name(path.stem.partition("-")[0])) for path in paths)
-        yield Candidate(tables[0].format, folder, shards)
+        yield Candidate(tables[0].format, folder, shards, tables[0].pictures)
     else:
         yield from tables
 
@@ -223,23 +249,23 @@ def metadata_parts(folder: Path) -> list[Part]:
     return [Part(metadata, split_named(path.name), path.name) for path, files in found for metadata in files]
 
 
-def _is_list(path: Path) -> bool:
-    """Tell Flickr8k's image lists and text such as a readme, which have no columns, from tables."""
-    name = path.name.lower()
-    return path.suffix.lower() == ".txt" and (
-        name.endswith("images.txt") or name.startswith(("readme", "licen"))
-    )
+def _is_no_table(path: Path, reading: Reading) -> bool:
+    """Tell lists of pictures and text such as a readme, which have no columns, from tables."""
+    if path.suffix.lower() != ".txt":
+        return False
+    return path.name.lower().startswith(("readme", "licen")) or is_list(path, reading)
 
 
 def _as_table(path: Path, reading: Reading, failures: list[DataError]) -> list[Candidate]:
     trial = reading.trial()
     try:
         table, own = open_table(path, trial)
-        _, columns, _ = choose_columns(table, trial, reading.kind(), folder=own)
+        _, columns, pictures, found = choose_columns(table, trial, reading.kind(), folder=own)
     except DataError as error:
         failures.append(error)
         return []
-    return [Candidate("csv" if columns.captions else "labels", path, (Part(path),))]
+    place = pictures.root if found else None
+    return [Candidate("csv" if columns.captions else "labels", path, (Part(path),), place)]
 
 
 def _is_tokens(path: Path, reading: Reading, failures: list[DataError]) -> bool:
@@ -275,7 +301,11 @@ def _ambiguous(data: Path, candidates: Iterable[Candidate]) -> DataError:
 def _unrecognised(
     data: Path, reading: Reading, failures: Iterable[DataError], format: str | None
 ) -> DataError:
-    names = [path.name + "/" * path.is_dir() for path in sorted(data.iterdir())] if data.is_dir() else []
+    names = (
+        [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
+        if data.is_dir()
+        else []
+    )
     listing = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
     found = f"It holds {listing or 'nothing'}." if data.is_dir() else ""
     problems = reading.folder(data).problems if data.is_dir() else []

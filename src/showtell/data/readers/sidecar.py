@@ -77,7 +77,10 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
             f"{source} holds boxes (YOLO) beside its pictures, not captions.",
             would_do="Expected captions; or class folders, for a classifier.",
         )
-    reading.note("captions are read from the text file beside each picture, a line each")
+    suffixes = sorted({posixpath.splitext(text)[1] for text in texts.values()})
+    others = sorted({s for name in folder.files for s in _SUFFIXES if name.endswith(s)} - set(suffixes))
+    left = f"; files that end in {' and '.join(others)} are not read" if others else ""
+    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each picture{left}")
     return collector.finish("sidecar")
 
 

@@ -1,6 +1,7 @@
 """Tables, whatever holds them: rows of cells under a header, each row with its place."""
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from showtell.errors import DataError
 
 _DELIMITERS = (",", "\t", "|", ";")
 _KNOWN = frozenset((*IMAGE_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS))
+_NAME_AND_WORDS = re.compile(r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))\s+(\S.*)", re.IGNORECASE)
 DELIMITER_NAMES = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon", " ": "blank"}
 
 
@@ -78,6 +80,7 @@ class DelimitedTable:
         delimiter: One of comma, tab, pipe, semicolon; or a blank, which parts a line once.
         encoding: Of the file.
         skipped: Lines above the header.
+        escaped: Whether quotes inside of quotes stand behind a backslash, instead of being doubled.
         headed: Whether the first line after these is the header.
     """
 
@@ -87,6 +90,7 @@ class DelimitedTable:
     encoding: str
     skipped: int
     headed: bool
+    escaped: bool = False
 
     def shown(self) -> str:
         """Return the columns for a message."""
@@ -108,9 +112,10 @@ class DelimitedTable:
         if self.delimiter == " ":
             for line in lines:
                 if line.strip():
-                    yield Row(f"{self.path}:{lines.number}", line.strip().split(maxsplit=1))
+                    yield Row(f"{self.path}:{lines.number}", list(_parted_by_blank(line)))
             return
-        reader = csv.reader(lines, delimiter=self.delimiter)
+        escape = "\\" if self.escaped else None
+        reader = csv.reader(lines, delimiter=self.delimiter, escapechar=escape)
         while True:
             lines.taken.clear()
             start = lines.number + 1
@@ -191,9 +196,13 @@ class _Lines:
         self.number -= len(lines)
 
 
-def missing_columns(table: Table, lacks: str) -> DataError:
+class UnclearColumnsError(DataError):
+    """A table whose pictures are known, but not what is said of them: nothing else is meant then."""
+
+
+def missing_columns(table: Table, lacks: str) -> UnclearColumnsError:
     """Explain what a table lacks, with the columns that it has."""
-    return DataError(
+    return UnclearColumnsError(
         f"{table.path} has {lacks}; its {table.shown()}.",
         would_do="Expected a header such as image,caption or file_name,label, "
         "or the names of your columns: --image-column NAME --text-column NAME.",
@@ -237,8 +246,8 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
 
     delimiter = delimiter or max(_DELIMITERS, key=score)
     header = _split(line, delimiter)
-    if len(header) < 2 and line.split() and is_picture_name(line.split()[0]) and len(line.split()) > 1:
-        delimiter, header = " ", tuple(line.split(maxsplit=1))
+    if len(header) < 2 and len(_parted_by_blank(line)) == 2:
+        delimiter, header = " ", _parted_by_blank(line)
     if len(header) < 2:
         raise DataError(
             f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
@@ -249,7 +258,14 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if not headed:
         reading.note(f"{path.name} has no header: its first line names a picture")
         header = tuple(f"column {place}" for place in range(1, len(header) + 1))
-    return DelimitedTable(path, header, delimiter, encoding, first, headed)
+    escaped = any(re.search(r'\\"(?!")', line) for line in lines)
+    return DelimitedTable(path, header, delimiter, encoding, first, headed, escaped)
+
+
+def _parted_by_blank(line: str) -> tuple[str, ...]:
+    """Part a line behind the name of a picture, which may hold blanks itself."""
+    match = _NAME_AND_WORDS.fullmatch(line.strip())
+    return (match[1], match[2]) if match else (line.strip(),)
 
 
 def _split(line: str, delimiter: str) -> tuple[str, ...]:

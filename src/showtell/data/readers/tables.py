@@ -1,11 +1,12 @@
 """Tables of captions and labels, one or several together: CSV and its kin, JSON, workbooks, Parquet."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from showtell.data.names import split_in_name
+from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, Kind, choose_columns, label_of
@@ -19,7 +20,7 @@ from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
 JSON_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson"))
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def open_table(path: Path, reading: Reading) -> tuple[Table, PictureFolder | Non
         MissingExtraError: What reads it is not installed.
     """
     suffix = path.suffix.lower()
-    if suffix in JSON_SUFFIXES:  # pictures lie beside it
+    if suffix == ".manifest" or suffix in JSON_SUFFIXES:  # pictures lie beside it
         return open_json(path, reading), None
     if suffix in (".xlsx", ".xlsm"):
         return open_workbook(path, reading), None
@@ -93,13 +94,15 @@ def read_tables(
             if own is not None and folder is not None:  # a further file that holds its pictures itself
                 under = part.path.stem
                 folder.adopt(own.root, under)
-            table, columns, found = choose_columns(table, reading, kind, folder=folder or own)
+            table, columns, found, _ = choose_columns(table, reading, kind, folder=folder or own)
+            if len(parts) > 1 and folder is None and own is None:
+                found, under = _common(source, found, reading)
         except DataError as error:
             failures.append(error)
             continue
         if collector is None:
             collector = Collector(source, found, reading)
-            folder = found
+            folder = folder or own
         for entry in _entries(collector, table, columns, part.split):
             collector.add(entry, under=under)
     if collector is None or (failures and len(parts) == 1):
@@ -109,9 +112,15 @@ def read_tables(
     dataset = collector.finish("csv")
     if format_name is None:
         format_name = "csv" if any(picture.captions for picture in dataset.pictures) else "labels"
-    return Dataset(
-        source, format_name, dataset.pictures, dataset.problems, dataset.classes, tuple(reading.notes)
-    )
+    beside = source if source.is_dir() else source.parent
+    return with_brought_splits(replace(dataset, format=format_name), beside, reading)
+
+
+def _common(source: Path, folder: PictureFolder, reading: Reading) -> tuple[PictureFolder, str]:
+    """Return the folder of all parts, and where in it the pictures of one of them lie."""
+    if not source.is_dir() or source not in folder.root.parents:
+        return folder, ""
+    return reading.folder(source), folder.root.relative_to(source).as_posix()
 
 
 def split_parts(paths: Sequence[Path], reading: Reading) -> list[Part]:
