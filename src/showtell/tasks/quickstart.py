@@ -1,5 +1,7 @@
-"""The whole thing at work, offline: drawn scenes, a small backbone of our own, unseen compositions; and what
-a network that knows ImageNet sees on three photographs, where there is one on this machine."""
+"""The whole thing at work, offline: drawn scenes, a small backbone of our own, unseen compositions.
+
+At the end, what a network that knows ImageNet sees on three photographs, where this machine has one.
+"""
 
 import json
 import shutil
