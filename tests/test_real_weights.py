@@ -1,4 +1,4 @@
-"""Quality on real weights: photographs are named, five cats told apart, and Grad-CAM points at what it names."""
+"""Quality on real weights: photographs are named, five cats told apart, Grad-CAM points at what is named."""
 
 import itertools
 import json
