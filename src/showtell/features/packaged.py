@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import timm
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from timm.models import load_state_dict
@@ -49,8 +50,9 @@ def packaged_weights() -> Path:
     """
     kept = default_root() / "weights" / f"{ARCHITECTURE}-{_SHA256[:8]}.safetensors"
     if not _is_kept(kept):
-        state = by_position(_read(), timm.create_model(ARCHITECTURE).state_dict())
-        _keep(kept, state)
+        with torch.device("meta"):  # names and shapes alone; nothing is drawn from anybody's random generator
+            own = timm.create_model(ARCHITECTURE).state_dict()
+        _keep(kept, by_position(_read(), own))
     return kept
 
 
