@@ -42,8 +42,9 @@ class TrainCaptioner(DataSource):
     """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
     hidden_dim: Maybe[int] = None
     """Width of the decoder, 16 or more; by default 512, 256 where there are few photos."""
-    dropout: float = 0.5
-    """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
+    dropout: Maybe[float] = None
+    """Share of units left out at random while training, from 0 up to 0.9; by default 0.5, 0.3 where there are
+    few photos."""
     mirror: bool = True
     """Whether mirrored photos are learnt from, too, but where captions say left or right; it doubles what is
     stored."""
@@ -75,7 +76,7 @@ class TrainCaptioner(DataSource):
             raise ConfigError(
                 f"--augmentations {self.augmentations} is out of range.", would_do="It takes 0 to 64."
             )
-        if not 0 <= self.dropout <= 0.9:
+        if self.dropout is not None and not 0 <= self.dropout <= 0.9:
             raise ConfigError(f"--dropout {self.dropout} is out of range.", would_do="It takes 0 to 0.9.")
 
 

@@ -29,7 +29,7 @@ from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
-from showtell.training.recipe import HIDDEN_DIM, Recipe, recipe_for
+from showtell.training.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
 from showtell.training.trivial import commonest_caption
 from showtell.training.verdict import Verdict
 
@@ -73,13 +73,14 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         epochs=config.epochs,
         augmentations=config.augmentations,
         hidden_dim=config.hidden_dim,
+        dropout=config.dropout,
     )
     _say_recipe(recipe, len(train), len(val), console)
     mirrored = look_at_mirrored(train, backbone, store, console) if config.mirror else None
     views = look_at_views(train, recipe.augmentations, config.mirror, backbone, store, console)
     seed_everything(config.seed)
     tokenizer = train_tokenizer(config, train, console)
-    sized = replace(config, hidden_dim=recipe.hidden_dim)
+    sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout)
     captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
     description = backbone.description.for_store()
     record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
@@ -164,12 +165,13 @@ def _finish(
 
 def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
     """Say what follows from how many pictures there are."""
-    by = "loss, since there are few," if recipe.criterion == "loss" else "CIDEr-D"
+    few = f"{val:,} validation pictures are too few to choose a checkpoint, so the last one is kept"
+    many = f"the CIDEr-D of {val:,} validation pictures chooses the checkpoint"
     views = f"{recipe.augmentations} random views of each" if recipe.augmentations else "no random views"
     console.say(
         f"For {train:,} pictures: {views} (--augmentations), a decoder {recipe.hidden_dim} wide "
-        f"(--hidden-dim), {recipe.epochs} epochs (--epochs), {recipe.batch_size} pictures a step; the {by} "
-        f"of {val:,} validation pictures chooses the checkpoint"
+        f"(--hidden-dim), dropout {recipe.dropout:g} (--dropout), {recipe.epochs} epochs (--epochs), "
+        f"{recipe.batch_size} pictures a step; {few if recipe.criterion == 'last' else many}"
     )
 
 
@@ -234,7 +236,7 @@ def build_captioner(
         embed_dim=width,
         attention_dim=width // 2,
         cell=config.cell,
-        dropout=config.dropout,
+        dropout=DROPOUT if config.dropout is None else config.dropout,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))

@@ -5,8 +5,8 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
-Criterion = Literal["score", "loss"]
-"""Which figure of the validations chooses the checkpoint."""
+Criterion = Literal["score", "last"]
+"""What chooses the checkpoint: the validation score, or that it is the last one."""
 
 
 class Trainee(Protocol):
@@ -37,18 +37,16 @@ def is_better(figures: Mapping[str, float], best: Mapping[str, float], criterion
     """Tell whether one validation is better than another.
 
     By ``score``, the higher one is. Where there is a ``loss``, a score of zero is nobody's best: any score
-    above zero is better, and of two validations that score nothing, the one with the lower loss. By ``loss``,
-    the lower one is, whatever the score.
+    above zero is better, and of two validations that score nothing, the one with the lower loss. By ``last``,
+    the later one is, whatever it scores.
 
     Args:
-        figures: Of the one; ``score``, and ``loss`` where the criterion is the loss.
+        figures: Of the one, which came later.
         best: Of the other; empty where there is none.
-        criterion: Which figure counts.
+        criterion: What counts.
     """
-    if not best:
+    if not best or criterion == "last":
         return True
-    if criterion == "loss":
-        return figures["loss"] < best["loss"]
     if "loss" in figures and "loss" in best and max(figures["score"], best["score"]) <= 0:
         return figures["loss"] < best["loss"]
     return figures["score"] > best["score"]
