@@ -18,9 +18,6 @@ Scores = NDArray[np.float64]
 _BLOCK = 100
 _SKEW = 3.06
 """How much more skewed an interval of a mean is than its resamples, at 95%: (2 z^2 + 1) / (z^2 - 1)."""
-_REACH = 1.0
-"""How far pictures that were not drawn may score from those that were, where these all score alike: the whole
-range of a share; what people reach by CIDEr-D."""
 
 
 def bootstrap_interval(
@@ -31,13 +28,14 @@ def bootstrap_interval(
     resamples: int = 1000,
     level: float = 0.95,
     limits: Scores | None = None,
+    rare: float = 1.0,
 ) -> Scores:
     """Return intervals of a score over which pictures happened to be in the set.
 
     Each side is at least that of the percentile interval, times Student's t over the normal's quantile. The
     longer one is as long as the skewness of the resamples asks for (an Edgeworth expansion: Hall 1992,
-    chapter 3). Where all resamples score alike, pictures that are not in the set may still be others: where n
-    of a kind were seen, up to 1 - (1 - level)^(1/n) of all may be of another (the rule of three).
+    chapter 3). And no side is shorter than what pictures could add of a kind of which none is among the n of the
+    set: they may be up to 1 - (1 - level)^(1/n) of all (the rule of three).
 
     Args:
         statistics: What each picture adds to the sums that the score is made of, (count, statistics), of at
@@ -46,7 +44,10 @@ def bootstrap_interval(
         seed: The seed of the resampling; the same seed gives the same intervals.
         resamples: How many sets of ``count`` pictures to draw with replacement, at least 1.
         level: The share of sets whose interval holds the truth, in (0, 1).
-        limits: Least and greatest possible value of each score, (scores, 2); None where there are none.
+        limits: Least and greatest possible value of each score, (scores, 2); None where there are none, and
+            nothing rare is reckoned with.
+        rare: How far rare pictures may score from the others, above 0; 1 is the whole range of a share, and
+            more than most people reach by CIDEr-D.
 
     Returns:
         (scores, 2): for each score, its lower and upper bound, with the score of the set between them. They
@@ -66,10 +67,9 @@ def bootstrap_interval(
     )
     if limits is not None:
         unseen = 1 - (1 - level) ** (1 / count)
-        room = np.minimum(np.abs(limits.T - found), _REACH) * np.array([[-1], [1]])
-        same = bounds[1] - bounds[0] <= 1e-9 * np.maximum(1, np.abs(found))
-        bounds = np.where(same, found + unseen * room, bounds)
-        bounds = np.clip(bounds, limits[:, 0], limits[:, 1])
+        room = unseen * np.minimum(np.abs(limits.T - found), rare)  # (2, scores)
+        bounds[0] = np.maximum(np.minimum(bounds[0], found - room[0]), limits[:, 0])
+        bounds[1] = np.minimum(np.maximum(bounds[1], found + room[1]), limits[:, 1])
     intervals: Scores = bounds.T
     return intervals
 

@@ -11,6 +11,8 @@ from showtell.text.words import scored_words
 
 _MOST_EMPTY = 0.5
 """A larger share of captions without a word is as good as none."""
+_RARE = 0.1
+"""How far apart rare pictures may set a model and its rival besides: less than either is from right."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def judge(
         lambda sums: (sums[:, :1] - sums[:, 1:]) / count,
         seed=0,
         limits=np.array([(-10.0, 10.0)] * len(rivals)),
+        rare=_RARE,
     )
     means = scores.mean(1)
     compared = tuple(
