@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from conftest import ENDED
 from showtell import cli
 from showtell.console import Bar
 from showtell.features import extract
@@ -104,7 +105,7 @@ def steps_of(run: Path) -> int:
 def undisturbed(context, data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     status = run_apart(context, arguments(data, folder / "run", folder / "store"), folder / "log", None, None)
-    assert status == 0, (folder / "log").read_text("utf-8")
+    assert status in ENDED, (folder / "log").read_text("utf-8")
     assert steps_of(folder / "run") >= 2 * EPOCHS
     return folder
 
@@ -141,7 +142,7 @@ def test_five_stops_change_no_bit(context, data, undisturbed, tmp_path, number, 
         moments.append("training" if (tmp_path / "run/metrics.jsonl").exists() else "extraction")
     assert set(moments) == {"training", "extraction"}
     whole = [*plain, "--resume"]
-    assert run_apart(context, whole, log, steps_between, None) == 0, log.read_text("utf-8")
+    assert run_apart(context, whole, log, steps_between, None) in ENDED, log.read_text("utf-8")
     assert log.read_text("utf-8").count("Resuming after step") >= 3
     assert_equal_runs(tmp_path / "run", undisturbed)
 
@@ -163,7 +164,7 @@ def say(capsys, *positional) -> tuple[int, str]:
 
 def test_resuming_a_finished_run_gives_the_same_model(data, finished, undisturbed, capsys):
     status, text = say(capsys, data, finished / "run", finished / "store", "--resume")
-    assert status == 0
+    assert status in ENDED
     steps = steps_of(undisturbed / "run")
     assert f"Resuming after step {steps} of {steps}" in text
     assert "epoch 1/" not in text
@@ -196,7 +197,7 @@ def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, finished, undist
     assert "Traceback" not in text
     if share == 0.5:
         last.unlink()
-        assert say(capsys, data, finished / "run", finished / "store", "--resume")[0] == 0
+        assert say(capsys, data, finished / "run", finished / "store", "--resume")[0] in ENDED
         metrics = (finished / "run/metrics.jsonl").read_text("utf-8")
         assert metrics == (undisturbed / "run/metrics.jsonl").read_text("utf-8")
 

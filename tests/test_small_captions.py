@@ -208,7 +208,8 @@ def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
     """Ended untrained after six epochs of two steps once, with empty captions and status 0."""
     weights = resources.files("showtell") / "weights" / "small_backbone"
     with resources.as_file(weights) as folder:
-        status = train(scenes, tmp_path / "run", "--weights", str(folder), "--hidden-dim", "96")
+        settings = "--hidden-dim 64 --augmentations 1 --epochs 40 --dropout 0.1 --learning-rate 3e-3"
+        status = train(scenes, tmp_path / "run", "--weights", str(folder), *settings.split())
     said = capsys.readouterr().err
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
     assert status == 0, said
@@ -217,9 +218,10 @@ def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
     assert record["scores"]["cider_d"] > verdict["rivals"][0]["cider_d"]
     assert f"Validation: {verdict['line']}" in said
     assert "Trained in" in said
-    assert "random views of each" in said
+    assert "1 random views of each" in said
+    assert "of epoch 43 (the last), is in" in said
     recipe = load_config(tmp_path / "run" / "config.json", TrainCaptioner)[1]["derived"]
-    assert (recipe["augmentations"], recipe["hidden_dim"]) == (8, 96)
+    assert (recipe["augmentations"], recipe["hidden_dim"]) == (1, 64)
     page = html.unescape((tmp_path / "run" / "report.html").read_text("utf-8"))
     assert verdict["line"] in page
 

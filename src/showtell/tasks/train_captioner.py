@@ -119,7 +119,11 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     ).run(resume=config.resume)
     verdict, model = _finish(config, recipe, trainee, progress, backbone, prepared, store, console)
     took, out = human_time(time.perf_counter() - started), config.out
-    console.say(f"{'Ended after' if verdict.fault else 'Trained in'} {took}; the model is in {out / 'model'}")
+    chosen = "the last" if recipe.criterion == "last" else "the best by validation"
+    console.say(
+        f"{'Ended after' if verdict.fault else 'Trained in'} {took}; the model, of epoch "
+        f"{progress.best_epoch} ({chosen}), is in {out / 'model'}"
+    )
     console.say(f"Validation: {verdict.line}")
     report_training(config, model, prepared.dataset, console)
     refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))

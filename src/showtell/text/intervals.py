@@ -34,8 +34,8 @@ def bootstrap_interval(
 
     Each side is at least that of the percentile interval, times Student's t over the normal's quantile. The
     longer one is as long as the skewness of the resamples asks for (an Edgeworth expansion: Hall 1992,
-    chapter 3). And no side is shorter than what pictures could add of a kind of which none is among the n of the
-    set: they may be up to 1 - (1 - level)^(1/n) of all (the rule of three).
+    chapter 3). And no side is shorter than what pictures could add of a kind of which the set of n has none:
+    they may be up to 1 - (1 - level)^(1/n) of all (the rule of three).
 
     Args:
         statistics: What each picture adds to the sums that the score is made of, (count, statistics), of at

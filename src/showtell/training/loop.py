@@ -238,7 +238,8 @@ class Loop:
         for watcher in self._watchers:
             watcher.validation(progress.step, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "score")
-        best = " (best)" if progress.best_epoch == progress.epoch + 1 else ""
+        is_best = progress.best_epoch == progress.epoch + 1 and self.config.criterion == "score"
+        best = " (best)" if is_best else ""
         seconds = time.perf_counter() - started
         self.console.say(
             f"epoch {progress.epoch + 1}: loss {loss:.3f}; validation {shown}{best}, in {seconds:.0f} s"
