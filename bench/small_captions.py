@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -65,14 +66,14 @@ def scenes(folder: Path, count: int, seed: int) -> list[Picture]:
 
 
 def write_table(folder: Path, pictures: list[Picture]) -> Path:
-    """Write a table of pictures beside links to them."""
+    """Write a table of pictures beside copies of them."""
     folder.mkdir(parents=True)
     with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["image", "caption"])
         for picture in pictures:
             name = Path(picture.name).name
-            (folder / name).symlink_to(picture.path.resolve())
+            shutil.copy(picture.path, folder / name)
             table.writerows([name, caption] for caption in picture.captions)
     return folder / "captions.csv"
 
