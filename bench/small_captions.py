@@ -140,7 +140,7 @@ def one_row(options: argparse.Namespace, kind: str, size: int, seed: int, folder
 
 def line_of(row: dict[str, Any]) -> str:
     """Return a line of the table."""
-    called = "trained" if row["status"] == 0 else "learnt nothing"
+    called = "trained" if row["status"] == 0 else "not learnt"
     names = {"word": "photos, words", "bpe": "photos, BPE", "drawn": "drawn scenes"}
     shown = [names[row["kind"]], row["size"], row["seed"], row["status"], called]
     shown += [f"{row[name]:.3f}" for name in ("cider_d", "blind", "nearest")]

@@ -143,7 +143,7 @@ def test_a_model_that_has_learnt_nothing_is_told_from_one_that_has(said, others,
     verdict = judge(REFERENCES, said, (0.0, 1.0), RIVALS, others)
     assert fault in verdict.fault
     config = TrainCaptioner(data=Path("x"), tokenizer="bpe", weights="random", epochs=2, augmentations=0)
-    with pytest.raises(NotLearntError, match="has learnt nothing") as caught:
+    with pytest.raises(NotLearntError, match="not known to have learnt") as caught:
         refuse_unlearnt(config, recipe_for(20, 2, augmentations=0), verdict, 24)
     assert caught.value.exit_status == 3
     for means in (
@@ -232,14 +232,14 @@ def test_a_training_that_learns_nothing_says_so_and_keeps_the_model(scenes, tmp_
     said = capsys.readouterr().err
     assert status == 3
     assert "Trained" not in said
-    assert "has learnt nothing that is of use" in said
+    assert "is not known to have learnt anything" in said
     assert "What would help" in said and "--epochs" in said
     assert "Traceback" not in said
     load(tmp_path / "run")  # it is kept, and works
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
     assert record["verdict"]["fault"]
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
-    assert "has learnt nothing that is of use" in page
+    assert "is not known to have learnt anything" in page
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text("utf-8"))["provenance"]["fault"]
 
 

@@ -2,7 +2,7 @@
 
 Every message says what is wrong and where, with the value; what would do; and what to run. The command
 line prints it without a traceback and exits with ``exit_status``: 2, and 3 for a training that did all that
-it was asked to and learnt nothing.
+it was asked to, with a model that is not known to have learnt anything.
 """
 
 
@@ -53,7 +53,7 @@ class ConfigError(ShowtellError):
 
 
 class NotLearntError(ShowtellError):
-    """A training that ended with a model that has learnt nothing; the run is kept, and nothing is lost."""
+    """A training that ended with a model not known to have learnt anything; the run is kept, whole."""
 
     exit_status = 3
 

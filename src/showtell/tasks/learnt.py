@@ -5,7 +5,7 @@ from showtell.errors import NotLearntError
 from showtell.features.extract import Extraction
 from showtell.tasks.evaluate import Evaluation
 from showtell.training.captioner import CaptionTrainee, describe_pictures
-from showtell.training.recipe import Recipe
+from showtell.training.recipe import FEW_TO_CHOOSE, Recipe
 from showtell.training.trivial import commonest_caption, nearest_captions
 from showtell.training.verdict import Verdict, judge
 
@@ -40,7 +40,7 @@ def judge_captioner(trainee: CaptionTrainee, extraction: Extraction, evaluation:
 
 
 def refuse_unlearnt(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, pictures: int) -> None:
-    """Refuse to call a model trained that has learnt nothing.
+    """Refuse to call a model trained that is not known to have learnt anything.
 
     Args:
         config: Of the training.
@@ -49,20 +49,22 @@ def refuse_unlearnt(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, pi
         pictures: Captioned ones, of all splits.
 
     Raises:
-        NotLearntError: It has learnt nothing.
+        NotLearntError: So it is.
     """
     if verdict.fault:
         raise NotLearntError(
-            f"The captioner in {config.out} has learnt nothing that is of use: {verdict.fault}.",
-            would_do=_what_would_help(config, recipe, pictures),
+            f"The captioner in {config.out} is not known to have learnt anything: {verdict.fault}.",
+            would_do=_what_would_help(config, recipe, verdict, pictures),
         )
 
 
-def _what_would_help(config: TrainCaptioner, recipe: Recipe, pictures: int) -> str:
+def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, pictures: int) -> str:
     """Say what would help a model that has learnt nothing."""
     means = []
     if pictures < _ENOUGH:
         means.append(f"more captioned pictures (there are {pictures}; about {_ENOUGH} are a beginning)")
+    if verdict.pictures < FEW_TO_CHOOSE:
+        means.append(f"more pictures in validation than {verdict.pictures}")
     if config.weights == "random":
         means.append("a pretrained backbone (--weights) in place of random weights")
     if config.epochs is not None:

@@ -53,7 +53,8 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         The validation scores.
 
     Raises:
-        NotLearntError: The training came to its end, and the model has learnt nothing; the run is whole.
+        NotLearntError: The training came to its end, and the model is not known to have learnt anything; the
+            run is whole.
         ShowtellError: Something the user can mend, said in its message.
     """
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []

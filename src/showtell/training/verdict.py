@@ -51,7 +51,7 @@ class Verdict:
         cider_d: Score of the captioner.
         interval: Its 95% interval.
         rivals: The most frequent caption and the nearest picture's.
-        fault: Why the model has learnt nothing; empty where it has learnt something.
+        fault: Why the model is not known to have learnt anything; empty where it is.
     """
 
     pictures: int
@@ -84,8 +84,8 @@ def judge(
 ) -> Verdict:
     """Hold captions against those that need no model.
 
-    A model has learnt nothing if most of its captions have no word, if it says one and the same of all
-    pictures, or if it scores nothing or no more than the first rival.
+    A model is at fault if most of its captions have no word, if it says one and the same of all pictures, or
+    if it scores nothing or no more than the first rival.
 
     Args:
         references: What people wrote of each picture, by name.
@@ -117,7 +117,7 @@ def judge(
 
 
 def _fault(said: Sequence[str], score: float, least: Rival) -> str:
-    """Return why a model has learnt nothing; empty where it has learnt something."""
+    """Return why a model is not known to have learnt anything; empty where it is."""
     words = [tuple(scored_words(caption)) for caption in said]
     empty = sum(not one for one in words)
     if empty > _MOST_EMPTY * len(words):
@@ -126,6 +126,12 @@ def _fault(said: Sequence[str], score: float, least: Rival) -> str:
         return f"it says the same of every picture: {said[0]!r}"
     if score <= 0:
         return "its captions of validation have no phrase in common with people's"
+    low, high = least.interval
+    if high <= 0:
+        return f"its captions of validation score less than {least.name}"
     if least.difference <= 0:
-        return f"its captions of validation score no more than {least.name}"
+        return (
+            f"its captions of validation score no more than {least.name}, on too few pictures to tell "
+            f"whether that is chance (by {low:.2f} to {high:.2f})"
+        )
     return ""
