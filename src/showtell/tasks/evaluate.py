@@ -23,6 +23,7 @@ from showtell.text.habits import Habits, compared_habits
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
 from showtell.training.teacher_forced import TeacherForced, teacher_forced
+from showtell.training.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def describe_split(
     )
 
 
-def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
+def save_evaluation(
+    folder: Path, split: str, evaluation: Evaluation, verdict: Verdict | None = None
+) -> dict[str, Any]:
     """Write ``evaluation-SPLIT.json`` and ``captions-SPLIT.jsonl``; return the former's content."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = evaluation.scores
@@ -154,6 +157,8 @@ def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[st
         "teacher_forced": asdict(evaluation.teacher_forced),
         "habits": {"model": asdict(evaluation.habits), "people": asdict(evaluation.people)},
     }
+    if verdict is not None:
+        record["verdict"] = asdict(verdict) | {"line": verdict.line}
     (folder / f"evaluation-{split}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     place = {name: i for i, name in enumerate(scores.names)}
     with (folder / f"captions-{split}.jsonl").open("w", encoding="utf-8") as file:

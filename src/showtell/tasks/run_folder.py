@@ -149,8 +149,18 @@ def record_run(
     prepared: Prepared,
     backbone: dict[str, Any],
     twins: Mapping[str, str] | None = None,
+    derived: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what was run, on what and with what, before the first step; a resume leaves it as it is."""
+    """Write what was run, on what and with what, before the first step; a resume leaves it as it is.
+
+    Args:
+        config: The settings.
+        command: That they are of.
+        prepared: The pictures.
+        backbone: Its description.
+        twins: Training pictures of which pictures of other splits are near-duplicates, by their names.
+        derived: What followed from the data and not from the settings.
+    """
     if (config.out / "config.json").exists() and config.resume:
         return
     save_pictures(config.out / "pictures.jsonl", prepared, twins)
@@ -161,6 +171,7 @@ def record_run(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "folder": str(Path.cwd()),
             "config": to_json(config) | {"resume": False},
+            "derived": dict(derived or {}),
             "backbone": backbone,
             "data": {
                 "fingerprint": prepared.fingerprint,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from showtell.text.metrics import bootstrap_interval
+from showtell.text.intervals import bootstrap_interval
 
 SCORE_NAMES = ("accuracy", "top5", "macro_f1")
 """The scores that have intervals, in the order in which they are shown."""
@@ -67,7 +67,11 @@ def class_scores(
     intervals = {}
     if resamples:
         bounds = bootstrap_interval(
-            statistics, lambda sums: _scores_of_sums(sums, count), seed=seed, resamples=resamples
+            statistics,
+            lambda sums: _scores_of_sums(sums, count),
+            seed=seed,
+            resamples=resamples,
+            limits=np.array([(0.0, 1.0)] * len(SCORE_NAMES)),
         )
         intervals = {name: (float(low), float(high)) for name, (low, high) in zip(SCORE_NAMES, bounds)}
     right, present, named = np.diag(confusion), confusion.sum(1), confusion.sum(0)
