@@ -52,13 +52,7 @@ def film(frames: Sequence[Image.Image], apart: Sequence[int], *, late: int = 0, 
     size = _words(width * _ONE, height * _ONE)
     track = _box(
         b"trak",
-        _box(
-            b"tkhd",
-            _words(7, 0, 0, 1, 0, total + late),
-            bytes(16),
-            _matrix(turn),
-            _words(width * _ONE, height * _ONE),
-        ),
+        _box(b"tkhd", _words(7, 0, 0, 1, 0, total + late), bytes(16), _matrix(turn), size),
         _box(b"edts", _box(b"elst", edited)),
         media,
     )

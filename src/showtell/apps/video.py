@@ -20,6 +20,8 @@ Pixels = npt.NDArray[np.uint8]
 
 _WAIT_MS = 8000
 """How long a stream may take to answer."""
+_TRIES = 10
+"""Frames in a row that cannot be decoded, until a file counts as ended."""
 _NO_FILM = 1e9
 """More frames than any film has: what some streams without an end claim."""
 _USUAL_RATE = 25.0
@@ -114,21 +116,25 @@ class Source:
         self._capture.release()
 
     def frames(self) -> Iterator[Frame]:
-        """Yield every frame, in order.
+        """Yield every frame, in order; those of a file that cannot be decoded are counted and passed over.
 
         Raises:
             DataError: There is not a single one.
         """
-        clock, number = Clock(self.rate, self._say), 0
-        while True:
+        clock, number, seen, failed = Clock(self.rate, self._say), 0, 0, 0
+        while failed < (_TRIES if self.is_file else 1):
             found, pixels = self._capture.read()
             if not found:
-                break
+                failed += 1
+                continue
+            number, failed = number + failed, 0
             seconds = clock(self._timestamp())
             yield Frame(number, seconds, self._cv2.cvtColor(pixels, self._cv2.COLOR_BGR2RGB))
-            number += 1
-        if not number:
+            number, seen = number + 1, seen + 1
+        if not seen:
             raise DataError(f"{self.name} gives no frame.", would_do=_HINT)
+        if number > seen:
+            self._say(f"{number - seen:,} frames of {self.name} cannot be decoded; they were passed over")
 
     def _timestamp(self) -> float:
         """Return when the frame that was just read is to be seen, in seconds on the source's own scale."""
