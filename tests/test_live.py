@@ -21,7 +21,7 @@ from showtell.apps.banner import INK, Banner
 from showtell.apps.clock import Clock
 from showtell.apps.live import Smoothing, Watch
 from showtell.apps.recorder import Recorder
-from showtell.apps.video import Frame, Newest, Source
+from showtell.apps.video import Frame, Newest, Source, load_opencv
 from showtell.config import Live
 from showtell.console import Console
 from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
@@ -35,7 +35,8 @@ from showtell.report.fonts import MissingGlyphWarning
 from showtell.tasks.live import live
 from showtell.text.tokenizer import CaptionTokenizer
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
+cv2 = load_opencv()  # as the command does: what FFmpeg may print is settled at its first use
 CLASSES = ("레오", "ming", "zoe")
 COUNT, RATE, SIZE = 20, 10, (160, 120)
 """Of the test's video: frames, frames a second, width and height."""
