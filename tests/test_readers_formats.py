@@ -3,12 +3,19 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from showtell.config import DataSource
 from showtell.data.readers import FORMATS, read_dataset
 from showtell.data.records import Dataset
 from showtell.errors import DataError
+
+
+def read(data: Path, **known: Any) -> Dataset:
+    return read_dataset(DataSource(data, **known))
+
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -52,7 +59,7 @@ def test_flickr8k_brings_splits_from_its_lists(tmp_path: Path) -> None:
     (root / "Flickr_8k.trainImages.txt").write_text("a.jpg\nb.jpg\ngone.jpg\n")
     (root / "Flickr_8k.devImages.txt").write_text("c.jpg\nb.jpg\r\ne.jpg")
     (root / "Flickr_8k.testImages.txt").write_text("c.jpg\n")
-    dataset = read_dataset(root)
+    dataset = read(root)
     assert dataset.format == "flickr8k"
     assert splits(dataset) == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val"}
     assert dataset.pictures[0].captions == ("A dog .", "A dog .")
@@ -69,7 +76,7 @@ def test_flickr8k_brings_splits_from_its_lists(tmp_path: Path) -> None:
 
 
 def test_flickr8k_without_lists_brings_no_split(tmp_path: Path) -> None:
-    dataset = read_dataset(flickr8k(tmp_path) / "Flickr8k.token.txt")
+    dataset = read(flickr8k(tmp_path) / "Flickr8k.token.txt")
     assert splits(dataset) == dict.fromkeys(["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
     assert ("missing picture", "Flickr8k.token.txt:7") in problems(dataset)
     assert ("picture without captions", "e.jpg") in problems(dataset)
@@ -77,18 +84,18 @@ def test_flickr8k_without_lists_brings_no_split(tmp_path: Path) -> None:
 
 def test_flickr8k_can_be_read_by_its_table_instead(tmp_path: Path) -> None:
     root = flickr8k(tmp_path)
-    assert read_dataset(root).format == "flickr8k"
-    forced = read_dataset(root, format="csv")
+    assert read(root).format == "flickr8k"
+    forced = read(root, format="csv")
     assert (forced.format, forced.source) == ("csv", root / "captions.txt")
 
 
 def test_real_flickr8k() -> None:
-    dataset = read_dataset(real("flickr8k"))
+    dataset = read(real("flickr8k"))
     assert dataset.format == "flickr8k"
     assert Counter(splits(dataset).values()) == {"train": 6000, "val": 1000}
     assert {len(picture.captions) for picture in dataset.pictures} == {5}
     assert dataset.problems == ()
-    by_table = read_dataset(real("flickr8k/captions.txt"))
+    by_table = read(real("flickr8k/captions.txt"))
     assert Counter(problem.kind for problem in by_table.problems) == {"repeated row": 9}
     lists = {picture.name: set(picture.captions) for picture in dataset.pictures}
     assert {picture.name: set(picture.captions) for picture in by_table.pictures} == lists
@@ -115,7 +122,7 @@ def test_coco_captions_and_their_faults(tmp_path: Path) -> None:
         {7: "1.jpg", 8: "2.jpg", 9: "3.jpg", 10: "../x.jpg"},
         [(7, 'say "sentences"'), (8, "  "), (9, "C"), (99, "?"), (7, "개\n"), (7, "개"), (10, "out")],
     )
-    dataset = read_dataset(path)
+    dataset = read(path)
     assert (dataset.format, splits(dataset)) == ("coco", {"1.jpg": None})
     assert dataset.pictures[0].captions == ('say "sentences"', "개", "개")
     assert problems(dataset) == [
@@ -130,7 +137,7 @@ def test_coco_captions_and_their_faults(tmp_path: Path) -> None:
 def test_coco_pictures_in_the_folder_given_or_in_its_subset(tmp_path: Path, images: str) -> None:
     touch(tmp_path, "pictures_elsewhere/val2017/1.jpg")
     path = coco(tmp_path / "captions_val2017.json", {7: "1.jpg", 8: "2.jpg"}, [(7, "A")])
-    dataset = read_dataset(path, images=tmp_path / "pictures_elsewhere" / images)
+    dataset = read(path, images=tmp_path / "pictures_elsewhere" / images)
     assert dataset.pictures[0].path.is_file()
     assert problems(dataset) == [("picture without captions", "captions_val2017.json:images[1]")]
 
@@ -141,7 +148,7 @@ def test_a_coco_folder_brings_splits_and_skips_object_annotations(tmp_path: Path
     coco(notes / "captions_train2017.json", {7: "1.jpg"}, [(7, "A")])
     coco(notes / "captions_val2017.json", {8: "1.jpg", 9: "2.jpg"}, [(8, "B"), (9, "C")])
     (notes / "instances_val2017.json").write_text('{"images": [], "annotations": [{"category_id": 1}]}')
-    dataset = read_dataset(tmp_path)
+    dataset = read(tmp_path)
     assert splits(dataset) == {"train2017/1.jpg": "train", "val2017/1.jpg": "val", "val2017/2.jpg": "val"}
     assert dataset.problems == ()
 
@@ -149,7 +156,7 @@ def test_a_coco_folder_brings_splits_and_skips_object_annotations(tmp_path: Path
 def test_real_coco_sample(tmp_path: Path) -> None:
     path = real("formats/coco_captions_val2017_30.json")
     touch(tmp_path, *(image["file_name"] for image in json.loads(path.read_text())["images"]))
-    dataset = read_dataset(path, images=tmp_path)
+    dataset = read(path, images=tmp_path)
     assert (dataset.format, len(dataset.pictures), len(list(dataset.captions()))) == ("coco", 30, 150)
     assert dataset.problems == ()
 
@@ -178,7 +185,7 @@ def test_karpathy_splits_and_folders(tmp_path: Path, flat: bool) -> None:
         root,
         *(["1.jpg", "2.jpg", "3.jpg"] if flat else ["val2014/1.jpg", "train2014/2.jpg", "val2014/3.jpg"]),
     )
-    dataset = read_dataset(karpathy(tmp_path / "dataset_coco.json"))
+    dataset = read(karpathy(tmp_path / "dataset_coco.json"))
     assert dataset.format == "karpathy"
     assert list(splits(dataset).values()) == ["train", "val", "test"]
     assert [picture.captions for picture in dataset.pictures] == [("A", "A"), ("b c",), ("C",)]
@@ -189,11 +196,11 @@ def test_karpathy_splits_and_folders(tmp_path: Path, flat: bool) -> None:
 
 
 def test_real_karpathy_samples(tmp_path: Path) -> None:
-    dataset = read_dataset(real("formats/karpathy_flickr8k_60.json"), images=real("flickr8k/Images"))
+    dataset = read(real("formats/karpathy_flickr8k_60.json"), images=real("flickr8k/Images"))
     assert (dataset.format, len(dataset.pictures), dataset.problems) == ("karpathy", 60, ())
     assert set(splits(dataset).values()) == {"train"}
     touch(tmp_path, *(f"{number}.tif" for number in range(1, 21)))
-    ucm = read_dataset(real("formats/ucm_karpathy_20.json"), images=tmp_path)
+    ucm = read(real("formats/ucm_karpathy_20.json"), images=tmp_path)
     assert (len(ucm.pictures), ucm.problems) == (20, ())
 
 
@@ -203,16 +210,16 @@ def test_broken_json_is_refused_with_its_place(tmp_path: Path) -> None:
         '{"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [{"image_id": 1, "caption": 3}]}'
     )
     with pytest.raises(DataError, match=r"\$\.annotations\[0\]\.caption"):
-        read_dataset(path)
+        read(path)
     path.write_text('{"images": [{"id": 1}], "annotations": [{"caption": "cut o')
     with pytest.raises(DataError, match="not a captions JSON"):
-        read_dataset(path)
+        read(path)
     path.write_bytes('{"images": [], "annotations": [{"image_id": 1, "caption": "개"}]}'.encode("cp949"))
     with pytest.raises(DataError, match="CP949"):
-        read_dataset(path)
+        read(path)
     path.write_text("")
     with pytest.raises(DataError, match="no format that is known"):
-        read_dataset(path)
+        read(path)
 
 
 # --- Hugging Face image folder
@@ -230,7 +237,7 @@ def test_image_folder_with_split_folders(tmp_path: Path, form: str) -> None:
                 json.dumps({"file_name": name, "text": caption}) + "\n" for name, caption in entries
             )
         (tmp_path / split / f"metadata.{form}").write_text(text, encoding="utf-8")
-    dataset = read_dataset(tmp_path)
+    dataset = read(tmp_path)
     assert dataset.format == "imagefolder"
     assert splits(dataset) == {"train/1.png": "train", "validation/1.png": "val"}
     assert [picture.captions for picture in dataset.pictures] == [("하나",), ("two, or so",)]
@@ -254,7 +261,7 @@ def test_image_folder_in_json_lines_and_its_faults(tmp_path: Path) -> None:
         '{"file_name": "2.png", "caption": "D"}',
     ]
     (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
-    dataset = read_dataset(tmp_path / "metadata.jsonl")
+    dataset = read(tmp_path / "metadata.jsonl")
     assert splits(dataset) == {"test/1.png": "test", "2.png": None}
     assert [picture.captions for picture in dataset.pictures] == [("A", "B"), ("D",)]
     assert problems(dataset) == [
@@ -269,9 +276,9 @@ def test_image_folder_with_labels_and_with_named_columns(tmp_path: Path) -> None
     touch(tmp_path, "1.png", "2.png")
     path = tmp_path / "metadata.jsonl"
     path.write_text('{"file_name": "1.png", "label": 0}\n{"file_name": "2.png", "label": 1}\n')
-    assert read_dataset(tmp_path).classes == ("0", "1")
+    assert read(tmp_path).classes == ("0", "1")
     path.write_text('{"foto": "1.png", "zin": "een"}\n{"foto": "2.png", "zin": "twee"}\n')
-    dataset = read_dataset(tmp_path, image_column="foto", text_column="zin")
+    dataset = read(tmp_path, image_column="foto", text_column="zin")
     assert [picture.captions for picture in dataset.pictures] == [("een",), ("twee",)]
 
 
@@ -293,7 +300,7 @@ def test_class_folders_with_splits_in_any_case_and_strays(tmp_path: Path) -> Non
         "readme.md",
     )
     (tmp_path / "Train" / "Empty").mkdir()
-    dataset = read_dataset(tmp_path)
+    dataset = read(tmp_path)
     assert (dataset.format, dataset.classes) == ("classes", ("Eve", "레오"))
     assert {picture.name: (picture.label, picture.split) for picture in dataset.pictures} == {
         "Train/Eve/deep/2.JPEG": ("Eve", "train"),
@@ -314,7 +321,7 @@ def test_class_folders_with_splits_in_any_case_and_strays(tmp_path: Path) -> Non
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     touch(tmp_path, "train/1.jpg", "plane/2.jpg", "loose.jpg")
-    dataset = read_dataset(tmp_path)
+    dataset = read(tmp_path)
     assert splits(dataset) == {"plane/2.jpg": None, "train/1.jpg": None}
     assert dataset.classes == ("plane", "train")
     assert problems(dataset) == [("picture outside a class folder", "loose.jpg")]
@@ -326,13 +333,13 @@ def test_links_out_of_class_folders_are_reported_not_followed(tmp_path: Path) ->
     touch(tmp_path, "private/3.jpg")
     (data / "c").symlink_to(tmp_path / "private")
     (data / "a" / "3.jpg").symlink_to(tmp_path / "private" / "3.jpg")
-    dataset = read_dataset(data)
+    dataset = read(data)
     assert len(dataset.pictures) == 2
     assert sorted(problem.where for problem in dataset.problems) == ["a/3.jpg", "c"]
 
 
 def test_real_cats() -> None:
-    dataset = read_dataset(real("knyang"))
+    dataset = read(real("knyang"))
     assert dataset.classes == ("Chungdam", "Eve", "Hwamok", "Leo", "Ming")
     assert Counter(splits(dataset).values()) == {"train": 368, "val": 50}
     assert dataset.problems == ()
@@ -344,40 +351,40 @@ def test_real_cats() -> None:
 def test_what_is_not_recognised_says_what_was_found_and_how_to_force(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{number:02}.jpg" for number in range(12)))
     with pytest.raises(DataError) as error:
-        read_dataset(tmp_path)
+        read(tmp_path)
     message = str(error.value)
     assert "00.jpg" in message
     assert "2 more" in message
     assert all(f"--format {name}" in message for name in FORMATS)
     touch(tmp_path / "halves", "train/1.jpg", "test/2.jpg")
     with pytest.raises(DataError, match="no format that is known"):
-        read_dataset(tmp_path / "halves")
+        read(tmp_path / "halves")
     with pytest.raises(DataError, match="no file or folder"):
-        read_dataset(tmp_path / "none")
+        read(tmp_path / "none")
     with pytest.raises(DataError, match="is a picture"):
-        read_dataset(tmp_path / "00.jpg")
+        read(tmp_path / "00.jpg")
     (tmp_path / "book.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match="CSV UTF-8"):
-        read_dataset(tmp_path / "book.xlsx")
+        read(tmp_path / "book.xlsx")
 
 
 def test_two_readings_of_a_folder_need_a_choice(tmp_path: Path) -> None:
     touch(tmp_path, "cats/1.jpg", "dogs/2.jpg")
     (tmp_path / "labels.csv").write_text("file,label\ncats/1.jpg,cat\ndogs/2.jpg,dog\n")
     with pytest.raises(DataError) as error:
-        read_dataset(tmp_path)
+        read(tmp_path)
     assert "labels.csv: labels" in str(error.value)
     assert ": classes" in str(error.value)
-    assert read_dataset(tmp_path, format="classes").classes == ("cats", "dogs")
-    assert read_dataset(tmp_path, format="labels").classes == ("cat", "dog")
+    assert read(tmp_path, format="classes").classes == ("cats", "dogs")
+    assert read(tmp_path, format="labels").classes == ("cat", "dog")
     with pytest.raises(DataError, match="no karpathy data"):
-        read_dataset(tmp_path, format="karpathy")
+        read(tmp_path, format="karpathy")
     with pytest.raises(DataError, match=r"no metadata\.csv"):
-        read_dataset(tmp_path, format="imagefolder")
+        read(tmp_path, format="imagefolder")
 
 
 def test_a_folder_with_a_table_that_lacks_columns_says_so(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg")
     (tmp_path / "t.csv").write_text("a,b,c\n1.jpg,x,y\n")
     with pytest.raises(DataError, match="columns are 'a', 'b', 'c'"):
-        read_dataset(tmp_path)
+        read(tmp_path)

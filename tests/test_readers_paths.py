@@ -4,14 +4,21 @@ import shlex
 import subprocess
 import unicodedata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from PIL import Image
 
+from showtell.config import DataSource
 from showtell.data.readers import read_dataset, read_pictures
 from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
+from showtell.data.records import Dataset
 from showtell.errors import DataError
+
+
+def read(data: Path, **known: Any) -> Dataset:
+    return read_dataset(DataSource(data, **known))
+
 
 Form = Literal["NFC", "NFD"]
 
@@ -39,14 +46,14 @@ def test_a_folder_of_pictures_without_words_holds_what_lies_in_it_and_nothing_el
     touch(root / "b.jpg", root / "2024" / "a.PNG", root / ".trash.jpg", root / "note.txt")
     touch(tmp_path / "secret.jpg")
     (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    dataset, error = read_pictures(root)
+    dataset, error = read_pictures(DataSource(root))
     assert isinstance(error, DataError)
     assert [picture.name for picture in dataset.pictures] == ["2024/a.PNG", "b.jpg"]
     assert [(problem.kind, problem.where) for problem in dataset.problems] == [
         ("outside the picture folder", "link.jpg")
     ]
     with pytest.raises(DataError):
-        read_pictures(root, format="csv")
+        read_pictures(DataSource(root, format="csv"))
 
 
 def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def test_hangul_matches_in_either_unicode_form(tmp_path: Path, on_disk: Form, in
     name = unicodedata.normalize(in_table, "강아지/귀여운 개.jpg")
     caption = unicodedata.normalize("NFD", "개")
     (tmp_path / "t.csv").write_text(f"image,caption\n{name},{caption}\n", encoding="utf-8")
-    dataset = read_dataset(tmp_path / "t.csv")
+    dataset = read(tmp_path / "t.csv")
     assert [picture.name for picture in dataset.pictures] == ["강아지/귀여운 개.jpg"]
     assert dataset.pictures[0].path.is_file()
     assert dataset.pictures[0].captions == ("개",)
@@ -114,7 +121,7 @@ def test_case_is_bridged_where_unique_and_reported_once(tmp_path: Path) -> None:
     touch(tmp_path / "a.JPG", tmp_path / "b.jpg", tmp_path / "B.JPG")
     table = tmp_path / "t.csv"
     table.write_text("image,caption\na.jpg,One\na.jpg,Two\nb.jpg,Three\nb.Jpg,Four\n")
-    dataset = read_dataset(table)
+    dataset = read(table)
     assert {picture.name: picture.captions for picture in dataset.pictures} == {
         "a.JPG": ("One", "Two"),
         "b.jpg": ("Three",),
@@ -135,17 +142,17 @@ def test_a_missing_picture_is_not_swapped_for_its_namesake_in_another_folder(tmp
 def test_picture_folders_are_found_beside_the_table(tmp_path: Path, folder: str) -> None:
     touch(tmp_path / folder / "a.jpg", tmp_path / "thumbs" / "a.jpg")
     (tmp_path / "t.csv").write_text("image,caption\na.jpg,A\n")
-    (picture,) = read_dataset(tmp_path / "t.csv").pictures
+    (picture,) = read(tmp_path / "t.csv").pictures
     assert picture.path == tmp_path / folder / "a.jpg"
 
 
 def test_the_folder_that_holds_the_pictures_wins_over_one_that_is_well_named(tmp_path: Path) -> None:
     touch(tmp_path / "images" / "logo.png", tmp_path / "a.jpg", tmp_path / "b.jpg")
     (tmp_path / "t.csv").write_text("image,caption\na.jpg,A\nb.jpg,B\n")
-    assert len(read_dataset(tmp_path / "t.csv").pictures) == 2
+    assert len(read(tmp_path / "t.csv").pictures) == 2
     touch(tmp_path / "train" / "1.jpg", tmp_path / "test" / "2.jpg")
     (tmp_path / "t.csv").write_text("image,caption\ntrain/1.jpg,A\ntest/2.jpg,B\n")
-    assert [picture.name for picture in read_dataset(tmp_path / "t.csv").pictures] == [
+    assert [picture.name for picture in read(tmp_path / "t.csv").pictures] == [
         "train/1.jpg",
         "test/2.jpg",
     ]
@@ -165,24 +172,24 @@ def test_other_encodings_are_named_with_a_command_that_works(
     table = tmp_path / "내 표.csv"
     table.write_bytes(KOREAN.encode(python))
     with pytest.raises(DataError) as error:
-        read_dataset(table)
+        read(table)
     assert f"iconv -f {encoding} -t utf-8 {shlex.quote(str(table))}" in error.value.run
     assert f"{table}{place}" in error.value.what
     subprocess.run(error.value.run, shell=True, check=True)
-    converted = read_dataset(tmp_path / "내 표.utf8.csv")
+    converted = read(tmp_path / "내 표.utf8.csv")
     assert converted.pictures[1].captions == ("강아지가 뛴다",)
 
 
 def test_cp949_names_line_byte_and_value(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(KOREAN.encode("cp949"))
     with pytest.raises(DataError, match=r"t.csv:3 is not UTF-8: byte 7 of the line \(0xb0\).*CP949"):
-        read_dataset(tmp_path)
+        read(tmp_path)
 
 
 def test_a_picture_named_as_a_table_is_called_no_text(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "t.csv", "JPEG")
     with pytest.raises(DataError, match=r"t.csv holds NUL bytes: it is not a text file") as error:
-        read_dataset(tmp_path / "t.csv")
+        read(tmp_path / "t.csv")
     assert error.value.run == ""  # nothing converts it
 
 
@@ -191,17 +198,17 @@ def test_a_fault_far_down_a_long_table_is_found(tmp_path: Path) -> None:
     rows = "".join(f"a.jpg,Caption {number}\n" for number in range(50_000))
     (tmp_path / "t.csv").write_bytes(b"image,caption\n" + rows.encode() + "a.jpg,개\n".encode("cp949"))
     with pytest.raises(DataError, match=r"t.csv:50002 .*CP949"):
-        read_dataset(tmp_path / "t.csv")
+        read(tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("caption", ["Un café noir", "A dog’s bowl", "“Quoted” words"])
 def test_western_files_are_not_called_korean(tmp_path: Path, caption: str) -> None:
     (tmp_path / "t.csv").write_bytes(f"image,caption\na.jpg,{caption}\n".encode("cp1252"))
     with pytest.raises(DataError, match="Windows-1252"):
-        read_dataset(tmp_path / "t.csv")
+        read(tmp_path / "t.csv")
 
 
 def test_binary_files_are_not_called_text(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"\x00\x01\x02image,caption" * 30)
     with pytest.raises(DataError, match="not a text file"):
-        read_dataset(tmp_path / "t.csv")
+        read(tmp_path / "t.csv")

@@ -5,14 +5,20 @@ import io
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from showtell.config import DataSource
 from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
 from showtell.errors import ConfigError, DataError
+
+
+def read(data: Path, **known: Any) -> Dataset:
+    return read_dataset(DataSource(data, **known))
 
 
 def make(folder: Path, table: str, pictures: list[str], name: str = "captions.csv") -> Path:
@@ -49,7 +55,7 @@ def problems(dataset: Dataset) -> list[tuple[str, str]]:
     ids=["csv", "crlf", "pipe", "pipe-blank", "tab", "semicolon", "bom-korean", "pandas-index", "blank-rows"],
 )
 def test_common_forms_of_a_captions_table_read_alike(tmp_path: Path, table: str) -> None:
-    dataset = read_dataset(make(tmp_path, table, ["a.jpg", "b.jpg"]))
+    dataset = read(make(tmp_path, table, ["a.jpg", "b.jpg"]))
     assert dataset.format == "csv"
     assert list(captions(dataset).items()) == [("b.jpg", ("A dog, running", "Two")), ("a.jpg", ("A cat",))]
     assert dataset.problems == ()
@@ -59,19 +65,19 @@ def test_common_forms_of_a_captions_table_read_alike(tmp_path: Path, table: str)
 def test_any_columns_through_the_two_flags(tmp_path: Path) -> None:
     table = make(tmp_path, "n,beeld,zin,bron\n1,a.jpg,een hond,x\n2,b.jpg,een kat,y\n", ["a.jpg", "b.jpg"])
     with pytest.raises(DataError) as error:
-        read_dataset(table)
+        read(table)
     assert "'n', 'beeld', 'zin', 'bron'" in str(error.value)
     assert "--image-column" in str(error.value)
     assert "--text-column" in str(error.value)
-    dataset = read_dataset(table, image_column="beeld", text_column="zin")
+    dataset = read(table, image_column="beeld", text_column="zin")
     assert captions(dataset) == {"a.jpg": ("een hond",), "b.jpg": ("een kat",)}
     with pytest.raises(DataError, match="no column 'foto'"):
-        read_dataset(table, image_column="foto", text_column="zin")
+        read(table, image_column="foto", text_column="zin")
 
 
 def test_a_table_without_header_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the header is missing"):
-        read_dataset(make(tmp_path, "a.jpg,A dog\nb.jpg,A cat\n", ["a.jpg", "b.jpg"]))
+        read(make(tmp_path, "a.jpg,A dog\nb.jpg,A cat\n", ["a.jpg", "b.jpg"]))
 
 
 def test_every_fault_is_reported_at_its_line(tmp_path: Path) -> None:
@@ -89,7 +95,7 @@ def test_every_fault_is_reported_at_its_line(tmp_path: Path) -> None:
         "a.jpg,A dog, a cat, and a bird\n"
     )
     (tmp_path / "secret.jpg").write_bytes(b"")
-    dataset = read_dataset(make(tmp_path, table, ["a.jpg", "unused.jpg"]))
+    dataset = read(make(tmp_path, table, ["a.jpg", "unused.jpg"]))
     assert captions(dataset) == {"a.jpg": ("A dog", "A dog, a cat, and a bird")}
     assert problems(dataset) == [
         ("missing picture", "captions.csv:3"),
@@ -107,7 +113,7 @@ def test_every_fault_is_reported_at_its_line(tmp_path: Path) -> None:
 
 def test_a_picture_is_missing_once_however_many_captions_it_has(tmp_path):
     rows = "".join(f"gone.jpg,A cat {number}\n" for number in range(5))
-    dataset = read_dataset(make(tmp_path, f"image,caption\na.jpg,A dog\n{rows}lost.jpg,A bird\n", ["a.jpg"]))
+    dataset = read(make(tmp_path, f"image,caption\na.jpg,A dog\n{rows}lost.jpg,A bird\n", ["a.jpg"]))
     assert problems(dataset) == [("missing picture", "captions.csv:3"), ("missing picture", "captions.csv:8")]
 
 
@@ -118,7 +124,7 @@ def test_the_broken_row_of_flickr30k_is_left_out_alone(tmp_path: Path) -> None:
         "1.jpg| 4   A dog runs across the grass .\n"
         "2.jpg| 0| Two | three .\n"
     )
-    dataset = read_dataset(make(tmp_path, table, ["1.jpg", "2.jpg"], "results.csv"))
+    dataset = read(make(tmp_path, table, ["1.jpg", "2.jpg"], "results.csv"))
     assert captions(dataset) == {"1.jpg": ("A dog .",), "2.jpg": ("Two | three .",)}
     assert problems(dataset) == [
         ("wrong number of fields", "results.csv:3"),
@@ -128,7 +134,7 @@ def test_the_broken_row_of_flickr30k_is_left_out_alone(tmp_path: Path) -> None:
 
 def test_equal_captions_of_two_people_are_no_repeat(tmp_path: Path) -> None:
     table = "image_name|comment_number|comment\na.jpg|0|A dog .\na.jpg|1|A dog .\na.jpg|1|A dog .\n"
-    dataset = read_dataset(make(tmp_path, table, ["a.jpg"]))
+    dataset = read(make(tmp_path, table, ["a.jpg"]))
     assert captions(dataset) == {"a.jpg": ("A dog .", "A dog .")}
     assert problems(dataset) == [("repeated row", "captions.csv:4")]
 
@@ -138,7 +144,7 @@ def test_an_open_quote_swallows_no_rows(tmp_path: Path, filler: int) -> None:
     closing = 'c.jpg,"Three"\n' if not filler else ""
     more = "".join(f"a.jpg,Caption {number}\n" for number in range(filler))
     table = f'image,caption\na.jpg,"A dog\nb.jpg,Two\n{closing}{more}'
-    dataset = read_dataset(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg"]))
+    dataset = read(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg"]))
     found = captions(dataset)
     assert found["b.jpg"] == ("Two",)
     assert len(found["a.jpg"]) == 1 + filler
@@ -146,7 +152,7 @@ def test_an_open_quote_swallows_no_rows(tmp_path: Path, filler: int) -> None:
 
 
 def test_a_caption_of_two_lines_in_quotes_stays_whole(tmp_path: Path) -> None:
-    dataset = read_dataset(make(tmp_path, 'image,caption\na.jpg,"A dog\nruns"\nb.jpg,\n', ["a.jpg", "b.jpg"]))
+    dataset = read(make(tmp_path, 'image,caption\na.jpg,"A dog\nruns"\nb.jpg,\n', ["a.jpg", "b.jpg"]))
     assert captions(dataset) == {"a.jpg": ("A dog\nruns",)}
     assert problems(dataset)[0] == ("empty caption", "captions.csv:4")
 
@@ -161,7 +167,7 @@ def test_a_split_column_brings_splits(tmp_path: Path) -> None:
         "a.jpg,AA,test",
     ]
     table = "\n".join(["image,caption,split", *rows])
-    dataset = read_dataset(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]))
+    dataset = read(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]))
     assert [picture.split for picture in dataset.pictures] == ["train", "train", None, None]
     assert problems(dataset) == [
         ("unknown split", "captions.csv:4"),
@@ -174,30 +180,30 @@ def test_all_pictures_missing_says_where_it_looked_and_where_they_are(tmp_path: 
     rows = "".join(f"{number}.jpg,A dog\n" for number in range(12))
     table = make(tmp_path, "image,caption\n" + rows, ["deep/3.jpg", "deep/0.jpg"])
     with pytest.raises(DataError) as error:
-        read_dataset(table)
+        read(table)
     message = str(error.value)
     assert str(tmp_path / "images") in message
     assert "  9.jpg" in message
     assert "  10.jpg" not in message
     assert f"--images {tmp_path / 'images' / 'deep'}" in message
-    assert len(read_dataset(table, images=tmp_path / "images" / "deep").pictures) == 2
+    assert len(read(table, images=tmp_path / "images" / "deep").pictures) == 2
 
 
 def test_tables_with_nothing_in_them_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no rows below its header"):
-        read_dataset(make(tmp_path, "image,caption\n", ["a.jpg"]))
+        read(make(tmp_path, "image,caption\n", ["a.jpg"]))
     with pytest.raises(DataError, match="is empty"):
-        read_dataset(make(tmp_path, "\n\n", ["a.jpg"]))
+        read(make(tmp_path, "\n\n", ["a.jpg"]))
     with pytest.raises(DataError, match=r"captions.csv:2: empty caption"):
-        read_dataset(make(tmp_path, "image,caption\na.jpg,\n", ["a.jpg"]))
+        read(make(tmp_path, "image,caption\na.jpg,\n", ["a.jpg"]))
     with pytest.raises(DataError, match="not a folder"):
-        read_dataset(make(tmp_path, "image,caption\na.jpg,A\n", ["a.jpg"]), images=tmp_path / "none")
+        read(make(tmp_path, "image,caption\na.jpg,A\n", ["a.jpg"]), images=tmp_path / "none")
 
 
 def test_labels_by_id_without_extension(tmp_path: Path) -> None:
     table = "id,breed\nx1,beagle\nx2,푸들\nx3,beagle\nx4,beagle\nx3,푸들\nx1,beagle\nx9,pug\n"
     pictures = ["x1.jpg", "x2.JPG", "x3.jpg", "x4.jpg", "x4.png", "x5.jpg"]
-    dataset = read_dataset(make(tmp_path, table, pictures, "labels.csv"))
+    dataset = read(make(tmp_path, table, pictures, "labels.csv"))
     assert dataset.format == "labels"
     assert [(picture.name, picture.label) for picture in dataset.pictures] == [
         ("x1.jpg", "beagle"),
@@ -219,7 +225,7 @@ def test_labels_by_id_without_extension(tmp_path: Path) -> None:
 
 def test_one_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to tell apart"):
-        read_dataset(make(tmp_path, "id,breed\na,pug\nb,pug\n", ["a.jpg", "b.jpg"]))
+        read(make(tmp_path, "id,breed\na,pug\nb,pug\n", ["a.jpg", "b.jpg"]))
 
 
 def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Path) -> None:
@@ -227,7 +233,7 @@ def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Pat
 
     def recognised(header: str, words: list[str]) -> str:
         rows = "".join(f"{name},{word}\n" for name, word in zip(pictures, words))
-        return read_dataset(make(tmp_path, header + "\n" + rows, pictures)).format
+        return read(make(tmp_path, header + "\n" + rows, pictures)).format
 
     distinct = [f"dog number {number}" for number in range(8)]
     repeated = ["dog", "cat"] * 4
@@ -241,22 +247,22 @@ def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Pat
 def test_captions_beside_labels_need_a_choice(tmp_path: Path) -> None:
     table = make(tmp_path, "image,caption,label\na.jpg,A dog,dog\nb.jpg,A cat,cat\n", ["a.jpg", "b.jpg"])
     with pytest.raises(DataError, match="--format csv"):
-        read_dataset(table)
-    assert read_dataset(table, format="csv").pictures[0].captions == ("A dog",)
-    assert read_dataset(table, format="labels").classes == ("cat", "dog")
-    assert read_dataset(table, text_column="label").format == "labels"
+        read(table)
+    assert read(table, format="csv").pictures[0].captions == ("A dog",)
+    assert read(table, format="labels").classes == ("cat", "dog")
+    assert read(table, text_column="label").format == "labels"
 
 
 def test_flags_that_have_no_meaning_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="csv, flickr8k, coco"):
-        read_dataset(tmp_path, format="excel")
+        read(tmp_path, format="excel")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").write_bytes(b"")
     with pytest.raises(ConfigError, match="no columns"):
-        read_dataset(tmp_path, text_column="label")
+        read(tmp_path, text_column="label")
     with pytest.raises(ConfigError, match="--images"):
-        read_dataset(tmp_path, images=tmp_path)
+        read(tmp_path, images=tmp_path)
 
 
 texts = (
@@ -282,7 +288,7 @@ def test_what_the_csv_module_writes_is_read_back(
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=delimiter, lineterminator=line_end)
     writer.writerows([("image", "caption"), *rows])
-    dataset = read_dataset(make(tmp_path, buffer.getvalue(), ["a.jpg", "b.jpg", "강아지.jpg"]))
+    dataset = read(make(tmp_path, buffer.getvalue(), ["a.jpg", "b.jpg", "강아지.jpg"]))
     expected: dict[str, list[str]] = {}
     for name, text in rows:
         known = expected.setdefault(name, [])
@@ -298,7 +304,7 @@ def test_two_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
     rows = "".join(f'{pictures[row % 2000]},"A dog, number {row}"\n' for row in range(200_000))
     table = make(tmp_path, "image,caption\n" + rows, pictures)
     start = time.process_time()
-    dataset = read_dataset(table)
+    dataset = read(table)
     seconds = time.process_time() - start
     assert sum(len(picture.captions) for picture in dataset.pictures) == 200_000
     assert seconds < 6, "about 1 s on an idle core; the bound leaves room for a busy machine"

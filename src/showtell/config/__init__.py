@@ -9,10 +9,12 @@ from showtell.config.records import load_config, save_config, to_json
 from showtell.config.report import Report
 from showtell.config.running import Evaluate, Extract, Predict, Store
 from showtell.config.serve import Demo, Serve
+from showtell.config.source import DataSource
 from showtell.config.training import Compare, Quickstart, TrainCaptioner, TrainClassifier
 
 __all__ = [
     "Compare",
+    "DataSource",
     "Demo",
     "Evaluate",
     "Export",

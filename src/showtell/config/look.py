@@ -3,29 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.config.flags import Data, Maybe, Settings, at_least
+from showtell.config.flags import Maybe, at_least
+from showtell.config.source import DataSource
 
 
 @dataclass(frozen=True)
-class Look(Settings):
+class Look(DataSource):
     """See what is in a data set, and what is wrong with it: a page of text, and one to open in a browser.
 
     Example: showtell look photos/captions.csv
     """
 
-    data: Data
-    """Captions, labels or class folders, or simply a folder of pictures."""
     out: Path = Path("runs/look.html")
     """The page to write."""
-    images: Maybe[Path] = None
-    """Folder of the pictures, where they do not lie beside the table."""
-    format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
-    labels."""
-    image_column: Maybe[str] = None
-    """Column that names the picture."""
-    text_column: Maybe[str] = None
-    """Column that holds the caption or the label."""
     vocab_size: int = 10_000
     """Most tokens a captioner would learn, 16 or more: how much of the captions do they cover?"""
     backbone: Maybe[str] = None

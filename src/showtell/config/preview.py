@@ -6,25 +6,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Data, Maybe, Settings, at_least
+from showtell.config.flags import Maybe, Settings, at_least
+from showtell.config.source import DataSource
 from showtell.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class _Shown(Settings):
+class _Shown(DataSource):
     """What every preview is given: pictures, read as training reads them."""
 
-    data: Data
-    """Captions, labels or class folders, or simply a folder of pictures."""
-    images: Maybe[Path] = None
-    """Folder of the pictures, where they do not lie beside the table."""
-    format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
-    labels."""
-    image_column: Maybe[str] = None
-    """Column that names the picture."""
-    text_column: Maybe[str] = None
-    """Column that holds the caption or the label."""
     seed: int = 0
     """Of the choice of pictures, 0 or more."""
 

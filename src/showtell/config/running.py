@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.config.flags import Data, Engine, Maybe, Precision, Run, Settings, at_least, check_engine
+from showtell.config.flags import Engine, Maybe, Precision, Run, Settings, at_least, check_engine
+from showtell.config.source import DataSource
 
 
 @dataclass(frozen=True)
@@ -64,23 +65,12 @@ class Predict(Settings):
 
 
 @dataclass(frozen=True)
-class Extract(Settings):
+class Extract(DataSource):
     """Look at every picture once and keep its features in the store.
 
     Example: showtell extract photos/captions.csv --backbone inception_v3
     """
 
-    data: Data
-    """Captions, labels or class folders, or simply a folder of pictures."""
-    images: Maybe[Path] = None
-    """Folder of the pictures, where they do not lie beside the table."""
-    format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
-    labels."""
-    image_column: Maybe[str] = None
-    """Column that names the picture."""
-    text_column: Maybe[str] = None
-    """Column that holds the caption or the label."""
     backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
     weights: Maybe[str] = None

@@ -1,34 +1,23 @@
 """Commands that make a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from showtell.config.flags import Data, Engine, Maybe, Precision, Settings, at_least, check_engine
+from showtell.config.flags import Engine, Maybe, Precision, Settings, at_least, check_engine
+from showtell.config.source import DataSource
 from showtell.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class TrainCaptioner(Settings):
+class TrainCaptioner(DataSource):
     """Train a captioner on photos and their captions; the result is a folder, RUN.
 
     Example: showtell train-captioner photos/captions.csv --out runs/mine
     """
 
-    data: Data
-    """Captions: a CSV, TSV or JSON table, or a folder that holds one (Flickr8k, COCO, Karpathy, Hugging
-    Face)."""
     out: Path = Path("runs/captioner")
     """Folder of the run: model, checkpoints, metrics."""
-    images: Maybe[Path] = None
-    """Folder of the photos, where they do not lie beside the table."""
-    format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
-    labels."""
-    image_column: Maybe[str] = None
-    """Column that names the photo."""
-    text_column: Maybe[str] = None
-    """Column that holds the caption."""
     backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
     weights: Maybe[str] = None
@@ -84,25 +73,14 @@ class TrainCaptioner(Settings):
 
 
 @dataclass(frozen=True)
-class TrainClassifier(Settings):
+class TrainClassifier(DataSource):
     """Train a classifier on class folders or a labels table; the result is a folder, RUN.
 
     Example: showtell train-classifier photos/cats --out runs/cats
     """
 
-    data: Data
-    """A folder of class folders, with or without train, val and test above them, or a table of labels."""
     out: Path = Path("runs/classifier")
     """Folder of the run: model, checkpoints, scores."""
-    images: Maybe[Path] = None
-    """Folder of the pictures, where they do not lie beside the table."""
-    format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
-    labels."""
-    image_column: Maybe[str] = None
-    """Column that names the picture; its extension may be missing."""
-    text_column: Maybe[str] = None
-    """Column that holds the label."""
     backbone: Maybe[str] = None
     """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
     weights: Maybe[str] = None
@@ -156,27 +134,16 @@ class TrainClassifier(Settings):
 
 
 @dataclass(frozen=True)
-class Compare(Settings):
+class Compare(DataSource):
     """Find the backbone that pays: what a short training reaches on the features of each, and what it costs.
 
     Example: showtell compare photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
     """
 
-    data: Data
-    """Class folders, a table of labels, or captions."""
-    backbones: str
+    backbones: str = field(kw_only=True)
     """timm networks or folders of weights, with commas between them."""
     out: Path = Path("runs/compare")
     """Folder of the table and the drawing."""
-    images: Maybe[Path] = None
-    """Folder of the pictures, where they do not lie beside the table."""
-    format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, flickr8k, coco, karpathy, imagefolder, classes or
-    labels."""
-    image_column: Maybe[str] = None
-    """Column that names the picture; its extension may be missing."""
-    text_column: Maybe[str] = None
-    """Column that holds the label or the caption."""
     weights: Maybe[str] = None
     """random, to compare costs without pretrained weights."""
     image_size: Maybe[int] = None

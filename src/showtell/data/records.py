@@ -21,6 +21,8 @@ class Picture:
             empty for a classifier.
         label: Its class; None for a captioner.
         split: The split the data brings; None where the data brings none.
+        group: What it belongs to as the data says it (a patient, a camera, a site): pictures of one group
+            stay on one side of a split; None where the data says nothing.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Picture:
     captions: tuple[str, ...] = ()
     label: str | None = None
     split: Split | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

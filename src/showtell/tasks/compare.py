@@ -113,13 +113,7 @@ def _read(config: Compare, console: Console) -> Dataset:
     Raises:
         DataError: The data cannot be read.
     """
-    dataset = read_dataset(
-        config.data,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
+    dataset = read_dataset(config)
     captions = sum(len(picture.captions) for picture in dataset.pictures)
     words = f"of {len(dataset.classes):,} classes" if dataset.classes else f"with {captions:,} captions"
     console.say(f"{config.data} is {dataset.format}: {len(dataset.pictures):,} pictures {words}")

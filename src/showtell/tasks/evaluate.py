@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.config import Evaluate, TrainCaptioner
+from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -76,14 +77,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
         return evaluate_classifier(config, model, console)
     trained, _ = load_training(config.run, TrainCaptioner)
     own = config.data is None
-    dataset = read_captions(
-        config.data or trained.data,
-        console,
-        images=config.images or (trained.images if own else None),
-        format=trained.format if own else None,
-        image_column=trained.image_column if own else None,
-        text_column=trained.text_column if own else None,
-    )
+    dataset = read_captions(source_of(trained, data=config.data, images=config.images), console)
     splits = load_splits(config.run / "pictures.jsonl") if own else {}
     if own:
         split: str = config.split or ("test" if "test" in splits.values() else "val")

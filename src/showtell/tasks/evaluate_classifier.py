@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from showtell.config import Evaluate, TrainClassifier
+from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -78,14 +79,7 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     """Score a classifier; the arguments and errors are those of ``evaluate``."""
     trained, _ = load_training(config.run, TrainClassifier)
     own = config.data is None
-    dataset = read_labels(
-        config.data or trained.data,
-        console,
-        images=config.images or (trained.images if own else None),
-        format=trained.format if own else None,
-        image_column=trained.image_column if own else None,
-        text_column=trained.text_column if own else None,
-    )
+    dataset = read_labels(source_of(trained, data=config.data, images=config.images), console)
     records = load_pictures(config.run / "pictures.jsonl") if own else []
     splits = {record["name"]: record["split"] for record in records}
     twins = {record["name"]: record["twin"] for record in records if "twin" in record}

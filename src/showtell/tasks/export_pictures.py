@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from showtell.config import Export, TrainCaptioner, TrainClassifier
+from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.records import Picture
@@ -73,13 +74,7 @@ def _own(config: Export, kind: type[TrainCaptioner] | type[TrainClassifier]) -> 
     """
     trained, _ = load_training(config.run, kind)
     splits = load_splits(config.run / "pictures.jsonl")
-    dataset = read_dataset(
-        trained.data,
-        images=trained.images,
-        format=trained.format,
-        image_column=trained.image_column,
-        text_column=trained.text_column,
-    )
+    dataset = read_dataset(source_of(trained))
     check = _shuffled([p for p in dataset.pictures if splits.get(p.name) == "val"])[: config.pictures]
     calibration = _shuffled([p for p in dataset.pictures if splits.get(p.name) == "train"])[:CALIBRATION]
     if not check:

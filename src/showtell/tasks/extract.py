@@ -65,13 +65,7 @@ def pictures_of(
     Raises:
         DataError: There are none.
     """
-    dataset, wordless = read_pictures(
-        config.data,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
+    dataset, wordless = read_pictures(config)
     what = "a folder of" if wordless else f"{dataset.format}:"
     console.say(f"{config.data} is {what} {len(dataset.pictures):,} pictures")
     report_problems(dataset.problems, console)

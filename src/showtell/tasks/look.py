@@ -90,13 +90,7 @@ def _read(config: Look) -> tuple[Dataset, list[Finding]]:
     Raises:
         DataError: There are no pictures.
     """
-    dataset, error = read_pictures(
-        config.data,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
+    dataset, error = read_pictures(config)
     if error is None:
         return dataset, []
     obstacle = Finding(

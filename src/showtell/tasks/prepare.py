@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from showtell.config import DataSource
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.records import SPLITS, Dataset, Picture, Problem
@@ -48,58 +49,40 @@ class Prepared:
         return tuple(picture for picture in self.pictures if picture.split == name)
 
 
-def read_captions(
-    data: Path,
-    console: Console,
-    *,
-    images: Path | None = None,
-    format: str | None = None,
-    image_column: str | None = None,
-    text_column: str | None = None,
-) -> Dataset:
+def read_captions(source: DataSource, console: Console) -> Dataset:
     """Read captions, say what was found, and refuse data that holds none.
 
     Raises:
         DataError: It cannot be read, or holds labels instead of captions.
     """
-    dataset = read_dataset(
-        data, images=images, format=format, image_column=image_column, text_column=text_column
-    )
+    dataset = read_dataset(source)
     count = sum(len(picture.captions) for picture in dataset.pictures)
     if not count:
         raise DataError(
-            f"{data} was read as {dataset.format}, which holds no captions.",
+            f"{source.data} was read as {dataset.format}, which holds no captions.",
             would_do="A captioner needs a table with a picture and a caption in each row.",
         )
-    console.say(f"{data} is {dataset.format}: {len(dataset.pictures):,} pictures with {count:,} captions")
+    console.say(
+        f"{source.data} is {dataset.format}: {len(dataset.pictures):,} pictures with {count:,} captions"
+    )
     report_problems(dataset.problems, console)
     return dataset
 
 
-def read_labels(
-    data: Path,
-    console: Console,
-    *,
-    images: Path | None = None,
-    format: str | None = None,
-    image_column: str | None = None,
-    text_column: str | None = None,
-) -> Dataset:
+def read_labels(source: DataSource, console: Console) -> Dataset:
     """Read pictures with one label each, say what was found, and refuse data that holds none.
 
     Raises:
         DataError: It cannot be read, or holds captions instead of labels.
     """
-    dataset = read_dataset(
-        data, images=images, format=format, image_column=image_column, text_column=text_column
-    )
+    dataset = read_dataset(source)
     if not dataset.classes:
         raise DataError(
-            f"{data} was read as {dataset.format}, which holds captions and no labels.",
+            f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
             would_do="A classifier needs class folders, or a table with a picture and a label in each row.",
         )
     pictures, classes = len(dataset.pictures), len(dataset.classes)
-    console.say(f"{data} is {dataset.format}: {pictures:,} pictures of {classes:,} classes")
+    console.say(f"{source.data} is {dataset.format}: {pictures:,} pictures of {classes:,} classes")
     report_problems(dataset.problems, console)
     return dataset
 

@@ -3,13 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from showtell.config import Report, TrainCaptioner, TrainClassifier
+from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.errors import DataError, ModelError, ShowtellError
@@ -236,14 +237,12 @@ def _data(config: Report, trained: TrainCaptioner | TrainClassifier) -> Dataset:
         DataError: It is not there any more, or is something else.
     """
     read = read_captions if isinstance(trained, TrainCaptioner) else read_labels
-    return read(
-        config.data or trained.data,
-        Console(quiet=True),
-        images=config.images or (None if config.data else trained.images),
-        format=trained.format,
-        image_column=trained.image_column,
-        text_column=trained.text_column,
-    )
+    source = source_of(trained)
+    if config.data is not None:
+        source = replace(source, data=config.data, images=config.images)
+    elif config.images is not None:
+        source = replace(source, images=config.images)
+    return read(source, Console(quiet=True))
 
 
 def _find(name: str, named: Mapping[str, Picture], dataset: Dataset, run: Path) -> Picture:

@@ -132,14 +132,7 @@ def _finish(
 
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_captions(
-        config.data,
-        console,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
+    dataset = read_captions(config, console)
     backbone = load_backbone(
         config.backbone,
         config.weights,

@@ -117,14 +117,7 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_labels(
-        config.data,
-        console,
-        images=config.images,
-        format=config.format,
-        image_column=config.image_column,
-        text_column=config.text_column,
-    )
+    dataset = read_labels(config, console)
     backbone = load_backbone(
         config.backbone,
         config.weights,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from showtell.config.source import DataSource
 from showtell.data.readers.captions_table import read_captions_table
 from showtell.data.readers.classes import read_classes
 from showtell.data.readers.coco import read_coco
@@ -30,23 +31,11 @@ _READERS: dict[str, Callable[[Path, Path | None, ColumnNames], Dataset]] = {
 _WITH_COLUMNS = ("csv", "imagefolder", "labels")
 
 
-def read_dataset(
-    data: Path,
-    *,
-    images: Path | None = None,
-    format: str | None = None,
-    image_column: str | None = None,
-    text_column: str | None = None,
-) -> Dataset:
+def read_dataset(source: DataSource) -> Dataset:
     """Read pictures with their captions or labels, in any of the known formats.
 
     Args:
-        data: A captions table, a labels table, a captions JSON, or a folder that holds one of them or is
-            made of class folders.
-        images: Folder of the pictures; None to look beside the table.
-        format: A key of `FORMATS`; None to recognise it.
-        image_column: Column of a table that names the picture; None to know it by its name.
-        text_column: Column of the caption or label; None to know it by its name.
+        source: Where the data is, and what is known of its form.
 
     Returns:
         The data set. What was not usable is in ``problems``, each with its place; ``format`` says what
@@ -56,11 +45,12 @@ def read_dataset(
         DataError: The data can't be recognised, or nothing in it is usable.
         ConfigError: ``format`` is unknown, or columns are named for a format that has none.
     """
+    data, images, format = source.data, source.images, source.format
     if format is not None and format not in _READERS:
         raise ConfigError(
             f"--format {format} is not known.", would_do=f"One of these would do: {', '.join(FORMATS)}."
         )
-    names = ColumnNames(image_column, text_column)
+    names = ColumnNames(source.image_column, source.text_column)
     found = recognise(data, names, format)
     if names.given() and found.format not in _WITH_COLUMNS:
         raise ConfigError(
@@ -70,15 +60,8 @@ def read_dataset(
     return _READERS[found.format](found.source, images, names)
 
 
-def read_pictures(
-    data: Path,
-    *,
-    images: Path | None = None,
-    format: str | None = None,
-    image_column: str | None = None,
-    text_column: str | None = None,
-) -> tuple[Dataset, DataError | None]:
-    """Read pictures, whether or not anything is said of them; the arguments are those of `read_dataset`.
+def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:
+    """Read pictures, whether or not anything is said of them; the argument is that of `read_dataset`.
 
     Returns:
         The data set, and None; or all pictures below a folder, and why it is no data set.
@@ -88,15 +71,12 @@ def read_pictures(
         ConfigError: As `read_dataset` does.
     """
     try:
-        dataset = read_dataset(
-            data, images=images, format=format, image_column=image_column, text_column=text_column
-        )
-        return dataset, None
+        return read_dataset(source), None
     except DataError as error:
-        if format is not None or not data.is_dir():
+        if source.format is not None or not source.data.is_dir():
             raise
-        folder = PictureFolder(data)
+        folder = PictureFolder(source.data)
         if not folder.pictures:
             raise
         pictures = tuple(Picture(name, Path(folder.files[name])) for name in folder.pictures)
-        return Dataset(data, "pictures without words", pictures, tuple(folder.problems)), error
+        return Dataset(source.data, "pictures without words", pictures, tuple(folder.problems)), error
