@@ -11,7 +11,7 @@ from conftest import draw
 from serving import make_classifier
 from showtell import cli
 from showtell.console import Console
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.listing import Listing
 from showtell.errors import DataError
 from showtell.tasks.predict import find_pictures
 
@@ -48,7 +48,7 @@ def test_a_folder_is_read_as_training_reads_it_and_the_rest_is_said(run, photos,
     named, said = predicted(capsys, run, photos)
     names = sorted(unicodedata.normalize("NFC", os.path.relpath(name, photos)) for name in named)
     assert names == ["a.png", "고양이.png", "여름/b.jpg"]
-    assert names == sorted(PictureFolder(photos).pictures)
+    assert names == sorted(Listing(photos).pictures)
     assert "3 pictures" in said
     assert "1 files that are no pictures (for example notes.txt)" in said
     assert "2 hidden" in said

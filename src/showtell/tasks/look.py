@@ -11,7 +11,7 @@ import numpy as np
 
 from showtell.config import Look
 from showtell.console import Console
-from showtell.data.check import Finding, check_classes, check_files, check_reading
+from showtell.data.check import Finding, check_classes, check_files, check_kind, check_reading
 from showtell.data.copies import Likeness, check_copies, hash_likeness
 from showtell.data.facts import Facts, read_all
 from showtell.data.readers import read_pictures
@@ -57,6 +57,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
     findings = [
         *obstacle,
         *check_files(facts),
+        *check_kind(dataset),
         *check_copies(readable, likeness),
         *check_classes(dataset),
         *check_captions(dataset.pictures, vocabulary),
@@ -66,6 +67,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
     record = {
         "data": str(config.data),
         "format": dataset.format,
+        "notes": list(dataset.notes),
         "pictures": len(facts),
         "readable": len(readable),
         **_pixels(readable),

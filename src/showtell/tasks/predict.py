@@ -10,8 +10,8 @@ from typing import Any
 from showtell.config import Predict
 from showtell.console import Console
 from showtell.data.images import open_image
-from showtell.data.readers.names import PICTURE_EXTENSIONS
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.listing import Listing
+from showtell.data.names import PICTURE_EXTENSIONS
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
 from showtell.inference.records import caption_record
@@ -89,7 +89,7 @@ def _pictures_at(pattern: str, console: Console) -> list[Path]:
 
 def _pictures_in(path: Path, console: Console) -> list[Path]:
     """Return the pictures that training would find in a folder, and say what else is in it."""
-    folder = PictureFolder(path)
+    folder = Listing(path)
     names = folder.pictures
     pictures = set(names)
     others = sorted(name for name in folder.files if name not in pictures)

@@ -13,7 +13,7 @@ from showtell.config import Preview, PreviewAugment, PreviewNormalize, PreviewTo
 from showtell.console import Console
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels, open_image
-from showtell.data.readers.names import nfc
+from showtell.data.names import nfc
 from showtell.data.records import Picture
 from showtell.errors import DataError, ImageError
 from showtell.features.store import content_digest
