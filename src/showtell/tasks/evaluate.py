@@ -1,13 +1,13 @@
 """Score a model on a split; for a captioner, with intervals, and keep every caption."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from showtell.config import Evaluate, TrainCaptioner
-from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -17,8 +17,9 @@ from showtell.model_folder import ClassifierModel, load_model
 from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.evaluate_classifier import evaluate_classifier
-from showtell.tasks.prepare import load_splits, prepare, read_captions, warn_of_learnt
+from showtell.tasks.prepare import prepare, warn_of_learnt
 from showtell.tasks.run_folder import load_training
+from showtell.tasks.trained_data import read_again
 from showtell.text.habits import Habits, compared_habits
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
@@ -77,9 +78,16 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     if isinstance(model, ClassifierModel):
         return evaluate_classifier(config, model, console)
     trained, _ = load_training(config.run, TrainCaptioner)
-    own = config.data is None
-    dataset = read_captions(source_of(trained, data=config.data, images=config.images), console)
-    splits = load_splits(config.run / "pictures.jsonl") if own else {}
+    data = read_again(
+        config.run,
+        trained,
+        console,
+        advice=f"showtell evaluate {shlex.quote(str(config.run))} DATA",
+        data=config.data,
+        images=config.images,
+        store=config.store,
+    )
+    dataset, splits, own = data.dataset, data.splits, data.is_own
     if own:
         split: str = config.split or ("test" if "test" in splits.values() else "val")
         asked = [picture for picture in dataset.pictures if splits.get(picture.name) == split]
