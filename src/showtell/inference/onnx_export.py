@@ -20,7 +20,7 @@ from showtell.features.backbone import Backbone, grid_of
 from showtell.features.graph import write_graph
 from showtell.inference.model import LoadedCaptioner, LoadedClassifier
 from showtell.models.attention import AttentionDecoder, Memory, State
-from showtell.models.captioner import LENGTH_PENALTY, MAX_LENGTH
+from showtell.models.captioner import LENGTH_PENALTY
 from showtell.text.written import written_words
 
 DESCRIPTION, SCRIPT = "model.json", "run.py"
@@ -136,7 +136,7 @@ def _describe(model: LoadedCaptioner | LoadedClassifier) -> dict[str, Any]:
         "eos_id": captioner.vocabulary.eos_id,
         "never": list(captioner.vocabulary.never),
         "beam_size": model.beam_size,
-        "max_length": MAX_LENGTH,
+        "max_length": captioner.decoder.config.max_length,
         "length_penalty": LENGTH_PENALTY,
         "memory": _MEMORY,
         "state": state_names(captioner.decoder),

@@ -25,6 +25,7 @@ from showtell.tasks.learnt import judge_captioner, refuse_unlearnt
 from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
+from showtell.text.lengths import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.checkpoint import Progress
@@ -83,6 +84,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     tokenizer = train_tokenizer(config, train, console)
     sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout)
     captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
+    say_lengths(captioner, train, console)
     description = backbone.description.for_store()
     record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
     trainee = CaptionTrainee(
@@ -227,6 +229,27 @@ def train_tokenizer(
     return tokenizer
 
 
+def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[Picture]) -> list[int]:
+    """Return the tokens of each training caption."""
+    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+
+
+def say_lengths(captioner: Captioner, train: Sequence[Picture], console: Console) -> None:
+    """Say up to where captions are learnt, where some are longer than usual or are cut."""
+    most = captioner.decoder.config.max_length
+    lengths = caption_lengths(captioner.tokenizer, train)
+    cut = sum(length > most for length in lengths)
+    if cut:
+        console.say(
+            f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (the longest {max(lengths)}) "
+            "and are learnt up to there; --max-length sets the limit"
+        )
+    elif most > USUAL:
+        console.say(
+            f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (--max-length)"
+        )
+
+
 def build_captioner(
     config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
 ) -> Captioner:
@@ -242,6 +265,7 @@ def build_captioner(
         attention_dim=width // 2,
         cell=config.cell,
         dropout=DROPOUT if config.dropout is None else config.dropout,
+        max_length=config.max_length or length_limit(caption_lengths(tokenizer, train)),
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
