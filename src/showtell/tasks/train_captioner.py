@@ -241,7 +241,7 @@ def say_lengths(captioner: Captioner, train: Sequence[Picture], console: Console
     cut = sum(length > most for length in lengths)
     if cut:
         console.say(
-            f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (the longest {max(lengths)}) "
+            f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
             "and are learnt up to there; --max-length sets the limit"
         )
     elif most > USUAL:
