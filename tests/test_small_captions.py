@@ -109,8 +109,8 @@ def test_a_model_that_is_right_is_better_than_both():
     names = [f"{one} {other}" for one in ("red", "blue", "old", "new") for other in ("dogs", "cars", "men")]
     references = {name: (f"two {name} on a road", f"some {name}") for name in names}
     rivals = {
-        BLIND: dict.fromkeys(names, "two red dogs on a road"),
-        NEAREST: dict.fromkeys(names, "old cars"),
+        BLIND: dict.fromkeys(names, ("two red dogs",)),
+        NEAREST: dict.fromkeys(names, ("old cars",)),
     }
     verdict = judge(references, {name: f"two {name} on a road" for name in names}, (3.0, 6.0), rivals)
     assert verdict.fault == ""

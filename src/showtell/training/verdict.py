@@ -91,8 +91,8 @@ def judge(
         references: What people wrote of each picture, by name.
         captions: What the model says of each, by name.
         interval: 95% interval of the model's CIDEr-D.
-        rivals: What each rival may say of each picture, by the rival's name; the mean of these captions is its
-            score. The first rival is the one to beat.
+        rivals: What each rival may say of each picture, by the rival's name; the mean of these captions is
+            its score. The first rival is the one to beat.
         others: What the model says of further pictures: one caption for few pictures may be chance.
     """
     cider = CiderD(references)
