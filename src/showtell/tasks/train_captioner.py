@@ -31,7 +31,7 @@ from showtell.training.captioner import CaptionTrainee
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
-from showtell.training.trivial import commonest_caption
+from showtell.training.trivial import commonest_captions
 from showtell.training.verdict import Verdict
 
 BEAM_SIZE = 3
@@ -98,7 +98,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         likelihood_epochs=recipe.epochs if config.reward_epochs else None,
         mirrored=mirrored,
         views=views,
-        baseline=commonest_caption(train),
+        baseline=commonest_captions(train),
     )
     loop = LoopConfig(
         epochs=recipe.epochs + config.reward_epochs,

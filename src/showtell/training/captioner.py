@@ -17,6 +17,7 @@ from showtell.text.cider import CiderD
 from showtell.training.batch import Batch, assemble
 from showtell.training.checkpoint import Progress
 from showtell.training.reward import advantages, draw_captions, reward_loss
+from showtell.training.verdict import mean_cider
 
 LABEL_SMOOTHING = 0.1
 ATTENTION_REGULARISATION = 1.0
@@ -46,8 +47,8 @@ class CaptionTrainee:
             time they are learnt from instead of the plain ones.
         views: Where the grids of random views are, each of some training pictures. Each of its
             views is learnt from as often as the plain picture.
-        baseline: A caption that is said of every picture; training by reward begins once validation scores
-            higher.
+        baseline: Captions that are said of every picture; training by reward begins once validation scores
+            higher than they do in the mean.
     """
 
     unit = "captions"
@@ -65,7 +66,7 @@ class CaptionTrainee:
         likelihood_epochs: int | None = None,
         mirrored: Extraction | None = None,
         views: Sequence[Extraction] = (),
-        baseline: str | None = None,
+        baseline: Sequence[str] = ("",),
     ) -> None:
         if not train or not validation:
             raise DataError(
@@ -164,12 +165,12 @@ class CaptionTrainee:
         """
         if self._rewards is None or progress.epoch != self.likelihood_epochs:
             return ""
-        said = {picture.name: self._baseline or "" for picture in self.validation}
-        floor = float(np.mean(self._references.score(said)))
+        scores = [mean_cider(self._references, one.name, self._baseline) for one in self.validation]
+        floor = float(np.mean(scores))
         if progress.best_score > floor:
             return ""
         return (
-            f"training by reward needs captions better than the same one for every picture, which scores "
+            f"training by reward needs captions better than the most frequent one, which scores "
             f"CIDEr-D {floor:.3f}; validation reached {progress.best_score:.3f}"
         )
 
