@@ -7,11 +7,11 @@ from pathlib import Path
 
 from showtell.config import Export, TrainCaptioner, TrainClassifier
 from showtell.console import Console
+from showtell.data.pixels.files import find_pictures
 from showtell.data.readers import read_dataset
 from showtell.data.records import Picture
 from showtell.errors import DataError, ShowtellError
 from showtell.samples import draw_scene, make_scenes
-from showtell.tasks.predict import find_pictures
 from showtell.tasks.prepare import load_splits
 from showtell.tasks.run_folder import load_training
 

@@ -1,7 +1,5 @@
 """Say what pictures show."""
 
-import glob
-import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -10,8 +8,8 @@ from typing import Any
 from showtell.config import Predict
 from showtell.console import Console
 from showtell.data.images import open_image
-from showtell.data.readers.names import PICTURE_EXTENSIONS
-from showtell.errors import ConfigError, DataError, ImageError
+from showtell.data.pixels.files import PICTURE_EXTENSIONS, find_pictures
+from showtell.errors import ConfigError, ImageError
 from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
 from showtell.inference.records import caption_record
 from showtell.tasks.predict_classes import predict_classes
@@ -45,38 +43,6 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
         if path in targets:
             record["drawn"] = str(_draw(model, path, found, targets[path]))
         yield record
-
-
-def find_pictures(patterns: Sequence[str]) -> list[Path]:
-    """Return the pictures that paths, folders and patterns name, in order and once.
-
-    Raises:
-        DataError: One of them names nothing.
-    """
-    if not patterns:
-        raise DataError("No picture was given.", run="showtell predict RUN PICTURE")
-    paths: dict[Path, None] = {}
-    for pattern in patterns:
-        # What is typed is composed; a name that came from a Mac may be decomposed.
-        forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
-        found = next((found for form in forms if (found := _pictures_at(form))), [])
-        if not found:
-            raise DataError(
-                f"There is no picture at {pattern}.",
-                would_do=f"It takes pictures, folders and patterns; {Path.cwd()} is where it looked.",
-            )
-        paths |= dict.fromkeys(found)
-    return list(paths)
-
-
-def _pictures_at(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_EXTENSIONS and p.is_file())
-    if path.exists():
-        return [path]
-    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
-    return sorted(p for p in found if p.is_file())
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:

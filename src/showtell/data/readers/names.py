@@ -3,16 +3,13 @@
 import unicodedata
 from pathlib import PurePath
 
+from showtell.data.pixels.files import PICTURE_EXTENSIONS
 from showtell.data.records import Split
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
-
-PICTURE_EXTENSIONS = frozenset(
-    _words(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .avif .heic .heif .jp2")
-)
 
 # The earlier name wins where a table has several: `id` is often a row number beside a real file name.
 IMAGE_COLUMNS = _words(
