@@ -51,4 +51,5 @@ def load_pixels(source: Source, preprocessing: Preprocessing) -> Tensor:
     if pixels.shape[-2:] != size:
         # As Pillow's, to within one level of 255, in a third of the time.
         pixels = F.interpolate(pixels, size, mode=preprocessing.interpolation, antialias=True)
-    return pixels[0][:, *preprocessing.window(size)]
+    rows, columns = preprocessing.window(size)
+    return pixels[0, :, rows, columns]

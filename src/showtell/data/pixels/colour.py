@@ -24,7 +24,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, boo
             to lose the image, and is not heeded.
 
     Returns:
-        An RGB image, and whether its colours were brought over from another space.
+        An RGB image, which may be the same one, and whether its colours were brought over from another space.
     """
     if image.mode == "La":
         image = image.convert("LA")
@@ -41,7 +41,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, boo
         rgb = ImageCms.applyTransform(image, transform)
         assert rgb is not None  # it is, unless it was to happen in place
     else:
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     if alpha is not None:
         white = Image.new("RGB", rgb.size, "white")
         white.paste(rgb, mask=alpha)

@@ -10,7 +10,7 @@ from showtell.data.pixels import bounds, camera, depth, frames, heic, jpeg, png,
 from showtell.data.pixels.colour import to_srgb
 from showtell.data.pixels.files import Source, read_content, source_name
 from showtell.data.pixels.preprocessing import Preprocessing
-from showtell.data.pixels.quiet import quiet
+from showtell.data.pixels.quiet import quiet, quiet_libtiff
 from showtell.data.pixels.refusals import FORMATS, no_preview, unreadable
 from showtell.data.pixels.turning import orientation_of, turned
 from showtell.errors import ImageError
@@ -88,7 +88,8 @@ def decode(
     try:
         with quiet():
             if isinstance(source, Image.Image):
-                return _finished(_Opened(source, source.size), name)
+                with quiet_libtiff():
+                    return _finished(_Opened(source, source.size), name)
             return _Reader(name, shrink_to, max_pixels).read(content)
     except ImageError:
         raise
@@ -126,7 +127,8 @@ class _Reader:
         if camera.is_camera_file(content):
             return self._read_camera_file(content)
         if content.startswith(tiff.MAGIC):
-            return self._read_tiff(content)
+            with quiet_libtiff():
+                return self._read_tiff(content)
         try:
             return self._read_frames(content)
         except (ValueError, UnidentifiedImageError):
@@ -225,7 +227,7 @@ class _Reader:
         tile = next(iter(image.tile), None)
         args = tile.args if tile is not None else ""
         raw_mode = args[0] if isinstance(args, tuple) and args else args
-        return _Opened(image, full, str(raw_mode), tile is not None and tile.codec_name == "ppm")
+        return _Opened(image, full, str(raw_mode), tile is not None and tile.codec_name == "ppm", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +239,14 @@ class _Opened:
         full: Its size, as it lies in the file.
         raw_mode: How its values lie in the file, in Pillow's words.
         stated: Whether the file says which value is white, and Pillow scales by it.
+        is_own: Whether nobody else holds the image.
     """
 
     image: Image.Image
     full: tuple[int, int]
     raw_mode: str = ""
     stated: bool = False
+    is_own: bool = False
 
 
 def _finished(
@@ -280,6 +284,8 @@ def _finished(
     rgb, brought = to_srgb(shown, profile or image.info.get("icc_profile"))
     if brought:
         said.append(Note("colour profile", "brought to sRGB"))
+    if rgb is image and not (opened.is_own and image.format == "JPEG"):  # other kinds keep their file open
+        rgb = rgb.copy()
     rgb.info = {}  # its EXIF would have it turned again by the next reader
     # A TIFF stands upright by now; what a JPEG was before it was scaled is known from before.
     width, height = opened.full if image.format in ("JPEG", "MPO") else image.size

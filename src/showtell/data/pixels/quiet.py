@@ -9,7 +9,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -34,48 +34,49 @@ _here = _HereOnly()
 _FILTER: Any = ("ignore", _here, Warning, None, 0)
 _lock = threading.Lock()
 _decoding = 0
+_in_libtiff = 0
 _handler: int | None = None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Drop what Pillow and the libraries below it would print.
-
-    Other threads' warnings are printed as ever. Only what libtiff says of a damaged file is dropped for all
-    of them, for as long as one thread decodes.
-    """
-    _begin()
+    """Drop what Pillow would warn of in this thread; other threads' warnings are printed as ever."""
+    global _decoding
+    with _lock:
+        _decoding += 1
+        # Asked each time: whoever leaves a catch_warnings puts an older list of filters back.
+        if _FILTER not in warnings.filters:
+            warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]
     _here.depth += 1
     try:
         yield
     finally:
         _here.depth -= 1
-        _end()
-
-
-def _begin() -> None:
-    global _decoding, _handler
-    with _lock:
-        # Asked each time: whoever leaves a catch_warnings puts an older list of filters back.
-        if _FILTER not in warnings.filters:
-            warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]
-        _decoding += 1
-        if _decoding == 1:
-            logging.getLogger("PIL.TiffImagePlugin").addFilter(_here)
-            if set_handler := _libtiff():
-                _handler = set_handler(None)
-
-
-def _end() -> None:
-    global _decoding
-    with _lock:
-        _decoding -= 1
-        if _decoding == 0:
-            logging.getLogger("PIL.TiffImagePlugin").removeFilter(_here)
-            with suppress(ValueError):
+        with _lock:
+            _decoding -= 1
+            if _decoding == 0 and _FILTER in warnings.filters:
                 warnings.filters.remove(_FILTER)  # type: ignore[attr-defined]
-            if set_handler := _libtiff():
-                set_handler(_handler)
+
+
+@contextmanager
+def quiet_libtiff() -> Iterator[None]:
+    """Drop what libtiff prints of a damaged file; of any file, for as long as one thread reads a TIFF."""
+    global _in_libtiff, _handler
+    logger, set_handler = logging.getLogger("PIL.TiffImagePlugin"), _libtiff()
+    with _lock:
+        _in_libtiff += 1
+        if _in_libtiff == 1:
+            logger.addFilter(_here)
+            _handler = set_handler(None) if set_handler else None
+    try:
+        yield
+    finally:
+        with _lock:
+            _in_libtiff -= 1
+            if _in_libtiff == 0:
+                logger.removeFilter(_here)
+                if set_handler:
+                    set_handler(_handler)
 
 
 @cache
