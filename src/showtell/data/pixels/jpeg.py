@@ -97,8 +97,8 @@ def keeps_coefficients(content: bytes) -> bool:
     return frame is None or frame.coding == 0xC2 or content[frame.scan_at + 4] < len(frame.components)
 
 
-def completed(content: bytes, decode: Callable[[bytes], Image.Image]) -> Image.Image | None:
-    """Decode a JPEG that ends too early, if less than a row of blocks is missing.
+def completed(content: bytes, decode: Callable[[bytes], Image.Image]) -> bytes | None:
+    """Give a JPEG that ends too early its end, if less than a row of blocks is missing.
 
     What is missing is found by decoding the file twice, once with an end marker and once with noise in the
     place of what is missing: where both agree, every pixel comes from the file. No process-wide switch of
@@ -106,28 +106,26 @@ def completed(content: bytes, decode: Callable[[bytes], Image.Image]) -> Image.I
 
     Args:
         content: Of the file.
-        decode: Decodes a JPEG's content, always at the same scale.
+        decode: Decodes a JPEG's content, in full or, where memory does not suffice, at a fraction.
 
     Returns:
-        The image; None where more is missing.
+        The file with an end; None where more is missing.
     """
     frame = read_frame(content)
     if frame is None or not _is_in_last_scan(content, frame):
         return None
     kept = content.rstrip(b"\xff")
-    ended = decode(kept + b"\xff\xd9")
+    ended = kept + b"\xff\xd9"
     noise = np.random.default_rng(0).integers(0, 255, 4096, np.uint8).tobytes()
     # With restart markers, for a file that ends where one of them stood.
     restarts = b"".join(b"\xff" + bytes([0xD0 + turn]) + noise[:512] for turn in range(8))
-    other = decode(kept + noise + restarts + b"\xff\xd9")
-    pixels, others = np.asarray(ended), np.asarray(other)
+    pixels, others = np.asarray(decode(ended)), np.asarray(decode(kept + noise + restarts + b"\xff\xd9"))
     differing = np.flatnonzero((pixels != others).reshape(len(pixels), -1).any(1))
     if not len(differing):
         return ended
-    scale = frame.height / len(pixels)
-    last_row = (frame.height - 1) // frame.row * frame.row
-    # Smoothing of coarse colours reaches one pixel beyond a row of blocks, and scaling another.
-    return ended if (differing[0] + 2) * scale >= last_row else None
+    scale = 1 << round(np.log2(frame.height / len(pixels)))  # 1, 2, 4 or 8: Pillow's draft
+    last_row = (frame.height - 1) // frame.row * frame.row // scale
+    return ended if differing[0] + 1 >= last_row else None  # coarse colours are smoothed over one pixel
 
 
 def _is_in_last_scan(content: bytes, frame: Frame) -> bool:

@@ -182,8 +182,7 @@ class _Reader:
         try:
             image.load()
         except OSError as error:
-            mended = self._mended(content, opened, error)
-            opened = replace(opened, image=mended)
+            opened = self._mended(content, image, error)
             notes.append(Note("cut off at its end", "less than a row of blocks is missing"))
         deepened = depth.deepened(opened.image, opened.raw_mode, lambda: self._open(content, shown).image)
         return _finished(
@@ -196,18 +195,19 @@ class _Reader:
             notes=notes,
         )
 
-    def _mended(self, content: bytes, opened: "_Opened", error: OSError) -> Image.Image:
-        """Return a JPEG of which only the very end is missing.
+    def _mended(self, content: bytes, image: Image.Image, error: OSError) -> "_Opened":
+        """Open a JPEG anew of which only the very end is missing.
 
         Raises:
             OSError: It is another fault.
         """
-        if opened.image.format not in ("JPEG", "MPO") or "truncated" not in str(error):
+        if image.format not in ("JPEG", "MPO") or "truncated" not in str(error):
             raise error
-        mended = jpeg.completed(content, lambda whole: self._open(whole, 0).image)
-        if mended is None:
+        in_full = replace(self, shrink_to=None)
+        whole = jpeg.completed(content, lambda made: in_full._open(made, 0).image)
+        if whole is None:
             raise error
-        return mended
+        return self._open(whole, 0)
 
     def _open(self, content: bytes, page: int) -> "_Opened":
         """Open what Pillow reads, at a page, to be decoded at a size for which there is memory."""
