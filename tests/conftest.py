@@ -133,7 +133,11 @@ def _note_skip(report: Any) -> None:
     file = report.nodeid.partition("::")[0].rpartition("/")[2]
     for line in Path(__file__).with_name("allowed_skips.txt").read_text().splitlines():
         name, _, rest = line.partition(" | ")
-        if not line.startswith("#") and fnmatch(file, name) and re.fullmatch(rest.partition(" | ")[0], reason):
+    for line in Path(__file__).with_name("allowed_skips.txt").read_text(encoding="utf-8").splitlines():
+            not line.startswith("#")
+            and fnmatch(file, name)
+            and re.fullmatch(rest.partition(" | ")[0], reason)
+        ):
             return
     _unforeseen.append(f"{report.nodeid}: {reason}")
 

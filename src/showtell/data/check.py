@@ -205,6 +205,15 @@ def _decomposed(picture: Picture) -> bool:
     return not unicodedata.is_normalized("NFC", own)
 
 
+def _noted(kind: str, level: Level, what: str, advice: str) -> _Check:
+    """Return what is said of the pictures to which something was done while they were read."""
+
+    def details(facts: Facts) -> str:
+        return ", ".join(note.detail for note in facts.notes if note.kind == kind)
+
+    return _Check(kind, level, lambda facts: bool(details(facts)), what, advice, details)
+
+
 _LEFT_OUT = "Every command leaves them out and says so."
 _CHECKS = (
     _Check(
@@ -270,6 +279,37 @@ _CHECKS = (
         "not plain RGB",
         "Nothing: every command makes them RGB, on white where they are transparent.",
         lambda f: f"{f.mode} in {f.format}",
+    ),
+    _noted(
+        "cut off at its end",
+        "mind",
+        "cut off at the very end, less than a row of blocks short",
+        "Nothing: they are read. Copy or download them again where you can.",
+    ),
+    _noted(
+        "bits in use",
+        "note",
+        "of deep values that use fewer bits than they have",
+        "Nothing: each is scaled by the power of two above its largest value. Where brightness matters "
+        "between pictures, scale them alike first.",
+    ),
+    _noted(
+        "one of several",
+        "note",
+        "in files of several, of which one is taken: the first that shows something, or the largest",
+        "Nothing, if that is the one meant; else save each as a file of its own.",
+    ),
+    _noted(
+        "camera preview",
+        "note",
+        "previews that cameras put into their raw files",
+        "Nothing; save them as JPEG yourself if the camera's own rendering will not do.",
+    ),
+    _noted(
+        "colour profile",
+        "note",
+        "of other colours than sRGB by their profile",
+        "Nothing: they are brought to sRGB.",
     ),
     _Check(
         "decomposed name",

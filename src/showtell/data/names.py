@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 
+from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from showtell.data.records import Split
 
 
@@ -12,9 +13,6 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-PICTURE_EXTENSIONS = frozenset(
-    words(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .avif .heic .heif .jp2")
-)
 OTHER_EXTENSIONS = frozenset(
     words(
         ".txt .csv .tsv .psv .tab .json .jsonl .ndjson .md .html .htm .xml .yaml .yml .toml .py .ipynb .css "
