@@ -131,9 +131,9 @@ def pytest_collectreport(report: Any) -> None:
 def _note_skip(report: Any) -> None:
     reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
     file = report.nodeid.partition("::")[0].rpartition("/")[2]
-    for line in Path(__file__).with_name("allowed_skips.txt").read_text().splitlines():
-        name, _, rest = line.partition(" | ")
     for line in Path(__file__).with_name("allowed_skips.txt").read_text(encoding="utf-8").splitlines():
+        name, _, rest = line.partition(" | ")
+        if (
             not line.startswith("#")
             and fnmatch(file, name)
             and re.fullmatch(rest.partition(" | ")[0], reason)

@@ -83,7 +83,7 @@ def _pictures_at(pattern: str, console: Console) -> list[Path]:
         return _pictures_in(path, console)
     if path.exists():
         return [path]
-    found = (Path(name) for name in glob.glob(pattern, recursive=True))
+    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
     return sorted(p for p in found if p.is_file())
 
 
