@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from showtell.data.near_duplicates import leaking_pairs, near_duplicate_groups
 from showtell.data.records import SPLITS, Picture, Split
-from showtell.data.split import (
-    assign_splits,
-    classes_without,
-    content_place,
-    leaking_pairs,
-    near_duplicate_groups,
-)
+from showtell.data.split import assign_splits, classes_without, content_place
 from showtell.errors import ConfigError, DataError
 
 
@@ -193,9 +188,9 @@ def test_one_picture_is_trained_on_and_none_is_no_fault() -> None:
 
 
 def test_settings_and_digests_are_checked() -> None:
-    for fractions in [(0.8, 0.1, 0.2), (0.0, 0.5, 0.5), (1.1, -0.1, 0.0)]:
+    for val, test in [(0.5, 0.5), (-0.1, 0.1), (0.1, 1.5), (1, 0), (0.5, 1), (float("nan"), 0.1)]:
         with pytest.raises(ConfigError):
-            assign_splits([picture(1)], digests([1]), fractions=fractions)
+            assign_splits([picture(1)], digests([1]), val_size=val, test_size=test)
     with pytest.raises(ConfigError):
         assign_splits([picture(1)], digests([1]), seed=-1)
     with pytest.raises(DataError, match=r"2\.jpg"):
@@ -204,13 +199,13 @@ def test_settings_and_digests_are_checked() -> None:
 
 def test_no_test_share_makes_no_test_picture_and_no_val_share_no_val() -> None:
     pictures = [picture(n) for n in range(3000)]
-    for fractions, expected in [
-        ((0.9, 0.1, 0.0), {"train", "val"}),
-        ((0.7, 0.3, 0.0), {"train", "val"}),
-        ((0.9, 0.0, 0.1), {"train", "test"}),
-        ((1.0, 0.0, 0.0), {"train"}),
+    for val, test, expected in [
+        (0.1, 0.0, {"train", "val"}),
+        (0.3, 0.0, {"train", "val"}),
+        (0.0, 0.1, {"train", "test"}),
+        (0.0, 0.0, {"train"}),
     ]:
-        found = assign_splits(pictures, digests(range(3000)), fractions=fractions)
+        found = assign_splits(pictures, digests(range(3000)), val_size=val, test_size=test)
         assert {p.split for p in found} == expected
 
 

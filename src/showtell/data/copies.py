@@ -2,43 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from showtell.data.check import Finding, Level, many
 from showtell.data.facts import Facts
+from showtell.data.near_duplicates import Likeness, leaking_pairs, near_duplicate_groups
 from showtell.data.records import Picture
-from showtell.data.split import leaking_pairs, near_duplicate_groups
+from showtell.data.scenes import hash_likeness
 
-HASH_THRESHOLD = 0.7
-"""Cosine of perceptual hashes from which two pictures are much the same: no two different ones of 7,000
-photos come near it, and stronger compression, half the size or grey leave a copy above it."""
 _DRAWN = 12
 """Groups of pictures that a finding names for drawing."""
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """What tells near-duplicates.
-
-    Attributes:
-        by: In words, such as ``perceptual hash``.
-        vectors: Of the readable pictures in order, (N, D), float32.
-        threshold: Least cosine of two near-duplicates, in (0, 1].
-    """
-
-    by: str
-    vectors: npt.NDArray[np.float32]
-    threshold: float
-
-
-def hash_likeness(readable: Sequence[Facts]) -> Likeness:
+def pixel_likeness(readable: Sequence[Facts]) -> Likeness:
     """Tell near-duplicates by the perceptual hash."""
     hashes = [facts.signs for facts in readable]
-    vectors = np.stack(hashes).astype(np.float32) if hashes else np.zeros((0, 1), np.float32)
-    return Likeness("perceptual hash", vectors, HASH_THRESHOLD)
+    return hash_likeness(np.stack(hashes).astype(np.float32) if hashes else np.zeros((0, 1), np.float32))
 
 
 def check_copies(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:

@@ -1,0 +1,173 @@
+"""How alike two images of one scene are: decided from the data, for any network and any number of scenes."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from showtell.data.near_duplicates import Likeness, unit_vectors
+
+NEAR_DUPLICATE = 0.9
+"""Cosine of pooled features from which two images count as one scene, where the data shows no clear gap;
+measured in docs/log.md."""
+COPY = 0.9999
+"""The same where a network finds all images alike."""
+SAME_HASH = 0.75
+"""Cosine of perceptual hashes from which two images are much the same: of 7,000 photos no two different ones
+reach 0.5, drawn scenes of one layout 0.73; stronger compression, half the size or grey leave a copy above."""
+_SAMPLE = 1000
+"""Images from which it is decided, and of them those whose pixels are looked at."""
+_PIXELS = 200
+_HASHED = 5000
+"""Most images that are decoded once more for their perceptual hashes, where the features tell nothing."""
+_MANY = 0.05
+"""Share of pairs at `NEAR_DUPLICATE` from which it must be shown that the features tell scenes apart."""
+_GAP, _HASH_GAP = 1.3, 2.0
+"""How many times as far from its nearest neighbour in another scene as from that in its own an image is."""
+_LEAST, _LEAST_HASH = 0.55, 0.6
+"""A scene's threshold is no lower than this, whatever gap there is: the first is above what two different
+photos reach by a network's features, the second above what two by perceptual hash do."""
+_WHOLE, _HALF = 0.98, 0.5
+"""Share of the pairs within a group that must be more alike than any pair across, for a gap, and must reach
+`NEAR_DUPLICATE`, without one."""
+_ALONE = 0.25
+"""Most images that may stand alone where a gap is believed."""
+_APART = 0.005
+"""Distances below this are equal: of copies, and of copies compressed again."""
+
+Kind = TypeVar("Kind", np.float32, np.bool_)
+Vectors = npt.NDArray[np.float32]
+Hashes = Callable[[Sequence[int]], Vectors]
+
+
+def feature_likeness(vectors: Vectors, hashes: Hashes, by: str) -> Likeness:
+    """Decide from which cosine on two images show one scene.
+
+    A fixed threshold fails at both ends. Where there are few scenes, most pairs may be near-duplicates, and
+    their cosines hang on the scenes; random weights, and networks whose features share a large mean, find all
+    images alike. So, in this order:
+
+    - Bursts alone leave a *gap*: each image is much nearer to its own scene than to any other, and nearly
+      all pairs within a scene are nearer than any pair across. The threshold lies in the gap. Classes are
+      not taken for scenes: their pairs overlap, or their pixels do not agree.
+    - Where few pairs reach `NEAR_DUPLICATE`, or those that do form groups whose pixels agree, that counts.
+    - Else the features tell nothing, and the gap is looked for between perceptual hashes.
+    - Else only copies count.
+
+    Args:
+        vectors: Pooled features of the images, (N, D).
+        hashes: Returns the perceptual hashes of the images at some places, (places, H).
+        by: What made the features, in words.
+    """
+    places = np.arange(0, len(vectors), max(1, -(-len(vectors) // _SAMPLE)))
+    cosines = _cosines(vectors[places])
+    looked_at = np.arange(0, len(places), max(1, -(-len(places) // _PIXELS)))
+    pixels = _Lazy(lambda: _cosines(hashes([int(place) for place in places[looked_at]])))
+    threshold = _gap(cosines, _GAP)
+    if threshold is not None and threshold >= _LEAST:
+        labels = _components(cosines, threshold)
+        if _agree(pixels.value, labels[looked_at]):
+            return Likeness(by, vectors, threshold)
+    alike = _pairs(cosines)
+    if len(alike) == 0 or (alike >= NEAR_DUPLICATE).mean() <= _MANY:
+        return Likeness(by, vectors, NEAR_DUPLICATE)
+    labels = _components(cosines, NEAR_DUPLICATE)
+    within = alike[_pairs(labels[:, None] == labels)]
+    if (within >= NEAR_DUPLICATE).mean() >= _HALF and _agree(pixels.value, labels[looked_at]):
+        return Likeness(by, vectors, NEAR_DUPLICATE)
+    if len(vectors) <= _HASHED:
+        found = hash_likeness(hashes(range(len(vectors))))
+        if (_pairs(pixels.value) >= found.threshold).mean() <= _MANY or found.threshold < SAME_HASH:
+            return found
+    return Likeness(f"copies, since {by} find all alike", vectors, COPY, telling=False)
+
+
+def hash_likeness(hashes: Vectors) -> Likeness:
+    """Tell near-duplicates by perceptual hashes (N, H): by the gap between scenes, or else `SAME_HASH`."""
+    gap = None
+    if len(hashes):
+        gap = _gap(_cosines(hashes[:: max(1, -(-len(hashes) // _SAMPLE))]), _HASH_GAP)
+    found = SAME_HASH if gap is None or gap < _LEAST_HASH else min(gap, SAME_HASH)
+    return Likeness("perceptual hash", hashes, found)
+
+
+class _Lazy:
+    """Something that is worked out when it is asked for, once."""
+
+    def __init__(self, work: Callable[[], Vectors]) -> None:
+        self._work = work
+        self._found: Vectors | None = None
+
+    @property
+    def value(self) -> Vectors:
+        if self._found is None:
+            self._found = self._work()
+        return self._found
+
+
+def _cosines(vectors: Vectors) -> Vectors:
+    unit = unit_vectors(vectors)
+    return unit @ unit.T
+
+
+def _pairs(matrix: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
+    """Return the upper triangle of (N, N) without the diagonal, (N * (N - 1) / 2,)."""
+    return matrix[np.triu_indices(len(matrix), 1)]
+
+
+def _gap(cosines: Vectors, least: float) -> float | None:
+    """Return the threshold in the gap between scenes, or None where there is none.
+
+    The edges of the maximum spanning tree are the cosines at which groups merge as the threshold sinks. Of
+    bursts, many merge within scenes, then none, then scenes with each other.
+    """
+    count = len(cosines)
+    edges = np.sort(_spanning_edges(cosines))
+    distances = np.maximum(1 - edges, _APART)
+    ratios = (distances[:-1] / distances[1:])[: max(0, count // 2 - 1)]  # a scene has two images or more
+    if not len(ratios) or ratios.max() < least:
+        return None
+    place = int(ratios.argmax())
+    threshold = 1 - float(np.sqrt(distances[place] * distances[place + 1]))
+    labels = _components(cosines, threshold)
+    within = _pairs(cosines)[_pairs(labels[:, None] == labels)]
+    alone = (np.bincount(labels)[labels] == 1).mean()
+    whole = len(within) > 0 and (within > edges[place]).mean() >= _WHOLE
+    return threshold if whole and alone <= _ALONE else None
+
+
+def _spanning_edges(cosines: Vectors) -> Vectors:
+    """Return the cosines on the edges of the maximum spanning tree, (N - 1,). Source: Prim 1957."""
+    best = cosines[0].copy()
+    reached = np.zeros(len(cosines), bool)
+    reached[0] = True
+    edges = np.empty(max(0, len(cosines) - 1), np.float32)
+    for number in range(len(edges)):
+        place = int(np.where(reached, -np.inf, best).argmax())
+        edges[number] = best[place]
+        reached[place] = True
+        np.maximum(best, cosines[place], out=best)
+    return edges
+
+
+def _components(cosines: Vectors, threshold: float) -> npt.NDArray[np.intp]:
+    """Return a label for each image, (N,): equal where cosines at the threshold or above join two."""
+    labels = np.arange(len(cosines))
+    for row in range(len(cosines)):
+        linked = np.unique(labels[np.append(np.nonzero(cosines[row] >= threshold)[0], row)])
+        if len(linked) > 1:
+            labels[np.isin(labels, linked)] = linked[0]
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _agree(pixels: Vectors, labels: npt.NDArray[np.intp]) -> bool:
+    """Tell whether pixels say that groups are scenes: most pairs within are more alike than most across.
+
+    Hashes of two frames of a moving camera may hardly agree, those of a fixed layout always do; what counts
+    is how the ones within compare with the ones across.
+    """
+    cosines, same = _pairs(pixels), _pairs(labels[:, None] == labels)
+    if not same.any() or same.all():
+        return False
+    return bool(np.median(cosines[same]) > np.quantile(cosines[~same], 0.9))
