@@ -28,9 +28,11 @@ _GAP, _HASH_GAP = 1.3, 2.0
 _LEAST, _LEAST_HASH = 0.55, 0.6
 """A scene's threshold is no lower than this, whatever gap there is: the first is above what two different
 photos reach by a network's features, the second above what two by perceptual hash do."""
-_WHOLE, _HALF = 0.98, 0.5
-"""Share of the pairs within a group that must be more alike than any pair across, for a gap, and must reach
-`NEAR_DUPLICATE`, without one."""
+_WHOLE = 0.98
+"""Share of the pairs within groups that must be more alike than any pair across, where a gap is believed."""
+_HALF, _CHAIN = 0.5, 0.2
+"""Share of the pairs within groups that must reach the threshold without a gap, and where few pairs do: all
+else is a chain through images of other scenes."""
 _ALONE = 0.25
 """Most images that may stand alone where a gap is believed."""
 _APART = 0.005
@@ -69,27 +71,30 @@ def feature_likeness(vectors: Vectors, hashes: Hashes, by: str) -> Likeness:
         labels = _components(cosines, threshold)
         if _agree(pixels.value, labels[looked_at]):
             return Likeness(by, vectors, threshold)
-    alike = _pairs(cosines)
-    if len(alike) == 0 or (alike >= NEAR_DUPLICATE).mean() <= _MANY:
-        return Likeness(by, vectors, NEAR_DUPLICATE)
     labels = _components(cosines, NEAR_DUPLICATE)
-    within = alike[_pairs(labels[:, None] == labels)]
-    if (within >= NEAR_DUPLICATE).mean() >= _HALF and _agree(pixels.value, labels[looked_at]):
+    close = _closeness(cosines, labels, NEAR_DUPLICATE)
+    few = len(places) < 2 or (_pairs(cosines) >= NEAR_DUPLICATE).mean() <= _MANY
+    if (few and close >= _CHAIN) or (close >= _HALF and _agree(pixels.value, labels[looked_at])):
         return Likeness(by, vectors, NEAR_DUPLICATE)
     if len(vectors) <= _HASHED:
         found = hash_likeness(hashes(range(len(vectors))))
-        if (_pairs(pixels.value) >= found.threshold).mean() <= _MANY or found.threshold < SAME_HASH:
+        if found.telling:
             return found
     return Likeness(f"copies, since {by} find all alike", vectors, COPY, telling=False)
 
 
 def hash_likeness(hashes: Vectors) -> Likeness:
-    """Tell near-duplicates by perceptual hashes (N, H): by the gap between scenes, or else `SAME_HASH`."""
-    gap = None
-    if len(hashes):
-        gap = _gap(_cosines(hashes[:: max(1, -(-len(hashes) // _SAMPLE))]), _HASH_GAP)
-    found = SAME_HASH if gap is None or gap < _LEAST_HASH else min(gap, SAME_HASH)
-    return Likeness("perceptual hash", hashes, found)
+    """Tell near-duplicates by perceptual hashes (N, H): by the gap between scenes, or else `SAME_HASH`.
+
+    It tells nothing where the hashes, too, find many images alike, in chains.
+    """
+    cosines = _cosines(hashes[:: max(1, -(-len(hashes) // _SAMPLE))])
+    gap = _gap(cosines, _HASH_GAP) if len(cosines) else None
+    if gap is not None and gap >= _LEAST_HASH:
+        return Likeness("perceptual hash", hashes, min(gap, SAME_HASH))
+    few = len(cosines) < 2 or (_pairs(cosines) >= SAME_HASH).mean() <= _MANY
+    telling = few and _closeness(cosines, _components(cosines, SAME_HASH), SAME_HASH) >= _CHAIN
+    return Likeness("perceptual hash", hashes, SAME_HASH if telling else COPY, telling)
 
 
 class _Lazy:
@@ -159,6 +164,12 @@ def _components(cosines: Vectors, threshold: float) -> npt.NDArray[np.intp]:
         if len(linked) > 1:
             labels[np.isin(labels, linked)] = linked[0]
     return np.unique(labels, return_inverse=True)[1]
+
+
+def _closeness(cosines: Vectors, labels: npt.NDArray[np.intp], threshold: float) -> float:
+    """Return the share of the pairs within groups that reach the threshold themselves; 1 where none is."""
+    within = _pairs(cosines)[_pairs(labels[:, None] == labels)]
+    return float((within >= threshold).mean()) if len(within) else 1.0
 
 
 def _agree(pixels: Vectors, labels: npt.NDArray[np.intp]) -> bool:
