@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> tuple[float, float]:
         while child.poll() is None:
             largest = max(largest, own_memory(child.pid))
             time.sleep(0.01)
-        if child.returncode:
+        if child.returncode not in (0, 3):  # one epoch teaches a narrow decoder nothing, which it says
             said.seek(0)
             sys.exit(said.read())
     return time.perf_counter() - started, largest / 1000

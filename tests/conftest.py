@@ -22,6 +22,8 @@ from showtell.samples import draw_scene, make_scenes
 torch.set_num_threads(1)
 
 SHARED = Path(__file__).parents[2] / "shared"
+ENDED = (0, 3)
+"""Exit statuses of a training that came to its end, whether or not an epoch or two taught it anything."""
 
 
 def draw(number: int, size: int = 96) -> Image.Image:

@@ -17,7 +17,7 @@ import torch
 from conftest import shared
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, ModelError, ShowtellError, WeightsError
-from showtell.features import weights
+from showtell.features import sources
 from showtell.features.backbone import grid_of, state_hash
 from showtell.features.weights import load_backbone, restore_backbone
 
@@ -171,7 +171,7 @@ def test_without_a_network_missing_weights_are_said_at_once(monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr(weights, "getproxies", dict)
+    monkeypatch.setattr(sources, "getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     started = time.perf_counter()
     with pytest.raises(WeightsError) as caught:

@@ -112,13 +112,17 @@ def test_other_labels_are_scored_and_strange_classes_named(run, tmp_path, capsys
 
 
 def test_pictures_that_were_trained_on_are_told_by_their_content(run, tmp_path, capsys):
-    data = json.loads((run / "config.json").read_text("utf-8"))["config"]["data"]
-    shutil.copytree(data, tmp_path / "moved")
+    data = Path(json.loads((run / "config.json").read_text("utf-8"))["config"]["data"])
+    records = [json.loads(line) for line in (run / "pictures.jsonl").read_text("utf-8").splitlines()]
+    learnt = [record["name"] for record in records if record["split"] == "train"][:4]
+    (tmp_path / "other" / "Blue").mkdir(parents=True)
+    for number, name in enumerate(learnt):
+        shutil.copy(data / name, tmp_path / "other" / "Blue" / f"copy{number}.png")
+    for number in range(700, 706):
+        picture(number, "blue").save(tmp_path / "other" / "Blue" / f"{number}.png")
     places = ["--out", str(tmp_path), "--store", str(run.parent / "store")]
-    assert cli.run(["evaluate", str(run), str(tmp_path / "moved"), *places]) == 0
-    splits = [json.loads(line)["split"] for line in (run / "pictures.jsonl").read_text("utf-8").splitlines()]
-    told = f"Warning: {splits.count('train')} of these {len(splits)} pictures were trained on"
-    assert told in capsys.readouterr().err
+    assert cli.run(["evaluate", str(run), str(tmp_path / "other"), *places]) == 0
+    assert "Warning: 4 of these 10 pictures were trained on" in capsys.readouterr().err
 
 
 def test_a_prediction_gives_per_cent_and_knows_the_right_class(run, tmp_path, capsys):

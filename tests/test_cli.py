@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import showtell
-from conftest import draw
+from conftest import ENDED, draw
 from showtell import Predict, TrainCaptioner, __version__, cli
 from showtell.cli import COMMANDS
 from showtell.samples import write_captions_dataset
@@ -63,7 +63,7 @@ def trained(data, tmp_path_factory) -> Path:
         "1",
         *SMALL,
     ]
-    assert cli.run(arguments) == 0
+    assert cli.run(arguments) in ENDED
     return folder
 
 
@@ -384,7 +384,7 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     assert "--resume" in err
     assert "holds a training already" in run(capsys, *command)[2]
     status, _, err = run(capsys, *command, "--resume")
-    assert status == 0, err
+    assert status in ENDED, err
     assert "Resuming after step" in err
     steps = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     numbers = [record["step"] for record in steps if "loss" in record]

@@ -1,5 +1,6 @@
 """Watching a video, a camera or a stream: every frame or the newest one, smoothed, drawn on, never stuck."""
 
+import itertools
 import json
 import sys
 import threading
@@ -13,12 +14,16 @@ from PIL import Image
 
 import showtell
 from conftest import draw
+from films import film
 from showtell import cli
 from showtell.apps import live as watching
 from showtell.apps.banner import INK, Banner
+from showtell.apps.clock import Clock
 from showtell.apps.live import Smoothing, Watch
-from showtell.apps.video import Frame, Newest, Recorder, Source
+from showtell.apps.recorder import Recorder
+from showtell.apps.video import Frame, Newest, Source, load_opencv
 from showtell.config import Live
+from showtell.console import Console
 from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
 from showtell.features.weights import load_backbone
 from showtell.inference import Classes
@@ -30,7 +35,8 @@ from showtell.report.fonts import MissingGlyphWarning
 from showtell.tasks.live import live
 from showtell.text.tokenizer import CaptionTokenizer
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
+cv2 = load_opencv()  # as the command does: what FFmpeg may print is settled at its first use
 CLASSES = ("레오", "ming", "zoe")
 COUNT, RATE, SIZE = 20, 10, (160, 120)
 """Of the test's video: frames, frames a second, width and height."""
@@ -152,6 +158,101 @@ def test_a_video_that_breaks_off_is_told_of(classifier, video, tmp_path, capsys)
     assert claimed <= seen or "may be damaged" in printed.err
 
 
+# The clock of a film
+
+APART = [40, 40, 500, 33, 17, 1200, 40, 40]
+"""Milliseconds that frames are shown: a phone in changing light, and a gap."""
+SHOWN = [sum(APART[:n]) / 1000 for n in range(len(APART))]
+
+
+def cornered(count: int = len(APART)) -> list[Image.Image]:
+    """Return frames, darker than grey and wider than high, whose upper left corner is green."""
+    frames = [Image.new("RGB", (160, 96), (10 * n, 0, 0)) for n in range(count)]
+    for frame in frames:
+        frame.paste((0, 255, 0), (0, 0, 40, 40))
+    return frames
+
+
+@pytest.mark.parametrize("late", [0, 700])
+def test_frames_are_timed_by_the_films_own_timestamps(classifier, tmp_path, capsys, late):
+    path = tmp_path / "phone.mov"
+    path.write_bytes(film(cornered(), APART, late=late))
+    records = list(live(Live(classifier, str(path), headless=True), Console()))
+    assert [record["seconds"] for record in records] == pytest.approx(SHOWN, abs=0.001)
+    assert "timestamp" not in capsys.readouterr().err
+
+
+def test_a_film_is_shown_in_step_with_its_timestamps(tmp_path):
+    path = tmp_path / "phone.mov"
+    path.write_bytes(film(cornered(5), [20, 20, 20, 600, 20]))
+    with Source(str(path)) as source, Newest(source) as newest:
+        started = time.monotonic()
+        seen = [(frame.number, time.monotonic() - started) for frame in newest.frames()]
+    assert seen[-1][0] == 4
+    assert 0.6 < seen[-1][1] < 5
+    assert all(at < 0.6 for number, at in seen if number < 4)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_film_that_lies_on_its_side_comes_upright(tmp_path, turn):
+    path = tmp_path / "phone.mov"
+    path.write_bytes(film(cornered(1), [40], turn=turn))
+    (pixels,) = frames_of(path)
+    upright = np.asarray(cornered(1)[0].rotate(-turn, expand=True)).astype(int)
+    assert pixels.shape == upright.shape
+    assert np.abs(pixels - upright).mean() < 10
+
+
+def test_without_timestamps_the_rate_tells_and_that_is_said_once(tmp_path):
+    path = tmp_path / "still.mov"
+    path.write_bytes(film(cornered(), [40, 40, 0, 0, 0, 0, 40, 40]))
+    said = []
+    with Source(str(path), said.append) as source:
+        seconds = [frame.seconds for frame in source.frames()]
+        rate = source.rate
+    assert np.diff(seconds).min() > 0
+    assert seconds[:3] == pytest.approx([0, 0.04, 0.08], abs=0.001)
+    assert np.diff(seconds[2:7]) == pytest.approx([1 / rate] * 4)
+    (line,) = said
+    assert line.startswith("Frame 3 ")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        ([5.0, 5.1, 5.4], [0, 0.1, 0.4]),
+        ([0.0, 0.0, 0.0], [0, 0.5, 1.0]),
+        ([float("nan")] * 3, [0, 0.5, 1.0]),
+        ([9.0, 9.1, 0.0, 0.1], [0, 0.1, 0.6, 1.1]),  # it starts over
+        ([0.0, 0.2, 0.1, 2.0], [0, 0.2, 0.7, 2.0]),  # one frame is out of order
+    ],
+)
+def test_a_clock_never_stops_or_goes_back(stamps, expected):
+    said = []
+    clock = Clock(2, said.append)
+    assert [clock(stamp) for stamp in stamps] == pytest.approx(expected)
+    usable = all(later > earlier for earlier, later in itertools.pairwise(stamps))
+    assert len(said) == (0 if usable else 1)
+
+
+def test_a_frame_that_is_damaged_is_passed_over_and_decoders_say_nothing(tmp_path, capfd):
+    content = bytearray(film([draw(number) for number in range(4)], [40, 40, 300, 40]))
+    second = content.index(b"\xff\xd8", content.index(b"\xff\xd9"))
+    table = content.index(b"\xff\xc4", second)
+    content[table + 4 : table + 30] = b"\xff" * 26  # FFmpeg would print that it knows no such table
+    path = tmp_path / "damaged.mov"
+    path.write_bytes(content)
+    said = []
+    with Source(str(path), said.append) as source:
+        frames = list(source.frames())
+    assert [frame.number for frame in frames] == [0, 2, 3]
+    assert [frame.seconds for frame in frames] == pytest.approx([0, 0.08, 0.38], abs=0.001)
+    (line,) = said
+    assert "1 frames of" in line
+    printed = capfd.readouterr()
+    assert printed.out + printed.err == ""
+
+
 # Smoothing
 
 
@@ -249,8 +350,8 @@ def test_a_recording_keeps_the_pace_of_what_it_shows(tmp_path):
         for pixels, seconds in zip(grey, (0.0, 0.3, 0.31)):
             recorder.write(pixels, seconds)
     shades = [round(float(frame.mean()), -1) for frame in frames_of(out)]
-    # The first two fill three tenths of a second; the third came too soon after the second to be seen.
-    assert shades == [40, 120, 120, 120]
+    # The first stays until the second comes; the third came too soon after that to be seen.
+    assert shades == [40, 40, 40, 120]
 
 
 # The window
@@ -312,7 +413,7 @@ def test_a_fault_of_the_model_is_not_swallowed(classifier, monkeypatch):
 
 
 def test_the_command_opens_a_window_and_records_a_camera(classifier, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("showtell.tasks.live.Source", lambda name: FakeSource())
+    monkeypatch.setattr("showtell.tasks.live.Source", lambda name, say: FakeSource())
     monkeypatch.setattr("showtell.tasks.live.Window", FakeWindow)
     out = tmp_path / "out.avi"
     assert cli.run(["live", str(classifier), "--record", str(out)]) == 0

@@ -29,7 +29,7 @@ from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.vocabulary import Vocabulary
 
 CAT = "고양이"
-HOSTILE = "<script>alert(1)</script> \"'&amp; {{ 7*7 }}"
+HOSTILE = "<script>alert(1)</script> \"'& {{ 7*7 }}"
 
 
 def photo(number: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
@@ -112,8 +112,8 @@ PLANTED = {
     "tiny": ["Train/dog/strip.png: 40x400"],
     "strip": ["Train/dog/strip.png: 40x400"],
     "decomposed name": [f"Train/{CAT}/0.jpg: {CAT}"],
-    "small class": ["Dog : 1 picture"],
-    "class missing in a split": ["Dog "],
+    "small class": ["Dog: 1 picture"],
+    "class missing in a split": ["Dog"],
     "alike class names": ["dog"],
     "not a picture": ["Train/dog/notes.txt"],
 }
@@ -361,8 +361,8 @@ def test_features_of_the_store_tell_near_duplicates(tmp_path):
 def test_pictures_without_words_are_looked_at_and_told_apart(tmp_path):
     save(photo(1), tmp_path / "data" / "only" / "1.png")
     record = look(Look(tmp_path / "data", out=tmp_path / "look.html"))
-    assert (record["pictures"], record["format"]) == (1, "pictures without words")
-    assert findings(record)["nothing to learn"]["places"]
+    assert (record["pictures"], record["format"]) == (1, "classes")
+    assert findings(record)["one class"]["places"] == ("only",)
     (tmp_path / "data" / "only" / "1.png").write_bytes(b"")
     assert look(Look(tmp_path / "data", out=tmp_path / "look.html"))["readable"] == 0
     (tmp_path / "none").mkdir()

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.errors import DataError
+from showtell.text.intervals import bootstrap_interval, student_t
 from showtell.text.matching import matching_statistics, meteor_exact_stem, official_meteor
-from showtell.text.metrics import SCORE_NAMES, CiderD, bootstrap_interval, caption_scores
+from showtell.text.metrics import SCORE_NAMES, CiderD, caption_scores
 from showtell.text.words import scored_words
 
 FLICKR = Path(__file__).parents[2] / "shared" / "data" / "flickr8k"
@@ -220,7 +221,8 @@ def test_perfect_and_telling_gets_ten() -> None:
     }
     scores = caption_scores({name: [text] for name, text in texts.items()}, texts)
     assert scores.cider_d == pytest.approx(10.0)
-    assert scores.intervals["cider_d"] == pytest.approx((10.0, 10.0))
+    low, high = scores.intervals["cider_d"]
+    assert 9 < low < 10 == high  # three pictures do not prove that the next one is perfect, too
 
 
 def test_repeated_references_weigh_in_but_do_not_raise_bleu() -> None:
@@ -254,7 +256,7 @@ def test_cider_scores_any_part_of_its_pictures() -> None:
 
 
 def test_bootstrap_is_seeded_and_covers() -> None:
-    # The mean of a normal sample has a known interval: mean +- 1.96 standard errors.
+    # The mean of a large normal sample has a known interval: mean +- 1.96 standard errors.
     sample = np.random.default_rng(1).normal(5.0, 2.0, size=(400, 1))
     low, high = bootstrap_interval(sample, lambda sums: sums / 400, seed=7, resamples=4000)[0]
     error = 1.96 * sample.std() / 20
@@ -264,6 +266,86 @@ def test_bootstrap_is_seeded_and_covers() -> None:
     assert (low, high) != tuple(
         bootstrap_interval(sample, lambda sums: sums / 400, seed=8, resamples=4000)[0]
     )
+
+
+def _mean(sums: np.ndarray, count: int) -> np.ndarray:
+    return sums / count
+
+
+KINDS = {
+    "as scores of captions": lambda r, n: r.gamma(1.5, 0.3, n),
+    "normal": lambda r, n: r.normal(0.5, 0.1, n),
+    "most of them low": lambda r, n: r.gamma(0.3, 0.3, n),
+    "half of them zero": lambda r, n: np.where(r.random(n) < 0.5, r.gamma(3, 0.1, n), 0.0),
+    "right or wrong": lambda r, n: (r.random(n) < 0.7) * 1.0,
+    "nearly all wrong": lambda r, n: (r.random(n) < 0.04) * 1.0,
+    "nearly all right": lambda r, n: (r.random(n) < 0.97) * 1.0,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [5, 10, 20, 50])
+def test_an_interval_of_few_pictures_holds_the_truth(kind: str, count: int) -> None:
+    random = np.random.default_rng(count)
+    truth = KINDS[kind](random, 400_000).mean()
+    limits = np.array([(0.0, 1.0 if "all" in kind or "right" in kind else 10.0)])
+    held = 0
+    for trial in range(400):
+        sample = KINDS[kind](random, count)[:, None]
+        low, high = bootstrap_interval(
+            sample, lambda sums: _mean(sums, count), seed=trial, resamples=400, limits=limits
+        )[0]
+        assert 0 <= low <= sample.mean() <= high <= limits[0, 1]
+        held += low <= truth <= high
+    assert held / 400 >= 0.9
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 100, 999])
+@pytest.mark.parametrize("value", [0.0, 1e-9, 0.3, 1.0, 2.2, 10.0])
+def test_no_interval_is_a_point(count: int, value: float) -> None:
+    """Where all pictures score alike, so do all resamples."""
+    top = 10.0 if value > 1 else 1.0
+    limits = np.array([(0.0, top)])
+    low, high = bootstrap_interval(
+        np.full((count, 1), value), lambda sums: _mean(sums, count), seed=0, limits=limits
+    )[0]
+    assert 0 <= low <= value <= high <= top
+    assert high - low >= 2.9 / (count + 3) * min(1, max(value, top - value))
+
+
+@given(
+    scores=st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=40),
+    seed=st.integers(0, 9),
+)
+@settings(deadline=None, max_examples=60)
+def test_any_interval_has_width_and_holds_the_score(scores: list[float], seed: int) -> None:
+    values = np.array(scores)[:, None]
+    low, high = bootstrap_interval(
+        values,
+        lambda sums: _mean(sums, len(scores)),
+        seed=seed,
+        resamples=100,
+        limits=np.array([(0.0, 1.0)]),
+    )[0]
+    assert 0 <= low <= values.mean() + 1e-12
+    assert values.mean() - 1e-12 <= high <= 1
+    assert high > low
+
+
+def test_intervals_of_few_captions_have_width_whatever_the_captions_are() -> None:
+    for count in (1, 2, 5, 20):
+        references = {str(index): [f"a dog number {index} runs on grass"] for index in range(count)}
+        for said in ("", "a dog number 0 runs on grass", "two cats"):
+            scores = caption_scores(references, dict.fromkeys(references, said))
+            for name, (low, high) in scores.intervals.items():
+                assert low < high, (count, said, name)
+                assert low <= getattr(scores, name) <= high
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 49, 999])
+def test_students_t_is_that_of_tables(freedom: int) -> None:
+    tables = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 49: 2.010, 999: 1.962}
+    assert student_t(0.975, freedom) == pytest.approx(tables[freedom], abs=0.005)
 
 
 def test_intervals_of_a_corpus_score_resample_its_counts() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from conftest import draw, opened
+from conftest import ENDED, draw, opened
 from showtell import cli
 from showtell.config import Report
 from showtell.data.records import Picture
@@ -43,7 +43,7 @@ def captioner_run(tmp_path_factory) -> Path:
     command = (
         f"train-captioner {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {settings}"
     )
-    assert cli.run(command.split()) == 0
+    assert cli.run(command.split()) in ENDED
     return folder / "run"
 
 
@@ -206,12 +206,19 @@ def test_a_report_is_written_again_and_says_what_it_lacks(captioner_run, tmp_pat
 
 
 def test_a_report_does_without_no_picture_that_was_scored(classifier_run, tmp_path):
-    other = tmp_path / "data"
+    other = tmp_path / "other"
     for name in COLOURS:
         (other / name).mkdir(parents=True)
         draw(7).save(other / name / "another.png")
-    with pytest.raises(DataError, match="not in"):
+    with pytest.raises(DataError, match="hardly any of the images"):
         write_report(Report(run=classifier_run, data=other))
+    left = tmp_path / "left"
+    shutil.copytree(classifier_run.parent / "data", left)
+    for line in (classifier_run / "predictions-val.jsonl").read_text("utf-8").splitlines():
+        (left / json.loads(line)["picture"]).unlink()
+    with pytest.raises(DataError, match="which was scored, is not in") as caught:
+        write_report(Report(run=classifier_run, data=left))
+    assert f"showtell evaluate {classifier_run} {left}" in str(caught.value)
 
 
 L, D = 4, 6

@@ -22,8 +22,16 @@ from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.samples import write_captions_dataset
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.captioner import MAX_CAPTION_TOKENS, CaptionTrainee, describe_pictures
+from showtell.training.captioner import (
+    MAX_CAPTION_TOKENS,
+    CaptionTrainee,
+    caption_surprise,
+    describe_pictures,
+)
+from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig, learning_rate
+from showtell.training.teacher_forced import teacher_forced
+from showtell.training.trainee import is_better
 
 CONSOLE = Console(quiet=True)
 L, D = 4, 6
@@ -34,7 +42,14 @@ class Line:
 
     unit = "numbers"
 
-    def __init__(self, scores: list[float], steps_per_epoch: int = 3, losses: dict[int, float] | None = None):
+    def __init__(
+        self,
+        scores: list[float],
+        steps_per_epoch: int = 3,
+        losses: dict[int, float] | None = None,
+        held_out: list[float] | None = None,
+    ):
+        self.held_out = held_out
         self.network = nn.Linear(1, 1)
         nn.init.zeros_(self.network.weight)
         nn.init.zeros_(self.network.bias)
@@ -51,12 +66,13 @@ class Line:
     def validate(self) -> dict[str, float]:
         assert not self.network.training
         self.seen.append([value.detach().clone() for value in self.network.parameters()])
-        return {"score": self.scores[len(self.seen) - 1], "other": 0.5}
+        figures = {"score": self.scores[len(self.seen) - 1], "other": 0.5}
+        return figures | ({"loss": self.held_out[len(self.seen) - 1]} if self.held_out else {})
 
 
-def run(trainee, folder: Path, *, resume: bool = False, **settings):
+def run(trainee, folder: Path, *, resume: bool = False, gate=lambda progress: "", **settings):
     settings = {"epochs": 4, "learning_rate": 0.1, "warmup_steps": 1, **settings}
-    loop = Loop(trainee, LoopConfig(**settings), folder, fingerprint="same", console=CONSOLE)
+    loop = Loop(trainee, LoopConfig(**settings), folder, fingerprint="same", console=CONSOLE, gate=gate)
     return loop, loop.run(resume=resume)
 
 
@@ -133,6 +149,110 @@ def test_training_stops_when_patience_is_spent(tmp_path, scores, patience, epoch
     again = Line(scores)
     run(again, tmp_path, resume=True, epochs=7, patience=patience)
     assert again.asked == []
+
+
+@pytest.mark.parametrize(
+    ("patience_steps", "epochs"),
+    [(0, 3), (3, 4), (8, 9), (100, 12)],  # an epoch is one step; the first validation stays the best
+)
+def test_patience_counts_steps_where_epochs_are_short(tmp_path, patience_steps, epochs):
+    trainee = Line([9, *range(12)][:12], steps_per_epoch=1)
+    _, progress = run(trainee, tmp_path, epochs=12, patience=2, patience_steps=patience_steps)
+    assert progress.epoch == epochs
+
+
+def test_a_score_of_zero_is_nobodys_best_where_there_is_a_loss(tmp_path):
+    """Empty captions score zero for many epochs while the loss falls: patience has nothing to wait from."""
+    trainee = Line([0, 0, 0, 0, 0, 0.2, 0.1], held_out=[5, 4, 3, 2, 1, 6, 0.5])
+    _, progress = run(trainee, tmp_path, epochs=7, patience=2)
+    assert (progress.epoch, progress.best_epoch, progress.best_score) == (7, 6, 0.2)
+
+
+def test_where_nothing_ever_scores_the_loss_decides(tmp_path):
+    trainee = Line([0, 0, 0, 0, 0], held_out=[5, 4, 3, 3.5, 3.6])
+    _, progress = run(trainee, tmp_path, epochs=5, patience=2)
+    assert (progress.epoch, progress.best_epoch) == (5, 3)
+    for kept, seen in zip(trainee.network.parameters(), trainee.seen[2]):
+        assert torch.equal(kept, seen)
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for_and_patience_has_no_say(tmp_path):
+    trainee = Line([0.9, 0.1, 0.8, 0.7], held_out=[1, 2, 3, 4])
+    _, progress = run(trainee, tmp_path, criterion="last", patience=1)
+    assert (progress.epoch, progress.best_epoch, progress.best_score) == (4, 4, 0.7)
+    for kept, seen in zip(trainee.network.parameters(), trainee.seen[3]):
+        assert torch.equal(kept, seen)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "better"),
+    [
+        ({"score": 0.0, "loss": 2.0}, {}, True),
+        ({"score": 0.1, "loss": 9.0}, {"score": 0.0, "loss": 2.0}, True),
+        ({"score": 0.0, "loss": 1.0}, {"score": 0.1, "loss": 9.0}, False),
+        ({"score": 0.2}, {"score": 0.1, "loss": 2.0}, True),
+        ({"score": 0.0, "loss": 1.0}, {"score": 0.0, "loss": 2.0}, True),
+        ({"score": -3.0}, {"score": -4.0}, True),  # log-likelihoods of classes are below zero
+        ({"score": 0.5}, {"score": 0.5}, False),
+    ],
+)
+def test_which_validation_is_better(one, other, better):
+    assert is_better(one, other, "score") is better
+
+
+def test_validation_comes_every_so_many_epochs_where_the_loss_changes_and_at_the_end(tmp_path):
+    trainee = Line(list(range(1, 9)), steps_per_epoch=2)
+    _, progress = run(trainee, tmp_path, epochs=12, validate_every=4, decay_epochs=10)
+    assert [record["epoch"] for record in progress.history] == [4, 8, 10, 12]
+    assert trainee.asked == [(epoch, index) for epoch in range(12) for index in range(2)]
+    records = metrics(tmp_path)
+    losses = [r["loss"] for r in records if "loss" in r]
+    said = [r["validation"]["train_loss"] for r in records if "validation" in r]
+    assert said == pytest.approx([np.mean(losses[a:b]) for a, b in ((0, 8), (8, 16), (16, 20), (20, 24))])
+
+
+@pytest.mark.parametrize("fatal", range(1, 17))
+def test_a_training_of_rare_validations_that_ends_anywhere_goes_on_exactly(tmp_path, monkeypatch, fatal):
+    def line() -> Line:
+        trainee = Line([], steps_per_epoch=2)
+        trainee.validate = lambda: {"score": trainee.network.weight.sum().item()}
+        return trainee
+
+    settings = {"epochs": 6, "validate_every": 2, "decay_epochs": 5, "checkpoint_seconds": 0.0}
+    undisturbed = line()
+    run(undisturbed, tmp_path / "other", **settings)
+    save, count = Loop._checkpoint, 0
+
+    def fail(loop: Loop) -> None:
+        nonlocal count
+        count += 1
+        if count == fatal:
+            raise SystemExit
+        save(loop)
+
+    monkeypatch.setattr(Loop, "_checkpoint", fail)
+    with pytest.raises(SystemExit):
+        run(line(), tmp_path, **settings)
+    again = line()
+    run(again, tmp_path, resume=True, **settings)
+    assert metrics(tmp_path) == metrics(tmp_path / "other")
+    for one, other in zip(again.network.parameters(), undisturbed.network.parameters()):
+        assert torch.equal(one, other)
+
+
+def test_a_gate_ends_the_training_and_says_why(tmp_path, capsys):
+    trainee = Line([1, 2, 3, 4])
+    asked = []
+
+    def gate(progress: Progress) -> str:
+        asked.append(progress.epoch)
+        return "it is shut" if progress.epoch == 2 else ""
+
+    config = LoopConfig(4, learning_rate=0.1, decay_epochs=2)
+    loop = Loop(trainee, config, tmp_path, fingerprint="", console=Console(), gate=gate)
+    assert loop.run(resume=False).epoch == 2
+    assert asked == [0, 1, 2]
+    assert "Ended after epoch 2 of 4: it is shut" in capsys.readouterr().err
 
 
 def test_metrics_hold_every_step_and_every_validation(tmp_path):
@@ -393,8 +513,33 @@ def test_validation_leaves_the_random_state_alone(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     trainee.network.eval()
     before = torch.get_rng_state()
-    assert trainee.validate().keys() == {"score", "cider_d"}
+    assert trainee.validate().keys() == {"score", "cider_d", "loss"}
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
+    trainee = captioned(tmp_path, CAPTIONS)
+    trainee.network.eval()
+    references = {picture.name: picture.captions for picture in trainee.validation}
+    arguments = (trainee.captioner, trainee.extraction, trainee.validation)
+    perplexity = teacher_forced(*arguments, references).perplexity
+    assert math.exp(caption_surprise(*arguments)) == pytest.approx(perplexity, rel=1e-5)
+    assert trainee.validate()["loss"] == pytest.approx(math.log(perplexity), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("best", "epoch", "refused"),
+    [(0.0, 3, True), (0.5, 3, True), (9.0, 3, False), (0.0, 2, False), (0.0, 4, False)],
+)
+def test_reward_waits_for_a_model_that_has_learnt(tmp_path, best, epoch, refused):
+    """One caption of the first picture for both scores something, since one of them has it as a reference."""
+    captions = [["a dog runs on grass"], ["two cats sleep at home"], ["children play"]]
+    trainee = captioned(tmp_path, captions, likelihood_epochs=3, baseline="a dog runs on grass")
+    why = trainee.why_no_reward(Progress(epoch=epoch, best={"score": best}))
+    assert bool(why) is refused
+    assert not refused or f"validation reached {best:.3f}" in why
+    plain = captioned(tmp_path / "plain", captions)
+    assert plain.why_no_reward(Progress(epoch=epoch, best={"score": best})) == ""
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

@@ -47,7 +47,11 @@ _STYLE = (
 
 
 def main() -> None:
-    """Run the command line and exit: 0 well, 1 our fault, 2 what the user can mend, 130 Ctrl-C."""
+    """Run the command line and exit: 0 well, 1 our fault, 2 what the user can mend, 130 Ctrl-C.
+
+    3 is a training that came to its end with a model that is not known to have learnt anything; the run is
+    kept.
+    """
     if os.environ.get("NO_COLOR"):
         os.environ["TERM"] = "dumb"  # the parser of flags heeds this alone
     for stream in (sys.stdout, sys.stderr):

@@ -1,7 +1,8 @@
 """The exceptions a user can meet.
 
 Every message says what is wrong and where, with the value; what would do; and what to run. The command
-line prints it without a traceback and exits with ``exit_status``.
+line prints it without a traceback and exits with ``exit_status``: 2, and 3 for a training that did all that
+it was asked to, with a model that is not known to have learnt anything.
 """
 
 
@@ -49,6 +50,12 @@ class ModelError(ShowtellError):
 
 class ConfigError(ShowtellError):
     """A setting outside its range, or settings that contradict each other."""
+
+
+class NotLearntError(ShowtellError):
+    """A training that ended with a model not known to have learnt anything; the run is kept, whole."""
+
+    exit_status = 3
 
 
 class HubError(ShowtellError):

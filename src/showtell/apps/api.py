@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import torch
 from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from showtell import __version__
 from showtell.apps import schema
+from showtell.apps.addresses import Prefixed, meant_address
 from showtell.apps.docs import docs_page
 from showtell.apps.guard import Guard, is_local
 from showtell.apps.limits import Limit, Limits
@@ -43,11 +46,15 @@ class Serving:
         models: By name; the first answers where none is named.
         max_pictures: Most pictures of a request.
         metrics: What is counted.
+        prefix: Of all addresses, where a proxy has one.
+        token: Whether clients must show one.
     """
 
     models: Mapping[str, Served]
     max_pictures: int
     metrics: Metrics
+    prefix: str
+    token: bool
 
     def model(self, name: str | None) -> Served:
         """Return a model.
@@ -60,6 +67,13 @@ class Serving:
         if name not in self.models:
             raise HTTPException(404, f"There is no model {name[:100]!r}; there is {', '.join(self.models)}.")
         return self.models[name]
+
+    def example(self, request: Request) -> str:
+        """Return how a picture is sent, as the client of a request reaches this server."""
+        shown = "-H 'Authorization: Bearer TOKEN' " if self.token else ""
+        address = f"{str(request.base_url).rstrip('/')}{self.prefix}{PREDICT}"
+        curl = f"curl {shown}-F {FIELD}=@cat.jpg {address}"
+        return f"Send a picture as the body, or as parts of a form that are named {FIELD}: {curl}"
 
 
 def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
@@ -88,21 +102,26 @@ def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         exception_handlers={
             HTTPException: _refused,
             RequestValidationError: _invalid,
             Exception: _fault,
         },
     )
-    app.state.serving = Serving(served, settings.max_pictures, metrics)
+    app.state.serving = Serving(
+        served, settings.max_pictures, metrics, settings.root_path, settings.token is not None
+    )
     app.include_router(router)
     app.add_api_route("/heat.js", _heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
     limit = Limit(settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.patience)
     # The last one added is the first one asked.
     app.add_middleware(Limits, limit=limit, metrics=metrics)
-    app.add_middleware(Guard, token=settings.token, local=is_local(settings.host))
+    local = is_local(settings.host)
+    app.add_middleware(Guard, token=settings.token, local=local, trusted=settings.trusted_host)
     app.add_middleware(Measured, metrics=metrics, timed=PREDICT)
+    app.add_middleware(Prefixed, prefix=settings.root_path)
     return app
 
 
@@ -121,6 +140,8 @@ _PICTURES = {
         "image/*": {"schema": {"type": "string", "format": "binary"}},
     },
 }
+_KINDS = ("image/", "multipart/", "application/octet-stream", "application/x-www-form-urlencoded")
+"""Types of requests that may hold pictures; the last is what curl says of whatever it is told to send."""
 ModelName = Annotated[str | None, Query(description="Which model; the first by default.")]
 
 
@@ -132,6 +153,7 @@ ModelName = Annotated[str | None, Query(description="Which model; the first by d
         200: {"model": schema.Answer, "description": "One record a picture, in order."},
         408: _ERROR | {"description": "The request came too slowly."},
         413: _ERROR | {"description": "The request is too large."},
+        415: _ERROR | {"description": "It is of a type that holds no picture, such as JSON."},
         422: _ERROR | {"description": "The only picture cannot be read, or a parameter is out of range."},
         503: _ERROR | {"description": "Too much at once; Retry-After says when to come back."},
     },
@@ -145,10 +167,14 @@ async def predict(
     """Send one picture as the body, or one or several as parts of a form that are named pictures."""
     serving: Serving = request.app.state.serving
     served = serving.model(model)
-    uploads = await read_uploads(request, serving.max_pictures)
+    uploads = await read_uploads(request, serving.max_pictures, serving.example(request))
     results = await asyncio.gather(*(_record(served, upload, look, beams) for upload in uploads))
     if len(results) == 1 and "error" in results[0]:
-        return JSONResponse({"error": results[0]["error"]}, 422)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        fits = not kind or kind.startswith(_KINDS)
+        how = "" if kind.startswith(("image/", "multipart/")) else f" {serving.example(request)}"
+        error = results[0]["error"] if fits else f"A request of type {kind[:100]} holds no picture."
+        return JSONResponse({"error": error + how}, 422 if fits else 415)
     return JSONResponse({"model": served.name, "results": results})
 
 
@@ -189,7 +215,9 @@ async def metrics(request: Request) -> Response:
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Describe the endpoints to people."""
-    return HTMLResponse(docs_page(request.app.openapi()))
+    serving: Serving = request.app.state.serving
+    address = f"{str(request.base_url).rstrip('/')}{serving.prefix}"
+    return HTMLResponse(docs_page(request.app.openapi(), address))
 
 
 async def _heat() -> Response:
@@ -197,9 +225,25 @@ async def _heat() -> Response:
     return FileResponse(str(resources.files("showtell.report") / "heat.js"), media_type="text/javascript")
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405) and error.detail == HTTPStatus(error.status_code).phrase:
+        return _astray(request)
     return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+
+def _astray(request: Request) -> Response:
+    """Answer who asked where nothing is, or in a wrong way, with where it is and how."""
+    serving: Serving = request.app.state.serving
+    method, path = request.method, request.url.path
+    known = {route.path: route.methods or set() for route in router.routes if isinstance(route, APIRoute)}
+    meant = meant_address(method, path, known)
+    use = f"use {meant[0]} {serving.prefix}{meant[1]}" if meant else "there is nothing"
+    how = f" {serving.example(request)}" if meant and meant[1] == PREDICT else ""
+    error = f"{method[:20]} {serving.prefix}{path[:100]}: {use}, see {serving.prefix}/docs.{how}"
+    if path in known:
+        return JSONResponse({"error": error}, 405, {"allow": ", ".join(sorted(known[path]))})
+    return JSONResponse({"error": error}, 404)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -11,13 +11,13 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{{ api.info.title }} {{ api.info.version }}</title>
-<link rel="stylesheet" href="/docs.css">
+<link rel="stylesheet" href="docs.css">
 </head>
 <body>
 <h1>{{ api.info.title }} <small>{{ api.info.version }}</small></h1>
-<p>{{ api.info.summary }} The same for programs: <a href="/openapi.json">openapi.json</a>.</p>
-<pre><code>curl --data-binary @cat.jpg http://localhost:8000/v1/predict
-curl -F pictures=@cat.jpg -F pictures=@dog.jpg 'http://localhost:8000/v1/predict?look=true'</code></pre>
+<p>{{ api.info.summary }} The same for programs: <a href="openapi.json">openapi.json</a>.</p>
+<pre><code>curl --data-binary @cat.jpg {{ address }}/v1/predict
+curl -F pictures=@cat.jpg -F pictures=@dog.jpg '{{ address }}/v1/predict?look=true'</code></pre>
 {% for path, methods in api.paths.items() %}{% for method, endpoint in methods.items() %}
 <section>
 <h2><code>{{ method | upper }} {{ path }}</code> {{ endpoint.summary }}</h2>
@@ -46,6 +46,11 @@ curl -F pictures=@cat.jpg -F pictures=@dog.jpg 'http://localhost:8000/v1/predict
 _TEMPLATE = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
 
 
-def docs_page(api: dict[str, Any]) -> str:
-    """Return the page of an OpenAPI description."""
-    return _TEMPLATE.render(api=api)
+def docs_page(api: dict[str, Any], address: str) -> str:
+    """Return the page of an OpenAPI description.
+
+    Args:
+        api: The description.
+        address: Of the server, as the reader of the page reaches it.
+    """
+    return _TEMPLATE.render(api=api, address=address)

@@ -2,7 +2,8 @@
 
 import hmac
 import ipaddress
-from collections.abc import MutableMapping
+import re
+from collections.abc import Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from showtell.apps.refusal import refuse
 PROTECTED = ("/v1/", "/metrics")
 """Paths that need the token, where there is one; the page, its documentation and /healthz are open."""
 
+_HOST_NAME = re.compile(r"[a-z0-9.-]{1,100}")
 _HEADERS = {
     "content-security-policy": (
         "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
@@ -42,18 +44,20 @@ class Guard:
 
     A page of another site can have its name point to 127.0.0.1 and so reach a server that listens there
     (DNS rebinding); but the browser still says which name was asked for. So a local server answers only to
-    local names, and only to pages that it served itself.
+    local names, to those that a proxy before it has, and to pages that it served itself.
 
     Args:
         app: What answers.
         token: What a client must show; None for nothing.
         local: The server listens on this machine only.
+        trusted: Further names that it may be called by; where there are any, no other is taken.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, local: bool) -> None:
+    def __init__(self, app: ASGIApp, token: str | None, local: bool, trusted: Collection[str]) -> None:
         self.app = app
         self.token = token
         self.local = local
+        self.trusted = {name.casefold() for name in trusted}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -76,12 +80,13 @@ class Guard:
     def _objection(self, scope: Scope) -> tuple[int, str] | None:
         """Return the status and the reason of a refusal."""
         headers = Headers(scope=scope)
-        if self.local:
+        if self.local or self.trusted:
             host, origin = headers.get("host", ""), headers.get("origin")
-            if not is_local(_name(host)):
-                return 421, f"This server answers to localhost only, not to {host[:100]!r}."
-            if origin is not None and urlsplit(origin).netloc != host:
-                return 403, f"A page of {origin[:100]!r} may not ask this server."
+            if not (is_local(_name(host)) or _name(host) in self.trusted):
+                names = ", ".join(["localhost", *sorted(self.trusted)])
+                return 421, f"This server answers to {names} only, not to {host[:100]!r}. {_trust(host)}"
+            if origin is not None and not self._is_own_page(urlsplit(origin).netloc, host):
+                return 403, f"A page of {origin[:100]!r} may not ask this server. {_trust(origin)}"
         if self.token is not None and scope["path"].startswith(PROTECTED):
             scheme, _, shown = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer":
@@ -89,6 +94,17 @@ class Guard:
             if not hmac.compare_digest(shown.strip().encode("latin-1"), self.token.encode()):
                 return 401, "The token is not the right one."
         return None
+
+    def _is_own_page(self, page: str, host: str) -> bool:
+        """Say whether a page's host is that of the request, or of a proxy that passed the request on."""
+        return page == host or _name(page) in self.trusted
+
+
+def _trust(host: str) -> str:
+    """Return what to do where a refused name is that of a proxy."""
+    name = _name(host.rpartition("//")[2])
+    shown = name if _HOST_NAME.fullmatch(name) else "NAME"
+    return f"If that is a proxy of yours, start the server with --trusted-host {shown}."
 
 
 def _name(host: str) -> str:

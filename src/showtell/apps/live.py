@@ -11,7 +11,8 @@ from itertools import islice, tee
 from typing import TypeAlias
 
 from showtell.apps.banner import ROWS, Banner
-from showtell.apps.video import Frame, Newest, Pixels, Recorder, Source, load_opencv
+from showtell.apps.recorder import Recorder
+from showtell.apps.video import Frame, Newest, Pixels, Source, load_opencv
 from showtell.errors import ConfigError
 from showtell.inference import Captions, Classes, LoadedCaptioner, LoadedClassifier
 

@@ -129,7 +129,7 @@ def build_server(app: ASGIApp, settings: Serve) -> Server:
             log_config=None,
             log_level="error",
             access_log=False,
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_host or settings.root_path),
             server_header=False,
             h11_max_incomplete_event_size=MAX_HEAD,
             timeout_graceful_shutdown=math.ceil(settings.timeout) + 1,

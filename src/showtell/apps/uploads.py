@@ -25,12 +25,13 @@ class Upload(NamedTuple):
     name: str | None
 
 
-async def read_uploads(request: Request, most: int) -> list[Upload]:
+async def read_uploads(request: Request, most: int, how: str) -> list[Upload]:
     """Return the pictures of a request, in order.
 
     Args:
         request: Its body has been checked to be within its limit.
         most: Most pictures.
+        how: What a client is told that sent no picture.
 
     Raises:
         HTTPException: The form is damaged, holds no picture, or too many.
@@ -58,5 +59,5 @@ async def read_uploads(request: Request, most: int) -> list[Upload]:
         await form.close()
     if not found:
         names = ", ".join(sorted({str(name)[:40] for name in form})[:5]) or "none"
-        raise HTTPException(422, f"No part of the form is named {FIELD}; its parts: {names}.")
+        raise HTTPException(422, f"No part of the form is named {FIELD}; its parts: {names}. {how}")
     return found

@@ -1,27 +1,29 @@
-"""Moving pictures: frames from a camera, a video or a stream, and frames into a video, by OpenCV."""
+"""Moving pictures: frames from a camera, a video or a stream, by OpenCV."""
 
 import os
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
-from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
+from showtell.apps.clock import Clock
+from showtell.errors import DataError, MissingExtraError, ShowtellError
 
 Pixels = npt.NDArray[np.uint8]
 """A frame: (height, width, 3), RGB."""
 
-CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
-"""What videos can be written: H.264, which browsers would play, is in no OpenCV that pip installs."""
 _WAIT_MS = 8000
 """How long a stream may take to answer."""
+_TRIES = 10
+"""Frames in a row that cannot be decoded, until a file counts as ended."""
+_NO_FILM = 1e9
+"""More frames than any film has: what some streams without an end claim."""
 _USUAL_RATE = 25.0
 """Frames a second, where a camera does not tell."""
 
@@ -47,13 +49,17 @@ def load_opencv() -> ModuleType:
     return cv2
 
 
+def _unsaid(_: str) -> None:
+    """Say nothing."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One picture of a moving one.
 
     Attributes:
         number: Counted by the source, from 0.
-        seconds: Since the first frame: of the video, or by the clock.
+        seconds: Since the first frame: by the timestamps of a video; as they come from a camera or a stream.
         pixels: (height, width, 3), uint8, RGB.
     """
 
@@ -65,19 +71,24 @@ class Frame:
 class Source:
     """A camera, a video or a stream that has been opened; to be used in a ``with`` statement.
 
+    Phone films that are stored on their side come upright.
+
     Args:
         name: Number of a camera, a path, or an address.
+        say: Told where the timestamps of a video are of no use.
 
     Attributes:
-        is_file: It is a file, so that every frame can be waited for.
-        rate: Frames a second.
+        is_file: It is a file here or at an address, so that every frame can be waited for.
+        rate: Frames a second, on average.
+        expected: Frames that a file claims to hold; 0 where it does not say.
 
     Raises:
         DataError: There is nothing there, or it cannot be opened.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, say: Callable[[str], None] = _unsaid) -> None:
         cv2 = load_opencv()
+        self._say = say
         self.name = name
         self.is_file = not name.isdecimal() and "://" not in name
         self._cv2 = cv2
@@ -91,9 +102,12 @@ class Source:
             self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             raise self._closed()
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         told = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = told if 0 < told <= 1000 else _USUAL_RATE
-        self.expected = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self.is_file else 0
+        claimed = 0 if name.isdecimal() else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.expected = int(claimed) if 0 < claimed < _NO_FILM else 0
+        self.is_file = self.is_file or self.expected > 0
 
     def __enter__(self) -> "Source":
         return self
@@ -102,21 +116,31 @@ class Source:
         self._capture.release()
 
     def frames(self) -> Iterator[Frame]:
-        """Yield every frame, in order.
+        """Yield every frame, in order; those of a file that cannot be decoded are counted and passed over.
 
         Raises:
             DataError: There is not a single one.
         """
-        started, number = time.monotonic(), 0
-        while True:
+        clock, number, seen, failed = Clock(self.rate, self._say), 0, 0, 0
+        while failed < (_TRIES if self.is_file else 1):
             found, pixels = self._capture.read()
             if not found:
-                break
-            seconds = number / self.rate if self.is_file else time.monotonic() - started
+                failed += 1
+                continue
+            number, failed = number + failed, 0
+            seconds = clock(self._timestamp())
             yield Frame(number, seconds, self._cv2.cvtColor(pixels, self._cv2.COLOR_BGR2RGB))
-            number += 1
-        if not number:
+            number, seen = number + 1, seen + 1
+        if not seen:
             raise DataError(f"{self.name} gives no frame.", would_do=_HINT)
+        if number > seen:
+            self._say(f"{number - seen:,} frames of {self.name} cannot be decoded; they were passed over")
+
+    def _timestamp(self) -> float:
+        """Return when the frame that was just read is to be seen, in seconds on the source's own scale."""
+        if not self.is_file:  # many streams have none, or made-up ones
+            return time.monotonic()
+        return float(self._capture.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
 
     def _closed(self) -> DataError:
         if self.name.isdecimal():
@@ -237,67 +261,3 @@ class Newest:
             self._error = error or self._error
             self._over = self._over or over
             self._changed.notify_all()
-
-
-class Recorder:
-    """A video in the making; to be used in a ``with`` statement.
-
-    Frames are repeated or left out so that the video runs as fast as what it shows.
-
-    Args:
-        path: Its suffix chooses the format.
-        rate: Frames a second.
-
-    Raises:
-        ConfigError: The suffix names no format.
-    """
-
-    def __init__(self, path: Path, rate: float) -> None:
-        check_video_path(path)
-        self.path = path
-        self.rate = rate
-        self.written = 0
-        self._writer: Any = None
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._writer is not None:
-            self._writer.release()
-
-    def write(self, pixels: Pixels, seconds: float) -> None:
-        """Add a frame.
-
-        Args:
-            pixels: (height, width, 3), uint8, RGB; all of one size, both even.
-            seconds: When it was seen, after the first.
-        """
-        cv2 = load_opencv()
-        height, width = pixels.shape[:2]
-        if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            code = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
-            self._writer = cv2.VideoWriter(str(self.path), code, self.rate, (width, height))
-            if not self._writer.isOpened():
-                raise ConfigError(
-                    f"{self.path} cannot be written.", would_do="Name a video in another folder."
-                )
-        picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-        while self.written < round(seconds * self.rate) + 1:
-            self._writer.write(picture)
-            self.written += 1
-
-
-def check_video_path(path: Path) -> None:
-    """Refuse a video that cannot be written, before any work is done.
-
-    Raises:
-        ConfigError: Its suffix names no format, or it is a folder.
-    """
-    if path.suffix.lower() not in CODECS:
-        raise ConfigError(f"--record {path} names no video.", would_do=f"End it in {', '.join(CODECS)}.")
-    if path.is_dir():
-        raise ConfigError(f"--record {path} is a folder.", would_do="Name a video, such as out.mp4.")

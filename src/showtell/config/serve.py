@@ -24,6 +24,10 @@ class Serve(Settings):
     """Port to listen on; 0 takes any that is free."""
     token: Maybe[str] = None
     """What a client must show as "Authorization: Bearer TOKEN"; by default SHOWTELL_TOKEN, or none."""
+    trusted_host: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Name of a proxy before this server, such as photos.example.org; once for each."""
+    root_path: str = ""
+    """Prefix of the addresses under which a proxy shows this server, such as /showtell."""
     device: str = "auto"
     """Where to compute: cpu, cuda or mps; the best there is by default."""
     max_body_mb: int = 20
@@ -42,6 +46,8 @@ class Serve(Settings):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
+        prefix = self.root_path.strip("/")
+        object.__setattr__(self, "root_path", f"/{prefix}" if prefix else "")
         at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_pictures=1, max_in_flight=1)
 
 

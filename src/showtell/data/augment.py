@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transform
 
+_TONES = (0.0, 128.0, 255.0)
 _RECIPE = "torchvision v2: crop, flip, affine over mirrored edges, brightness; 2"
 """Names how a view comes about; change it whenever the same view would give other pixels."""
 
@@ -29,6 +31,7 @@ class Augmentation:
         zoom: Largest change of size, a share, in and out.
         shift: Largest shift, a share of each side, each way.
         brightness: Largest change of brightness, a share, up and down.
+        blend: Largest share of an even black, grey or white that is mixed in, in [0, 1).
         recipe: The version of the code that makes the views.
     """
 
@@ -38,6 +41,7 @@ class Augmentation:
     zoom: float = 0.15
     shift: float = 0.1
     brightness: float = 0.2
+    blend: float = 0.0
     recipe: str = _RECIPE
 
     def margins(self, height: int, width: int) -> list[int]:
@@ -65,7 +69,10 @@ class View:
     @cached_property
     def name(self) -> str:
         """What the view is, as the feature store keys it."""
-        return json.dumps({"view": self.number} | asdict(self.augmentation), sort_keys=True)
+        settings = asdict(self.augmentation)
+        if not self.augmentation.blend:  # so that views from before there were blends keep their key
+            del settings["blend"]
+        return json.dumps({"view": self.number} | settings, sort_keys=True)
 
     def changes(self, digest: bytes, height: int, width: int) -> "Changes":
         """Say what the view does to a picture.
@@ -91,6 +98,8 @@ class View:
             zoom=1 + _signed(random, limits.zoom),
             shear=_signed(random, limits.shear),
             brightness=1 + _signed(random, limits.brightness),
+            blend=float(random.uniform(0, limits.blend)),
+            tone=_TONES[random.integers(len(_TONES))],
         )
 
     def apply(self, pixels: Tensor, digest: bytes) -> Tensor:
@@ -126,9 +135,13 @@ class View:
         )
         view = transform.center_crop(view, [height, width])
         brighter: Tensor = transform.adjust_brightness(view, changes.brightness)
-        return brighter
+        if not changes.blend:
+            return brighter
+        return brighter.float().lerp(torch.tensor(changes.tone), changes.blend).round().to(torch.uint8)
 
 
+CAPTION_AUGMENTATION = Augmentation(crop=0.85, shear=0, zoom=0, shift=0, brightness=0.2, blend=0.2)
+"""What leaves captions true: no more than a strip is cut off, nothing slants, and colours stay the same."""
 MIRRORED = View(1, Augmentation(flip=1, crop=1, shear=0, zoom=0, shift=0, brightness=0))
 """Every picture with left and right swapped, and nothing else."""
 
@@ -148,6 +161,8 @@ class Changes:
         zoom: Factor of the size, above 1 for larger.
         shear: Angle in degrees, above 0 where the top moves to the right.
         brightness: Factor of every pixel.
+        blend: Share of an even tone that is mixed in.
+        tone: That tone, of all channels, 0 to 255.
     """
 
     rows: int
@@ -160,6 +175,8 @@ class Changes:
     zoom: float
     shear: float
     brightness: float
+    blend: float
+    tone: float
 
 
 def _signed(random: np.random.Generator, limit: float) -> float:

@@ -71,6 +71,18 @@ def check_files(facts: Sequence[Facts]) -> list[Finding]:
     return [finding for finding in found if finding.count]
 
 
+def check_kind(dataset: Dataset) -> list[Finding]:
+    """Find that nothing can be learnt, since all pictures are of one class and none has a caption."""
+    if len(dataset.classes) != 1 or any(picture.captions for picture in dataset.pictures):
+        return []
+    (name,) = dataset.classes
+    what = (
+        f"All {len(dataset.pictures):,} pictures are of one class, {name!r}: there is nothing to tell apart"
+    )
+    advice = "Put pictures of something else into a folder beside it, such as what the camera also sees."
+    return [Finding("one class", "wrong", 1, what, advice, (name,))]
+
+
 def check_classes(dataset: Dataset) -> list[Finding]:
     """Find classes that are small, missing in a split, or spelt almost like another."""
     counts = Counter(picture.label for picture in dataset.pictures)
@@ -127,6 +139,25 @@ _READER_ADVICE: dict[str, tuple[Level, str]] = {
         "wrong",
         "Copy the files into the folder; links out of it are not followed.",
     ),
+    "ambiguous name": ("wrong", "Write the names with their folders, so that each is one file."),
+    "table left out": ("mind", "Nothing, if it is a list without answers, as competitions have them."),
+    "missing caption": ("mind", "Write the captions, or remove the rows."),
+    "missing label": ("mind", "Write the labels, or remove the rows."),
+    "address": ("wrong", "Download them first: addresses are never fetched."),
+    "dangling link": ("mind", "Mend or remove the link."),
+    "link inside": (
+        "mind",
+        "Nothing, if the class or split of the folder that it leads to is the right one.",
+    ),
+    "link as text": (
+        "wrong",
+        "Copy what it leads to: links were lost when the data was packed or checked out.",
+    ),
+    "system folder": ("note", "Nothing: it is left out."),
+    "made by showtell": ("note", "Nothing: it is left out."),
+    "not a file": ("mind", "Remove it: it is no picture."),
+    "unlabelled picture": ("note", "Nothing: they can be predicted, but not learnt from."),
+    "picture outside a split folder": ("note", "Nothing, if they are unlabelled: they can be predicted."),
     "two files of one name": ("mind", "Remove one of the two files: their names look the same."),
     "name differs in case": ("note", "Nothing here; where capitals count, the names should be equal."),
     "repeated row": ("note", "Nothing: it counts once."),

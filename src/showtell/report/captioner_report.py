@@ -76,6 +76,7 @@ def write_captioner_report(
         pictures=evaluation["pictures"],
         beam_size=evaluation["beam_size"],
         scores=_score_rows(evaluation),
+        verdict=evaluation.get("verdict"),
         agreed=habits["model"]["agreed"],
         forced=evaluation["teacher_forced"],
         habits=_habit_rows(habits),

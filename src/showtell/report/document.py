@@ -61,7 +61,8 @@ def write_document(
         **values,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8", newline="\n")
+    # The path of a file may hold bytes that are not UTF-8.
+    out.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
     return out
 
 

@@ -1,5 +1,6 @@
 """Write a matplotlib figure to a file, without pyplot and its global state."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,14 @@ def check_figure_path(out: Path) -> None:
         raise ConfigError(f"{out} is a folder.", would_do="Name a file, such as why.png.")
 
 
-def save_figure(figure: Figure, out: Path, *, metadata: dict[str, None] | None = None) -> Path:
+def save_figure(figure: Figure, out: Path, *, metadata: Mapping[str, str | None] | None = None) -> Path:
     """Write a figure in the format of its suffix; folders are made if missing.
 
     Args:
         figure: The drawing.
         out: The file.
-        metadata: Fields of the format that are left out; None for what matplotlib writes.
+        metadata: Fields of the format, None for those to leave out; by default what matplotlib writes. A PNG
+            always says that showtell drew it.
 
     Returns:
         ``out``.
@@ -62,6 +64,9 @@ def save_figure(figure: Figure, out: Path, *, metadata: dict[str, None] | None =
     with silent_boxes():
         suffix = out.suffix.lower().removeprefix(".")
         # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
-        options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
+        options: dict[str, Any] = {}
+        if suffix == "png":
+            options["pil_kwargs"] = {"compress_level": 3}
+            metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
         figure.savefig(out, dpi=DPI, format=suffix, metadata=metadata, **options)
     return out

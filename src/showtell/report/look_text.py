@@ -19,6 +19,7 @@ def look_text(record: dict[str, Any]) -> str:
         + (f", of which {unread:,} cannot be read" if unread else ""),
         "",
         *_pixels(record),
+        *(line for note in record["notes"] for line in _row("read as", note)),
         *_row("splits", splits_line(record)),
         *_row("near-duplicates", likeness_line(record)),
         *_classes(record["classes"]),

@@ -23,7 +23,7 @@ from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.compare_scores import TRAINING, Contender, Reached, captioner_scorer, score_head
-from showtell.tasks.prepare import prepare, report_problems
+from showtell.tasks.prepare import prepare, say_reading
 from showtell.tasks.train_captioner import BEAM_SIZE
 
 _TIMED, _BATCH = 15, 16
@@ -116,8 +116,7 @@ def _read(config: Compare, console: Console) -> Dataset:
     dataset = read_dataset(config)
     captions = sum(len(picture.captions) for picture in dataset.pictures)
     words = f"of {len(dataset.classes):,} classes" if dataset.classes else f"with {captions:,} captions"
-    console.say(f"{config.data} is {dataset.format}: {len(dataset.pictures):,} pictures {words}")
-    report_problems(dataset.problems, console)
+    say_reading(dataset, f"{len(dataset.pictures):,} pictures {words}", console)
     if dataset.classes:
         return dataset
     sample = _sampled(dataset, config)

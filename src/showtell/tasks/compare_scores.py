@@ -16,7 +16,6 @@ from showtell.tasks.class_data import learnable
 from showtell.tasks.prepare import Prepared
 from showtell.tasks.run_folder import training_fingerprint
 from showtell.tasks.train_captioner import (
-    BATCH_SIZE,
     BEAM_SIZE,
     build_captioner,
     captioned,
@@ -28,6 +27,7 @@ from showtell.training.captioner import CaptionTrainee, describe_pictures
 from showtell.training.class_scores import class_scores
 from showtell.training.classifier import fit_linear, read_examples
 from showtell.training.loop import Loop, LoopConfig
+from showtell.training.recipe import BATCH_SIZE
 
 TRAINING = "comparison-training"
 """Folder, in that of the comparison, of checkpoints that an interrupted one goes on with."""

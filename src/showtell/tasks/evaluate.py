@@ -1,13 +1,13 @@
 """Score a model on a split; for a captioner, with intervals, and keep every caption."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from showtell.config import Evaluate, TrainCaptioner
-from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -17,12 +17,14 @@ from showtell.model_folder import ClassifierModel, load_model
 from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.evaluate_classifier import evaluate_classifier
-from showtell.tasks.prepare import load_splits, prepare, read_captions, warn_of_learnt
+from showtell.tasks.prepare import prepare, warn_of_learnt
 from showtell.tasks.run_folder import load_training
+from showtell.tasks.trained_data import read_again
 from showtell.text.habits import Habits, compared_habits
 from showtell.text.metrics import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.training.captioner import describe_pictures
 from showtell.training.teacher_forced import TeacherForced, teacher_forced
+from showtell.training.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,16 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     if isinstance(model, ClassifierModel):
         return evaluate_classifier(config, model, console)
     trained, _ = load_training(config.run, TrainCaptioner)
-    own = config.data is None
-    dataset = read_captions(source_of(trained, data=config.data, images=config.images), console)
-    splits = load_splits(config.run / "pictures.jsonl") if own else {}
+    data = read_again(
+        config.run,
+        trained,
+        console,
+        advice=f"showtell evaluate {shlex.quote(str(config.run))} DATA",
+        data=config.data,
+        images=config.images,
+        store=config.store,
+    )
+    dataset, splits, own = data.dataset, data.splits, data.is_own
     if own:
         split: str = config.split or ("test" if "test" in splits.values() else "val")
         asked = [picture for picture in dataset.pictures if splits.get(picture.name) == split]
@@ -141,7 +150,9 @@ def describe_split(
     )
 
 
-def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
+def save_evaluation(
+    folder: Path, split: str, evaluation: Evaluation, verdict: Verdict | None = None
+) -> dict[str, Any]:
     """Write ``evaluation-SPLIT.json`` and ``captions-SPLIT.jsonl``; return the former's content."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = evaluation.scores
@@ -154,6 +165,8 @@ def save_evaluation(folder: Path, split: str, evaluation: Evaluation) -> dict[st
         "teacher_forced": asdict(evaluation.teacher_forced),
         "habits": {"model": asdict(evaluation.habits), "people": asdict(evaluation.people)},
     }
+    if verdict is not None:
+        record["verdict"] = asdict(verdict) | {"line": verdict.line}
     (folder / f"evaluation-{split}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     place = {name: i for i, name in enumerate(scores.names)}
     with (folder / f"captions-{split}.jsonl").open("w", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """Score a classifier on a split, with intervals, and keep every prediction."""
 
 import json
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,6 @@ import numpy.typing as npt
 import torch
 
 from showtell.config import Evaluate, TrainClassifier
-from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -19,8 +19,9 @@ from showtell.features.extract import Extraction
 from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel
-from showtell.tasks.prepare import load_pictures, prepare, read_labels, warn_of_learnt
+from showtell.tasks.prepare import prepare, warn_of_learnt
 from showtell.tasks.run_folder import load_training
+from showtell.tasks.trained_data import read_again
 from showtell.training.class_scores import (
     SCORE_NAMES,
     Bin,
@@ -78,11 +79,16 @@ class ClassEvaluation:
 def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Console) -> dict[str, Any]:
     """Score a classifier; the arguments and errors are those of ``evaluate``."""
     trained, _ = load_training(config.run, TrainClassifier)
-    own = config.data is None
-    dataset = read_labels(source_of(trained, data=config.data, images=config.images), console)
-    records = load_pictures(config.run / "pictures.jsonl") if own else []
-    splits = {record["name"]: record["split"] for record in records}
-    twins = {record["name"]: record["twin"] for record in records if "twin" in record}
+    data = read_again(
+        config.run,
+        trained,
+        console,
+        advice=f"showtell evaluate {shlex.quote(str(config.run))} DATA",
+        data=config.data,
+        images=config.images,
+        store=config.store,
+    )
+    dataset, splits, twins, own = data.dataset, data.splits, data.twins, data.is_own
     if own:
         split: str = config.split or ("test" if "test" in splits.values() else "val")
         pictures = tuple(p for p in dataset.pictures if splits.get(p.name) == split)

@@ -1,21 +1,21 @@
 """Which pictures an export is checked and calibrated with."""
 
 import random
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from showtell.config import Export, TrainCaptioner, TrainClassifier
-from showtell.config.source import source_of
 from showtell.console import Console
-from showtell.data.readers import read_dataset
 from showtell.data.records import Picture
 from showtell.errors import DataError, ShowtellError
 from showtell.samples import draw_scene, make_scenes
 from showtell.tasks.predict import find_pictures
-from showtell.tasks.prepare import load_splits
 from showtell.tasks.run_folder import load_training
+from showtell.tasks.trained_data import read_again
 
+_CHECK_OTHERS = "showtell export {} --check FOLDER"
 CALIBRATION = 100
 """Pictures that tell in which range numbers lie, before they become integers."""
 
@@ -48,7 +48,7 @@ def choose_pictures(config: Export, kind: str, drawn: Path, console: Console) ->
         DataError: There is no picture in --check.
     """
     if config.check is not None:
-        paths = find_pictures([str(config.check)])
+        paths = find_pictures([str(config.check)], console)
         return _divided(
             f"pictures of {config.check.name}", [Picture(p.name, p) for p in paths], config.pictures
         )
@@ -57,6 +57,7 @@ def choose_pictures(config: Export, kind: str, drawn: Path, console: Console) ->
             return _own(config, TrainClassifier if kind == "classifier" else TrainCaptioner)
         except ShowtellError as error:
             console.say(f"The run's own pictures are not at hand: {error.what}")
+            console.say(f"To check with others: {_CHECK_OTHERS.format(shlex.quote(str(config.run)))}")
     scenes = make_scenes(0, config.pictures + CALIBRATION, "val")
     pictures = []
     for place, scene in enumerate(scenes):
@@ -73,10 +74,11 @@ def _own(config: Export, kind: type[TrainCaptioner] | type[TrainClassifier]) -> 
         ShowtellError: The data cannot be read where it was.
     """
     trained, _ = load_training(config.run, kind)
-    splits = load_splits(config.run / "pictures.jsonl")
-    dataset = read_dataset(source_of(trained))
-    check = _shuffled([p for p in dataset.pictures if splits.get(p.name) == "val"])[: config.pictures]
-    calibration = _shuffled([p for p in dataset.pictures if splits.get(p.name) == "train"])[:CALIBRATION]
+    advice = _CHECK_OTHERS.format(shlex.quote(str(config.run)))
+    data = read_again(config.run, trained, Console(quiet=True), advice=advice)
+    pictures, splits = data.dataset.pictures, data.splits
+    check = _shuffled([p for p in pictures if splits.get(p.name) == "val"])[: config.pictures]
+    calibration = _shuffled([p for p in pictures if splits.get(p.name) == "train"])[:CALIBRATION]
     if not check:
         raise DataError(f"{trained.data} has none of the run's validation pictures.")
     paths = tuple(picture.path for picture in calibration or check)

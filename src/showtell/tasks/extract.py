@@ -12,7 +12,7 @@ from showtell.features.extract import extract_features
 from showtell.features.store import FeatureStore, SpaceInfo
 from showtell.features.weights import load_backbone
 from showtell.runtime import choose_device, prepare_process
-from showtell.tasks.prepare import report_problems
+from showtell.tasks.prepare import report_problems, say_reading
 
 
 def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
@@ -65,10 +65,8 @@ def pictures_of(
     Raises:
         DataError: There are none.
     """
-    dataset, wordless = read_pictures(config)
-    what = "a folder of" if wordless else f"{dataset.format}:"
-    console.say(f"{config.data} is {what} {len(dataset.pictures):,} pictures")
-    report_problems(dataset.problems, console)
+    dataset, _ = read_pictures(config)
+    say_reading(dataset, f"{len(dataset.pictures):,} pictures", console)
     return dataset.pictures
 
 

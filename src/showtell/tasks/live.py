@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from showtell.apps.live import Found, Watch, Window
-from showtell.apps.video import Frame, Recorder, Source, check_video_path
+from showtell.apps.recorder import Recorder, check_video_path
+from showtell.apps.video import Frame, Source
 from showtell.config import Live
 from showtell.console import Console
 from showtell.errors import ConfigError
@@ -39,7 +40,7 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
                 f"--record {config.record} is the source itself.", would_do="Name another video."
             )
     with ExitStack() as stack:
-        source = stack.enter_context(Source(config.source))
+        source = stack.enter_context(Source(config.source, console.say))
         unseen = config.headless or (config.record is not None and source.is_file)
         window = None if unseen else Window()
         model = load(config.run, beam_size=config.beam_size)
@@ -50,12 +51,13 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         total = min(source.expected, config.frames or source.expected)
         quiet = Console(quiet=console.quiet or config.headless or window is not None)
         bar = stack.enter_context(quiet.bar(total, "Watching", "frames"))
-        count = 0
+        count, seconds = 0, 0.0
         for frame, found in watch.every_frame() if window is None else watch.in_window(window):
-            count += 1
+            count, seconds = count + 1, frame.seconds
             bar.update(1)
             yield live_record(frame, found)
-    if window is None and count < _SHORT * total:
+    # Some formats tell their length only, from which a count is guessed: too few frames, too early an end.
+    if window is None and count < _SHORT * total and seconds < _SHORT * total / source.rate:
         console.say(f"{source.name} ended after {count:,} of {total:,} frames; it may be damaged")
     if recorder is not None:
         console.say(f"{recorder.written:,} frames are in {recorder.path}")

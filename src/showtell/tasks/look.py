@@ -11,9 +11,10 @@ import numpy as np
 
 from showtell.config import Look
 from showtell.console import Console
-from showtell.data.check import Finding, check_classes, check_files, check_reading
+from showtell.data.check import Finding, check_classes, check_files, check_kind, check_reading
 from showtell.data.copies import check_copies, pixel_likeness
 from showtell.data.facts import Facts, read_all
+from showtell.data.names import shown_name
 from showtell.data.near_duplicates import Likeness
 from showtell.data.readers import read_pictures
 from showtell.data.records import SPLITS, Dataset, Picture
@@ -58,6 +59,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
     findings = [
         *obstacle,
         *check_files(facts),
+        *check_kind(dataset),
         *check_copies(readable, likeness),
         *check_classes(dataset),
         *check_captions(dataset.pictures, vocabulary),
@@ -65,8 +67,9 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
     ]
     findings.sort(key=lambda finding: _LEVELS.index(finding.level))
     record = {
-        "data": str(config.data),
+        "data": shown_name(str(config.data)),
         "format": dataset.format,
+        "notes": list(dataset.notes),
         "pictures": len(facts),
         "readable": len(readable),
         **_pixels(readable),

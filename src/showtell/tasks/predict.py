@@ -10,11 +10,13 @@ from typing import Any
 from showtell.config import Predict
 from showtell.console import Console
 from showtell.data.images import open_image
-from showtell.data.readers.names import PICTURE_EXTENSIONS
+from showtell.data.listing import Listing
+from showtell.data.names import PICTURE_EXTENSIONS
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
 from showtell.inference.records import caption_record
 from showtell.tasks.predict_classes import predict_classes
+from showtell.tasks.prepare import report_problems
 
 
 def predict(config: Predict, console: Console | None = None) -> Iterator[dict[str, Any]]:
@@ -22,7 +24,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
 
     Args:
         config: Which run and pictures.
-        console: Not needed: records are yielded as they are found.
+        console: Told what of a folder is left out; None for silence.
 
     Yields:
         One record a picture: ``picture``, ``caption``, ``log_probability`` and ``words``, or for a classifier
@@ -31,7 +33,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    paths = find_pictures(config.pictures)
+    paths = find_pictures(config.pictures, console or Console(quiet=True))
     targets = {} if config.picture is None else _targets(paths, config.picture)
     model = load(config.run, beam_size=config.beam_size)
     if isinstance(model, LoadedClassifier):
@@ -47,8 +49,14 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
         yield record
 
 
-def find_pictures(patterns: Sequence[str]) -> list[Path]:
+def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
     """Return the pictures that paths, folders and patterns name, in order and once.
+
+    Of a folder, what training would leave out is left out; what a path or a pattern names is always tried.
+
+    Args:
+        patterns: As typed.
+        console: Told what of a folder is left out.
 
     Raises:
         DataError: One of them names nothing.
@@ -59,7 +67,7 @@ def find_pictures(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         # What is typed is composed; a name that came from a Mac may be decomposed.
         forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
-        found = next((found for form in forms if (found := _pictures_at(form))), [])
+        found = next((found for form in forms if (found := _pictures_at(form, console))), [])
         if not found:
             raise DataError(
                 f"There is no picture at {pattern}.",
@@ -69,14 +77,30 @@ def find_pictures(patterns: Sequence[str]) -> list[Path]:
     return list(paths)
 
 
-def _pictures_at(pattern: str) -> list[Path]:
+def _pictures_at(pattern: str, console: Console) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_EXTENSIONS and p.is_file())
+        return _pictures_in(path, console)
     if path.exists():
         return [path]
     found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
     return sorted(p for p in found if p.is_file())
+
+
+def _pictures_in(path: Path, console: Console) -> list[Path]:
+    """Return the pictures that training would find in a folder, and say what else is in it."""
+    folder = Listing(path)
+    names = folder.pictures
+    pictures = set(names)
+    others = sorted(name for name in folder.files if name not in pictures)
+    left_out = [
+        f"{len(found):,} {what} (for example {found[0]})"
+        for found, what in ((others, "files that are no pictures"), (sorted(folder.hidden), "hidden"))
+        if found
+    ]
+    console.say(f"{path}: {len(names):,} pictures" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
+    report_problems(folder.problems, console)
+    return [Path(folder.files[name]) for name in names]
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.data.images import open_image, read_content
-from showtell.data.readers.names import nfc
+from showtell.data.names import nfc
 from showtell.errors import ImageError
 from showtell.features.store import content_digest
 from showtell.inference import Classes, LoadedClassifier

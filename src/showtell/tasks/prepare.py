@@ -60,10 +60,8 @@ def read_captions(source: DataSource, console: Console) -> Dataset:
             f"{source.data} was read as {dataset.format}, which holds no captions.",
             would_do="A captioner needs a table with a picture and a caption in each row.",
         )
-    console.say(
-        f"{source.data} is {dataset.format}: {len(dataset.pictures):,} pictures with {count:,} captions"
-    )
-    report_problems(dataset.problems, console)
+    dataset = replace(dataset, pictures=tuple(picture for picture in dataset.pictures if picture.captions))
+    say_reading(dataset, f"{len(dataset.pictures):,} pictures with {count:,} captions", console)
     return dataset
 
 
@@ -79,10 +77,29 @@ def read_labels(source: DataSource, console: Console) -> Dataset:
             f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
             would_do="A classifier needs class folders, or a table with a picture and a label in each row.",
         )
-    pictures, classes = len(dataset.pictures), len(dataset.classes)
-    console.say(f"{source.data} is {dataset.format}: {pictures:,} pictures of {classes:,} classes")
-    report_problems(dataset.problems, console)
+    if len(dataset.classes) == 1:
+        raise one_class(dataset)
+    labelled = tuple(picture for picture in dataset.pictures if picture.label is not None)
+    dataset = replace(dataset, pictures=labelled)
+    say_reading(dataset, f"{len(labelled):,} pictures of {len(dataset.classes):,} classes", console)
     return dataset
+
+
+def one_class(dataset: Dataset) -> DataError:
+    """Explain that a single class leaves nothing to tell apart."""
+    return DataError(
+        f"{dataset.source} has a single class, {dataset.classes[0]!r}, with {len(dataset.pictures):,} "
+        "pictures: there is nothing to tell apart.",
+        would_do="Expected two classes or more: put pictures of something else into a folder beside it.",
+    )
+
+
+def say_reading(dataset: Dataset, what: str, console: Console) -> None:
+    """Say how data was read, what was guessed, and what is wrong with it."""
+    console.say(f"{dataset.source} is {dataset.format}: {what}")
+    for note in dataset.notes:
+        console.say(f"  {note}")
+    report_problems(dataset.problems, console)
 
 
 def report_problems(problems: Sequence[Problem], console: Console) -> None:
@@ -149,7 +166,7 @@ def prepare(
         )
         say_sizes(pictures, groups, dataset, test_size, console)
     problems = (*dataset.problems, *extraction.unreadable, *contradicted)
-    complete = Dataset(dataset.source, dataset.format, pictures, problems, dataset.classes)
+    complete = replace(dataset, pictures=pictures, problems=problems)
     return Prepared(complete, pictures, extraction, groups, _fingerprint(pictures, extraction))
 
 

@@ -13,9 +13,10 @@ from showtell.config import Preview, PreviewAugment, PreviewNormalize, PreviewTo
 from showtell.console import Console
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels, open_image
-from showtell.data.readers.names import nfc
+from showtell.data.names import nfc
 from showtell.data.records import Picture
 from showtell.errors import DataError, ImageError
+from showtell.features.sources import default_network
 from showtell.features.store import content_digest
 from showtell.features.weights import RANDOM, load_backbone
 from showtell.report import preview_augment as views
@@ -175,9 +176,9 @@ def _rows(photos: Sequence[Photo], tokenizer: CaptionTokenizer) -> list[tokens.R
 
 def _preprocessing(config: PreviewAugment | PreviewNormalize) -> tuple[Preprocessing, str]:
     """Return how pictures become the backbone's input, and the backbone's name; no weights are needed."""
-    backbone = load_backbone(
-        config.backbone, config.weights or RANDOM, image_size=config.image_size, fit=config.fit
-    )
+    # What a training with these settings would take, without its weights.
+    name = config.backbone if config.backbone or config.weights else default_network()
+    backbone = load_backbone(name, config.weights or RANDOM, image_size=config.image_size, fit=config.fit)
     return backbone.preprocessing, backbone.description.architecture
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from showtell.console import Console
 from showtell.data.images import open_image, read_content
-from showtell.data.readers.names import nfc
+from showtell.data.names import nfc
 from showtell.data.records import Picture
 from showtell.errors import DataError, ImageError
 from showtell.text.tokenizer import CaptionTokenizer

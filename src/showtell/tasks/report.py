@@ -1,16 +1,16 @@
 """Write the report of a run: at the end of its training, and again by ``showtell report``."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from showtell.config import Report, TrainCaptioner, TrainClassifier
-from showtell.config.source import source_of
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.errors import DataError, ModelError, ShowtellError
@@ -23,8 +23,9 @@ from showtell.report.captioner_report import write_captioner_report
 from showtell.report.cards import PageItem
 from showtell.report.classifier_report import write_classifier_report
 from showtell.report.run_report import RunFacts
-from showtell.tasks.prepare import load_pictures, read_captions, read_labels
+from showtell.tasks.prepare import load_pictures
 from showtell.tasks.run_folder import load_training
+from showtell.tasks.trained_data import read_again
 from showtell.training.captioner import read_grids
 from showtell.training.faithfulness import measure_faithfulness
 
@@ -236,21 +237,31 @@ def _data(config: Report, trained: TrainCaptioner | TrainClassifier) -> Dataset:
     Raises:
         DataError: It is not there any more, or is something else.
     """
-    read = read_captions if isinstance(trained, TrainCaptioner) else read_labels
-    source = source_of(trained)
-    if config.data is not None:
-        source = replace(source, data=config.data, images=config.images)
-    elif config.images is not None:
-        source = replace(source, images=config.images)
-    return read(source, Console(quiet=True))
+    advice = f"showtell report {shlex.quote(str(config.run))} DATA"
+    data = read_again(
+        config.run,
+        trained,
+        Console(quiet=True),
+        advice=advice,
+        data=config.data,
+        images=config.images,
+        store=config.store,
+    )
+    if not data.is_own:
+        raise DataError(
+            f"{data.dataset.source} holds hardly any of the images that {config.run} was trained with.",
+            would_do="A report shows images of the training; showtell evaluate scores others.",
+            run=f"showtell evaluate {shlex.quote(str(config.run))} {shlex.quote(str(config.data))}",
+        )
+    return data.dataset
 
 
 def _find(name: str, named: Mapping[str, Picture], dataset: Dataset, run: Path) -> Picture:
     if name not in named:
         raise DataError(
             f"{name}, which was scored, is not in {dataset.source} any more.",
-            would_do="Give the data as it was in training.",
-            run=f"showtell report {run} DATA",
+            would_do="Scores of the images that are left can be reported.",
+            run=f"showtell evaluate {shlex.quote(str(run))} {shlex.quote(str(dataset.source))}",
         )
     return named[name]
 

@@ -121,7 +121,8 @@ def load_training(run: Path, kind: type[Training]) -> tuple[Training, dict[str, 
     """Read the settings that a run was trained with; where files are, as seen from here.
 
     Paths are kept as they were typed. A relative one leads on from where the training was started, where
-    that folder still has it.
+    that folder still has it; what is not there is where it lay as seen from the run, if the two were moved
+    together.
 
     Args:
         run: Its folder.
@@ -135,12 +136,21 @@ def load_training(run: Path, kind: type[Training]) -> tuple[Training, dict[str, 
     """
     trained, record = load_config(run / "config.json", kind)
     start = Path(record.get("folder", ""))
-    there: dict[str, Any] = {
-        name: start / path
-        for name in ("data", "images", "store")
-        if isinstance(path := getattr(trained, name), Path) and (start / path).exists()
-    }
+    there: dict[str, Any] = {}
+    for name in ("data", "images", "store"):
+        path = getattr(trained, name)
+        if isinstance(path, Path):
+            places = [start / path, path, _beside(run, start / trained.out, start / path)]
+            there[name] = next((place for place in places if place.exists()), start / path)
     return replace(trained, **there), record
+
+
+def _beside(run: Path, out: Path, path: Path) -> Path:
+    """Return where a path would be, had it been moved together with a run that was ``out``."""
+    try:
+        return Path(os.path.normpath(run.resolve() / os.path.relpath(path, out)))
+    except ValueError:  # two drives of Windows
+        return path
 
 
 def record_run(
@@ -149,8 +159,18 @@ def record_run(
     prepared: Prepared,
     backbone: dict[str, Any],
     twins: Mapping[str, str] | None = None,
+    derived: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what was run, on what and with what, before the first step; a resume leaves it as it is."""
+    """Write what was run, on what and with what, before the first step; a resume leaves it as it is.
+
+    Args:
+        config: The settings.
+        command: That they are of.
+        prepared: The pictures.
+        backbone: Its description.
+        twins: Training pictures of which pictures of other splits are near-duplicates, by their names.
+        derived: What followed from the data and not from the settings.
+    """
     if (config.out / "config.json").exists() and config.resume:
         return
     save_pictures(config.out / "pictures.jsonl", prepared, twins)
@@ -161,6 +181,7 @@ def record_run(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "folder": str(Path.cwd()),
             "config": to_json(config) | {"resume": False},
+            "derived": dict(derived or {}),
             "backbone": backbone,
             "data": {
                 "fingerprint": prepared.fingerprint,

@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from showtell.config import PreviewTokens, TrainCaptioner
 from showtell.console import Console, human_time
-from showtell.data.augment import MIRRORED
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.backbone import Backbone
-from showtell.features.extract import Extraction, extract_features
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone
 from showtell.model_folder import CaptionerModel, save_captioner
@@ -20,17 +19,20 @@ from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
-from showtell.tasks.evaluate import Evaluation, describe_split, save_evaluation, scores_table
+from showtell.tasks.caption_views import look_at_mirrored, look_at_views
+from showtell.tasks.evaluate import describe_split, save_evaluation, scores_table
+from showtell.tasks.learnt import judge_captioner, refuse_unlearnt
 from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.text.sides import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
+from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
+from showtell.training.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
+from showtell.training.trivial import commonest_caption
+from showtell.training.verdict import Verdict
 
-BATCH_SIZE = 32
-"""Photos a step, each with all its captions."""
 BEAM_SIZE = 3
 """Captions searched side by side, in validation and in the finished model; measured in docs/log.md."""
 _FINAL_RATE = 0.02
@@ -51,6 +53,8 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         The validation scores.
 
     Raises:
+        NotLearntError: The training came to its end, and the model is not known to have learnt anything; the
+            run is whole.
         ShowtellError: Something the user can mend, said in its message.
     """
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
@@ -63,70 +67,116 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
-    train = captioned(prepared, "train")
-    mirrored = _look_at_mirrored(train, backbone, store, console) if config.mirror else None
+    train, val = captioned(prepared, "train"), captioned(prepared, "val")
+    recipe = recipe_for(
+        len(train),
+        len(val),
+        epochs=config.epochs,
+        augmentations=config.augmentations,
+        hidden_dim=config.hidden_dim,
+        dropout=config.dropout,
+    )
+    _say_recipe(recipe, len(train), len(val), console)
+    mirrored = look_at_mirrored(train, backbone, store, console) if config.mirror else None
+    views = look_at_views(train, recipe.augmentations, config.mirror, backbone, store, console)
     seed_everything(config.seed)
     tokenizer = train_tokenizer(config, train, console)
-    captioner = build_captioner(config, tokenizer, prepared, train).to(backbone.pixel_mean.device)
-    record_run(config, "train-captioner", prepared, backbone.description.for_store())
-    epochs = config.epochs or _enough_epochs(-(-len(train) // BATCH_SIZE))
+    sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout)
+    captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
+    description = backbone.description.for_store()
+    record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
     trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
         train,
-        captioned(prepared, "val"),
-        batch_size=BATCH_SIZE,
+        val,
+        batch_size=recipe.batch_size,
         seed=config.seed,
         beam_size=BEAM_SIZE,
-        likelihood_epochs=epochs if config.reward_epochs else None,
+        likelihood_epochs=recipe.epochs if config.reward_epochs else None,
         mirrored=mirrored,
+        views=views,
+        baseline=commonest_caption(train),
     )
     loop = LoopConfig(
-        epochs=epochs + config.reward_epochs,
+        epochs=recipe.epochs + config.reward_epochs,
         learning_rate=config.learning_rate,
         final_rate=_FINAL_RATE,
-        decay_epochs=epochs,
+        decay_epochs=recipe.epochs,
+        patience_steps=recipe.patience_steps,
+        criterion=recipe.criterion,
+        validate_every=recipe.validate_every,
     )
-    fingerprint = training_fingerprint(config, prepared, backbone.description.for_store())
     for board in boards:
         board.show(trainee.validation, lambda: trainee.described)
-    Loop(trainee, loop, config.out, fingerprint=fingerprint, console=console, watchers=boards).run(
-        resume=config.resume
-    )
-    evaluation, model = _finish(config, trainee, backbone, prepared, store, console)
+    progress = Loop(
+        trainee,
+        loop,
+        config.out,
+        fingerprint=training_fingerprint(config, prepared, description),
+        console=console,
+        watchers=boards,
+        gate=trainee.why_no_reward,
+    ).run(resume=config.resume)
+    verdict, model = _finish(config, recipe, trainee, progress, backbone, prepared, store, console)
+    took, out = human_time(time.perf_counter() - started), config.out
+    chosen = "the last" if recipe.criterion == "last" else "the best by validation"
     console.say(
-        f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
+        f"{'Ended after' if verdict.fault else 'Trained in'} {took}; the model, of epoch "
+        f"{progress.best_epoch} ({chosen}), is in {out / 'model'}"
     )
-    console.say(scores_table(evaluation, "val"))
+    console.say(f"Validation: {verdict.line}")
     report_training(config, model, prepared.dataset, console)
-    console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
-    return evaluation.figures()
+    refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
+    console.say(f"Try it: showtell predict {out} PICTURE --picture why.png")
+    validation: dict[str, float] = model.config.provenance["validation"]
+    return validation
 
 
 def _finish(
     config: TrainCaptioner,
+    recipe: Recipe,
     trainee: CaptionTrainee,
+    progress: Progress,
     backbone: Backbone,
     prepared: Prepared,
     store: FeatureStore,
     console: Console,
-) -> tuple[Evaluation, CaptionerModel]:
-    """Score the finished captioner as it will be used, and keep both."""
+) -> tuple[Verdict, CaptionerModel]:
+    """Score the finished captioner as it will be used, hold it against what needs no model, and keep both."""
     eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
     evaluation = describe_split(
         trainee.captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=trainee.train
     )
-    save_evaluation(config.out, "val", evaluation)
+    verdict = judge_captioner(trainee, prepared.extraction, evaluation)
+    save_evaluation(config.out, "val", evaluation, verdict)
     provenance = {
         "train_pictures": len(trainee.train),
         "val_pictures": len(trainee.validation),
         "data": prepared.fingerprint,
+        "recipe": asdict(recipe),
+        "best_epoch": progress.best_epoch,
         "likelihood_epochs": trainee.likelihood_epochs if config.reward_epochs else None,
         "validation": evaluation.figures(),
+        "verdict": verdict.line,
+        "fault": verdict.fault,
         "environment": environment(),
     }
-    return evaluation, save_captioner(
+    console.say(scores_table(evaluation, "val"))
+    return verdict, save_captioner(
         config.out / "model", eye, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+    )
+
+
+def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
+    """Say what follows from how many pictures there are."""
+    few = f"{val:,} validation pictures are too few to choose a checkpoint, so the last one is kept"
+    many = f"the CIDEr-D of {val:,} validation pictures chooses the checkpoint"
+    views = f"{recipe.augmentations} random views of each" if recipe.augmentations else "no random views"
+    console.say(
+        f"For {train:,} pictures: {views} (--augmentations), a decoder {recipe.hidden_dim} wide "
+        f"(--hidden-dim), dropout {recipe.dropout:g} (--dropout), {recipe.epochs} epochs (--epochs), "
+        f"{recipe.batch_size} pictures a step; {few if recipe.criterion == 'last' else many}"
     )
 
 
@@ -160,17 +210,6 @@ def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
     return pictures
 
 
-def _look_at_mirrored(
-    train: Sequence[Picture], backbone: Backbone, store: FeatureStore, console: Console
-) -> Extraction:
-    """Bring the features of mirrored pictures into the store, but where that makes a caption wrong."""
-    chosen = [picture for picture in train if not any(map(names_a_side, picture.captions))]
-    sided = len(train) - len(chosen)
-    aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
-    console.say(f"Mirrored: {len(chosen):,} pictures of train{aside} (--no-mirror leaves them out)")
-    return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
-
-
 def train_tokenizer(
     config: TrainCaptioner | PreviewTokens, train: Sequence[Picture], console: Console
 ) -> CaptionTokenizer:
@@ -194,22 +233,18 @@ def build_captioner(
     """Build an untrained captioner for the features of the training pictures, scaled by some of them."""
     space = prepared.extraction.space
     description = space.description
+    width = config.hidden_dim or HIDDEN_DIM
     sizes = AttentionConfig(
         vocab_size=tokenizer.vocab_size,
         feature_dim=description["grid_shape"][1],
-        hidden_dim=config.hidden_dim,
-        embed_dim=config.hidden_dim,
-        attention_dim=config.hidden_dim // 2,
+        hidden_dim=width,
+        embed_dim=width,
+        attention_dim=width // 2,
         cell=config.cell,
-        dropout=config.dropout,
+        dropout=DROPOUT if config.dropout is None else config.dropout,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
     sample = [prepared.extraction.key(picture.name) for picture in train[:_SCALE_SAMPLE]]
     captioner.decoder.fit_feature_scale(torch.from_numpy(space.get(sample)[0]))
     return captioner
-
-
-def _enough_epochs(steps_per_epoch: int) -> int:
-    """Return 6 epochs, or as many as make 1,100 steps, but never more than 60."""
-    return max(6, min(60, -(-1100 // steps_per_epoch)))

@@ -4,7 +4,7 @@ BLEU, ROUGE-L and CIDEr-D equal the COCO caption toolkit's. References and hypot
 the one rule in ``words``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from showtell.errors import DataError
 from showtell.text.bleu import bleu, bleu_statistics
 from showtell.text.cider import CiderD
+from showtell.text.intervals import bootstrap_interval
 from showtell.text.matching import matching_statistics, meteor_exact_stem
 from showtell.text.rouge import rouge_l
 from showtell.text.words import scored_words
@@ -23,8 +24,7 @@ SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l
 Scores = NDArray[np.float64]
 Interval = tuple[float, float]
 
-# Resamples weighed at once: bounds the memory at 8 bytes times this times the number of pictures.
-_BLOCK = 100
+_LIMITS = np.array([(0.0, 10.0 if name == "cider_d" else 1.0) for name in SCORE_NAMES])
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,11 @@ def caption_scores(
     intervals = {}
     if resamples:
         bounds = bootstrap_interval(
-            statistics, lambda sums: _scores_of_sums(sums, len(names)), seed=seed, resamples=resamples
+            statistics,
+            lambda sums: _scores_of_sums(sums, len(names)),
+            seed=seed,
+            resamples=resamples,
+            limits=_LIMITS,
         )
         intervals = {name: (float(low), float(high)) for name, (low, high) in zip(SCORE_NAMES, bounds)}
     alone = _scores_of_sums(statistics, 1)  # (count, 7)
@@ -112,40 +116,6 @@ def caption_scores(
         per_picture={name: alone[:, column] for column, name in enumerate(SCORE_NAMES)},
         intervals=intervals,
     )
-
-
-def bootstrap_interval(
-    statistics: Scores,
-    score: Callable[[Scores], Scores],
-    *,
-    seed: int,
-    resamples: int = 1000,
-    level: float = 0.95,
-) -> Scores:
-    """Return percentile intervals of a score over which pictures happened to be in the set.
-
-    Args:
-        statistics: What each picture adds to the sums that the score is made of, (count, statistics).
-        score: From sums (resamples, statistics) to scores, (resamples, scores).
-        seed: The seed of the resampling; the same seed gives the same intervals.
-        resamples: How many sets of ``count`` pictures to draw with replacement, at least 1.
-        level: The share of resamples inside the interval, in (0, 1).
-
-    Returns:
-        (scores, 2): for each score, its lower and upper bound.
-
-    Source: Efron 1979; percentile intervals.
-    """
-    generator = np.random.default_rng(seed)
-    count = len(statistics)
-    sums = np.empty((resamples, statistics.shape[1]))
-    for start in range(0, resamples, _BLOCK):
-        size = min(_BLOCK, resamples - start)
-        times_drawn = generator.multinomial(count, np.full(count, 1 / count), size=size)  # (size, count)
-        sums[start : start + size] = times_drawn @ statistics
-    tail = (1 - level) / 2
-    bounds: Scores = np.quantile(score(sums), [tail, 1 - tail], axis=0).T
-    return bounds
 
 
 def _scores_of_sums(sums: Scores, count: int) -> Scores:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from showtell.data.records import Picture
@@ -15,6 +16,7 @@ from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.text.cider import CiderD
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.batch import Batch, assemble
+from showtell.training.checkpoint import Progress
 from showtell.training.reward import advantages, draw_captions, reward_loss
 
 LABEL_SMOOTHING = 0.1
@@ -22,10 +24,13 @@ ATTENTION_REGULARISATION = 1.0
 """Weight of the doubly stochastic term, lambda of Xu et al. 2015, eq. 14."""
 MAX_CAPTION_TOKENS = 60
 """Longer training captions are cut here, without their end."""
-
+LOSS_BELOW = 500
+"""Validations of fewer pictures measure the loss, too."""
 
 DECODING_BATCH = 100
 """Pictures decoded side by side."""
+_LOSS_BATCH = 50
+"""Pictures read side by side, each with all its captions."""
 
 
 class CaptionTrainee:
@@ -42,6 +47,10 @@ class CaptionTrainee:
         likelihood_epochs: Epochs before training goes on by reward; None for never.
         mirrored: Where the grids of mirrored training pictures are, for those that have one: half of the
             time they are learnt from instead of the plain ones.
+        views: Where the grids of random views are, each of some training pictures. Each of its
+            views is learnt from as often as the plain picture.
+        baseline: A caption that is said of every picture; training by reward begins once validation scores
+            higher.
     """
 
     unit = "captions"
@@ -58,6 +67,8 @@ class CaptionTrainee:
         beam_size: int,
         likelihood_epochs: int | None = None,
         mirrored: Extraction | None = None,
+        views: Sequence[Extraction] = (),
+        baseline: str | None = None,
     ) -> None:
         if not train or not validation:
             raise DataError(
@@ -65,7 +76,7 @@ class CaptionTrainee:
                 would_do="Both splits need pictures with captions.",
             )
         self.network = captioner.decoder
-        self.captioner, self.extraction, self.mirrored = captioner, extraction, mirrored
+        self.captioner, self.extraction, self.mirrored, self._views = captioner, extraction, mirrored, views
         self.train, self.validation = train, validation
         self.batch_size, self.seed, self.beam_size = batch_size, seed, beam_size
         self.steps_per_epoch = -(-len(train) // batch_size)
@@ -81,6 +92,7 @@ class CaptionTrainee:
         if likelihood_epochs is not None:  # else not needed, and as large as the captions
             self.likelihood_epochs = likelihood_epochs
             self._rewards = CiderD({picture.name: picture.captions for picture in train})
+        self._baseline = baseline
         self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
         self.described: dict[str, str] = {}
@@ -114,26 +126,55 @@ class CaptionTrainee:
         return chosen
 
     def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
-        grid = read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
+        """Read the grids of pictures, each plain, mirrored or in a view, by the epoch and the seed."""
+        sources = [self.extraction] * len(chosen)
         if self.mirrored is not None:
             turned = np.random.default_rng((self.seed, epoch, 1)).random(len(self.train)) < 0.5
-            rows = [
-                row
-                for row, i in enumerate(chosen)
-                if turned[i] and self.train[i].name in self.mirrored.digests
-            ]
-            if rows:
-                pictures = [self.train[chosen[row]] for row in rows]
-                grid[rows] = read_grids(self.captioner, self.mirrored, pictures)
+            for row, i in enumerate(chosen):
+                if turned[i] and self.train[i].name in self.mirrored.digests:
+                    sources[row] = self.mirrored
+        if self._views:
+            drawn = np.random.default_rng((self.seed, epoch, 2)).random(len(self.train))
+            for row, i in enumerate(chosen):
+                own = [view for view in self._views if self.train[i].name in view.digests]
+                number = int(drawn[i] * (len(own) + 1))
+                sources[row] = own[number - 1] if number else sources[row]
+        grid = read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
+        for source in {id(one): one for one in sources if one is not self.extraction}.values():
+            rows = [row for row, one in enumerate(sources) if one is source]
+            grid[rows] = read_grids(self.captioner, source, [self.train[chosen[row]] for row in rows])
         return grid
 
     def validate(self) -> dict[str, float]:
-        """Score free-running captions of the validation split by CIDEr-D."""
+        """Score free-running captions of the validation split by CIDEr-D.
+
+        Where the split is small or the score is zero, the loss is measured, too: the mean surprise at a token
+        of people's captions, given those before it, in nats.
+        """
         self.described = describe_pictures(
             self.captioner, self.extraction, self.validation, beam_size=self.beam_size
         )
         score = float(np.mean(self._references.score(self.described)))
-        return {"score": score, "cider_d": score}
+        figures = {"score": score, "cider_d": score}
+        if score <= 0 or len(self.validation) < LOSS_BELOW:
+            figures["loss"] = caption_surprise(self.captioner, self.extraction, self.validation)
+        return figures
+
+    def why_no_reward(self, progress: Progress) -> str:
+        """Return why training may not go on by reward, where it would begin now; empty where it may.
+
+        A model that has learnt nothing draws captions that earn nothing, and learns nothing from them.
+        """
+        if self._rewards is None or progress.epoch != self.likelihood_epochs:
+            return ""
+        said = {picture.name: self._baseline or "" for picture in self.validation}
+        floor = float(np.mean(self._references.score(said)))
+        if progress.best_score > floor:
+            return ""
+        return (
+            f"training by reward needs captions better than the same one for every picture, which scores "
+            f"CIDEr-D {floor:.3f}; validation reached {progress.best_score:.3f}"
+        )
 
 
 def describe_pictures(
@@ -171,6 +212,32 @@ def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
     looked = looked.index_add(0, picture * captions + caption, packed.attention)
     real = (batch.lengths.flatten() > 0).to(looked.device)
     return likelihood + ATTENTION_REGULARISATION * (1 - looked[real]).square().mean()
+
+
+@torch.inference_mode()
+def caption_surprise(captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture]) -> float:
+    """Return the cross-entropy of people's captions in nats a token, each given the true ones before it.
+
+    Tokens that are not in the vocabulary are not counted.
+
+    Args:
+        captioner: In evaluation mode.
+        extraction: Holds the grids.
+        pictures: With captions.
+    """
+    tokenizer, total, count = captioner.tokenizer, 0.0, 0
+    for start in range(0, len(pictures), _LOSS_BATCH):
+        part = pictures[start : start + _LOSS_BATCH]
+        framed = [[_framed(ids, tokenizer) for ids in tokenizer.encode_batch(p.captions)] for p in part]
+        batch = assemble(read_grids(captioner, extraction, part), framed, tokenizer.pad_id)
+        packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
+        picture, caption, time = packed.place.unbind(1)
+        targets = batch.token_ids[picture, caption, time + 1]
+        surprise = F.cross_entropy(captioner.decoder.logits(packed.deep).float(), targets, reduction="none")[
+            targets != tokenizer.unk_id
+        ]
+        total, count = total + float(surprise.double().sum()), count + len(surprise)
+    return total / max(1, count)
 
 
 def _framed(ids: list[int], tokenizer: CaptionTokenizer) -> list[int]:

@@ -23,19 +23,26 @@ class Progress:
         step: Optimiser steps made.
         epoch: Epochs finished.
         index: Steps made in the epoch under way.
-        loss_sum: Of the epoch under way, for its mean.
-        best_score: Highest validation score so far.
+        unseen: Steps made since the last validation.
+        loss_sum: Of these steps, for its mean.
+        best: Figures of the best validation so far; empty before the first.
         best_epoch: Its epoch; 0 before the first validation.
-        history: One record an epoch.
+        history: One record a validation.
     """
 
     step: int = 0
     epoch: int = 0
     index: int = 0
+    unseen: int = 0
     loss_sum: float = 0.0
-    best_score: float = float("-inf")
+    best: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def best_score(self) -> float:
+        """Return the score of the best validation so far, below every other before the first."""
+        return self.best.get("score", float("-inf"))
 
 
 def save_checkpoint(
@@ -108,7 +115,13 @@ def load_checkpoint(
     torch.set_rng_state(parts["random"]["cpu"])
     if "cuda" in parts["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(parts["random"]["cuda"])
-    return Progress(**json.loads(metadata["progress"]))
+    try:
+        return Progress(**json.loads(metadata["progress"]))
+    except TypeError as error:
+        raise ModelError(
+            f"{path} was made by another version of showtell, so its training cannot be resumed.",
+            would_do="Start anew in another --out; the features are kept.",
+        ) from error
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from showtell.training.classifier import Examples
-from showtell.training.intervals import difference_interval
+from showtell.training.share_intervals import difference_interval
 
 Right = npt.NDArray[np.bool_]
 
@@ -68,9 +68,7 @@ def trivial_answers(learn: Examples, check: Examples) -> Trivial:
     known = F.normalize(learn.pooled.float(), dim=1)
     asked = F.normalize(check.pooled.float(), dim=1)
     nearest = torch.cat([(rows @ known.T).argmax(1) for rows in asked.split(_ROWS)])
-    return Trivial(
-        (check.labels == frequent).numpy(), (check.labels == learn.labels[nearest]).numpy()
-    )
+    return Trivial((check.labels == frequent).numpy(), (check.labels == learn.labels[nearest]).numpy())
 
 
 def margin(right: Right, trivial: Right, groups: npt.NDArray[np.int64] | None) -> Margin:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from showtell.text.metrics import bootstrap_interval
-from showtell.training.intervals import share_interval
+from showtell.text.intervals import bootstrap_interval
+from showtell.training.share_intervals import share_interval
 
 SCORE_NAMES = ("accuracy", "top5", "macro_f1")
 """The scores that have intervals, in the order in which they are shown."""
@@ -61,8 +61,7 @@ def class_scores(
 ) -> ClassScores:
     """Score predictions.
 
-    Intervals of shares are Wilson's. That of macro-F1 is a bootstrap over groups, and no narrower than that
-    of accuracy: where all are right, or all groups are alike, resampling alone would show no width.
+    Intervals of shares are Wilson's, that of macro-F1 is a bootstrap over groups.
 
     Args:
         probabilities: (N, C), each row sums to 1; N at least 1.
@@ -82,16 +81,16 @@ def class_scores(
         sums = np.zeros((int(kept.max()) + 1, statistics.shape[1]))
         np.add.at(sums, kept, statistics)
         low, high = bootstrap_interval(
-            sums, lambda sums: _scores_of_sums(sums, count), seed=seed, resamples=resamples
+            sums,
+            lambda sums: _scores_of_sums(sums, count),
+            seed=seed,
+            resamples=resamples,
+            limits=np.array([(0.0, 1.0)] * len(SCORE_NAMES)),
         )[SCORE_NAMES.index("macro_f1")].tolist()
-        of_accuracy = share_interval(statistics[:, 0] > 0, groups)
         intervals = {
-            "accuracy": of_accuracy,
+            "accuracy": share_interval(statistics[:, 0] > 0, groups),
             "top5": share_interval(statistics[:, 1] > 0, groups),
-            "macro_f1": (
-                max(0.0, min(low, macro_f1 - (accuracy - of_accuracy[0]))),
-                min(1.0, max(high, macro_f1 + (of_accuracy[1] - accuracy))),
-            ),
+            "macro_f1": (low, high),
         }
     right, present, named = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     with np.errstate(invalid="ignore"):

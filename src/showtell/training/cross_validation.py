@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from showtell.models.heads import Head
-from showtell.training.classifier import Examples, fit_temperature
 from showtell.training.class_baselines import Trivial, trivial_answers
+from showtell.training.classifier import Examples, fit_temperature
 
 Ints = npt.NDArray[np.int64]
 Fit = Callable[[Examples, Examples], Head]

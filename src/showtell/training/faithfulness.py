@@ -19,7 +19,8 @@ from showtell.features.extract import Extraction
 from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Rows
-from showtell.text.metrics import Interval, bootstrap_interval
+from showtell.text.intervals import bootstrap_interval
+from showtell.text.metrics import Interval
 from showtell.training.captioner import read_grids
 
 CHOICES = ("most", "random", "least")

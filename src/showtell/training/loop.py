@@ -4,10 +4,9 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,26 +23,7 @@ from showtell.training.checkpoint import (
 )
 from showtell.training.interrupt import held_interrupt
 from showtell.training.metrics import MetricsLog, Watcher
-
-
-class Trainee(Protocol):
-    """What the loop trains: a network with its batches and its score."""
-
-    steps_per_epoch: int
-    unit: str
-
-    @property
-    def network(self) -> nn.Module:
-        """Return what is optimised."""
-
-    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
-        """Return the loss of a batch and how many units (captions, pictures) it holds.
-
-        The batch must be a pure function of (seed, epoch, index): a resume asks for it again.
-        """
-
-    def validate(self) -> dict[str, float]:
-        """Return validation figures, higher ``score`` better; leaves random states untouched."""
+from showtell.training.trainee import Criterion, Trainee, is_better
 
 
 @dataclass(frozen=True)
@@ -60,8 +40,13 @@ class LoopConfig:
         clip_norm: Largest norm of the gradient.
         average: Decay of the moving average of weights that is validated and kept (Polyak and Juditsky
             1992), in [0, 1).
-        patience: Epochs without a better score after which training stops.
-        checkpoint_seconds: Between checkpoints; one is always made at the end of an epoch.
+        patience: Epochs without a better validation after which training stops, if they were at least
+            ``patience_steps`` steps.
+        patience_steps: What the patience of short epochs comes to.
+        criterion: Which validation is the better one: see :func:`is_better`.
+        validate_every: Epochs from one validation to the next; there is one where the loss changes and at the
+            end, too.
+        checkpoint_seconds: Between checkpoints; one is always made at a validation.
         shares: Of the learning rate, by the name of the parameter; 1 for those that are not named.
     """
 
@@ -74,6 +59,9 @@ class LoopConfig:
     clip_norm: float = 5.0
     average: float = 0.995
     patience: int = 5
+    patience_steps: int = 0
+    criterion: Criterion = "score"
+    validate_every: int = 1
     checkpoint_seconds: float = 60.0
     shares: Mapping[str, float] = field(default_factory=dict)
 
@@ -96,6 +84,8 @@ class Loop:
         fingerprint: Of the settings and the data that a resume must share.
         console: Told the progress.
         watchers: Told every step and every validation, after ``metrics.jsonl``.
+        gate: Asked before training goes on after a validation, for the reason why it may not; empty where it
+            may. It must be a pure function of the progress: a resume asks again.
     """
 
     def __init__(
@@ -107,9 +97,10 @@ class Loop:
         fingerprint: str,
         console: Console,
         watchers: Sequence[Watcher] = (),
+        gate: Callable[[Progress], str] = lambda progress: "",
     ) -> None:
         self.trainee, self.config, self.folder = trainee, config, folder
-        self.fingerprint, self.console = fingerprint, console
+        self.fingerprint, self.console, self._gate = fingerprint, console, gate
         self.total = trainee.steps_per_epoch * config.epochs
         self._decay_steps = trainee.steps_per_epoch * (config.decay_epochs or config.epochs)
         network = trainee.network
@@ -142,35 +133,56 @@ class Loop:
         self._began = time.perf_counter(), self.progress.step
         for watcher in self._watchers:
             watcher.begin(self.progress.step, self.progress.epoch)
-        while self.progress.epoch < self.config.epochs and not self._is_stale():
-            self._epoch()
-        if self.progress.epoch < self.config.epochs:
-            self.console.say(
-                f"Ended after epoch {self.progress.epoch} of {self.config.epochs}: none of the last "
-                f"{self.config.patience} was better than epoch {self.progress.best_epoch}"
-            )
+        while self.progress.epoch < self.config.epochs:
+            if why := self._why_ended():
+                self.console.say(f"Ended after epoch {self.progress.epoch} of {self.config.epochs}: {why}")
+                break
+            self._stretch()
         self._load_best()
         return self.progress
 
-    def _is_stale(self) -> bool:
-        best = self.progress.best_epoch
-        return best > 0 and self.progress.epoch - best >= self.config.patience
+    def _why_ended(self) -> str:
+        """Return why training ends before its last epoch; empty where it goes on."""
+        progress, config = self.progress, self.config
+        waited = progress.epoch - progress.best_epoch
+        enough = waited * self.trainee.steps_per_epoch >= config.patience_steps
+        if progress.best_epoch and waited >= config.patience and enough:
+            return f"none of the last {waited} was better than epoch {progress.best_epoch}"
+        return self._gate(progress) if progress.index == 0 else ""
 
-    def _epoch(self) -> None:
+    def _stretch(self) -> None:
+        """Train to the next validation, and validate."""
         progress, steps = self.progress, self.trainee.steps_per_epoch
-        what = f"epoch {progress.epoch + 1}/{self.config.epochs}"
+        last = self._next_validation(progress.epoch)
+        left = (last - progress.epoch) * steps - progress.index
+        what = f"epoch {last}/{self.config.epochs}"
         self.trainee.network.train()
         with (
             held_interrupt() as interrupted,
-            self.console.bar(steps, what, "steps", progress.index) as bar,
+            self.console.bar(progress.unseen + left, what, "steps", progress.unseen) as bar,
         ):
-            while progress.index < steps and not interrupted():
+            while not interrupted() and self._turn_page(last):
                 self._step(bar)
                 if interrupted() or time.perf_counter() - self._saved > self.config.checkpoint_seconds:
                     self._checkpoint()
         self._validate()
-        progress.epoch, progress.index, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        progress.epoch, progress.index, progress.loss_sum, progress.unseen = last, 0, 0.0, 0
         self._checkpoint()
+
+    def _next_validation(self, epoch: int) -> int:
+        """Return after which epoch the next validation is, where ``epoch`` epochs are finished."""
+        regular = (epoch // self.config.validate_every + 1) * self.config.validate_every
+        fixed = (self.config.decay_epochs or self.config.epochs, self.config.epochs)
+        return min([regular, *(one for one in fixed if one > epoch)])
+
+    def _turn_page(self, last: int) -> bool:
+        """Begin the next epoch where one is finished; return whether a step is left up to ``last``."""
+        progress = self.progress
+        if progress.index == self.trainee.steps_per_epoch:
+            if progress.epoch + 1 == last:
+                return False
+            progress.epoch, progress.index = progress.epoch + 1, 0
+        return True
 
     def _step(self, bar: Bar) -> None:
         progress, started = self.progress, time.perf_counter()
@@ -193,13 +205,14 @@ class Loop:
         progress.step += 1
         self._follow()
         progress.index += 1
+        progress.unseen += 1
         progress.loss_sum += value
         speed = count / (time.perf_counter() - started)
         for watcher in self._watchers:
             watcher.step(progress.step, progress.epoch + 1, value, rate)
         best = f", best {progress.best_score:.3f}" if progress.best_epoch else ""
         bar.set_postfix_str(
-            f"loss {progress.loss_sum / progress.index:.3f}, rate {rate:.1e}, "
+            f"loss {progress.loss_sum / progress.unseen:.3f}, rate {rate:.1e}, "
             f"{speed:.0f} {self.trainee.unit}/s{best}"
         )
         bar.update(1)
@@ -216,16 +229,17 @@ class Loop:
         started = time.perf_counter()
         with self._averaged():
             figures = self.trainee.validate()
-            if figures["score"] > progress.best_score:
-                progress.best_score, progress.best_epoch = figures["score"], progress.epoch + 1
+            if is_better(figures, progress.best, self.config.criterion):
+                progress.best, progress.best_epoch = dict(figures), progress.epoch + 1
                 save_tensors(self._best, self.average, {"epoch": str(progress.best_epoch)})
-        loss = progress.loss_sum / max(1, progress.index)
+        loss = progress.loss_sum / max(1, progress.unseen)
         record = {"epoch": progress.epoch + 1, "train_loss": loss} | figures
         progress.history.append(record)
         for watcher in self._watchers:
             watcher.validation(progress.step, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "score")
-        best = " (best)" if progress.best_epoch == progress.epoch + 1 else ""
+        is_best = progress.best_epoch == progress.epoch + 1 and self.config.criterion == "score"
+        best = " (best)" if is_best else ""
         seconds = time.perf_counter() - started
         self.console.say(
             f"epoch {progress.epoch + 1}: loss {loss:.3f}; validation {shown}{best}, in {seconds:.0f} s"

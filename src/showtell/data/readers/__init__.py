@@ -1,34 +1,31 @@
-"""Readers: one file a format, and the one function that recognises the format."""
+"""Readers: from a path to pictures with their words, whatever the form."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from showtell.config.source import DataSource
-from showtell.data.readers.captions_table import read_captions_table
+from showtell.data.names import split_in_name
+from showtell.data.readers.captions_json import read_coco, read_karpathy
 from showtell.data.readers.classes import read_classes
-from showtell.data.readers.coco import read_coco
-from showtell.data.readers.columns import ColumnNames
 from showtell.data.readers.flickr8k import read_flickr8k
-from showtell.data.readers.imagefolder import read_imagefolder
-from showtell.data.readers.karpathy import read_karpathy
-from showtell.data.readers.labels_table import read_labels_table
 from showtell.data.readers.picture_folder import PictureFolder
-from showtell.data.readers.recognise import FORMATS, recognise
+from showtell.data.readers.reading import Reading
+from showtell.data.readers.recognise import FORMATS, Candidate, metadata_parts, recognise
+from showtell.data.readers.sidecar import read_sidecar
+from showtell.data.readers.tables import Part, read_tables
 from showtell.data.records import Dataset, Picture
 from showtell.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "read_dataset", "read_pictures"]
 
-_READERS: dict[str, Callable[[Path, Path | None, ColumnNames], Dataset]] = {
-    "csv": read_captions_table,
+_FOLDERS = {
     "flickr8k": read_flickr8k,
     "coco": read_coco,
     "karpathy": read_karpathy,
-    "imagefolder": read_imagefolder,
     "classes": read_classes,
-    "labels": read_labels_table,
+    "sidecar": read_sidecar,
 }
-_WITH_COLUMNS = ("csv", "imagefolder", "labels")
+"""Readers of forms that have no columns."""
 
 
 def read_dataset(source: DataSource) -> Dataset:
@@ -39,25 +36,58 @@ def read_dataset(source: DataSource) -> Dataset:
 
     Returns:
         The data set. What was not usable is in ``problems``, each with its place; ``format`` says what
-        was recognised.
+        was recognised, and ``notes`` what was guessed.
 
     Raises:
         DataError: The data can't be recognised, or nothing in it is usable.
         ConfigError: ``format`` is unknown, or columns are named for a format that has none.
     """
-    data, images, format = source.data, source.images, source.format
-    if format is not None and format not in _READERS:
+    if source.format is not None and source.format not in FORMATS:
         raise ConfigError(
-            f"--format {format} is not known.", would_do=f"One of these would do: {', '.join(FORMATS)}."
+            f"--format {source.format} is not known.", would_do=f"Expected one of {', '.join(FORMATS)}."
         )
-    names = ColumnNames(source.image_column, source.text_column)
-    found = recognise(data, names, format)
-    if names.given() and found.format not in _WITH_COLUMNS:
+    reading = Reading(source)
+    found = recognise(source.data, reading)
+    if reading.columns() and found.format in _FOLDERS:
         raise ConfigError(
             f"{found.source} is read as {found.format}, which has no columns to name.",
-            would_do="Leave --image-column and --text-column out, or give the table itself as DATA.",
+            would_do="Leave --image-column, --text-column and --group-column out, or give the table itself "
+            "as DATA.",
         )
-    return _READERS[found.format](found.source, images, names)
+    if found.format in _FOLDERS:
+        return _FOLDERS[found.format](found.source, reading)
+    return _read_tables(found, reading)
+
+
+def _read_tables(found: Candidate, reading: Reading) -> Dataset:
+    if found.format == "imagefolder":
+        return _read_imagefolder(found, reading)
+    parts = found.parts or (Part(found.source),)
+    return read_tables(found.source, parts, reading, kind=reading.kind(), format_name=found.format)
+
+
+def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
+    """Read Hugging Face's metadata; pictures below a folder named after a split have that split."""
+    source, parts = found.source, found.parts
+    if source.is_dir() and not parts:
+        parts = tuple(metadata_parts(source))
+    if not parts:
+        raise DataError(
+            f"{source} holds no metadata.csv or metadata.jsonl, nor do its split folders.",
+            would_do="Expected a metadata.csv with the columns file_name,text beside the pictures.",
+        )
+    images = reading.source.images
+    folder = reading.folder(images or (source.parent if source.is_file() else source))
+    if images:
+        parts = tuple(replace(part, under="") for part in parts)
+    dataset = read_tables(source, parts, reading, format_name="imagefolder", folder=folder)
+    pictures = (
+        picture
+        if picture.split or "/" not in picture.name
+        else replace(picture, split=split_in_name(picture.name.partition("/")[0]))
+        for picture in dataset.pictures
+    )
+    return replace(dataset, pictures=tuple(pictures))
 
 
 def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:

@@ -1,13 +1,21 @@
-"""COCO and Karpathy caption files: what both are as JSON, and how to tell them apart."""
+"""Formats ``coco`` and ``karpathy``: caption files as JSON with a list of images, with their splits."""
 
 import mmap
+import posixpath
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from showtell.data.readers.encoding import read_utf8
+from showtell.data.names import nfc
+from showtell.data.readers.collect import Collector, Entry
+from showtell.data.readers.folders import choose_folder
+from showtell.data.readers.picture_folder import Match, PictureFolder
+from showtell.data.readers.reading import Reading
+from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
+
+_SAMPLE = 100
 
 
 class Sentence(msgspec.Struct):
@@ -42,8 +50,8 @@ class CaptionsJson(msgspec.Struct):
     annotations: list[Annotation] = []
 
 
-def json_kind(path: Path) -> Literal["coco", "karpathy"] | None:
-    """Tell by its keys whether a JSON file holds COCO or Karpathy captions; None for neither.
+def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
+    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes; None for none.
 
     The file is searched, not parsed: COCO's object annotations, which often lie in the same folder, take
     half a gigabyte. Quotes inside a JSON string are escaped, so a caption can't look like a key.
@@ -51,27 +59,149 @@ def json_kind(path: Path) -> Literal["coco", "karpathy"] | None:
     if path.stat().st_size == 0:
         return None
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b'"images"') < 0:
+        if (
+            not content[:100].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+            or content.find(b'"images"') < 0
+        ):
             return None
         if content.find(b'"sentences"') >= 0:
             return "karpathy"
-        if content.find(b'"annotations"') >= 0 and content.find(b'"caption"') >= 0:
-            return "coco"
+        if content.find(b'"annotations"') >= 0:
+            return (
+                "coco"
+                if content.find(b'"caption"') >= 0
+                else "boxes"
+                if content.find(b'"bbox"') >= 0
+                else None
+            )
     return None
 
 
-def read_captions_json(path: Path) -> CaptionsJson:
+def _decode(path: Path, reading: Reading) -> CaptionsJson:
     """Parse a COCO or Karpathy file.
 
     Raises:
-        DataError: The file is not UTF-8, not JSON, or a field has the wrong type; the message holds the
-            place, such as ``$.annotations[12].caption``.
+        DataError: The file is not JSON, or a field has the wrong type; the message holds the place, such as
+            ``$.annotations[12].caption``.
     """
     try:
-        return msgspec.json.decode(read_utf8(path), type=CaptionsJson)
+        return msgspec.json.decode(reading.utf8(path), type=CaptionsJson)
     except msgspec.DecodeError as error:
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
-            would_do='COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
-            '({"images": [{"filename": ..., "sentences": [...]}]}) would do.',
+            would_do='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
+            '({"images": [{"filename": ..., "sentences": [...]}]}).',
         ) from error
+
+
+def read_karpathy(source: Path, reading: Reading) -> Dataset:
+    """Read a Karpathy JSON (2015): ``images[].sentences[].raw`` and ``split``, with ``restval`` as train.
+
+    Args:
+        source: The JSON file.
+        reading: Holds the picture folder, where the user named it. ``filepath`` (``val2014``) is followed
+            where it exists below the folder, and left out where the pictures lie in one folder.
+
+    Raises:
+        DataError: The file is malformed, or nothing in it is usable.
+    """
+    content = _decode(source, reading)
+    sample = [name for image in content.images[:_SAMPLE] for name in dict.fromkeys(_names(image))]
+    collector = Collector(source, choose_folder(reading, source.parent, sample), reading)
+    for place, image in enumerate(content.images):
+        where = f"{source}:images[{place}]"
+        name = _existing(collector.folder, image)
+        split = collector.read_split(where, image.split)
+        if not image.sentences:
+            collector.problem("picture without captions", where, f"{name!r} has no sentences; left out")
+        for number, sentence in enumerate(image.sentences):
+            caption = nfc((sentence.raw or " ".join(sentence.tokens)).strip())
+            collector.add(Entry(f"{where}.sentences[{number}]", name, (caption,), split=split, number=number))
+    # Of the folder's other pictures nothing is said: COCO's folders hold more than any one file names.
+    return collector.finish("karpathy", report_unused=False)
+
+
+def _names(image: Image) -> tuple[str, str]:
+    """Return the name with its folder, and the bare one, which is unique in these files."""
+    return posixpath.join(image.filepath, image.filename), image.filename
+
+
+def _existing(folder: PictureFolder, image: Image) -> str:
+    full, bare = _names(image)
+    # A path that leads out must be refused as such, so only a plainly missing one falls back.
+    found = folder.find(full)
+    if isinstance(found, Match) or found.kind != "missing picture":
+        return full
+    return bare if isinstance(folder.find(bare), Match) else full
+
+
+def read_coco(source: Path, reading: Reading) -> Dataset:
+    """Read COCO captions.
+
+    Args:
+        source: A captions JSON; or a folder that holds some, itself or in ``annotations/``.
+        reading: Holds the picture folder, where the user named it. It may hold ``train2017/`` and the like.
+
+    Returns:
+        Pictures with captions. Several files with ``train`` and ``val`` in their names bring splits; a
+        single file brings none, whatever its name, for it is the whole data set then.
+
+    Raises:
+        DataError: There is no such file, it is malformed, or nothing in it is usable.
+    """
+    files = [source] if source.is_file() else coco_files(source)
+    if not files:
+        raise DataError(
+            f"{source} holds no COCO captions JSON, nor does its annotations/ folder.",
+            would_do="Expected a file such as captions_val2017.json.",
+        )
+    contents = [_decode(path, reading) for path in files]
+    sample = [image.file_name for content in contents for image in content.images[:_SAMPLE]]
+    base = files[0].parent.parent if files[0].parent.name == "annotations" else files[0].parent
+    subsets = [path.stem.removeprefix("captions_") for path in files]
+    images = reading.source.images
+    if len(files) == 1 and images is not None and (images / subsets[0]).is_dir():
+        folder = reading.folder(images / subsets[0])
+    else:
+        folder = choose_folder(reading, base, sample, first=[base / subsets[0] if len(files) == 1 else base])
+    collector = Collector(source, folder, reading)
+    for path, subset, content in zip(files, subsets, contents):
+        split = _split_of(subset) if len(files) > 1 else None
+        _add(collector, path, content, split, subset if subset in folder.folders else "")
+    # Of the folder's other pictures nothing is said: it is often shared with other annotation files.
+    return collector.finish("coco", report_unused=False)
+
+
+def coco_files(folder: Path) -> list[Path]:
+    """Return the COCO captions files of a folder and of its ``annotations/``, sorted."""
+    candidates = [*folder.glob("*.json"), *folder.glob("annotations/*.json")]
+    return sorted(path for path in candidates if path.is_file() and json_kind(path) == "coco")
+
+
+def _number(name: int | str | None) -> int | str | None:
+    """Return an id that is written as text in one place and as a number in the other."""
+    return int(name) if isinstance(name, str) and name.isdecimal() else name
+
+
+def _split_of(subset: str) -> Split | None:
+    splits: tuple[Split, ...] = ("train", "val", "test")
+    return next((split for split in splits if subset.lower().startswith(split)), None)
+
+
+def _add(collector: Collector, path: Path, content: CaptionsJson, split: Split | None, under: str) -> None:
+    names = {_number(image.id): image.file_name for image in content.images}
+    captioned = set()
+    for place, annotation in enumerate(content.annotations):
+        where = f"{path}:annotations[{place}]"
+        name = names.get(_number(annotation.image_id))
+        if name is None:
+            detail = f"image_id {annotation.image_id!r} is not among the images; left out"
+            collector.skip("missing picture", where, detail)
+            continue
+        captioned.add(_number(annotation.image_id))
+        caption = nfc((annotation.caption or "").strip())
+        collector.add(Entry(where, name, (caption,), split=split, number=place), under=under)
+    for place, image in enumerate(content.images):
+        if _number(image.id) not in captioned:
+            detail = f"{image.file_name!r} has no annotation; left out"
+            collector.problem("picture without captions", f"{path}:images[{place}]", detail)

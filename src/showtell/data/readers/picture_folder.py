@@ -1,27 +1,47 @@
-"""A folder of pictures, listed once, in which the names of a table are found."""
+"""Where the pictures of a table lie: its names found in a listed folder, however they are written."""
 
 import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
+from urllib.parse import unquote
 
-from showtell.data.readers.names import PICTURE_FOLDERS, is_picture_name, nfc
-from showtell.data.records import Problem
-from showtell.errors import DataError
+from showtell.data.listing import Listing
+from showtell.data.names import PICTURE_EXTENSIONS, nfc
 
-_DRIVE = re.compile(r"[A-Za-z]:/")
+Key = TypeVar("Key")
+_ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
+_TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+_FLOAT = re.compile(r"(\d+)\.0+")
+_COCO = re.compile(r"(?:COCO_\w+?\d{4}_)?0*(\d+)$")
+
+TAIL = "the last parts of their names"
+NAMESAKE = "their base names alone"
+"""How a name is bridged whose folder is not the file's; see :meth:`PictureFolder.allow_namesakes`."""
+EXACT = ""
+"""How a name is matched that the table writes as the file is called, but for capitals or an extension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A file that a table's name stands for; ``note`` says what had to be bridged, if anything."""
+    """A file that a table's name stands for.
+
+    Attributes:
+        name: Of the file, below the folder.
+        path: Of the file.
+        how: What had to be bridged, in words; `EXACT` where nothing had.
+        note: What is worth a line of its own, if anything.
+    """
 
     name: str
     path: Path
+    how: str = EXACT
     note: str = ""
 
 
@@ -33,79 +53,20 @@ class Refusal:
     detail: str
 
 
-class PictureFolder:
-    """Every file below a folder, by its NFC name with forward slashes.
+class PictureFolder(Listing):
+    """A listed folder in which the names of a table are found.
 
-    Names are matched exactly; else without regard to case, or without an extension, where just one
-    picture fits. A link or a path that leads out of the folder is refused: a table from somebody else
-    must not pull private files into features, reports and demos.
-
-    Args:
-        root: The folder. It is listed once, recursively; hidden files and folders are left out.
-
-    Raises:
-        DataError: There is no such folder.
+    A name is found as the file's own name below the folder; else without regard to capitals, or without
+    its extension. What does not fit so is bridged, and said: percent signs (``a%20b.jpg``), ``file://``,
+    the folders of another machine (by the longest common tail, or the base name where just one file has it),
+    another extension, and zeros that a spreadsheet has cut off (``7`` or ``7.0`` for ``0007.jpg``). No name
+    ever leads out of the folder.
     """
 
     def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            raise DataError(
-                f"The picture folder {root} is not a folder.",
-                would_do="The folder that holds the pictures would do: --images DIR.",
-            )
-        self.root = root
-        self.files: dict[str, str] = {}
-        self.folders: set[str] = set()
-        self.hidden: list[str] = []
-        self.problems: list[Problem] = []
-        self._outside: set[str] = set()
-        self._real_root = os.path.realpath(root)
+        super().__init__(root)
         self._found: dict[tuple[str, str], Match | Refusal] = {}
-        self._list()
-
-    def _list(self) -> None:
-        pending = [(str(self.root), "")]
-        while pending:
-            folder, prefix = pending.pop()
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    name = prefix + nfc(entry.name)
-                    if entry.name.startswith("."):
-                        self.hidden.append(name)
-                    elif entry.is_symlink() and not self._keeps_inside(entry.path, name):
-                        continue
-                    elif entry.is_dir(follow_symlinks=False):
-                        self.folders.add(name)
-                        pending.append((entry.path, name + "/"))
-                    else:
-                        self._add_file(name, entry.path)
-
-    def _add_file(self, name: str, path: str) -> None:
-        first = self.files.setdefault(name, path)
-        if first != path:
-            # Which of the two comes first depends on the file system: choose by bytes.
-            kept, left = sorted((first, path), key=os.fsencode)
-            self.files[name] = kept
-            detail = f"{left!r} and {kept!r} differ in Unicode form only; the second is used"
-            self.problems.append(Problem("two files of one name", name, detail))
-
-    def _keeps_inside(self, path: str, name: str) -> bool:
-        target = os.path.realpath(path)
-        if not self._is_inside(target):
-            self._outside.add(name)
-            detail = f"is a link out of {self.root}, to {target}; not followed"
-            self.problems.append(Problem("outside the picture folder", name, detail))
-            return False
-        # A linked folder inside the root is listed under its own name; following it could go round.
-        return Path(target).is_file()
-
-    def _is_inside(self, real_path: str) -> bool:
-        return real_path == self._real_root or real_path.startswith(self._real_root.rstrip("/") + "/")
-
-    @cached_property
-    def pictures(self) -> list[str]:
-        """The names that have a picture's extension, sorted."""
-        return sorted(name for name in self.files if is_picture_name(name))
+        self._namesakes = False
 
     @cached_property
     def _by_folded(self) -> dict[str, list[str]]:
@@ -113,27 +74,50 @@ class PictureFolder:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        return _group((name.rpartition(".")[0], name) for name in self.pictures)
+        return _group((name.rpartition(".")[0] or name, name) for name in self.pictures)
 
     @cached_property
     def _by_base(self) -> dict[str, list[str]]:
-        return _group((posixpath.basename(name), name) for name in self.pictures)
+        return _group((posixpath.basename(name).casefold(), name) for name in self.pictures)
+
+    @cached_property
+    def _by_base_stem(self) -> dict[str, list[str]]:
+        return _group((PurePath(name).stem.casefold(), name) for name in self.pictures)
+
+    @cached_property
+    def _by_number(self) -> dict[int, list[str]]:
+        numbers = ((_COCO.fullmatch(PurePath(name).stem), name) for name in self.pictures)
+        return _group((int(number[1]), name) for number, name in numbers if number and len(number[1]) < 19)
+
+    def allow_namesakes(self, allowed: bool) -> None:
+        """Say whether a name may stand for the one picture of that base name in a folder of another name.
+
+        So it may where no name of a table is that of a file: its folders are another machine's then. Where
+        some are, a picture that is missing would be swapped for its namesake.
+        """
+        self._namesakes = allowed
+        self._found.clear()
+
+    def names_exactly(self, name: str) -> bool:
+        """Tell whether a name is that of a picture here, with nothing bridged."""
+        found = self.find(name)
+        return isinstance(found, Match) and found.how == EXACT
 
     def find(self, name: str, *, under: str = "") -> Match | Refusal:
         """Return the file that a table's name stands for.
 
         Args:
-            name: As the table writes it: relative, or absolute but inside the folder; either slash.
+            name: As the table writes it.
             under: A folder inside the root that the name is relative to, and may not leave.
 
         Returns:
             A match, or a refusal whose kind is ``missing picture``, ``outside the picture folder``,
-            ``ambiguous name`` or ``empty picture name``.
+            ``ambiguous name``, ``address`` or ``empty picture name``.
         """
         key = (name, under)
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._find(nfc(name.strip()), under)
+            found = self._found[key] = self._find(nfc(name.strip().strip("\"'")), under)
         return found
 
     def _find(self, name: str, under: str) -> Match | Refusal:
@@ -142,34 +126,83 @@ class PictureFolder:
         exact = posixpath.join(under, name)
         if exact in self.files:
             return self._match(exact)
-        relative = self._relative(name.replace("\\", "/"))
-        if relative is None:
-            return Refusal("outside the picture folder", f"{name!r} leads out of {self.root}; left out")
-        for candidate in self._spellings(posixpath.join(under, relative)):
+        plain = _TOKEN_NUMBER.sub("", name.replace("\\", "/"))
+        relative = self._relative(plain)
+        if relative is not None:
+            found = self._exactly(name, posixpath.join(under, relative))
+            if found is not None:
+                return found
+        # Below a folder that is there, a picture of another folder is another picture.
+        parent = posixpath.dirname(posixpath.join(under, relative)) if relative is not None else ""
+        home = parent if parent in self.folders else None
+        return self._bridged(name, plain, under, home, leads_out=relative is None)
+
+    def _exactly(self, name: str, relative: str) -> Match | Refusal | None:
+        """Find a relative name but for capitals, its extension, or the root's own folder before it."""
+        for candidate in self._spellings(relative):
             if candidate in self.files:
                 return self._match(candidate)
-            if any(candidate == link or candidate.startswith(link + "/") for link in self._outside):
+            if any(candidate == link or candidate.startswith(link + "/") for link in self.outside):
                 return Refusal(
                     "outside the picture folder", f"{name!r} is a link out of {self.root}; left out"
                 )
             alike = self._by_folded.get(candidate.casefold()) or self._by_stem.get(candidate, [])
             if len(alike) > 1:
-                return Refusal("ambiguous name", f"{name!r} may be {' or '.join(alike[:3])}; left out")
+                return _ambiguous(name, alike)
             if alike:
-                same_stem = alike[0].startswith(candidate + ".")
-                note = (
-                    "" if same_stem else f"{name!r} differs in case from the file {alike[0]!r}, which is used"
+                same_stem = alike[0].startswith(candidate)
+                differs = f"{name!r} differs in case from the file {alike[0]!r}, which is used"
+                return self._match(alike[0], note="" if same_stem else differs)
+        return None
+
+    def _bridged(
+        self, name: str, plain: str, under: str, home: str | None, *, leads_out: bool
+    ) -> Match | Refusal:
+        """Find a name by what is left of it without folders, extension, zeros or percent signs."""
+        plain = plain.partition("?d=")[2] or plain  # as Label Studio writes files of its own disk
+        decoded = nfc(unquote(plain.partition("?")[0] if "://" in plain else plain))
+        parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
+        if parts:
+            stem = PurePath(parts[-1]).stem if PurePath(parts[-1]).suffix in PICTURE_EXTENSIONS else parts[-1]
+            number = _FLOAT.fullmatch(stem)
+            digits = number[1] if number else stem
+            by_number = (
+                self._by_number.get(int(digits), []) if digits.isdecimal() and len(digits) < 19 else []
+            )
+            for how, alike in (
+                (TAIL, self._by_base.get(parts[-1], [])),
+                ("their names without the extension", self._by_base_stem.get(stem, [])),
+                ("their numbers, zeros added", by_number),
+                ("their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", parts[-1]), [])),
+            ):
+                fitting = _longest_tail(
+                    parts[:-1], [file for file in alike if self._may_be(file, under, home)]
                 )
-                return self._match(alike[0], note)
+                if len(fitting) > 1:
+                    return _ambiguous(name, fitting)
+                if fitting and not _is_namesake(parts, fitting[0]):
+                    return self._match(fitting[0], how=how)
+                if fitting and self._namesakes:
+                    return self._match(fitting[0], how=NAMESAKE)
+        if "://" in plain and not plain.startswith("file:"):
+            return Refusal("address", f"{name!r} is an address, which is never fetched; left out")
+        if leads_out:
+            detail = f"{name!r} leads out of {self.root}, and no picture inside has that name; left out"
+            return Refusal("outside the picture folder", detail)
         return Refusal("missing picture", f"{name!r} is not in {self.root}; left out")
 
+    def _may_be(self, file: str, under: str, home: str | None) -> bool:
+        if home is not None:
+            return posixpath.dirname(file) == home
+        return not under or file.startswith(under + "/")
+
     def _relative(self, name: str) -> str | None:
-        """Return the normal form of a name relative to the root; None where it leads out."""
-        if _DRIVE.match(name):
-            return None
+        """Return the normal form of a name relative to the root; None where it lies elsewhere."""
         if name.startswith("/"):
             real = os.path.realpath(name)
-            return nfc(os.path.relpath(real, self._real_root)) if self._is_inside(real) else None
+            return nfc(os.path.relpath(real, self.real_root)) if self.is_inside(real) else None
+        if _ELSEWHERE.match(name):
+            return None
         normal = posixpath.normpath(name)
         return None if normal == ".." or normal.startswith("../") else normal
 
@@ -177,57 +210,38 @@ class PictureFolder:
         """Yield the name, and the name without the root's own folder: ``Images/a.jpg`` in Images/."""
         yield name
         head, _, rest = name.partition("/")
-        if rest and head == nfc(Path(self._real_root).name):
+        if rest and head == nfc(Path(self.real_root).name):
             yield rest
 
-    def _match(self, name: str, note: str = "") -> Match:
-        return Match(name, Path(self.files[name]), note)
-
-    def elsewhere(self, name: str) -> str | None:
-        """Return where below the root a picture of that base name lies, for a hint; None if nowhere."""
-        found = self._by_base.get(posixpath.basename(nfc(name.strip()).replace("\\", "/")))
-        return found[0] if found else None
+    def _match(self, name: str, how: str = EXACT, note: str = "") -> Match:
+        return Match(name, Path(self.files[name]), how, note)
 
 
-def choose_picture_folder(
-    images: Path | None, beside: Path, sample: Sequence[str], *, first: Sequence[Path] = ()
-) -> PictureFolder:
-    """List the folder in which a table's pictures lie.
-
-    Args:
-        images: The folder that the user named; it is taken as it is. None to look for it.
-        beside: The folder of the table.
-        sample: Some names from the table; the first folder that holds half of them is taken, else
-            the one that holds most, else the first that holds any picture.
-        first: Folders to try before the usual names.
-
-    Returns:
-        The listed folder.
-
-    Raises:
-        DataError: ``images`` is not a folder.
-    """
-    if images is not None:
-        return PictureFolder(images)
-    usual = [beside / name for name in PICTURE_FOLDERS]
-    usual += [folder / folder.name for folder in usual]
-    # Names with folders in them (train/a.jpg) are most likely relative to the table.
-    order = [beside, *usual] if any("/" in name for name in sample) else [*usual, beside]
-    tried: list[tuple[int, PictureFolder]] = []
-    for path in dict.fromkeys([*first, *order]):
-        if path != beside and not path.is_dir():
-            continue
-        folder = PictureFolder(path)
-        hits = sum(isinstance(folder.find(name), Match) for name in sample)
-        if hits * 2 >= max(1, len(sample)):
-            return folder
-        tried.append((hits, folder))
-    best = max(tried, key=lambda pair: (pair[0], bool(pair[1].pictures)))
-    return best[1]
+def _is_namesake(parts: list[str], file: str) -> bool:
+    folders = file.casefold().split("/")[:-1]
+    return len(parts) > 1 and bool(folders) and folders[-1] != parts[-2]
 
 
-def _group(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    groups: defaultdict[str, list[str]] = defaultdict(list)
+def _longest_tail(folders: list[str], files: list[str]) -> list[str]:
+    """Return the files whose folders agree with the wanted ones for longest, seen from the end."""
+
+    def agreement(name: str) -> int:
+        own = name.casefold().split("/")[:-1]
+        count = 0
+        while count < min(len(own), len(folders)) and own[-1 - count] == folders[-1 - count]:
+            count += 1
+        return count
+
+    most = max(map(agreement, files), default=0)
+    return [name for name in files if agreement(name) == most]
+
+
+def _ambiguous(name: str, alike: list[str]) -> Refusal:
+    return Refusal("ambiguous name", f"{name!r} may be {' or '.join(alike[:3])}; left out")
+
+
+def _group(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
+    groups: defaultdict[Key, list[str]] = defaultdict(list)
     for key, name in pairs:
         groups[key].append(name)
     return dict(groups)

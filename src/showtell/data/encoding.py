@@ -1,0 +1,251 @@
+"""Text from files: UTF-8, UTF-16, or what the text itself proves; else candidates are shown, decoded."""
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from showtell.data.names import words
+from showtell.errors import ConfigError, DataError
+
+_SAMPLE = 1_000_000
+"""Bytes of a file's lines beyond ASCII from which its encoding is told."""
+_PROOF = 5
+"""Different characters beyond ASCII that make a proof."""
+_SIGNS = frozenset("‘’“”„–—…«»°·€£©®½\xa0")
+_WESTERN = [
+    _SIGNS | set(letters + letters.upper())
+    for letters in words(
+        "àâæçéèêëîïôœùûüÿ äöüß áéíñóúü¿¡ áâãàçéêíóôõúü åäöæøéü àèéìíîòóùú éëïóöüáè áéíóúýðþæö"
+    )
+]
+"""Letters of French, German, Spanish, Portuguese, the North, Italian, Dutch, Icelandic: a text is of one."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """An encoding, and what in its text proves it.
+
+    Attributes:
+        name: As Python calls it.
+        what: For people.
+        plausible: Tells of the decoded characters beyond ASCII, in order, whether they make sense.
+    """
+
+    name: str
+    what: str
+    plausible: Callable[[str], bool]
+
+
+def _share(text: str, ranges: str) -> float:
+    return len(re.findall(f"[{ranges}]", text)) / max(1, len(text))
+
+
+def _is_korean(text: str) -> bool:
+    # In CP949 all but 2,350 syllables are hardly ever written; KS X 1001 holds those.
+    try:
+        everyday = sum(1 for sign in text if "가" <= sign <= "힣" and len(sign.encode("euc_kr")) == 2)
+    except UnicodeEncodeError:
+        return False
+    return everyday >= 0.9 * len(text)
+
+
+def _is_japanese(text: str) -> bool:
+    return _share(text, "ぁ-んァ-ヶー") >= 0.25 and _share(text, "ぁ-んァ-ヶー一-鿿、。々「」・！？") >= 0.95
+
+
+def _is_chinese(encoding: str, everyday: tuple[int, int], beyond: int) -> Callable[[str], bool]:
+    """Judge by the lead bytes: the first plane of GB2312 and of Big5 holds what is written every day."""
+
+    def judge(text: str) -> bool:
+        signs = re.sub("[、。，！？：；「」《》（）“”…·]", "", text)
+        leads = [encoded[0] for encoded in (sign.encode(encoding, "replace") for sign in signs)]
+        common = sum(everyday[0] <= lead <= everyday[1] for lead in leads)
+        # Korean text read as GB2312 never leaves the leads up to 0xC8; of Chinese text a third does.
+        return common >= 0.9 * len(leads) > 0 and sum(lead >= beyond for lead in leads) >= 0.1 * len(leads)
+
+    return judge
+
+
+def _is_western(text: str) -> bool:
+    return any(letters.issuperset(text) for letters in _WESTERN)
+
+
+def _is_arabic(text: str) -> bool:
+    return _share(text, "\u0600-\u06ff") >= 0.95
+
+
+def _is_cyrillic(text: str) -> bool:
+    # Six letters make two fifths of any text; read in a wrong encoding, others stand in their place.
+    return _share(text, "А-Яа-яЁё№«»–—") >= 0.95 and _share(text, "оеаинт") >= 0.33
+
+
+_ASIAN = (
+    _Kind("cp949", "Korean (CP949)", _is_korean),
+    _Kind("cp932", "Japanese (Shift JIS)", _is_japanese),
+    _Kind("euc_jp", "Japanese (EUC-JP)", _is_japanese),
+    # What follows is asked only where the text is neither Korean nor Japanese, which prove themselves.
+    _Kind("gb18030", "Chinese (GBK)", _is_chinese("gb18030", (0xB0, 0xD7), 0xC9)),
+    _Kind("big5", "Chinese (Big5)", _is_chinese("big5", (0xA4, 0xC6), 0xA4)),
+)
+_EIGHT_BITS = (
+    _Kind("cp1252", "Western European (Windows-1252)", _is_western),
+    _Kind("cp1251", "Cyrillic (Windows-1251)", _is_cyrillic),
+    _Kind("cp1256", "Arabic (Windows-1256)", _is_arabic),
+    _Kind("koi8_r", "Cyrillic (KOI8-R)", _is_cyrillic),
+)
+
+
+def read_lines(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file, line ends (LF, CRLF or CR) kept, so that csv can keep those inside quotes.
+
+    Args:
+        path: The file; it is streamed, never held whole.
+        encoding: As `encoding_of` returns it.
+
+    Raises:
+        DataError: A line cannot be decoded.
+    """
+    try:
+        with path.open(encoding=encoding, newline="") as handle:
+            yield from handle
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not {encoding}: {error.reason}.", would_do="Try another --encoding."
+        ) from error
+
+
+def encoding_of(path: Path, given: str | None = None) -> tuple[str, str]:
+    """Tell in which encoding a text file is written.
+
+    UTF-8 and UTF-16 tell themselves. Another encoding is taken only where just one makes sense of the text:
+    everyday Hangul, kana, everyday Chinese characters, Cyrillic, or Western letters among ASCII ones.
+
+    Args:
+        path: The file.
+        given: ``--encoding``.
+
+    Returns:
+        The encoding as Python calls it, and a sentence for people where it was guessed, else nothing.
+
+    Raises:
+        ConfigError: ``given`` is not known.
+        DataError: It is no text, or its encoding cannot be told; candidates are shown decoded.
+    """
+    if given is not None:
+        try:
+            return codecs.lookup(given).name, ""
+        except LookupError:
+            raise ConfigError(
+                f"--encoding {given} is not known.",
+                would_do="Expected a name such as utf-8, cp949, gbk or cp1252.",
+            ) from None
+    state = path.stat()
+    return _told(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
+    with path.open("rb") as handle:
+        head = handle.read(4096)
+        wide = _wide(head)
+        if wide:
+            return wide, f"{path.name} is UTF-16 and is read as such"
+        if b"\0" in head:
+            raise DataError(
+                f"{path} holds NUL bytes: it is not a text file.",
+                would_do="Expected a table or JSON in text; for pictures alone, name their folder.",
+            )
+        handle.seek(0)
+        strange, bad, proper = _beyond_ascii(handle)
+    if bad < 0:
+        return "iso2022_jp", f"{path.name} is Japanese (ISO-2022-JP) and is read as such"
+    if not bad:
+        return "utf-8-sig", ""
+    if 10 * proper >= bad:  # text in another encoding is hardly ever UTF-8 by chance
+        raise DataError(
+            f"{path} mixes encodings: beyond ASCII, {proper:,} lines are UTF-8 and {bad:,} are not.",
+            would_do="The file was put together from several; expected one encoding.",
+        )
+    return _proven(path, strange)
+
+
+def _beyond_ascii(lines: Iterator[bytes]) -> tuple[bytes, int, int]:
+    """Return lines beyond ASCII, how many are not UTF-8 (-1: ISO-2022), and how many surely are."""
+    found, length, bad, proper = [], 0, 0, 0
+    for line in lines:
+        if line.isascii():
+            if b"\x1b$" in line:
+                return b"", -1, 0
+            continue
+        try:
+            # Two bytes of an Asian encoding may pass for one of the first 256 signs.
+            proper += any(sign > "\xff" for sign in line.decode())
+        except UnicodeDecodeError:
+            bad += 1
+        if length < _SAMPLE:
+            found.append(line)
+            length += len(line)
+    return b"".join(found), bad, proper
+
+
+def _proven(path: Path, strange: bytes) -> tuple[str, str]:
+    decoded = {
+        kind: text for kind in (*_ASIAN, *_EIGHT_BITS) if (text := _decode(strange, kind.name)) is not None
+    }
+    fitting = [kind for kind in decoded if _makes_sense(kind, decoded[kind])]
+    fitting = [kind for kind in fitting if kind in _ASIAN[:3]] or fitting
+    signs = {sign for kind in fitting for sign in decoded[kind] if not sign.isascii()}
+    enough = fitting == [_EIGHT_BITS[0]] or len(signs) >= _PROOF
+    if len(fitting) == 1 and enough:
+        kind = fitting[0]
+        return kind.name, f"{path.name} is {kind.what}, as its text shows (--encoding says otherwise)"
+    shown = fitting or [kind for kind in decoded if kind.name in _candidates(strange)] or list(decoded)
+    examples = "\n".join(f"  --encoding {kind.name}: {_example(decoded[kind])}" for kind in shown[:_SHOWN])
+    raise DataError(
+        f"{path} is not UTF-8, and its encoding cannot be told for certain. It may be:\n{examples}",
+        would_do="Expected UTF-8 (in Excel 'CSV UTF-8'), or by --encoding the one that reads right.",
+    )
+
+
+def _decode(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _makes_sense(kind: _Kind, text: str) -> bool:
+    strange = "".join(sign for sign in text if not sign.isascii())
+    if kind in _EIGHT_BITS:
+        letters = sum(sign.isalpha() for sign in text)
+        accented = sum(sign.isalpha() for sign in strange)
+        # Western words are mostly plain letters; others are wholly beyond ASCII.
+        if (accented > 0.4 * letters) == (kind.name == "cp1252"):
+            return False
+    return bool(strange) and kind.plausible(strange)
+
+
+def _candidates(content: bytes) -> set[str]:
+    from charset_normalizer import from_bytes
+
+    return {codecs.lookup(match.encoding).name for match in islice(from_bytes(content), _SHOWN)}
+
+
+def _example(text: str) -> str:
+    line = next((line for line in text.splitlines() if not line.isascii()), "")
+    return line.strip()[:60]
+
+
+def _wide(head: bytes) -> str:
+    """Return the UTF-16 form, or nothing; without a byte-order mark, ASCII's zero bytes tell."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    zeros = (head[::2].count(0), head[1::2].count(0))
+    if max(zeros) * 8 < len(head) or min(zeros) * 4 > max(zeros):
+        return ""
+    return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"

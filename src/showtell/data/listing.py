@@ -1,0 +1,212 @@
+"""a folder of pictures, listed once: what is a picture in it, and what is left out for which reason."""
+
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+
+from showtell.data.names import OTHER_EXTENSIONS, PICTURE_EXTENSIONS, shown_name, words
+from showtell.data.records import Problem
+from showtell.errors import DataError
+
+_SYSTEM = frozenset(
+    words(
+        "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found "
+        "system_volume_information"
+    )
+)
+"""Folders that systems and network disks leave in folders of pictures, with copies of them."""
+_OWN = (
+    {"config.json", "pictures.jsonl"},  # a run
+    {"config.json", "model.safetensors"},  # a model
+    {"model.json", "run.py"},  # an export
+    {"quickstart.json"},
+    {"comparison.json"},
+    {"data.mdb", "space.json"},  # of the feature store
+)
+_MAGIC = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\0\0\0\0|II\*\0|MM\0\*|RIFF.{4}WEBP|P[1-6]\s|"
+    rb".{4}ftyp(avif|avis|heic|heix|mif1|msf1)",
+    re.DOTALL,
+)
+_LINK_TEXT = re.compile(rb"[^\0\r\n]{1,255}\n?")
+_HEAD = 512
+DRAWN = b"Software\0showtell"
+"""Stands at the head of each PNG that showtell draws."""
+
+
+class Listing:
+    """Every file below a folder, by its NFC name with forward slashes.
+
+    Left out, each with a problem that names it: hidden files, folders that systems leave behind
+    (``@eaDir``, ``__MACOSX``), runs and drawings of showtell itself, pipes and devices, dangling links, and
+    links out of the folder: a table from somebody else must not pull private files into features, reports
+    and demos. Of links inside the folder those to files are
+    followed; those to folders are not, whose files are listed where they lie.
+
+    Args:
+        root: The folder. It is listed at once, recursively.
+
+    Attributes:
+        root: The folder.
+        files: The path of every file, by name; no hidden ones.
+        folders: Names of the folders below, in no order.
+        hidden: Names of hidden files and folders.
+        outside: Names of links that lead out.
+        problems: What was left out or mended.
+
+    Raises:
+        DataError: There is no such folder, or it may not be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DataError(
+                f"The picture folder {root} is not a folder.",
+                would_do="Expected the folder that holds the pictures: --images DIR.",
+            )
+        self.root = root
+        self.files: dict[str, str] = {}
+        self.folders: set[str] = set()
+        self.hidden: list[str] = []
+        self.outside: set[str] = set()
+        self.problems: list[Problem] = []
+        self._real_root = os.path.realpath(root)
+        self._list()
+
+    def _list(self) -> None:
+        pending = [(str(self.root), "")]
+        while pending:
+            folder, prefix = pending.pop()
+            try:
+                entries = list(os.scandir(folder))
+            except OSError as error:
+                if not prefix:
+                    raise DataError(f"{self.root} cannot be read: {error.strerror}.") from error
+                self._leave_out("unreadable folder", prefix[:-1], f"{error.strerror}; left out")
+                continue
+            if prefix and _is_own({entry.name for entry in entries}):
+                self.folders.discard(prefix[:-1])
+                self._leave_out("made by showtell", prefix[:-1], "is a run or a store of showtell; left out")
+                continue
+            for entry in entries:
+                self._enter(entry, prefix + shown_name(entry.name), pending)
+
+    def _enter(self, entry: "os.DirEntry[str]", name: str, pending: list[tuple[str, str]]) -> None:
+        linked = entry.is_symlink()
+        if entry.name.startswith("."):
+            self.hidden.append(name)
+        elif linked and not self._may_follow(entry.path, name):
+            return
+        elif entry.is_dir():
+            if entry.name.casefold().replace(" ", "_") in _SYSTEM:
+                self._leave_out("system folder", name, "left by a system beside the pictures; left out")
+                return
+            self.folders.add(name)
+            pending.append((entry.path, name + "/"))
+        elif entry.is_file():
+            self._add_file(name, entry.path)
+        else:
+            self._leave_out("not a file", name, "is a pipe, a socket or a device; left out")
+
+    def _leave_out(self, kind: str, name: str, detail: str) -> None:
+        self.problems.append(Problem(kind, name, detail))
+
+    def _add_file(self, name: str, path: str) -> None:
+        first = self.files.setdefault(name, path)
+        if first != path:
+            # Which of the two comes first depends on the file system: choose by bytes.
+            kept, left = sorted((first, path), key=os.fsencode)
+            self.files[name] = kept
+            detail = f"{left!r} and {kept!r} differ in Unicode form only; the second is used"
+            self._leave_out("two files of one name", name, detail)
+
+    def _may_follow(self, path: str, name: str) -> bool:
+        target = os.path.realpath(path)
+        if not Path(target).exists():
+            self._leave_out(
+                "dangling link", name, f"leads to {shown_name(target)}, which is not there; left out"
+            )
+        elif not self.is_inside(target):
+            self.outside.add(name)
+            detail = (
+                f"is a link out of {self.root}, to {shown_name(target)}; not followed (copy the files in, or "
+                "name the folder that holds both)"
+            )
+            self._leave_out("outside the picture folder", name, detail)
+        elif Path(target).is_dir():
+            # Its files are listed where they are; a second time they would stand on both sides of a split.
+            inside = os.path.relpath(target, self._real_root)
+            detail = f"is a link to {shown_name(inside)}, where its pictures are read; not followed"
+            self._leave_out("link inside", name, detail)
+        else:
+            return True
+        return False
+
+    def adopt(self, folder: Path, prefix: str) -> None:
+        """List another folder, whose files are called as if they lay below one of the name ``prefix``."""
+        self.files |= {f"{prefix}/{file.name}": str(file) for file in folder.iterdir()}
+        for name in [name for name, value in vars(type(self)).items() if isinstance(value, cached_property)]:
+            self.__dict__.pop(name, None)
+        self.__dict__.pop("pictures", None)
+
+    def is_inside(self, real_path: str) -> bool:
+        """Tell whether a real path lies in the folder."""
+        return _holds(self._real_root, real_path)
+
+    @property
+    def real_root(self) -> str:
+        """The folder with all links resolved."""
+        return self._real_root
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """The names of files that are pictures, sorted.
+
+        They have a picture's extension; or one that says nothing (none, ``.jpg_large``, ``.1``) and begin as
+        a picture does. Drawings of showtell are left out, with a problem each.
+        """
+        found = []
+        for name, path in self.files.items():
+            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a path object for each takes as long
+            if suffix == ".png":
+                if DRAWN in _head(path):
+                    self._leave_out("made by showtell", name, "is a drawing of showtell; left out")
+                    continue
+            elif suffix not in PICTURE_EXTENSIONS and (
+                suffix in OTHER_EXTENSIONS or not self._begins_as_image(name, path)
+            ):
+                continue
+            found.append(name)
+        return sorted(found)
+
+    def _begins_as_image(self, name: str, path: str) -> bool:
+        head = _head(path)
+        if _LINK_TEXT.fullmatch(head):  # git writes a link so where links are not supported
+            try:
+                target = Path(path).parent / head.decode().strip()
+                if "/" not in head.decode() and not target.is_dir():
+                    return False
+                if target.exists():
+                    detail = f"is a link to {head.decode().strip()} that was copied as text; left out"
+                    self._leave_out("link as text", name, detail)
+            except (UnicodeDecodeError, OSError):
+                return False
+        return _MAGIC.match(head) is not None
+
+
+def _head(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - opened for each file of a folder
+            return file.read(_HEAD)
+    except OSError:
+        return b""
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _is_own(names: set[str]) -> bool:
+    """Tell whether a folder is a run, a model, an export or a store of showtell, by what lies in it."""
+    return any(own <= names for own in _OWN)

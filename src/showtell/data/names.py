@@ -1,0 +1,143 @@
+"""The names by which data sets call their columns, splits, picture folders and pictures."""
+
+import os
+import re
+import unicodedata
+
+from showtell.data.records import Split
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return words written with blanks between them."""
+    return tuple(text.split())
+
+
+PICTURE_EXTENSIONS = frozenset(
+    words(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .avif .heic .heif .jp2")
+)
+OTHER_EXTENSIONS = frozenset(
+    words(
+        ".txt .csv .tsv .psv .tab .json .jsonl .ndjson .md .html .htm .xml .yaml .yml .toml .py .ipynb .css "
+        ".npy .npz .pkl .pt .pth .safetensors .onnx .h5 .mat .mdb .db .lock .ini .log .zip .tar .gz .7z .js "
+        ".mp4 .mov .avi .mkv .mp3 .wav .doc .docx .xls .xlsx .parquet .caption .captions .svg .dat .pdf .exe"
+    )
+)
+"""Files with one of these are no pictures; what others are is told by their first bytes."""
+
+# The earlier name wins where a table has several: `id` is often a row number beside a real file name.
+IMAGE_COLUMNS = words(
+    "image image_name file_name filename fname file image_path file_path filepath filepaths path paths img "
+    "img_name img_path image_file images files picture photo 이미지 이미지명 사진 사진명 그림 파일명 "
+    "파일이름 파일_이름 파일 경로 图片 圖片 图像 画像 image_id img_id id name 이름"
+)
+CAPTION_COLUMNS = words(
+    "caption captions text comment sentence sentences raw prompt description 캡션 설명 문장 설명문 텍스트 "
+    "描述 说明 キャプション 説明"
+)
+LABEL_COLUMNS = words(
+    "class_name label_name label labels class classname breed category species target "
+    "라벨 레이블 종류 품종 분류 클래스 범주 标签 类别"
+)
+SPLIT_COLUMNS = ("split", "subset", "partition", "set", "phase", "fold")
+GROUP_COLUMNS = frozenset(
+    words(
+        "patient patient_id subject subject_id lesion_id person_id camera camera_id site site_id location "
+        "location_id sequence sequence_id seq_id video video_id burst session session_id scene scene_id"
+    )
+)
+"""Columns that probably say what belongs together; which is for the user to say."""
+COUNTER_COLUMNS = frozenset(
+    words("comment_number caption_number caption_id sentid sentids index idx no row unnamed:_0 width height")
+) | {""}
+
+_SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "restval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "validate": "val",
+    "dev": "val",
+    "eval": "val",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+    "publictest": "val",
+    "privatetest": "test",
+    "holdout": "test",
+    "heldout": "test",
+    "훈련": "train",
+    "학습": "train",
+    "검증": "val",
+    "시험": "test",
+    "테스트": "test",
+}
+_BESIDE_SPLIT = frozenset(
+    words(
+        "set sets seg data dataset ds image images img imgs picture pictures photo photos split folder dir "
+        "captions caption annotations labels metadata list file files new final the of jpg jpeg png"
+    )
+)
+"""What may stand beside the name of a split in the name of a folder or a table."""
+
+PICTURE_FOLDERS = (
+    "Images",
+    "images",
+    "Flicker8k_Dataset",
+    "Flickr8k_Dataset",
+    "flickr30k_images",
+    "flickr30k-images",
+    "imgs",
+    "pictures",
+    "photos",
+    "train",
+    "사진",
+    "이미지",
+)
+
+
+def nfc(text: str) -> str:
+    """Return the text in Unicode NFC: macOS writes names decomposed, tables hold them composed."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a file in NFC; bytes in it that are not UTF-8 are escaped with a backslash."""
+    if name.isascii():
+        return name
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        name = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", name)
+
+
+def column_key(name: str) -> str:
+    """Return a column name so that ``Image Name``, ``image-name`` and ``image_name`` are one."""
+    return nfc(name.strip()).casefold().replace(" ", "_").replace("-", "_")
+
+
+def split_named(name: str) -> Split | None:
+    """Return the split that a column value or a JSON field names, in any case; else None."""
+    return _SPLIT_NAMES.get(name.strip().casefold())
+
+
+def split_in_name(name: str) -> Split | None:
+    """Return the split that a folder or a table is named after, such as ``seg_train`` or ``Training Set``.
+
+    All other words of the name must be of the kind that stands beside a split, so that ``train station`` and
+    ``test_tubes`` are none, and one split alone may be named.
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
+    parts = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]
+    parts = [word.removesuffix("set") if word.removesuffix("set") in _SPLIT_NAMES else word for word in parts]
+    splits = {_SPLIT_NAMES[word] for word in parts if word in _SPLIT_NAMES}
+    others = [word for word in parts if word not in _SPLIT_NAMES]
+    return splits.pop() if len(splits) == 1 and _BESIDE_SPLIT.issuperset(others) else None
+
+
+def is_picture_name(name: str) -> bool:
+    """Tell by its extension whether a file is meant to be a picture; decoding has the last word."""
+    return os.path.splitext(name)[1].lower() in PICTURE_EXTENSIONS  # noqa: PTH122 - asked for each file

@@ -1,0 +1,178 @@
+"""What in the data says which split a picture is in: a column, list files beside a table, or folders."""
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from showtell.data.names import SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
+from showtell.data.readers.reading import Reading
+from showtell.data.records import SPLITS, Dataset, Problem, Split
+from showtell.errors import DataError
+
+_TRUTH = {
+    "true": True,
+    "false": False,
+    "1": True,
+    "0": False,
+    "1.0": True,
+    "0.0": False,
+    "yes": True,
+    "no": False,
+}
+_TRUTH |= {"t": True, "f": False, "y": True, "n": False}
+_TRUTH_COLUMN = re.compile(
+    r"(?:is|in|for)?_?(train|training|val|valid|validation|dev|eval|test|testing|holdout)(?:_?set)?"
+)
+_FOLD_COLUMN = re.compile(r"(?:k_?|cv_?)?folds?(?:_?(?:id|no|num|number))?")
+_FOLD = re.compile(r"(?:fold|f|k|cv)?[ _-]?(\d+)(?:\.0)?", re.IGNORECASE)
+_MOST_FOLDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SplitColumn:
+    """A column that brings the split.
+
+    Attributes:
+        place: Of the column.
+        read: Returns the split that a cell names, None for none.
+        sentence: How it is read, for people.
+        by_name: Whether the cells are names of splits, so that one that is not is worth a problem.
+    """
+
+    place: int
+    read: Callable[[str], Split | None]
+    sentence: str
+    by_name: bool
+
+
+def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> SplitColumn | None:
+    """Find the column that brings the split, by what its cells hold.
+
+    It is the one whose every cell names a split; or truth values, in a column called ``is_valid`` or the
+    like; or a small number of folds, in a column called ``fold``. A column called ``split`` is one where
+    most of its cells name a split.
+
+    Args:
+        header: Names of all columns.
+        cells: Cells of the columns that may be it, without empty ones, by place.
+    """
+    for named in (True, False):
+        for place, values in cells.items():
+            if values and (column_key(header[place]) in SPLIT_COLUMNS) == named:
+                found = _by_names(header[place], place, values, named)
+                if found is not None:
+                    return found
+    for place, values in cells.items():
+        found = _by_truth(header[place], place, values) or _by_fold(header[place], place, values)
+        if found is not None:
+            return found
+    return None
+
+
+def _by_names(name: str, place: int, values: Sequence[str], named: bool) -> SplitColumn | None:
+    known = sum(split_named(value) is not None for value in values)
+    if 2 * known <= len(values) or (not named and (known < len(values) or len(set(values)) < 2)):
+        return None
+    found = ", ".join(sorted({value for value in values if split_named(value)}))
+    return SplitColumn(place, split_named, f"the splits are those of the column {name!r} ({found})", True)
+
+
+def _by_truth(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
+    match = _TRUTH_COLUMN.fullmatch(column_key(name))
+    if match is None or not values or not all(value.casefold() in _TRUTH for value in values):
+        return None
+    split = split_named(match[1])
+    assert split is not None
+    other: Split = "val" if split == "train" else "train"
+
+    def read(value: str) -> Split | None:
+        truth = _TRUTH.get(value.strip().casefold())
+        return None if truth is None else split if truth else other
+
+    return SplitColumn(place, read, f"the column {name!r} says what is {split}; the rest is {other}", False)
+
+
+def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
+    if _FOLD_COLUMN.fullmatch(column_key(name)) is None:
+        return None
+    numbers = {_FOLD.fullmatch(value) for value in values}
+    folds = {int(number[1]) for number in numbers if number}
+    if None in numbers or not 2 <= len(folds) <= _MOST_FOLDS:
+        return None
+    first = min(folds)
+
+    def read(value: str) -> Split | None:
+        number = _FOLD.fullmatch(value.strip())
+        return None if number is None else "val" if int(number[1]) == first else "train"
+
+    sentence = f"the column {name!r} holds {len(folds)} folds: fold {first} is val, the others are train"
+    return SplitColumn(place, read, sentence, False)
+
+
+def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, str]], list[Problem]]:
+    """Read lists of pictures, a name a line, in text files named after splits: ``Flickr_8k.trainImages.txt``.
+
+    Returns:
+        The split of every listed picture and its ``file:line``; and names that are in two lists, which stay
+        in the earlier of train, val and test.
+    """
+    listed: dict[str, tuple[Split, str]] = {}
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.txt")):
+        split = split_in_name(path.stem.rpartition(".")[2])
+        if split is None or not path.is_file() or not is_list(path, reading):
+            continue
+        for number, line in enumerate(reading.lines(path), start=1):
+            name = nfc(line.strip())
+            if not name:
+                continue
+            where = f"{path}:{number}"
+            earlier, _ = listed.setdefault(name, (split, where))
+            if earlier != split:
+                kept = min(earlier, split, key=SPLITS.index)
+                listed[name] = (kept, where)
+                detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
+                problems.append(Problem("two splits", where, detail))
+    return listed, problems
+
+
+def is_list(path: Path, reading: Reading) -> bool:
+    """Tell whether a text file holds nothing but a name a line."""
+    try:
+        lines = [line.strip() for line in islice(reading.trial().lines(path), 5)]
+    except DataError:
+        return False
+    return bool(lines) and not any(re.search(r"[,;|\t]|#\d", line) or len(line.split()) > 2 for line in lines)
+
+
+def with_brought_splits(dataset: Dataset, beside: Path, reading: Reading) -> Dataset:
+    """Give pictures the splits of lists beside their table, or of the folders in their names; say which.
+
+    The folders count where they name two splits or more, and one for every picture.
+    """
+    if not dataset.pictures:
+        return dataset
+    if any(picture.split for picture in dataset.pictures):
+        without = sum(picture.split is None for picture in dataset.pictures)
+        if without:
+            reading.note(f"{without:,} pictures have no split in the data; training puts them into one")
+        return replace(dataset, notes=tuple(reading.notes))
+    listed, problems = read_lists(beside, reading)
+    found: list[Split | None] = []
+    for picture in dataset.pictures:
+        names = (picture.name, posixpath.basename(picture.name), PurePosixPath(picture.name).stem)
+        found.append(next((listed[name][0] for name in names if name in listed), None))
+    if any(found):
+        reading.note("the splits are those of the lists beside the table")
+    else:
+        found = [split_in_name(picture.name.partition("/")[0]) for picture in dataset.pictures]
+        found = [split if "/" in p.name else None for split, p in zip(found, dataset.pictures)]
+        if None in found or len(set(found)) < 2:
+            return dataset
+        reading.note("the splits are those of the folders in the pictures' names")
+    pictures = tuple(replace(picture, split=split) for picture, split in zip(dataset.pictures, found))
+    notes = tuple(reading.notes)
+    return replace(dataset, pictures=pictures, problems=(*dataset.problems, *problems), notes=notes)

@@ -1,0 +1,111 @@
+"""What a cell holds: one text, a list of them, or nothing."""
+
+import ast
+import html
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from showtell.data.names import nfc
+
+_NOTHING = frozenset(("nan", "null", "n/a", "#n/a", "<na>", "nil", "undefined", "#ref!", "#value!"))
+_NO_CAPTION = _NOTHING | {"none", "na", "-", "--", "---"}
+_QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+_MARKUP = re.compile(
+    r"</?(?:br|p|b|i|u|em|strong|span|div|a|ul|li|h[1-6]|font|img|sup|sub|small|center|html|body)\b[^<>]*>",
+    re.IGNORECASE,
+)
+_MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
+_WORDS_KEYS = ("raw", "caption", "text", "sentence", "value")
+
+
+def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
+    """Return the texts of a cell, each in NFC.
+
+    Args:
+        cell: Text, a number, None, a list of texts, or a list of records that hold one each.
+        listed: Whether text is to be read as a list, as :func:`holds_lists` tells of a column.
+    """
+    if type(cell) is str and not listed:
+        return [nfc(cell.strip())]
+    if listed and isinstance(cell, str):
+        cell = _as_list(cell)
+        cell = [] if cell is None else cell
+    if isinstance(cell, dict):
+        cell = next((cell[key] for key in _WORDS_KEYS if key in cell), None)
+    if isinstance(cell, list | tuple):
+        return [text for part in cell for text in texts_of(part)]
+    if cell is None or (isinstance(cell, float) and cell != cell):
+        return []
+    return [nfc(str(cell).strip())]
+
+
+def holds_lists(cells: Sequence[Any]) -> bool:
+    """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them."""
+    written = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
+    begun = [cell for cell in written if cell.lstrip()[0] in "[("]
+    return 2 * len(begun) > len(written) and all(_as_list(cell) is not None for cell in begun[:50])
+
+
+def _as_list(text: str) -> list[Any] | None:
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("[]", "()"):
+        return [text] if text else None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        # NumPy leaves the commas out, and Python would join what stands side by side.
+        if re.search(r"""['"]\s+['"]""", text) and not re.search(r"""['"]\s*,\s*['"]""", text):
+            return [first or second for first, second in _QUOTED.findall(text)]
+        try:
+            found = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    if isinstance(found, str):
+        found = [found]
+    good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
+    return list(found) if good else None
+
+
+def is_missing(text: str, *, caption: bool) -> bool:
+    """Tell whether a text stands for nothing, as ``nan`` and ``NULL`` do; a class may well be called None."""
+    folded = text.casefold()
+    return folded in _NO_CAPTION if caption else folded in _NOTHING
+
+
+def cleaned(caption: str) -> tuple[str, str]:
+    """Return a caption without markup, and what was taken out of it, if anything, in words.
+
+    Marks of a beginning and an end (``<start>``), HTML tags and entities, and signs that take no room.
+    Emoji stay: the vocabulary decides whether they are words.
+    """
+    if caption.isascii() and "<" not in caption and "&" not in caption:
+        return caption, ""
+    without = _MARKS.sub("", caption)
+    if without != caption:
+        return without.strip(), "marks of beginning and end"
+    if "<" in caption or "&" in caption:
+        without = html.unescape(_MARKUP.sub(" ", caption))
+        if without != caption:
+            return " ".join(nfc(without).split()), "HTML"
+    return (
+        (without, "invisible signs") if (without := _INVISIBLE.sub("", caption)) != caption else (caption, "")
+    )
+
+
+def several_labels(values: Sequence[str]) -> str | None:
+    """Return an example where cells hold several labels each, such as ``red|round``; None where they do not.
+
+    So they do where many are parted by one sign and the parts mix: most of them stand alone elsewhere, or
+    there are fewer parts than wholes. A name with a comma ("Leo, the cat") is parted everywhere alike.
+    """
+    for mark in "|;,#+ ":
+        parted = {value for value in values if mark in value.strip()}
+        parts = {part.strip() for value in parted for part in value.split(mark)}
+        alone = len(parts & set(values))
+        several = len(parted) >= 3 and len(parts) >= 2
+        if several and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted))):
+            return min(parted)
+    return None

@@ -1,0 +1,110 @@
+"""Workbooks (``.xlsx``) and Parquet files as tables; what reads them are extras."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import RecordTable
+from showtell.data.readers.unpacked import unpacked_folder
+from showtell.errors import DataError, MissingExtraError
+
+_SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png", b"GIF": ".gif", b"RIF": ".webp"}
+
+
+def open_workbook(path: Path, reading: Reading) -> RecordTable:
+    """Read the first sheet of a workbook that holds more than one row.
+
+    Raises:
+        DataError: It cannot be read, or is empty.
+        MissingExtraError: openpyxl is not installed.
+    """
+    try:
+        import openpyxl
+    except ImportError:
+        raise MissingExtraError("openpyxl", "excel", f"Reading {path.name}") from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
+    except Exception as error:  # of zipfile, of XML, and its own
+        raise DataError(
+            f"{path} cannot be read as a workbook: {error}.", would_do="Save it again, or as CSV."
+        ) from error
+    for title, rows in sheets.items():
+        filled = [
+            (number, row) for number, row in enumerate(rows, 1) if any(cell is not None for cell in row)
+        ]
+        if len(filled) > 1:
+            if len(sheets) > 1:
+                reading.note(f"of {path.name} the sheet {title!r} is read")
+            names = [
+                f"column {place}" if cell is None else str(cell).strip()
+                for place, cell in enumerate(filled[0][1], 1)
+            ]
+            return RecordTable(
+                path, [(f"{path}:{number}", dict(zip(names, row))) for number, row in filled[1:]]
+            )
+    raise DataError(f"{path} holds no sheet with rows.", would_do="Expected a header such as image,caption.")
+
+
+def open_parquet(path: Path, reading: Reading) -> tuple[RecordTable, Path | None]:
+    """Read a Parquet file, as Hugging Face keeps data sets.
+
+    Returns:
+        A record for each row, whole numbers of a class replaced by its name where the file says it; and the
+        folder of the pictures, where the file holds them.
+
+    Raises:
+        DataError: It cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise MissingExtraError("pyarrow", "parquet", f"Reading {path.name}") from None
+    try:
+        schema = parquet.read_schema(path)
+        holds = [
+            field.name for field in schema if pyarrow.types.is_struct(field.type) and _has_bytes(field.type)
+        ]
+        plain = [name for name in schema.names if name not in holds]
+        rows = parquet.read_table(path, columns=plain).to_pylist()
+        folder = unpacked_folder(path, lambda: _pictures(path, holds[0]), reading) if holds else None
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
+    files = sorted(file.name for file in folder.iterdir()) if folder else []
+    classes = _class_names(schema.metadata or {})
+    records = []
+    for place, row in enumerate(rows):
+        for name, names in classes.items():
+            if isinstance(row.get(name), int) and 0 <= row[name] < len(names):
+                row[name] = names[row[name]]
+        records.append((f"{path}:{place + 1}", ({"image": files[place]} if files else {}) | row))
+    return RecordTable(path, records), folder
+
+
+def _has_bytes(kind: Any) -> bool:
+    return any(kind.field(place).name == "bytes" for place in range(kind.num_fields))
+
+
+def _pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
+    import pyarrow.parquet as parquet
+
+    place = 0
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=64, columns=[column]):
+            for cell in batch.column(0).to_pylist():
+                content = (cell or {}).get("bytes") or b""
+                yield f"{place:08d}{_SUFFIXES.get(content[:3], '.img')}", content
+                place += 1
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Return the names of classes by column, as Hugging Face writes them into the schema."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {name: feature["names"] for name, feature in features.items() if "names" in feature}
+    except (KeyError, ValueError, TypeError):
+        return {}

@@ -1,0 +1,95 @@
+"""Format ``sidecar``: each picture with a text file of the same name, as img2dataset and taggers write it."""
+
+import posixpath
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from showtell.data.names import nfc, split_in_name
+from showtell.data.readers.collect import Collector, Entry
+from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.reading import Reading
+from showtell.data.records import Dataset
+from showtell.errors import DataError
+
+_SUFFIXES = (".caption", ".captions", ".txt", ".json")
+_BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
+
+
+def sidecars(folder: PictureFolder) -> dict[str, str]:
+    """Return the text file of each picture that has one, by the names of both.
+
+    It lies beside the picture; or elsewhere below the folder, where one text alone has that base name
+    (``images/7.jpg`` and ``captions/7.txt``).
+    """
+    stems: dict[str, str] = {}
+    bases: defaultdict[str, list[str]] = defaultdict(list)
+    for suffix in reversed(_SUFFIXES):
+        for name in folder.files:
+            if name.endswith(suffix):
+                stem = name.removesuffix(suffix)
+                stems[stem] = name
+                bases[posixpath.basename(stem)].append(name)
+    found: dict[str, str] = {}
+    for name in folder.pictures:
+        stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
+        alone = bases.get(posixpath.basename(stem), [])
+        text = stems.get(stem) or stems.get(name) or (alone[0] if len(alone) == 1 else None)
+        if text is not None:
+            found[name] = text
+    return found
+
+
+def read_sidecar(source: Path, reading: Reading) -> Dataset:
+    """Read pictures with the text beside them: each line is a caption, of a JSON file its ``caption``.
+
+    Args:
+        source: The folder.
+        reading: Holds the encoding, where the user named it.
+
+    Returns:
+        Pictures with captions; those below a folder named after a split have that split.
+
+    Raises:
+        DataError: There are no texts, or they hold boxes.
+    """
+    folder = reading.folder(source)
+    collector = Collector(source, folder, reading)
+    texts = sidecars(folder)
+    if not texts:
+        raise DataError(
+            f"{source} holds no picture with a text file of its name.",
+            would_do="Expected files such as 7.jpg with 7.txt beside it.",
+        )
+    boxes = 0
+    for name, text in texts.items():
+        path = Path(folder.files[text])
+        captions = _captions(path, reading)
+        if captions and all(_BOXES.fullmatch(caption) for caption in captions):
+            boxes += 1
+            continue
+        top = name.partition("/")[0] if "/" in name else ""
+        collector.add(Entry(str(path), name, captions or ("",), split=split_in_name(top) if top else None))
+    if 2 * boxes > len(texts):
+        raise DataError(
+            f"{source} holds boxes (YOLO) beside its pictures, not captions.",
+            would_do="Expected captions; or class folders, for a classifier.",
+        )
+    suffixes = sorted({posixpath.splitext(text)[1] for text in texts.values()})
+    others = sorted({s for name in folder.files for s in _SUFFIXES if name.endswith(s)} - set(suffixes))
+    left = f"; files that end in {' and '.join(others)} are not read" if others else ""
+    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each picture{left}")
+    return collector.finish("sidecar")
+
+
+def _captions(path: Path, reading: Reading) -> list[str]:
+    if path.suffix == ".json":
+        try:
+            record = msgspec.json.decode(reading.utf8(path))
+        except msgspec.DecodeError:
+            return []
+        said = record.get("caption") if isinstance(record, dict) else None
+        return [nfc(said.strip())] if isinstance(said, str) else []
+    return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]

@@ -1,0 +1,122 @@
+"""Pictures inside of archives and Parquet files, unpacked once into the user's cache."""
+
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from showtell.data.names import PICTURE_EXTENSIONS, nfc
+from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import RecordTable
+from showtell.errors import DataError
+
+_WORDS = (".txt", ".caption", ".json", ".cls")
+_MOST_BYTES = 256_000_000
+"""Of one member, as of one picture file."""
+
+
+def unpacked_folder(path: Path, members: Callable[[], Iterator[tuple[str, bytes]]], reading: Reading) -> Path:
+    """Return a folder that holds the members of a file, unpacked the first time.
+
+    Args:
+        path: The file; another size or time of change is another file.
+        members: Yields plain file names and contents.
+        reading: Told where they are.
+    """
+    state = path.stat()
+    mark = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+    folder = _cache() / hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        try:
+            for name, content in members():
+                (partial / name).write_bytes(content)
+            if not folder.is_dir():
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    reading.note(f"the pictures inside of {path.name} are unpacked in {folder}")
+    return folder
+
+
+def _cache() -> Path:
+    if "XDG_CACHE_HOME" in os.environ:
+        return Path(os.environ["XDG_CACHE_HOME"]) / "showtell" / "unpacked"
+    if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
+        return Path(os.environ["LOCALAPPDATA"]) / "showtell" / "Cache" / "unpacked"
+    return Path.home() / ".cache" / "showtell" / "unpacked"
+
+
+def open_webdataset(path: Path, reading: Reading) -> tuple[RecordTable, Path]:
+    """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
+
+    Returns:
+        A record for each picture, and the folder where the pictures are.
+
+    Raises:
+        DataError: It is no tar, or holds no pictures with words.
+    """
+    words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                stem, suffix = _key(member.name)
+                if member.isfile() and suffix in PICTURE_EXTENSIONS:
+                    words[stem]["image"] = _flat_name(stem + suffix)
+                elif member.isfile() and suffix in _WORDS and member.size < 1_000_000:
+                    handle = tar.extractfile(member)
+                    words[stem] |= _words(suffix, handle.read() if handle else b"")
+        records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
+        if not any(len(record) > 1 for _, record in records):
+            raise DataError(
+                f"{path} holds {len(records):,} pictures and no words for them.",
+                would_do="Expected a .txt, .json or .cls of the same name beside each picture.",
+            )
+        folder = unpacked_folder(path, lambda: _pictures(path), reading)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as a tar: {error}.") from error
+    return RecordTable(path, records), folder
+
+
+def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path) as tar:
+        for member in tar:
+            stem, suffix = _key(member.name)
+            if member.isfile() and suffix in PICTURE_EXTENSIONS and member.size <= _MOST_BYTES:
+                handle = tar.extractfile(member)
+                yield _flat_name(stem + suffix), handle.read() if handle else b""
+
+
+def _key(name: str) -> tuple[str, str]:
+    """Return what a sample is called and what its file is: at the first dot of the base name."""
+    path = PurePosixPath(name)
+    base, dot, suffix = path.name.partition(".")
+    return nfc(str(path.with_name(base))) if base else name, f"{dot}{suffix}".lower()
+
+
+def _flat_name(name: str) -> str:
+    """Return a member's name without folders, so that none leads out of the cache."""
+    return "_".join(part for part in PurePosixPath(name).parts if part not in ("/", "..", "."))
+
+
+def _words(suffix: str, content: bytes) -> dict[str, Any]:
+    text = content.decode("utf-8", "replace").strip()
+    if suffix == ".cls":
+        return {"label": text}
+    if suffix != ".json":
+        return {"caption": text}
+    try:
+        record = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return {}
+    kept = ("caption", "text", "label", "class", "split")
+    return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}

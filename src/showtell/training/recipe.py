@@ -1,0 +1,80 @@
+"""How a captioner is trained, as far as that follows from how many pictures there are to learn from."""
+
+from dataclasses import dataclass
+
+from showtell.training.trainee import Criterion
+
+SMALL = 600
+"""Fewer training pictures are few: what follows is for them, and was measured on 16 to 80 (docs/log.md)."""
+FEW_TO_CHOOSE = 30
+"""Fewer validation pictures are too few to choose a checkpoint, and the last one is kept: their scores leap
+by a third, and their loss is least long before captions are sentences (docs/log.md)."""
+BATCH_SIZE, HIDDEN_DIM, DROPOUT = 32, 512, 0.5
+"""Pictures a step, width of the decoder and share of units left out, where pictures are not few."""
+_SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
+_STEPS = 1100
+_SMALL_STEPS = 450
+_MOST_EPOCHS = 60
+_VALIDATIONS = 15
+"""Of a training on few pictures: each costs about as much as a few steps."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training does.
+
+    Attributes:
+        batch_size: Pictures a step, each with all its captions.
+        epochs: Passes over the training split by likelihood.
+        validate_every: Epochs from one validation to the next.
+        patience_steps: Least steps without improvement after which it ends.
+        criterion: What chooses the checkpoint.
+        augmentations: Random views of each training picture to learn from besides the plain one.
+        hidden_dim: Width of the decoder.
+        dropout: Share of units left out at random.
+    """
+
+    batch_size: int
+    epochs: int
+    validate_every: int
+    patience_steps: int
+    criterion: Criterion
+    augmentations: int
+    hidden_dim: int
+    dropout: float
+
+
+def recipe_for(
+    train: int,
+    validation: int,
+    *,
+    epochs: int | None = None,
+    augmentations: int | None = None,
+    hidden_dim: int | None = None,
+    dropout: float | None = None,
+) -> Recipe:
+    """Return how to train on so many pictures; what is given stays as it is.
+
+    Args:
+        train: Training pictures, at least 1.
+        validation: Validation pictures, at least 1.
+        epochs: As in :class:`Recipe`, like the others.
+        augmentations: Likewise.
+        hidden_dim: Likewise.
+        dropout: Likewise.
+    """
+    small = train < SMALL
+    batch_size = _SMALL_BATCH_SIZE if small else BATCH_SIZE
+    steps = -(-train // batch_size)
+    if epochs is None:
+        epochs = -(-_SMALL_STEPS // steps) if small else max(6, min(_MOST_EPOCHS, -(-_STEPS // steps)))
+    return Recipe(
+        batch_size=batch_size,
+        epochs=epochs,
+        validate_every=max(1, epochs // _VALIDATIONS) if small else 1,
+        patience_steps=steps * epochs // 2 if small else 0,
+        criterion="last" if validation < FEW_TO_CHOOSE else "score",
+        augmentations=(8 if small else 0) if augmentations is None else augmentations,
+        hidden_dim=(_SMALL_HIDDEN_DIM if small else HIDDEN_DIM) if hidden_dim is None else hidden_dim,
+        dropout=(_SMALL_DROPOUT if small else DROPOUT) if dropout is None else dropout,
+    )

@@ -1,0 +1,137 @@
+"""Whether a captioner has learnt anything: its captions against those that need no model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from showtell.text.cider import CiderD
+from showtell.text.intervals import bootstrap_interval
+from showtell.text.words import scored_words
+
+_MOST_EMPTY = 0.5
+"""A larger share of captions without a word is as good as none."""
+_RARE = 0.1
+"""How far apart rare pictures may set a model and its rival besides: less than either is from right."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What a model is held against.
+
+    Attributes:
+        name: What it says of a picture.
+        cider_d: What it scores on the same pictures.
+        difference: By how much the model's score is higher.
+        interval: 95% interval of the difference, from paired resamples.
+    """
+
+    name: str
+    cider_d: float
+    difference: float
+    interval: tuple[float, float]
+
+    @property
+    def said(self) -> str:
+        """How the model compares, in words."""
+        low, high = self.interval
+        if low > 0:
+            return f"better than {self.name}"
+        if high < 0:
+            return f"worse than {self.name}"
+        return f"against {self.name} undecided (by {low:.2f} to {high:.2f})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What validation says of a captioner.
+
+    Attributes:
+        pictures: How many were captioned.
+        cider_d: Score of the captioner.
+        interval: Its 95% interval.
+        rivals: The most frequent caption and the nearest picture's.
+        fault: Why the model is not known to have learnt anything; empty where it is.
+    """
+
+    pictures: int
+    cider_d: float
+    interval: tuple[float, float]
+    rivals: tuple[Rival, ...]
+    fault: str
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        low, high = self.interval
+        scores = " and ".join(f"{rival.cider_d:.2f} of {rival.name}" for rival in self.rivals)
+        if all(rival.interval[0] > 0 for rival in self.rivals):
+            said = "better than both"
+        else:
+            said = "; ".join(rival.said for rival in self.rivals)
+        return (
+            f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.pictures:,} pictures, against "
+            f"{scores}: {said}"
+        )
+
+
+def judge(
+    references: Mapping[str, Sequence[str]],
+    captions: Mapping[str, str],
+    interval: tuple[float, float],
+    rivals: Mapping[str, Mapping[str, str]],
+    others: Sequence[str] = (),
+) -> Verdict:
+    """Hold captions against those that need no model.
+
+    A model is at fault if most of its captions have no word, if it says one and the same of all pictures, or
+    if it scores nothing or no more than the first rival.
+
+    Args:
+        references: What people wrote of each picture, by name.
+        captions: What the model says of each, by name.
+        interval: 95% interval of the model's CIDEr-D.
+        rivals: What each rival says of each picture, by the rival's name; the first is the one to beat.
+        others: What the model says of further pictures: one caption for few pictures may be chance.
+    """
+    cider = CiderD(references)
+    names = sorted(references)
+    scores = np.array(
+        [cider.score({name: said[name] for name in names}) for said in (captions, *rivals.values())]
+    )  # (1 + rivals, pictures)
+    count = len(names)
+    bounds = bootstrap_interval(
+        scores.T,
+        lambda sums: (sums[:, :1] - sums[:, 1:]) / count,
+        seed=0,
+        limits=np.array([(-10.0, 10.0)] * len(rivals)),
+        rare=_RARE,
+    )
+    means = scores.mean(1)
+    compared = tuple(
+        Rival(name, float(mean), float(means[0] - mean), (float(low), float(high)))
+        for name, mean, (low, high) in zip(rivals, means[1:], bounds)
+    )
+    fault = _fault([*captions.values(), *others], float(means[0]), compared[0])
+    return Verdict(count, float(means[0]), interval, compared, fault)
+
+
+def _fault(said: Sequence[str], score: float, least: Rival) -> str:
+    """Return why a model is not known to have learnt anything; empty where it is."""
+    words = [tuple(scored_words(caption)) for caption in said]
+    empty = sum(not one for one in words)
+    if empty > _MOST_EMPTY * len(words):
+        return f"{empty:,} of {len(words):,} captions have no word"
+    if len(words) > 1 and len(set(words)) == 1:
+        return f"it says the same of every picture: {said[0]!r}"
+    if score <= 0:
+        return "its captions of validation have no phrase in common with people's"
+    low, high = least.interval
+    if high <= 0:
+        return f"its captions of validation score less than {least.name}"
+    if least.difference <= 0:
+        return (
+            f"its captions of validation score no more than {least.name}, on too few pictures to tell "
+            f"whether that is chance (by {low:.2f} to {high:.2f})"
+        )
+    return ""

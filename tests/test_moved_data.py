@@ -1,0 +1,164 @@
+"""Data that was moved or renamed after the training is found again, or said to be gone with what to run."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import ImageDraw
+
+from conftest import draw
+from showtell import cli
+from showtell.samples import write_captions_dataset
+
+SETTINGS = "--backbone test_resnet --weights random --image-size 64"
+COLOURS = ("red", "파랑", "gray")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with a classifier, a captioner, and what they were trained on."""
+    home = tmp_path_factory.mktemp("home")
+    for i, name in enumerate(COLOURS):
+        (home / "classes" / name).mkdir(parents=True)
+        for number in range(12):
+            image = draw(100 * i + number, 64)
+            ImageDraw.Draw(image).ellipse((8, 8, 56, 56), fill=("red", "blue", "gray")[i])
+            image.save(home / "classes" / name / f"{number}.png")
+    write_captions_dataset(home / "captions", language="en", count=40, seed=0)
+    commands = (
+        f"train-classifier classes --out classifier --store store {SETTINGS} --head linear",
+        f"train-captioner captions --out captioner --store store {SETTINGS} --hidden-dim 16 --epochs 2 "
+        "--reward-epochs 0",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        for command in commands:
+            assert cli.run(command.split()) == 0
+    return home
+
+
+@pytest.fixture
+def home(trained, tmp_path, monkeypatch) -> Path:
+    """A copy of its own, in which nothing leads back to where the training was."""
+    shutil.copytree(trained, tmp_path / "home")
+    for run in ("classifier", "captioner"):
+        record = tmp_path / "home" / run / "config.json"
+        text = record.read_text("utf-8")
+        assert json.dumps(str(trained)) in text
+        record.write_text(text.replace(json.dumps(str(trained)), json.dumps(str(tmp_path / "home"))), "utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "home"
+
+
+def recorded(run: Path) -> dict[str, dict[str, str]]:
+    lines = (run / "pictures.jsonl").read_text("utf-8").splitlines()
+    return {record["name"]: record for record in map(json.loads, lines)}
+
+
+def scored(out: Path, split: str = "test") -> list[str]:
+    lines = (out / f"predictions-{split}.jsonl").read_text("utf-8").splitlines()
+    return sorted(json.loads(line)["picture"] for line in lines)
+
+
+@pytest.mark.parametrize("rename", ["nothing", "files", "classes"])
+def test_moved_class_folders_are_known_by_their_content(home, tmp_path, capsys, rename):
+    run = home / "classifier"
+    assert cli.run(["evaluate", str(run), "--out", str(tmp_path / "before"), "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    moved = tmp_path / "이사"
+    (home / "classes").rename(moved)
+    if rename == "files":
+        for number, path in enumerate(sorted(moved.rglob("*.png"), reverse=True)):
+            path.rename(path.with_name(f"IMG_{number:04d}.png"))
+    if rename == "classes":
+        for folder in list(moved.iterdir()):
+            folder.rename(folder.with_name(f"the {folder.name} ones"))
+    assert cli.run(["evaluate", str(run), str(moved), "--out", str(tmp_path / "after"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == before
+    assert before["split"] == "test"
+    assert "36 of 36 images are those of the training by content" in printed.err
+    assert scored(tmp_path / "after") == scored(tmp_path / "before")
+    assert cli.run(["report", str(run), str(moved)]) == 0
+
+
+def test_moved_captions_are_known_by_their_content(home, tmp_path, capsys):
+    run = home / "captioner"
+    assert cli.run(["evaluate", str(run), "--out", str(tmp_path / "before"), "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    moved = tmp_path / "이사"
+    (home / "captions").rename(moved)
+    (table,) = moved.glob("captions.*")
+    text = table.read_text("utf-8")
+    for number, path in enumerate(sorted(moved.rglob("*.png"))):
+        assert path.name in text
+        text = text.replace(path.name, f"photo-{number}.png")
+        path.rename(path.with_name(f"photo-{number}.png"))
+    table.write_text(text, "utf-8")
+    assert cli.run(["evaluate", str(run), str(moved), "--out", str(tmp_path / "after"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["scores"] == before["scores"]
+    assert "40 of 40 images are those of the training by content" in printed.err
+    assert cli.run(["report", str(run), str(moved)]) == 0
+
+
+def test_files_renamed_in_place_are_found_and_what_is_gone_is_counted(home, tmp_path, capsys):
+    run, records = home / "classifier", recorded(home / "classifier")
+    learnt = [name for name, record in records.items() if record["split"] == "train"]
+    (home / "classes" / learnt[0]).unlink()
+    for path in list((home / "classes").rglob("*.png")):
+        path.rename(path.with_name(f"x{path.name}"))
+    draw(999, 64).save(home / "classes" / "red" / "new.png")
+    assert cli.run(["evaluate", str(run), "--split", "train", "--out", str(tmp_path)]) == 0
+    said = "35 of 36 images are those of the training by content; 1 other images are left out"
+    assert said in capsys.readouterr().err
+    assert scored(tmp_path, "train") == sorted(learnt[1:])
+
+
+def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):
+    """Names prove nothing: none of these images was in the training."""
+    for number, name in enumerate(recorded(home / "classifier")):
+        path = tmp_path / "new" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(5000 + number, 64).save(path)
+    command = ["evaluate", str(home / "classifier"), str(tmp_path / "new"), "--out", str(tmp_path), "--json"]
+    assert cli.run(command) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["split"] == "all"
+    assert json.loads(printed.out)["pictures"] == 36
+    assert "by content" not in printed.err
+    assert cli.run(["report", str(home / "classifier"), str(tmp_path / "new")]) == 2
+    assert "hardly any of the images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("run", "data"), [("classifier", "classes"), ("captioner", "captions")])
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_data_that_is_gone_is_named_with_what_to_run(home, tmp_path, capsys, run, data, command):
+    (home / data).rename(tmp_path / "moved")
+    assert cli.run([command, str(home / run)]) == 2
+    said = capsys.readouterr().err
+    assert f"was at {home / data}, and is not there any more" in said
+    assert f"Run: showtell {command} {home / run} DATA" in said
+    (tmp_path / "moved").rename(home / data)
+    for path in list((home / data).rglob("*.png")):  # all else is there
+        path.unlink()
+    assert cli.run([command, str(home / run)]) == 2
+    assert f"Run: showtell {command} {home / run} DATA" in capsys.readouterr().err
+
+
+def test_an_export_says_where_the_data_was_and_checks_with_drawings(home, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    (home / "classes").rename(tmp_path / "moved")
+    assert cli.run(["export", str(home / "classifier"), "--pictures", "2"]) == 0
+    said = capsys.readouterr().err
+    assert f"was at {home / 'classes'}" in said
+    assert f"showtell export {home / 'classifier'} --check FOLDER" in said
+
+
+def test_what_was_moved_together_is_found_from_anywhere(home, tmp_path, capsys):
+    home.rename(tmp_path / "project")
+    assert cli.run(["evaluate", os.path.relpath(tmp_path / "project" / "classifier")]) == 0
+    assert str(tmp_path / "project" / "classes") in capsys.readouterr().err

@@ -1,0 +1,305 @@
+"""A captioner from few pictures works, or says that it does not: recipe, rivals, verdict, exit status."""
+
+import html
+import json
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import draw
+from showtell import TrainCaptioner, cli
+from showtell.config import load_config
+from showtell.console import Console
+from showtell.data.records import Picture
+from showtell.errors import NotLearntError
+from showtell.features.extract import extract_features
+from showtell.features.weights import load_backbone
+from showtell.inference import load
+from showtell.samples import write_captions_dataset
+from showtell.tasks.caption_views import look_at_views
+from showtell.tasks.learnt import refuse_unlearnt
+from showtell.text.cider import CiderD
+from showtell.training.recipe import SMALL, recipe_for
+from showtell.training.trivial import commonest_caption, nearest_captions
+from showtell.training.verdict import judge
+
+BLIND, NEAREST = "the most frequent caption", "the nearest picture's"
+
+
+def pictures_of(captions: dict[str, tuple[str, ...]]) -> list[Picture]:
+    return [Picture(name, Path(name), own) for name, own in captions.items()]
+
+
+@pytest.mark.parametrize("train", [1, 2, 7, 16, 48, 80, 200, SMALL - 1])
+def test_few_pictures_get_steps_enough_and_few_validations(train):
+    recipe = recipe_for(train, 5)
+    steps = -(-train // recipe.batch_size) * recipe.epochs
+    assert 400 <= steps <= 1200
+    assert 5 <= recipe.epochs / recipe.validate_every <= 40
+    assert recipe.patience_steps >= steps // 4
+    assert recipe.augmentations > 0
+    assert recipe.criterion == "last"
+
+
+def test_many_pictures_are_learnt_from_as_ever():
+    """Flickr8k's settings are those whose scores are in the log; they do not change."""
+    recipe = recipe_for(6000, 1000)
+    assert (recipe.batch_size, recipe.epochs, recipe.validate_every, recipe.patience_steps) == (32, 6, 1, 0)
+    assert (recipe.criterion, recipe.augmentations, recipe.hidden_dim, recipe.dropout) == (
+        "score",
+        0,
+        512,
+        0.5,
+    )
+
+
+def test_what_is_asked_for_stays(train=20):
+    asked = {"epochs": 3, "augmentations": 0, "hidden_dim": 99, "dropout": 0.11}
+    for count in (train, 6000):
+        recipe = recipe_for(count, 2, **asked)
+        assert {name: getattr(recipe, name) for name in asked} == asked
+
+
+def test_the_most_frequent_caption_is_the_most_frequent():
+    train = pictures_of({"a": ("A dog.", "a cat"), "b": ("a dog", "a bird"), "c": ("a  dog !", "a fish")})
+    assert commonest_caption(train) == "A dog."
+
+
+def test_of_equally_frequent_captions_the_one_that_fits_most_pictures_is_said():
+    captions = {
+        "a": ("a brown dog runs over green grass",),
+        "b": ("a zebra",),
+        "c": ("a black dog runs over wet grass",),
+        "d": ("two men talk",),
+        "e": ("a dog runs over the grass",),
+    }
+    said = commonest_caption(pictures_of(captions))
+    assert "dog runs over" in said
+    cider = CiderD(captions)
+    score = {caption: sum(cider.score(dict.fromkeys(captions, caption))) for (caption,) in captions.values()}
+    assert score[said] == max(score.values())
+
+
+def test_the_nearest_picture_is_a_copy_where_there_is_one(tmp_path, store):
+    pictures = []
+    for number in range(8):
+        draw(number, 64).save(tmp_path / f"{number}.png")
+        pictures.append(Picture(f"{number}.png", tmp_path / f"{number}.png", (f"picture {number}", "more")))
+    draw(5, 64).save(tmp_path / "copy.png")
+    asked = [Picture("copy.png", tmp_path / "copy.png", ("whatever",))]
+    extraction = extract_features(
+        [*pictures, *asked], load_backbone("test_resnet", "random", image_size=64), store
+    )
+    assert nearest_captions(extraction, pictures, asked) == {"copy.png": "picture 5"}
+
+
+REFERENCES = {
+    "a": ("a brown dog runs over green grass", "a dog on grass"),
+    "b": ("two men talk in a street", "men talk"),
+    "c": ("a child in a red coat plays in snow", "a child plays in the snow"),
+    "d": ("a bird sits on a wire", "one bird on a wire"),
+}
+RIVALS = {BLIND: dict.fromkeys(REFERENCES, "a dog on grass"), NEAREST: dict.fromkeys(REFERENCES, "men talk")}
+GOOD = {name: captions[0] for name, captions in REFERENCES.items()}
+
+
+def test_a_model_that_is_right_is_better_than_both():
+    names = [f"{one} {other}" for one in ("red", "blue", "old", "new") for other in ("dogs", "cars", "men")]
+    references = {name: (f"two {name} on a road", f"some {name}") for name in names}
+    rivals = {
+        BLIND: dict.fromkeys(names, "two red dogs on a road"),
+        NEAREST: dict.fromkeys(names, "old cars"),
+    }
+    verdict = judge(references, {name: f"two {name} on a road" for name in names}, (3.0, 6.0), rivals)
+    assert verdict.fault == ""
+    assert verdict.line.endswith("better than both")
+    assert all(0 < rival.interval[0] < rival.difference < rival.interval[1] for rival in verdict.rivals)
+    assert verdict.cider_d - verdict.rivals[0].cider_d == pytest.approx(verdict.rivals[0].difference)
+
+
+@pytest.mark.parametrize(
+    ("said", "others", "fault"),
+    [
+        (dict.fromkeys(GOOD, ""), (), "4 of 4 captions have no word"),
+        (GOOD | dict.fromkeys("abc", " . "), (), "3 of 4 captions have no word"),
+        (dict.fromkeys(GOOD, "a dog"), (), "the same of every picture: 'a dog'"),
+        (
+            dict.fromkeys(GOOD, "a child plays in the snow"),
+            ["A child plays in the snow ."],
+            "the same of every",
+        ),
+        (GOOD | {"a": "q", "b": "q w", "c": "e", "d": "r"}, (), "no phrase in common"),
+        (
+            {"a": "a dog on grass", "b": "a", "c": "a dog", "d": "dog"},
+            (),
+            "score no more than the most frequent",
+        ),
+    ],
+)
+def test_a_model_that_has_learnt_nothing_is_told_from_one_that_has(said, others, fault):
+    verdict = judge(REFERENCES, said, (0.0, 1.0), RIVALS, others)
+    assert fault in verdict.fault
+    config = TrainCaptioner(data=Path("x"), tokenizer="bpe", weights="random", epochs=2, augmentations=0)
+    with pytest.raises(NotLearntError, match="not known to have learnt") as caught:
+        refuse_unlearnt(config, recipe_for(20, 2, augmentations=0), verdict, 24)
+    assert caught.value.exit_status == 3
+    for means in (
+        "more captioned pictures (there are 24",
+        "--augmentations 8",
+        "--tokenizer word",
+        "--weights",
+    ):
+        assert means in caught.value.would_do
+    assert "--epochs than 2" in caught.value.would_do
+
+
+def test_one_caption_of_a_single_picture_is_not_the_same_of_every_picture():
+    references = {"a": REFERENCES["a"], "b": REFERENCES["b"]}
+    rivals = {BLIND: dict.fromkeys(references, "x"), NEAREST: dict.fromkeys(references, "y")}
+    said = dict.fromkeys(references, "a dog on grass")
+    assert "the same of every" in judge(references, said, (0, 1), rivals).fault
+    assert judge(references, said, (0, 1), rivals, ["two men"]).fault == ""
+
+
+def test_what_chance_could_have_done_is_called_undecided():
+    """Better on one picture of four by a little: no four pictures could show that."""
+    said = RIVALS[BLIND] | {"b": "men sit"}
+    verdict = judge(REFERENCES, said, (0.0, 1.0), RIVALS)
+    assert verdict.rivals[0].interval[0] <= 0 < verdict.rivals[0].difference
+    assert "against the most frequent caption undecided" in verdict.line
+    assert verdict.fault == ""
+
+
+def test_views_mirror_no_picture_whose_caption_names_a_side(tmp_path, store):
+    pictures = []
+    for number in range(4):
+        draw(number, 64).save(tmp_path / f"{number}.png")
+        side = "a thing on the left" if number < 2 else "a thing"
+        pictures.append(Picture(f"{number}.png", tmp_path / f"{number}.png", (side,)))
+    backbone = load_backbone("test_resnet", "random", image_size=64)
+    for mirror, flipping in ((True, {"2.png", "3.png"}), (False, set())):
+        views = look_at_views(pictures, 3, mirror, backbone, store, Console(quiet=True))
+        assert Counter(name for view in views for name in view.digests) == {p.name: 3 for p in pictures}
+        flips = {name for view in views if view.view.augmentation.flip for name in view.digests}
+        assert flips == flipping
+    assert look_at_views(pictures, 0, True, backbone, store, Console(quiet=True)) == []
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    """Sixty drawn scenes in a table without splits, as people bring them."""
+    folder = tmp_path_factory.mktemp("few")
+    write_captions_dataset(folder, language="en", count=60, seed=3)
+    table = json.loads((folder / "captions.json").read_text("utf-8"))
+    rows = [f"{one['filename']},{text['raw']}" for one in table["images"] for text in one["sentences"]]
+    (folder / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+def train(scenes: Path, out: Path, *more: str) -> int:
+    places = [str(scenes / "captions.csv"), "--images", str(scenes / "images"), "--out", str(out)]
+    return cli.run(["train-captioner", *places, *more])
+
+
+def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
+    """Ended untrained after six epochs of two steps once, with empty captions and status 0."""
+    weights = resources.files("showtell") / "weights" / "small_backbone"
+    with resources.as_file(weights) as folder:
+        settings = "--hidden-dim 64 --augmentations 1 --epochs 40 --dropout 0.1 --learning-rate 3e-3"
+        status = train(scenes, tmp_path / "run", "--weights", str(folder), *settings.split())
+    said = capsys.readouterr().err
+    record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
+    assert status == 0, said
+    verdict = record["verdict"]
+    assert verdict["fault"] == ""
+    assert record["scores"]["cider_d"] > verdict["rivals"][0]["cider_d"]
+    assert f"Validation: {verdict['line']}" in said
+    assert "Trained in" in said
+    assert "1 random views of each" in said
+    assert "of epoch 43 (the last), is in" in said
+    recipe = load_config(tmp_path / "run" / "config.json", TrainCaptioner)[1]["derived"]
+    assert (recipe["augmentations"], recipe["hidden_dim"]) == (1, 64)
+    page = html.unescape((tmp_path / "run" / "report.html").read_text("utf-8"))
+    assert verdict["line"] in page
+
+
+def test_a_training_that_learns_nothing_says_so_and_keeps_the_model(scenes, tmp_path, capsys):
+    untaught = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--epochs", "1"]
+    status = train(scenes, tmp_path / "run", *untaught, "--hidden-dim", "16", "--augmentations", "1")
+    said = capsys.readouterr().err
+    assert status == 3
+    assert "Trained" not in said
+    assert "is not known to have learnt anything" in said
+    assert "What would help" in said and "--epochs" in said
+    assert "Traceback" not in said
+    load(tmp_path / "run")  # it is kept, and works
+    record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
+    assert record["verdict"]["fault"]
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "is not known to have learnt anything" in page
+    assert json.loads((tmp_path / "run" / "model" / "config.json").read_text("utf-8"))["provenance"]["fault"]
+
+
+def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
+    untaught = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--epochs", "1"]
+    train(
+        scenes,
+        tmp_path / "run",
+        *untaught,
+        "--hidden-dim",
+        "16",
+        "--augmentations",
+        "0",
+        "--reward-epochs",
+        "2",
+    )
+    assert "training by reward needs captions better than" in capsys.readouterr().err
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line).get("epoch", 1) for line in lines} == {1}
+
+
+def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store):
+    """Which view a picture is learnt from is a function of seed and epoch alone."""
+    from test_training import CAPTIONS, captioned
+
+    def build(folder: Path):
+        trainee = captioned(folder, CAPTIONS)
+        space = trainee.extraction.space
+        values = np.random.default_rng(1)
+        from showtell.data.augment import View
+        from showtell.features.extract import Extraction
+
+        views = []
+        for number in (1, 2):
+            view = Extraction(space, view=View(number))
+            view.digests = dict(list(trainee.extraction.digests.items())[:6])
+            space.put((view.key(n), values.standard_normal((4, 6)), np.full(2, number)) for n in view.digests)
+            views.append(view)
+        trainee._views = views
+        return trainee
+
+    one, other = build(tmp_path / "1"), build(tmp_path / "2")
+    seen: dict[str, Counter] = {}
+    for epoch in range(60):
+        for index in range(one.steps_per_epoch):
+            chosen = one._chosen(epoch, index)
+            grids = one._grids(epoch, chosen)
+            assert np.array_equal(grids, other._grids(epoch, chosen))
+            for grid, i in zip(grids.numpy(), chosen):
+                name = one.train[i].name
+                sources = [one.extraction, *one._views]
+                which = [
+                    k
+                    for k, source in enumerate(sources)
+                    if name in source.digests
+                    and np.array_equal(one.extraction.space.get([source.key(name)])[0][0], grid)
+                ]
+                seen.setdefault(name, Counter())[which[0]] += 1
+    for name, counts in seen.items():
+        if name in one._views[0].digests:
+            assert all(8 <= counts[k] <= 34 for k in range(3)), (name, counts)
+        else:
+            assert counts == {0: 60}
