@@ -7,10 +7,13 @@ import numpy as np
 
 from showtell.data.check import Finding, Level, many
 from showtell.data.facts import Facts
+from showtell.data.groups import find_groups
 from showtell.data.near_duplicates import Likeness, leaking_pairs, near_duplicate_groups
 from showtell.data.records import Picture
 from showtell.data.scenes import hash_likeness
 
+_FEW_SCENES = 30
+"""Up to as many scenes are few."""
 _DRAWN = 12
 """Groups of pictures that a finding names for drawing."""
 
@@ -103,6 +106,32 @@ def _check_near(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
         ),
     ]
     return [finding for finding in found if finding.count]
+
+
+def check_scenes(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
+    """Warn where many images are few scenes: scores count scenes then.
+
+    Args:
+        readable: What was found of each readable picture.
+        likeness: What tells near-duplicates, of the same pictures.
+    """
+    pictures = [facts.picture for facts in readable]
+    groups = find_groups(pictures, {facts.picture.name: facts.digest for facts in readable}, likeness)
+    if groups.count > _FEW_SCENES or 2 * groups.count > len(pictures):
+        return []
+    members = [names for names in groups.members() if len(names) > 1]
+    scenes = many(groups.count, "scene", "scenes")
+    finding = Finding(
+        "few scenes",
+        "mind",
+        groups.count,
+        f"{len(pictures):,} images are {scenes} ({groups.told}): scores count scenes",
+        "Bring images of more scenes: from about 30 on, scores say something. Training keeps a scene on one "
+        "side of the split, and a classifier is scored by cross-validation over scenes where they are few.",
+        tuple(f"{names[0]}, and {len(names) - 1:,} more like it" for names in members),
+        tuple(tuple(names[:4]) for names in members[:_DRAWN]),
+    )
+    return [finding]
 
 
 def _near_across(readable: Sequence[Facts], likeness: Likeness) -> dict[tuple[Picture, Picture], float]:

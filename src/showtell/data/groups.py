@@ -39,34 +39,32 @@ class Groups:
         """Return the names of each group, in order."""
         return collect(self.of)
 
-    def sentence(self) -> str:
-        """Say how many groups the images make, and what told it; empty where all stand alone."""
-        if self.count == len(self.of):
-            return ""
+    @property
+    def told(self) -> str:
+        """Say what told the groups."""
         told = [f"by {self.by}"]
         if self.timed:
             told.append("by time of taking")
         if self.named:
             told.append("by the groups that the data names")
-        scenes = "1 group" if self.count == 1 else f"{self.count:,} groups"
-        return f"{len(self.of):,} images are {scenes} that stay on one side of a split ({', '.join(told)})"
+        return ", ".join(told)
+
+    def sentence(self) -> str:
+        """Say how many groups the images make, and what told it; empty where all stand alone."""
+        if self.count == len(self.of):
+            return ""
+        groups = "1 group" if self.count == 1 else f"{self.count:,} groups"
+        return f"{len(self.of):,} images are {groups} that stay on one side of a split ({self.told})"
 
 
-def find_groups(
-    pictures: Sequence[Picture],
-    digests: Mapping[str, bytes],
-    vectors: npt.NDArray[np.float32],
-    by: str,
-) -> Groups:
+def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], likeness: Likeness) -> Groups:
     """Find what belongs on one side of a split.
 
     Args:
         pictures: Readable images, N.
         digests: Content digest by name.
-        vectors: Their pooled features, (N, D).
-        by: What made the features, in words.
+        likeness: What tells near-duplicates, of the same images.
     """
-    likeness = likeness_of(pictures, vectors, by)
     names = [picture.name for picture in pictures]
     near = near_duplicate_groups(names, likeness.vectors, threshold=likeness.threshold)
     timed = bursts_by_time(times_of_taking([picture.path for picture in pictures]), likeness)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from showtell.config.sizes import check_sizes
 from showtell.data.groups import merge_groups
 from showtell.data.records import SPLITS, Picture, Split
 from showtell.errors import ConfigError, DataError
@@ -113,28 +114,6 @@ def content_place(digest: bytes, seed: int) -> float:
     """
     keyed = hashlib.blake2b(digest, digest_size=8, key=seed.to_bytes(8, "little"), person=b"showtell split")
     return (int.from_bytes(keyed.digest(), "little") >> 11) / 2**53
-
-
-def check_sizes(val_size: float, test_size: float, count: int | None = None) -> None:
-    """Refuse sizes of val and test that are neither shares nor counts, or leave nothing to train on.
-
-    Raises:
-        ConfigError: Said in its message.
-    """
-    for flag, size in (("--val-size", val_size), ("--test-size", test_size)):
-        if not (0 <= size < 1 or (size >= 1 and size == int(size))):
-            raise ConfigError(
-                f"{flag} {size:g} is neither a share nor a count of images.",
-                would_do="Expected a share from 0 to below 1, such as 0.1, or a whole number, such as 50.",
-            )
-    shares = sum(size for size in (val_size, test_size) if size < 1)
-    counts = sum(size for size in (val_size, test_size) if size >= 1)
-    if shares > 1 - 1e-9 or (count and shares * count + counts >= count and (shares or counts)):
-        what = "the images" if count is None else f"{count:,} images"
-        raise ConfigError(
-            f"--val-size {val_size:g} and --test-size {test_size:g} leave none of {what} to train on.",
-            would_do="Expected smaller ones: together less than all images.",
-        )
 
 
 def lacks_val(pictures: Sequence[Picture]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from showtell.config import Look
 from showtell.console import Console
 from showtell.data.check import Finding, check_classes, check_files, check_kind, check_reading
-from showtell.data.copies import check_copies, pixel_likeness
+from showtell.data.copies import check_copies, check_scenes, pixel_likeness
 from showtell.data.facts import Facts, read_all
 from showtell.data.names import shown_name
 from showtell.data.near_duplicates import Likeness
@@ -61,6 +61,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
         *check_files(facts),
         *check_kind(dataset),
         *check_copies(readable, likeness),
+        *check_scenes(readable, likeness),
         *check_classes(dataset),
         *check_captions(dataset.pictures, vocabulary),
         *check_reading(dataset.problems),

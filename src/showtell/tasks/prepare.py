@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from showtell.data.groups import Groups, find_groups, likeness_of
 from showtell.data.near_duplicates import leaking_pairs
 from showtell.data.readers import read_dataset
 from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
-from showtell.data.split import assign_splits
+from showtell.data.split import assign_splits, lacks_val
 from showtell.errors import DataError
 from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
@@ -34,6 +35,7 @@ class Prepared:
         extraction: Where their features are.
         groups: What belongs together: near-duplicates, bursts, and the groups of the data.
         fingerprint: SHA-256 over names, contents, words and splits.
+        brought: Whether the data brought all splits itself, validation among them.
     """
 
     dataset: Dataset
@@ -41,6 +43,7 @@ class Prepared:
     extraction: Extraction
     groups: Groups
     fingerprint: str
+    brought: bool = False
 
     def split(self, name: str) -> tuple[Picture, ...]:
         """Return the pictures of a split, in order."""
@@ -150,7 +153,8 @@ def prepare(
     if not readable:
         raise DataError(f"None of the {len(dataset.pictures)} pictures can be used.")
     architecture = f"features of {extraction.space.description['architecture']}"
-    groups = find_groups(readable, extraction.digests, _vectors(readable, extraction), architecture)
+    likeness = likeness_of(readable, _vectors(readable, extraction), architecture)
+    groups = find_groups(readable, extraction.digests, likeness)
     if sentence := groups.sentence():
         console.say(f"Groups: {sentence}")
     if splits is not None:
@@ -167,7 +171,11 @@ def prepare(
         say_sizes(pictures, groups, dataset, test_size, console)
     problems = (*dataset.problems, *extraction.unreadable, *contradicted)
     complete = replace(dataset, pictures=pictures, problems=problems)
-    return Prepared(complete, pictures, extraction, groups, _fingerprint(pictures, extraction))
+    brought = all(picture.split is not None for picture in dataset.pictures) and not lacks_val(
+        dataset.pictures
+    )
+    fingerprint = _fingerprint(pictures, extraction)
+    return Prepared(complete, pictures, extraction, groups, fingerprint, brought)
 
 
 def _two_labels(pictures: Sequence[Picture], extraction: Extraction) -> list[Problem]:
@@ -231,7 +239,7 @@ def save_pictures(path: Path, prepared: Prepared, twins: Mapping[str, str] | Non
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def load_pictures(path: Path) -> list[dict[str, str]]:
+def load_pictures(path: Path) -> list[dict[str, Any]]:
     """Read what :func:`save_pictures` recorded, one record a picture.
 
     Raises:

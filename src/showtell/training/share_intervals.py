@@ -8,6 +8,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from showtell.text.intervals import student_t
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -96,32 +98,10 @@ def effective_count(values: Floats, groups: Ints | None = None) -> float:
     between = number / (number - 1) * float((deviations**2).sum()) / count**2
     between *= _at_most(number - 1)
     estimated = count * alone / between if between > 0 else float(count)
-    return min(float(count), max(floor, estimated * (_Z / student(number - 1)) ** 2))
+    return min(float(count), max(floor, estimated * (_Z / student_t((1 + _LEVEL) / 2, number - 1)) ** 2))
 
 
 def _at_most(freedom: int) -> float:
     """Return how many times the estimate a variance is at most, at 80%. Source: Wilson & Hilferty 1931."""
     step = 2 / (9 * freedom)
     return 1 / max(0.01, 1 - step - NormalDist().inv_cdf(0.8) * step**0.5) ** 3
-
-
-def student(freedom: int) -> float:
-    """Return Student's t at 97.5%, within 1%.
-
-    Args:
-        freedom: Degrees of freedom, at least 1.
-
-    Source: exact for 1 and 2; else Abramowitz & Stegun 26.7.5.
-    """
-    if freedom == 1:
-        return 12.7062
-    if freedom == 2:
-        return 4.3027
-    z = _Z
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
