@@ -23,9 +23,9 @@ _HASHED = 5000
 """Most images that are decoded once more for their perceptual hashes, where the features tell nothing."""
 _MANY = 0.05
 """Share of pairs at `NEAR_DUPLICATE` from which it must be shown that the features tell scenes apart."""
-_GAP, _HASH_GAP = 1.3, 2.0
+_GAP, _HASH_GAP = 1.3, 1.4
 """How many times as far from its nearest neighbour in another scene as from that in its own an image is."""
-_LEAST, _LEAST_HASH = 0.55, 0.6
+_LEAST, _LEAST_HASH = 0.55, 0.4
 """A scene's threshold is no lower than this, whatever gap there is: the first is above what two different
 photos reach by a network's features, the second above what two by perceptual hash do."""
 _WHOLE = 0.98
@@ -89,7 +89,7 @@ def hash_likeness(hashes: Vectors) -> Likeness:
     It tells nothing where the hashes, too, find many images alike, in chains.
     """
     cosines = _cosines(hashes[:: max(1, -(-len(hashes) // _SAMPLE))])
-    gap = _gap(cosines, _HASH_GAP) if len(cosines) else None
+    gap = _gap(cosines, _HASH_GAP)
     if gap is not None and gap >= _LEAST_HASH:
         return Likeness("perceptual hash", hashes, min(gap, SAME_HASH))
     few = len(cosines) < 2 or (_pairs(cosines) >= SAME_HASH).mean() <= _MANY
@@ -128,10 +128,12 @@ def _gap(cosines: Vectors, least: float) -> float | None:
     bursts, many merge within scenes, then none, then scenes with each other.
     """
     count = len(cosines)
+    if count < 4:
+        return None
     edges = np.sort(_spanning_edges(cosines))
     distances = np.maximum(1 - edges, _APART)
-    ratios = (distances[:-1] / distances[1:])[: max(0, count // 2 - 1)]  # a scene has two images or more
-    if not len(ratios) or ratios.max() < least:
+    ratios = (distances[:-1] / distances[1:])[: count // 2 - 1]  # a scene has two images or more
+    if ratios.max() < least:
         return None
     place = int(ratios.argmax())
     threshold = 1 - float(np.sqrt(distances[place] * distances[place + 1]))
@@ -147,7 +149,7 @@ def _spanning_edges(cosines: Vectors) -> Vectors:
     best = cosines[0].copy()
     reached = np.zeros(len(cosines), bool)
     reached[0] = True
-    edges = np.empty(max(0, len(cosines) - 1), np.float32)
+    edges = np.empty(len(cosines) - 1, np.float32)
     for number in range(len(edges)):
         place = int(np.where(reached, -np.inf, best).argmax())
         edges[number] = best[place]

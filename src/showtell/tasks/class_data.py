@@ -7,6 +7,7 @@ from showtell.console import Console
 from showtell.data.records import Picture, Problem
 from showtell.data.split import classes_without
 from showtell.errors import DataError
+from showtell.tasks.class_verdict import wants_folds
 from showtell.tasks.prepare import Prepared, report_problems
 
 _UNBALANCED = 10
@@ -57,7 +58,9 @@ def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem
         for name, count in sorted(counts.items(), key=str)
         if 1 < count * _UNBALANCED <= most and count > 1
     ]
-    unvalidated = [name for name in classes_without(prepared.pictures, "val") if counts[name]]
+    unvalidated = []
+    if not wants_folds(prepared.split("train"), prepared.split("val"), prepared.groups):
+        unvalidated = [name for name in classes_without(prepared.pictures, "val") if counts[name]]
     problems += [
         Problem("class without validation pictures", name, "its score is not known") for name in unvalidated
     ]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from showtell.console import Console
+from showtell.data.check import many
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.extract import Extraction
@@ -65,7 +66,7 @@ class ClassEvaluation:
         scores = self.scores
         text = f"{scores.count:,} pictures"
         if scores.groups < scores.count:
-            text += f" in {scores.groups:,} {'group' if scores.groups == 1 else 'groups'}"
+            text += f" in {many(scores.groups, 'group', 'groups')}"
         return text + (f", {self.folds}-fold cross-validation" if self.folds else "")
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 
 from showtell.config import TrainClassifier
 from showtell.console import Console
+from showtell.data.check import many
 from showtell.data.records import Picture
 from showtell.models.heads import Head
 from showtell.tasks.class_evaluation import ClassEvaluation, judged
@@ -90,18 +91,18 @@ def score_by_folds(
     examples = read_examples([prepared.extraction], pool, classes)
     groups = group_numbers(pool, prepared.groups.of)
 
-    def fit(learn: Examples, check: Examples) -> Head:
+    def fit(learn: Examples, check: Examples, count: int) -> Head:
         with TemporaryDirectory() as folder:
             found = fit_heads(config, learn, check, len(classes), folder=Path(folder), fingerprint="")
-        return choose_head(found, len(check.labels)).head
+        return choose_head(found, count).head
 
     folds = cross_validate(examples, groups, len(classes), fit, seed=config.seed)
     scored = tuple(pool[row] for row in folds.rows)
     of = prepared.groups.of
+    held = many(len({of[picture.name] for picture in val}), "group", "groups")
     console.say(
-        f"Validation has {len({of[picture.name] for picture in val}):,} groups, too few for a score: "
-        f"scored by cross-validation over the {len({of[picture.name] for picture in scored}):,} groups of "
-        f"train and val, in {folds.folds} folds"
+        f"Validation is {held}, too little for a score: cross-validation in {folds.folds} folds over the "
+        f"{len({of[picture.name] for picture in scored}):,} groups of train and val scores how it is made"
     )
     evaluation = judged(classes, scored, folds.probabilities, examples.labels.numpy()[folds.rows], groups=of)
     return evaluation.against(folds.trivial, folds=folds.folds)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from showtell.console import Console
+from showtell.data.check import many
 from showtell.data.groups import Groups
 from showtell.data.records import SPLITS, Dataset, Picture
 from showtell.data.split import lacks_val
@@ -42,7 +43,8 @@ def say_sizes(
         names = [picture.name for picture in pictures if picture.split == name]
         if names:
             count = len({groups.of[name] for name in names})
-            parts.append(f"{len(names):,} {name}" + (f" in {count:,} groups" if count < len(names) else ""))
+            grouped = f" in {many(count, 'group', 'groups')}" if count < len(names) else ""
+            parts.append(f"{len(names):,} {name}{grouped}")
     console.say("Split: " + ", ".join(parts))
     ours = any(picture.split is None for picture in dataset.pictures)
     untested = 0 < test_size < 1 and not any(picture.split == "test" for picture in pictures)

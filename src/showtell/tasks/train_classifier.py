@@ -102,7 +102,8 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
     candidates = fit_heads(
         config, learn, task.check(), len(classes), folder=config.out / "heads", fingerprint=fingerprint
     )
-    chosen = choose_head(candidates, len(val))
+    # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
+    chosen = choose_head(candidates, len({prepared.groups.of[picture.name] for picture in val}))
     console.say(candidates_table(candidates, chosen))
     folded = None
     if config.fine_tune is None and not doubt:

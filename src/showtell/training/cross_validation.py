@@ -17,7 +17,7 @@ from showtell.training.class_baselines import Trivial, trivial_answers
 from showtell.training.classifier import Examples, fit_temperature
 
 Ints = npt.NDArray[np.int64]
-Fit = Callable[[Examples, Examples], Head]
+Fit = Callable[[Examples, Examples, int], Head]
 
 _MOST, _LEAST = 10, 3
 """Folds, at most and where the groups allow, at least."""
@@ -54,7 +54,7 @@ def cross_validate(examples: Examples, groups: Ints, classes: int, fit: Fit, *, 
         examples: Plain features of the images, N.
         groups: Each image's group, (N,); two classes or more must have two groups or more.
         classes: C.
-        fit: Trains on the first and chooses by the second.
+        fit: Trains on the first and chooses by the second, which is so many groups.
         seed: Of the folds.
     """
     labels = examples.labels.numpy()
@@ -67,7 +67,7 @@ def cross_validate(examples: Examples, groups: Ints, classes: int, fit: Fit, *, 
         aside = _set_aside(labels[rest], groups[rest], seed)
         learn = _part(examples, rest[~aside])
         check = _part(examples, rest[aside]) if aside.any() else learn
-        head = fit(learn, check)
+        head = fit(learn, check, len(np.unique(groups[rest[aside]])) if aside.any() else 1)
         with torch.inference_mode():
             temperature = fit_temperature(head(check.pooled), check.labels)
             found = (head(examples.pooled[_mask(out)]) / temperature).softmax(1)
