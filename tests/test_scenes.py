@@ -10,7 +10,7 @@ from conftest import draw
 from showtell.data.groups import Groups, find_groups, likeness_of
 from showtell.data.near_duplicates import Likeness, near_duplicate_groups
 from showtell.data.records import Picture
-from showtell.data.scenes import COPY, NEAR_DUPLICATE, feature_likeness, hash_likeness
+from showtell.data.scenes import COPY, NEAR_DUPLICATE, Pixels, feature_likeness, pixel_likeness
 from showtell.data.taken import BURST_SECONDS, Taken, bursts_by_time, time_of_taking
 
 
@@ -26,7 +26,9 @@ def bursts(scenes: int, frames: int, loose: float = 0.3, seed: int = 0, dim: int
 
 
 def grouped(vectors: np.ndarray, hashes: np.ndarray) -> list[list[str]]:
-    likeness = feature_likeness(vectors, lambda places: hashes[list(places)], "features")
+    likeness = feature_likeness(
+        vectors, lambda places: Pixels(hashes[list(places)], hashes[list(places)]), "features"
+    )
     names = [str(number) for number in range(len(vectors))]
     return near_duplicate_groups(names, likeness.vectors, threshold=likeness.threshold)
 
@@ -70,21 +72,27 @@ def test_chains_tell_nothing():
     """A continuum, in which everything is near its neighbour, is no scene."""
     angles = np.linspace(0, np.pi / 2, 300)
     ring = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    likeness = feature_likeness(ring, lambda places: ring[list(places)], "features")
-    assert (likeness.threshold, likeness.telling) == (np.float32(COPY), False) or likeness.threshold == COPY
-    assert not hash_likeness(ring).telling
+    likeness = feature_likeness(
+        ring, lambda places: Pixels(ring[list(places)], ring[list(places)]), "features"
+    )
+    assert (likeness.threshold, likeness.telling) == (COPY, False)
+    assert not pixel_likeness(Pixels(ring, ring)).telling
 
 
 def test_ordinary_photos_keep_the_measured_threshold():
     vectors, hashes = bursts(500, 1)
-    likeness = feature_likeness(vectors, lambda places: hashes[list(places)], "features")
+    likeness = feature_likeness(
+        vectors, lambda places: Pixels(hashes[list(places)], hashes[list(places)]), "features"
+    )
     assert likeness.threshold == NEAR_DUPLICATE
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_hardly_any_image_is_no_fault(count: int):
     vectors, hashes = bursts(1, 2)
-    likeness = feature_likeness(vectors[:count], lambda places: hashes[list(places)], "features")
+    likeness = feature_likeness(
+        vectors[:count], lambda places: Pixels(hashes[list(places)], hashes[list(places)]), "features"
+    )
     assert len(likeness.vectors) == count
 
 
@@ -180,5 +188,5 @@ def test_frames_that_the_package_draws_are_scenes_by_their_pixels(tmp_path):
     vectors = (5 + random.normal(size=(30, 64))).astype(np.float32)
     likeness = likeness_of(pictures, vectors, "features")
     found = find_groups(pictures, {}, likeness)
-    assert found.by == "perceptual hash"
+    assert found.by == "colours and outlines"
     assert [{name[0] for name in group} for group in found.members()] == [{str(s)} for s in range(5)]

@@ -3,25 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from showtell.data.check import Finding, Level, many
 from showtell.data.facts import Facts
 from showtell.data.groups import find_groups
 from showtell.data.near_duplicates import Likeness, leaking_pairs, near_duplicate_groups
 from showtell.data.records import Picture
-from showtell.data.scenes import hash_likeness
 
 _FEW_SCENES = 30
 """Up to as many scenes are few."""
 _DRAWN = 12
 """Groups of pictures that a finding names for drawing."""
-
-
-def pixel_likeness(readable: Sequence[Facts]) -> Likeness:
-    """Tell near-duplicates by the perceptual hash."""
-    hashes = [facts.signs for facts in readable]
-    return hash_likeness(np.stack(hashes).astype(np.float32) if hashes else np.zeros((0, 1), np.float32))
 
 
 def check_copies(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from showtell.data.facts import read_facts
+from showtell.data.facts import read_all
 from showtell.data.near_duplicates import Likeness, near_duplicate_groups
 from showtell.data.records import Picture
-from showtell.data.scenes import feature_likeness
+from showtell.data.scenes import Pixels, feature_likeness
 from showtell.data.taken import bursts_by_time, times_of_taking
 
 
@@ -78,10 +78,10 @@ def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], liken
 def likeness_of(pictures: Sequence[Picture], vectors: npt.NDArray[np.float32], by: str) -> Likeness:
     """Decide what tells near-duplicates among images, by their features and, where need be, pixels."""
 
-    def hashes(places: Sequence[int]) -> npt.NDArray[np.float32]:
-        return np.stack([read_facts(pictures[place]).signs for place in places]).astype(np.float32)
+    def look_at(places: Sequence[int]) -> Pixels:
+        return Pixels.of(list(read_all([pictures[place] for place in places])))
 
-    return feature_likeness(vectors, hashes, by)
+    return feature_likeness(vectors, look_at, by)
 
 
 def merge_groups(

@@ -1,11 +1,13 @@
 """How alike two images of one scene are: decided from the data, for any network and any number of scenes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from showtell.data.facts import Facts
 from showtell.data.near_duplicates import Likeness, unit_vectors
 
 NEAR_DUPLICATE = 0.9
@@ -23,12 +25,12 @@ _HASHED = 5000
 """Most images that are decoded once more for their perceptual hashes, where the features tell nothing."""
 _MANY = 0.05
 """Share of pairs at `NEAR_DUPLICATE` from which it must be shown that the features tell scenes apart."""
-_GAP, _HASH_GAP = 1.3, 1.4
+_GAP, _HASH_GAP, _COLOUR_GAP = 1.3, 1.4, 1.5
 """How many times as far from its nearest neighbour in another scene as from that in its own an image is."""
 _LEAST, _LEAST_HASH = 0.55, 0.4
 """A scene's threshold is no lower than this, whatever gap there is: the first is above what two different
 photos reach by a network's features, the second above what two by perceptual hash do."""
-_WHOLE = 0.98
+_WHOLE = 0.95
 """Share of the pairs within groups that must be more alike than any pair across, where a gap is believed."""
 _HALF, _CHAIN = 0.5, 0.2
 """Share of the pairs within groups that must reach the threshold without a gap, and where few pairs do: all
@@ -40,10 +42,35 @@ _APART = 0.005
 
 Kind = TypeVar("Kind", np.float32, np.bool_)
 Vectors = npt.NDArray[np.float32]
-Hashes = Callable[[Sequence[int]], Vectors]
 
 
-def feature_likeness(vectors: Vectors, hashes: Hashes, by: str) -> Likeness:
+@dataclass(frozen=True)
+class Pixels:
+    """What images look like, small.
+
+    Attributes:
+        signs: Perceptual hashes, (N, 480), float32.
+        steps: How colours change from one part to the next, (N, 336), float32.
+    """
+
+    signs: Vectors
+    steps: Vectors
+
+    @classmethod
+    def of(cls, facts: Sequence[Facts]) -> "Pixels":
+        """Collect what was found of images."""
+        if not facts:
+            return cls(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))
+        signs, steps = (
+            np.stack(kind).astype(np.float32) for kind in zip(*((f.signs, f.steps) for f in facts))
+        )
+        return cls(signs, steps)
+
+
+LookAt = Callable[[Sequence[int]], Pixels]
+
+
+def feature_likeness(vectors: Vectors, look_at: LookAt, by: str) -> Likeness:
     """Decide from which cosine on two images show one scene.
 
     A fixed threshold fails at both ends. Where there are few scenes, most pairs may be near-duplicates, and
@@ -54,18 +81,18 @@ def feature_likeness(vectors: Vectors, hashes: Hashes, by: str) -> Likeness:
       all pairs within a scene are nearer than any pair across. The threshold lies in the gap. Classes are
       not taken for scenes: their pairs overlap, or their pixels do not agree.
     - Where few pairs reach `NEAR_DUPLICATE`, or those that do form groups whose pixels agree, that counts.
-    - Else the features tell nothing, and the gap is looked for between perceptual hashes.
+    - Else the features tell nothing, and pixels are asked the same (:func:`pixel_likeness`).
     - Else only copies count.
 
     Args:
         vectors: Pooled features of the images, (N, D).
-        hashes: Returns the perceptual hashes of the images at some places, (places, H).
+        look_at: Returns what the pixels of the images at some places are like.
         by: What made the features, in words.
     """
     places = np.arange(0, len(vectors), max(1, -(-len(vectors) // _SAMPLE)))
     cosines = _cosines(vectors[places])
     looked_at = np.arange(0, len(places), max(1, -(-len(places) // _PIXELS)))
-    pixels = _Lazy(lambda: _cosines(hashes([int(place) for place in places[looked_at]])))
+    pixels = _Lazy(lambda: _cosines(look_at([int(place) for place in places[looked_at]]).signs))
     threshold = _gap(cosines, _GAP)
     if threshold is not None and threshold >= _LEAST:
         labels = _components(cosines, threshold)
@@ -77,24 +104,30 @@ def feature_likeness(vectors: Vectors, hashes: Hashes, by: str) -> Likeness:
     if (few and close >= _CHAIN) or (close >= _HALF and _agree(pixels.value, labels[looked_at])):
         return Likeness(by, vectors, NEAR_DUPLICATE)
     if len(vectors) <= _HASHED:
-        found = hash_likeness(hashes(range(len(vectors))))
+        found = pixel_likeness(look_at(range(len(vectors))))
         if found.telling:
             return found
     return Likeness(f"copies, since {by} find all alike", vectors, COPY, telling=False)
 
 
-def hash_likeness(hashes: Vectors) -> Likeness:
-    """Tell near-duplicates by perceptual hashes (N, H): by the gap between scenes, or else `SAME_HASH`.
+def pixel_likeness(pixels: Pixels) -> Likeness:
+    """Tell near-duplicates by pixels: by the gap between scenes in colours or in hashes, or by `SAME_HASH`.
 
-    It tells nothing where the hashes, too, find many images alike, in chains.
+    They tell nothing where hashes find many images alike, or in chains: of one layout, or of classes that
+    are told by a colour.
     """
-    cosines = _cosines(hashes[:: max(1, -(-len(hashes) // _SAMPLE))])
-    gap = _gap(cosines, _HASH_GAP)
+    sample = slice(None, None, max(1, -(-len(pixels.signs) // _SAMPLE)))
+    hashes = _cosines(pixels.signs[sample])
+    colours = _cosines(pixels.steps[sample])
+    gap = _gap(colours, _COLOUR_GAP)
+    if gap is not None and gap >= _LEAST and _agree(hashes, _components(colours, gap)):
+        return Likeness("colours and outlines", pixels.steps, gap)
+    gap = _gap(hashes, _HASH_GAP)
     if gap is not None and gap >= _LEAST_HASH:
-        return Likeness("perceptual hash", hashes, min(gap, SAME_HASH))
-    few = len(cosines) < 2 or (_pairs(cosines) >= SAME_HASH).mean() <= _MANY
-    telling = few and _closeness(cosines, _components(cosines, SAME_HASH), SAME_HASH) >= _CHAIN
-    return Likeness("perceptual hash", hashes, SAME_HASH if telling else COPY, telling)
+        return Likeness("perceptual hash", pixels.signs, min(gap, SAME_HASH))
+    few = len(hashes) < 2 or (_pairs(hashes) >= SAME_HASH).mean() <= _MANY
+    telling = few and _closeness(hashes, _components(hashes, SAME_HASH), SAME_HASH) >= _CHAIN
+    return Likeness("perceptual hash", pixels.signs, SAME_HASH if telling else COPY, telling)
 
 
 class _Lazy:

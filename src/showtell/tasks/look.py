@@ -12,13 +12,13 @@ import numpy as np
 from showtell.config import Look
 from showtell.console import Console
 from showtell.data.check import Finding, check_classes, check_files, check_kind, check_reading
-from showtell.data.copies import check_copies, check_scenes, pixel_likeness
+from showtell.data.copies import check_copies, check_scenes
 from showtell.data.facts import Facts, read_all
 from showtell.data.names import shown_name
 from showtell.data.near_duplicates import Likeness
 from showtell.data.readers import read_pictures
 from showtell.data.records import SPLITS, Dataset, Picture
-from showtell.data.scenes import feature_likeness
+from showtell.data.scenes import Pixels, feature_likeness, pixel_likeness
 from showtell.errors import StoreError
 from showtell.features.store import FeatureSpace, FeatureStore, record_key
 from showtell.report.look import write_look_page
@@ -53,7 +53,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
             facts.append(found)
             bar.update(1)
     readable = [found for found in facts if not found.reason]
-    likeness = _feature_likeness(config, readable) or pixel_likeness(readable)
+    likeness = _feature_likeness(config, readable) or pixel_likeness(Pixels.of(readable))
     captions = [caption for _, caption in dataset.captions()]
     vocabulary = Vocabulary.of(captions)
     findings = [
@@ -122,8 +122,7 @@ def _feature_likeness(config: Look, readable: Sequence[Facts]) -> Likeness | Non
         return None
     vectors = space.get_pooled(keys).astype(np.float32)
     by = f"features of {space.description['architecture']}"
-    signs = np.stack([facts.signs for facts in readable]).astype(np.float32)
-    return feature_likeness(vectors, lambda places: signs[list(places)], by)
+    return feature_likeness(vectors, lambda places: Pixels.of([readable[place] for place in places]), by)
 
 
 def _space(config: Look, keys: Sequence[bytes]) -> FeatureSpace | None:
