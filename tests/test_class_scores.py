@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from showtell.training.class_scores import class_scores, expected_calibration_error
+from showtell.training.share_intervals import difference_interval, effective_count, share_interval, wilson
 
 
 def one_hot(predicted: list[int], classes: int, confidence: float = 0.9) -> np.ndarray:
@@ -64,3 +65,79 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     right = np.concatenate([np.arange(10) < 5, np.arange(10) < 7])
     assert expected_calibration_error(both, right) == pytest.approx(0.2)
     assert expected_calibration_error(np.ones(3), np.ones(3, bool)) == 0
+
+
+# --- intervals of shares
+
+
+def test_wilson_is_that_of_the_textbook():
+    # Newcombe 1998, table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for right, count, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605)]:
+        assert wilson(right / count, count) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson(1 / 29, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 20, 500])
+def test_where_all_are_right_the_interval_has_width(count):
+    scores = class_scores(one_hot([0] * count, 2), np.zeros(count, int))
+    for low, high in scores.intervals.values():
+        assert high == 1
+        assert 0 <= low < 1 - 1 / count if count > 1 else low < 0.5
+
+
+def test_a_burst_counts_once():
+    """Ten groups of twelve, right or wrong as a whole, are ten images and no more."""
+    groups = np.repeat(np.arange(10), 12)
+    right = groups < 7
+    assert share_interval(right, groups) == pytest.approx(wilson(0.7, 10))
+    assert share_interval(np.ones(120, bool), groups) == pytest.approx(wilson(1, 10))
+    alone = np.arange(120)
+    assert share_interval(right, alone) == pytest.approx(wilson(0.7, 120))
+    assert share_interval(right) == pytest.approx(wilson(0.7, 120))
+    # One large group among small ones counts for little more than itself.
+    assert effective_count(np.ones(104), np.array([0] * 100 + [1, 2, 3, 4])) < 1.1
+
+
+@pytest.mark.parametrize("scenes", [5, 10, 16, 20, 40])
+@pytest.mark.parametrize("alike", [1.0, 0.5, 0.0])
+def test_intervals_of_groups_hold_the_truth(scenes, alike):
+    """Whether images of a group are right together, partly so, or by themselves."""
+    random = np.random.default_rng((scenes, int(alike * 10)))
+    held = 0
+    for _ in range(300):
+        groups = np.repeat(np.arange(scenes), random.integers(4, 20, scenes))
+        together = random.random(scenes)[groups] < 0.5
+        right = np.where(random.random(len(groups)) < alike, together, random.random(len(groups)) < 0.5)
+        low, high = share_interval(right, groups)
+        held += low <= 0.5 <= high
+    assert held >= 0.92 * 300
+
+
+def test_the_difference_of_two_has_width_and_holds_the_truth():
+    same = np.ones(30, bool)
+    low, high = difference_interval(same, same)
+    assert low < 0 < high < 0.2
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(300):
+        groups = np.repeat(np.arange(15), 10)
+        ours, theirs = (random.random(15)[groups] < share for share in (0.8, 0.5))
+        low, high = difference_interval(ours, theirs, groups)
+        held += low <= 0.3 <= high
+    assert held >= 0.92 * 300
+    low, _ = difference_interval(np.ones(60, bool), np.zeros(60, bool), np.arange(60))
+    assert low > 0.8
+
+
+def test_macro_f1_of_groups_is_no_surer_than_its_groups():
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 20)
+    labels = random.integers(0, 2, 12)[groups]
+    predicted = np.where((random.random(12) < 0.7)[groups], labels, 1 - labels)
+    grouped = class_scores(one_hot(predicted.tolist(), 2), labels, groups)
+    alone = class_scores(one_hot(predicted.tolist(), 2), labels)
+    assert (grouped.groups, alone.groups) == (12, 240)
+    for name in grouped.intervals:
+        widths = [np.diff(scores.intervals[name])[0] for scores in (grouped, alone)]
+        assert widths[0] > 2 * widths[1] or name == "top5"

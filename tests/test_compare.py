@@ -10,10 +10,11 @@ from PIL import Image
 from conftest import draw
 from showtell import cli
 from showtell.config import Compare
+from showtell.data import groups as data_groups
 from showtell.errors import ConfigError
 from showtell.samples import write_captions_dataset
 from showtell.tasks import compare as task
-from showtell.tasks import compare_scores, prepare
+from showtell.tasks import compare_scores
 from showtell.training.loop import Loop
 
 STEPS = 40
@@ -86,7 +87,7 @@ def test_settings_that_make_no_sense_are_refused():
 def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
     """Each network finds near-duplicates of its own; here the second one finds all pictures alike."""
     groups = iter([[], [[f"{colour}/{n}.png" for n in range(24) for colour in ("red", "blue")]]])
-    monkeypatch.setattr(prepare, "near_duplicate_groups", lambda *_, **__: next(groups))
+    monkeypatch.setattr(data_groups, "near_duplicate_groups", lambda *_, **__: next(groups))
     splits = []
 
     def score(name, contender):

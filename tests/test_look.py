@@ -16,10 +16,10 @@ from PIL import Image, ImageEnhance
 from conftest import opened, shared
 from showtell.cli import run
 from showtell.config import Look
-from showtell.data.copies import HASH_THRESHOLD
 from showtell.data.facts import perceptual_hash, read_facts
 from showtell.data.images import open_image
 from showtell.data.records import Picture
+from showtell.data.scenes import SAME_HASH
 from showtell.errors import ConfigError, DataError, StoreError
 from showtell.features.store import FeatureStore, content_digest
 from showtell.report.look_text import bars, columns_of, grouped, shorten
@@ -270,9 +270,9 @@ def test_the_hash_knows_a_changed_copy_and_no_other_picture():
         original.convert("L"),
         original.crop((6, 5, 634, 475)),
     ]
-    assert min(cosine(original, copy) for copy in changed) >= HASH_THRESHOLD
+    assert min(cosine(original, copy) for copy in changed) >= SAME_HASH
     others = [photo(number) for number in range(2, 60)] + [original.transpose(Image.Transpose.ROTATE_180)]
-    assert max(cosine(original, other) for other in others) < HASH_THRESHOLD / 2
+    assert max(cosine(original, other) for other in others) < SAME_HASH / 2
 
 
 def write_captions(folder: Path, rows: list[tuple[str, str]]) -> Path:

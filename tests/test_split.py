@@ -1,6 +1,7 @@
 """Splits: stable under additions, closed over near-duplicates, honest about what the data brings."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,14 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from showtell.data.groups import merge_groups
+from showtell.data.near_duplicates import leaking_pairs, near_duplicate_groups
 from showtell.data.records import SPLITS, Picture, Split
-from showtell.data.split import (
-    assign_splits,
-    classes_without,
-    content_place,
-    leaking_pairs,
-    near_duplicate_groups,
-)
+from showtell.data.split import assign_splits, classes_without, content_place
 from showtell.errors import ConfigError, DataError
 
 
@@ -193,9 +190,9 @@ def test_one_picture_is_trained_on_and_none_is_no_fault() -> None:
 
 
 def test_settings_and_digests_are_checked() -> None:
-    for fractions in [(0.8, 0.1, 0.2), (0.0, 0.5, 0.5), (1.1, -0.1, 0.0)]:
+    for val, test in [(0.5, 0.5), (-0.1, 0.1), (0.1, 1.5), (1, 0), (0.5, 1), (float("nan"), 0.1)]:
         with pytest.raises(ConfigError):
-            assign_splits([picture(1)], digests([1]), fractions=fractions)
+            assign_splits([picture(1)], digests([1]), val_size=val, test_size=test)
     with pytest.raises(ConfigError):
         assign_splits([picture(1)], digests([1]), seed=-1)
     with pytest.raises(DataError, match=r"2\.jpg"):
@@ -204,13 +201,13 @@ def test_settings_and_digests_are_checked() -> None:
 
 def test_no_test_share_makes_no_test_picture_and_no_val_share_no_val() -> None:
     pictures = [picture(n) for n in range(3000)]
-    for fractions, expected in [
-        ((0.9, 0.1, 0.0), {"train", "val"}),
-        ((0.7, 0.3, 0.0), {"train", "val"}),
-        ((0.9, 0.0, 0.1), {"train", "test"}),
-        ((1.0, 0.0, 0.0), {"train"}),
+    for val, test, expected in [
+        (0.1, 0.0, {"train", "val"}),
+        (0.3, 0.0, {"train", "val"}),
+        (0.0, 0.1, {"train", "test"}),
+        (0.0, 0.0, {"train"}),
     ]:
-        found = assign_splits(pictures, digests(range(3000)), fractions=fractions)
+        found = assign_splits(pictures, digests(range(3000)), val_size=val, test_size=test)
         assert {p.split for p in found} == expected
 
 
@@ -307,3 +304,112 @@ def test_leaks_between_splits_are_found_the_most_alike_first() -> None:
     assert pairs[: len(copies)] == copies
     assert set(pairs[len(copies) :]) == {("2999", "3", ("train", "test")), ("750", "10", ("train", "val"))}
     assert all(0.97 <= leak.cosine <= 1 for leak in leaks)
+
+
+# --- sizes and groups
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    count=st.integers(8, 120),
+    val=st.integers(1, 4),
+    test=st.integers(0, 4),
+    pairs=st.lists(st.tuples(st.integers(0, 119), st.integers(0, 119)), max_size=25),
+    seed=st.integers(0, 3),
+)
+def test_counts_are_kept_within_a_group(
+    count: int, val: int, test: int, pairs: list[tuple[int, int]], seed: int
+) -> None:
+    names = [f"{number}.jpg" for number in range(count)]
+    groups = [[names[a % count], names[b % count]] for a, b in pairs]
+    pictures = [picture(number) for number in range(count)]
+    found = assign_splits(
+        pictures, digests(range(count)), groups=groups, val_size=val, test_size=test, seed=seed
+    )
+    split = {p.name: p.split for p in found}
+    members = merge_groups(pictures, digests(range(count)), groups)
+    for group in members:
+        assert len({split[name] for name in group}) == 1
+    if len(members) < 4:
+        return
+    largest = max(map(len, members))
+    counts = Counter(split.values())
+    for name, wanted in (("val", val), ("test", test)):
+        # At least one group, whatever its size; and else no farther from the count than half of one.
+        assert counts[name] <= max(largest, wanted + largest / 2)
+        assert counts[name] >= min(1, wanted)
+        if largest == 1:
+            assert counts[name] == wanted
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    old=st.lists(st.integers(0, 400), min_size=8, max_size=60, unique=True),
+    new=st.lists(st.integers(401, 800), max_size=60, unique=True),
+    val=st.sampled_from([0.1, 0.25, 3]),
+    test=st.sampled_from([0.0, 0.1, 0.2, 3]),
+)
+def test_with_any_sizes_nothing_trained_on_becomes_a_test_picture(
+    old: list[int], new: list[int], val: float, test: float
+) -> None:
+    """New pictures come in groups of their own, or join one that is in train."""
+
+    def find(numbers: list[int], groups: list[list[str]]) -> dict[str, Split | None]:
+        found = assign_splits(
+            [picture(n) for n in numbers], digests(numbers), groups=groups, val_size=val, test_size=test
+        )
+        return {p.name: p.split for p in found}
+
+    try:
+        before = find(old, [])
+    except DataError:
+        return
+    trained = [name for name in before if before[name] == "train"]
+    joined = [[trained[0], f"{number}.jpg"] for number in new[::3]]
+    after = find(old + new, joined)
+    assert not [name for name in trained if after[name] == "test"]
+
+
+def test_groups_of_the_data_are_placed_by_their_name() -> None:
+    """Whatever their size, and wherever their next image lies: a patient never changes sides."""
+    patients = [replace(picture(n), group=f"patient {n // 50}") for n in range(10_000)]
+    contents = digests(range(10_500))
+    found = assign_splits(patients, contents)
+    by_group = {p.group: p.split for p in found}
+    assert all(by_group[p.group] == p.split for p in found)
+    # Three standard deviations of 200 patients.
+    assert abs(Counter(by_group.values())["train"] - 160) < 17
+    more = [replace(picture(n), group=f"patient {n % 200}") for n in range(10_000, 10_500)]
+    after = assign_splits([*patients, *more], contents)
+    assert {p.group: p.split for p in after} == by_group
+
+
+@pytest.mark.parametrize("scenes", [4, 5, 10, 40])
+def test_bursts_leave_validation_its_share_of_them(scenes: int) -> None:
+    pictures = [picture(n) for n in range(scenes * 12)]
+    groups = [[f"{s * 12 + f}.jpg" for f in range(12)] for s in range(scenes)]
+    found = assign_splits(pictures, digests(range(scenes * 12)), groups=groups)
+    counts = Counter(p.split for p in found)
+    assert counts["val"] % 12 == counts["train"] % 12 == 0
+    assert 12 <= counts["val"] <= max(12, scenes * 12 * 0.2)
+    asked = assign_splits(pictures, digests(range(scenes * 12)), groups=groups, val_size=12, test_size=12)
+    assert Counter(p.split for p in asked) == {"train": (scenes - 2) * 12, "val": 12, "test": 12}
+
+
+def test_the_last_group_of_a_class_does_not_stand_in() -> None:
+    for start in range(0, 400, 40):
+        numbers = range(start, start + 40)
+        groups = [[f"{start + s * 10 + f}.jpg" for f in range(10)] for s in range(4)]
+        pictures = [picture(n, label="cat" if n < start + 10 else "dog") for n in numbers]
+        found = assign_splits(pictures, digests(numbers), groups=groups)
+        if all(content_place(digest(n), 0) < 0.8 for n in range(start, start + 10)):
+            assert {p.split for p in found if p.label == "cat"} == {"train"}
+        single = [picture(n, label=str((n - start) // 10)) for n in numbers]
+        counts = Counter(p.split for p in assign_splits(single, digests(numbers), groups=groups))
+        assert counts == {"train": 40}
+
+
+def test_val_that_comes_out_of_a_train_folder_has_the_size_that_is_asked_for() -> None:
+    pictures = [picture(n, "train") for n in range(500)] + [picture(n, "test") for n in range(500, 600)]
+    found = assign_splits(pictures, digests(range(600)), val_size=50)
+    assert Counter(p.split for p in found) == {"train": 450, "val": 50, "test": 100}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.config.flags import Engine, Maybe, Precision, Settings, at_least, check_engine
+from showtell.config.sizes import check_sizes
 from showtell.config.source import DataSource
 from showtell.errors import ConfigError
 
@@ -62,6 +63,11 @@ class TrainCaptioner(DataSource):
     """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
     learning_rate: float = 1e-3
     """Peak of the schedule, above 0."""
+    val_size: float = 0.1
+    """Share (0.1) or count (50) of images to validate on, where the data brings no splits; groups stay
+    whole."""
+    test_size: float = 0.1
+    """Share or count of images to test on, where the data brings no splits; 0 for none."""
     seed: int = 0
     """Of the initial weights, the order, the dropout and the split, 0 or more."""
     tensorboard: bool = False
@@ -75,6 +81,7 @@ class TrainCaptioner(DataSource):
         at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, max_length=4)
         at_least(self, augmentations=0, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
+        check_sizes(self.val_size, self.test_size, least_val=1e-9)
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
         if self.augmentations is not None and self.augmentations > 64:
@@ -126,6 +133,11 @@ class TrainClassifier(DataSource):
     """Of fine-tuning: pictures a step, 1 or more."""
     learning_rate: float = 3e-3
     """Of fine-tuning: peak at the head, above 0; layers below learn more slowly."""
+    val_size: float = 0.1
+    """Share (0.1) or count (50) of images to validate on, where the data brings no splits; groups stay
+    whole."""
+    test_size: float = 0.1
+    """Share or count of images to test on, where the data brings no splits; 0 for none."""
     seed: int = 0
     """Of initial weights, order, dropout and split, 0 or more."""
     tensorboard: bool = False
@@ -138,6 +150,7 @@ class TrainClassifier(DataSource):
         super().__post_init__()
         at_least(self, image_size=32, views=0, epochs=1, batch_size=1, seed=0)
         check_engine(self.engine, self.precision)
+        check_sizes(self.val_size, self.test_size, least_val=1e-9)
         if self.views > 64:
             raise ConfigError(f"--views {self.views} is out of range.", would_do="It takes 0 to 64.")
         if not 0 < self.learning_rate < 1:

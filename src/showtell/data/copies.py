@@ -2,43 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from showtell.data.check import Finding, Level, many
 from showtell.data.facts import Facts
+from showtell.data.groups import find_groups
+from showtell.data.near_duplicates import Likeness, leaking_pairs, near_duplicate_groups
 from showtell.data.records import Picture
-from showtell.data.split import leaking_pairs, near_duplicate_groups
 
-HASH_THRESHOLD = 0.7
-"""Cosine of perceptual hashes from which two pictures are much the same: no two different ones of 7,000
-photos come near it, and stronger compression, half the size or grey leave a copy above it."""
+_FEW_SCENES = 30
+"""Up to as many scenes are few."""
 _DRAWN = 12
 """Groups of pictures that a finding names for drawing."""
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """What tells near-duplicates.
-
-    Attributes:
-        by: In words, such as ``perceptual hash``.
-        vectors: Of the readable pictures in order, (N, D), float32.
-        threshold: Least cosine of two near-duplicates, in (0, 1].
-    """
-
-    by: str
-    vectors: npt.NDArray[np.float32]
-    threshold: float
-
-
-def hash_likeness(readable: Sequence[Facts]) -> Likeness:
-    """Tell near-duplicates by the perceptual hash."""
-    hashes = [facts.signs for facts in readable]
-    vectors = np.stack(hashes).astype(np.float32) if hashes else np.zeros((0, 1), np.float32)
-    return Likeness("perceptual hash", vectors, HASH_THRESHOLD)
 
 
 def check_copies(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
@@ -123,6 +97,32 @@ def _check_near(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
         ),
     ]
     return [finding for finding in found if finding.count]
+
+
+def check_scenes(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
+    """Warn where many images are few scenes: scores count scenes then.
+
+    Args:
+        readable: What was found of each readable picture.
+        likeness: What tells near-duplicates, of the same pictures.
+    """
+    pictures = [facts.picture for facts in readable]
+    groups = find_groups(pictures, {facts.picture.name: facts.digest for facts in readable}, likeness)
+    if groups.count > _FEW_SCENES or 2 * groups.count > len(pictures):
+        return []
+    members = [names for names in groups.members() if len(names) > 1]
+    scenes = many(groups.count, "scene", "scenes")
+    finding = Finding(
+        "few scenes",
+        "mind",
+        groups.count,
+        f"{len(pictures):,} images are {scenes} ({groups.told}): scores count scenes",
+        "Bring images of more scenes: from about 30 on, scores say something. Training keeps a scene on one "
+        "side of the split, and a classifier is scored by cross-validation over scenes where they are few.",
+        tuple(f"{names[0]}, and {len(names) - 1:,} more like it" for names in members),
+        tuple(tuple(names[:4]) for names in members[:_DRAWN]),
+    )
+    return [finding]
 
 
 def _near_across(readable: Sequence[Facts], likeness: Likeness) -> dict[tuple[Picture, Picture], float]:

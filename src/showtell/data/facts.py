@@ -18,6 +18,8 @@ Signs = npt.NDArray[np.int8]
 
 _SIDE = 16
 """Of the small grey copy that the perceptual hash is made of, pixels."""
+_COARSE = 8
+"""Of the small colour copy, pixels: coarse enough that a hand that shakes changes little."""
 _EVEN = 2
 """Neighbours that differ by fewer grey levels count as even: compression moves them by as many."""
 _SMALL = Preprocessing(_SIDE, _SIDE, "whole", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -41,6 +43,7 @@ class Facts:
         orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
         signs: Perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour.
         notes: What was done to it because of what its file is like.
+        steps: From one part of the picture to the next in red, green and blue, (336,), from -127 to 127.
     """
 
     picture: Picture
@@ -54,6 +57,7 @@ class Facts:
     orientation: int = 1
     signs: Signs = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
     notes: tuple[Note, ...] = ()
+    steps: Signs = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
 
 
 def read_all(pictures: Sequence[Picture]) -> Iterator[Facts]:
@@ -85,6 +89,7 @@ def read_facts(picture: Picture) -> Facts:
         orientation=found.orientation,
         signs=perceptual_hash(found.image),
         notes=found.notes,
+        steps=colour_steps(found.image),
     )
 
 
@@ -104,3 +109,20 @@ def perceptual_hash(image: Image.Image) -> Signs:
     brightness = np.asarray(grey, np.int16)  # (16, 16)
     steps = np.concatenate([np.diff(brightness, axis=axis).ravel() for axis in (0, 1)])  # (480,)
     return np.where(np.abs(steps) < _EVEN, 0, np.sign(steps)).astype(np.int8)
+
+
+def colour_steps(image: Image.Image) -> Signs:
+    """Say how colours change from one part of a picture to the next.
+
+    Frames of one scene agree in it, also where flat ground and grain leave little to the perceptual hash.
+
+    Args:
+        image: Upright, of any size.
+
+    Returns:
+        (336,), half of each step of red, green and blue, from -127 to 127.
+    """
+    small = image.convert("RGB").resize((_COARSE, _COARSE), Image.Resampling.BOX)
+    levels = np.asarray(small, np.int16)  # (8, 8, 3)
+    steps = np.concatenate([np.diff(levels, axis=axis).ravel() for axis in (0, 1)])  # (336,)
+    return (steps // 2).astype(np.int8)

@@ -1,11 +1,13 @@
 """Which classes can be learnt from prepared data, and what is wrong with the others."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from showtell.console import Console
 from showtell.data.records import Picture, Problem
 from showtell.data.split import classes_without
 from showtell.errors import DataError
+from showtell.tasks.class_verdict import wants_folds
 from showtell.tasks.prepare import Prepared, report_problems
 
 _UNBALANCED = 10
@@ -17,8 +19,10 @@ def learnable(
 ) -> tuple[tuple[str, ...], tuple[Picture, ...], tuple[Picture, ...]]:
     """Return the classes that can be learnt, and the training and validation pictures of them.
 
+    There may be none of the latter: where each class is a single group.
+
     Raises:
-        DataError: Fewer than two classes have training pictures, or there is nothing to validate on.
+        DataError: Fewer than two classes have training pictures.
     """
     counts = Counter(picture.label for picture in prepared.split("train"))
     classes = tuple(name for name in prepared.dataset.classes if counts[name])
@@ -29,12 +33,6 @@ def learnable(
         )
     report_problems(_imbalances(prepared, counts), console)
     val = tuple(picture for picture in prepared.split("val") if picture.label in classes)
-    if not val:
-        raise DataError(
-            f"{prepared.dataset.source} has no validation picture ({len(prepared.pictures)} in all), so no "
-            "head can be chosen.",
-            would_do="A few more pictures would do, or a folder val beside train.",
-        )
     return classes, prepared.split("train"), val
 
 
@@ -60,8 +58,24 @@ def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem
         for name, count in sorted(counts.items(), key=str)
         if 1 < count * _UNBALANCED <= most and count > 1
     ]
-    unvalidated = [name for name in classes_without(prepared.pictures, "val") if counts[name]]
+    unvalidated = []
+    if not wants_folds(prepared.split("train"), prepared.split("val"), prepared.groups):
+        unvalidated = [name for name in classes_without(prepared.pictures, "val") if counts[name]]
     problems += [
         Problem("class without validation pictures", name, "its score is not known") for name in unvalidated
     ]
     return problems
+
+
+def set_aside(train: Sequence[Picture]) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+    """Part training pictures where there are no others to choose a head by: each fourth of a class chooses.
+
+    They are of the scenes that are learnt from, so what they say is no score.
+    """
+    seen: Counter[str | None] = Counter()
+    learnt: list[Picture] = []
+    chosen: list[Picture] = []
+    for picture in train:
+        seen[picture.label] += 1
+        (chosen if seen[picture.label] % 4 == 0 else learnt).append(picture)
+    return tuple(learnt), tuple(chosen or learnt)

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from showtell.config import Compare, TrainCaptioner
 from showtell.console import Console, human_time
+from showtell.errors import DataError
 from showtell.features.backbone import Backbone
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
 from showtell.tasks.class_data import learnable
+from showtell.tasks.class_verdict import group_numbers
 from showtell.tasks.prepare import Prepared
 from showtell.tasks.run_folder import training_fingerprint
 from showtell.tasks.train_captioner import (
@@ -74,11 +76,18 @@ def score_head(name: str, contender: Contender) -> Reached:
     """
     extraction = contender.prepared.extraction
     classes, train, val = learnable(contender.prepared, Console(quiet=True))
+    if not val:
+        raise DataError(
+            "There is no validation image to compare by: each class is a single group of near-duplicates.",
+            would_do="Expected images of two scenes or more of each class.",
+        )
     check = read_examples([extraction], val, classes)
     head = fit_linear(read_examples([extraction], train, classes), check, len(classes)).head
     with torch.inference_mode():
         probabilities = head(check.pooled).softmax(1).numpy()
-    scores = class_scores(probabilities, check.labels.numpy())
+    scores = class_scores(
+        probabilities, check.labels.numpy(), group_numbers(val, contender.prepared.groups.of)
+    )
     return Reached(
         scores.accuracy,
         scores.intervals["accuracy"],

@@ -2,78 +2,30 @@
 
 import json
 import shlex
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from showtell.config import Evaluate, TrainClassifier
 from showtell.console import Console
-from showtell.data.records import Picture
 from showtell.errors import DataError
-from showtell.features.extract import Extraction
 from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel
-from showtell.tasks.prepare import prepare, warn_of_learnt
+from showtell.tasks.class_evaluation import ClassEvaluation, name_split
+from showtell.tasks.prepare import load_pictures, prepare, warn_of_learnt
 from showtell.tasks.run_folder import load_training
 from showtell.tasks.trained_data import read_again
 from showtell.training.class_scores import (
     SCORE_NAMES,
-    Bin,
-    ClassScores,
-    class_scores,
-    expected_calibration_error,
-    reliability,
 )
-from showtell.training.classifier import read_examples
 
 _WIDE = 12
 """Up to as many classes, the confusion matrix is printed."""
-
-
-@dataclass(frozen=True)
-class ClassEvaluation:
-    """Predictions for a split and what they score.
-
-    Attributes:
-        classes: Their names in the order of the columns.
-        pictures: The pictures, N.
-        probabilities: (N, C), float32, after temperature scaling.
-        labels: Positions of the right classes, (N,).
-        scores: Figures with intervals.
-        uncalibrated: Expected calibration error without temperature scaling.
-        reliability: Pictures by how sure the prediction is, ``before`` and ``after`` temperature scaling.
-        twins: Pictures that are near-duplicates of training pictures, by name.
-        fresh: Scores without those; None where there are none, or nothing else.
-    """
-
-    classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-    probabilities: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    scores: ClassScores
-    uncalibrated: float
-    reliability: dict[str, list[Bin]]
-    twins: tuple[str, ...] = ()
-    fresh: ClassScores | None = None
-
-    def figures(self) -> dict[str, float]:
-        """Return the figures by name, without intervals."""
-        return {name: float(getattr(self.scores, name)) for name in SCORE_NAMES} | {
-            "calibration_error": self.scores.calibration_error,
-            "calibration_error_before_scaling": self.uncalibrated,
-        }
-
-    def mistakes(self) -> list[int]:
-        """Return the rows that are wrong, the most confident first."""
-        wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
-        order = np.argsort(-self.probabilities[wrong].max(1), kind="stable")
-        return [int(row) for row in wrong[order]]
 
 
 def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Console) -> dict[str, Any]:
@@ -104,7 +56,13 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     if not own:
         warn_of_learnt(config.run, prepared, console)
     evaluation = name_split(
-        model, prepared.extraction, prepared.pictures, twins=twins, console=console, what=split
+        model,
+        prepared.extraction,
+        prepared.pictures,
+        twins=twins,
+        groups=_recorded_groups(config) if own else prepared.groups.of,
+        console=console,
+        what=split,
     )
     if own and split != "test":
         console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
@@ -117,63 +75,10 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     return record
 
 
-def name_split(
-    model: ClassifierModel,
-    extraction: Extraction,
-    pictures: Sequence[Picture],
-    *,
-    twins: Collection[str],
-    console: Console,
-    what: str,
-) -> ClassEvaluation:
-    """Name pictures from their cached features, and score that.
-
-    Args:
-        model: The classifier.
-        extraction: Holds the features.
-        pictures: What to name; those of classes that the model does not know are reported and left out.
-        twins: Names of pictures that are near-duplicates of training pictures.
-        console: Told what is left out.
-        what: What the pictures are, for messages.
-
-    Raises:
-        DataError: None of the pictures is of a class that the model knows.
-    """
-    classes = model.config.classes
-    known = tuple(picture for picture in pictures if picture.label in classes)
-    if not known:
-        raise DataError(
-            f"None of the {len(pictures):,} pictures ({what}) is of a class that the model knows: "
-            f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}.",
-        )
-    if len(known) < len(pictures):
-        strange = sorted({str(picture.label) for picture in pictures} - set(classes))
-        console.say(
-            f"{len(pictures) - len(known):,} pictures of {len(strange):,} classes that the model does not "
-            f"know are left out: {', '.join(strange[:10])}"
-        )
-    examples = read_examples([extraction], known, classes)
-    with torch.inference_mode():
-        logits = model.head(examples.pooled.to(model.head.feature_mean.device)).cpu()
-        probabilities = (logits / model.config.temperature).softmax(1).numpy()
-        plain = logits.softmax(1).numpy()
-    labels = examples.labels.numpy()
-    leaked = tuple(picture.name for picture in known if picture.name in twins)
-    fresh = np.array([picture.name not in twins for picture in known])
-    return ClassEvaluation(
-        classes,
-        known,
-        probabilities,
-        labels,
-        class_scores(probabilities, labels),
-        expected_calibration_error(plain.max(1), plain.argmax(1) == labels),
-        {
-            when: reliability(shares.max(1), shares.argmax(1) == labels)
-            for when, shares in (("before", plain), ("after", probabilities))
-        },
-        leaked,
-        class_scores(probabilities[fresh], labels[fresh]) if leaked and fresh.any() else None,
-    )
+def _recorded_groups(config: Evaluate) -> dict[str, int]:
+    """Return the groups that training found, which saw more of the data than one split."""
+    records = load_pictures(config.run / "pictures.jsonl")
+    return {record["name"]: record["group"] for record in records if "group" in record}
 
 
 def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation) -> dict[str, Any]:
@@ -183,6 +88,9 @@ def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation)
     record: dict[str, Any] = {
         "split": split,
         "pictures": scores.count,
+        "groups": scores.groups,
+        "folds": evaluation.folds,
+        "doubt": evaluation.doubt,
         "scores": evaluation.figures(),
         "intervals_95": {name: list(interval) for name, interval in scores.intervals.items()},
         "classes": {
@@ -197,6 +105,10 @@ def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation)
         "confusion": scores.confusion.tolist(),
         "reliability": {
             when: [one._asdict() for one in bins] for when, bins in evaluation.reliability.items()
+        },
+        "against": {
+            name: {"accuracy": one.accuracy, "by": one.by, "interval_95": list(one.interval)}
+            for name, one in evaluation.margins.items()
         },
         "near_duplicates_of_training": list(evaluation.twins),
     }
@@ -226,7 +138,9 @@ def ranked(
 def class_table(evaluation: ClassEvaluation, split: str) -> str:
     """Return the scores as a table with 95% intervals, class by class, with the confusion matrix if small."""
     scores, classes = evaluation.scores, evaluation.classes
-    lines = [f"{split}, {scores.count:,} pictures of {len(classes):,} classes      95% interval"]
+    grouped = f" in {scores.groups:,} groups" if scores.groups < scores.count else ""
+    what = f"cross-validation in {evaluation.folds} folds" if evaluation.folds else split
+    lines = [f"{what}, {scores.count:,} pictures of {len(classes):,} classes{grouped}      95% interval"]
     for name in SCORE_NAMES:
         low, high = scores.intervals[name]
         lines.append(f"  {name:<18} {getattr(scores, name):7.4f}   {low:.4f} to {high:.4f}")

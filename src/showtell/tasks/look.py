@@ -13,16 +13,17 @@ from showtell.config import Look
 from showtell.console import Console
 from showtell.data.check import Finding, check_classes, check_files, check_kind
 from showtell.data.check_reading import check_reading
-from showtell.data.copies import Likeness, check_copies, hash_likeness
+from showtell.data.copies import check_copies, check_scenes
 from showtell.data.facts import Facts, read_all
 from showtell.data.names import shown_name
+from showtell.data.near_duplicates import Likeness
 from showtell.data.readers import read_pictures
 from showtell.data.records import SPLITS, Dataset, Picture
+from showtell.data.scenes import Pixels, feature_likeness, pixel_likeness
 from showtell.errors import StoreError
 from showtell.features.store import FeatureSpace, FeatureStore, record_key
 from showtell.report.look import write_look_page
 from showtell.report.look_text import look_text
-from showtell.tasks.prepare import near_duplicate_threshold
 from showtell.text.vocabulary import Vocabulary, check_captions
 
 _SAMPLES = 24
@@ -53,7 +54,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
             facts.append(found)
             bar.update(1)
     readable = [found for found in facts if not found.reason]
-    likeness = _feature_likeness(config, readable) or hash_likeness(readable)
+    likeness = _feature_likeness(config, readable) or pixel_likeness(Pixels.of(readable))
     captions = [caption for _, caption in dataset.captions()]
     vocabulary = Vocabulary.of(captions)
     findings = [
@@ -61,6 +62,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
         *check_files(facts),
         *check_kind(dataset),
         *check_copies(readable, likeness),
+        *check_scenes(readable, likeness),
         *check_classes(dataset),
         *check_captions(dataset.pictures, vocabulary),
         *check_reading(dataset.problems),
@@ -121,7 +123,7 @@ def _feature_likeness(config: Look, readable: Sequence[Facts]) -> Likeness | Non
         return None
     vectors = space.get_pooled(keys).astype(np.float32)
     by = f"features of {space.description['architecture']}"
-    return Likeness(by, vectors, near_duplicate_threshold(vectors))
+    return feature_likeness(vectors, lambda places: Pixels.of([readable[place] for place in places]), by)
 
 
 def _space(config: Look, keys: Sequence[bytes]) -> FeatureSpace | None:

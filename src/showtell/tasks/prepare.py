@@ -6,26 +6,23 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from showtell.config import DataSource
 from showtell.console import Console
+from showtell.data.groups import Groups, find_groups, likeness_of
+from showtell.data.near_duplicates import leaking_pairs
 from showtell.data.readers import read_dataset
-from showtell.data.records import SPLITS, Dataset, Picture, Problem
-from showtell.data.split import assign_splits, leaking_pairs, near_duplicate_groups
+from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
+from showtell.data.split import assign_splits, lacks_val
 from showtell.errors import DataError
 from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
 from showtell.features.store import FeatureStore
-
-NEAR_DUPLICATE = 0.9
-"""Cosine of pooled features from which two pictures count as one scene; measured in docs/log.md."""
-_COPY = 0.9999
-"""The same where a network finds all pictures alike."""
-_SAMPLE = 1000
-"""Pictures from which it is told whether that is so."""
+from showtell.tasks.split_sizes import DEFAULT_SIZE, check_room, say_sizes
 
 
 @dataclass(frozen=True)
@@ -36,13 +33,17 @@ class Prepared:
         dataset: As read, problems of reading and of looking included.
         pictures: Readable pictures, each with its split.
         extraction: Where their features are.
+        groups: What belongs together: near-duplicates, bursts, and the groups of the data.
         fingerprint: SHA-256 over names, contents, words and splits.
+        brought: Whether the data brought all splits itself, validation among them.
     """
 
     dataset: Dataset
     pictures: tuple[Picture, ...]
     extraction: Extraction
+    groups: Groups
     fingerprint: str
+    brought: bool = False
 
     def split(self, name: str) -> tuple[Picture, ...]:
         """Return the pictures of a split, in order."""
@@ -121,8 +122,10 @@ def prepare(
     *,
     seed: int,
     splits: Mapping[str, str] | None = None,
+    val_size: float = DEFAULT_SIZE,
+    test_size: float = DEFAULT_SIZE,
 ) -> Prepared:
-    """Look at all pictures and split them.
+    """Look at all pictures, find which belong together, and split them.
 
     Args:
         dataset: As read.
@@ -131,10 +134,15 @@ def prepare(
         console: Told the progress.
         seed: Of the split, where the data brings none.
         splits: Splits of an earlier run by picture name, which come first.
+        val_size: Share or count of validation pictures, where the data brings none.
+        test_size: The same of test pictures.
 
     Raises:
+        ConfigError: Sizes are asked for that the data's own splits leave no room for.
         DataError: No picture can be read.
     """
+    if splits is None:
+        check_room(dataset, val_size, test_size)
     extraction = extract_features(dataset.pictures, backbone, store, console=console)
     report_problems(extraction.unreadable, console)
     readable = tuple(picture for picture in dataset.pictures if picture.name in extraction.digests)
@@ -144,16 +152,30 @@ def prepare(
     readable = tuple(picture for picture in readable if picture.name not in left_out)
     if not readable:
         raise DataError(f"None of the {len(dataset.pictures)} pictures can be used.")
+    architecture = f"features of {extraction.space.description['architecture']}"
+    likeness = likeness_of(readable, _vectors(readable, extraction), architecture)
+    groups = find_groups(readable, extraction.digests, likeness)
+    if sentence := groups.sentence():
+        console.say(f"Groups: {sentence}")
     if splits is not None:
-        pictures = tuple(_with_split(picture, splits.get(picture.name)) for picture in readable)
+        pictures = tuple(replace(picture, split=_as_split(splits.get(picture.name))) for picture in readable)
     else:
-        pictures = _split(readable, extraction, seed)
-    sizes = Counter(picture.split for picture in pictures)
-    if splits is None:
-        console.say("Split: " + ", ".join(f"{sizes[name]:,} {name}" for name in SPLITS if sizes[name]))
+        pictures = assign_splits(
+            readable,
+            extraction.digests,
+            groups=groups.members(),
+            val_size=val_size,
+            test_size=test_size,
+            seed=seed,
+        )
+        say_sizes(pictures, groups, dataset, test_size, console)
     problems = (*dataset.problems, *extraction.unreadable, *contradicted)
     complete = replace(dataset, pictures=pictures, problems=problems)
-    return Prepared(complete, pictures, extraction, _fingerprint(pictures, extraction))
+    brought = all(picture.split is not None for picture in dataset.pictures) and not lacks_val(
+        dataset.pictures
+    )
+    fingerprint = _fingerprint(pictures, extraction)
+    return Prepared(complete, pictures, extraction, groups, fingerprint, brought)
 
 
 def _two_labels(pictures: Sequence[Picture], extraction: Extraction) -> list[Problem]:
@@ -172,37 +194,13 @@ def _two_labels(pictures: Sequence[Picture], extraction: Extraction) -> list[Pro
     return problems
 
 
-def _with_split(picture: Picture, split: str | None) -> Picture:
-    return replace(picture, split=split)  # type: ignore[arg-type]
-
-
-def _split(pictures: tuple[Picture, ...], extraction: Extraction, seed: int) -> tuple[Picture, ...]:
-    """Split by content; near-duplicates stay together where the split is ours to make."""
-    groups: list[list[str]] = []
-    if any(picture.split is None for picture in pictures):
-        names, vectors = [picture.name for picture in pictures], _vectors(pictures, extraction)
-        groups = near_duplicate_groups(names, vectors, threshold=near_duplicate_threshold(vectors))
-    return assign_splits(pictures, extraction.digests, groups=groups, seed=seed)
+def _as_split(name: str | None) -> Split | None:
+    return next((split for split in SPLITS if split == name), None)
 
 
 def _vectors(pictures: Sequence[Picture], extraction: Extraction) -> npt.NDArray[np.float32]:
     """Return the pooled features (N, D) of pictures."""
     return extraction.space.get_pooled([extraction.key(p.name) for p in pictures]).astype(np.float32)
-
-
-def near_duplicate_threshold(vectors: npt.NDArray[np.float32]) -> float:
-    """Return the least cosine of two near-duplicates, for features that tell pictures apart at all.
-
-    Random weights, and networks whose features share a large mean, find whole classes alike, or everything:
-    far more pairs than bursts of photos make. Then only copies count.
-
-    Args:
-        vectors: Pooled features of the pictures, (N, D).
-    """
-    sample = vectors[:: -(-len(vectors) // _SAMPLE)]
-    unit = sample / np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)
-    alike = (unit @ unit.T >= NEAR_DUPLICATE).mean() - 1 / len(sample)
-    return _COPY if alike > max(0.05, 6 / len(sample)) else NEAR_DUPLICATE
 
 
 def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
@@ -222,23 +220,26 @@ def save_pictures(path: Path, prepared: Prepared, twins: Mapping[str, str] | Non
         twins: Training pictures of which pictures of other splits are near-duplicates, by their names.
     """
     twins = twins or {}
-    lines = [
-        json.dumps(
-            {
-                "name": picture.name,
-                "split": picture.split,
-                "sha256": prepared.extraction.digests[picture.name].hex(),
-            }
-            | ({} if picture.label is None else {"label": picture.label})
-            | ({"twin": twins[picture.name]} if picture.name in twins else {}),
-            ensure_ascii=False,
-        )
-        for picture in prepared.pictures
-    ]
+    groups = prepared.groups.of
+    shared = Counter(groups.values())
+    lines = []
+    for picture in prepared.pictures:
+        record: dict[str, object] = {
+            "name": picture.name,
+            "split": picture.split,
+            "sha256": prepared.extraction.digests[picture.name].hex(),
+        }
+        if picture.label is not None:
+            record["label"] = picture.label
+        if shared[groups[picture.name]] > 1:
+            record["group"] = groups[picture.name]
+        if picture.name in twins:
+            record["twin"] = twins[picture.name]
+        lines.append(json.dumps(record, ensure_ascii=False))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def load_pictures(path: Path) -> list[dict[str, str]]:
+def load_pictures(path: Path) -> list[dict[str, Any]]:
     """Read what :func:`save_pictures` recorded, one record a picture.
 
     Raises:
@@ -297,10 +298,15 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
     Returns:
         The most similar training picture by name; empty where the split was ours and kept them together.
     """
-    pictures, vectors = prepared.pictures, _vectors(prepared.pictures, prepared.extraction)
+    pictures, groups = prepared.pictures, prepared.groups
     twins: dict[str, str] = {}
-    threshold = near_duplicate_threshold(vectors)
-    for leak in leaking_pairs(pictures, vectors, threshold=threshold):  # the most alike first
+    if len({(groups.of[picture.name], picture.split) for picture in pictures}) == groups.count:
+        return twins
+    vectors = _vectors(pictures, prepared.extraction)
+    likeness = likeness_of(pictures, vectors, groups.by)
+    for leak in leaking_pairs(
+        pictures, likeness.vectors, threshold=likeness.threshold
+    ):  # the most alike first
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins

@@ -194,7 +194,15 @@ def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) 
         engine=config.engine,
         console=console,
     ).to(choose_device())
-    return backbone, prepare(dataset, backbone, store, console, seed=config.seed)
+    return backbone, prepare(
+        dataset,
+        backbone,
+        store,
+        console,
+        seed=config.seed,
+        val_size=config.val_size,
+        test_size=config.test_size,
+    )
 
 
 def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:

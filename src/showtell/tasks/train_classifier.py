@@ -10,6 +10,7 @@ from showtell.config import TrainClassifier
 from showtell.console import Console, human_time
 from showtell.data.augment import View
 from showtell.data.records import Picture
+from showtell.errors import DataError
 from showtell.features.backbone import Backbone
 from showtell.features.extract import Extraction, extract_features
 from showtell.features.imagenet import pretraining_warning
@@ -18,25 +19,20 @@ from showtell.features.weights import load_backbone
 from showtell.model_folder import ClassifierModel, save_classifier
 from showtell.report.tensorboard import TensorBoardLog
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
-from showtell.tasks.class_data import learnable
-from showtell.tasks.evaluate_classifier import (
-    class_table,
-    name_split,
-    save_class_evaluation,
-    say_mistakes,
-)
+from showtell.tasks.class_data import learnable, set_aside
+from showtell.tasks.class_evaluation import ClassEvaluation, name_split
+from showtell.tasks.evaluate_classifier import class_table, save_class_evaluation, say_mistakes
 from showtell.tasks.prepare import Prepared, as_used, find_twins, prepare, read_labels
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
+from showtell.tasks.score_heads import fit_heads, score_by_folds, why_unscored
+from showtell.training.class_baselines import trivial_answers
 from showtell.training.classifier import (
     Candidate,
     Examples,
     best_of,
     candidates_table,
     choose_head,
-    fit_linear,
-    fit_mlp,
-    fit_neighbours,
     fit_temperature,
     read_examples,
     score,
@@ -86,6 +82,14 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
     classes, train, val = learnable(prepared, console)
+    doubt = why_unscored(prepared, train, val, classes)
+    if not val:
+        if config.fine_tune is not None:
+            raise DataError(
+                f"There is no validation image to fine-tune by: {doubt}.",
+                would_do="Images of more scenes, or training without --fine-tune, would do.",
+            )
+        train, val = set_aside(train)
     twins = find_twins(prepared)
     seed_everything(config.seed)
     description = backbone.description.for_store()
@@ -95,24 +99,56 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
     task = _Task(eye, extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
-    candidates = fit_heads(config, learn, task.check(), len(classes), fingerprint)
-    chosen = choose_head(candidates, len(val))
+    candidates = fit_heads(
+        config, learn, task.check(), len(classes), folder=config.out / "heads", fingerprint=fingerprint
+    )
+    # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
+    chosen = choose_head(candidates, len({prepared.groups.of[picture.name] for picture in val}))
     console.say(candidates_table(candidates, chosen))
+    folded = None
+    if config.fine_tune is None and not doubt:
+        folded = score_by_folds(config, prepared, classes, console)
     if config.fine_tune is not None:
         task, chosen = _fine_tune(config, task, candidates, chosen, store, console, boards)
-    model = _save(config, task, chosen, candidates, prepared)
-    evaluation = name_split(model, task.extraction, val, twins=twins, console=console, what="val")
-    save_class_evaluation(config.out, "val", evaluation)
+    model = _save(config, task, chosen, candidates, prepared, folded)
     console.say(
         f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
     )
     if warning := pretraining_warning(classes, backbone.description.weights_source):
         console.say(f"Warning: {warning}")
-    console.say(class_table(evaluation, "val"))
-    say_mistakes(evaluation, console)
-    report_training(config, model, prepared.dataset, console)
+    evaluation = folded
+    if evaluation is None and prepared.split("val"):
+        groups = prepared.groups.of
+        evaluation = name_split(
+            model, task.extraction, val, twins=twins, groups=groups, console=console, what="val"
+        )
+        trivial = trivial_answers(read_examples([prepared.extraction], train, classes), task.check())
+        evaluation = evaluation.against(trivial, doubt)
+    return _tell(config, evaluation, doubt, model, prepared, console)
+
+
+def _tell(
+    config: TrainClassifier,
+    evaluation: ClassEvaluation | None,
+    doubt: str,
+    model: ClassifierModel,
+    prepared: Prepared,
+    console: Console,
+) -> dict[str, Any]:
+    """Say how good the model is, or why that is not known, and keep it."""
+    if evaluation is not None:
+        save_class_evaluation(config.out, "val", evaluation)
+        console.say(class_table(evaluation, "val"))
+        say_mistakes(evaluation, console)
+        console.say(f"{'No score to go by' if doubt else 'Validation'}: {evaluation.verdict}")
+        report_training(config, model, prepared.dataset, console)
+    if doubt:
+        console.say(
+            f"Warning: how good the model is cannot be said: {doubt}. Images of more scenes, or a val folder "
+            "of other scenes beside train, would tell"
+        )
     console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
-    return evaluation.figures()
+    return {} if evaluation is None else evaluation.figures()
 
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
@@ -130,7 +166,15 @@ def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console)
     ).to(choose_device())
     if config.fine_tune is not None:
         layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
-    return backbone, prepare(dataset, backbone, store, console, seed=config.seed)
+    return backbone, prepare(
+        dataset,
+        backbone,
+        store,
+        console,
+        seed=config.seed,
+        val_size=config.val_size,
+        test_size=config.test_size,
+    )
 
 
 def _save(
@@ -139,9 +183,17 @@ def _save(
     chosen: Candidate,
     candidates: Sequence[Candidate],
     prepared: Prepared,
+    folded: ClassEvaluation | None,
 ) -> ClassifierModel:
     """Fit the temperature and write the model."""
     check = task.check()
+    validation = {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood}
+    if folded is not None:
+        validation = {
+            "accuracy": folded.scores.accuracy,
+            "folds": folded.folds,
+            "groups": folded.scores.groups,
+        }
     provenance = {
         "train_pictures": len(task.train),
         "val_pictures": len(task.val),
@@ -157,7 +209,7 @@ def _save(
             }
             for one in dict.fromkeys([*candidates, chosen])
         ],
-        "validation": {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood},
+        "validation": validation,
         "data": prepared.fingerprint,
         "warning": pretraining_warning(task.classes, task.backbone.description.weights_source),
         "environment": environment(),
@@ -237,24 +289,6 @@ def _fine_tune(
 def _names(task: _Task, predicted: Sequence[int]) -> dict[str, str]:
     """Return the class that each validation picture was given, by the picture's name."""
     return {picture.name: task.classes[one] for picture, one in zip(task.val, predicted)}
-
-
-def fit_heads(
-    config: TrainClassifier, learn: Examples, check: Examples, classes: int, fingerprint: str
-) -> list[Candidate]:
-    """Fit the heads that the config asks for."""
-    wanted = ("linear", "mlp", "knn") if config.head == "auto" else (config.head,)
-    candidates: list[Candidate] = []
-    if "linear" in wanted:
-        candidates.append(fit_linear(learn, check, classes))
-    if "mlp" in wanted:
-        folder = config.out / "heads" / "mlp"
-        candidates.append(
-            fit_mlp(learn, check, classes, folder=folder, seed=config.seed, fingerprint=fingerprint)
-        )
-    if "knn" in wanted:
-        candidates.append(fit_neighbours(learn, check, classes))
-    return candidates
 
 
 def _look_at_views(

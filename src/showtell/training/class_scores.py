@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.text.intervals import bootstrap_interval
+from showtell.training.share_intervals import share_interval
 
 SCORE_NAMES = ("accuracy", "top5", "macro_f1")
 """The scores that have intervals, in the order in which they are shown."""
@@ -25,6 +26,7 @@ class ClassScores:
 
     Attributes:
         count: N.
+        groups: How many groups the pictures are; N where each stands alone.
         accuracy: Share of pictures whose most likely class is right.
         top5: Share of pictures whose class is among the five most likely.
         macro_f1: Mean F1 over the classes that occur or were predicted.
@@ -33,10 +35,11 @@ class ClassScores:
         f1: Of each class, (C,); NaN where it neither occurs nor was predicted.
         confusion: True class by predicted class, (C, C).
         calibration_error: Expected calibration error over 15 equal bins of confidence.
-        intervals: 95% bootstrap intervals over pictures; empty where none was asked for.
+        intervals: 95% intervals, which count groups where there are some; empty where none was asked for.
     """
 
     count: int
+    groups: int
     accuracy: float
     top5: float
     macro_f1: float
@@ -49,14 +52,22 @@ class ClassScores:
 
 
 def class_scores(
-    probabilities: npt.NDArray[np.floating], labels: Ints, *, resamples: int = 1000, seed: int = 0
+    probabilities: npt.NDArray[np.floating],
+    labels: Ints,
+    groups: Ints | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> ClassScores:
     """Score predictions.
+
+    Intervals of shares are Wilson's, that of macro-F1 is a bootstrap over groups.
 
     Args:
         probabilities: (N, C), each row sums to 1; N at least 1.
         labels: Right classes, (N,), each in [0, C).
-        resamples: Bootstrap resamples for the intervals; 0 for none.
+        groups: Each picture's group, (N,); None where each stands alone.
+        resamples: Bootstrap resamples for the interval of macro-F1; 0 for no intervals.
         seed: Of the resampling.
     """
     count, classes = probabilities.shape
@@ -64,21 +75,29 @@ def class_scores(
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     statistics = _statistics(probabilities, labels, predicted)
     accuracy, top5, macro_f1 = _scores_of_sums(statistics.sum(0), count).tolist()
+    kept = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
     intervals = {}
     if resamples:
-        bounds = bootstrap_interval(
-            statistics,
+        sums = np.zeros((int(kept.max()) + 1, statistics.shape[1]))
+        np.add.at(sums, kept, statistics)
+        low, high = bootstrap_interval(
+            sums,
             lambda sums: _scores_of_sums(sums, count),
             seed=seed,
             resamples=resamples,
             limits=np.array([(0.0, 1.0)] * len(SCORE_NAMES)),
-        )
-        intervals = {name: (float(low), float(high)) for name, (low, high) in zip(SCORE_NAMES, bounds)}
+        )[SCORE_NAMES.index("macro_f1")].tolist()
+        intervals = {
+            "accuracy": share_interval(statistics[:, 0] > 0, groups),
+            "top5": share_interval(statistics[:, 1] > 0, groups),
+            "macro_f1": (low, high),
+        }
     right, present, named = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     with np.errstate(invalid="ignore"):
         precision, recall, f1 = right / named, right / present, 2 * right / (present + named)
     return ClassScores(
         count,
+        int(kept.max()) + 1,
         accuracy,
         top5,
         macro_f1,

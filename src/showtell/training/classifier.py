@@ -234,23 +234,23 @@ def best_of(candidates: Sequence[Candidate]) -> Candidate:
     return max(candidates, key=lambda candidate: (candidate.accuracy, candidate.log_likelihood))
 
 
-def choose_head(candidates: Sequence[Candidate], pictures: int) -> Candidate:
+def choose_head(candidates: Sequence[Candidate], groups: int) -> Candidate:
     """Return the best head; nearest neighbours only where they are clearly better than all others.
 
     They have no gradient to show what spoke for a class, and their probabilities are coarse. Clearly is more
-    than one standard error of the other's accuracy, and more than one picture.
+    than one standard error of the other's accuracy, and more than one group of pictures.
 
     Args:
         candidates: To choose from.
-        pictures: How many pictures validation has.
+        groups: How many groups of near-duplicates validation has; its pictures, where each stands alone.
     """
     best = best_of(candidates)
     others = [candidate for candidate in candidates if candidate.kind != "knn"]
     if best.kind != "knn" or not others:
         return best
     other = best_of(others)
-    error = (other.accuracy * (1 - other.accuracy) / pictures) ** 0.5
-    return best if best.accuracy - other.accuracy > max(error, 1 / pictures) + 1e-9 else other
+    error = (other.accuracy * (1 - other.accuracy) / groups) ** 0.5
+    return best if best.accuracy - other.accuracy > max(error, 1 / groups) + 1e-9 else other
 
 
 def candidates_table(candidates: Sequence[Candidate], chosen: Candidate) -> str:

@@ -1,0 +1,135 @@
+"""Labels by coin on bursts: how often the interval of a classifier's accuracy holds one half.
+
+Draws scenes of coloured fields with shapes, each in frames with a little shift, light and noise, as a phone
+takes them. Features are extracted once; each run takes some scenes, throws a coin for each, and trains and
+scores as `showtell train-classifier` does.
+
+Usage: python bench/bursts.py [--weights FOLDER] [--head linear|auto] [--runs 40]
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from showtell.config import TrainClassifier
+from showtell.console import Console
+from showtell.data.records import Dataset, Picture
+from showtell.errors import DataError
+from showtell.features.backbone import Backbone
+from showtell.features.store import FeatureStore
+from showtell.features.weights import load_backbone
+from showtell.runtime import prepare_process
+from showtell.tasks.class_data import learnable
+from showtell.tasks.class_evaluation import ClassEvaluation
+from showtell.tasks.prepare import prepare
+from showtell.tasks.score_heads import score_by_folds, why_unscored
+
+SIZES = (5, 10, 16, 20, 40)
+SCENES, FRAMES, SIDE = 120, 12, 224
+COLOURS = ("#c0392b", "#27ae60", "#2980b9", "#f1c40f", "#8e44ad", "#e67e22", "#2c3e50", "#ecf0f1")
+
+
+def draw_scene(number: int, folder: Path) -> None:
+    """Draw the frames of a scene: four fields, each with a shape, shifted, lit and grained anew."""
+    random = np.random.default_rng((7, number))
+    fields = random.choice(COLOURS, 4)
+    shapes = [(random.choice(COLOURS), random.integers(3), *random.uniform(0.2, 0.8, 3)) for _ in range(4)]
+    for frame in range(FRAMES):
+        image = Image.new("RGB", (SIDE, SIDE))
+        pen = ImageDraw.Draw(image)
+        shift = random.normal(0, 4, 2)
+        for place, (row, column) in enumerate(itertools.product(range(2), repeat=2)):
+            left, top = column * SIDE / 2 + shift[0], row * SIDE / 2 + shift[1]
+            pen.rectangle((left - 9, top - 9, left + SIDE, top + SIDE), fill=fields[place])
+            colour, kind, x, y, size = shapes[place]
+            radius = SIDE / 12 + SIDE / 12 * size
+            middle = (left + x * SIDE / 2, top + y * SIDE / 2)
+            box = (middle[0] - radius, middle[1] - radius, middle[0] + radius, middle[1] + radius)
+            if kind == 2:
+                pen.regular_polygon((*middle, radius), 3, fill=colour)
+            else:
+                (pen.ellipse if kind else pen.rectangle)(box, fill=colour)
+        grained = np.asarray(image) * random.uniform(0.85, 1.15) + random.normal(0, 6, (SIDE, SIDE, 3))
+        Image.fromarray(grained.clip(0, 255).astype(np.uint8)).save(
+            folder / f"{number:03d}_{frame:02d}.jpg", quality=90
+        )
+
+
+def run(
+    seed: int, scenes: int, folder: Path, backbone: Backbone, store: FeatureStore, head: str
+) -> ClassEvaluation | str:
+    """Train on scenes labelled by coin; return the scores, or why there are none."""
+    random = np.random.default_rng((11, seed, scenes))
+    chosen = random.choice(SCENES, scenes, replace=False)
+    coins = random.integers(0, 2, scenes)
+    pictures = tuple(
+        Picture(f"{n:03d}_{f:02d}.jpg", folder / f"{n:03d}_{f:02d}.jpg", label=("heads", "tails")[coin])
+        for n, coin in zip(chosen, coins)
+        for f in range(FRAMES)
+    )
+    classes = tuple(sorted({str(picture.label) for picture in pictures}))
+    dataset = Dataset(folder, "classes", pictures, classes=classes)
+    quiet = Console(quiet=True)
+    prepared = prepare(dataset, backbone, store, quiet, seed=seed)
+    try:
+        classes, train, val = learnable(prepared, quiet)
+    except DataError:
+        return "one class"
+    if doubt := why_unscored(prepared, train, val, classes):
+        return doubt
+    config = TrainClassifier(folder, out=folder / "run", head=head, seed=seed)  # type: ignore[arg-type]
+    found = score_by_folds(config, prepared, classes, quiet)
+    assert found is not None, "so few scenes are scored by cross-validation"
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", default="../shared/weights/mobilenetv2_100_tf")
+    parser.add_argument("--backbone")
+    parser.add_argument("--head", default="linear")
+    parser.add_argument("--runs", type=int, default=40)
+    given = parser.parse_args()
+    prepare_process()
+    print("| scenes | runs with a score | hold 1/2 | accuracy | width | groups | s a run |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "images"
+        folder.mkdir()
+        for number in range(SCENES):
+            draw_scene(number, folder)
+        store = FeatureStore(Path(place) / "store")
+        weights = given.weights if given.weights == "random" else Path(given.weights)
+        backbone = load_backbone(
+            given.backbone,
+            weights,
+            image_size=None,
+            fit="whole",
+            seed=0,
+            precision="float32",
+            engine="torch",
+            console=Console(quiet=True),
+        )
+        for scenes in SIZES:
+            started = time.perf_counter()
+            found = [run(seed, scenes, folder, backbone, store, given.head) for seed in range(given.runs)]
+            scored = [one for one in found if isinstance(one, ClassEvaluation)]
+            bounds = np.array([one.scores.intervals["accuracy"] for one in scored])
+            held = ((bounds[:, 0] <= 0.5) & (bounds[:, 1] >= 0.5)).sum()
+            mean = np.mean([one.scores.accuracy for one in scored])
+            groups = sorted({one.scores.groups for one in scored})
+            print(
+                f"| {scenes} | {len(scored)} of {len(found)} | {held} of {len(scored)} | {mean:.3f} | "
+                f"{(bounds[:, 1] - bounds[:, 0]).mean():.2f} | {groups[0]} to {groups[-1]} | "
+                f"{(time.perf_counter() - started) / given.runs:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
