@@ -64,7 +64,7 @@ def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, p
     if pictures < _ENOUGH:
         means.append(f"more captioned pictures (there are {pictures}; about {_ENOUGH} are a beginning)")
     if verdict.pictures < FEW_TO_CHOOSE:
-        means.append(f"more pictures in validation than {verdict.pictures}")
+        means.append(f"more pictures in validation than {verdict.pictures} (--val-size)")
     if config.weights == "random":
         means.append("a pretrained backbone (--weights) in place of random weights")
     if config.epochs is not None:

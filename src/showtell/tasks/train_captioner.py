@@ -25,6 +25,7 @@ from showtell.tasks.learnt import judge_captioner, refuse_unlearnt
 from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
+from showtell.tasks.split_sizes import sizes_for_captions
 from showtell.text.lengths import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
@@ -194,14 +195,15 @@ def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) 
         engine=config.engine,
         console=console,
     ).to(choose_device())
+    val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
     return backbone, prepare(
         dataset,
         backbone,
         store,
         console,
         seed=config.seed,
-        val_size=config.val_size,
-        test_size=config.test_size,
+        val_size=val_size,
+        test_size=test_size,
     )
 
 
