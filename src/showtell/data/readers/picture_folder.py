@@ -4,18 +4,16 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from showtell.data.listing import Listing
 from showtell.data.names import is_picture_name, nfc
 
-Key = TypeVar("Key")
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -29,8 +27,7 @@ EXACT = ""
 """How a name is matched that the table writes as the file is called, but for capitals or an extension."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A file that a table's name stands for.
 
     Attributes:
@@ -46,12 +43,33 @@ class Match:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a table's name stands for no usable file: the problem's kind and its detail."""
 
     kind: str
     detail: str
+
+
+def _index(key: Callable[[str], Any]) -> "cached_property[dict[Any, list[str]]]":
+    """Return the pictures of a folder by a form of their names, made when it is first asked for."""
+
+    def group(folder: Listing) -> dict[Any, list[str]]:
+        groups: defaultdict[Any, list[str]] = defaultdict(list)
+        for name in folder.pictures:
+            groups[key(name)].append(name)
+        return dict(groups)
+
+    return cached_property(group)
+
+
+def _stem(name: str) -> str:
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base
+
+
+def _number(name: str) -> int | None:
+    number = _COCO.fullmatch(_stem(name))
+    return int(number[1]) if number and len(number[1]) < 19 else None
 
 
 class PictureFolder(Listing):
@@ -69,26 +87,11 @@ class PictureFolder(Listing):
         self._found: dict[tuple[str, str], Match | Refusal] = {}
         self._namesakes = False
 
-    @cached_property
-    def _by_folded(self) -> dict[str, list[str]]:
-        return _group((name.casefold(), name) for name in self.pictures)
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        return _group((name.rpartition(".")[0] or name, name) for name in self.pictures)
-
-    @cached_property
-    def _by_base(self) -> dict[str, list[str]]:
-        return _group((name.rpartition("/")[2].casefold(), name) for name in self.pictures)
-
-    @cached_property
-    def _by_base_stem(self) -> dict[str, list[str]]:
-        return _group((_stem(name).casefold(), name) for name in self.pictures)
-
-    @cached_property
-    def _by_number(self) -> dict[int, list[str]]:
-        numbers = ((_COCO.fullmatch(_stem(name)), name) for name in self.pictures)
-        return _group((int(number[1]), name) for number, name in numbers if number and len(number[1]) < 19)
+    _by_folded = _index(str.casefold)
+    _by_stem = _index(lambda name: name.rpartition(".")[0] or name)
+    _by_base = _index(lambda name: name.rpartition("/")[2].casefold())
+    _by_base_stem = _index(lambda name: _stem(name).casefold())
+    _by_number = _index(_number)
 
     def allow_namesakes(self, allowed: bool) -> None:
         """Say whether a name may stand for the one picture of that base name in a folder of another name.
@@ -211,11 +214,6 @@ class PictureFolder(Listing):
         return Match(name, Path(self.files[name]), how, note)
 
 
-def _stem(name: str) -> str:
-    base = name.rpartition("/")[2]
-    return base.rpartition(".")[0] or base
-
-
 def _is_namesake(folders: list[str], file: str) -> bool:
     own = file.casefold().split("/")[:-1]
     return bool(folders and own) and own[-1] != folders[-1]
@@ -237,10 +235,3 @@ def _longest_tail(folders: list[str], files: list[str]) -> list[str]:
 
 def _ambiguous(name: str, alike: list[str]) -> Refusal:
     return Refusal("ambiguous name", f"{name!r} may be {' or '.join(alike[:3])}; left out")
-
-
-def _group(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
-    groups: defaultdict[Key, list[str]] = defaultdict(list)
-    for key, name in pairs:
-        groups[key].append(name)
-    return dict(groups)
