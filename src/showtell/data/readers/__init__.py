@@ -73,13 +73,12 @@ def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
     if images:
         parts = tuple(replace(part, under="") for part in parts)
     dataset = read_tables(source, parts, reading, "imagefolder", folder)
-    pictures = (
-        picture
-        if picture.split or "/" not in picture.name
-        else replace(picture, split=split_in_name(picture.name.partition("/")[0]))
-        for picture in dataset.pictures
-    )
-    return replace(dataset, pictures=tuple(pictures))
+    return replace(dataset, pictures=tuple(map(_with_split_of_folder, dataset.pictures)))
+
+
+def _with_split_of_folder(picture: Picture) -> Picture:
+    top, _, below = picture.name.partition("/")
+    return replace(picture, split=split_in_name(top)) if below and not picture.split else picture
 
 
 def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:

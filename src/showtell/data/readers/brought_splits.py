@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from showtell.data.names import SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named, words
+from showtell.data.names import SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
+from showtell.data.readers.cells import truth_of
 from showtell.data.readers.reading import Reading
 from showtell.data.records import SPLITS, Dataset, Problem, Split
 from showtell.errors import DataError
 
-_TRUE, _FALSE = frozenset(words("true 1 1.0 yes t y")), frozenset(words("false 0 0.0 no f n"))
 _TRUTH_COLUMN = re.compile(
     r"(?:is|in|for)?_?(train|training|val|valid|validation|dev|eval|test|testing|holdout)(?:_?set)?"
 )
@@ -68,12 +68,12 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
 def _by_truth(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
     match = _TRUTH_COLUMN.fullmatch(column_key(name))
     split = split_named(match[1]) if match else None
-    if split is None or not all(value.casefold() in _TRUE | _FALSE for value in values):
+    if split is None or None in map(truth_of, values):
         return None
     other: Split = "val" if split == "train" else "train"
-    truth = dict.fromkeys(_TRUE, split) | dict.fromkeys(_FALSE, other)
+    meant: dict[bool | None, Split] = {True: split, False: other}
     sentence = f"the column {name!r} says what is {split}; the rest is {other}"
-    return SplitColumn(place, lambda value: truth.get(value.strip().casefold()), sentence)
+    return SplitColumn(place, lambda value: meant.get(truth_of(value)), sentence)
 
 
 def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
@@ -108,11 +108,16 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
             name, where = nfc(line.strip()), f"{path}:{number}"
             earlier, _ = listed.setdefault(name, (split, where)) if name else (split, where)
             if earlier != split:
-                kept = min(earlier, split, key=SPLITS.index)
+                kept = strictest(earlier, split)
                 listed[name] = (kept, where)
                 detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
                 problems.append(Problem("two splits", where, detail))
     return listed, problems
+
+
+def strictest(earlier: Split | None, split: Split) -> Split:
+    """Return what a picture of two splits is in: what may be trained on must not be tested on."""
+    return min(earlier or split, split, key=SPLITS.index)
 
 
 def is_list(path: Path, reading: Reading) -> bool:

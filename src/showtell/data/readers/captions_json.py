@@ -18,36 +18,30 @@ from showtell.errors import DataError
 _SAMPLE = 100
 
 
-class Sentence(msgspec.Struct):
-    """One caption of a Karpathy file."""
-
+class _Sentence(msgspec.Struct):
     raw: str = ""
     tokens: list[str] = []
 
 
-class Image(msgspec.Struct):
-    """One picture, of either file: COCO gives ``id`` and ``file_name``, Karpathy the rest."""
-
-    id: int | str | None = None
+class _Image(msgspec.Struct):
+    id: int | str | None = None  # COCO gives this and the next, Karpathy the rest
     file_name: str = ""
     filename: str = ""
     filepath: str = ""
     split: str = ""
-    sentences: list[Sentence] = []
+    sentences: list[_Sentence] = []
 
 
-class Annotation(msgspec.Struct):
-    """One caption of a COCO file."""
-
+class _Annotation(msgspec.Struct):
     image_id: int | str
     caption: str | None = None
 
 
-class CaptionsJson(msgspec.Struct):
+class _Captions(msgspec.Struct):
     """The parts of a COCO or Karpathy file that matter here; all else is skipped."""
 
-    images: list[Image]
-    annotations: list[Annotation] = []
+    images: list[_Image]
+    annotations: list[_Annotation] = []
 
 
 def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
@@ -71,9 +65,9 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
         return "boxes" if content.find(b'"bbox"') >= 0 else None
 
 
-def _decode(path: Path, reading: Reading) -> CaptionsJson:
+def _decode(path: Path, reading: Reading) -> _Captions:
     try:
-        return msgspec.json.decode(reading.utf8(path), type=CaptionsJson)
+        return msgspec.json.decode(reading.utf8(path), type=_Captions)
     except msgspec.DecodeError as error:  # with the place of a wrong type: $.annotations[12].caption
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
@@ -109,12 +103,12 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
     return collector.finish("karpathy", report_unused=False)
 
 
-def _names(image: Image) -> tuple[str, str]:
+def _names(image: _Image) -> tuple[str, str]:
     """Return the name with its folder, and the bare one, which is unique in these files."""
     return posixpath.join(image.filepath, image.filename), image.filename
 
 
-def _existing(folder: PictureFolder, image: Image) -> str:
+def _existing(folder: PictureFolder, image: _Image) -> str:
     full, bare = _names(image)
     # A path that leads out must be refused as such, so only a plainly missing one falls back.
     found = folder.find(full)
@@ -165,7 +159,7 @@ def coco_files(folder: Path) -> list[Path]:
     return sorted(path for path in candidates if path.is_file() and json_kind(path) == "coco")
 
 
-def _add(collector: Collector, path: Path, content: CaptionsJson, split: Split | None, under: str) -> None:
+def _add(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
     names = {_number(image.id): image.file_name for image in content.images}
     captioned = set()
     for place, annotation in enumerate(content.annotations):

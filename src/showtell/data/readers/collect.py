@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import split_named
+from showtell.data.readers.brought_splits import strictest
 from showtell.data.readers.cells import cleaned, is_missing
 from showtell.data.readers.folders import all_missing
 from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
+from showtell.data.records import Dataset, Picture, Problem, Split
 from showtell.errors import DataError
 
 
@@ -63,11 +64,6 @@ class Collector:
 
     A picture under two labels is left out, for neither can be trusted; so are pictures for which several
     names of the table stand, where these had to be bridged.
-
-    Args:
-        source: The table or folder that is read, for messages.
-        folder: Where the pictures lie.
-        reading: Told how names were found that are not those of the files.
     """
 
     def __init__(self, source: Path, folder: PictureFolder, reading: Reading) -> None:
@@ -95,13 +91,12 @@ class Collector:
             under: Folder below the picture folder that the name is relative to, and may not leave.
         """
         self.rows += 1
-        where = entry.where
+        where, label = entry.where, entry.label
         match = self._find(where, entry.name, under)
         if match is None:
             return
         name, known = match.name, self._known[match.name]
         captions = [text for text in entry.captions if self._says_something(where, name, text, "caption")]
-        label = entry.label
         if label is not None and not self._says_something(where, name, label, "label"):
             label = None
         if not captions and label is None:
@@ -109,7 +104,10 @@ class Collector:
                 self.problem("no words", where, f"of {name!r}; left out")
             return
         if entry.split and entry.split != known.split:
-            self._put_in_split(where, name, known, entry.split)
+            earlier, known.split = known.split, strictest(known.split, entry.split)
+            if earlier:
+                detail = f"{name!r} is in {earlier} and in {entry.split}; kept in {known.split}"
+                self.problem("two splits", where, detail)
         if entry.group:
             known.group = known.group or entry.group
             if known.group != entry.group:
@@ -176,17 +174,6 @@ class Collector:
         if split is None and value.strip():
             self.problem("unknown split", where, f"{value!r} is not train, val or test; taken as no split")
         return split
-
-    def _put_in_split(self, where: str, name: str, known: _Known, split: Split) -> None:
-        """Note a picture's split; of two different ones the earlier of train, val, test stands.
-
-        What may be trained on must not be tested on, so the stricter reading of a contradiction is
-        that the picture is a training picture.
-        """
-        earlier, known.split = known.split, min(known.split or split, split, key=SPLITS.index)
-        if earlier:
-            detail = f"{name!r} is in {earlier} and in {split}; kept in {known.split}"
-            self.problem("two splits", where, detail)
 
     def finish(self, format_name: str, *, report_unused: bool = True) -> Dataset:
         """Return the data set.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from showtell.data.names import CAPTION_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS, LABEL_COLUMNS
+from showtell.data.names import GROUP_COLUMNS, IMAGE_COLUMNS, KNOWN_COLUMNS
 from showtell.data.readers.brought_splits import SplitColumn, split_column
 from showtell.data.readers.delimited import DelimitedTable, without_header
 from showtell.data.readers.folders import find_pictures
@@ -75,7 +75,7 @@ def _by_preference(keys: list[str]) -> list[int]:
     """Return all columns: those with a usual name of pictures first, those with one of words last."""
     usual = [keys.index(name) for name in IMAGE_COLUMNS if name in keys]
     rest = [place for place in range(len(keys)) if place not in usual]
-    said = [place for place in rest if keys[place] in (*CAPTION_COLUMNS, *LABEL_COLUMNS)]
+    said = [place for place in rest if keys[place] in KNOWN_COLUMNS]
     return [*usual, *(place for place in rest if keys[place] and place not in said), *said]
 
 

@@ -9,19 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
-from showtell.data.names import (
-    CAPTION_COLUMNS,
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
-    column_key,
-    is_picture_name,
-    nfc,
-)
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_picture_name, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
 
-_KNOWN = frozenset((*IMAGE_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS))
 _NAME_AND_WORDS = re.compile(r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))\s+(\S.*)", re.IGNORECASE)
 _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
@@ -112,13 +104,6 @@ class _Lines:
 def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     """Find a table's delimiter, the one that yields most columns that are wanted or known, and its header.
 
-    Args:
-        path: A text file.
-        reading: Its wanted columns help to tell the delimiter; told what was guessed.
-
-    Returns:
-        The table; without a header where the first line names a picture.
-
     Raises:
         DataError: The file is empty, or has one column.
     """
@@ -126,9 +111,8 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     lines = list(islice(read_lines(path, encoding), 20))
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if not filled:
-        raise DataError(
-            f"{path} is empty.", would_do="Expected a table with a header, such as image,caption."
-        )
+        would_do = "Expected a table with a header, such as image,caption."
+        raise DataError(f"{path} is empty.", would_do=would_do)
     first, delimiter = filled[0], ""
     told = lines[first].strip().strip('"')
     if told.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -162,7 +146,7 @@ def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
         keys = {column_key(name) for name in names}
         below = [len(_split(other, mark)) for other in lines[1:] if other.strip()]
         even = sum(count >= len(names) for count in below) if len(names) > 1 else 0
-        return len(keys & wanted), len(keys & _KNOWN), even, len(names)
+        return len(keys & wanted), len(keys & KNOWN_COLUMNS), even, len(names)
 
     return max(_DELIMITERS, key=score)
 

@@ -69,7 +69,7 @@ def find_pictures(
 def choose_folder(
     reading: Reading, beside: Path, names: Sequence[str], first: Sequence[Path] = ()
 ) -> PictureFolder:
-    """Return the folder that the user named, or else the first that holds half of some names, or most.
+    """Return the folder that the user named, or the first that holds half of some names, or else most.
 
     Args:
         reading: Holds the folder that the user named.

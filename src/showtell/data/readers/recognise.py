@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from showtell.data.names import is_picture_name, shown_name, split_in_name, split_named
+from showtell.data.names import is_picture_name, shown_name, split_in_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.captions_json import coco_files, json_kind
 from showtell.data.readers.classes import holds_classes
@@ -29,7 +28,6 @@ FORMATS: dict[str, str] = {
     "webdataset": "tars of pictures with their texts",
 }
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
-_ARCHIVE = "an archive; unpack it"
 _NOT_TEXT = {
     ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
     ".mat": "a MATLAB file; write its columns as CSV",
@@ -37,10 +35,8 @@ _NOT_TEXT = {
     ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
     ".npy": "a NumPy array; save its pictures as files",
     ".npz": "a NumPy archive; save its pictures as files",
-} | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), _ARCHIVE)
-_TABLE_FOLDERS = frozenset(
-    ("annotations", "annotation", "captions", "text", "texts", "labels", "metadata", "meta", "data")
-)
+} | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
+_TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +67,6 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         data: What the user gave: a file or a folder.
         reading: Holds the format and the columns that the user named; told what was guessed.
 
-    Returns:
-        The format and the file or folder to read.
-
     Raises:
         DataError: Nothing was recognised, or several formats were.
     """
@@ -83,18 +76,15 @@ def recognise(data: Path, reading: Reading) -> Candidate:
             would_do="Expected a captions table, a folder of class folders or a labels table.",
         )
     format, search = reading.source.format, _Search(reading)
-    if data.is_file():
-        candidates = list(search.file(data))
-        if format is not None:
-            return Candidate(format, data, candidates[0].parts if candidates else (Part(data),))
+    if data.is_file() and format is not None:
+        return Candidate(format, data, (Part(data),))
+    data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
+    if format is None:
+        candidates = _strongest(candidates)
     else:
-        data, candidates = search.folders(data)
-    if format is not None:
         candidates = [candidate for candidate in candidates if candidate.format == format]
         if not candidates and format in ("classes", "imagefolder", "coco", "sidecar", "webdataset"):
             return Candidate(format, data)  # the reader says best what it misses in a folder
-    else:
-        candidates = _strongest(candidates)
     unclear = [failure for failure in search.failures if isinstance(failure, UnclearColumnsError)]
     if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
         raise unclear[0]  # the folders beside a table are not what is meant
@@ -158,7 +148,7 @@ class _Search:
             yield Candidate(kind, path)
         elif name in _METADATA:
             yield Candidate("imagefolder", path, (Part(path),))
-        elif name.endswith((".token.txt", ".token")) or self._holds_tokens(path):
+        elif name.endswith((".token.txt", ".token")) or is_token_file(path, self.reading):
             yield Candidate("flickr8k", path)
         else:
             yield from self._table(path)
@@ -215,7 +205,7 @@ class _Search:
             return
         if "submission" in path.stem.lower():
             self.reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
-        elif suffix in TABLE_SUFFIXES or suffix in (".xml", ".token") or self._holds_tokens(path):
+        elif suffix in TABLE_SUFFIXES or suffix in (".xml", ".token") or is_token_file(path, self.reading):
             yield from self.file(path)
 
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
@@ -240,16 +230,6 @@ class _Search:
             return
         pictures = columns.folder.root if columns.found else None
         yield Candidate("csv" if columns.words.captions else "labels", path, (Part(path),), pictures)
-
-    def _holds_tokens(self, path: Path) -> bool:
-        if path.suffix.lower() not in (".txt", ".token", ""):
-            return False
-        try:
-            return is_token_file(
-                [line for line in islice(self.reading.trial().lines(path), 5) if line.strip()]
-            )
-        except DataError:  # said where it is read as a table
-            return False
 
     def _fail(self, what: str, would_do: str) -> None:
         self.failures.append(DataError(what, would_do=would_do))

@@ -113,15 +113,7 @@ def _plain(name: Any) -> str:
 
 
 class Sample:
-    """The first rows of a table, by column.
-
-    Attributes:
-        table: The table.
-        keys: Names of the columns, so that spellings of one are equal.
-        rows: Cells of the rows.
-        cells: What the columns hold, by place, without empty cells.
-        texts: The same as text without outer blanks.
-    """
+    """The first rows of a table; the keys of its columns, their cells and texts, without empty ones."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

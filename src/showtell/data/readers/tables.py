@@ -60,7 +60,7 @@ def read_tables(
     format_name: str,
     folder: PictureFolder | None = None,
 ) -> Dataset:
-    """Read tables into one data set.
+    """Read tables into one data set, with splits where a column, the tables' names or lists bring them.
 
     Args:
         source: What they are together, for messages.
@@ -68,9 +68,6 @@ def read_tables(
         reading: Holds what the user said; told what was guessed.
         format_name: What the data set is said to be.
         folder: Where the pictures lie, where that is known.
-
-    Returns:
-        Pictures with captions, labels or both, and splits where a column or the tables' names bring them.
 
     Raises:
         DataError: Columns are missing, a file cannot be decoded, or nothing in it is usable.

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from showtell.data.names import CAPTION_COLUMNS, COUNTER_COLUMNS, GROUP_COLUMNS, LABEL_COLUMNS, words
-from showtell.data.readers.cells import holds_lists, several_labels, texts_of
+from showtell.data.readers.cells import holds_lists, several_labels, texts_of, truth_of
 from showtell.data.readers.reading import Kind, Reading
 from showtell.data.readers.table import Sample, Table, UnclearColumnsError
 
 _LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id pl sv cs eng kor"))
-_FLAGS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Words:
         """Return the label of a row, empty where it has none; None where the table has no labels."""
         if self.label is not None:
             return next(iter(texts_of(fields[self.label])), "")
-        flagged = (header[place] for place in self.one_hot if _flag(fields[place]) == 1)
+        flagged = (header[place] for place in self.one_hot if truth_of(fields[place]))
         return next(flagged, "") if self.one_hot else None
 
     def say(self, table: Table, reading: Reading) -> None:
@@ -173,16 +172,14 @@ def _kind(sample: Sample, place: int) -> Kind:
     return "label" if few and all(len(value.split()) <= 3 for value in values) else "caption"
 
 
-def _flag(cell: Any) -> int | None:
-    return _FLAGS.get(str(cell).strip().casefold())
-
-
 def _one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
     """Return the columns that are a class each: two or more of nothing but 0 and 1, of which one is 1."""
-    flags = [place for place in left if {_flag(text) for text in sample.texts[place]} in ({0}, {1}, {0, 1})]
+    flags = [
+        place for place in left if sample.texts[place] and None not in map(truth_of, sample.texts[place])
+    ]
     if len(flags) < 2:
         return ()
-    sums = {sum(_flag(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
+    sums = {sum(truth_of(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
     if sums <= {1}:
         return tuple(flags)
     if len(flags) < 3 or sums == {0}:
