@@ -175,7 +175,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
 
 
 def _beyond_ascii(lines: Iterable[bytes]) -> tuple[bytes, int, int, int]:
-    """Return lines beyond ASCII; how many are not UTF-8 (-1: ISO-2022), or surely are; the first that is not."""
+    """Return lines beyond ASCII; how many are not UTF-8 (-1: ISO-2022), or are; the first that is not."""
     found, length, bad, proper, first = [], 0, 0, 0, 0
     for number, line in enumerate(lines, start=1):
         if line.isascii():

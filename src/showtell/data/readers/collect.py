@@ -41,19 +41,13 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """What the rows so far say of one picture.
+    """What the rows so far say of one picture."""
 
-    Attributes:
-        path: Of its file.
-        names: How each name that stands for it was bridged.
-        captions: Its captions, by what tells them from repeats.
-        label: Its label, and where it was given first.
-    """
-
+    name: str
     path: Path
-    names: dict[str, str] = field(default_factory=dict)
-    captions: dict[Hashable, str] = field(default_factory=dict)
-    label: tuple[str, str] | None = None
+    names: dict[str, str] = field(default_factory=dict)  # that stand for it, and how each was bridged
+    captions: dict[Hashable, str] = field(default_factory=dict)  # by what tells them from repeats
+    label: tuple[str, str] | None = None  # and where it was given first
     split: Split | None = None
     group: str | None = None
     left_out: bool = False
@@ -91,11 +85,10 @@ class Collector:
             under: Folder below the picture folder that the name is relative to, and may not leave.
         """
         self.rows += 1
-        where, label = entry.where, entry.label
-        match = self._find(where, entry.name, under)
-        if match is None:
+        known = self._find(entry, under)
+        if known is None:
             return
-        name, known = match.name, self._known[match.name]
+        where, name, label = entry.where, known.name, entry.label
         captions = [text for text in entry.captions if self._says_something(where, name, text, "caption")]
         if label is not None and not self._says_something(where, name, label, "label"):
             label = None
@@ -108,65 +101,61 @@ class Collector:
             if earlier:
                 detail = f"{name!r} is in {earlier} and in {entry.split}; kept in {known.split}"
                 self.problem("two splits", where, detail)
-        if entry.group:
-            known.group = known.group or entry.group
-            if known.group != entry.group:
-                detail = f"{name!r} is in {known.group!r} and in {entry.group!r}; kept in the first"
-                self.problem("two groups", where, detail)
+        known.group = known.group or entry.group
+        if entry.group and entry.group != known.group:
+            detail = f"{name!r} is in {known.group!r} and in {entry.group!r}; kept in the first"
+            self.problem("two groups", where, detail)
         if label is not None:
-            self._add_label(where, name, known, label, repeated=not captions)
+            self._add_label(where, known, label, repeated=not captions)
         for place, caption in enumerate(captions):
-            self._add_caption(entry, name, known, caption, place)
+            self._add_caption(entry, known, caption, place)
 
-    def _find(self, where: str, name: str, under: str) -> Match | None:
-        found = self.folder.find(name, under=under)
-        if not isinstance(found, Match):
-            if found.kind in ("missing picture", "address", "outside the picture folder"):
-                self._missing[name] += 1
-            if self._missing[name] < 2:  # a picture is missing once, however many captions it has
-                self.problem(found.kind, where, found.detail)
-            return None
-        known = self._known.get(found.name)
-        if known is None:
-            known = self._known[found.name] = _Known(found.path)
-            if found.note:
-                self.problem("name differs in case", where, found.note)
-        known.names.setdefault(name, found.how)
-        return found
+    def _find(self, entry: Entry, under: str) -> _Known | None:
+        found = self.folder.find(entry.name, under=under)
+        if isinstance(found, Match):
+            known = self._known.get(found.name)
+            if known is None:
+                known = self._known[found.name] = _Known(found.name, found.path)
+                if found.note:
+                    self.problem("name differs in case", entry.where, found.note)
+            known.names.setdefault(entry.name, found.how)
+            return known
+        if found.kind in ("missing picture", "address", "outside the picture folder"):
+            self._missing[entry.name] += 1
+        if self._missing[entry.name] < 2:  # a picture is missing once, however many captions it has
+            self.problem(found.kind, entry.where, found.detail)
+        return None
 
     def _says_something(self, where: str, name: str, text: str, what: str) -> bool:
-        if not text:
-            self.problem(f"empty {what}", where, f"of {name!r}; left out")
-        elif is_missing(text, caption=what == "caption"):
+        if text and not is_missing(text, caption=what == "caption"):
+            return True
+        if text:
             self.problem(f"missing {what}", where, f"{text!r} of {name!r} stands for nothing; left out")
         else:
-            return True
+            self.problem(f"empty {what}", where, f"of {name!r}; left out")
         return False
 
-    def _add_caption(self, entry: Entry, name: str, known: _Known, caption: str, place: int) -> None:
+    def _add_caption(self, entry: Entry, known: _Known, caption: str, place: int) -> None:
         caption, taken = cleaned(caption)
         if taken:
             self._cleaned[taken] += 1
-        if not caption:
-            self.problem("empty caption", entry.where, f"of {name!r}, without its {taken}; left out")
-            return
         key = (caption, entry.number, None if entry.number is None else place)
-        if key in known.captions:
-            self.problem("repeated row", entry.where, f"{name!r}: {caption!r} stands above; left out")
+        if not caption:
+            self.problem("empty caption", entry.where, f"of {known.name!r}, without its {taken}; left out")
+        elif key in known.captions:
+            self.problem("repeated row", entry.where, f"{known.name!r}: {caption!r} stands above; left out")
         else:
             known.captions[key] = caption
 
-    def _add_label(self, where: str, name: str, known: _Known, label: str, *, repeated: bool) -> None:
-        if known.label is None:
-            known.label = label, where
-            return
-        first, first_where = known.label
+    def _add_label(self, where: str, known: _Known, label: str, *, repeated: bool) -> None:
+        known.label = known.label or (label, where)
+        first, at = known.label
         if first != label:
             known.left_out = True
-            detail = f"{name!r} is {label!r} here and {first!r} at {first_where}; left out"
+            detail = f"{known.name!r} is {label!r} here and {first!r} at {at}; left out"
             self.problem("two labels", where, detail)
-        elif repeated:
-            self.problem("repeated row", where, f"{name!r} is {label!r} at {first_where} too; left out")
+        elif repeated and at != where:
+            self.problem("repeated row", where, f"{known.name!r} is {label!r} at {at} too; left out")
 
     def read_split(self, where: str, value: str) -> Split | None:
         """Return the split that a value names; report a value that names none, unless it is blank."""
@@ -190,15 +179,15 @@ class Collector:
         worded = {name: known for name, known in self._known.items() if known.captions or known.label}
         pictures = [
             Picture(
-                name,
-                known.path,
-                captions=tuple(known.captions.values()),
-                label=known.label[0] if known.label else None,
-                split=known.split,
-                group=known.group,
+                one.name,
+                one.path,
+                captions=tuple(one.captions.values()),
+                label=one.label[0] if one.label else None,
+                split=one.split,
+                group=one.group,
             )
-            for name, known in worded.items()
-            if not known.left_out
+            for one in worded.values()
+            if not one.left_out
         ]
         if report_unused:
             captioned = any(known.captions for known in worded.values())
