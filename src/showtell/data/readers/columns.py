@@ -6,7 +6,7 @@ from showtell.data.names import GROUP_COLUMNS, IMAGE_COLUMNS, KNOWN_COLUMNS
 from showtell.data.readers.brought_splits import SplitColumn, split_column
 from showtell.data.readers.delimited import DelimitedTable, without_header
 from showtell.data.readers.folders import find_pictures
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.picture_folder import EXACT, PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Sample, Table, UnclearColumnsError
 from showtell.data.readers.word_columns import Words, choose_words
@@ -57,7 +57,7 @@ def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None 
     named = reading.source.image_column
     places = [table.place(named)] if named else _by_preference(sample.keys)
     image, folder, found = find_pictures(reading, sample, places, folder)
-    if isinstance(table, DelimitedTable) and table.headed and folder.names_exactly(table.header[image]):
+    if isinstance(table, DelimitedTable) and table.headed and folder.find(table.header[image]).how == EXACT:
         table = without_header(table, reading)
         sample = Sample(table)
     try:

@@ -117,7 +117,7 @@ def _best(folders: Iterable[PictureFolder], columns: Mapping[int, Sequence[str]]
 
 def _fit(names: Sequence[str], place: int, folder: PictureFolder) -> _Fit:
     found = [folder.find(name) for name in names]
-    exact = sum(isinstance(match, Match) and match.how == EXACT for match in found)
+    exact = sum(match.how == EXACT for match in found)
     known = sum(isinstance(match, Match) or match.kind == "ambiguous name" for match in found)
     return _Fit(exact / max(1, len(names)), (known - exact) / max(1, len(names)), place, folder)
 

@@ -18,7 +18,7 @@ _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _FLOAT = re.compile(r"(\d+)\.0+")
-_COCO = re.compile(r"(?:COCO_\w+?\d{4}_)?0*(\d+)$")
+_COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
 TAIL = "the last parts of their names"
 NAMESAKE = "their base names alone"
@@ -48,6 +48,7 @@ class Refusal(NamedTuple):
 
     kind: str
     detail: str
+    how: str = "not found"
 
 
 def _index(key: Callable[[str], Any]) -> "cached_property[dict[Any, list[str]]]":
@@ -68,8 +69,10 @@ def _stem(name: str) -> str:
 
 
 def _number(name: str) -> int | None:
-    number = _COCO.fullmatch(_stem(name))
-    return int(number[1]) if number and len(number[1]) < 19 else None
+    """Return the number that a name is, but for zeros and COCO's words before it."""
+    stem = _stem(name)
+    digits = (stem if stem.isdecimal() else _COCO.sub("", stem)).lstrip("0") or "0"
+    return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
 
 class PictureFolder(Listing):
@@ -102,11 +105,6 @@ class PictureFolder(Listing):
         if self._namesakes != allowed:
             self._namesakes = allowed
             self._found.clear()
-
-    def names_exactly(self, name: str) -> bool:
-        """Tell whether a name is that of a picture here, with nothing bridged."""
-        found = self.find(name)
-        return isinstance(found, Match) and found.how == EXACT
 
     def find(self, name: str, *, under: str = "") -> Match | Refusal:
         """Return the file that a table's name stands for.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from showtell.data.names import column_key, nfc
 from showtell.errors import DataError
@@ -14,8 +14,7 @@ from showtell.errors import DataError
 _SAMPLE_ROWS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record of a table.
 
     Attributes:

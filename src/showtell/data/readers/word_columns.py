@@ -1,7 +1,7 @@
 """Which columns of a table hold its captions, and which its labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from showtell.data.names import CAPTION_COLUMNS, COUNTER_COLUMNS, GROUP_COLUMNS, LABEL_COLUMNS, words
@@ -68,34 +68,29 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     Raises:
         UnclearColumnsError: Several columns may be meant, or none, or a picture has several labels.
     """
-    captions: tuple[int, ...] = ()
-    label: int | None = None
-    one_hot: tuple[int, ...] = ()
     if reading.source.text_column is not None:
-        captions, label = _named(sample, reading.source.text_column, reading.kind)
+        found = _named(sample, reading.source.text_column, reading.kind)
     else:
-        captions, label = _usual_captions(sample, left, reading), _usual_label(sample, left)
-        if not captions and label is None:
+        found = Words(_usual_captions(sample, left, reading), label=_usual_label(sample, left))
+        if found == Words():
             one_hot = _one_hot(sample, left)
-            if not one_hot:
-                captions, label = _only_words(sample, left, reading)
-        if reading.kind == "caption" and captions:
-            label = None
-        if reading.kind == "label" and label is not None:
-            captions = ()
-    if label is not None:
-        _refuse_several_labels(sample, label)
-    listed = tuple(place for place in captions if holds_lists(sample.cells[place]))
-    return Words(captions, listed, label, one_hot)
+            found = Words(one_hot=one_hot) if one_hot else _only_words(sample, left, reading)
+        if reading.kind == "caption" and found.captions:
+            found = Words(found.captions)
+        if reading.kind == "label" and found.label is not None:
+            found = Words(label=found.label)
+    if found.label is not None:
+        _refuse_several_labels(sample, found.label)
+    return replace(found, listed=tuple(place for place in found.captions if holds_lists(sample.cells[place])))
 
 
-def _named(sample: Sample, names: str, kind: Kind | None) -> tuple[tuple[int, ...], int | None]:
-    """Return the captions or the label that the user named; several names stand for captions."""
+def _named(sample: Sample, names: str, kind: Kind | None) -> Words:
+    """Return the column that the user named; several names stand for captions."""
     table = sample.table
     if "," in names and table.find(names) is None:
-        return tuple(table.place(name) for name in names.split(",")), None
+        return Words(tuple(table.place(name) for name in names.split(",")))
     place = table.place(names)
-    return ((), place) if (kind or _kind(sample, place)) == "label" else ((place,), None)
+    return Words(label=place) if (kind or _kind(sample, place)) == "label" else Words((place,))
 
 
 def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tuple[int, ...]:
@@ -140,7 +135,7 @@ def _usual_label(sample: Sample, left: Sequence[int]) -> int | None:
     return next((keys[name] for name in LABEL_COLUMNS if name in keys), None)
 
 
-def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> tuple[tuple[int, ...], int | None]:
+def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
     """Return the one column of words that is left."""
     table = sample.table
     worded = [p for p in left if sample.keys[p] not in COUNTER_COLUMNS | GROUP_COLUMNS and sample.cells[p]]
@@ -158,7 +153,7 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> tuple[
         raise table.lacking(f"numbers in {name!r}, which are neither words nor classes")
     kind = reading.kind or _kind(sample, place)
     reading.note(f"column {name!r} holds the {kind}s (--text-column says otherwise)")
-    return ((), place) if kind == "label" else ((place,), None)
+    return Words(label=place) if kind == "label" else Words((place,))
 
 
 def _kind(sample: Sample, place: int) -> Kind:
