@@ -157,13 +157,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
             pictures.append(Picture(name, Path(folder.files[name]), label=label.strip(), split=split))
         else:
             problems.append(_without_class(name, label, layout))
-    reported = {problem.where for problem in folder.problems}
-    others = sorted(folder.files.keys() - set(folder.pictures) - reported)
-    problems += [Problem("hidden file", name, "left out") for name in sorted(folder.hidden)]
-    problems += [Problem("not a picture", name, "by its name and its content; left out") for name in others]
-    empty = _empty_classes(folder, layout) - reported
-    problems += [Problem("empty class folder", name, "holds no pictures; left out") for name in sorted(empty)]
-    problems = [*folder.problems, *problems]
+    problems = [*folder.problems, *problems, *_without_pictures(folder, layout)]
     if not pictures:
         shown = "".join(f"\n  {problem.where}: {problem.kind}: {problem.detail}" for problem in problems[:10])
         raise DataError(
@@ -188,13 +182,20 @@ def _without_class(name: str, label: str, layout: Layout) -> Problem:
     return Problem("picture outside a class folder", name, "has no label; left out")
 
 
-def _empty_classes(folder: PictureFolder, layout: Layout) -> set[str]:
-    """Return the folders in the place of classes that hold no pictures."""
+def _without_pictures(folder: PictureFolder, layout: Layout) -> list[Problem]:
+    """Report hidden files, files that are no pictures, and class folders that hold none."""
+    reported = {problem.where for problem in folder.problems}
+    others = folder.files.keys() - set(folder.pictures) - reported
     above = {f"{layout.wrapper}{top}/{between}" for top, (_, between) in layout.splits.items()}
     above = above or {layout.wrapper}
     holding = {PurePosixPath(name) for name in {name.rpartition("/")[0] for name in folder.pictures}}
     filled = {str(one) for path in holding for one in (path, *path.parents)}
-    return {name for name in folder.folders - filled if name[: name.rfind("/") + 1] in above}
+    empty = [name for name in folder.folders - filled - reported if name[: name.rfind("/") + 1] in above]
+    return [
+        *(Problem("hidden file", name, "left out") for name in sorted(folder.hidden)),
+        *(Problem("not a picture", name, "by its name and its content; left out") for name in sorted(others)),
+        *(Problem("empty class folder", name, "holds no pictures; left out") for name in sorted(empty)),
+    ]
 
 
 def _say(layout: Layout, pictures: Sequence[Picture], reading: Reading) -> None:

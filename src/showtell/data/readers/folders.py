@@ -77,7 +77,8 @@ def choose_folder(
         names: Some names from the table.
         first: Folders to try before the usual ones.
     """
-    return _best(_folders(reading, beside, names, first), {0: names}).folder
+    folders = _folders(reading, beside, names, first)
+    return _best(folders, {0: names}, namesakes=reading.source.images is not None).folder
 
 
 def _folders(
@@ -97,11 +98,13 @@ def _folders(
             yield reading.folder(path)
 
 
-def _best(folders: Iterable[PictureFolder], columns: Mapping[int, Sequence[str]]) -> _Fit:
+def _best(
+    folders: Iterable[PictureFolder], columns: Mapping[int, Sequence[str]], *, namesakes: bool = True
+) -> _Fit:
     """Return the column and the folder that fit each other best; there is one of both at least."""
     best: _Fit | None = None
     for folder in folders:
-        folder.allow_namesakes(True)
+        folder.allow_namesakes(namesakes)
         for place, names in columns.items():
             fit = _fit(names, place, folder)
             if best is None or fit.beats(best):
@@ -111,7 +114,7 @@ def _best(folders: Iterable[PictureFolder], columns: Mapping[int, Sequence[str]]
         if best is not None and best.exact >= _ENOUGH:
             break
     assert best is not None
-    best.folder.allow_namesakes(best.exact == 0)
+    best.folder.allow_namesakes(namesakes and best.exact == 0)
     return best
 
 
