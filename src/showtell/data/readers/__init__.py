@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from showtell.config.source import DataSource
+from showtell.data.names import split_in_name
 from showtell.data.readers.captions_json import read_coco, read_karpathy
 from showtell.data.readers.classes import read_classes
 from showtell.data.readers.flickr8k import read_flickr8k
@@ -60,7 +61,7 @@ def read_dataset(source: DataSource) -> Dataset:
 
 
 def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
-    """Read Hugging Face's metadata, which lie beside the pictures or in split folders."""
+    """Read Hugging Face's metadata; pictures below a folder named after a split have that split."""
     source, images = found.source, reading.source.images
     parts = found.parts or (metadata_parts(source) if source.is_dir() else ())
     if not parts:
@@ -71,7 +72,13 @@ def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
     folder = reading.folder(images or (source.parent if source.is_file() else source))
     if images:
         parts = tuple(replace(part, under="") for part in parts)
-    return read_tables(source, parts, reading, "imagefolder", folder)
+    dataset = read_tables(source, parts, reading, "imagefolder", folder)
+    return replace(dataset, pictures=tuple(map(_with_split_of_folder, dataset.pictures)))
+
+
+def _with_split_of_folder(picture: Picture) -> Picture:
+    top, _, below = picture.name.partition("/")
+    return replace(picture, split=split_in_name(top)) if below and not picture.split else picture
 
 
 def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:
