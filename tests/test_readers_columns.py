@@ -98,9 +98,18 @@ def test_numbers_alone_are_no_words(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    ["caption_1,caption_2", "caption1,caption2", "Caption 0,Caption 1", "caption,caption", "caption,caption_2",
-     "sentence1,sentence2", "comment_0,comment_1", "desc 0,desc 1", "설명1,설명2"],
-)  # fmt: skip
+    [
+        "caption_1,caption_2",
+        "caption1,caption2",
+        "Caption 0,Caption 1",
+        "caption,caption",
+        "caption,caption_2",
+        "sentence1,sentence2",
+        "comment_0,comment_1",
+        "desc 0,desc 1",
+        "설명1,설명2",
+    ],
+)
 def test_all_columns_of_captions_are_read(tmp_path: Path, names: str) -> None:
     second = ["", *(f"{word} again" for word in WORDS[1:])]
     dataset = read(table(tmp_path, f"image,{names}", FILES, WORDS, second))
@@ -128,8 +137,14 @@ def test_words_beside_the_captions_are_said_to_be_left_out(tmp_path: Path) -> No
 
 # --- splits
 
-NAMED = [["train", "val", "test"], ["TRAIN", "VALID", "TEST"], ["Training", "PublicTest", "PrivateTest"],
-         ["train", "dev", "holdout"], ["trn", "Validation ", "testing"], ["학습", "검증", "테스트"]]  # fmt: skip
+NAMED = [
+    ["train", "val", "test"],
+    ["TRAIN", "VALID", "TEST"],
+    ["Training", "PublicTest", "PrivateTest"],
+    ["train", "dev", "holdout"],
+    ["trn", "Validation ", "testing"],
+    ["학습", "검증", "테스트"],
+]
 
 
 @pytest.mark.parametrize("values", NAMED, ids=["usual", "capitals", "fer", "holdout", "blank", "korean"])
@@ -146,9 +161,15 @@ def test_a_column_whose_every_value_is_a_split_is_one(tmp_path: Path, values: li
 )
 @pytest.mark.parametrize(
     "name, if_true, if_false",
-    [("is_valid", "val", "train"), ("is_test", "test", "train"), ("is_train", "train", "val"),
-     ("train", "train", "val"), ("Validation", "val", "train"), ("in_train_set", "train", "val")],
-)  # fmt: skip
+    [
+        ("is_valid", "val", "train"),
+        ("is_test", "test", "train"),
+        ("is_train", "train", "val"),
+        ("train", "train", "val"),
+        ("Validation", "val", "train"),
+        ("in_train_set", "train", "val"),
+    ],
+)
 def test_truth_values_are_turned_by_the_columns_name(
     tmp_path: Path, yes: str, no: str, name: str, if_true: str, if_false: str
 ) -> None:
@@ -168,9 +189,16 @@ def test_a_fold_is_for_validation_and_it_is_said_which(tmp_path: Path, name: str
 
 @pytest.mark.parametrize(
     "name, cells",
-    [("set", ["lego", "duplo"]), ("phase", ["new", "full"]), ("val", ["0.3", "0.7"]), ("test", ["3", "17"]),
-     ("fold", ["left", "right"]), ("is_train", ["12", "7"]), ("train", ["ICE", "TGV"])],
-)  # fmt: skip
+    [
+        ("set", ["lego", "duplo"]),
+        ("phase", ["new", "full"]),
+        ("val", ["0.3", "0.7"]),
+        ("test", ["3", "17"]),
+        ("fold", ["left", "right"]),
+        ("is_train", ["12", "7"]),
+        ("train", ["ICE", "TGV"]),
+    ],
+)
 def test_what_only_has_the_name_of_a_split_is_none(tmp_path: Path, name: str, cells: list[str]) -> None:
     dataset = read(table(tmp_path, f"image,caption,{name}", FILES, WORDS, cells * 6))
     assert captions(dataset) == {file: (word,) for file, word in zip(FILES, WORDS)}
