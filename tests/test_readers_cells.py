@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reading import captions, labels, problems, read, said, touch, write, written
-from showtell.errors import DataError
+from showtell.errors import DataError, ShowtellError
 
 FILES = [f"{number:02}.jpg" for number in range(12)]
 
@@ -206,3 +206,31 @@ def test_tables_that_programs_write(tmp_path: Path, text: str, expected: list[st
     touch(tmp_path, *FILES)
     dataset = read(write(tmp_path / "t.csv", text))
     assert captions(dataset) == {file: (caption,) for file, caption in zip(FILES, expected)}
+
+
+PIECES = (
+    *"\n\n,\t;|\"'[](){}\\#/= ",
+    *("00.jpg", "01.jpg", "image", "caption", "label", "split", "fold", "train", "1", "0", "-1", "nan", "²"),
+    *("é개", "\ufeff", "\r", "../00.jpg", "C:\\00.jpg", "http://h/00.jpg", "sep=;", "9" * 30),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from(PIECES), max_size=40).map("".join),
+    name=st.sampled_from(["t.csv", "t.txt", "t.tsv", "train.csv", "metadata.csv", "t.token.txt", "00.txt"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp949"]),
+)
+def test_any_text_ends_in_a_data_set_or_in_a_message(
+    tmp_path: Path, text: str, name: str, encoding: str
+) -> None:
+    path = touch(tmp_path, "00.jpg", "01.jpg") / name
+    path.write_bytes(text.encode(encoding, "replace"))
+    for data in (path, tmp_path):
+        try:
+            dataset = read(data)
+        except ShowtellError as error:
+            assert error.what
+        else:
+            assert {picture.name for picture in dataset.pictures} <= {"00.jpg", "01.jpg"}
+    path.unlink()

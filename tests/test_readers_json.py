@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reading import captions, labels, problems, read, said, splits, touch, write
-from showtell.errors import DataError
+from showtell.errors import DataError, ShowtellError
 
 FILES = [f"p{number}.jpg" for number in range(6)]
 WORDS = [f"a dog near tree {number}" for number in range(6)]
@@ -171,3 +173,34 @@ def test_boxes_are_no_captions(tmp_path: Path) -> None:
     coco = {"images": images, "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}], "categories": []}
     with pytest.raises(DataError, match="COCO's boxes"):
         read(dump(tmp_path / "coco", coco))
+
+
+KEYS = (
+    *("image", "images", "id", "file_name", "filename", "path", "bytes", "p0.jpg", "p1.jpg", "image_id"),
+    *("caption", "captions", "label", "labels", "classes", "annotations", "sentences", "raw", "tokens"),
+    *("split", "train", "val", "data", "conversations", "messages", "from", "role", "value", "content"),
+)
+leaves = st.sampled_from(["p0.jpg", "p1.jpg", "a dog", "", "train", "human", None, True, 0, -1, 2.5, 10**20])
+values = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, min_size=1, max_size=4)
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=values, name=st.sampled_from(["t.json", "t.jsonl", "train.json", "metadata.jsonl", "p0.json"]))
+def test_any_json_ends_in_a_data_set_or_in_a_message(tmp_path: Path, value: Any, name: str) -> None:
+    path = write(touch(tmp_path, "p0.jpg", "p1.jpg") / name, json.dumps(value))
+    for data in (path, tmp_path):
+        try:
+            dataset = read(data)
+        except ShowtellError as error:
+            assert error.what
+        else:
+            assert {picture.name for picture in dataset.pictures} <= {"p0.jpg", "p1.jpg"}
+            texts = [text for picture in dataset.pictures for text in picture.captions]
+            assert not any(text.startswith(("{'", "[{'")) for text in texts), "no record is a caption"
+    path.unlink()
