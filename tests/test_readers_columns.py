@@ -44,7 +44,7 @@ ASIDE: dict[str, list[object]] = {
     "score": [f"0.{number}" for number in range(12)],
     "width": [640] * 12,
     "created_at": [f"2023-05-0{1 + number % 2}T10:00:{number:02}Z" for number in range(12)],
-    "date": [f"2019-04-{number + 1:02}" for number in range(12)],
+    "date": [f"2019-04-{number % 3 + 1:02}" for number in range(12)],
     "annotation_id": list(range(100, 112)),
     "hash": [f"{number * 0x3F2A9C1B7D:016x}" for number in range(12)],
     "empty": [""] * 12,

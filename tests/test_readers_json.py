@@ -190,7 +190,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=values, name=st.sampled_from(["t.json", "t.jsonl", "train.json", "metadata.jsonl", "p0.json"]))
 def test_any_json_ends_in_a_data_set_or_in_a_message(tmp_path: Path, value: Any, name: str) -> None:
     path = write(touch(tmp_path, "p0.jpg", "p1.jpg") / name, json.dumps(value))
