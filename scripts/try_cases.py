@@ -1,5 +1,7 @@
 """Read each input of a folder of cases, and print in a line or two how it was read or why not.
 
+Of the pictures in its folder ``pictures`` the colour in the middle of each quarter is printed.
+
     python scripts/try_cases.py ../shared/cases
     python scripts/try_cases.py FOLDER --full    # every note and problem
 
@@ -11,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from showtell.config import DataSource
+from showtell.data.images import open_image
 from showtell.data.readers import read_pictures
 from showtell.errors import ShowtellError
 
@@ -49,9 +52,21 @@ def line_of(source: Path, full: bool) -> str:
     return "\n      ".join(lines)
 
 
+def quarters_of(path: Path) -> str:
+    """Decode a picture; return the colour in the middle of each quarter, or why it cannot be read."""
+    try:
+        image = open_image(path)
+    except ShowtellError as error:
+        return "REFUSED " + str(error).replace("\n", " ")
+    places = [(x, y) for y in (1, 3) for x in (1, 3)]
+    return " ".join(str(image.getpixel((image.width * x // 4, image.height * y // 4))) for x, y in places)
+
+
 def main() -> None:
     """Go through all cases."""
     root, full = Path(sys.argv[1]), "--full" in sys.argv
+    for picture in sorted((root / "pictures").iterdir()) if (root / "pictures").is_dir() else ():
+        print(f"{picture.relative_to(root)}\n      {quarters_of(picture)}")
     for case in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "pictures"):
         for source in sources_of(case):
             print(f"{source.relative_to(root)}\n      {line_of(source, full)}")
