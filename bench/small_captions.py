@@ -33,7 +33,7 @@ from showtell.features.store import FeatureStore
 from showtell.model_folder import CaptionerModel, load_model
 from showtell.samples import write_captions_dataset
 from showtell.training.captioner import describe_pictures
-from showtell.training.trivial import commonest_caption, nearest_captions
+from showtell.training.trivial import commonest_captions, nearest_captions
 from showtell.training.verdict import Verdict, judge
 
 UNSEEN = 200
@@ -100,7 +100,7 @@ def judge_on(run: Path, pictures: list[Picture], unseen: list[Picture], store: P
     extraction = extract_features([*known, *unseen], model.backbone, FeatureStore(store))
     said = describe_pictures(model.captioner, extraction, unseen, beam_size=model.config.beam_size)
     rivals = {
-        "the most frequent caption": dict.fromkeys(said, commonest_caption(known)),
+        "the most frequent caption": dict.fromkeys(said, commonest_captions(known)),
         "the nearest picture's": nearest_captions(extraction, known, unseen),
     }
     verdict = judge({picture.name: picture.captions for picture in unseen}, said, (0.0, 0.0), rivals)

@@ -20,11 +20,8 @@ TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".parquet", ".tar"
 def sources_of(case: Path) -> list[Path]:
     """Return the case, or the tables in it where several stand for a variation each."""
     tables = [path for path in sorted(case.iterdir()) if path.suffix.lower() in TABLES]
-    whole = (
-        len(tables) < 2
-        or case.name.startswith(("a06b", "a43"))
-        or any(p.is_dir() for p in case.glob("train*"))
-    )
+    split = any(path.is_dir() for path in case.glob("train*"))
+    whole = len(tables) < 2 or case.name.startswith(("a06b", "a43")) or split
     return [case] if whole else tables
 
 

@@ -3,9 +3,11 @@
 import io
 import multiprocessing
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,39 @@ def shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path.name} is not at hand")
     return path
+
+
+_unforeseen: list[str] = []
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """Note a test that is skipped for a reason that `allowed_skips.txt` does not hold."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _note_skip(report)
+
+
+def pytest_collectreport(report: Any) -> None:
+    """The same for a whole file."""
+    if report.skipped:
+        _note_skip(report)
+
+
+def _note_skip(report: Any) -> None:
+    reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
+    file = report.nodeid.partition("::")[0].rpartition("/")[2]
+    for line in Path(__file__).with_name("allowed_skips.txt").read_text(encoding="utf-8").splitlines():
+        name, _, rest = line.partition(" | ")
+        if (
+            not line.startswith("#")
+            and fnmatch(file, name)
+            and re.fullmatch(rest.partition(" | ")[0], reason)
+        ):
+            return
+    _unforeseen.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: Any) -> None:
+    """Fail a run of CI in which a test was skipped that should run there."""
+    if _unforeseen and os.environ.get("CI") and not hasattr(session.config, "workerinput"):
+        print("\nSkipped, and not in tests/allowed_skips.txt:", *_unforeseen, sep="\n  ")
+        session.exitstatus = 1

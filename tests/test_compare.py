@@ -77,11 +77,11 @@ def test_one_that_cannot_be_had_is_told_and_left_out(data, capsys):
 
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ConfigError, match="--backbones names none"):
-        Compare(Path("x"), " , ")
+        Compare(Path("x"), backbones=" , ")
     with pytest.raises(ConfigError, match="cannot fit several networks"):
-        Compare(Path("x"), "a,b", weights="file.pth")
+        Compare(Path("x"), backbones="a,b", weights="file.pth")
     with pytest.raises(ConfigError, match="--steps 0 is out of range"):
-        Compare(Path("x"), "a", steps=0)
+        Compare(Path("x"), backbones="a", steps=0)
 
 
 def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):

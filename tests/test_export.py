@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 import showtell
-from conftest import draw
+from conftest import draw, encoded
 from showtell.config import Export
 from showtell.console import Console
+from showtell.data.images import open_image
+from showtell.data.pixels.files import find_pictures
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.features.weights import load_backbone
 from showtell.model_folder import save_captioner, save_classifier
@@ -138,24 +140,79 @@ def test_words_are_written_as_the_tokenizer_writes_them(kind):
         assert reader.text(ids) == tokenizer.decode(ids)
 
 
-def test_the_script_reads_pictures_as_the_library_does(exported, tmp_path):
-    """Upright, on white, shrunk while decoding, 16 bits: within what two resizers differ by."""
-    runs, _ = exported
-    model = showtell.load(runs["classifier"], device="cpu")
-    export = ExportedModel(runs["classifier"] / "onnx", threads=1)
+def kinds_of_images(folder):
+    """Write images of many kinds, each of which is read by another part of the code."""
     image = draw(4, 600).resize((700, 500))
     exif = Image.Exif()
     exif[0x0112] = 6
-    image.save(tmp_path / "lying.jpg", exif=exif, quality=95)
+    image.save(folder / "lying.jpg", exif=exif, quality=95)
+    image.save(folder / "lying.webp", exif=exif)
     clear = image.convert("RGBA")
     clear.putalpha(image.convert("L").point(lambda value: 255 - value))
-    clear.save(tmp_path / "투명.png")
-    deep = np.asarray(image.convert("L")).astype(np.uint16) << 8
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    for path in tmp_path.iterdir():
-        mine, theirs = model.pixels(path).numpy().astype(int), export.pixels(path).astype(int)
-        assert mine.shape == theirs.shape
-        assert np.abs(mine - theirs).max() <= 2, path.name
+    clear.save(folder / "투명.png")
+    image.quantize(16).save(folder / "palette.png", transparency=3)
+    image.convert("CMYK").save(folder / "press.jpg")
+    grey = np.asarray(image.convert("L")).astype(np.uint16)
+    for bits in (8, 12, 16):
+        Image.fromarray(grey << (bits - 8)).save(folder / f"deep{bits}.png")
+        Image.fromarray(grey << (bits - 8)).save(folder / f"deep{bits}.tif")
+    other = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    image.save(folder / "profile.tif", icc_profile=other)
+    blank = Image.new("RGB", image.size, "white")
+    blank.save(folder / "late.gif", save_all=True, append_images=[image])
+    blank.resize((50, 50)).save(folder / "pages.tif", save_all=True, append_images=[image])
+    content = encoded(image, "JPEG")
+    (folder / "no end.jpg").write_bytes(content[:-2])
+    (folder / "raw.raf").write_bytes(b"FUJIFILMCCD-RAW " + bytes(90) + content)
+    (folder / "extensionless").write_bytes(content)
+
+
+def test_the_script_sees_the_pixels_that_the_library_sees(exported, tmp_path):
+    """To within the one level by which two resizers round; the very same where nothing is resized."""
+    runs, _ = exported
+    model = showtell.load(runs["classifier"], device="cpu")
+    export = ExportedModel(runs["classifier"] / "onnx", threads=1)
+    kinds_of_images(tmp_path)
+    program = (
+        "import sys, pathlib, numpy as np\n"
+        "for name in ('torch', 'showtell'): sys.modules[name] = None\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from showtell_pixels.opening import open_image\n"
+        "found = {p.name: np.asarray(open_image(p)) for p in pathlib.Path(sys.argv[2]).iterdir()}\n"
+        "np.savez(sys.argv[3], **found)\n"
+    )
+    out = tmp_path.with_name("found.npz")
+    folder = runs["classifier"] / "onnx"
+    subprocess.run([sys.executable, "-c", program, str(folder), str(tmp_path), str(out)], check=True)
+    with np.load(out) as found:
+        assert len(found.files) == len(list(tmp_path.iterdir())) >= 17
+        for path in tmp_path.iterdir():
+            assert np.array_equal(found[path.name], np.asarray(open_image(path))), path.name
+            mine, theirs = model.pixels(path).numpy().astype(int), export.pixels(path).astype(int)
+            assert mine.shape == theirs.shape
+            assert np.abs(mine - theirs).max() <= 1, path.name
+
+
+@pytest.mark.parametrize("kind", ["captioner", "classifier"])
+def test_the_script_answers_every_picture_and_names_those_it_cannot_read(exported, tmp_path, kind):
+    runs, _ = exported
+    folder = tmp_path / "사진"
+    (folder / "inner").mkdir(parents=True)
+    for name in ("a.png", "inner/c.png", ".hidden.png"):
+        draw(3).save(folder / name)
+    (folder / "b.jpg").write_bytes(b"<html>404</html>")
+    (folder / "notes.txt").write_text("no picture")
+    command = [sys.executable, str(runs[kind] / "onnx" / "run.py"), str(tmp_path / "gone.png"), str(folder)]
+    done = subprocess.run(
+        command, capture_output=True, check=False, text=True, env=os.environ | {"PYTHONUTF8": "1"}
+    )
+    assert done.returncode == 2
+    said = [line.split("\t")[0] for line in done.stdout.splitlines()]
+    assert said == [str(folder / "a.png"), str(folder / "inner" / "c.png")]
+    bad = dict(line.split("\t") for line in done.stderr.splitlines())
+    assert "No such file" in bad[str(tmp_path / "gone.png")]
+    assert "web page" in bad[str(folder / "b.jpg")]
+    assert [str(path) for path in find_pictures([str(folder)])] == [said[0], str(folder / "b.jpg"), said[1]]
 
 
 @pytest.mark.parametrize("fit", ["whole", "crop"])
@@ -163,10 +220,10 @@ def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     runs, _ = exported
     eye = load_backbone("test_resnet", "random", image_size=64, fit=fit)
     export = ExportedModel(runs["classifier"] / "onnx", threads=1)
-    export.about["preprocessing"] |= {"fit": fit, "crop_pct": eye.preprocessing.crop_pct}
+    export.preprocessing = eye.preprocessing
     draw(2, 300).crop((0, 0, 300, 171)).save(tmp_path / "wide.png")
     mine = showtell.inference.model.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
-    assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 2
+    assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["captioner", "classifier"])

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from conftest import draw, encoded, shared
-from showtell.data import images
-from showtell.data.images import Preprocessing, load_pixels, open_image
+from showtell.data.images import Preprocessing, decode, load_pixels, open_image
+from showtell.data.pixels import bounds
 from showtell.errors import ImageError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -76,11 +76,12 @@ def sixteen_bits(format: str, values: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "big-endian TIFF", "PPM"])
-@pytest.mark.parametrize("brightest", [250, 1024, 65535])
-def test_16_bits_keep_their_upper_8_and_dark_stays_dark(format, brightest):
+@pytest.mark.parametrize(("brightest", "bits"), [(60, 8), (250, 8), (1023, 10), (4000, 12), (65535, 16)])
+def test_16_bits_are_scaled_by_the_power_of_two_above_the_largest(format, brightest, bits):
     values = np.linspace(0, brightest, 600).astype(np.uint16).reshape(20, 30)
-    rgb = np.asarray(open_image(sixteen_bits(format, values)))
-    assert np.array_equal(rgb[..., 0], values >> 8)
+    found = decode(sixteen_bits(format, values))
+    assert np.array_equal(np.asarray(found.image)[..., 0], values >> (bits - 8))
+    assert [note.detail.split(" ")[0] for note in found.notes] == ([] if bits == 16 else [str(bits)])
 
 
 def test_32_bit_integers_and_floats_that_are_brightness():
@@ -367,7 +368,6 @@ def test_a_picture_in_thousands_of_pieces_is_read():
     assert np.array_equal(np.asarray(open_image(content)), np.asarray(image))
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow's, on odd metadata
 def test_random_damage_gives_pixels_or_an_image_error():
     """No other exception ever leaves the decoder, whatever bytes are flipped."""
     chance = np.random.default_rng(3)
@@ -386,7 +386,7 @@ def test_random_damage_gives_pixels_or_an_image_error():
 def test_missing_files_folders_and_huge_files(tmp_path, monkeypatch):
     assert "No such file" in error_of(tmp_path / "없음.png").what
     assert "directory" in error_of(tmp_path).what.lower()
-    monkeypatch.setattr(images, "MAX_BYTES", 1000)
+    monkeypatch.setattr(bounds, "MAX_BYTES", 1000)
     path = tmp_path / "long.bmp"
     path.write_bytes(encoded(corners(), "BMP"))
     assert "is larger than" in error_of(path).what

@@ -208,6 +208,14 @@ def test_mixed_encodings_are_refused_as_such(tmp_path: Path) -> None:
         read(tmp_path / "t.csv")
 
 
+def test_the_first_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg")
+    rows = b"a.jpg,A cat\na.jpg,A dog\na.jpg,A \xff\xfe cat\na.jpg,A \xff dog\n"
+    (tmp_path / "t.csv").write_bytes(b"image,caption\n" + rows)
+    with pytest.raises(DataError, match=r"line 4 is the first that is not"):
+        read(tmp_path / "t.csv")
+
+
 def test_a_picture_named_as_a_table_is_called_no_text(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "t.csv", "JPEG")
     with pytest.raises(DataError, match=r"t.csv holds NUL bytes: it is not a text file") as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -200,7 +201,7 @@ def test_a_report_is_written_again_and_says_what_it_lacks(captioner_run, tmp_pat
     (run / "evaluation-val.json").write_text(json.dumps(record), "utf-8")
     with pytest.raises(ModelError, match="val split") as caught:
         write_report(Report(run=run))
-    assert f"showtell evaluate {run} --split val" in str(caught.value)
+    assert f"showtell evaluate {shlex.quote(str(run))} --split val" in str(caught.value)
     with pytest.raises(ModelError, match="test split"):
         write_report(Report(run=run, split="test"))
 

@@ -534,7 +534,7 @@ def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
 def test_reward_waits_for_a_model_that_has_learnt(tmp_path, best, epoch, refused):
     """One caption of the first picture for both scores something, since one of them has it as a reference."""
     captions = [["a dog runs on grass"], ["two cats sleep at home"], ["children play"]]
-    trainee = captioned(tmp_path, captions, likelihood_epochs=3, baseline="a dog runs on grass")
+    trainee = captioned(tmp_path, captions, likelihood_epochs=3, baseline=["a dog runs on grass"])
     why = trainee.why_no_reward(Progress(epoch=epoch, best={"score": best}))
     assert bool(why) is refused
     assert not refused or f"validation reached {best:.3f}" in why

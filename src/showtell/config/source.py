@@ -17,8 +17,8 @@ class DataSource(Settings):
     images: Maybe[Path] = None
     """Folder of the images, where they do not lie beside the table."""
     format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, labels, classes, json, flickr8k, coco, karpathy,
-    imagefolder, sidecar, webdataset or parquet."""
+    """Format of DATA, where it is not recognised: csv, labels, classes, flickr8k, coco, karpathy,
+    imagefolder, sidecar or webdataset."""
     image_column: Maybe[str] = None
     """Column that names the image; by default known by its name and its values."""
     text_column: Maybe[str] = None

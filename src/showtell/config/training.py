@@ -43,6 +43,9 @@ class TrainCaptioner(DataSource):
     """Most tokens, 16 or more."""
     min_count: Maybe[int] = None
     """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
+    max_length: Maybe[int] = None
+    """Most tokens of a caption, 4 or more; by default as many as leave 999 of 1,000 captions whole, 40 to
+    250."""
     hidden_dim: Maybe[int] = None
     """Width of the decoder, 16 or more; by default 512, 256 where there are few photos."""
     dropout: Maybe[float] = None
@@ -75,7 +78,7 @@ class TrainCaptioner(DataSource):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16)
+        at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, max_length=4)
         at_least(self, augmentations=0, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
         check_sizes(self.val_size, self.test_size, least_val=1e-9)

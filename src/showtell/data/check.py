@@ -2,12 +2,12 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from showtell.data.facts import Facts
-from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
+from showtell.data.records import SPLITS, Dataset, Picture, Split
 from showtell.data.split import classes_without
 
 Level = Literal["wrong", "mind", "note"]
@@ -128,62 +128,6 @@ def _alike(classes: Sequence[str]) -> list[list[str]]:
     return [names for names in spellings.values() if len(names) > 1]
 
 
-_READER_ADVICE: dict[str, tuple[Level, str]] = {
-    "missing picture": ("wrong", "Put the pictures where the table says, or name their folder by --images."),
-    "two labels": ("wrong", "Keep the right row. Until then the picture is left out."),
-    "two splits": (
-        "wrong",
-        "Keep one row; until then the picture counts for the earlier of train, val, test.",
-    ),
-    "outside the picture folder": (
-        "wrong",
-        "Copy the files into the folder; links out of it are not followed.",
-    ),
-    "ambiguous name": ("wrong", "Write the names with their folders, so that each is one file."),
-    "table left out": ("mind", "Nothing, if it is a list without answers, as competitions have them."),
-    "missing caption": ("mind", "Write the captions, or remove the rows."),
-    "missing label": ("mind", "Write the labels, or remove the rows."),
-    "address": ("wrong", "Download them first: addresses are never fetched."),
-    "dangling link": ("mind", "Mend or remove the link."),
-    "link inside": (
-        "mind",
-        "Nothing, if the class or split of the folder that it leads to is the right one.",
-    ),
-    "link as text": (
-        "wrong",
-        "Copy what it leads to: links were lost when the data was packed or checked out.",
-    ),
-    "system folder": ("note", "Nothing: it is left out."),
-    "made by showtell": ("note", "Nothing: it is left out."),
-    "not a file": ("mind", "Remove it: it is no picture."),
-    "unlabelled picture": ("note", "Nothing: they can be predicted, but not learnt from."),
-    "picture outside a split folder": ("note", "Nothing, if they are unlabelled: they can be predicted."),
-    "two files of one name": ("mind", "Remove one of the two files: their names look the same."),
-    "name differs in case": ("note", "Nothing here; where capitals count, the names should be equal."),
-    "repeated row": ("note", "Nothing: it counts once."),
-    "hidden file": ("note", "Nothing: they are left out."),
-    "not a picture": ("note", "Nothing: they are left out."),
-    "empty class folder": ("mind", "Put pictures in, or remove the folder."),
-    "picture without captions": ("mind", "Write captions for them, or remove them."),
-    "picture without label": ("mind", "Add them to the table, or remove them."),
-    "unclosed quote": ("mind", "Close the quotation mark: the rest of the row was read as one text."),
-}
-
-
-def check_reading(problems: Iterable[Problem]) -> list[Finding]:
-    """Turn what the reader reported into findings, one a kind."""
-    kinds: defaultdict[str, list[Problem]] = defaultdict(list)
-    for problem in problems:
-        kinds[problem.kind].append(problem)
-    otherwise: tuple[Level, str] = ("mind", "Mend the places named; until then they are left out.")
-    found = []
-    for kind, same in kinds.items():
-        level, advice = _READER_ADVICE.get(kind, otherwise)
-        places = tuple(f"{problem.where}: {problem.detail}" for problem in same)
-        found.append(Finding(kind, level, len(same), f"{len(same):,} x {kind}", advice, places))
-    return found
-
-
 def _pictures(check: _Check, of: Sequence[Facts]) -> Finding:
     """Return a finding about single pictures."""
     places = tuple(": ".join(filter(None, (facts.picture.name, check.detail(facts)))) for facts in of)
@@ -203,6 +147,15 @@ def _size(facts: Facts) -> str:
 def _decomposed(picture: Picture) -> bool:
     own = "/".join(picture.path.parts[-picture.name.count("/") - 1 :])
     return not unicodedata.is_normalized("NFC", own)
+
+
+def _noted(kind: str, level: Level, what: str, advice: str) -> _Check:
+    """Return what is said of the pictures to which something was done while they were read."""
+
+    def details(facts: Facts) -> str:
+        return ", ".join(note.detail for note in facts.notes if note.kind == kind)
+
+    return _Check(kind, level, lambda facts: bool(details(facts)), what, advice, details)
 
 
 _LEFT_OUT = "Every command leaves them out and says so."
@@ -270,6 +223,37 @@ _CHECKS = (
         "not plain RGB",
         "Nothing: every command makes them RGB, on white where they are transparent.",
         lambda f: f"{f.mode} in {f.format}",
+    ),
+    _noted(
+        "cut off at its end",
+        "mind",
+        "cut off at the very end, less than a row of blocks short",
+        "Nothing: they are read. Copy or download them again where you can.",
+    ),
+    _noted(
+        "bits in use",
+        "note",
+        "of deep values that use fewer bits than they have",
+        "Nothing: each is scaled by the power of two above its largest value. Where brightness matters "
+        "between pictures, scale them alike first.",
+    ),
+    _noted(
+        "one of several",
+        "note",
+        "in files of several, of which one is taken: the first that shows something, or the largest",
+        "Nothing, if that is the one meant; else save each as a file of its own.",
+    ),
+    _noted(
+        "camera preview",
+        "note",
+        "previews that cameras put into their raw files",
+        "Nothing; save them as JPEG yourself if the camera's own rendering will not do.",
+    ),
+    _noted(
+        "colour profile",
+        "note",
+        "of other colours than sRGB by their profile",
+        "Nothing: they are brought to sRGB.",
     ),
     _Check(
         "decomposed name",

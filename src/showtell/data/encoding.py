@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -161,7 +161,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
                 would_do="Expected a table or JSON in text; for pictures alone, name their folder.",
             )
         handle.seek(0)
-        strange, bad, proper = _beyond_ascii(handle)
+        strange, bad, proper, first = _beyond_ascii(handle)
     if bad < 0:
         return "iso2022_jp", f"{path.name} is Japanese (ISO-2022-JP) and is read as such"
     if not bad:
@@ -171,29 +171,29 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
             f"{path} mixes encodings: beyond ASCII, {proper:,} lines are UTF-8 and {bad:,} are not.",
             would_do="The file was put together from several; expected one encoding.",
         )
-    return _proven(path, strange)
+    return _proven(path, strange, first)
 
 
-def _beyond_ascii(lines: Iterator[bytes]) -> tuple[bytes, int, int]:
-    """Return lines beyond ASCII, how many are not UTF-8 (-1: ISO-2022), and how many surely are."""
-    found, length, bad, proper = [], 0, 0, 0
-    for line in lines:
+def _beyond_ascii(lines: Iterable[bytes]) -> tuple[bytes, int, int, int]:
+    """Return lines beyond ASCII; how many are not UTF-8 (-1: ISO-2022), or are; the first that is not."""
+    found, length, bad, proper, first = [], 0, 0, 0, 0
+    for number, line in enumerate(lines, start=1):
         if line.isascii():
             if b"\x1b$" in line:
-                return b"", -1, 0
+                return b"", -1, 0, number
             continue
         try:
             # Two bytes of an Asian encoding may pass for one of the first 256 signs.
             proper += any(sign > "\xff" for sign in line.decode())
         except UnicodeDecodeError:
-            bad += 1
+            bad, first = bad + 1, first or number
         if length < _SAMPLE:
             found.append(line)
             length += len(line)
-    return b"".join(found), bad, proper
+    return b"".join(found), bad, proper, first
 
 
-def _proven(path: Path, strange: bytes) -> tuple[str, str]:
+def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:
     decoded = {
         kind: text for kind in (*_ASIAN, *_EIGHT_BITS) if (text := _decode(strange, kind.name)) is not None
     }
@@ -207,7 +207,8 @@ def _proven(path: Path, strange: bytes) -> tuple[str, str]:
     shown = fitting or [kind for kind in decoded if kind.name in _candidates(strange)] or list(decoded)
     examples = "\n".join(f"  --encoding {kind.name}: {_example(decoded[kind])}" for kind in shown[:_SHOWN])
     raise DataError(
-        f"{path} is not UTF-8, and its encoding cannot be told for certain. It may be:\n{examples}",
+        f"{path} is not UTF-8 (line {first} is the first that is not), and its encoding cannot be told for "
+        f"certain. It may be:\n{examples}",
         would_do="Expected UTF-8 (in Excel 'CSV UTF-8'), or by --encoding the one that reads right.",
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from showtell.data.images import Preprocessing, open_image, read_content, read_header
+from showtell.data.images import Note, Preprocessing, decode, read_content
 from showtell.data.records import Picture
 from showtell.errors import ImageError
 
@@ -42,6 +42,7 @@ class Facts:
         height: Upright, pixels.
         orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
         signs: Perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour.
+        notes: What was done to it because of what its file is like.
         steps: From one part of the picture to the next in red, green and blue, (336,), from -127 to 127.
     """
 
@@ -55,6 +56,7 @@ class Facts:
     height: int = 0
     orientation: int = 1
     signs: Signs = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
+    notes: tuple[Note, ...] = ()
     steps: Signs = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
 
 
@@ -73,22 +75,21 @@ def read_facts(picture: Picture) -> Facts:
     """
     try:
         content = read_content(picture.path)
-        image = open_image(content, shrink_to=_SMALL)
+        found = decode(content, shrink_to=_SMALL)
     except ImageError as error:
         return Facts(picture, reason=error.what)
-    header = read_header(content)
-    lying = header.orientation >= 5
     return Facts(
         picture,
         length=len(content),
         digest=hashlib.sha256(content).digest(),
-        format=header.format,
-        mode=header.mode,
-        width=header.height if lying else header.width,
-        height=header.width if lying else header.height,
-        orientation=header.orientation,
-        signs=perceptual_hash(image),
-        steps=colour_steps(image),
+        format=found.format,
+        mode=found.mode,
+        width=found.width,
+        height=found.height,
+        orientation=found.orientation,
+        signs=perceptual_hash(found.image),
+        notes=found.notes,
+        steps=colour_steps(found.image),
     )
 
 

@@ -1,4 +1,4 @@
-"""a folder of pictures, listed once: what is a picture in it, and what is left out for which reason."""
+"""A folder of pictures, listed once: what is a picture in it, and what is left out for which reason."""
 
 import os
 import re
@@ -49,6 +49,7 @@ class Listing:
 
     Attributes:
         root: The folder.
+        real_root: The same with all links resolved.
         files: The path of every file, by name; no hidden ones.
         folders: Names of the folders below, in no order.
         hidden: Names of hidden files and folders.
@@ -71,7 +72,7 @@ class Listing:
         self.hidden: list[str] = []
         self.outside: set[str] = set()
         self.problems: list[Problem] = []
-        self._real_root = os.path.realpath(root)
+        self.real_root = os.path.realpath(root)
         self._list()
 
     def _list(self) -> None:
@@ -136,7 +137,7 @@ class Listing:
             self._leave_out("outside the picture folder", name, detail)
         elif Path(target).is_dir():
             # Its files are listed where they are; a second time they would stand on both sides of a split.
-            inside = os.path.relpath(target, self._real_root)
+            inside = os.path.relpath(target, self.real_root)
             detail = f"is a link to {shown_name(inside)}, where its pictures are read; not followed"
             self._leave_out("link inside", name, detail)
         else:
@@ -152,12 +153,7 @@ class Listing:
 
     def is_inside(self, real_path: str) -> bool:
         """Tell whether a real path lies in the folder."""
-        return _holds(self._real_root, real_path)
-
-    @property
-    def real_root(self) -> str:
-        """The folder with all links resolved."""
-        return self._real_root
+        return _holds(self.real_root, real_path)
 
     @cached_property
     def pictures(self) -> list[str]:

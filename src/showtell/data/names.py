@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 
+from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from showtell.data.records import Split
 
 
@@ -12,9 +13,6 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-PICTURE_EXTENSIONS = frozenset(
-    words(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .avif .heic .heif .jp2")
-)
 OTHER_EXTENSIONS = frozenset(
     words(
         ".txt .csv .tsv .psv .tab .json .jsonl .ndjson .md .html .htm .xml .yaml .yml .toml .py .ipynb .css "
@@ -38,6 +36,7 @@ LABEL_COLUMNS = words(
     "class_name label_name label labels class classname breed category species target "
     "라벨 레이블 종류 품종 분류 클래스 범주 标签 类别"
 )
+KNOWN_COLUMNS = frozenset((*IMAGE_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS))
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "phase", "fold")
 GROUP_COLUMNS = frozenset(
     words(

@@ -15,15 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from showtell import errors
 from showtell.config import save_config
+from showtell.data import pixels
 from showtell.features.backbone import Backbone, grid_of
 from showtell.features.graph import write_graph
 from showtell.inference.model import LoadedCaptioner, LoadedClassifier
 from showtell.models.attention import AttentionDecoder, Memory, State
-from showtell.models.captioner import LENGTH_PENALTY, MAX_LENGTH
+from showtell.models.captioner import LENGTH_PENALTY
 from showtell.text.written import written_words
 
-DESCRIPTION, SCRIPT = "model.json", "run.py"
+DESCRIPTION, SCRIPT, PIXELS = "model.json", "run.py", "showtell_pixels"
 _MEMORY = list(Memory._fields)
 
 
@@ -136,7 +138,7 @@ def _describe(model: LoadedCaptioner | LoadedClassifier) -> dict[str, Any]:
         "eos_id": captioner.vocabulary.eos_id,
         "never": list(captioner.vocabulary.never),
         "beam_size": model.beam_size,
-        "max_length": MAX_LENGTH,
+        "max_length": captioner.decoder.config.max_length,
         "length_penalty": LENGTH_PENALTY,
         "memory": _MEMORY,
         "state": state_names(captioner.decoder),
@@ -173,5 +175,21 @@ def _metadata(about: dict[str, Any]) -> dict[str, str]:
 
 def _finish(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
     save_config(folder / DESCRIPTION, about)
-    shutil.copyfile(Path(__file__).with_name("onnx_runner.py"), folder / SCRIPT)
+    _copy_script(folder)
     return about
+
+
+def _copy_script(folder: Path) -> None:
+    """Write the script, and beside it the files that read pictures: the package's own, under another name."""
+    shutil.rmtree(folder / PIXELS, ignore_errors=True)
+    (folder / PIXELS).mkdir()
+    sources = {folder / PIXELS / path.name: path for path in Path(pixels.__path__[0]).glob("*.py")}
+    sources[folder / PIXELS / "errors.py"] = Path(errors.__file__)
+    sources[folder / SCRIPT] = Path(__file__).with_name("onnx_runner.py")
+    for target, source in sources.items():
+        text = source.read_text(encoding="utf-8")
+        text = text.replace("showtell.data.pixels", PIXELS).replace("showtell.errors", f"{PIXELS}.errors")
+        if target.name == SCRIPT:  # its neighbours are found from wherever it is imported
+            start = f"from {PIXELS}"
+            text = text.replace(start, f"sys.path.insert(0, str(Path(__file__).parent))\n{start}", 1)
+        target.write_text(text, encoding="utf-8")

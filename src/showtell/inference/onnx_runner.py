@@ -2,7 +2,8 @@
 
     python run.py PICTURE...
 
-``model.json``, beside this file, tells how pictures become pixels and how numbers become words.
+``model.json``, beside this file, tells how pictures become pixels and how numbers become words; the folder
+``showtell_pixels`` reads pictures as the package does that made the model.
 """
 
 import argparse
@@ -13,7 +14,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image
+
+from showtell.data.pixels.bounds import MAX_PIXELS
+from showtell.data.pixels.files import pictures_at
+from showtell.data.pixels.opening import open_image
+from showtell.data.pixels.preprocessing import Preprocessing
+from showtell.errors import ImageError
 
 Arrays = dict[str, np.ndarray]
 
@@ -29,6 +36,7 @@ class ExportedModel:
 
     def __init__(self, folder: Path, *, int8: bool = False, threads: int = 0) -> None:
         self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.preprocessing = Preprocessing(**self.about["preprocessing"])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         files = self.about["int8_files" if int8 else "files"]
@@ -43,35 +51,15 @@ class ExportedModel:
         return {out.name: value for out, value in zip(graph.get_outputs(), graph.run(None, inputs))}
 
     def pixels(self, path: Path) -> np.ndarray:
-        """Read a picture upright, on white, and resized: (3, height, width), uint8; the graph normalises."""
-        want = self.about["preprocessing"]
-        image: Image.Image = Image.open(path)
-        if image.format in ("JPEG", "MPO"):  # let the decoder shrink, to at least twice the size needed
-            on_its_side = image.getexif().get(0x0112, 1) >= 5
-            across, down = image.size[::-1] if on_its_side else image.size
-            width, height = self._scaled_size(across, down)
-            image.draft(None, (2 * height, 2 * width) if on_its_side else (2 * width, 2 * height))
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits: the upper 8 of them
-            image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-        if image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-        image = image.convert("RGB")
-        scaled = self._scaled_size(*image.size)
-        image = image.resize(scaled, Image.Resampling[want["interpolation"].upper()])
-        height, width = want["height"], want["width"]
-        left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
-        return np.asarray(image)[top : top + height, left : left + width].transpose(2, 0, 1)
-
-    def _scaled_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size to which a picture is scaled: the input's, or where a crop follows, no less."""
-        want = self.about["preprocessing"]
-        if want["fit"] == "whole":
-            return want["width"], want["height"]
-        target = int(want["width"] / want["crop_pct"]), int(want["height"] / want["crop_pct"])
-        scale = max(target[0] / width, target[1] / height)
-        return max(target[0], round(width * scale)), max(target[1], round(height * scale))
+        """Read a picture: (3, height, width), uint8; the graph normalises. ImageError where it cannot."""
+        image = open_image(path, shrink_to=self.preprocessing)
+        height, width = self.preprocessing.scaled_size(image.height, image.width)
+        if height * width > MAX_PIXELS:
+            raise ImageError(f"{path} is a strip of {image.width}x{image.height}, too long to crop.")
+        # One level of 255 from the package's resizing at most; the same size is not resampled.
+        image = image.resize((width, height), Image.Resampling[self.preprocessing.interpolation.upper()])
+        rows, columns = self.preprocessing.window((height, width))
+        return np.asarray(image)[rows, columns].transpose(2, 0, 1)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Name pictures: (B, 3, height, width), uint8, to (B, classes)."""
@@ -126,24 +114,33 @@ class ExportedModel:
         # Pieces of a byte-level vocabulary are bytes, written as the letters of those numbers.
         return (text.encode("latin-1").decode("utf-8", "replace") if words["bytes"] else text).strip()
 
+    def say(self, path: Path) -> str:
+        """Say what a picture shows: its caption, or its five likeliest classes."""
+        pixels = self.pixels(path)
+        if self.about["kind"] == "captioner":
+            return self.text(self.captions(pixels)[0][0])
+        shares = self.probabilities(pixels[None])[0]
+        top = np.argsort(-shares, kind="stable")[:5]
+        return ", ".join(f"{self.about['classes'][place]} {shares[place]:.1%}" for place in top)
 
-def main() -> None:
-    """Say what the pictures show that the command line names."""
+
+def main() -> int:
+    """Say what the pictures show that the command line names; 2 where one cannot be read."""
     parser = argparse.ArgumentParser(description="Say what pictures show.")
-    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("pictures", nargs="+", help="pictures, folders of them, and patterns")
     parser.add_argument("--int8", action="store_true", help="take the smaller graphs")
     arguments = parser.parse_args()
-    model = ExportedModel(Path(__file__).parent, int8=arguments.int8)
-    for path in arguments.pictures:
-        pixels = model.pixels(path)
-        if model.about["kind"] == "captioner":
-            said = model.text(model.captions(pixels)[0][0])
-        else:
-            shares = model.probabilities(pixels[None])[0]
-            top = np.argsort(-shares, kind="stable")[:5]
-            said = ", ".join(f"{model.about['classes'][place]} {shares[place]:.1%}" for place in top)
-        sys.stdout.write(f"{path}\t{said}\n")
+    model, status = ExportedModel(Path(__file__).parent, int8=arguments.int8), 0
+    found = [path for given in arguments.pictures for path in pictures_at(given) or [Path(given)]]
+    for path in dict.fromkeys(found):
+        try:
+            said, out = model.say(path), sys.stdout
+        except ImageError as error:
+            said, out, status = f"not read: {error.what}", sys.stderr, 2
+        line = f"{path}\t{said}\n"  # a name that is not UTF-8 is shown escaped
+        out.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,6 +21,7 @@ from showtell.models.decoding import Rows, StepOutput
 from showtell.models.dropout import drop
 from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, Taken
 from showtell.models.packing import Moment, pack
+from showtell.text.lengths import USUAL
 
 Cell = Literal["lstm", "gru"]
 Group = TypeVar("Group", "Memory", "State")
@@ -40,6 +41,7 @@ class AttentionConfig:
         cell: The recurrent cell.
         dropout: Share of units dropped in the output, in [0, 1); in the word vectors 0.6 of it, in the grid
             0.4. The recurrent state stays whole (docs/log.md).
+        max_length: Most tokens of a caption, in training and in the search.
     """
 
     vocab_size: int
@@ -49,6 +51,7 @@ class AttentionConfig:
     attention_dim: int = 512
     cell: Cell = "lstm"
     dropout: float = 0.5
+    max_length: int = USUAL
 
 
 class Memory(NamedTuple):

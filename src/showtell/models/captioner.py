@@ -12,8 +12,6 @@ from showtell.text.tokenizer import CaptionTokenizer
 
 LENGTH_PENALTY = 0.7
 """Power of the length that scores are divided by; with 1, captions outgrow those of people (docs/log.md)."""
-MAX_LENGTH = 40
-"""Most tokens of a caption, unless asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Captioner(nn.Module):
         grid: Tensor,
         *,
         beam_size: int = 3,
-        max_length: int = MAX_LENGTH,
+        max_length: int | None = None,
         length_penalty: float = LENGTH_PENALTY,
     ) -> list[list[Hypothesis]]:
         """Find the best token sequences for each picture.
@@ -86,7 +84,7 @@ class Captioner(nn.Module):
         Args:
             grid: (B, L, D), any float dtype.
             beam_size: Captions kept a picture.
-            max_length: Most tokens.
+            max_length: Most tokens; the decoder's own by default.
             length_penalty: Exponent of the length that scores are divided by.
 
         Returns:
@@ -98,7 +96,7 @@ class Captioner(nn.Module):
             self.decoder.initial_state(memory),
             self.vocabulary,
             beam_size=beam_size,
-            max_length=max_length,
+            max_length=max_length or self.decoder.config.max_length,
             length_penalty=length_penalty,
         )
 

@@ -37,7 +37,7 @@ def check_lines(about: Mapping[str, Any], folder: Path) -> list[str]:
 
 _NAMES = {
     "graphs": "graphs, same pixels",
-    "script": "run.py, pixels by Pillow",
+    "script": "run.py, resized by Pillow",
     "int8": "int8 graphs, same pixels",
 }
 
@@ -68,6 +68,7 @@ def export_readme(about: Mapping[str, Any], folder: Path) -> str:
 {files}{int8}
 - `model.json`: how pictures become pixels, how numbers become words, and what the check found
 - `run.py`: a short program that does all of it; import `ExportedModel` from it, or read how it is done
+- `showtell_pixels`: how it reads pictures, the package's own code; HEIC needs `pip install pillow-heif`
 
 Pixels are (batch, 3, height, width), uint8, RGB; mean and standard deviation are applied inside the graph.
 Batches may be of any size.

@@ -6,7 +6,7 @@ from showtell.features.extract import Extraction
 from showtell.tasks.evaluate import Evaluation
 from showtell.training.captioner import CaptionTrainee, describe_pictures
 from showtell.training.recipe import FEW_TO_CHOOSE, Recipe
-from showtell.training.trivial import commonest_caption, nearest_captions
+from showtell.training.trivial import commonest_captions, nearest_captions
 from showtell.training.verdict import Verdict, judge
 
 _ALSO_DESCRIBED = 20
@@ -23,7 +23,7 @@ def judge_captioner(trainee: CaptionTrainee, extraction: Extraction, evaluation:
         extraction: Features of training and validation pictures by the same network.
         evaluation: Of the validation pictures.
     """
-    common = commonest_caption(trainee.train)
+    common = commonest_captions(trainee.train)
     others = describe_pictures(
         trainee.captioner, extraction, trainee.train[:_ALSO_DESCRIBED], beam_size=evaluation.beam_size
     )
@@ -64,7 +64,7 @@ def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, p
     if pictures < _ENOUGH:
         means.append(f"more captioned pictures (there are {pictures}; about {_ENOUGH} are a beginning)")
     if verdict.pictures < FEW_TO_CHOOSE:
-        means.append(f"more pictures in validation than {verdict.pictures}")
+        means.append(f"more pictures in validation than {verdict.pictures} (--val-size)")
     if config.weights == "random":
         means.append("a pretrained backbone (--weights) in place of random weights")
     if config.epochs is not None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from showtell.config import Look
 from showtell.console import Console
-from showtell.data.check import Finding, check_classes, check_files, check_kind, check_reading
+from showtell.data.check import Finding, check_classes, check_files, check_kind
+from showtell.data.check_reading import check_reading
 from showtell.data.copies import check_copies, check_scenes
 from showtell.data.facts import Facts, read_all
 from showtell.data.names import shown_name

@@ -36,7 +36,9 @@ from showtell.tasks.preview_pictures import (
 )
 from showtell.tasks.train_captioner import train_tokenizer
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.captioner import MAX_CAPTION_TOKENS
+
+_TOKENS = 60
+"""Most tokens of a caption that are drawn."""
 
 
 def preview(config: Preview, console: Console | None = None) -> Path:
@@ -162,10 +164,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
 
 def _rows(photos: Sequence[Photo], tokenizer: CaptionTokenizer) -> list[tokens.Row]:
     """Return a batch of the photos' first captions, the longest first as in training."""
-    framed = [
-        (photo, tokens.tokens_of(tokenizer, photo.picture.captions[0], MAX_CAPTION_TOKENS))
-        for photo in photos
-    ]
+    framed = [(photo, tokens.tokens_of(tokenizer, photo.picture.captions[0], _TOKENS)) for photo in photos]
     framed.sort(key=lambda pair: -len(pair[1]))
     padded = tokens.pad([row for _, row in framed], tokenizer.pad_id)
     return [

@@ -80,7 +80,8 @@ def report_training(
     try:
         _write(Report(run=config.out, store=config.store), loaded, dataset, console)
     except (ShowtellError, OSError) as error:
-        console.say(f"The report was not written: {error}\nOnce that is mended: showtell report {config.out}")
+        again = f"showtell report {shlex.quote(str(config.out))}"
+        console.say(f"The report was not written: {error}\nOnce that is mended: {again}")
 
 
 def _write(
@@ -210,7 +211,7 @@ def _evaluation(config: Report, needed: str) -> dict[str, Any]:
     raise ModelError(
         f"{config.run} holds no scores of its {split} split that a report could show.",
         would_do="Scores of an earlier showtell lack some figures; they are made anew in a minute.",
-        run=f"showtell evaluate {config.run} --split {split}",
+        run=f"showtell evaluate {shlex.quote(str(config.run))} --split {split}",
     )
 
 
@@ -227,7 +228,7 @@ def _lines(run: Path, what: str, split: str) -> list[dict[str, Any]]:
         raise ModelError(
             f"{path} cannot be read: {error}.",
             would_do="Score the split again.",
-            run=f"showtell evaluate {run} --split {split}",
+            run=f"showtell evaluate {shlex.quote(str(run))} --split {split}",
         ) from error
 
 
@@ -250,7 +251,7 @@ def _data(config: Report, trained: TrainCaptioner | TrainClassifier) -> Dataset:
     if not data.is_own:
         raise DataError(
             f"{data.dataset.source} holds hardly any of the images that {config.run} was trained with.",
-            would_do="A report shows images of the training; showtell evaluate scores others.",
+            would_do="A report shows images of the training; others can be scored.",
             run=f"showtell evaluate {shlex.quote(str(config.run))} {shlex.quote(str(config.data))}",
         )
     return data.dataset

@@ -13,6 +13,34 @@ DEFAULT_SIZE = 0.1
 """Share of the images in validation and in test, where nothing else is asked for."""
 
 
+FEW, LEAST_VAL = 80, 8
+"""Images below which a captioner has no test split unless it is asked for, and how many then validate: two
+find the better of two models two times in three, eight nineteen times in twenty (docs/log.md)."""
+
+
+def sizes_for_captions(
+    dataset: Dataset, val_size: float, test_size: float, console: Console
+) -> tuple[float, float]:
+    """Return the sizes of val and test for captions: of few images, all that are not learnt from validate.
+
+    Args:
+        dataset: As read; one that brings splits keeps them.
+        val_size: As asked for.
+        test_size: As asked for.
+        console: Told what is done otherwise.
+    """
+    count = len(dataset.pictures)
+    usual = (val_size, test_size) == (DEFAULT_SIZE, DEFAULT_SIZE)
+    if not usual or count >= FEW or any(picture.split for picture in dataset.pictures):
+        return val_size, test_size
+    validating = max(1, min(LEAST_VAL, count // 4))
+    console.say(
+        f"Few pictures: {validating} of {count} validate, and none is kept for a test (--val-size and "
+        "--test-size say otherwise)"
+    )
+    return validating, 0.0
+
+
 def check_room(dataset: Dataset, val_size: float, test_size: float) -> None:
     """Refuse sizes of splits that the data brings itself.
 

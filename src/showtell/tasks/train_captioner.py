@@ -25,12 +25,14 @@ from showtell.tasks.learnt import judge_captioner, refuse_unlearnt
 from showtell.tasks.prepare import Prepared, as_used, prepare, read_captions
 from showtell.tasks.report import report_training
 from showtell.tasks.run_folder import claimed_run, record_run, training_fingerprint
+from showtell.tasks.split_sizes import sizes_for_captions
+from showtell.text.lengths import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
-from showtell.training.trivial import commonest_caption
+from showtell.training.trivial import commonest_captions
 from showtell.training.verdict import Verdict
 
 BEAM_SIZE = 3
@@ -83,6 +85,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     tokenizer = train_tokenizer(config, train, console)
     sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout)
     captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
+    say_lengths(captioner, train, console)
     description = backbone.description.for_store()
     record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
     trainee = CaptionTrainee(
@@ -96,7 +99,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         likelihood_epochs=recipe.epochs if config.reward_epochs else None,
         mirrored=mirrored,
         views=views,
-        baseline=commonest_caption(train),
+        baseline=commonest_captions(train),
     )
     loop = LoopConfig(
         epochs=recipe.epochs + config.reward_epochs,
@@ -192,14 +195,15 @@ def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) 
         engine=config.engine,
         console=console,
     ).to(choose_device())
+    val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
     return backbone, prepare(
         dataset,
         backbone,
         store,
         console,
         seed=config.seed,
-        val_size=config.val_size,
-        test_size=config.test_size,
+        val_size=val_size,
+        test_size=test_size,
     )
 
 
@@ -235,6 +239,27 @@ def train_tokenizer(
     return tokenizer
 
 
+def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[Picture]) -> list[int]:
+    """Return the tokens of each training caption."""
+    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+
+
+def say_lengths(captioner: Captioner, train: Sequence[Picture], console: Console) -> None:
+    """Say up to where captions are learnt, where some are longer than usual or are cut."""
+    most = captioner.decoder.config.max_length
+    lengths = caption_lengths(captioner.tokenizer, train)
+    cut = sum(length > most for length in lengths)
+    if cut:
+        console.say(
+            f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
+            "and are learnt up to there; --max-length sets the limit"
+        )
+    elif most > USUAL:
+        console.say(
+            f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (--max-length)"
+        )
+
+
 def build_captioner(
     config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
 ) -> Captioner:
@@ -250,6 +275,7 @@ def build_captioner(
         attention_dim=width // 2,
         cell=config.cell,
         dropout=DROPOUT if config.dropout is None else config.dropout,
+        max_length=config.max_length or length_limit(caption_lengths(tokenizer, train)),
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from showtell.data.check import Finding, many
 from showtell.data.records import Picture
+from showtell.text.lengths import USUAL
 from showtell.text.tokenizer import SPECIAL_TOKENS
 from showtell.text.words import words
 
@@ -98,6 +99,14 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
             f"{many(len(wordless), 'caption has', 'captions have')} no word in it",
             "Write one, or remove the row.",
             tuple(wordless),
+        ),
+        Finding(
+            "long captions",
+            "note",
+            sum(count for length, count in vocabulary.lengths.items() if length > USUAL),
+            f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL}",
+            "Nothing: the limit follows the data, to 250 tokens. train-captioner --max-length sets it.",
+            (),
         ),
         Finding(
             "rare words",

@@ -52,6 +52,7 @@ _WORD = "|".join(
         rf"[{_UNSPACED}&&[\p{{L}}\p{{N}}]]\p{{M}}*",
         rf"(?<!{_LETTER})(?:mr|mrs|ms|dr|jr|sr|st|vs|etc|[b-hj-z])\.(?!{_LETTER})",
         rf"(?<!{_LETTER})(?:\p{{L}}\.){{2,}}(?!{_LETTER})",  # u.s.
+        rf"(?<!{_LETTER})(?:c\+\+|[cf]#|\.net)(?!{_LETTER})",  # as the Treebank's tokenizer keeps them
         rf"'n'|(?:{_SUFFIXES})(?!{_LETTER})",
         # Hyphens and the like inside a word belong to it, as do points and commas inside a number.
         rf"(?!\p{{M}}){_LETTER}+(?:(?:{_INSIDE}){_LETTER}+)*",

@@ -14,16 +14,14 @@ from showtell.features.extract import Extraction
 from showtell.models.captioner import Captioner
 from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.text.cider import CiderD
-from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.batch import Batch, assemble
 from showtell.training.checkpoint import Progress
 from showtell.training.reward import advantages, draw_captions, reward_loss
+from showtell.training.verdict import mean_cider
 
 LABEL_SMOOTHING = 0.1
 ATTENTION_REGULARISATION = 1.0
 """Weight of the doubly stochastic term, lambda of Xu et al. 2015, eq. 14."""
-MAX_CAPTION_TOKENS = 60
-"""Longer training captions are cut here, without their end."""
 LOSS_BELOW = 500
 """Validations of fewer pictures measure the loss, too."""
 
@@ -49,8 +47,8 @@ class CaptionTrainee:
             time they are learnt from instead of the plain ones.
         views: Where the grids of random views are, each of some training pictures. Each of its
             views is learnt from as often as the plain picture.
-        baseline: A caption that is said of every picture; training by reward begins once validation scores
-            higher.
+        baseline: Captions that are said of every picture; training by reward begins once validation scores
+            higher than they do in the mean.
     """
 
     unit = "captions"
@@ -68,7 +66,7 @@ class CaptionTrainee:
         likelihood_epochs: int | None = None,
         mirrored: Extraction | None = None,
         views: Sequence[Extraction] = (),
-        baseline: str | None = None,
+        baseline: Sequence[str] = ("",),
     ) -> None:
         if not train or not validation:
             raise DataError(
@@ -82,7 +80,7 @@ class CaptionTrainee:
         self.steps_per_epoch = -(-len(train) // batch_size)
         tokenizer = captioner.tokenizer
         self._encoded = [
-            [_framed(ids, tokenizer) for ids in encoded]
+            [_framed(ids, captioner) for ids in encoded]
             for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
         ]
         words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
@@ -167,12 +165,12 @@ class CaptionTrainee:
         """
         if self._rewards is None or progress.epoch != self.likelihood_epochs:
             return ""
-        said = {picture.name: self._baseline or "" for picture in self.validation}
-        floor = float(np.mean(self._references.score(said)))
+        scores = [mean_cider(self._references, one.name, self._baseline) for one in self.validation]
+        floor = float(np.mean(scores))
         if progress.best_score > floor:
             return ""
         return (
-            f"training by reward needs captions better than the same one for every picture, which scores "
+            f"training by reward needs captions better than the most frequent one, which scores "
             f"CIDEr-D {floor:.3f}; validation reached {progress.best_score:.3f}"
         )
 
@@ -228,7 +226,7 @@ def caption_surprise(captioner: Captioner, extraction: Extraction, pictures: Seq
     tokenizer, total, count = captioner.tokenizer, 0.0, 0
     for start in range(0, len(pictures), _LOSS_BATCH):
         part = pictures[start : start + _LOSS_BATCH]
-        framed = [[_framed(ids, tokenizer) for ids in tokenizer.encode_batch(p.captions)] for p in part]
+        framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, extraction, part), framed, tokenizer.pad_id)
         packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
         picture, caption, time = packed.place.unbind(1)
@@ -240,7 +238,8 @@ def caption_surprise(captioner: Captioner, extraction: Extraction, pictures: Seq
     return total / max(1, count)
 
 
-def _framed(ids: list[int], tokenizer: CaptionTokenizer) -> list[int]:
-    if len(ids) > MAX_CAPTION_TOKENS:
-        return [tokenizer.bos_id, *ids[:MAX_CAPTION_TOKENS]]
-    return [tokenizer.bos_id, *ids, tokenizer.eos_id]
+def _framed(ids: list[int], captioner: Captioner) -> list[int]:
+    """Return a caption with its beginning and its end; without an end where it is cut."""
+    tokenizer, most = captioner.tokenizer, captioner.decoder.config.max_length
+    end = [tokenizer.eos_id] if len(ids) <= most else []
+    return [tokenizer.bos_id, *ids[:most], *end]

@@ -14,6 +14,7 @@ from torch import Tensor
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
 from showtell.text.cider import CiderD
+from showtell.text.lengths import USUAL
 from showtell.text.words import scored_words
 from showtell.training.batch import Batch
 
@@ -22,7 +23,7 @@ SAMPLES = 5
 TEMPERATURE = 0.5
 """Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
 MAX_SAMPLED_TOKENS = 30
-"""Longest drawn caption; one that is cut here is judged as it stands."""
+"""Longest drawn caption where people's are of usual length; one that is cut is judged as it stands."""
 
 
 def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
@@ -36,6 +37,7 @@ def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
         For each picture ``SAMPLES`` captions as token ids, ``bos`` first and ``eos`` last where it was drawn.
     """
     decoder, eos_id = captioner.decoder, captioner.tokenizer.eos_id
+    most = decoder.config.max_length
     decoder.eval()
     with torch.no_grad():
         memory = decoder.remember(grid)
@@ -44,7 +46,7 @@ def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
             decoder.initial_state(memory),
             captioner.vocabulary,
             count=SAMPLES,
-            max_length=MAX_SAMPLED_TOKENS,
+            max_length=MAX_SAMPLED_TOKENS if most <= USUAL else most,
             temperature=TEMPERATURE,
         )
     decoder.train()

@@ -13,7 +13,7 @@ from showtell.data.records import Picture
 from showtell.features.extract import Extraction
 from showtell.models.captioner import Captioner
 from showtell.training.batch import assemble
-from showtell.training.captioner import MAX_CAPTION_TOKENS, read_grids
+from showtell.training.captioner import read_grids
 
 MOST = 300
 """Pictures that are asked about; of more, as many are taken at equal distances."""
@@ -64,7 +64,7 @@ def teacher_forced(
         part = pictures[start : start + _BATCH]
         encoded = [
             [
-                [tokenizer.bos_id, *ids[:MAX_CAPTION_TOKENS], tokenizer.eos_id]
+                [tokenizer.bos_id, *ids[: decoder.config.max_length], tokenizer.eos_id]
                 for ids in tokenizer.encode_batch(captions[picture.name])
             ]
             for picture in part

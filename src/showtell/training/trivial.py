@@ -1,4 +1,4 @@
-"""What a captioner must beat: one caption for every picture, and the caption of the nearest picture."""
+"""What a captioner must beat: one caption for every picture, and the captions of the nearest picture."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,20 +7,19 @@ import numpy as np
 
 from showtell.data.records import Picture
 from showtell.features.extract import Extraction
-from showtell.text.cider import CiderD
 from showtell.text.words import scored_words
 
-_SAMPLE = 200
-"""Captions that are compared where several are the most frequent, and pictures that they are compared on."""
+_MOST = 100
+"""Equally frequent captions that are scored."""
 _BLOCK = 1000
 """Pictures whose neighbours are looked for together."""
 
 
-def commonest_caption(train: Sequence[Picture]) -> str:
-    """Return the most frequent caption of training.
+def commonest_captions(train: Sequence[Picture]) -> list[str]:
+    """Return the most frequent captions of training: one, or all that are equally frequent.
 
-    Most tables hold no caption twice. Of equals, it is the one that agrees most, by CIDEr-D,
-    with what people wrote of the training pictures: the best that can be said without looking.
+    Most tables hold no caption twice. Then any caption is the most frequent, and what "it" scores is the mean
+    of all: a single one would be the luck of the draw. Of many, some are taken at equal distances.
 
     Args:
         train: Pictures with captions.
@@ -33,19 +32,14 @@ def commonest_caption(train: Sequence[Picture]) -> str:
             written.setdefault(words, caption)
             counts[words] += 1
     most = max(counts.values())
-    candidates = [words for words, count in counts.items() if count == most]
-    candidates = candidates[:: -(-len(candidates) // _SAMPLE)]
-    if len(candidates) > 1:
-        judges = train[:: -(-len(train) // _SAMPLE)]
-        cider = CiderD({picture.name: picture.captions for picture in judges})
-        candidates.sort(key=lambda words: -sum(cider.score_words(judge.name, words) for judge in judges))
-    return written[candidates[0]]
+    ties = [written[words] for words, count in counts.items() if count == most]
+    return ties[:: -(-len(ties) // _MOST)]
 
 
 def nearest_captions(
     extraction: Extraction, train: Sequence[Picture], asked: Sequence[Picture]
-) -> dict[str, str]:
-    """Return the first caption of the training picture nearest to each one asked about, by its name.
+) -> dict[str, tuple[str, ...]]:
+    """Return the captions of the training picture nearest to each one asked about, by its name.
 
     Nearest by the cosine of pooled features; of equally near ones the first.
 
@@ -55,11 +49,11 @@ def nearest_captions(
         asked: Which pictures.
     """
     known = _directions(extraction, train)
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(asked), _BLOCK):
         part = asked[start : start + _BLOCK]
         nearest = (_directions(extraction, part) @ known.T).argmax(1)
-        found |= {picture.name: train[i].captions[0] for picture, i in zip(part, nearest.tolist())}
+        found |= {picture.name: train[i].captions for picture, i in zip(part, nearest.tolist())}
     return found
 
 

@@ -79,7 +79,7 @@ def judge(
     references: Mapping[str, Sequence[str]],
     captions: Mapping[str, str],
     interval: tuple[float, float],
-    rivals: Mapping[str, Mapping[str, str]],
+    rivals: Mapping[str, Mapping[str, Sequence[str]]],
     others: Sequence[str] = (),
 ) -> Verdict:
     """Hold captions against those that need no model.
@@ -91,13 +91,15 @@ def judge(
         references: What people wrote of each picture, by name.
         captions: What the model says of each, by name.
         interval: 95% interval of the model's CIDEr-D.
-        rivals: What each rival says of each picture, by the rival's name; the first is the one to beat.
+        rivals: What each rival may say of each picture, by the rival's name; the mean of these captions is
+            its score. The first rival is the one to beat.
         others: What the model says of further pictures: one caption for few pictures may be chance.
     """
     cider = CiderD(references)
     names = sorted(references)
+    own = {name: (caption,) for name, caption in captions.items()}
     scores = np.array(
-        [cider.score({name: said[name] for name in names}) for said in (captions, *rivals.values())]
+        [[mean_cider(cider, name, said[name]) for name in names] for said in (own, *rivals.values())]
     )  # (1 + rivals, pictures)
     count = len(names)
     bounds = bootstrap_interval(
@@ -114,6 +116,11 @@ def judge(
     )
     fault = _fault([*captions.values(), *others], float(means[0]), compared[0])
     return Verdict(count, float(means[0]), interval, compared, fault)
+
+
+def mean_cider(cider: CiderD, name: str, captions: Sequence[str]) -> float:
+    """Return the mean score of captions of one picture."""
+    return float(np.mean([cider.score_words(name, scored_words(caption)) for caption in captions]))
 
 
 def _fault(said: Sequence[str], score: float, least: Rival) -> str:

@@ -18,14 +18,13 @@ from showtell.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "read_dataset", "read_pictures"]
 
-_FOLDERS = {
+_WITHOUT_COLUMNS = {
     "flickr8k": read_flickr8k,
     "coco": read_coco,
     "karpathy": read_karpathy,
     "classes": read_classes,
     "sidecar": read_sidecar,
 }
-"""Readers of forms that have no columns."""
 
 
 def read_dataset(source: DataSource) -> Dataset:
@@ -48,46 +47,38 @@ def read_dataset(source: DataSource) -> Dataset:
         )
     reading = Reading(source)
     found = recognise(source.data, reading)
-    if reading.columns() and found.format in _FOLDERS:
-        raise ConfigError(
-            f"{found.source} is read as {found.format}, which has no columns to name.",
-            would_do="Leave --image-column, --text-column and --group-column out, or give the table itself "
-            "as DATA.",
-        )
-    if found.format in _FOLDERS:
-        return _FOLDERS[found.format](found.source, reading)
-    return _read_tables(found, reading)
-
-
-def _read_tables(found: Candidate, reading: Reading) -> Dataset:
+    if found.format in _WITHOUT_COLUMNS:
+        if reading.columns:
+            raise ConfigError(
+                f"{found.source} is read as {found.format}, which has no columns to name.",
+                would_do="Leave --image-column, --text-column and --group-column out, or give the table "
+                "itself as DATA.",
+            )
+        return _WITHOUT_COLUMNS[found.format](found.source, reading)
     if found.format == "imagefolder":
         return _read_imagefolder(found, reading)
-    parts = found.parts or (Part(found.source),)
-    return read_tables(found.source, parts, reading, kind=reading.kind(), format_name=found.format)
+    return read_tables(found.source, found.parts or (Part(found.source),), reading, found.format)
 
 
 def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
     """Read Hugging Face's metadata; pictures below a folder named after a split have that split."""
-    source, parts = found.source, found.parts
-    if source.is_dir() and not parts:
-        parts = tuple(metadata_parts(source))
+    source, images = found.source, reading.source.images
+    parts = found.parts or (metadata_parts(source) if source.is_dir() else ())
     if not parts:
         raise DataError(
             f"{source} holds no metadata.csv or metadata.jsonl, nor do its split folders.",
             would_do="Expected a metadata.csv with the columns file_name,text beside the pictures.",
         )
-    images = reading.source.images
     folder = reading.folder(images or (source.parent if source.is_file() else source))
     if images:
         parts = tuple(replace(part, under="") for part in parts)
-    dataset = read_tables(source, parts, reading, format_name="imagefolder", folder=folder)
-    pictures = (
-        picture
-        if picture.split or "/" not in picture.name
-        else replace(picture, split=split_in_name(picture.name.partition("/")[0]))
-        for picture in dataset.pictures
-    )
-    return replace(dataset, pictures=tuple(pictures))
+    dataset = read_tables(source, parts, reading, "imagefolder", folder)
+    return replace(dataset, pictures=tuple(map(_with_split_of_folder, dataset.pictures)))
+
+
+def _with_split_of_folder(picture: Picture) -> Picture:
+    top, _, below = picture.name.partition("/")
+    return replace(picture, split=split_in_name(top)) if below and not picture.split else picture
 
 
 def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:

@@ -8,21 +8,11 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from showtell.data.names import SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
+from showtell.data.readers.cells import truth_of
 from showtell.data.readers.reading import Reading
 from showtell.data.records import SPLITS, Dataset, Problem, Split
 from showtell.errors import DataError
 
-_TRUTH = {
-    "true": True,
-    "false": False,
-    "1": True,
-    "0": False,
-    "1.0": True,
-    "0.0": False,
-    "yes": True,
-    "no": False,
-}
-_TRUTH |= {"t": True, "f": False, "y": True, "n": False}
 _TRUTH_COLUMN = re.compile(
     r"(?:is|in|for)?_?(train|training|val|valid|validation|dev|eval|test|testing|holdout)(?:_?set)?"
 )
@@ -45,7 +35,7 @@ class SplitColumn:
     place: int
     read: Callable[[str], Split | None]
     sentence: str
-    by_name: bool
+    by_name: bool = False
 
 
 def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> SplitColumn | None:
@@ -59,48 +49,37 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
         header: Names of all columns.
         cells: Cells of the columns that may be it, without empty ones, by place.
     """
-    for named in (True, False):
-        for place, values in cells.items():
-            if values and (column_key(header[place]) in SPLIT_COLUMNS) == named:
-                found = _by_names(header[place], place, values, named)
-                if found is not None:
-                    return found
-    for place, values in cells.items():
+    filled = {place: values for place, values in cells.items() if values}
+    called = [place for place in filled if column_key(header[place]) in SPLIT_COLUMNS]
+    for place in called + [place for place in filled if place not in called]:
+        values = filled[place]
+        named = {value for value in values if split_named(value)}
+        known = sum(value in named for value in values)
+        if 2 * known > len(values) and (place in called or (known == len(values) and len(named) > 1)):
+            sentence = f"the splits are those of the column {header[place]!r} ({', '.join(sorted(named))})"
+            return SplitColumn(place, split_named, sentence, by_name=True)
+    for place, values in filled.items():
         found = _by_truth(header[place], place, values) or _by_fold(header[place], place, values)
         if found is not None:
             return found
     return None
 
 
-def _by_names(name: str, place: int, values: Sequence[str], named: bool) -> SplitColumn | None:
-    known = sum(split_named(value) is not None for value in values)
-    if 2 * known <= len(values) or (not named and (known < len(values) or len(set(values)) < 2)):
-        return None
-    found = ", ".join(sorted({value for value in values if split_named(value)}))
-    return SplitColumn(place, split_named, f"the splits are those of the column {name!r} ({found})", True)
-
-
 def _by_truth(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
     match = _TRUTH_COLUMN.fullmatch(column_key(name))
-    if match is None or not values or not all(value.casefold() in _TRUTH for value in values):
+    split = split_named(match[1]) if match else None
+    if split is None or None in map(truth_of, values):
         return None
-    split = split_named(match[1])
-    assert split is not None
     other: Split = "val" if split == "train" else "train"
-
-    def read(value: str) -> Split | None:
-        truth = _TRUTH.get(value.strip().casefold())
-        return None if truth is None else split if truth else other
-
-    return SplitColumn(place, read, f"the column {name!r} says what is {split}; the rest is {other}", False)
+    meant: dict[bool | None, Split] = {True: split, False: other}
+    sentence = f"the column {name!r} says what is {split}; the rest is {other}"
+    return SplitColumn(place, lambda value: meant.get(truth_of(value)), sentence)
 
 
 def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
-    if _FOLD_COLUMN.fullmatch(column_key(name)) is None:
-        return None
-    numbers = {_FOLD.fullmatch(value) for value in values}
+    numbers = [_FOLD.fullmatch(value) for value in values]
     folds = {int(number[1]) for number in numbers if number}
-    if None in numbers or not 2 <= len(folds) <= _MOST_FOLDS:
+    if not _FOLD_COLUMN.fullmatch(column_key(name)) or not all(numbers) or not 2 <= len(folds) <= _MOST_FOLDS:
         return None
     first = min(folds)
 
@@ -109,7 +88,7 @@ def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None
         return None if number is None else "val" if int(number[1]) == first else "train"
 
     sentence = f"the column {name!r} holds {len(folds)} folds: fold {first} is val, the others are train"
-    return SplitColumn(place, read, sentence, False)
+    return SplitColumn(place, read, sentence)
 
 
 def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, str]], list[Problem]]:
@@ -126,17 +105,19 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
         if split is None or not path.is_file() or not is_list(path, reading):
             continue
         for number, line in enumerate(reading.lines(path), start=1):
-            name = nfc(line.strip())
-            if not name:
-                continue
-            where = f"{path}:{number}"
-            earlier, _ = listed.setdefault(name, (split, where))
+            name, where = nfc(line.strip()), f"{path}:{number}"
+            earlier, _ = listed.setdefault(name, (split, where)) if name else (split, where)
             if earlier != split:
-                kept = min(earlier, split, key=SPLITS.index)
+                kept = strictest(earlier, split)
                 listed[name] = (kept, where)
                 detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
                 problems.append(Problem("two splits", where, detail))
     return listed, problems
+
+
+def strictest(earlier: Split | None, split: Split) -> Split:
+    """Return what a picture of two splits is in: what may be trained on must not be tested on."""
+    return min(earlier or split, split, key=SPLITS.index)
 
 
 def is_list(path: Path, reading: Reading) -> bool:
@@ -153,26 +134,24 @@ def with_brought_splits(dataset: Dataset, beside: Path, reading: Reading) -> Dat
 
     The folders count where they name two splits or more, and one for every picture.
     """
-    if not dataset.pictures:
-        return dataset
-    if any(picture.split for picture in dataset.pictures):
-        without = sum(picture.split is None for picture in dataset.pictures)
+    pictures = dataset.pictures
+    if any(picture.split for picture in pictures):
+        without = sum(picture.split is None for picture in pictures)
         if without:
             reading.note(f"{without:,} pictures have no split in the data; training puts them into one")
         return replace(dataset, notes=tuple(reading.notes))
     listed, problems = read_lists(beside, reading)
     found: list[Split | None] = []
-    for picture in dataset.pictures:
+    for picture in pictures if listed else ():
         names = (picture.name, posixpath.basename(picture.name), PurePosixPath(picture.name).stem)
         found.append(next((listed[name][0] for name in names if name in listed), None))
     if any(found):
         reading.note("the splits are those of the lists beside the table")
     else:
-        found = [split_in_name(picture.name.partition("/")[0]) for picture in dataset.pictures]
-        found = [split if "/" in p.name else None for split, p in zip(found, dataset.pictures)]
+        found = [split_in_name(p.name.partition("/")[0]) if "/" in p.name else None for p in pictures]
         if None in found or len(set(found)) < 2:
             return dataset
         reading.note("the splits are those of the folders in the pictures' names")
-    pictures = tuple(replace(picture, split=split) for picture, split in zip(dataset.pictures, found))
-    notes = tuple(reading.notes)
-    return replace(dataset, pictures=pictures, problems=(*dataset.problems, *problems), notes=notes)
+    pictures = tuple(replace(picture, split=split) for picture, split in zip(pictures, found))
+    problems = [*dataset.problems, *problems]
+    return replace(dataset, pictures=pictures, problems=tuple(problems), notes=tuple(reading.notes))

@@ -12,42 +12,36 @@ from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.picture_folder import Match, PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.records import Dataset, Split
+from showtell.data.records import SPLITS, Dataset, Split
 from showtell.errors import DataError
 
 _SAMPLE = 100
 
 
-class Sentence(msgspec.Struct):
-    """One caption of a Karpathy file."""
-
+class _Sentence(msgspec.Struct):
     raw: str = ""
     tokens: list[str] = []
 
 
-class Image(msgspec.Struct):
-    """One picture, of either file: COCO gives ``id`` and ``file_name``, Karpathy the rest."""
-
-    id: int | str | None = None
+class _Image(msgspec.Struct):
+    id: int | str | None = None  # COCO gives this and the next, Karpathy the rest
     file_name: str = ""
     filename: str = ""
     filepath: str = ""
     split: str = ""
-    sentences: list[Sentence] = []
+    sentences: list[_Sentence] = []
 
 
-class Annotation(msgspec.Struct):
-    """One caption of a COCO file."""
-
+class _Annotation(msgspec.Struct):
     image_id: int | str
     caption: str | None = None
 
 
-class CaptionsJson(msgspec.Struct):
+class _Captions(msgspec.Struct):
     """The parts of a COCO or Karpathy file that matter here; all else is skipped."""
 
-    images: list[Image]
-    annotations: list[Annotation] = []
+    images: list[_Image]
+    annotations: list[_Annotation] = []
 
 
 def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
@@ -59,34 +53,22 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
     if path.stat().st_size == 0:
         return None
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if (
-            not content[:100].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-            or content.find(b'"images"') < 0
-        ):
+        begun = content[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not begun.startswith(b"{") or content.find(b'"images"') < 0:
             return None
         if content.find(b'"sentences"') >= 0:
             return "karpathy"
-        if content.find(b'"annotations"') >= 0:
-            return (
-                "coco"
-                if content.find(b'"caption"') >= 0
-                else "boxes"
-                if content.find(b'"bbox"') >= 0
-                else None
-            )
-    return None
+        if content.find(b'"annotations"') < 0:
+            return None
+        if content.find(b'"caption"') >= 0:
+            return "coco"
+        return "boxes" if content.find(b'"bbox"') >= 0 else None
 
 
-def _decode(path: Path, reading: Reading) -> CaptionsJson:
-    """Parse a COCO or Karpathy file.
-
-    Raises:
-        DataError: The file is not JSON, or a field has the wrong type; the message holds the place, such as
-            ``$.annotations[12].caption``.
-    """
+def _decode(path: Path, reading: Reading) -> _Captions:
     try:
-        return msgspec.json.decode(reading.utf8(path), type=CaptionsJson)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(reading.utf8(path), type=_Captions)
+    except msgspec.DecodeError as error:  # with the place of a wrong type: $.annotations[12].caption
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
             would_do='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
@@ -121,18 +103,17 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
     return collector.finish("karpathy", report_unused=False)
 
 
-def _names(image: Image) -> tuple[str, str]:
+def _names(image: _Image) -> tuple[str, str]:
     """Return the name with its folder, and the bare one, which is unique in these files."""
     return posixpath.join(image.filepath, image.filename), image.filename
 
 
-def _existing(folder: PictureFolder, image: Image) -> str:
+def _existing(folder: PictureFolder, image: _Image) -> str:
     full, bare = _names(image)
     # A path that leads out must be refused as such, so only a plainly missing one falls back.
     found = folder.find(full)
-    if isinstance(found, Match) or found.kind != "missing picture":
-        return full
-    return bare if isinstance(folder.find(bare), Match) else full
+    missing = not isinstance(found, Match) and found.kind == "missing picture"
+    return bare if missing and isinstance(folder.find(bare), Match) else full
 
 
 def read_coco(source: Path, reading: Reading) -> Dataset:
@@ -159,14 +140,14 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     sample = [image.file_name for content in contents for image in content.images[:_SAMPLE]]
     base = files[0].parent.parent if files[0].parent.name == "annotations" else files[0].parent
     subsets = [path.stem.removeprefix("captions_") for path in files]
-    images = reading.source.images
-    if len(files) == 1 and images is not None and (images / subsets[0]).is_dir():
+    images, alone = reading.source.images, len(files) == 1
+    if alone and images is not None and (images / subsets[0]).is_dir():
         folder = reading.folder(images / subsets[0])
     else:
-        folder = choose_folder(reading, base, sample, first=[base / subsets[0] if len(files) == 1 else base])
+        folder = choose_folder(reading, base, sample, first=[base / subsets[0] if alone else base])
     collector = Collector(source, folder, reading)
     for path, subset, content in zip(files, subsets, contents):
-        split = _split_of(subset) if len(files) > 1 else None
+        split = None if alone else next((split for split in SPLITS if subset.lower().startswith(split)), None)
         _add(collector, path, content, split, subset if subset in folder.folders else "")
     # Of the folder's other pictures nothing is said: it is often shared with other annotation files.
     return collector.finish("coco", report_unused=False)
@@ -178,30 +159,24 @@ def coco_files(folder: Path) -> list[Path]:
     return sorted(path for path in candidates if path.is_file() and json_kind(path) == "coco")
 
 
-def _number(name: int | str | None) -> int | str | None:
-    """Return an id that is written as text in one place and as a number in the other."""
-    return int(name) if isinstance(name, str) and name.isdecimal() else name
-
-
-def _split_of(subset: str) -> Split | None:
-    splits: tuple[Split, ...] = ("train", "val", "test")
-    return next((split for split in splits if subset.lower().startswith(split)), None)
-
-
-def _add(collector: Collector, path: Path, content: CaptionsJson, split: Split | None, under: str) -> None:
+def _add(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
     names = {_number(image.id): image.file_name for image in content.images}
     captioned = set()
     for place, annotation in enumerate(content.annotations):
-        where = f"{path}:annotations[{place}]"
-        name = names.get(_number(annotation.image_id))
-        if name is None:
+        where, number = f"{path}:annotations[{place}]", _number(annotation.image_id)
+        if number not in names:
             detail = f"image_id {annotation.image_id!r} is not among the images; left out"
             collector.skip("missing picture", where, detail)
             continue
-        captioned.add(_number(annotation.image_id))
+        captioned.add(number)
         caption = nfc((annotation.caption or "").strip())
-        collector.add(Entry(where, name, (caption,), split=split, number=place), under=under)
+        collector.add(Entry(where, names[number], (caption,), split=split, number=place), under=under)
     for place, image in enumerate(content.images):
         if _number(image.id) not in captioned:
             detail = f"{image.file_name!r} has no annotation; left out"
             collector.problem("picture without captions", f"{path}:images[{place}]", detail)
+
+
+def _number(name: int | str | None) -> int | str | None:
+    """Return an id that is written as text in one place and as a number in the other."""
+    return int(name) if isinstance(name, str) and name.isdecimal() else name

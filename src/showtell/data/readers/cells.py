@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from showtell.data.names import nfc
+from showtell.data.names import nfc, words
 
 _NOTHING = frozenset(("nan", "null", "n/a", "#n/a", "<na>", "nil", "undefined", "#ref!", "#value!"))
 _NO_CAPTION = _NOTHING | {"none", "na", "-", "--", "---"}
@@ -19,6 +19,12 @@ _MARKUP = re.compile(
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 _WORDS_KEYS = ("raw", "caption", "text", "sentence", "value")
+_TRUTHS = dict.fromkeys(words("true 1 1.0 yes t y"), True) | dict.fromkeys(words("false 0 0.0 no f n"), False)
+
+
+def truth_of(cell: Any) -> bool | None:
+    """Return the truth value that a cell holds, however it is written; None for another value."""
+    return _TRUTHS.get(str(cell).strip().casefold())
 
 
 def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
@@ -31,8 +37,7 @@ def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
     if type(cell) is str and not listed:
         return [nfc(cell.strip())]
     if listed and isinstance(cell, str):
-        cell = _as_list(cell)
-        cell = [] if cell is None else cell
+        cell = _as_list(cell) or []
     if isinstance(cell, dict):
         cell = next((cell[key] for key in _WORDS_KEYS if key in cell), None)
     if isinstance(cell, list | tuple):
@@ -90,9 +95,8 @@ def cleaned(caption: str) -> tuple[str, str]:
         without = html.unescape(_MARKUP.sub(" ", caption))
         if without != caption:
             return " ".join(nfc(without).split()), "HTML"
-    return (
-        (without, "invisible signs") if (without := _INVISIBLE.sub("", caption)) != caption else (caption, "")
-    )
+    without = _INVISIBLE.sub("", caption)
+    return without, "invisible signs" if without != caption else ""
 
 
 def several_labels(values: Sequence[str]) -> str | None:

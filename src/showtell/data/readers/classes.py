@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from showtell.data.names import split_in_name, split_named, words
+from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.records import Dataset, Picture, Problem, Split
@@ -31,7 +32,7 @@ class Layout:
         variants: Folders that hold the same classes and are no splits: which is meant?
     """
 
-    wrapper: str = ""
+    wrapper: str
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
     inner: bool = False
     classes: Counter[str] = field(default_factory=Counter)
@@ -46,7 +47,7 @@ class Layout:
                 return "", None
             split, between = self.splits[parts[0]]
             parts = "/".join(parts[1:]).removeprefix(between).split("/")
-        if len(parts) < 2 or any(part.casefold() in _MASKS for part in parts[1:-1]):
+        if len(parts) < 2 or not _MASKS.isdisjoint(part.casefold() for part in parts[1:-1]):
             return "", split
         return parts[0], split_in_name(parts[1]) if self.inner and len(parts) > 2 else split
 
@@ -59,36 +60,32 @@ def layout_of(folder: PictureFolder) -> Layout:
     pictures, so that a class may be called ``train`` as well; loose pictures in ``test`` beside classes have
     no label.
     """
-    layout = Layout()
-    while True:
-        inside = [name.removeprefix(layout.wrapper) for name in folder.pictures]
-        tops = {name.partition("/")[0] for name in inside}
-        deep = any(name.count("/") >= 2 for name in inside)
-        if len(tops) != 1 or not deep or any("/" not in name for name in inside) or split_in_name(*tops):
-            break
-        layout.wrapper += f"{tops.pop()}/"
+    layout = Layout(_through(folder.pictures, loose=True))
+    inside = [name.removeprefix(layout.wrapper) for name in folder.pictures]
     nested: defaultdict[str, list[str]] = defaultdict(list)
     for name in inside:
-        if name.count("/") >= 2:
-            nested[name.partition("/")[0]].append(name.partition("/")[2])
+        top, _, below = name.partition("/")
+        if "/" in below:
+            nested[top].append(below)
     splits = {top: split_in_name(top) for top in nested} | _folds(nested)
-    layout.splits = {top: (split, _between(nested[top])) for top, split in splits.items() if split}
-    if not layout.splits and len(nested) == len(tops) > 1:
-        second = {top: frozenset(name.partition("/")[0] for name in below) for top, below in nested.items()}
-        layout.inner = all(split_in_name(name) for names in second.values() for name in names)
-        same = len(set(second.values())) == 1 and len(next(iter(second.values()))) > 1
+    layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items() if split}
+    if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
+        second = [{name.partition("/")[0] for name in below} for below in nested.values()]
+        layout.inner = all(map(split_in_name, set().union(*second)))
+        same = len(second[0]) > 1 and all(names == second[0] for names in second)
         files = [{name.rpartition("/")[2] for name in below} for below in nested.values()]
         often = sum(count > 1 for count in Counter(name for names in files for name in names).values())
         if same and not layout.inner and 2 * often > max(map(len, files)):
             layout.variants = tuple(sorted(nested))
     layout.classes = Counter(label for name in folder.pictures if (label := layout.place(name)[0]))
-    if not layout.splits:
-        for label in [label for label in layout.classes if _is_unlabelled(label, layout.classes)]:
-            del layout.classes[label]
+    if not layout.splits and len(layout.classes) > 2:
+        for label in list(layout.classes):
+            if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
+                del layout.classes[label]
     return layout
 
 
-def _folds(nested: dict[str, list[str]]) -> dict[str, Split | None]:
+def _folds(nested: Collection[str]) -> dict[str, Split | None]:
     """Return folders that are folds as splits: the first is val, the others are train."""
     numbers = {top: int(match[1]) for top in nested if (match := _FOLD.fullmatch(top))}
     if len(numbers) < 2 or len(numbers) < len(nested):
@@ -96,20 +93,19 @@ def _folds(nested: dict[str, list[str]]) -> dict[str, Split | None]:
     return {top: "val" if number == min(numbers.values()) else "train" for top, number in numbers.items()}
 
 
-def _between(names: Iterable[str]) -> str:
-    """Return the folders through which all pictures of a split are reached, classes excluded."""
-    between, names = "", list(names)
+def _through(names: Collection[str], *, loose: bool = False) -> str:
+    """Return the folders through which all pictures are reached, classes and splits excluded.
+
+    Loose: where some pictures lie in folders below it, others may lie in such a folder itself.
+    """
+    through = ""
     while True:
-        inside = [name.removeprefix(between) for name in names]
+        inside = [name.removeprefix(through) for name in names]
         tops = {name.partition("/")[0] for name in inside}
-        if len(tops) > 1 or any(name.count("/") < 2 for name in inside):
-            return between
-        between += f"{tops.pop()}/"
-
-
-def _is_unlabelled(name: str, classes: Iterable[str]) -> bool:
-    others = [other for other in classes if other != name]
-    return len(others) >= 2 and (split_in_name(name) in ("val", "test") or name.casefold() in _UNLABELLED)
+        deep = [name.count("/") >= 2 for name in inside]
+        if len(tops) != 1 or not (any(deep) if loose else all(deep)) or (loose and split_in_name(*tops)):
+            return through
+        through += f"{tops.pop()}/"
 
 
 def holds_classes(folder: PictureFolder) -> bool:
@@ -127,24 +123,21 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     """Read pictures whose folder is their label.
 
     ``Train/Leo/a.jpg`` has the label Leo and the split train; ``Leo/a.jpg`` has no split. Pictures in deeper
-    folders belong to the class above them.
+    folders belong to the class above them. Hidden files, files that are no pictures, empty class folders and
+    pictures without a class are reported.
 
     Args:
         source: The folder.
         reading: Told how the folder was read.
 
-    Returns:
-        Pictures with labels in order of their names, and sorted classes. Hidden files, files that are no
-        pictures, empty class folders and pictures without a class are reported.
-
     Raises:
         DataError: There is no picture in a class folder, or several folders hold the same classes.
         ConfigError: ``--images`` was given.
     """
-    images = reading.source.images
-    if images is not None:
+    if reading.source.images is not None:
         raise ConfigError(
-            f"--images {images} has no meaning here: {source} holds its pictures itself, in class folders.",
+            f"--images {reading.source.images} has no meaning here: {source} holds its pictures itself, in "
+            "class folders.",
             would_do="Leave --images out, or give a table as DATA.",
         )
     folder = reading.folder(source)
@@ -161,21 +154,18 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     for name in folder.pictures:
         label, split = layout.place(name)
         if label in layout.classes:
-            path = Path(folder.files[name])
-            pictures.append(Picture(name, path, label=label.strip(), split=split))
+            pictures.append(Picture(name, Path(folder.files[name]), label=label.strip(), split=split))
         else:
             problems.append(_without_class(name, label, layout))
-    reported = {problem.where for problem in folder.problems}
-    others = sorted(folder.files.keys() - set(folder.pictures) - reported)
-    problems += [Problem("hidden file", name, "left out") for name in sorted(folder.hidden)]
-    problems += [Problem("not a picture", name, "by its name and its content; left out") for name in others]
-    problems += _empty_classes(folder, layout)
-    problems = [*folder.problems, *problems]
+    problems = [*folder.problems, *problems, *_without_pictures(folder, layout)]
     if not pictures:
-        raise _no_classes(source, problems)
+        shown = "".join(f"\n  {problem.where}: {problem.kind}: {problem.detail}" for problem in problems[:10])
+        raise DataError(
+            f"{source} holds no class folder with pictures ({len(problems)} problems).{shown}",
+            would_do="Expected a folder for each class with its pictures inside, such as cats/leo/1.jpg.",
+        )
     _say(layout, pictures, reading)
-    classes = tuple(sorted({picture.label for picture in pictures if picture.label is not None}))
-    return Dataset(source, "classes", tuple(pictures), tuple(problems), classes, tuple(reading.notes))
+    return dataset_of(source, "classes", pictures, problems, reading)
 
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:
@@ -187,12 +177,28 @@ def _without_class(name: str, label: str, layout: Layout) -> Problem:
         beside = ", ".join(sorted(layout.splits))
         detail = f"has no label: it lies beside the split folders ({beside}); left out"
         return Problem("picture outside a split folder", name, detail)
-    if any(part.casefold() in _MASKS for part in name.split("/")):
+    if not _MASKS.isdisjoint(name.casefold().split("/")):
         return Problem("mask", name, "lies in a folder of masks; left out")
     return Problem("picture outside a class folder", name, "has no label; left out")
 
 
-def _say(layout: Layout, pictures: Iterable[Picture], reading: Reading) -> None:
+def _without_pictures(folder: PictureFolder, layout: Layout) -> list[Problem]:
+    """Report hidden files, files that are no pictures, and class folders that hold none."""
+    reported = {problem.where for problem in folder.problems}
+    others = folder.files.keys() - set(folder.pictures) - reported
+    above = {f"{layout.wrapper}{top}/{between}" for top, (_, between) in layout.splits.items()}
+    above = above or {layout.wrapper}
+    holding = {PurePosixPath(name) for name in {name.rpartition("/")[0] for name in folder.pictures}}
+    filled = {str(one) for path in holding for one in (path, *path.parents)}
+    empty = [name for name in folder.folders - filled - reported if name[: name.rfind("/") + 1] in above]
+    return [
+        *(Problem("hidden file", name, "left out") for name in sorted(folder.hidden)),
+        *(Problem("not a picture", name, "by its name and its content; left out") for name in sorted(others)),
+        *(Problem("empty class folder", name, "holds no pictures; left out") for name in sorted(empty)),
+    ]
+
+
+def _say(layout: Layout, pictures: Sequence[Picture], reading: Reading) -> None:
     if layout.wrapper:
         reading.note(f"the folder {layout.wrapper.rstrip('/')} holds everything, and is looked through")
     named = [f"{top} is {split}" for top, (split, _) in sorted(layout.splits.items()) if not split_named(top)]
@@ -212,28 +218,3 @@ def _say(layout: Layout, pictures: Iterable[Picture], reading: Reading) -> None:
     if deep and not layout.inner:
         example = f"{deep[0].name} is of {deep[0].label}"
         reading.note(f"{len(deep):,} pictures in deeper folders belong to the class above: {example}")
-
-
-def _empty_classes(folder: PictureFolder, layout: Layout) -> list[Problem]:
-    """Report class folders without pictures; folders with other problems have been reported already."""
-    prefixes = [f"{layout.wrapper}{top}/{between}" for top, (_, between) in layout.splits.items()]
-    known = {problem.where for problem in folder.problems}
-    filled = {name.rpartition("/")[0] for name in folder.pictures}
-    empty = [
-        name
-        for name in sorted(folder.folders - known)
-        if any(
-            name.startswith(prefix) and "/" not in name.removeprefix(prefix)
-            for prefix in prefixes or [layout.wrapper]
-        )
-        and not any(found == name or found.startswith(name + "/") for found in filled)
-    ]
-    return [Problem("empty class folder", name, "holds no pictures; left out") for name in empty]
-
-
-def _no_classes(source: Path, problems: list[Problem]) -> DataError:
-    shown = "".join(f"\n  {problem.where}: {problem.kind}: {problem.detail}" for problem in problems[:10])
-    return DataError(
-        f"{source} holds no class folder with pictures ({len(problems)} problems).{shown}",
-        would_do="Expected a folder for each class with its pictures inside, such as cats/leo/1.jpg.",
-    )

@@ -1,7 +1,6 @@
 """Format ``flickr8k``: ``Flickr8k.token.txt`` with its image lists (Hodosh et al. 2013), in any language."""
 
 import re
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,26 +11,32 @@ from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.picture_folder import Match
 from showtell.data.readers.reading import Reading
 from showtell.data.records import Dataset
+from showtell.errors import DataError
 
 _LINE = re.compile(r"(?P<key>(?P<name>[^#\t]+)#[\w#]+)[\t ,;]+(?P<caption>.*)")
 _SAMPLE = 100
 
 
-def is_token_file(lines: Sequence[str]) -> bool:
-    """Tell whether lines have the form ``NAME#NUMBER<tab>CAPTION``, or as other languages have it."""
-    return bool(lines) and all(_LINE.match(line.strip()) for line in lines)
+def is_token_file(path: Path, reading: Reading) -> bool:
+    """Tell whether its first lines have the form ``NAME#NUMBER<tab>CAPTION``, or that of other languages."""
+    if path.suffix.lower() not in (".txt", ".token", ""):
+        return False
+    try:
+        lines = [line.strip() for line in islice(reading.trial().lines(path), 5)]
+    except DataError:  # said where it is read as a table
+        return False
+    return any(lines) and all(_LINE.match(line) for line in lines if line)
 
 
 def read_flickr8k(source: Path, reading: Reading) -> Dataset:
     """Read ``NAME#NUMBER<tab>CAPTION`` lines, with splits from the image lists beside the file.
 
+    Where there are image lists, each picture has the split of its list (dev is val), and pictures in no list
+    are left out and reported.
+
     Args:
         source: The token file (Flickr30k's ``results_20130124.token`` has the same form).
         reading: Holds the picture folder, where the user named it.
-
-    Returns:
-        Pictures with captions. Where there are image lists, each picture has the split of its list
-        (dev is val), and pictures in no list are left out and reported.
 
     Raises:
         DataError: The file cannot be decoded, or nothing in it is usable.
@@ -48,11 +53,8 @@ def read_flickr8k(source: Path, reading: Reading) -> Dataset:
         where = f"{source}:{number}"
         match = _LINE.match(line.rstrip("\r\n"))
         if not match:
-            collector.skip(
-                "wrong number of fields",
-                where,
-                f"not NAME#NUMBER, a tab and a caption: {line.strip()[:80]!r}; left out",
-            )
+            detail = f"not NAME#NUMBER, a tab and a caption: {line.strip()[:80]!r}; left out"
+            collector.skip("wrong number of fields", where, detail)
             continue
         name, caption = nfc(match["name"].strip()), nfc(match["caption"].strip())
         if not listed or name in listed:

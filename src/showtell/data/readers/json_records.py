@@ -11,7 +11,7 @@ from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError
 
-_SPEAKERS = ("gpt", "assistant")
+_CONVERSATIONS = ("conversations", "messages")
 
 
 def open_json(path: Path, reading: Reading) -> RecordTable:
@@ -25,57 +25,59 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
         DataError: It is not JSON, or none of these forms.
     """
     content = reading.utf8(path)
+    records, flaw = None, None
     if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
         try:
-            records = [
-                (f"{path}:{where}", record) for where, record in _records(msgspec.json.decode(content))
-            ]
+            records = [(f"{path}:{where}", one) for where, one in _records(msgspec.json.decode(content))]
         except msgspec.DecodeError as error:
-            records = list(_lines(path, content))
-            if not any(isinstance(record, dict) for _, record in records):
-                raise DataError(
-                    f"{path} is not JSON: {error}.",
-                    would_do="Expected a list of records, or a record a line.",
-                ) from error
-    else:
-        records = list(_lines(path, content))
+            flaw = error
+    records = list(_lines(path, content)) if records is None else records
     found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
+    if flaw and not found:
+        would_do = "Expected a list of records, or a record a line."
+        raise DataError(f"{path} is not JSON: {flaw}.", would_do=would_do) from flaw
     if not found:
         raise DataError(
             f"{path} holds no records.",
             would_do='Expected a list such as [{"image": "a.jpg", "caption": "a dog"}], or a mapping such as '
             '{"a.jpg": "a dog"}.',
         )
-    return RecordTable(path, found, [where for where, record in records if not isinstance(record, dict)])
+    broken = [where for where, record in records if not isinstance(record, dict)]
+    return RecordTable(path, found, broken=broken)
 
 
-def _records(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield place and record of each, whatever holds them."""
+def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            try:
+                yield f"{path}:{number}", msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                yield f"{path}:{number}", None
+
+
+def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield place and record of each, whatever holds them; of an object the key is that of a list in it."""
     if isinstance(value, list):
-        for place, record in enumerate(value):
-            yield f"[{place}]", record
+        yield from ((f"{key}[{place}]", record) for place, record in enumerate(value))
         return
     if not isinstance(value, dict):
         return
     named = any(map(is_picture_name, value))
     lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
-    listed = {key: part for key, part in lists.items() if isinstance(part[0], dict)}
-    if lists.keys() == value.keys() and all(
-        split_named(key) for key in value
-    ):  # {"train": [...], "val": [...]}
+    listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
+    if lists.keys() == value.keys() and all(map(split_named, value)):  # {"train": [...], "val": [...]}
         for split, records in lists.items():
-            for place, record in enumerate(records):
-                yield f"{split}[{place}]", record | {"split": split} if isinstance(record, dict) else record
+            for where, record in _records(records, split):
+                yield where, record | {"split": split} if isinstance(record, dict) else record
     elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
+        classes = dict(enumerate(value["classes"]))
         for name, label in value["labels"].items():
-            yield f"labels[{name!r}]", {"image": name, "label": _class_of(label, value["classes"])}
+            label = classes.get(label, label) if isinstance(label, int) else label
+            yield f"labels[{name!r}]", {"image": name, "label": label}
     elif not named and (columns := _columns(value)):
-        for place, cells in enumerate(zip(*columns.values())):
-            yield f"[{place}]", dict(zip(columns, cells))
+        yield from _records([dict(zip(columns, cells)) for cells in zip(*columns.values())])
     elif len(listed) == 1 and not named:
-        (key, records), *_ = listed.items()
-        for place, record in enumerate(records):
-            yield f"{key}[{place}]", record
+        yield from _records(lists[listed[0]], listed[0])
     elif len(value) == 1 and not named and isinstance(inner := next(iter(value.values())), dict):
         yield from _records(inner)
     else:
@@ -85,14 +87,13 @@ def _records(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the columns of a table, as pandas writes one; nothing where it is none."""
-    keys = {column_key(key) for key in value}
-    columns = [list(part.values()) if isinstance(part, dict) else part for part in value.values()]
-    alike = all(isinstance(part, list) for part in columns) and len(set(map(len, columns))) == 1
-    return dict(zip(value, columns)) if len(value) > 1 and alike and keys & set(IMAGE_COLUMNS) else {}
-
-
-def _class_of(label: Any, classes: list[Any]) -> Any:
-    return classes[label] if isinstance(label, int) and 0 <= label < len(classes) else label
+    columns = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
+    alike = all(isinstance(p, list) for p in columns.values()) and len(set(map(len, columns.values()))) == 1
+    return (
+        columns
+        if len(value) > 1 and alike and not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
+        else {}
+    )
 
 
 def _of_mapping(name: str, said: Any) -> Any:
@@ -108,30 +109,19 @@ def _of_mapping(name: str, said: Any) -> Any:
     return None
 
 
-def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(content.splitlines(), start=1):
-        if line.strip():
-            try:
-                yield f"{path}:{number}", msgspec.json.decode(line)
-            except msgspec.DecodeError:
-                yield f"{path}:{number}", None
-
-
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
-    spoken = record.get("conversations") or record.get("messages")
+    spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
     if isinstance(spoken, list):
-        answers = [
-            turn.get("value") or turn.get("content")
-            for turn in spoken
-            if isinstance(turn, dict) and (turn.get("from") or turn.get("role")) in _SPEAKERS
-        ]
-        rest = {key: value for key, value in record.items() if key not in ("conversations", "messages")}
+        turns = [turn for turn in spoken if isinstance(turn, dict)]
+        turns = [turn for turn in turns if (turn.get("from") or turn.get("role")) in ("gpt", "assistant")]
+        answers = [turn.get("value") or turn.get("content") for turn in turns]
+        rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
         return rest | {"caption": next((answer for answer in answers if isinstance(answer, str)), "")}
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, dict) and column_key(key) not in (*CAPTION_COLUMNS, *IMAGE_COLUMNS):
-            flat |= {f"{inner}": cell for inner, cell in value.items() if inner not in record}
+            flat |= {inner: cell for inner, cell in value.items() if inner not in record}
         else:
             flat[key] = value
     return flat

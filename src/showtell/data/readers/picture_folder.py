@@ -4,22 +4,21 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path, PurePath
-from typing import TypeVar
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from showtell.data.listing import Listing
-from showtell.data.names import PICTURE_EXTENSIONS, nfc
+from showtell.data.names import is_picture_name, nfc
 
-Key = TypeVar("Key")
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _FLOAT = re.compile(r"(\d+)\.0+")
-_COCO = re.compile(r"(?:COCO_\w+?\d{4}_)?0*(\d+)$")
+_COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
 TAIL = "the last parts of their names"
 NAMESAKE = "their base names alone"
@@ -28,8 +27,7 @@ EXACT = ""
 """How a name is matched that the table writes as the file is called, but for capitals or an extension."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A file that a table's name stands for.
 
     Attributes:
@@ -45,12 +43,36 @@ class Match:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a table's name stands for no usable file: the problem's kind and its detail."""
 
     kind: str
     detail: str
+    how: str = "not found"
+
+
+def _index(key: Callable[[str], Any]) -> "cached_property[dict[Any, list[str]]]":
+    """Return the pictures of a folder by a form of their names, made when it is first asked for."""
+
+    def group(folder: Listing) -> dict[Any, list[str]]:
+        groups: defaultdict[Any, list[str]] = defaultdict(list)
+        for name in folder.pictures:
+            groups[key(name)].append(name)
+        return dict(groups)
+
+    return cached_property(group)
+
+
+def _stem(name: str) -> str:
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base
+
+
+def _number(name: str) -> int | None:
+    """Return the number that a name is, but for zeros and COCO's words before it."""
+    stem = _stem(name)
+    digits = (stem if stem.isdecimal() else _COCO.sub("", stem)).lstrip("0") or "0"
+    return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
 
 class PictureFolder(Listing):
@@ -68,26 +90,11 @@ class PictureFolder(Listing):
         self._found: dict[tuple[str, str], Match | Refusal] = {}
         self._namesakes = False
 
-    @cached_property
-    def _by_folded(self) -> dict[str, list[str]]:
-        return _group((name.casefold(), name) for name in self.pictures)
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        return _group((name.rpartition(".")[0] or name, name) for name in self.pictures)
-
-    @cached_property
-    def _by_base(self) -> dict[str, list[str]]:
-        return _group((posixpath.basename(name).casefold(), name) for name in self.pictures)
-
-    @cached_property
-    def _by_base_stem(self) -> dict[str, list[str]]:
-        return _group((PurePath(name).stem.casefold(), name) for name in self.pictures)
-
-    @cached_property
-    def _by_number(self) -> dict[int, list[str]]:
-        numbers = ((_COCO.fullmatch(PurePath(name).stem), name) for name in self.pictures)
-        return _group((int(number[1]), name) for number, name in numbers if number and len(number[1]) < 19)
+    _by_folded = _index(str.casefold)
+    _by_stem = _index(lambda name: name.rpartition(".")[0] or name)
+    _by_base = _index(lambda name: name.rpartition("/")[2].casefold())
+    _by_base_stem = _index(lambda name: _stem(name).casefold())
+    _by_number = _index(_number)
 
     def allow_namesakes(self, allowed: bool) -> None:
         """Say whether a name may stand for the one picture of that base name in a folder of another name.
@@ -95,13 +102,9 @@ class PictureFolder(Listing):
         So it may where no name of a table is that of a file: its folders are another machine's then. Where
         some are, a picture that is missing would be swapped for its namesake.
         """
-        self._namesakes = allowed
-        self._found.clear()
-
-    def names_exactly(self, name: str) -> bool:
-        """Tell whether a name is that of a picture here, with nothing bridged."""
-        found = self.find(name)
-        return isinstance(found, Match) and found.how == EXACT
+        if self._namesakes != allowed:
+            self._namesakes = allowed
+            self._found.clear()
 
     def find(self, name: str, *, under: str = "") -> Match | Refusal:
         """Return the file that a table's name stands for.
@@ -128,73 +131,23 @@ class PictureFolder(Listing):
             return self._match(exact)
         plain = _TOKEN_NUMBER.sub("", name.replace("\\", "/"))
         relative = self._relative(plain)
+        home = None
         if relative is not None:
-            found = self._exactly(name, posixpath.join(under, relative))
+            below = posixpath.join(under, relative)
+            found = self._exactly(name, below)
             if found is not None:
                 return found
-        # Below a folder that is there, a picture of another folder is another picture.
-        parent = posixpath.dirname(posixpath.join(under, relative)) if relative is not None else ""
-        home = parent if parent in self.folders else None
-        return self._bridged(name, plain, under, home, leads_out=relative is None)
-
-    def _exactly(self, name: str, relative: str) -> Match | Refusal | None:
-        """Find a relative name but for capitals, its extension, or the root's own folder before it."""
-        for candidate in self._spellings(relative):
-            if candidate in self.files:
-                return self._match(candidate)
-            if any(candidate == link or candidate.startswith(link + "/") for link in self.outside):
-                return Refusal(
-                    "outside the picture folder", f"{name!r} is a link out of {self.root}; left out"
-                )
-            alike = self._by_folded.get(candidate.casefold()) or self._by_stem.get(candidate, [])
-            if len(alike) > 1:
-                return _ambiguous(name, alike)
-            if alike:
-                same_stem = alike[0].startswith(candidate)
-                differs = f"{name!r} differs in case from the file {alike[0]!r}, which is used"
-                return self._match(alike[0], note="" if same_stem else differs)
-        return None
-
-    def _bridged(
-        self, name: str, plain: str, under: str, home: str | None, *, leads_out: bool
-    ) -> Match | Refusal:
-        """Find a name by what is left of it without folders, extension, zeros or percent signs."""
-        plain = plain.partition("?d=")[2] or plain  # as Label Studio writes files of its own disk
-        decoded = nfc(unquote(plain.partition("?")[0] if "://" in plain else plain))
-        parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
-        if parts:
-            stem = PurePath(parts[-1]).stem if PurePath(parts[-1]).suffix in PICTURE_EXTENSIONS else parts[-1]
-            number = _FLOAT.fullmatch(stem)
-            digits = number[1] if number else stem
-            by_number = (
-                self._by_number.get(int(digits), []) if digits.isdecimal() and len(digits) < 19 else []
-            )
-            for how, alike in (
-                (TAIL, self._by_base.get(parts[-1], [])),
-                ("their names without the extension", self._by_base_stem.get(stem, [])),
-                ("their numbers, zeros added", by_number),
-                ("their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", parts[-1]), [])),
-            ):
-                fitting = _longest_tail(
-                    parts[:-1], [file for file in alike if self._may_be(file, under, home)]
-                )
-                if len(fitting) > 1:
-                    return _ambiguous(name, fitting)
-                if fitting and not _is_namesake(parts, fitting[0]):
-                    return self._match(fitting[0], how=how)
-                if fitting and self._namesakes:
-                    return self._match(fitting[0], how=NAMESAKE)
+            # Below a folder that is there, a picture of another folder is another picture.
+            home = posixpath.dirname(below) if posixpath.dirname(below) in self.folders else None
+        found = self._bridged(name, plain, under, home)
+        if found is not None:
+            return found
         if "://" in plain and not plain.startswith("file:"):
             return Refusal("address", f"{name!r} is an address, which is never fetched; left out")
-        if leads_out:
+        if relative is None:
             detail = f"{name!r} leads out of {self.root}, and no picture inside has that name; left out"
             return Refusal("outside the picture folder", detail)
         return Refusal("missing picture", f"{name!r} is not in {self.root}; left out")
-
-    def _may_be(self, file: str, under: str, home: str | None) -> bool:
-        if home is not None:
-            return posixpath.dirname(file) == home
-        return not under or file.startswith(under + "/")
 
     def _relative(self, name: str) -> str | None:
         """Return the normal form of a name relative to the root; None where it lies elsewhere."""
@@ -206,20 +159,62 @@ class PictureFolder(Listing):
         normal = posixpath.normpath(name)
         return None if normal == ".." or normal.startswith("../") else normal
 
-    def _spellings(self, name: str) -> Iterable[str]:
-        """Yield the name, and the name without the root's own folder: ``Images/a.jpg`` in Images/."""
-        yield name
-        head, _, rest = name.partition("/")
-        if rest and head == nfc(Path(self.real_root).name):
-            yield rest
+    def _exactly(self, name: str, relative: str) -> Match | Refusal | None:
+        """Find a relative name but for capitals, its extension, or the root's own folder before it."""
+        head, _, rest = relative.partition("/")
+        own = rest and head == nfc(posixpath.basename(self.real_root))  # Images/a.jpg in Images/
+        for candidate in (relative, rest) if own else (relative,):
+            if candidate in self.files:
+                return self._match(candidate)
+            if any(candidate == link or candidate.startswith(link + "/") for link in self.outside):
+                detail = f"{name!r} is a link out of {self.root}; left out"
+                return Refusal("outside the picture folder", detail)
+            alike = self._by_folded.get(candidate.casefold()) or self._by_stem.get(candidate, [])
+            if len(alike) > 1:
+                return _ambiguous(name, alike)
+            if alike:
+                differs = f"{name!r} differs in case from the file {alike[0]!r}, which is used"
+                return self._match(alike[0], note="" if alike[0].startswith(candidate) else differs)
+        return None
+
+    def _bridged(self, name: str, plain: str, under: str, home: str | None) -> Match | Refusal | None:
+        """Find a name by what is left of it without folders, extension, zeros or percent signs."""
+        plain = plain.partition("?d=")[2] or plain  # as Label Studio writes files of its own disk
+        decoded = nfc(unquote(plain.partition("?")[0] if "://" in plain else plain))
+        parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
+        *folders, base = parts or [""]
+        for how, alike in self._alike(base):
+            if home is not None:
+                alike = [file for file in alike if posixpath.dirname(file) == home]
+            elif under:
+                alike = [file for file in alike if file.startswith(under + "/")]
+            fitting = _longest_tail(folders, alike)
+            if len(fitting) > 1:
+                return _ambiguous(name, fitting)
+            if fitting and not _is_namesake(folders, fitting[0]):
+                return self._match(fitting[0], how=how)
+            if fitting and self._namesakes:
+                return self._match(fitting[0], how=NAMESAKE)
+        return None
+
+    def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield the ways to bridge a base name, and the files to which each of them leads."""
+        yield TAIL, self._by_base.get(base, [])
+        stem = _stem(base) if is_picture_name(base) else base
+        yield "their names without the extension", self._by_base_stem.get(stem, [])
+        number = _FLOAT.fullmatch(stem)
+        digits = number[1] if number else stem
+        if digits.isdecimal() and len(digits) < 19:
+            yield "their numbers, zeros added", self._by_number.get(int(digits), [])
+        yield "their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", base), [])
 
     def _match(self, name: str, how: str = EXACT, note: str = "") -> Match:
         return Match(name, Path(self.files[name]), how, note)
 
 
-def _is_namesake(parts: list[str], file: str) -> bool:
-    folders = file.casefold().split("/")[:-1]
-    return len(parts) > 1 and bool(folders) and folders[-1] != parts[-2]
+def _is_namesake(folders: list[str], file: str) -> bool:
+    own = file.casefold().split("/")[:-1]
+    return bool(folders and own) and own[-1] != folders[-1]
 
 
 def _longest_tail(folders: list[str], files: list[str]) -> list[str]:
@@ -227,21 +222,14 @@ def _longest_tail(folders: list[str], files: list[str]) -> list[str]:
 
     def agreement(name: str) -> int:
         own = name.casefold().split("/")[:-1]
-        count = 0
-        while count < min(len(own), len(folders)) and own[-1 - count] == folders[-1 - count]:
-            count += 1
-        return count
+        pairs = zip(reversed(own), reversed(folders))
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
-    most = max(map(agreement, files), default=0)
+    if len(files) < 2:
+        return files
+    most = max(map(agreement, files))
     return [name for name in files if agreement(name) == most]
 
 
 def _ambiguous(name: str, alike: list[str]) -> Refusal:
     return Refusal("ambiguous name", f"{name!r} may be {' or '.join(alike[:3])}; left out")
-
-
-def _group(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
-    groups: defaultdict[Key, list[str]] = defaultdict(list)
-    for key, name in pairs:
-        groups[key].append(name)
-    return dict(groups)

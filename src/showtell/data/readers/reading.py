@@ -8,20 +8,25 @@ from showtell.config.source import DataSource
 from showtell.data.encoding import encoding_of, read_lines
 from showtell.data.readers.picture_folder import PictureFolder
 
+Kind = Literal["caption", "label"]
+_KINDS: dict[str | None, Kind] = {"csv": "caption", "labels": "label"}
+
 
 class Reading:
     """What readers are told, and what they say.
 
-    Args:
-        source: As the user named it.
-
     Attributes:
-        source: The same.
+        source: The data as the user named it.
+        kind: What the words of a table are, where ``--format`` says it; None where both are read.
+        columns: The names of columns that the user gave.
         notes: What was guessed or bridged, a sentence each, with the flag that says otherwise.
     """
 
     def __init__(self, source: DataSource) -> None:
         self.source = source
+        self.kind = _KINDS.get(source.format)
+        named = (source.image_column, source.text_column, source.group_column)
+        self.columns = [name for name in named if name is not None]
         self.notes: list[str] = []
         self._folders: dict[Path, PictureFolder] = {}
 
@@ -31,30 +36,16 @@ class Reading:
         other._folders = self._folders
         return other
 
-    def folder(self, path: Path) -> PictureFolder:
-        """Return a folder, listed once.
-
-        Raises:
-            DataError: It is not there, or may not be read.
-        """
-        if path not in self._folders:
-            self._folders[path] = PictureFolder(path)
-        return self._folders[path]
-
     def note(self, sentence: str) -> None:
         """Say what was guessed, once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def kind(self) -> Literal["caption", "label"] | None:
-        """Return what the words of a table are, where ``--format`` says it; else both are read."""
-        known: dict[str | None, Literal["caption", "label"]] = {"csv": "caption", "labels": "label"}
-        return known.get(self.source.format)
-
-    def columns(self) -> list[str]:
-        """Return the names of columns that the user gave."""
-        named = (self.source.image_column, self.source.text_column, self.source.group_column)
-        return [name for name in named if name is not None]
+    def folder(self, path: Path) -> PictureFolder:
+        """Return a folder, listed once; raise DataError where it is not there, or may not be read."""
+        if path not in self._folders:
+            self._folders[path] = PictureFolder(path)
+        return self._folders[path]
 
     def encoding(self, path: Path) -> str:
         """Return the encoding of a text file, and say it where it was guessed.
@@ -69,11 +60,11 @@ class Reading:
         return encoding
 
     def lines(self, path: Path) -> Iterator[str]:
-        """Yield the lines of a text file, line ends kept."""
+        """Yield the lines of a text file, line ends kept; raise as `encoding` does."""
         return read_lines(path, self.encoding(path))
 
     def utf8(self, path: Path) -> bytes:
-        """Return a whole text file as UTF-8, without a byte-order mark."""
+        """Return a whole text file as UTF-8, without a byte-order mark; raise as `encoding` does."""
         encoding = self.encoding(path)
         content = path.read_bytes()
         if encoding == "utf-8-sig":

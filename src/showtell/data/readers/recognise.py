@@ -1,11 +1,10 @@
 """Which format a path holds, and the files to read."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.data.names import is_picture_name, shown_name, split_in_name, split_named
+from showtell.data.names import is_picture_name, shown_name, split_in_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.captions_json import coco_files, json_kind
 from showtell.data.readers.classes import holds_classes
@@ -14,7 +13,7 @@ from showtell.data.readers.flickr8k import is_token_file
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import sidecars
 from showtell.data.readers.table import UnclearColumnsError
-from showtell.data.readers.tables import JSON_SUFFIXES, METADATA, Part, open_table, split_parts
+from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, split_parts
 from showtell.errors import DataError
 
 FORMATS: dict[str, str] = {
@@ -28,32 +27,16 @@ FORMATS: dict[str, str] = {
     "sidecar": "each picture with a text of its name: 7.jpg, 7.txt",
     "webdataset": "tars of pictures with their texts",
 }
-_TABLE_SUFFIXES = frozenset(
-    (".csv", ".tsv", ".txt", ".psv", ".tab", ".xlsx", ".xlsm", ".parquet", *JSON_SUFFIXES)
-)
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 _NOT_TEXT = {
     ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
-    ".zip": "an archive; unpack it",
-    ".gz": "an archive; unpack it",
-    ".7z": "an archive; unpack it",
-    ".rar": "an archive; unpack it",
     ".mat": "a MATLAB file; write its columns as CSV",
     ".xml": "an XML file (CVAT, VOC); export it as CSV, JSON or COCO",
     ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
     ".npy": "a NumPy array; save its pictures as files",
     ".npz": "a NumPy archive; save its pictures as files",
-}
-_TABLE_FOLDERS = (
-    "annotations",
-    "annotation",
-    "captions",
-    "text",
-    "texts",
-    "labels",
-    "metadata",
-    "meta",
-    "data",
-)
+} | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
+_TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +52,20 @@ class Candidate:
 
     format: str
     source: Path
-    parts: tuple[Part, ...] = field(default=())
+    parts: tuple[Part, ...] = ()
     pictures: Path | None = None
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
     """Find the one format in which a path can be read.
 
-    A table of captions and one of labels are told apart by their columns' names, else by their values: see
-    `choose_columns`. A folder with ``Flickr8k.token.txt`` is ``flickr8k`` even beside ``captions.txt``,
-    since its lists bring splits. Captions JSON and image folder metadata win over picture folders that
-    look like classes, such as ``train2017`` and ``val2017``. A folder that holds nothing but one other is
-    looked through.
+    A table of captions and one of labels are told apart by their columns: see `choose_words`. Of several
+    forms the one that says more wins: see `_strongest`. A folder that holds nothing but one other is looked
+    through.
 
     Args:
         data: What the user gave: a file or a folder.
         reading: Holds the format and the columns that the user named; told what was guessed.
-
-    Returns:
-        The format and the file or folder to read.
 
     Raises:
         DataError: Nothing was recognised, or several formats were.
@@ -97,33 +75,39 @@ def recognise(data: Path, reading: Reading) -> Candidate:
             f"There is no file or folder {data}.",
             would_do="Expected a captions table, a folder of class folders or a labels table.",
         )
-    format = reading.source.format
-    failures: list[DataError] = []
-    if data.is_file():
-        candidates = list(_in_file(data, reading, failures))
-        if format is not None:
-            return Candidate(format, data, candidates[0].parts if candidates else (Part(data),))
+    format, search = reading.source.format, _Search(reading)
+    if data.is_file() and format is not None:
+        return Candidate(format, data, (Part(data),))
+    data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
+    if format is None:
+        candidates = _strongest(candidates)
     else:
-        data, candidates = _in_folders(data, reading, failures)
-    if format is not None:
         candidates = [candidate for candidate in candidates if candidate.format == format]
         if not candidates and format in ("classes", "imagefolder", "coco", "sidecar", "webdataset"):
             return Candidate(format, data)  # the reader says best what it misses in a folder
-    else:
-        candidates = _strongest(candidates)
-    unclear = [failure for failure in failures if isinstance(failure, UnclearColumnsError)]
+    unclear = [failure for failure in search.failures if isinstance(failure, UnclearColumnsError)]
     if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
         raise unclear[0]  # the folders beside a table are not what is meant
     if len(candidates) == 1:
         return candidates[0]
+    formats = "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
     if candidates:
-        raise _ambiguous(data, candidates)
-    if len(failures) == 1:
-        raise failures[0]
-    raise _unrecognised(data, reading, failures, format)
+        found = "\n".join(f"  {candidate.source}: {candidate.format}" for candidate in candidates)
+        raise DataError(
+            f"{data} can be read in several ways:\n{found}",
+            would_do=f"Expected one of the files as DATA, or the format:\n{formats}",
+        )
+    if len(search.failures) == 1:
+        raise search.failures[0]
+    raise DataError(_what_lies_in(data, search), would_do=f"Expected one of these:\n{formats}")
 
 
 def _strongest(candidates: list[Candidate]) -> list[Candidate]:
+    """Leave out what is read into files that mean something else.
+
+    ``Flickr8k.token.txt`` wins over ``captions.txt`` beside it, since its lists bring splits; captions JSON
+    and metadata win over folders of pictures that look like classes, such as ``train2017`` and ``val2017``.
+    """
     weaker: set[str] = set()
     sure = [one for one in candidates if one.pictures is not None or one.format not in ("csv", "labels")]
     candidates = sure or candidates  # a table whose pictures are not here is what it is only by itself
@@ -139,180 +123,139 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.format not in weaker]
 
 
-def _in_file(path: Path, reading: Reading, failures: list[DataError]) -> Iterator[Candidate]:
-    suffix = path.suffix.lower()
-    if suffix in _NOT_TEXT:
-        failures.append(DataError(f"{path} is {_NOT_TEXT[suffix]}.", would_do="Expected a table in text."))
-    elif is_picture_name(path.name):
-        failures.append(
-            DataError(
-                f"{path} is a picture, not a data set.",
-                would_do="Expected a captions table, a folder of class folders or a labels table.",
-            )
-        )
-    elif suffix == ".tar":
-        yield Candidate("webdataset", path, (Part(path),))
-    elif suffix == ".json" and (kind := json_kind(path)):
-        if kind == "boxes":
-            failures.append(_boxes(path))
-        else:
-            yield Candidate(kind, path)
-    elif path.name.lower() in METADATA:
-        yield Candidate("imagefolder", path, (Part(path),))
-    elif suffix not in _TABLE_SUFFIXES - {".txt"} and _is_tokens(path, reading, failures):
-        yield Candidate("flickr8k", path)
-    elif not failures:
-        yield from _as_table(path, reading, failures)
+class _Search:
+    """Finds what may be read; why files that look like data can't be is kept in ``failures``."""
 
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.failures: list[DataError] = []
 
-def _in_folders(data: Path, reading: Reading, failures: list[DataError]) -> tuple[Path, list[Candidate]]:
-    """Look into a folder; where it holds nothing that is known, into its tables' folder, or its only one."""
-    candidates = list(_in_folder(data, reading, failures))
-    if candidates:
-        return data, candidates
-    inside = [path for path in sorted(data.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    inside = [path for path in inside if not path.is_symlink() and not path.name.startswith(("__", "@"))]
-    for folder in inside:
-        if len(inside) == 1 or folder.name.lower() in _TABLE_FOLDERS:
-            place, candidates = _in_folders(folder, reading, failures)
-            if candidates:
-                reading.note(f"what is known lies in {place}")
-                return place, candidates
-    return data, []
-
-
-def _in_folder(folder: Path, reading: Reading, failures: list[DataError]) -> Iterator[Candidate]:
-    if metadata := metadata_parts(folder):
-        yield Candidate("imagefolder", folder, tuple(metadata))
-    if coco_files(folder):
-        yield Candidate("coco", folder)
-    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    files = [path for path in entries if path.is_file()]
-    pictured = {path.stem for path in files if is_picture_name(path.name)}
-    tables: list[Candidate] = []
-    shards: list[Part] = []
-    for path in files:
-        suffix = path.suffix.lower()
+    def file(self, path: Path) -> Iterator[Candidate]:
+        """Yield what a file may be."""
+        suffix, name = path.suffix.lower(), path.name.lower()
         kind = json_kind(path) if suffix == ".json" else None
-        if kind == "karpathy":
-            yield Candidate("karpathy", path)
-        elif kind == "boxes":
-            failures.append(_boxes(path))
+        if suffix in _NOT_TEXT:
+            self._fail(f"{path} is {_NOT_TEXT[suffix]}.", "Expected a table in text.")
+        elif is_picture_name(name):
+            expected = "Expected a captions table, a folder of class folders or a labels table."
+            self._fail(f"{path} is a picture, not a data set.", expected)
         elif suffix == ".tar":
-            shards.append(Part(path))
-        elif path.stem in pictured or kind or path.name.lower() in METADATA or _is_no_table(path, reading):
-            continue
-        elif path.name.lower().endswith((".token.txt", ".token")) or _is_tokens(path, reading, []):
+            yield Candidate("webdataset", path, (Part(path),))
+        elif kind == "boxes":
+            expected = "Expected captions_*.json; or crop the boxes into class folders, for a classifier."
+            self._fail(f"{path} holds COCO's boxes, which are no captions.", expected)
+        elif kind is not None:
+            yield Candidate(kind, path)
+        elif name in _METADATA:
+            yield Candidate("imagefolder", path, (Part(path),))
+        elif name.endswith((".token.txt", ".token")) or is_token_file(path, self.reading):
             yield Candidate("flickr8k", path)
-        elif "submission" in path.stem.lower():
-            reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
-        elif suffix in _TABLE_SUFFIXES:
-            tables += _as_table(path, reading, failures)
-        elif suffix == ".arrow":
+        else:
+            yield from self._table(path)
+
+    def folders(self, data: Path) -> tuple[Path, list[Candidate]]:
+        """Look into a folder; where nothing in it is known, into its tables' folder, or its only one."""
+        candidates = list(self._folder(data))
+        if candidates:
+            return data, candidates
+        inside = [path for path in sorted(data.iterdir()) if path.is_dir() and not path.is_symlink()]
+        inside = [path for path in inside if not path.name.startswith((".", "__", "@"))]
+        for folder in inside:
+            if len(inside) == 1 or folder.name.lower() in _TABLE_FOLDERS:
+                place, candidates = self.folders(folder)
+                if candidates:
+                    self.reading.note(f"what is known lies in {place}")
+                    return place, candidates
+        return data, []
+
+    def _folder(self, folder: Path) -> Iterator[Candidate]:
+        if metadata := metadata_parts(folder):
+            yield Candidate("imagefolder", folder, metadata)
+        if coco_files(folder):
+            yield Candidate("coco", folder)
+        entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+        files = [path for path in entries if path.is_file()]
+        pictured = {path.stem for path in files if is_picture_name(path.name)}
+        tables: list[Candidate] = []
+        for path in files:
+            for one in self._in_folder(path) if path.stem not in pictured else ():
+                if one.format in ("csv", "labels"):
+                    tables.append(one)
+                elif one.format != "coco":  # whose files are one data set, above
+                    yield one
+        if shards := tuple(Part(path) for path in files if path.suffix.lower() == ".tar"):
+            yield Candidate("webdataset", folder, shards)
+        yield from self._together(folder, tables)
+        # To list all that lies below takes time, and beside a table one folder is that of its pictures.
+        if not tables or len(entries) - len(files) > 1:
+            listing = self.reading.folder(folder)
+            if 2 * len(sidecars(listing)) >= len(listing.pictures) > 0:
+                yield Candidate("sidecar", folder)
+            if holds_classes(listing):
+                yield Candidate("classes", folder)
+
+    def _in_folder(self, path: Path) -> Iterator[Candidate]:
+        """Yield what one of a folder's files may be, but for those that are no data by themselves."""
+        suffix, name = path.suffix.lower(), path.name.lower()
+        if suffix == ".arrow":
             raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
-        elif suffix == ".xml":
-            failures.append(DataError(f"{path} is {_NOT_TEXT[suffix]}."))
-    if shards:
-        yield Candidate("webdataset", folder, tuple(shards))
-    yield from _together(folder, tables, reading)
-    # To list all that lies below takes time, and beside a table one folder is that of its pictures.
-    if not tables or len(entries) - len(files) > 1:
-        listing = reading.folder(folder)
-        if 2 * len(sidecars(listing)) >= len(listing.pictures) > 0:
-            yield Candidate("sidecar", folder)
-        if holds_classes(listing):
-            yield Candidate("classes", folder)
+        if name in _METADATA:
+            return
+        if suffix == ".txt" and (name.startswith(("readme", "licen")) or is_list(path, self.reading)):
+            return
+        if "submission" in path.stem.lower():
+            self.reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
+        elif suffix in TABLE_SUFFIXES or suffix in (".xml", ".token") or is_token_file(path, self.reading):
+            yield from self.file(path)
+
+    def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
+        """Yield tables that are named after splits, or that are shards of one, as one candidate."""
+        paths = [table.source for table in tables]
+        parts = split_parts(paths, self.reading)
+        if not parts and len(paths) > 1 and all(path.suffix == ".parquet" for path in paths):
+            parts = [Part(path, split_in_name(path.stem.partition("-")[0])) for path in paths]
+        if parts:
+            format = "csv" if any(table.format == "csv" for table in tables) else "labels"
+            pictures = next((table.pictures for table in tables if table.pictures), None)
+            yield Candidate(format, folder, tuple(parts), pictures)
+        else:
+            yield from tables
+
+    def _table(self, path: Path) -> Iterator[Candidate]:
+        trial = self.reading.trial()
+        try:
+            columns = choose_columns(open_table(path, trial), trial)
+        except DataError as error:
+            self.failures.append(error)
+            return
+        pictures = columns.folder.root if columns.found else None
+        yield Candidate("csv" if columns.words.captions else "labels", path, (Part(path),), pictures)
+
+    def _fail(self, what: str, would_do: str) -> None:
+        self.failures.append(DataError(what, would_do=would_do))
 
 
-def _together(folder: Path, tables: list[Candidate], reading: Reading) -> Iterator[Candidate]:
-    """Yield tables that are named after splits, or that are shards of one, as one candidate."""
-    paths = [table.source for table in tables]
-    parts = split_parts(paths, reading) if len(tables) > 1 else []
-    if parts and {part.path for part in parts} == set(paths):
-        kinds = {table.format for table in tables}
-        places = [table.pictures for table in tables if table.pictures]
-        yield Candidate("csv" if "csv" in kinds else "labels", folder, tuple(parts), next(iter(places), None))
-    elif len(tables) > 1 and all(path.suffix == ".parquet" for path in paths):
-        shards = tuple(Part(path, split_in_name(path.stem.partition("-")[0])) for path in paths)
-        yield Candidate(tables[0].format, folder, shards, tables[0].pictures)
-    else:
-        yield from tables
-
-
-def metadata_parts(folder: Path) -> list[Part]:
+def metadata_parts(folder: Path) -> tuple[Part, ...]:
     """Return the metadata of a folder, or else those of its split folders (train, validation, test)."""
-    here = [folder / name for name in METADATA if (folder / name).is_file()]
-    if here:
-        return [Part(here[0])]
+    if here := _metadata(folder):
+        return (Part(here[0]),)
     splits = sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
-    found = [(path, [path / name for name in METADATA if (path / name).is_file()][:1]) for path in splits]
-    return [Part(metadata, split_named(path.name), path.name) for path, files in found for metadata in files]
-
-
-def _is_no_table(path: Path, reading: Reading) -> bool:
-    """Tell lists of pictures and text such as a readme, which have no columns, from tables."""
-    if path.suffix.lower() != ".txt":
-        return False
-    return path.name.lower().startswith(("readme", "licen")) or is_list(path, reading)
-
-
-def _as_table(path: Path, reading: Reading, failures: list[DataError]) -> list[Candidate]:
-    trial = reading.trial()
-    try:
-        table, own = open_table(path, trial)
-        _, columns, pictures, found = choose_columns(table, trial, reading.kind(), folder=own)
-    except DataError as error:
-        failures.append(error)
-        return []
-    place = pictures.root if found else None
-    return [Candidate("csv" if columns.captions else "labels", path, (Part(path),), place)]
-
-
-def _is_tokens(path: Path, reading: Reading, failures: list[DataError]) -> bool:
-    """Tell whether the first lines of a text file have the form ``NAME#NUMBER<tab>CAPTION``."""
-    if path.suffix.lower() not in (".txt", ".token", ""):
-        return False
-    try:
-        return is_token_file([line for line in islice(reading.trial().lines(path), 5) if line.strip()])
-    except DataError as error:
-        failures.append(error)
-        return False
-
-
-def _boxes(path: Path) -> DataError:
-    return DataError(
-        f"{path} holds COCO's boxes, which are no captions.",
-        would_do="Expected captions_*.json; or crop the boxes into class folders, for a classifier.",
+    return tuple(
+        Part(file, split_named(path.name), path.name) for path in splits for file in _metadata(path)[:1]
     )
 
 
-def _formats() -> str:
-    return "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
+def _metadata(folder: Path) -> list[Path]:
+    return [folder / name for name in _METADATA if (folder / name).is_file()]
 
 
-def _ambiguous(data: Path, candidates: Iterable[Candidate]) -> DataError:
-    found = "\n".join(f"  {candidate.source}: {candidate.format}" for candidate in candidates)
-    return DataError(
-        f"{data} can be read in several ways:\n{found}",
-        would_do=f"Expected one of the files as DATA, or the format:\n{_formats()}",
-    )
-
-
-def _unrecognised(
-    data: Path, reading: Reading, failures: Iterable[DataError], format: str | None
-) -> DataError:
-    names = (
-        [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
-        if data.is_dir()
-        else []
-    )
-    listing = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
-    found = f"It holds {listing or 'nothing'}." if data.is_dir() else ""
-    problems = reading.folder(data).problems if data.is_dir() else []
-    reasons = [f"  {problem.where}: {problem.detail}" for problem in problems[:10]]
-    reasons += [f"  {failure.what}" for failure in list(failures)[:10]]
-    form = f"no {format} data" if format else "no format that is known"
-    return DataError(
-        "\n".join(part for part in (f"{data} holds {form}. {found}".strip(), *reasons) if part),
-        would_do=f"Expected one of these:\n{_formats()}",
-    )
+def _what_lies_in(data: Path, search: _Search) -> str:
+    """Say of what could not be recognised what it holds, and why its files can't be read."""
+    format = search.reading.source.format
+    lines = [f"{data} holds {f'no {format} data' if format else 'no format that is known'}."]
+    if data.is_dir():
+        names = [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
+        more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+        lines[0] += f" It holds {', '.join(names[:10]) or 'nothing'}{more}."
+        lines += [f"  {one.where}: {one.detail}" for one in search.reading.folder(data).problems[:10]]
+    return "\n".join([*lines, *(f"  {failure.what}" for failure in search.failures[:10])])

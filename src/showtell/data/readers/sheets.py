@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
@@ -28,32 +27,21 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
     except Exception as error:  # of zipfile, of XML, and its own
-        raise DataError(
-            f"{path} cannot be read as a workbook: {error}.", would_do="Save it again, or as CSV."
-        ) from error
+        what = f"{path} cannot be read as a workbook: {error}."
+        raise DataError(what, would_do="Save it again, or as CSV.") from error
     for title, rows in sheets.items():
-        filled = [
-            (number, row) for number, row in enumerate(rows, 1) if any(cell is not None for cell in row)
-        ]
+        filled = [(f"{path}:{number}", row) for number, row in enumerate(rows, 1) if set(row) - {None}]
         if len(filled) > 1:
             if len(sheets) > 1:
                 reading.note(f"of {path.name} the sheet {title!r} is read")
-            names = [
-                f"column {place}" if cell is None else str(cell).strip()
-                for place, cell in enumerate(filled[0][1], 1)
-            ]
-            return RecordTable(
-                path, [(f"{path}:{number}", dict(zip(names, row))) for number, row in filled[1:]]
-            )
+            (_, header), *below = filled
+            names = [f"column {place}" if cell is None else str(cell) for place, cell in enumerate(header, 1)]
+            return RecordTable(path, [(where, dict(zip(names, row))) for where, row in below])
     raise DataError(f"{path} holds no sheet with rows.", would_do="Expected a header such as image,caption.")
 
 
-def open_parquet(path: Path, reading: Reading) -> tuple[RecordTable, Path | None]:
-    """Read a Parquet file, as Hugging Face keeps data sets.
-
-    Returns:
-        A record for each row, whole numbers of a class replaced by its name where the file says it; and the
-        folder of the pictures, where the file holds them.
+def open_parquet(path: Path, reading: Reading) -> RecordTable:
+    """Read a Parquet file, as Hugging Face keeps data sets: with pictures, and numbers of named classes.
 
     Raises:
         DataError: It cannot be read.
@@ -66,9 +54,8 @@ def open_parquet(path: Path, reading: Reading) -> tuple[RecordTable, Path | None
         raise MissingExtraError("pyarrow", "parquet", f"Reading {path.name}") from None
     try:
         schema = parquet.read_schema(path)
-        holds = [
-            field.name for field in schema if pyarrow.types.is_struct(field.type) and _has_bytes(field.type)
-        ]
+        structs = [field for field in schema if pyarrow.types.is_struct(field.type)]
+        holds = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
         plain = [name for name in schema.names if name not in holds]
         rows = parquet.read_table(path, columns=plain).to_pylist()
         folder = unpacked_folder(path, lambda: _pictures(path, holds[0]), reading) if holds else None
@@ -82,11 +69,7 @@ def open_parquet(path: Path, reading: Reading) -> tuple[RecordTable, Path | None
             if isinstance(row.get(name), int) and 0 <= row[name] < len(names):
                 row[name] = names[row[name]]
         records.append((f"{path}:{place + 1}", ({"image": files[place]} if files else {}) | row))
-    return RecordTable(path, records), folder
-
-
-def _has_bytes(kind: Any) -> bool:
-    return any(kind.field(place).name == "bytes" for place in range(kind.num_fields))
+    return RecordTable(path, records, pictures=folder)
 
 
 def _pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:

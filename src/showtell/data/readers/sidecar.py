@@ -45,12 +45,11 @@ def sidecars(folder: PictureFolder) -> dict[str, str]:
 def read_sidecar(source: Path, reading: Reading) -> Dataset:
     """Read pictures with the text beside them: each line is a caption, of a JSON file its ``caption``.
 
+    Pictures below a folder named after a split have that split.
+
     Args:
         source: The folder.
         reading: Holds the encoding, where the user named it.
-
-    Returns:
-        Pictures with captions; those below a folder named after a split have that split.
 
     Raises:
         DataError: There are no texts, or they hold boxes.
@@ -70,8 +69,8 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
         if captions and all(_BOXES.fullmatch(caption) for caption in captions):
             boxes += 1
             continue
-        top = name.partition("/")[0] if "/" in name else ""
-        collector.add(Entry(str(path), name, captions or ("",), split=split_in_name(top) if top else None))
+        split = split_in_name(name.partition("/")[0]) if "/" in name else None
+        collector.add(Entry(str(path), name, captions or ("",), split=split))
     if 2 * boxes > len(texts):
         raise DataError(
             f"{source} holds boxes (YOLO) beside its pictures, not captions.",

@@ -56,25 +56,19 @@ def _cache() -> Path:
     return Path.home() / ".cache" / "showtell" / "unpacked"
 
 
-def open_webdataset(path: Path, reading: Reading) -> tuple[RecordTable, Path]:
+def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
-
-    Returns:
-        A record for each picture, and the folder where the pictures are.
 
     Raises:
         DataError: It is no tar, or holds no pictures with words.
     """
     words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                stem, suffix = _key(member.name)
-                if member.isfile() and suffix in PICTURE_EXTENSIONS:
-                    words[stem]["image"] = _flat_name(stem + suffix)
-                elif member.isfile() and suffix in _WORDS and member.size < 1_000_000:
-                    handle = tar.extractfile(member)
-                    words[stem] |= _words(suffix, handle.read() if handle else b"")
+        for stem, suffix, size, read in _members(path):
+            if suffix in PICTURE_EXTENSIONS:
+                words[stem]["image"] = _flat_name(stem + suffix)
+            elif suffix in _WORDS and size < 1_000_000:
+                words[stem] |= _words(suffix, read())
         records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
@@ -84,23 +78,24 @@ def open_webdataset(path: Path, reading: Reading) -> tuple[RecordTable, Path]:
         folder = unpacked_folder(path, lambda: _pictures(path), reading)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a tar: {error}.") from error
-    return RecordTable(path, records), folder
+    return RecordTable(path, records, pictures=folder)
+
+
+def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
+    """Yield of each file its sample and its suffix, parted at the first dot; its size; its content."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if member.isfile() and (handle := tar.extractfile(member)):
+                name = PurePosixPath(member.name)
+                base, dot, suffix = name.name.partition(".")
+                stem = nfc(str(name.with_name(base))) if base else member.name
+                yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
 
 
 def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path) as tar:
-        for member in tar:
-            stem, suffix = _key(member.name)
-            if member.isfile() and suffix in PICTURE_EXTENSIONS and member.size <= _MOST_BYTES:
-                handle = tar.extractfile(member)
-                yield _flat_name(stem + suffix), handle.read() if handle else b""
-
-
-def _key(name: str) -> tuple[str, str]:
-    """Return what a sample is called and what its file is: at the first dot of the base name."""
-    path = PurePosixPath(name)
-    base, dot, suffix = path.name.partition(".")
-    return nfc(str(path.with_name(base))) if base else name, f"{dot}{suffix}".lower()
+    for stem, suffix, size, read in _members(path):
+        if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
+            yield _flat_name(stem + suffix), read()
 
 
 def _flat_name(name: str) -> str:

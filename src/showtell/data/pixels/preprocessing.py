@@ -1,0 +1,49 @@
+"""How an image becomes a network's input; travels with features, models and exports."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Fit = Literal["whole", "crop"]
+
+RECIPE = "pillow draft 2x, exif, sRGB, bits by largest value, first frame shown, white behind alpha, uint8; 2"
+"""Names how pixels come about; change it whenever the same file would give other pixels."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the network's input.
+
+    Attributes:
+        height: Of the input, pixels.
+        width: Of the input, pixels.
+        fit: ``whole`` squeezes the whole picture into the input; ``crop`` scales its shorter side and cuts
+            out the centre.
+        crop_pct: With ``crop``, the share of the shorter side that is kept, in (0, 1].
+        interpolation: ``bilinear`` or ``bicubic``, both antialiased.
+        mean: Per channel, of pixels in [0, 1]; subtracted inside the network.
+        std: Per channel, of pixels in [0, 1]; divided by inside the network.
+        recipe: The version of the code that makes the pixels.
+    """
+
+    height: int
+    width: int
+    fit: Fit
+    crop_pct: float
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    recipe: str = RECIPE
+
+    def scaled_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) a picture is scaled to before any crop."""
+        if self.fit == "whole":
+            return self.height, self.width
+        target = math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
+        scale = max(target[0] / height, target[1] / width)
+        return max(target[0], round(height * scale)), max(target[1], round(width * scale))
+
+    def window(self, scaled: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of a scaled picture that the network sees."""
+        top, left = (scaled[0] - self.height) // 2, (scaled[1] - self.width) // 2
+        return slice(top, top + self.height), slice(left, left + self.width)

@@ -1,0 +1,88 @@
+"""What a file is that cannot be read, and what to do about it."""
+
+from PIL import features
+
+from showtell.data.pixels import jpeg, tiff
+from showtell.errors import ImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+"""Formats whose decoders are part of Pillow; left out are those that start other programs (EPS)."""
+
+_SAVE = "save it as JPEG or PNG first"
+_PICTURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\x0a", f"a JPEG XL picture; {_SAVE} (djxl)"),
+    (0, b"\0\0\0\x0cJXL ", f"a JPEG XL picture; {_SAVE} (djxl)"),
+    (0, b"\0\0\0\x0cjP  ", f"a JPEG 2000 picture; {_SAVE} (opj_decompress)"),
+    (0, b"\xff\x4f\xff\x51", f"a JPEG 2000 picture; {_SAVE} (opj_decompress)"),
+    (0, b"II\xbc\x01", f"a JPEG XR picture; {_SAVE}"),
+    (0, b"8BPS", f"a Photoshop document (PSD); {_SAVE}"),
+    (0, b"gimp xcf", f"a GIMP document (XCF); {_SAVE}"),
+    (0, b"%PDF", "a PDF document; save its pages as PNG first (pdftoppm -png)"),
+    (0, b"%!PS", f"a PostScript document; {_SAVE}"),
+    (0, b"\0\0\1\0", f"an icon (ICO); {_SAVE}"),
+    (0, b"v/1\x01", f"an OpenEXR picture, of light without an upper end; {_SAVE}"),
+    (0, b"#?RADIANCE", f"a Radiance HDR picture, of light without an upper end; {_SAVE}"),
+    (0, b"SIMPLE  =", f"a FITS picture; {_SAVE}"),
+    (128, b"DICM", "a DICOM picture, whose window of brightness is for you to choose; save it as PNG first"),
+    (0, b"\x93NUMPY", "a NumPy array, whose scale is for you to say; save it as PNG first"),
+)
+_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"version https://git-lfs", "it is a Git LFS pointer; fetch the real file (git lfs pull)"),
+    (0, b"PK\x03\x04", "it holds a ZIP archive; unpack it first"),
+    (0, b"Rar!", "it holds a RAR archive; unpack it first"),
+    (0, b"7z\xbc\xaf", "it holds a 7z archive; unpack it first"),
+    (0, b"\x1f\x8b", "it holds a gzip archive; unpack it first"),
+    (257, b"ustar", "it holds a tar archive; unpack it first"),
+    (0, b"\x89HDF", "it holds HDF5 data; save its pictures as PNG first"),
+    (0, b"\x1aE\xdf\xa3", "it is a film; save those of its frames that matter"),
+    (4, b"ftyp", "it is a film; save those of its frames that matter"),
+    (4, b"moov", "it is a film; save those of its frames that matter"),
+    (8, b"AVI ", "it is a film; save those of its frames that matter"),
+)
+_KNOWN = (b"\xff\xd8", b"\x89PNG\r\n", b"GIF8", *tiff.MAGIC, b"BM", b"RIFF")
+
+
+def unreadable(name: str, content: bytes) -> ImageError:
+    """Return the refusal of a file that no decoder knows."""
+    takes = f"It takes {', '.join(FORMATS)} and HEIC."
+    if picture := _picture(content):
+        return ImageError(f"{name} cannot be read: it is {picture}.", would_do=takes)
+    return ImageError(f"{name} is not a picture: {_other(content)}.", would_do=takes)
+
+
+def no_preview(name: str) -> ImageError:
+    """Return the refusal of a camera's raw file that holds no ready picture."""
+    return ImageError(
+        f"{name} cannot be read: it is a camera's raw file without a preview in it; save it as JPEG first.",
+        would_do="The camera's own program, darktable or RawTherapee would do that.",
+    )
+
+
+def _picture(content: bytes) -> str:
+    """Name a picture of a kind that is not read; empty where it is none that is known."""
+    for place, beginning, said in _PICTURES:
+        if content[place : place + len(beginning)] == beginning:
+            return said
+    if content[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):
+        return "an AVIF picture, and this Pillow was built without AVIF; install a newer one"
+    frame = jpeg.read_frame(content) if content.startswith(b"\xff\xd8") else None
+    if frame is not None and frame.oddity:
+        return f"{frame.oddity}, which few programs read; {_SAVE} (ImageMagick)"
+    pages = tiff.Tiff(content).pages if content.startswith(tiff.MAGIC) else []
+    if pages and pages[0].pixels:
+        return f"a TIFF of {pages[0].storage}, which is not supported, or it is damaged; {_SAVE}"
+    return ""
+
+
+def _other(content: bytes) -> str:
+    start = content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return f"it holds a web page or an XML text, namely an SVG drawing; {_SAVE} (rsvg-convert)"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<!--")):
+        return "it holds a web page or an XML text"
+    for place, beginning, said in _OTHERS:
+        if content[place : place + len(beginning)] == beginning:
+            return said
+    if content.startswith(_KNOWN):
+        return "it begins as one, but is damaged or cut off"
+    return f"its first bytes are {content[:8].hex(' ')}"

@@ -1,0 +1,161 @@
+"""Tables in text: CSV and its kin, whose delimiter and header are found."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from showtell.data.encoding import read_lines
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_picture_name, nfc
+from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import Row, Table
+from showtell.errors import DataError
+
+_NAME_AND_WORDS = re.compile(r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))\s+(\S.*)", re.IGNORECASE)
+_DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
+
+
+@dataclass
+class DelimitedTable(Table):
+    """Lines whose cells are separated by one sign; ``column 1`` and so on where the file has no header.
+
+    Attributes:
+        delimiter: One of comma, tab, pipe, semicolon; or a blank, which parts a line once.
+        encoding: Of the file.
+        skipped: Lines above the header.
+        escaped: Whether quotes inside of quotes stand behind a backslash, instead of being doubled.
+        headed: Whether the first line after those skipped is the header.
+    """
+
+    delimiter: str
+    encoding: str
+    skipped: int
+    escaped: bool
+    headed: bool = True
+
+    def shown(self) -> str:
+        """Return the columns for a message."""
+        columns = ", ".join(map(repr, self.header))
+        return f"{_DELIMITERS.get(self.delimiter, 'blank')}-separated columns are {columns}"
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every record below the header; blank lines are skipped.
+
+        A quote that is opened and not closed would swallow the records below it. Where a swallowed
+        line looks like a record of its own, the record with the open quote is cut back to its line.
+
+        Raises:
+            DataError: A line cannot be decoded.
+        """
+        above = self.skipped + self.headed
+        lines = _Lines(islice(read_lines(self.path, self.encoding), above, None), above)
+        if self.delimiter == " ":
+            for line in lines:
+                if line.strip():
+                    yield Row(f"{self.path}:{lines.number}", list(_parted_by_blank(line)))
+            return
+        reader = csv.reader(lines, delimiter=self.delimiter, escapechar="\\" if self.escaped else None)
+        while True:
+            lines.taken.clear()
+            start = lines.number + 1
+            try:
+                fields = next(reader)
+                cut = len(lines.taken) > 1 and any(map(self._is_record, lines.taken[1:]))
+            except StopIteration:
+                return
+            except csv.Error:  # a field beyond the csv module's limit: an open quote as well
+                cut = True
+            if cut:
+                fields = lines.taken[0].rstrip("\r\n").split(self.delimiter)
+                lines.push_back(lines.taken[1:])
+            if any(field.strip() for field in fields):
+                yield Row(f"{self.path}:{start}", fields, unclosed_quote=cut)
+
+    def _is_record(self, line: str) -> bool:
+        fields = line.split(self.delimiter)
+        return len(fields) >= len(self.header) and any(is_picture_name(field.strip()) for field in fields)
+
+
+class _Lines:
+    """Lines that remember what the current record took, and can be given back."""
+
+    def __init__(self, source: Iterator[str], number: int) -> None:
+        self._source, self.number = source, number
+        self._pending: deque[str] = deque()
+        self.taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._pending.popleft() if self._pending else next(self._source)
+        self.number += 1
+        self.taken.append(line)
+        return line
+
+    def push_back(self, lines: Sequence[str]) -> None:
+        self._pending.extendleft(reversed(lines))
+        self.number -= len(lines)
+
+
+def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
+    """Find a table's delimiter, the one that yields most columns that are wanted or known, and its header.
+
+    Raises:
+        DataError: The file is empty, or has one column.
+    """
+    encoding = reading.encoding(path)
+    lines = list(islice(read_lines(path, encoding), 20))
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    if not filled:
+        would_do = "Expected a table with a header, such as image,caption."
+        raise DataError(f"{path} is empty.", would_do=would_do)
+    first, delimiter = filled[0], ""
+    told = lines[first].strip().strip('"')
+    if told.lower().startswith("sep="):  # as Excel is told the delimiter
+        first, delimiter = filled[1] if len(filled) > 1 else first, told[4:5]
+    line = lines[first]
+    delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
+    header = _split(line, delimiter)
+    if len(header) < 2 and len(_parted_by_blank(line)) == 2:
+        delimiter, header = " ", _parted_by_blank(line)
+    if len(header) < 2:
+        raise DataError(
+            f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
+            would_do="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
+            "image,caption.",
+        )
+    escaped = any(re.search(r'\\"(?!")', line) for line in lines)
+    table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
+    return without_header(table, reading) if any(map(is_picture_name, header)) else table
+
+
+def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:
+    """Return a table whose first line proved to be data."""
+    reading.note(f"{table.path.name} has no header: its first line names a picture")
+    header = tuple(f"column {place}" for place in range(1, len(table.header) + 1))
+    return replace(table, header=header, headed=False)
+
+
+def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
+    def score(mark: str) -> tuple[int, int, int, int]:
+        names = _split(lines[0], mark)
+        keys = {column_key(name) for name in names}
+        below = [len(_split(other, mark)) for other in lines[1:] if other.strip()]
+        even = sum(count >= len(names) for count in below) if len(names) > 1 else 0
+        return len(keys & wanted), len(keys & KNOWN_COLUMNS), even, len(names)
+
+    return max(_DELIMITERS, key=score)
+
+
+def _split(line: str, delimiter: str) -> tuple[str, ...]:
+    return tuple(nfc(name.strip()) for name in next(csv.reader([line], delimiter=delimiter)))
+
+
+def _parted_by_blank(line: str) -> tuple[str, ...]:
+    """Part a line behind the name of a picture, which may hold blanks itself."""
+    match = _NAME_AND_WORDS.fullmatch(line.strip())
+    return (match[1], match[2]) if match else (line.strip(),)

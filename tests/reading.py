@@ -1,0 +1,58 @@
+"""What tests of readers share: files that are there, a table beside them, and what a data set holds."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from showtell.config import DataSource
+from showtell.data.readers import read_dataset
+from showtell.data.records import Dataset
+
+
+def read(data: Path, **known: Any) -> Dataset:
+    return read_dataset(DataSource(data, **known))
+
+
+def touch(root: Path, *names: str) -> Path:
+    """Make empty files, which is enough where a name is read and no pixels are."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+def write(path: Path, text: str, *, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def written(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ",") -> str:
+    """Return a table as the csv module writes it."""
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
+    return buffer.getvalue()
+
+
+def captions(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    return {picture.name: picture.captions for picture in dataset.pictures}
+
+
+def labels(dataset: Dataset) -> dict[str, str | None]:
+    return {picture.name: picture.label for picture in dataset.pictures}
+
+
+def splits(dataset: Dataset) -> dict[str, str | None]:
+    return {picture.name: picture.split for picture in dataset.pictures}
+
+
+def problems(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return the kind of each problem, and the last part of its place."""
+    return [(problem.kind, problem.where.rpartition("/")[2]) for problem in dataset.problems]
+
+
+def said(dataset: Dataset, *parts: str) -> bool:
+    """Tell whether one note holds all parts."""
+    return any(all(part in note for part in parts) for note in dataset.notes)

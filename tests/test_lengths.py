@@ -1,0 +1,72 @@
+"""Limits of captions follow the data, and what is cut is said."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from showtell.data.records import Picture
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.tasks.train_captioner import caption_lengths, say_lengths
+from showtell.text.lengths import MOST, USUAL, length_limit
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import words
+from showtell.training.captioner import _framed
+
+
+@given(st.lists(st.integers(1, 400), max_size=300))
+def test_the_limit_leaves_all_but_one_in_a_thousand_whole(lengths):
+    limit = length_limit(lengths)
+    assert USUAL <= limit <= MOST
+    if limit < MOST:
+        assert sum(length > limit for length in lengths) * 1000 <= len(lengths)
+
+
+def captioner(words_a_caption: int, limit: int) -> tuple[Captioner, tuple[Picture, ...]]:
+    caption = " ".join(f"word{number}" for number in range(words_a_caption))
+    train = tuple(Picture(f"{n}.jpg", Path(f"{n}.jpg"), captions=(caption,)) for n in range(3))
+    tokenizer = CaptionTokenizer.train([caption] * 3, kind="word", vocab_size=200, min_count=1)
+    sizes = AttentionConfig(tokenizer.vocab_size, 4, 8, 8, 8, max_length=limit)
+    return Captioner(sizes, tokenizer, (2, 2)), train
+
+
+def test_a_long_caption_is_learnt_to_its_end():
+    model, train = captioner(79, length_limit([79, 79, 79]))
+    (ids, *_) = model.tokenizer.encode_batch(list(train[0].captions))
+    assert caption_lengths(model.tokenizer, train) == [79] * 3
+    assert _framed(ids, model) == [model.tokenizer.bos_id, *ids, model.tokenizer.eos_id]
+
+
+@pytest.mark.parametrize(
+    "limit, said", [(50, "3 of 3 are longer than 50 tokens (the longest 79)"), (79, "up to 79 tokens")]
+)
+def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
+    model, train = captioner(79, limit)
+    lines: list[str] = []
+    console = SimpleNamespace(say=lines.append)
+    say_lengths(model, train, console)
+    assert said in lines[0] and "--max-length" in lines[0]
+    short, few = captioner(12, USUAL)
+    say_lengths(short, few, console)
+    assert len(lines) == 1, "captions of usual length need no word"
+
+
+def test_a_cut_caption_has_no_end():
+    model, train = captioner(79, 50)
+    (ids, *_) = model.tokenizer.encode_batch(list(train[0].captions))
+    assert _framed(ids, model) == [model.tokenizer.bos_id, *ids[:50]]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("A book about C++ and C#.", ["a", "book", "about", "c++", "and", "c#"]),
+        ("the .NET logo", ["the", ".net", "logo"]),
+        ("a c + b", ["a", "c", "+", "b"]),
+    ],
+)
+def test_names_of_languages_are_words(text, expected):
+    assert words(text) == expected

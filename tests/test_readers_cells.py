@@ -1,0 +1,236 @@
+"""What a cell of a table holds: a list of captions, several labels, nothing, markup, signs without room."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reading import captions, labels, problems, read, said, touch, write, written
+from showtell.errors import DataError, ShowtellError
+
+FILES = [f"{number:02}.jpg" for number in range(12)]
+
+
+def table(root: Path, header: str, *columns: list[object]) -> Path:
+    """Write a table by its columns, and its pictures."""
+    touch(root, *(f"images/{name}" for name in FILES))
+    return write(root / "t.csv", written(header.split(","), zip(FILES, *columns)))
+
+
+# --- lists of captions
+
+TWO = ['a "red" dog, it\'s fast', "ein grüner Hund [nass]"]
+LISTS = {
+    "JSON": json.dumps(TWO, ensure_ascii=False),
+    "JSON with escapes": json.dumps(TWO),
+    "Python": repr(TWO),
+    "Python tuple": repr(tuple(TWO)),
+    "NumPy": str(np.array(["a dog", "two dogs"])),
+    "NumPy over lines": "['a dog'\n 'two dogs']",
+    "records": repr([{"raw": text, "tokens": ["x"], "sentid": 3} for text in TWO]),
+    "JSON records": json.dumps([{"caption": text, "id": 3} for text in TWO]),
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+@pytest.mark.parametrize("name", ["caption", "raw", "Sätze"])
+def test_a_list_in_a_cell_is_several_captions(tmp_path: Path, form: str, name: str) -> None:
+    dataset = read(table(tmp_path, f"image,{name}", [LISTS[form]] * 12))
+    expected = ("a dog", "two dogs") if "NumPy" in form else tuple(TWO)
+    assert captions(dataset) == dict.fromkeys(FILES, expected)
+    assert said(dataset, f"each cell of {name!r} is a list")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.text("ab \"',;[](){}é개#\\", max_size=12).map("a{}b".format), min_size=1, max_size=4),
+    form=st.sampled_from([json.dumps, repr]),
+)
+def test_any_list_is_read_back(tmp_path: Path, texts: list[str], form: object) -> None:
+    texts = list(dict.fromkeys(map(" ".join, map(str.split, texts))))
+    cell = json.dumps(texts) if form is json.dumps else repr(texts)
+    dataset = read(table(tmp_path, "image,caption", [cell] * 12))
+    assert captions(dataset) == dict.fromkeys(FILES, tuple(texts))
+
+
+def test_captions_that_begin_with_a_bracket_are_no_lists(tmp_path: Path) -> None:
+    words = ["[a dog", "(left) a dog", "[sic] a (dog)", *(f"a dog {number}" for number in range(9))]
+    assert captions(read(table(tmp_path, "image,caption", words))) == {f: (w,) for f, w in zip(FILES, words)}
+
+
+# --- what stands for nothing
+
+
+def test_what_stands_for_a_missing_caption_is_not_learnt(tmp_path: Path) -> None:
+    nothing = ["nan", "NaN", "None", "NULL", "N/A", "#N/A", "-", "<NA>", "  "]
+    words = [*nothing, "none of them runs", "nan bread", "a null sign"]
+    dataset = read(table(tmp_path, "image,caption", words))
+    assert captions(dataset) == {file: (word,) for file, word in zip(FILES[9:], words[9:])}
+    left_out = [(kind, where) for kind, where in problems(dataset) if kind.endswith("caption")]
+    missing = [("missing caption", f"t.csv:{line}") for line in range(2, 10)]
+    assert left_out == [*missing, ("empty caption", "t.csv:10")]
+
+
+def test_a_class_may_be_called_none_but_not_nan(tmp_path: Path) -> None:
+    cells = ["None", "NA", "glioma", "nan", "NULL", ""] * 2
+    dataset = read(table(tmp_path, "image,label", cells))
+    assert labels(dataset) == {file: cell for file, cell in zip(FILES, cells) if cell in cells[:3]}
+    assert [kind for kind, _ in problems(dataset)][:6] == [*["missing label"] * 2, "empty label"] * 2
+
+
+# --- what is no word
+
+MARKUP = {
+    "Tom &amp; Jerry&#39;s <b>red</b> dog<br>runs": ("Tom & Jerry's red dog runs", "HTML"),
+    "<p class='x'>a dog</p>": ("a dog", "HTML"),
+    "a&nbsp;dog": ("a dog", "HTML"),
+    "<start> a dog runs <end>": ("a dog runs", "marks of beginning and end"),
+    "<s>a dog</s>": ("a dog", "marks of beginning and end"),
+    "a red\u200b dog": ("a red dog", "invisible signs"),
+    "\u200fa dog\u200e": ("a dog", "invisible signs"),
+    "a dog\ufeff runs": ("a dog runs", "invisible signs"),
+}
+PLAIN = ["a < b and c > d", "I <3 dogs", "C++ & 3.5% #dog ❤️", "👨\u200d👩\u200d👧 family", "dogs && cats"]
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_markup_and_invisible_signs_are_taken_out_and_counted(tmp_path: Path, text: str) -> None:
+    clean, what = MARKUP[text]
+    dataset = read(table(tmp_path, "image,caption", [text] * 11 + ["a plain dog"]))
+    assert captions(dataset) == dict.fromkeys(FILES[:-1], (clean,)) | {FILES[-1]: ("a plain dog",)}
+    assert said(dataset, what, "taken out of 11 captions")
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_signs_that_are_no_markup_stay(tmp_path: Path, text: str) -> None:
+    dataset = read(table(tmp_path, "image,caption", [text] * 12))
+    assert captions(dataset) == dict.fromkeys(FILES, (text,))
+    assert dataset.notes == ()
+
+
+# --- labels
+
+
+@pytest.mark.parametrize("yes, no", [("1", "0"), ("1.0", "0.0"), ("True", "False"), (" 1", " 0")])
+@pytest.mark.parametrize("classes", [["MEL", "NV", "BCC"], ["ok", "broken"]])
+def test_one_hot_columns_are_one_label(tmp_path: Path, yes: str, no: str, classes: list[str]) -> None:
+    expected = [classes[number % len(classes)] for number in range(12)]
+    columns = [[yes if label == name else no for label in expected] for name in classes]
+    dataset = read(table(tmp_path, f"image,{','.join(classes)}", *columns))
+    assert labels(dataset) == dict(zip(FILES, expected))
+    assert said(dataset, "the label is the column that holds 1", *classes)
+
+
+def test_several_ones_in_a_row_are_several_labels(tmp_path: Path) -> None:
+    columns = [[str(number >> bit & 1) for number in range(12)] for bit in range(3)]
+    with pytest.raises(DataError, match=r"several labels.*red, round, big") as error:
+        read(table(tmp_path, "image,red,round,big", *columns))
+    assert "one classifier on each" in error.value.would_do
+
+
+@pytest.mark.parametrize("mark", ["|", ";", ",", ", ", "#", " ", "+"])
+def test_several_labels_in_a_cell_are_refused_with_an_example(tmp_path: Path, mark: str) -> None:
+    cells = ["scab", f"scab{mark}rust", "rust", f"mildew{mark}scab", "healthy", f"rust{mark}mildew"] * 2
+    with pytest.raises(DataError, match="gives a picture several labels") as error:
+        read(table(tmp_path, "image,labels", cells))
+    assert any(repr(cell) in error.value.what for cell in cells if mark in cell)
+
+
+@pytest.mark.parametrize("form", [repr, json.dumps])
+def test_lists_of_labels_are_several_labels(tmp_path: Path, form: type[repr]) -> None:
+    cells = [form(labels) for labels in (["scab", "rust"], ["rust"], ["mildew"])] * 4
+    with pytest.raises(DataError, match="several labels: lists in 'label'"):
+        read(table(tmp_path, "image,label", cells))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["boston terrier", "boston bull", "bull terrier"],
+        ["Leo, the cat", "Eve, the cat", "Ming, the cat"],
+        ["C#", "C++", "F#"],
+        ["Apple___Black_rot", "Apple___healthy", "Tomato"],
+        ["0", "1", "2"],
+        ["0.0", "1.0", "2.0"],
+        ["red/dark", "red/light", "blue"],
+    ],
+)
+def test_names_of_one_class_stay_whole(tmp_path: Path, names: list[str]) -> None:
+    dataset = read(table(tmp_path, "image,label", names * 4))
+    assert labels(dataset) == dict(zip(FILES, names * 4))
+
+
+def test_a_picture_under_two_labels_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    rows = [*zip(FILES, ["cat", "dog"] * 6), (FILES[0], "dog"), (FILES[1], "dog")]
+    dataset = read(write(tmp_path / "t.csv", written(("image", "label"), rows)))
+    assert set(labels(dataset)) == set(FILES[1:])
+    assert problems(dataset) == [("two labels", "t.csv:14"), ("repeated row", "t.csv:15")]
+
+
+# --- lines that are not quite a table's
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ('image,caption\n00.jpg,"a \\"stop\\" sign, red"\n', ['a "stop" sign, red']),
+        ("image,caption\n00.jpg,a dog, running, fast\n", ["a dog, running, fast"]),
+        ("image,caption,\n00.jpg,a dog,\n01.jpg,a cat,\n", ["a dog", "a cat"]),
+        ("image,caption\n00.jpg,a dog,\n01.jpg,a cat,,\n", ["a dog", "a cat"]),
+        ("image,caption\r00.jpg,a dog\r01.jpg,a cat\r", ["a dog", "a cat"]),
+        ("image,caption\r\n00.jpg,a dog\n01.jpg,a cat\r02.jpg,an owl", ["a dog", "a cat", "an owl"]),
+        ("image;score;caption\n00.jpg;0,93;a dog\n01.jpg;0,5;a cat\n", ["a dog", "a cat"]),
+        ("image,caption\n00.jpg,a dog\nimage,caption\n01.jpg,a cat\n", ["a dog", "a cat"]),
+        (
+            'image\tcaption\n00.jpg\ta 12" pizza\n01.jpg\t"L is written\n02.jpg\ta cat\n',
+            ['a 12" pizza', '"L is written', "a cat"],
+        ),
+    ],
+    ids=[
+        "backslash",
+        "bare commas",
+        "mark at the end",
+        "marks in rows",
+        "CR",
+        "mixed ends",
+        "decimal comma",
+        "header again",
+        "bare quotes",
+    ],
+)
+def test_tables_that_programs_write(tmp_path: Path, text: str, expected: list[str]) -> None:
+    touch(tmp_path, *FILES)
+    dataset = read(write(tmp_path / "t.csv", text))
+    assert captions(dataset) == {file: (caption,) for file, caption in zip(FILES, expected)}
+
+
+PIECES = (
+    *"\n\n,\t;|\"'[](){}\\#/= ",
+    *("00.jpg", "01.jpg", "image", "caption", "label", "split", "fold", "train", "1", "0", "-1", "nan", "²"),
+    *("é개", "\ufeff", "\r", "../00.jpg", "C:\\00.jpg", "http://h/00.jpg", "sep=;", "9" * 30),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from(PIECES), max_size=40).map("".join),
+    name=st.sampled_from(["t.csv", "t.txt", "t.tsv", "train.csv", "metadata.csv", "t.token.txt", "00.txt"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp949"]),
+)
+def test_any_text_ends_in_a_data_set_or_in_a_message(
+    tmp_path: Path, text: str, name: str, encoding: str
+) -> None:
+    path = touch(tmp_path, "00.jpg", "01.jpg") / name
+    path.write_bytes(text.encode(encoding, "replace"))
+    for data in (path, tmp_path):
+        try:
+            dataset = read(data)
+        except ShowtellError as error:
+            assert error.what
+        else:
+            assert {picture.name for picture in dataset.pictures} <= {"00.jpg", "01.jpg"}
+    path.unlink()

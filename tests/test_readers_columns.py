@@ -1,0 +1,258 @@
+"""What the columns of a table are, told by their cells: pictures, words, splits, groups, nothing of use."""
+
+from pathlib import Path
+
+import pytest
+
+from reading import captions, labels, problems, read, said, splits, touch, write, written
+from showtell.errors import DataError
+
+FILES = [f"{number:02}.jpg" for number in range(12)]
+WORDS = [f"a dog near tree {number}" for number in range(12)]
+CLASSES = ["cat", "dog", "owl"] * 4
+
+
+def table(root: Path, header: str, *columns: list[object]) -> Path:
+    """Write a table by its columns, and the pictures of `FILES`."""
+    touch(root, *(f"images/{name}" for name in FILES))
+    return write(root / "t.csv", written(header.split(","), zip(*columns)))
+
+
+# --- the column of pictures, and that of the words
+
+
+@pytest.mark.parametrize("headers", ["Bild,Beschreibung", "x,y", "file-with-picture,what is seen", "a.b,c"])
+@pytest.mark.parametrize("extension", [".jpg", ""])
+def test_columns_are_known_by_their_cells(tmp_path: Path, headers: str, extension: str) -> None:
+    names = [name.removesuffix(".jpg") + extension for name in FILES]
+    for header, columns in ((headers, (names, WORDS)), (",".join(headers.split(",")[::-1]), (WORDS, names))):
+        dataset = read(table(tmp_path, header, *columns))
+        assert captions(dataset) == {name: (word,) for name, word in zip(FILES, WORDS)}
+        image, text = headers.split(",")
+        assert said(dataset, repr(image), "holds the pictures", "--image-column")
+        assert said(dataset, repr(text), "holds the captions", "--text-column")
+
+
+@pytest.mark.parametrize("header", ["image,wat", "파일명,품종", "wat,label", "id,dx"])
+def test_repeated_short_values_are_labels(tmp_path: Path, header: str) -> None:
+    dataset = read(table(tmp_path, header, FILES, CLASSES))
+    assert (dataset.format, labels(dataset)) == ("labels", dict(zip(FILES, CLASSES)))
+    assert dataset.classes == ("cat", "dog", "owl")
+
+
+ASIDE: dict[str, list[object]] = {
+    "score": [f"0.{number}" for number in range(12)],
+    "width": [640] * 12,
+    "created_at": [f"2023-05-0{1 + number % 2}T10:00:{number:02}Z" for number in range(12)],
+    "date": [f"2019-04-{number + 1:02}" for number in range(12)],
+    "annotation_id": list(range(100, 112)),
+    "hash": [f"{number * 0x3F2A9C1B7D:016x}" for number in range(12)],
+    "empty": [""] * 12,
+    "": list(range(12)),
+    "Unnamed: 0": list(range(12)),
+    "patient_id": ["p1", "p2", "p3"] * 4,
+}
+
+
+@pytest.mark.parametrize("name", ASIDE)
+@pytest.mark.parametrize("column, values", [("Sehen", WORDS), ("Art", CLASSES)])
+def test_numbers_dates_and_codes_are_left_aside(
+    tmp_path: Path, name: str, column: str, values: list[object]
+) -> None:
+    dataset = read(table(tmp_path, f"{name},image,{column}", ASIDE[name], FILES, values))
+    held = captions(dataset) if column == "Sehen" else labels(dataset)
+    assert held == {file: (text,) if column == "Sehen" else text for file, text in zip(FILES, values)}
+
+
+def test_full_names_go_before_an_index_that_fits_too(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{number}.jpg" for number in range(4)))
+    rows = [(number, f"{3 - number}.jpg", f"a dog {3 - number}") for number in range(4)]
+    dataset = read(write(tmp_path / "t.csv", written(("", "image", "caption"), rows)))
+    assert captions(dataset) == {f"{number}.jpg": (f"a dog {number}",) for number in range(4)}
+
+
+def test_two_columns_of_pictures_are_refused_until_one_is_named(tmp_path: Path) -> None:
+    path = table(tmp_path, "before,after,caption", FILES[:6], FILES[6:], WORDS[:6])
+    with pytest.raises(DataError, match="two columns of different pictures, 'before' and 'after'") as error:
+        read(path)
+    assert "--image-column" in error.value.would_do
+    assert captions(read(path, image_column="after")) == {n: (w,) for n, w in zip(FILES[6:], WORDS)}
+
+
+def test_several_columns_that_may_be_the_words_are_named_with_examples(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,gender,season", FILES, ["men", "women"] * 6, ["fall", "fall", "summer"] * 4)
+    with pytest.raises(DataError, match=r"'gender', such as 'men'; 'season', such as 'fall'"):
+        read(path)
+    assert read(path, text_column="season").classes == ("fall", "summer")
+
+
+def test_numbers_alone_are_no_words(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number:02}.jpg" for number in range(30)))
+    rows = [(f"{number:02}.jpg", f"{number * 1.7:.1f}") for number in range(30)]
+    with pytest.raises(DataError, match="numbers in 'age', which are neither words nor classes"):
+        read(write(tmp_path / "t.csv", written(("image", "age"), rows)))
+
+
+# --- several captions an image
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "caption_1,caption_2",
+        "caption1,caption2",
+        "Caption 0,Caption 1",
+        "caption,caption",
+        "caption,caption_2",
+        "sentence1,sentence2",
+        "comment_0,comment_1",
+        "desc 0,desc 1",
+        "설명1,설명2",
+    ],
+)
+def test_all_columns_of_captions_are_read(tmp_path: Path, names: str) -> None:
+    second = ["", *(f"{word} again" for word in WORDS[1:])]
+    dataset = read(table(tmp_path, f"image,{names}", FILES, WORDS, second))
+    expected = {file: (word, more) for file, word, more in zip(FILES, WORDS, second)}
+    assert captions(dataset) == expected | {FILES[0]: (WORDS[0],)}
+    assert said(dataset, "2 columns of captions are read", *names.split(","))
+
+
+def test_languages_are_not_mixed(tmp_path: Path) -> None:
+    german = [f"Hund {number}" for number in range(12)]
+    path = table(tmp_path, "image,caption_en,caption_de", FILES, WORDS, german)
+    with pytest.raises(DataError, match="several languages: caption_en, caption_de") as error:
+        read(path)
+    assert "--text-column" in error.value.would_do
+    assert captions(read(path, text_column="caption_de"))[FILES[0]] == ("Hund 0",)
+    assert captions(read(path, text_column="caption_en,caption_de"))[FILES[0]] == (WORDS[0], "Hund 0")
+
+
+def test_words_beside_the_captions_are_said_to_be_left_out(tmp_path: Path) -> None:
+    titles = [f"Print number {number} on paper" for number in range(12)]
+    dataset = read(table(tmp_path, "image,description,note", FILES, WORDS, titles))
+    assert captions(dataset) == {file: (word,) for file, word in zip(FILES, WORDS)}
+    assert said(dataset, "left out beside the captions: note", "--text-column")
+
+
+# --- splits
+
+NAMED = [
+    ["train", "val", "test"],
+    ["TRAIN", "VALID", "TEST"],
+    ["Training", "PublicTest", "PrivateTest"],
+    ["train", "dev", "holdout"],
+    ["trn", "Validation ", "testing"],
+    ["학습", "검증", "테스트"],
+]
+
+
+@pytest.mark.parametrize("values", NAMED, ids=["usual", "capitals", "fer", "holdout", "blank", "korean"])
+@pytest.mark.parametrize("name", ["split", "partition", "Usage", "wat"])
+def test_a_column_whose_every_value_is_a_split_is_one(tmp_path: Path, values: list[str], name: str) -> None:
+    cells = [values[0]] * 8 + values[1:] * 2
+    dataset = read(table(tmp_path, f"image,caption,{name}", FILES, WORDS, cells))
+    assert list(splits(dataset).values()) == ["train"] * 8 + ["val", "test"] * 2
+    assert said(dataset, f"the splits are those of the column {name!r}")
+
+
+@pytest.mark.parametrize(
+    "yes, no", [("1", "0"), ("True", "False"), ("yes", "no"), ("1.0", "0.0"), ("t", "f")]
+)
+@pytest.mark.parametrize(
+    "name, if_true, if_false",
+    [
+        ("is_valid", "val", "train"),
+        ("is_test", "test", "train"),
+        ("is_train", "train", "val"),
+        ("train", "train", "val"),
+        ("Validation", "val", "train"),
+        ("in_train_set", "train", "val"),
+    ],
+)
+def test_truth_values_are_turned_by_the_columns_name(
+    tmp_path: Path, yes: str, no: str, name: str, if_true: str, if_false: str
+) -> None:
+    dataset = read(table(tmp_path, f"image,caption,{name}", FILES, WORDS, [yes, no, no] * 4))
+    assert list(splits(dataset).values()) == [if_true, if_false, if_false] * 4
+    assert said(dataset, repr(name), f"says what is {if_true}; the rest is {if_false}")
+
+
+@pytest.mark.parametrize("name", ["fold", "kfold", "Fold_ID", "folds"])
+@pytest.mark.parametrize("form", ["{}", "{}.0", "fold_{}", "Fold {}"])
+def test_a_fold_is_for_validation_and_it_is_said_which(tmp_path: Path, name: str, form: str) -> None:
+    cells = [form.format(number % 3 + 1) for number in range(12)]
+    dataset = read(table(tmp_path, f"image,label,{name}", FILES, CLASSES, cells))
+    assert list(splits(dataset).values()) == ["val", "train", "train"] * 4
+    assert said(dataset, "holds 3 folds: fold 1 is val, the others are train")
+
+
+@pytest.mark.parametrize(
+    "name, cells",
+    [
+        ("set", ["lego", "duplo"]),
+        ("phase", ["new", "full"]),
+        ("val", ["0.3", "0.7"]),
+        ("test", ["3", "17"]),
+        ("fold", ["left", "right"]),
+        ("is_train", ["12", "7"]),
+        ("train", ["ICE", "TGV"]),
+    ],
+)
+def test_what_only_has_the_name_of_a_split_is_none(tmp_path: Path, name: str, cells: list[str]) -> None:
+    dataset = read(table(tmp_path, f"image,caption,{name}", FILES, WORDS, cells * 6))
+    assert captions(dataset) == {file: (word,) for file, word in zip(FILES, WORDS)}
+    assert set(splits(dataset).values()) == {None}
+
+
+def test_classes_called_train_and_test_are_no_split(tmp_path: Path) -> None:
+    dataset = read(table(tmp_path, "image,label", FILES, ["train", "bus", "test tube"] * 4))
+    assert (dataset.classes, set(splits(dataset).values())) == (("bus", "test tube", "train"), {None})
+
+
+def test_pictures_without_a_split_are_counted(tmp_path: Path) -> None:
+    cells = ["train", "train", "test", ""] * 3
+    dataset = read(table(tmp_path, "image,caption,split", FILES, WORDS, cells))
+    assert list(splits(dataset).values()) == ["train", "train", "test", None] * 3
+    assert said(dataset, "3 pictures have no split in the data")
+
+
+def test_groups_are_offered_and_taken_where_named(tmp_path: Path) -> None:
+    cells = ["p1", "p2", "p3", "p4"] * 3
+    path = table(tmp_path, "image,label,lesion_id", FILES, CLASSES, cells)
+    offered = read(path)
+    assert said(offered, "--group-column lesion_id")
+    assert {picture.group for picture in offered.pictures} == {None}
+    taken = read(path, group_column="lesion_id")
+    assert [picture.group for picture in taken.pictures] == cells
+    assert problems(taken) == []
+
+
+# --- no header, or something above it
+
+
+@pytest.mark.parametrize("first", ["sep={}", '"sep={}"', "SEP={}", "sep={}\r"])
+@pytest.mark.parametrize("mark", [",", ";", "|", "\t"])
+def test_the_delimiter_may_be_told_above_the_header(tmp_path: Path, first: str, mark: str) -> None:
+    text = written(("image", "caption"), [(file, f"{word}, near") for file, word in zip(FILES, WORDS)], mark)
+    touch(tmp_path, *FILES)
+    dataset = read(write(tmp_path / "t.csv", f"{first.format(mark)}\n{text}"))
+    assert captions(dataset) == {file: (f"{word}, near",) for file, word in zip(FILES, WORDS)}
+
+
+def test_without_a_header_a_split_may_stand_before_the_address(tmp_path: Path) -> None:
+    parts = ["TRAIN", "TRAIN", "VALIDATION", "TEST"] * 3
+    touch(tmp_path, *(f"images/{name}" for name in FILES))
+    rows = "".join(f"{part},gs://b/x/{file},{label}\n" for part, file, label in zip(parts, FILES, CLASSES))
+    dataset = read(write(tmp_path / "import.csv", rows), images=tmp_path / "images")
+    assert labels(dataset) == dict(zip(FILES, CLASSES))
+    assert list(splits(dataset).values()) == ["train", "train", "val", "test"] * 3
+    assert said(dataset, "import.csv has no header")
+    assert said(dataset, "addresses are never fetched")
+
+
+def test_a_list_of_paths_and_numbers_parted_by_blanks(tmp_path: Path) -> None:
+    files = ["red/a b.jpg", "red/c.jpg", "blue sky/d.jpg", "blue sky/e.jpg"]
+    touch(tmp_path, *files)
+    rows = "".join(f"{file} {number // 2}\n" for number, file in enumerate(files))
+    assert labels(read(write(tmp_path / "train.txt", rows))) == dict(zip(files, "0011"))

@@ -1,0 +1,236 @@
+"""What holds captions and labels besides one text table: several, sidecars, tars, Parquet, workbooks."""
+
+import builtins
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import draw, encoded
+from reading import captions, labels, problems, read, said, splits, touch, write
+from showtell.errors import DataError, MissingExtraError
+
+FILES = [f"p{number}.jpg" for number in range(6)]
+WORDS = [f"a dog near tree {number}" for number in range(6)]
+CLASSES = ["cat", "dog"] * 3
+RECORDS = [{"image": file, "caption": word} for file, word in zip(FILES, WORDS)]
+CAPTIONED = {file: (word,) for file, word in zip(FILES, WORDS)}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Unpack pictures into a folder of the test's own."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
+
+
+# --- several tables together; sidecars
+
+
+@pytest.mark.parametrize("names", [("train", "valid", "test"), ("captions_train", "dev", "test-set")])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_tables_named_after_splits_are_one_data_set(
+    tmp_path: Path, names: tuple[str, ...], suffix: str
+) -> None:
+    for name, records in zip(names, (RECORDS[:3], RECORDS[3:5], RECORDS[5:])):
+        rows = [record.values() for record in records]
+        text = "image,caption\n" + "\n".join(map(",".join, rows)) if suffix == "csv" else json.dumps(records)
+        write(tmp_path / f"{name}.{suffix}", text)
+    touch(tmp_path, *(f"images/{file}" for file in FILES))
+    dataset = read(tmp_path)
+    paths = [f"images/{file}" for file in FILES]
+    assert captions(dataset) == {path: (word,) for path, word in zip(paths, WORDS)}
+    assert splits(dataset) == dict(zip(paths, ["train"] * 3 + ["val"] * 2 + ["test"]))
+    assert said(dataset, "read together", *(f"{name}.{suffix}" for name in names))
+
+
+def test_tables_of_splits_with_folders_of_their_own(tmp_path: Path) -> None:
+    for split, word in (("train", "a dog"), ("val", "a cat")):
+        touch(tmp_path, f"images_{split}/0.jpg", f"images_{split}/1.jpg")
+        write(tmp_path / f"{split}_captions.csv", f"image,caption\n0.jpg,{word}\n1.jpg,{word} runs\n")
+    dataset = read(tmp_path)
+    assert captions(dataset) == {
+        "images_train/0.jpg": ("a dog",),
+        "images_train/1.jpg": ("a dog runs",),
+        "images_val/0.jpg": ("a cat",),
+        "images_val/1.jpg": ("a cat runs",),
+    }
+    assert list(splits(dataset).values()) == ["train"] * 2 + ["val"] * 2
+
+
+@pytest.mark.parametrize("suffix", ["txt", "caption", "json"])
+@pytest.mark.parametrize("place, beside", [("", ""), ("shard", "shard"), ("images", "captions")])
+def test_a_text_for_each_picture(tmp_path: Path, suffix: str, place: str, beside: str) -> None:
+    texts = WORDS if suffix == "json" else [f"{word}, running" for word in WORDS]
+    for file, text in zip(FILES, texts):
+        touch(tmp_path / "set" / place, file)
+        said = json.dumps({"caption": text, "width": 9}) if suffix == "json" else f"\ufeff{text}\n"
+        write(tmp_path / "set" / beside / f"{file[:-4]}.{suffix}", said)
+    dataset = read(tmp_path / "set")
+    assert dataset.format == "sidecar"
+    assert list(captions(dataset).values()) == [(text,) for text in texts]
+    assert any(f"the .{suffix} file beside each picture" in note for note in dataset.notes)
+
+
+def test_gaps_among_sidecars_are_named_and_a_line_is_a_caption(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    for file, text in zip(FILES, ("a dog\n\na dog runs\n", "a cat", "an owl", "two dogs", " \n")):
+        write(tmp_path / f"{file[:-4]}.txt", text)
+    write(tmp_path / "p99.txt", "an orphan")
+    write(tmp_path / "README.txt", "Drawn by hand.\nAll of it.")
+    dataset = read(tmp_path)
+    assert list(captions(dataset).values()) == [
+        ("a dog", "a dog runs"),
+        ("a cat",),
+        ("an owl",),
+        ("two dogs",),
+    ]
+    left_out = [("picture without captions", file) for file in FILES[4:]]
+    assert problems(dataset) == [("empty caption", "p4.txt"), *left_out]
+
+
+# --- pictures inside of a file
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as file:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return path
+
+
+PICTURES = [encoded(draw(number, 32), "PNG") for number in range(4)]
+
+
+@pytest.mark.parametrize("suffix, content", [("txt", "{}"), ("json", '{{"caption": "{}", "width": 9}}')])
+def test_a_tar_of_samples(tmp_path: Path, own_cache: Path, suffix: str, content: str) -> None:
+    members: dict[str, bytes] = {}
+    for number, picture in enumerate(PICTURES):
+        members[f"../v1.0/s{number}.png"] = picture
+        members[f"../v1.0/s{number}.{suffix}"] = content.format(WORDS[number]).encode()
+    dataset = read(tar(tmp_path / "00000.tar", members))
+    assert dataset.format == "webdataset"
+    assert [picture.captions for picture in dataset.pictures] == [(word,) for word in WORDS[:4]]
+    assert [picture.path.read_bytes() for picture in dataset.pictures] == PICTURES
+    assert all(picture.path.is_relative_to(own_cache) for picture in dataset.pictures)
+    assert said(dataset, "inside of 00000.tar are unpacked in", str(own_cache))
+    again = read(tmp_path)
+    assert captions(again) == captions(dataset)
+
+
+def test_a_tar_of_classes_and_one_that_is_none(tmp_path: Path) -> None:
+    members = {f"s{i}.png": picture for i, picture in enumerate(PICTURES)}
+    with pytest.raises(DataError, match="4 pictures and no words"):
+        read(tar(tmp_path / "bare.tar", members))
+    members |= {f"s{number}.cls": CLASSES[number].encode() for number in range(4)}
+    assert list(labels(read(tar(tmp_path / "cls.tar", members))).values()) == CLASSES[:4]
+    (tmp_path / "broken.tar").write_bytes(b"no tar at all" * 100)
+    with pytest.raises(DataError, match="cannot be read as a tar"):
+        read(tmp_path / "broken.tar")
+
+
+def parquet(path: Path, columns: dict[str, list[Any]], features: dict[str, Any] | None = None) -> Path:
+    arrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    holds = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    made = {
+        name: arrow.array(cells, holds if isinstance(cells[0], dict) else None)
+        for name, cells in columns.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else None
+    arrow.parquet.write_table(arrow.table(made).replace_schema_metadata(about), path)
+    return path
+
+
+def cells(order: range) -> list[dict[str, Any]]:
+    return [{"bytes": PICTURES[number], "path": None} for number in order]
+
+
+def test_parquet_that_names_files(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    dataset = read(parquet(tmp_path / "t.parquet", {"image": FILES, "caption": WORDS}))
+    assert captions(dataset) == CAPTIONED
+
+
+def test_parquet_that_holds_pictures_and_names_classes(tmp_path: Path) -> None:
+    features = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    for split, order in (("train", range(3)), ("test", range(3, 4))):
+        columns = {"image": cells(order), "label": [number % 2 for number in order]}
+        parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", columns, features)
+    dataset = read(tmp_path)
+    assert sorted(p.path.read_bytes() for p in dataset.pictures) == sorted(PICTURES)
+    known = {picture.path.read_bytes(): (picture.label, picture.split) for picture in dataset.pictures}
+    expected = [("cat", "train"), ("dog", "train"), ("cat", "train"), ("dog", "test")]
+    assert known == dict(zip(PICTURES, expected))
+    one = read(parquet(tmp_path / "one.parquet", {"image": cells(range(4)), "text": WORDS[:4]}))
+    assert [picture.captions for picture in one.pictures] == [(word,) for word in WORDS[:4]]
+
+
+def test_a_workbook_is_read_by_its_first_sheet_with_rows(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    touch(tmp_path, *FILES)
+    book = openpyxl.Workbook()
+    book.active.append(["about"])
+    sheet = book.create_sheet("words")
+    for row in (["image", "caption", None], *zip(FILES, WORDS, [None] * 6)):
+        sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    dataset = read(tmp_path / "t.xlsx")
+    assert captions(dataset) == CAPTIONED
+    assert said(dataset, "the sheet 'words' is read")
+    (tmp_path / "t.xlsx").write_bytes(b"PK no workbook")
+    with pytest.raises(DataError, match="cannot be read as a workbook"):
+        read(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("name, extra", [("t.parquet", "parquet"), ("t.xlsx", "excel")])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, extra: str, whole: bool
+) -> None:
+    real = builtins.__import__
+
+    def without(module: str, *rest: Any, **named: Any) -> Any:
+        if module.split(".")[0] in ("pyarrow", "openpyxl"):
+            raise ImportError(module)
+        return real(module, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(Exception) as error:
+        read(tmp_path if whole else tmp_path / name)
+    assert isinstance(error.value, MissingExtraError)
+    assert error.value.run == f"pip install 'showtell[{extra}]'"
+
+
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        ("t.zip", "unpack"),
+        ("t.csv.gz", "unpack"),
+        ("t.xls", r"\.xlsx"),
+        ("t.mat", "MATLAB"),
+        ("t.xml", "XML"),
+        ("t.arrow", "to_parquet"),
+        ("t.npy", "NumPy"),
+        ("t.7z", "unpack"),
+    ],
+)
+def test_what_is_not_read_says_what_would_be(tmp_path: Path, name: str, word: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=word):
+        read(tmp_path / name)
+
+
+def test_an_archive_beside_the_table_is_pointed_at(tmp_path: Path) -> None:
+    (tmp_path / "images.zip").write_bytes(b"PK\x03\x04")
+    write(tmp_path / "captions.csv", "image,caption\np0.jpg,a dog\n")
+    with pytest.raises(DataError, match=r"images\.zip: unpack it first"):
+        read(tmp_path)

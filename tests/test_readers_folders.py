@@ -1,0 +1,228 @@
+"""Class folders as people have them: wrapped, doubled, split by name, with masks, versions and links."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unicodedata import normalize
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reading import labels, problems, read, said, splits, touch, write
+from showtell.cli import run
+from showtell.config import DataSource
+from showtell.data.readers import read_pictures
+from showtell.errors import DataError
+
+CLASSES = ("blue", "green", "red")
+NETWORK = "--backbone test_resnet --weights random --image-size 32 --head linear"
+
+
+def classes(root: Path, *prefixes: str, each: int = 2, names: tuple[str, ...] = CLASSES) -> dict[str, str]:
+    """Make class folders below each prefix; return the label of each picture."""
+    made = {
+        f"{prefix}{name}/{place}{name}{number}.jpg": name
+        for place, prefix in enumerate(prefixes or ("",))
+        for name in names
+        for number in range(each)
+    }
+    touch(root, *made)
+    return made
+
+
+def kinds(root: Path) -> list[str]:
+    return [kind for kind, _ in problems(read(root))]
+
+
+# --- where the classes are
+
+
+@pytest.mark.parametrize("wrapper", ["", "set/", "archive/data set v2/", "a/b/c/d/", "images/"])
+def test_folders_that_hold_everything_are_looked_through(tmp_path: Path, wrapper: str) -> None:
+    made = classes(tmp_path, wrapper)
+    write(tmp_path / "README.md", "about")
+    touch(tmp_path, "__MACOSX/blue/._0blue0.jpg")
+    dataset = read(tmp_path)
+    assert (dataset.classes, labels(dataset)) == (CLASSES, made)
+    assert said(dataset, f"the folder {wrapper.rstrip('/')} holds everything") == bool(wrapper)
+    assert ("system folder", "__MACOSX") in problems(dataset)
+
+
+class_names = st.text("abAB01 _-.,#+&%'()é개\u0301", min_size=1, max_size=8).filter(
+    lambda name: name == name.strip() and not name.startswith(".")
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    names=st.sets(class_names, min_size=2, max_size=4).map(sorted), wrapper=st.sampled_from(["", "a set/"])
+)
+def test_a_folder_may_have_any_name(names: list[str], wrapper: str) -> None:
+    with TemporaryDirectory() as place:
+        touch(Path(place), *(f"{wrapper}{name}/{number}.jpg" for number, name in enumerate(names)))
+        dataset = read(Path(place))
+    assert sorted(picture.label or "" for picture in dataset.pictures) == sorted(
+        normalize("NFC", name) for name in names
+    )
+
+
+SPLITS = [
+    ("train/", "val/", "test/"),
+    ("TRAIN/", "Valid/", "TESTING/"),
+    ("Training Set/", "dev/", "holdout/"),
+    ("seg_train/seg_train/", "seg_val/seg_val/", "seg_test/seg_test/"),
+    ("train_images/", "val_images/", "test_images/"),
+    ("trainset/", "valset/", "testset/"),
+    ("1_train/", "2_val/", "3_test/"),
+    ("train/images/", "valid/images/", "test/images/"),
+    ("archive/train/", "archive/val/", "archive/test/"),
+    ("훈련/", "검증/", "테스트/"),
+]
+
+
+@pytest.mark.parametrize("prefixes", SPLITS, ids=lambda prefixes: prefixes[0])
+def test_folders_named_after_splits_bring_them(tmp_path: Path, prefixes: tuple[str, ...]) -> None:
+    made = classes(tmp_path, *prefixes)
+    dataset = read(tmp_path)
+    assert (dataset.classes, labels(dataset)) == (CLASSES, made)
+    expected = dict(zip(prefixes, ("train", "val", "test")))
+    assert splits(dataset) == {
+        file: split for prefix, split in expected.items() for file in made if file.startswith(prefix)
+    }
+
+
+def test_splits_inside_of_classes(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/{part}/{name}{part}.jpg" for name in CLASSES for part in ("train", "test")))
+    dataset = read(tmp_path)
+    assert dataset.classes == CLASSES
+    assert splits(dataset) == {picture.name: picture.name.split("/")[1] for picture in dataset.pictures}
+    assert said(dataset, "the splits are the folders inside of each class")
+
+
+@pytest.mark.parametrize("form", ["fold{}", "Fold {}", "cv_{}"])
+def test_folds_are_no_classes(tmp_path: Path, form: str) -> None:
+    made = classes(tmp_path, *(f"{form.format(number)}/" for number in (1, 2, 3)))
+    dataset = read(tmp_path)
+    assert labels(dataset) == made
+    first = form.format(1)
+    assert splits(dataset) == {file: "val" if file.startswith(first) else "train" for file in made}
+    assert said(dataset, f"{first} is val", f"{form.format(2)} is train")
+
+
+@pytest.mark.parametrize("names", [("bus", "car", "train"), ("control", "test"), ("invoice", "validation")])
+def test_a_class_may_have_the_name_of_a_split_and_it_is_said(tmp_path: Path, names: tuple[str, ...]) -> None:
+    made = classes(tmp_path, names=names)
+    dataset = read(tmp_path)
+    assert labels(dataset) == made
+    assert set(splits(dataset).values()) == {None}
+    assert said(dataset, "is a class here, not a split")
+
+
+@pytest.mark.parametrize(
+    "prefix, place",
+    [
+        ("", "test"),
+        ("", "pred"),
+        ("", "unlabelled"),
+        ("train/", "test"),
+        ("seg_train/seg_train/", "seg_pred"),
+    ],
+)
+def test_pictures_without_a_class_are_named_and_left_out(tmp_path: Path, prefix: str, place: str) -> None:
+    made = classes(tmp_path, prefix)
+    touch(tmp_path, f"{place}/1.jpg", f"{place}/2.jpg")
+    dataset = read(tmp_path)
+    assert (dataset.classes, labels(dataset)) == (CLASSES, made)
+    left_out = [problem for problem in dataset.problems if problem.where.startswith(place)]
+    assert len(left_out) == 2
+    assert all("no label" in problem.detail for problem in left_out)
+
+
+def test_versions_of_one_set_are_no_classes(tmp_path: Path) -> None:
+    files = [f"{name}/{number}.jpg" for name in CLASSES for number in range(3)]
+    touch(tmp_path, *(f"{version}/{file}" for version in ("color", "gray", "cut") for file in files))
+    with pytest.raises(DataError, match="same classes that are not named after splits: color, cut, gray"):
+        read(tmp_path)
+    assert labels(read(tmp_path / "color")) == {file: file.partition("/")[0] for file in files}
+
+
+@pytest.mark.parametrize("masks", ["masks", "mask", "trimaps", "ground_truth"])
+def test_masks_are_no_pictures_of_the_class(tmp_path: Path, masks: str) -> None:
+    files = [f"{name}/{kind}/{name}.png" for name in CLASSES for kind in ("images", masks)]
+    touch(tmp_path, *files)
+    dataset = read(tmp_path)
+    assert labels(dataset) == {file: file.partition("/")[0] for file in files if masks not in file.split("/")}
+    assert kinds(tmp_path).count("mask") == 3
+
+
+def test_sources_below_a_class_are_said(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/kaggle/0.jpg", "cat/own/1.jpg", "dog/show/2.jpg", "dog/3.jpg")
+    dataset = read(tmp_path)
+    assert list(labels(dataset).values()) == ["cat", "cat", "dog", "dog"]
+    assert said(dataset, "3 pictures in deeper folders", "class above", "cat/kaggle/0.jpg is of cat")
+
+
+def test_one_class_is_read_and_refused_by_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "cat/1.jpg", "cat/2.jpg")
+    assert read(tmp_path).classes == ("cat",)
+    assert run(["train-classifier", str(tmp_path), "--out", str(tmp_path / "run"), *NETWORK.split()]) == 2
+    assert "nothing to tell apart" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["images", "JPEGImages", "DCIM/100APPLE", "사진"])
+def test_a_folder_of_pictures_alone_is_no_class(tmp_path: Path, place: str) -> None:
+    touch(tmp_path, f"{place}/1.jpg", f"{place}/2.jpg")
+    dataset, error = read_pictures(DataSource(tmp_path))
+    assert isinstance(error, DataError)
+    assert (len(dataset.pictures), dataset.classes) == (2, ())
+
+
+# --- links
+
+
+def test_links_inside_are_read_where_they_lead(tmp_path: Path) -> None:
+    classes(tmp_path, "disk/store/")
+    for name in CLASSES:
+        (tmp_path / name).symlink_to(f"disk/store/{name}")
+    dataset = read(tmp_path)
+    assert (dataset.classes, len(dataset.pictures)) == (CLASSES, 6)
+    assert sorted(problems(dataset)) == [("link inside", name) for name in CLASSES]
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_links_that_lead_out_are_refused_with_that_reason(tmp_path: Path, single: bool) -> None:
+    away = tmp_path / "away"
+    for file, name in classes(away).items():
+        (tmp_path / "set" / name).parent.mkdir(exist_ok=True)
+        if single:
+            (tmp_path / "set" / name).mkdir(exist_ok=True)
+            (tmp_path / "set" / file).symlink_to(away / file)
+        elif not (tmp_path / "set" / name).is_symlink():
+            (tmp_path / "set" / name).symlink_to(away / name)
+    with pytest.raises(DataError, match="is a link out of") as error:
+        read(tmp_path / "set")
+    assert "copy the files in, or name the folder that holds both" in error.value.what
+
+
+def test_broken_and_circular_links_are_named_and_reading_ends(tmp_path: Path) -> None:
+    made = classes(tmp_path)
+    (tmp_path / "gone").symlink_to("/nowhere/gone")
+    (tmp_path / "red" / "gone.jpg").symlink_to("/nowhere/gone.jpg")
+    (tmp_path / "red" / "all").symlink_to("..")
+    (tmp_path / "loop").symlink_to("loop")
+    dataset = read(tmp_path)
+    assert labels(dataset) == made
+    found = sorted(problems(dataset))
+    assert found == [("dangling link", "gone"), ("dangling link", "gone.jpg"), ("dangling link", "loop"),
+                     ("link inside", "all")]  # fmt: skip
+
+
+def test_a_link_that_was_copied_as_text_is_no_class(tmp_path: Path) -> None:
+    made = classes(tmp_path, "train/")
+    write(tmp_path / "valid", "train")
+    write(tmp_path / "train" / "red" / "x.jpg_large", "../blue/0blue0.jpg")
+    dataset = read(tmp_path)
+    assert labels(dataset) == made
+    assert ("link as text", "x.jpg_large") in problems(dataset)
