@@ -49,7 +49,7 @@ def coins(tmp_path_factory) -> Path:
 def test_labels_by_coin_on_bursts_are_scored_by_cross_validation(coins, tmp_path, capsys):
     assert train(coins, tmp_path / "run") == 0
     said = capsys.readouterr().err
-    assert "60 images are 10 groups that stay on one side of a split" in said
+    assert "60 images are 10 groups of what belongs together" in said
     assert "cross-validation in" in said
     found = record(tmp_path / "run")
     assert (found["groups"], found["doubt"]) == (10, "")
