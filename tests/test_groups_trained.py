@@ -49,7 +49,7 @@ def coins(tmp_path_factory) -> Path:
 def test_labels_by_coin_on_bursts_are_scored_by_cross_validation(coins, tmp_path, capsys):
     assert train(coins, tmp_path / "run") == 0
     said = capsys.readouterr().err
-    assert "60 images are 10 groups that stay on one side of a split" in said
+    assert "60 images are 10 groups of what belongs together" in said
     assert "cross-validation in" in said
     found = record(tmp_path / "run")
     assert (found["groups"], found["doubt"]) == (10, "")
@@ -66,8 +66,8 @@ def test_labels_by_coin_on_bursts_are_scored_by_cross_validation(coins, tmp_path
     # What is scored later on counts groups, too: those that training found.
     assert cli.run(["evaluate", str(tmp_path / "run"), "--out", str(tmp_path), "--json"]) == 0
     alone = json.loads(capsys.readouterr().out)
-    assert alone["groups"] == 1
-    assert np.diff(alone["intervals_95"]["accuracy"]) > 0.7
+    assert alone["groups"] <= 2
+    assert np.diff(alone["intervals_95"]["accuracy"]) > 0.6
 
 
 def test_one_scene_a_class_is_trained_and_not_scored(tmp_path, capsys):

@@ -311,7 +311,7 @@ def test_leaks_between_splits_are_found_the_most_alike_first() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    count=st.integers(8, 120),
+    count=st.integers(9, 120),
     val=st.integers(1, 4),
     test=st.integers(0, 4),
     pairs=st.lists(st.tuples(st.integers(0, 119), st.integers(0, 119)), max_size=25),

@@ -54,7 +54,7 @@ class Groups:
         if self.count == len(self.of):
             return ""
         groups = "1 group" if self.count == 1 else f"{self.count:,} groups"
-        return f"{len(self.of):,} images are {groups} that stay on one side of a split ({self.told})"
+        return f"{len(self.of):,} images are {groups} of what belongs together ({self.told})"
 
 
 def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], likeness: Likeness) -> Groups:

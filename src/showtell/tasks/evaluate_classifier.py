@@ -48,7 +48,11 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
         split = config.split or "all"
         pictures = tuple(p for p in dataset.pictures if config.split in (None, p.split))
     if not pictures:
-        raise DataError(f"The {split} split of {dataset.source} has no picture.")
+        raise DataError(
+            f"The {split} split of {dataset.source} has no picture.",
+            would_do="Other images with their classes would do, of scenes that were not trained on.",
+            run=f"showtell evaluate {shlex.quote(str(config.run))} DATA",
+        )
     # Nothing else needs to be looked at: a fine-tuned backbone has seen none of them.
     store = FeatureStore(config.store or trained.store)
     asked = replace(dataset, pictures=pictures)
