@@ -166,7 +166,7 @@ def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.jpg", "cat/2.jpg")
     assert read(tmp_path).classes == ("cat",)
     with pytest.raises(DataError, match="nothing to tell apart"):
-        read_labels(DataSource(tmp_path), Console(quiet=True))
+        read_labels(DataSource(tmp_path), Console(quiet=True), to_learn=True)
 
 
 @pytest.mark.parametrize("place", ["images", "JPEGImages", "DCIM/100APPLE", "사진"])

@@ -237,7 +237,7 @@ def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
     table = make(tmp_path, "id,breed\na,pug\nb,pug\n", ["a.jpg", "b.jpg"])
     assert read(table).classes == ("pug",)
     with pytest.raises(DataError, match="nothing to tell apart"):
-        read_labels(DataSource(table), Console(quiet=True))
+        read_labels(DataSource(table), Console(quiet=True), to_learn=True)
 
 
 def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Path) -> None:

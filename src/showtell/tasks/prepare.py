@@ -68,11 +68,16 @@ def read_captions(source: DataSource, console: Console) -> Dataset:
     return dataset
 
 
-def read_labels(source: DataSource, console: Console) -> Dataset:
+def read_labels(source: DataSource, console: Console, *, to_learn: bool = False) -> Dataset:
     """Read pictures with one label each, say what was found, and refuse data that holds none.
 
+    Args:
+        source: Where the data is.
+        console: Told what was found.
+        to_learn: Whether a single class is refused, too: it can be scored, but not learnt.
+
     Raises:
-        DataError: It cannot be read, or holds captions instead of labels.
+        DataError: It cannot be read, or holds captions instead of labels, or a single class to learn.
     """
     dataset = read_dataset(source)
     if not dataset.classes:
@@ -80,7 +85,7 @@ def read_labels(source: DataSource, console: Console) -> Dataset:
             f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
             would_do="A classifier needs class folders, or a table with a picture and a label in each row.",
         )
-    if len(dataset.classes) == 1:
+    if to_learn and len(dataset.classes) == 1:
         raise one_class(dataset)
     labelled = tuple(picture for picture in dataset.pictures if picture.label is not None)
     dataset = replace(dataset, pictures=labelled)

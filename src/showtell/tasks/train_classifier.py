@@ -153,7 +153,7 @@ def _tell(
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_labels(config, console)
+    dataset = read_labels(config, console, to_learn=True)
     backbone = load_backbone(
         config.backbone,
         config.weights,
