@@ -302,3 +302,14 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
             assert all(8 <= counts[k] <= 34 for k in range(3)), (name, counts)
         else:
             assert counts == {0: 60}
+
+
+def test_the_batch_that_is_asked_for_is_taken_whatever_the_data():
+    assert recipe_for(40, 8).batch_size != 5
+    assert recipe_for(40, 8, batch_size=5).batch_size == 5
+    assert recipe_for(6000, 1000, batch_size=5).batch_size == 5
+    steps = [
+        -(-40 // recipe.batch_size) * recipe.epochs
+        for recipe in (recipe_for(40, 8, batch_size=b) for b in (4, 8))
+    ]
+    assert max(steps) < 1.2 * min(steps), "the steps are what a training takes, not the epochs"

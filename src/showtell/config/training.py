@@ -57,6 +57,8 @@ class TrainCaptioner(DataSource):
     augmentations: Maybe[int] = None
     """Random views of each training photo to learn from besides the plain one, 0 to 64: crops, mirrored where
     that leaves captions true, brighter, darker, paler. By default 8 for fewer than 600 photos, else none."""
+    batch_size: Maybe[int] = None
+    """Photos a step, each with all its captions, 1 or more; by default 32, 8 where there are few photos."""
     epochs: Maybe[int] = None
     """Passes over the training split, 1 or more; by default 6, more where there are few photos."""
     reward_epochs: int = 3
@@ -79,7 +81,7 @@ class TrainCaptioner(DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, max_length=4)
-        at_least(self, augmentations=0, epochs=1, reward_epochs=0, seed=0)
+        at_least(self, augmentations=0, batch_size=1, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
         check_sizes(self.val_size, self.test_size, least_val=1e-9)
         if not 0 < self.learning_rate < 1:

@@ -73,6 +73,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     recipe = recipe_for(
         len(train),
         len(val),
+        batch_size=config.batch_size,
         epochs=config.epochs,
         augmentations=config.augmentations,
         hidden_dim=config.hidden_dim,

@@ -48,6 +48,7 @@ def recipe_for(
     train: int,
     validation: int,
     *,
+    batch_size: int | None = None,
     epochs: int | None = None,
     augmentations: int | None = None,
     hidden_dim: int | None = None,
@@ -58,13 +59,14 @@ def recipe_for(
     Args:
         train: Training pictures, at least 1.
         validation: Validation pictures, at least 1.
-        epochs: As in :class:`Recipe`, like the others.
+        batch_size: As in :class:`Recipe`, like the others.
+        epochs: Likewise.
         augmentations: Likewise.
         hidden_dim: Likewise.
         dropout: Likewise.
     """
     small = train < SMALL
-    batch_size = _SMALL_BATCH_SIZE if small else BATCH_SIZE
+    batch_size = batch_size or (_SMALL_BATCH_SIZE if small else BATCH_SIZE)
     steps = -(-train // batch_size)
     if epochs is None:
         epochs = -(-_SMALL_STEPS // steps) if small else max(6, min(_MOST_EPOCHS, -(-_STEPS // steps)))
