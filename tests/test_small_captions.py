@@ -3,6 +3,7 @@
 import html
 import json
 from collections import Counter
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from conftest import draw
 from showtell import TrainCaptioner, cli
 from showtell.config import load_config
 from showtell.console import Console
-from showtell.data.records import Picture
+from showtell.data.records import Dataset, Picture
 from showtell.errors import NotLearntError
 from showtell.features.extract import extract_features
 from showtell.features.weights import load_backbone
@@ -21,6 +22,7 @@ from showtell.inference import load
 from showtell.samples import write_captions_dataset
 from showtell.tasks.caption_views import look_at_views
 from showtell.tasks.learnt import refuse_unlearnt
+from showtell.tasks.split_sizes import sizes_for_captions
 from showtell.text.cider import CiderD
 from showtell.training.recipe import SMALL, recipe_for
 from showtell.training.trivial import commonest_captions, nearest_captions
@@ -313,3 +315,21 @@ def test_the_batch_that_is_asked_for_is_taken_whatever_the_data():
         for recipe in (recipe_for(40, 8, batch_size=b) for b in (4, 8))
     ]
     assert max(steps) < 1.2 * min(steps), "the steps are what a training takes, not the epochs"
+
+
+@pytest.mark.parametrize(
+    "count, val, test, expected",
+    [
+        (20, None, None, (5, 0)),
+        (60, None, None, (8, 0)),
+        (80, None, None, (0.1, 0.1)),
+        (60, 0.1, None, (0.1, 0.1)),
+        (60, None, 0.2, (0.1, 0.2)),
+    ],
+)
+def test_of_few_pictures_eight_validate_unless_something_else_is_asked_for(count, val, test, expected):
+    pictures = tuple(Picture(f"{n}.jpg", Path(f"{n}.jpg"), captions=("a dog",)) for n in range(count))
+    dataset = Dataset(Path("t.csv"), "csv", pictures)
+    assert sizes_for_captions(dataset, val, test, Console(quiet=True)) == expected
+    split = tuple(replace(picture, split="train") for picture in pictures)
+    assert sizes_for_captions(replace(dataset, pictures=split), None, None, Console(quiet=True)) == (0.1, 0.1)

@@ -65,11 +65,12 @@ class TrainCaptioner(DataSource):
     """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
     learning_rate: float = 1e-3
     """Peak of the schedule, above 0."""
-    val_size: float = 0.1
+    val_size: Maybe[float] = None
     """Share (0.1) or count (50) of images to validate on, where the data brings no splits; groups stay
-    whole."""
-    test_size: float = 0.1
-    """Share or count of images to test on, where the data brings no splits; 0 for none."""
+    whole. By default 0.1, or 8 of fewer than 80 images."""
+    test_size: Maybe[float] = None
+    """Share or count of images to test on, where the data brings no splits; 0 for none. By default 0.1, or
+    none of fewer than 80 images."""
     seed: int = 0
     """Of the initial weights, the order, the dropout and the split, 0 or more."""
     tensorboard: bool = False
@@ -83,7 +84,8 @@ class TrainCaptioner(DataSource):
         at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, max_length=4)
         at_least(self, augmentations=0, batch_size=1, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
-        check_sizes(self.val_size, self.test_size, least_val=1e-9)
+        val, test = (0.1 if size is None else size for size in (self.val_size, self.test_size))
+        check_sizes(val, test, least_val=1e-9)
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
         if self.augmentations is not None and self.augmentations > 64:

@@ -19,20 +19,23 @@ find the better of two models two times in three, eight nineteen times in twenty
 
 
 def sizes_for_captions(
-    dataset: Dataset, val_size: float, test_size: float, console: Console
+    dataset: Dataset, val_size: float | None, test_size: float | None, console: Console
 ) -> tuple[float, float]:
     """Return the sizes of val and test for captions: of few images, all that are not learnt from validate.
 
     Args:
         dataset: As read; one that brings splits keeps them.
-        val_size: As asked for.
-        test_size: As asked for.
+        val_size: As asked for; None for what the data calls for.
+        test_size: The same.
         console: Told what is done otherwise.
     """
     count = len(dataset.pictures)
-    usual = (val_size, test_size) == (DEFAULT_SIZE, DEFAULT_SIZE)
-    if not usual or count >= FEW or any(picture.split for picture in dataset.pictures):
-        return val_size, test_size
+    asked = val_size is not None or test_size is not None
+    if asked or count >= FEW or any(picture.split for picture in dataset.pictures):
+        return (
+            DEFAULT_SIZE if val_size is None else val_size,
+            DEFAULT_SIZE if test_size is None else test_size,
+        )
     validating = max(1, min(LEAST_VAL, count // 4))
     console.say(
         f"Few pictures: {validating} of {count} validate, and none is kept for a test (--val-size and "
