@@ -45,7 +45,7 @@ class _Captions(msgspec.Struct):
 
 
 def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
-    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes; None for none.
+    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes or categories.
 
     The file is searched, not parsed: COCO's object annotations, which often lie in the same folder, take
     half a gigabyte. Quotes inside a JSON string are escaped, so a caption can't look like a key.
@@ -62,13 +62,17 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
             return None
         if content.find(b'"caption"') >= 0:
             return "coco"
-        return "boxes" if content.find(b'"bbox"') >= 0 else None
+        found = (content.find(b'"bbox"'), content.find(b'"category_id"'))
+        return "boxes" if max(found) >= 0 else None
 
 
 def _decode(path: Path, reading: Reading) -> _Captions:
     try:
         return msgspec.json.decode(reading.utf8(path), type=_Captions)
-    except msgspec.DecodeError as error:  # with the place of a wrong type: $.annotations[12].caption
+    except (
+        msgspec.DecodeError,
+        RecursionError,
+    ) as error:  # with the place of a wrong type: $.annotations[12].caption
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
             would_do='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
@@ -179,4 +183,4 @@ def _add(collector: Collector, path: Path, content: _Captions, split: Split | No
 
 def _number(name: int | str | None) -> int | str | None:
     """Return an id that is written as text in one place and as a number in the other."""
-    return int(name) if isinstance(name, str) and name.isdecimal() else name
+    return int(name) if isinstance(name, str) and name.isdecimal() and len(name) < 19 else name

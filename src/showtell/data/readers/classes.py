@@ -72,7 +72,9 @@ def layout_of(folder: PictureFolder) -> Layout:
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
         layout.inner = all(map(split_in_name, set().union(*second)))
-        same = len(second[0]) > 1 and all(names == second[0] for names in second)
+        same = len({name.casefold() for name in second[0]} - _NO_CLASS) > 1 and all(
+            names == second[0] for names in second
+        )
         files = [{name.rpartition("/")[2] for name in below} for below in nested.values()]
         often = sum(count > 1 for count in Counter(name for names in files for name in names).values())
         if same and not layout.inner and 2 * often > max(map(len, files)):

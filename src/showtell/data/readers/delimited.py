@@ -36,10 +36,9 @@ class DelimitedTable(Table):
     escaped: bool
     headed: bool = True
 
-    def shown(self) -> str:
+    def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
-        columns = ", ".join(map(repr, self.header))
-        return f"{_DELIMITERS.get(self.delimiter, 'blank')}-separated columns are {columns}"
+        return super().shown(f"{_DELIMITERS.get(self.delimiter, 'blank')}-separated {what}")
 
     def rows(self) -> Iterator[Row]:
         """Yield every record below the header; blank lines are skipped.
@@ -152,7 +151,11 @@ def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
 
 
 def _split(line: str, delimiter: str) -> tuple[str, ...]:
-    return tuple(nfc(name.strip()) for name in next(csv.reader([line], delimiter=delimiter)))
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter))
+    except csv.Error:  # a cell beyond the csv module's limit
+        cells = line.split(delimiter)
+    return tuple(nfc(name.strip()) for name in cells)
 
 
 def _parted_by_blank(line: str) -> tuple[str, ...]:

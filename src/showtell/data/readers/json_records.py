@@ -25,11 +25,12 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
         DataError: It is not JSON, or none of these forms.
     """
     content = reading.utf8(path)
-    records, flaw = None, None
+    records: list[tuple[str, Any]] | None = None
+    flaw: Exception | None = None
     if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
         try:
             records = [(f"{path}:{where}", one) for where, one in _records(msgspec.json.decode(content))]
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
     found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
@@ -51,7 +52,7 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
         if line.strip():
             try:
                 yield f"{path}:{number}", msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 yield f"{path}:{number}", None
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from showtell.data.names import column_key, nfc
+from showtell.data.names import column_key, few, nfc
 from showtell.errors import DataError
 
 _SAMPLE_ROWS = 1000
@@ -52,13 +52,13 @@ class Table:
         """Yield every row; a table may be gone through several times."""
         raise NotImplementedError
 
-    def shown(self) -> str:
+    def shown(self, what: str = "fields") -> str:
         """Return the columns for a message."""
-        return f"fields are {', '.join(map(repr, self.header))}"
+        return f"{what} are {few([repr(name) for name in self.header], 30)}"
 
     def names(self, places: Sequence[int]) -> str:
         """Return the names of some columns for a message."""
-        return ", ".join(self.header[place] for place in places)
+        return few([self.header[place] for place in places])
 
     def find(self, column: str) -> int | None:
         """Return the place of a column, by its exact name or else by its key; None if there is none."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from showtell.data.names import split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
+from showtell.data.readers.cells import picture_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
@@ -143,11 +144,9 @@ def _entry(
         if split is None and columns.split.by_name:
             split = collector.read_split(where, value)
     image = fields[columns.image]
-    if isinstance(image, dict):  # Hugging Face's own cells hold the name beside the content
-        image = image.get("path")
     return Entry(
         where,
-        "" if image is None else str(image),
+        image if type(image) is str and image[:1] != "[" else picture_of(image),
         columns.words.captions_of(fields),
         columns.words.label_of(fields, columns.table.header),
         split,

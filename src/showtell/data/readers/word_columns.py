@@ -168,16 +168,16 @@ def _kind(sample: Sample, place: int) -> Kind:
 
 
 def _one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
-    """Return the columns that are a class each: two or more of nothing but 0 and 1, of which one is 1."""
+    """Return the columns of 0 and 1 that are a class each: one of them is 1 in each row, or in some none."""
     flags = [
         place for place in left if sample.texts[place] and None not in map(truth_of, sample.texts[place])
     ]
     if len(flags) < 2:
         return ()
     sums = {sum(truth_of(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
-    if sums <= {1}:
+    if sums == {1} or (sums == {0, 1} and len(flags) > 2):
         return tuple(flags)
-    if len(flags) < 3 or sums == {0}:
+    if len(flags) < 3 or sums <= {0}:
         return ()
     which = f"columns of 0 and 1 ({sample.table.names(flags[:6])}), of which up to {max(sums)} are 1"
     raise _several_labels(sample.table, which)
