@@ -45,7 +45,13 @@ def read_dataset(source: DataSource) -> Dataset:
         raise ConfigError(
             f"--format {source.format} is not known.", would_do=f"Expected one of {', '.join(FORMATS)}."
         )
-    reading = Reading(source)
+    try:
+        return _read(source, Reading(source))
+    except RecursionError:
+        raise DataError(f"{source.data} nests lists or objects too deeply to be read.") from None
+
+
+def _read(source: DataSource, reading: Reading) -> Dataset:
     found = recognise(source.data, reading)
     if found.format in _WITHOUT_COLUMNS:
         if reading.columns:

@@ -90,11 +90,8 @@ def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the columns of a table, as pandas writes one; nothing where it is none."""
     columns = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
     alike = all(isinstance(p, list) for p in columns.values()) and len(set(map(len, columns.values()))) == 1
-    return (
-        columns
-        if len(value) > 1 and alike and not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
-        else {}
-    )
+    named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
+    return columns if len(value) > 1 and alike and named else {}
 
 
 def _of_mapping(name: str, said: Any) -> Any:

@@ -208,6 +208,8 @@ class _Search:
     def _in_folder(self, path: Path) -> Iterator[Candidate]:
         """Yield what one of a folder's files may be, but for those that are no data by themselves."""
         suffix, name = path.suffix.lower(), path.name.lower()
+        if suffix == ".arrow":  # the JSON beside it is of no use
+            raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
         if name in _METADATA:
             return
         if suffix == ".txt" and (name.startswith(("readme", "licen")) or is_list(path, self.reading)):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from showtell.data.names import IMAGE_COLUMNS, column_key
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.data.readers.unpacked import unpacked_folder
@@ -53,13 +54,15 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet", f"Reading {path.name}") from None
     try:
+        named = reading.source.image_column
         schema = parquet.read_schema(path)
         structs = [field for field in schema if pyarrow.types.is_struct(field.type)]
         cells = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
         bare = [field.name for field in schema if str(field.type) in ("binary", "large_binary")]
+        usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
         plain = [name for name in schema.names if name not in (*cells, *bare)]
         rows = parquet.read_table(path, columns=plain).to_pylist()
-        column, folder = _column_of_pictures(path, cells or bare, reading), None
+        column, folder = _column_of_pictures(path, cells or usual, named), None
         if column:
             folder = unpacked_folder(path, lambda: _pictures(path, column), reading, column)
     except (pyarrow.ArrowException, OSError) as error:
@@ -75,14 +78,10 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
     return RecordTable(path, records, pictures=folder)
 
 
-def _column_of_pictures(path: Path, columns: list[str], reading: Reading) -> str:
-    named = reading.source.image_column
+def _column_of_pictures(path: Path, columns: list[str], named: str | None) -> str:
     if len(columns) > 1 and named not in columns:
-        which = " and ".join(map(repr, columns))
-        raise DataError(
-            f"{path} has several columns of pictures: {which}.",
-            would_do="Expected the one to learn from: --image-column NAME.",
-        )
+        what = f"{path} has several columns of pictures: {' and '.join(map(repr, columns))}."
+        raise DataError(what, would_do="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
 
 

@@ -69,10 +69,7 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
         if captions and all(_BOXES.fullmatch(caption) for caption in captions):
             boxes += 1
             continue
-        if captions is None:
-            without += 1
-            collector.skip("empty caption", str(path), f"it holds no 'caption' of {name!r}; left out")
-            continue
+        without += captions is None
         split = split_in_name(name.partition("/")[0]) if "/" in name else None
         collector.add(Entry(str(path), name, captions or ("",), split=split))
     if 2 * boxes > len(texts):
@@ -88,13 +85,9 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     suffixes = sorted({posixpath.splitext(text)[1].lower() for text in texts.values()})
     others = sorted({s for name in folder.files for s in _SUFFIXES if name.endswith(s)} - set(suffixes))
     stems = {posixpath.splitext(name)[0] for pair in texts.items() for name in pair} | texts.keys()
-    alone = [
-        name
-        for name in sorted(folder.files)
-        if posixpath.splitext(name)[1].lower() in suffixes
-        and posixpath.splitext(name)[0] not in stems
-        and not posixpath.basename(name).lower().startswith(("readme", "licen"))
-    ]
+    parts = [(name, *posixpath.splitext(name)) for name in sorted(folder.files)]
+    alone = [name for name, stem, suffix in parts if suffix.lower() in suffixes and stem not in stems]
+    alone = [name for name in alone if not posixpath.basename(name).lower().startswith(("readme", "licen"))]
     if alone:
         reading.note(f"{len(alone):,} texts are left out, for no picture has their name: {few(alone, 5)}")
     left = f"; files that end in {' and '.join(others)} are not read" if others else ""

@@ -35,9 +35,8 @@ def unpacked_folder(
     """
     state = path.stat()
     mark = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}|{column}"
-    folder = (
-        cache_root() / "unpacked" / hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    )
+    digest = hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()
+    folder = cache_root() / "unpacked" / digest[:24]
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
