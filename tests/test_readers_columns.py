@@ -275,3 +275,10 @@ def test_a_column_of_words_is_no_split_whatever_its_cells_are(tmp_path: Path, na
     assert set(splits(dataset).values()) == {None}
     found = [picture.label or picture.captions[0] for picture in dataset.pictures]
     assert found == ["train", "test"] * 6
+
+
+def test_the_column_that_the_user_named_is_no_split(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,kind,label", FILES, ["train", "test"] * 6, CLASSES)
+    dataset = read(path, text_column="kind", format="labels")
+    assert list(labels(dataset).values()) == ["train", "test"] * 6
+    assert set(splits(dataset).values()) == {None}

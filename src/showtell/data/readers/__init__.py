@@ -18,6 +18,7 @@ from showtell.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "read_dataset", "read_pictures"]
 
+# Each is given the file or the folder, and the reading: what the user said, to be told what was guessed.
 _WITHOUT_COLUMNS = {
     "flickr8k": read_flickr8k,
     "coco": read_coco,

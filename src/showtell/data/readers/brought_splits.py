@@ -23,19 +23,12 @@ _MOST_FOLDS = 20
 
 @dataclass(frozen=True, slots=True)
 class SplitColumn:
-    """A column that brings the split.
+    """A column that brings the split."""
 
-    Attributes:
-        place: Of the column.
-        read: Returns the split that a cell names, None for none.
-        sentence: How it is read, for people.
-        by_name: Whether the cells are names of splits, so that one that is not is worth a problem.
-    """
-
-    place: int
-    read: Callable[[str], Split | None]
-    sentence: str
-    by_name: bool = False
+    place: int  # of the column
+    read: Callable[[str], Split | None]  # returns the split that a cell names, None for none
+    sentence: str  # how it is read, for people
+    by_name: bool = False  # whether the cells are names of splits, so that one that is not is worth a problem
 
 
 def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> SplitColumn | None:

@@ -83,13 +83,8 @@ def _decode(path: Path, reading: Reading) -> _Captions:
 def read_karpathy(source: Path, reading: Reading) -> Dataset:
     """Read a Karpathy JSON (2015): ``images[].sentences[].raw`` and ``split``, with ``restval`` as train.
 
-    Args:
-        source: The JSON file.
-        reading: Holds the picture folder, where the user named it. ``filepath`` (``val2014``) is followed
-            where it exists below the folder, and left out where the pictures lie in one folder.
-
-    Raises:
-        DataError: The file is malformed, or nothing in it is usable.
+    ``filepath`` (``val2014``) is followed where it exists below the picture folder, and left out where the
+    pictures lie in one folder. Raises DataError where the file is malformed, or nothing in it is usable.
     """
     content = _decode(source, reading)
     sample = [name for image in content.images[:_SAMPLE] for name in dict.fromkeys(_names(image))]
@@ -121,18 +116,11 @@ def _existing(folder: PictureFolder, image: _Image) -> str:
 
 
 def read_coco(source: Path, reading: Reading) -> Dataset:
-    """Read COCO captions.
+    """Read COCO captions: a JSON, or a folder that holds some, itself or in ``annotations/``.
 
-    Args:
-        source: A captions JSON; or a folder that holds some, itself or in ``annotations/``.
-        reading: Holds the picture folder, where the user named it. It may hold ``train2017/`` and the like.
-
-    Returns:
-        Pictures with captions. Several files with ``train`` and ``val`` in their names bring splits; a
-        single file brings none, whatever its name, for it is the whole data set then.
-
-    Raises:
-        DataError: There is no such file, it is malformed, or nothing in it is usable.
+    Several files with ``train`` and ``val`` in their names bring splits; a single file brings none, whatever
+    its name, for it is the whole data set then. The picture folder may hold ``train2017/`` and the like.
+    Raises DataError where there is no such file, it is malformed, or nothing in it is usable.
     """
     files = [source] if source.is_file() else coco_files(source)
     if not files:

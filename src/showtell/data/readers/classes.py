@@ -22,21 +22,14 @@ _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
 @dataclass
 class Layout:
-    """How a folder of classes is laid out.
+    """How a folder of classes is laid out."""
 
-    Attributes:
-        wrapper: Folders above everything, with a slash at the end; empty where there are none.
-        splits: Folders that are splits: which, and the folders between it and its classes.
-        inner: Whether each class has split folders inside, instead.
-        classes: Number of pictures by class folder.
-        variants: Folders that hold the same classes and are no splits: which is meant?
-    """
-
-    wrapper: str
+    wrapper: str  # folders above everything, with a slash at the end; empty where there are none
+    # folders that are splits: which, and the folders between it and its classes
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
-    inner: bool = False
-    classes: Counter[str] = field(default_factory=Counter)
-    variants: tuple[str, ...] = ()
+    inner: bool = False  # whether each class has split folders inside, instead
+    classes: Counter[str] = field(default_factory=Counter)  # number of pictures by class folder
+    variants: tuple[str, ...] = ()  # folders that hold the same classes and are no splits: which is meant?
 
     def place(self, name: str) -> tuple[str, Split | None]:
         """Return the class folder of a picture, empty where it is in none, and its split."""
@@ -127,10 +120,6 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     ``Train/Leo/a.jpg`` has the label Leo and the split train; ``Leo/a.jpg`` has no split. Pictures in deeper
     folders belong to the class above them. Hidden files, files that are no pictures, empty class folders and
     pictures without a class are reported.
-
-    Args:
-        source: The folder.
-        reading: Told how the folder was read.
 
     Raises:
         DataError: There is no picture in a class folder, or several folders hold the same classes.

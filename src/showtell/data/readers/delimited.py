@@ -20,21 +20,13 @@ _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 @dataclass
 class DelimitedTable(Table):
-    """Lines whose cells are separated by one sign; ``column 1`` and so on where the file has no header.
+    """Lines whose cells are separated by one sign; ``column 1`` and so on where the file has no header."""
 
-    Attributes:
-        delimiter: One of comma, tab, pipe, semicolon; or a blank, which parts a line once.
-        encoding: Of the file.
-        skipped: Lines above the header.
-        escaped: Whether quotes inside of quotes stand behind a backslash, instead of being doubled.
-        headed: Whether the first line after those skipped is the header.
-    """
-
-    delimiter: str
-    encoding: str
-    skipped: int
-    escaped: bool
-    headed: bool = True
+    delimiter: str  # one of comma, tab, pipe, semicolon; or a blank, which parts a line once
+    encoding: str  # of the file
+    skipped: int  # lines above the header
+    escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
+    headed: bool = True  # whether the first line after those skipped is the header
 
     def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""

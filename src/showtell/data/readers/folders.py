@@ -36,19 +36,10 @@ class _Fit(NamedTuple):
 def find_pictures(
     reading: Reading, sample: Sample, places: Sequence[int], folder: PictureFolder | None
 ) -> tuple[int, PictureFolder, bool]:
-    """Find the column of a table whose cells are pictures, and their folder.
+    """Find the column of a table whose cells are pictures, and their folder where it is not known.
 
-    Args:
-        reading: Holds the folder that the user named.
-        sample: The first rows of the table.
-        places: Of the columns that may name pictures, the likeliest first.
-        folder: Where the pictures lie, where that is known.
-
-    Returns:
-        The column's place, the folder, and whether any picture is found there.
-
-    Raises:
-        DataError: No column names pictures, and none looks as if it did.
+    Returns its place, of those that may name pictures, the likeliest first; the folder; and whether any
+    picture is found there. Raises DataError where no column names pictures, and none looks as if it did.
     """
     path = sample.table.path
     if not places:

@@ -31,19 +31,12 @@ EXACT = ""
 
 
 class Match(NamedTuple):
-    """A file that a table's name stands for.
+    """A file that a table's name stands for."""
 
-    Attributes:
-        name: Of the file, below the folder.
-        path: Of the file.
-        how: What had to be bridged, in words; `EXACT` where nothing had.
-        note: What is worth a line of its own, if anything.
-    """
-
-    name: str
-    path: Path
-    how: str = EXACT
-    note: str = ""
+    name: str  # of the file, below the folder
+    path: Path  # of the file
+    how: str = EXACT  # what had to be bridged, in words; `EXACT` where nothing had
+    note: str = ""  # what is worth a line of its own, if anything
 
 
 class Refusal(NamedTuple):

@@ -41,19 +41,12 @@ _TABLE_FOLDERS = words("annotations annotation captions text texts labels metada
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A format that a path may be read as, and what its reader is to be given.
+    """A format that a path may be read as, and what its reader is to be given."""
 
-    Attributes:
-        format: A key of `FORMATS`.
-        source: The file or the folder.
-        parts: The tables that are read together.
-        pictures: Where the pictures of a table are found; None where none are.
-    """
-
-    format: str
-    source: Path
-    parts: tuple[Part, ...] = ()
-    pictures: Path | None = None
+    format: str  # a key of `FORMATS`
+    source: Path  # the file or the folder
+    parts: tuple[Part, ...] = ()  # the tables that are read together
+    pictures: Path | None = None  # where the pictures of a table are found; None where none are
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:

@@ -45,14 +45,8 @@ def sidecars(folder: PictureFolder) -> dict[str, str]:
 def read_sidecar(source: Path, reading: Reading) -> Dataset:
     """Read pictures with the text beside them: each line is a caption, of a JSON file its ``caption``.
 
-    Pictures below a folder named after a split have that split.
-
-    Args:
-        source: The folder.
-        reading: Holds the encoding, where the user named it.
-
-    Raises:
-        DataError: There are no texts, or they hold boxes.
+    Pictures below a folder named after a split have that split. Raises DataError where there are no texts,
+    or they hold boxes, or JSON without captions.
     """
     folder = reading.folder(source)
     collector = Collector(source, folder, reading)

@@ -15,17 +15,11 @@ _SAMPLE_ROWS = 1000
 
 
 class Row(NamedTuple):
-    """One record of a table.
+    """One record of a table."""
 
-    Attributes:
-        where: Its place, such as ``captions.csv:12``.
-        fields: Its cells as written, quotes resolved; text, or whatever JSON and sheets hold.
-        unclosed_quote: Its quote was never closed, so that the line was split at bare delimiters.
-    """
-
-    where: str
-    fields: list[Any]
-    unclosed_quote: bool = False
+    where: str  # its place, such as ``captions.csv:12``
+    fields: list[Any]  # its cells as written, quotes resolved; text, or whatever JSON and sheets hold
+    unclosed_quote: bool = False  # its quote was never closed, so that the line was split at bare delimiters
 
 
 class UnclearColumnsError(DataError):
@@ -34,18 +28,12 @@ class UnclearColumnsError(DataError):
 
 @dataclass
 class Table:
-    """What every table is.
+    """What every table is."""
 
-    Attributes:
-        path: The file.
-        header: Names of the columns, NFC without outer blanks.
-        broken: Places of what is no row.
-        pictures: Folder of the pictures, where the file holds them itself.
-    """
-
-    path: Path
-    header: tuple[str, ...]
-    broken: Sequence[str] = field(default=(), kw_only=True)
+    path: Path  # the file
+    header: tuple[str, ...]  # names of the columns, NFC without outer blanks
+    broken: Sequence[str] = field(default=(), kw_only=True)  # places of what is no row
+    # folder of the pictures, where the file holds them itself
     pictures: Path | None = field(default=None, kw_only=True)
 
     def rows(self) -> Iterator[Row]:

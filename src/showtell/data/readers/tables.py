@@ -31,17 +31,11 @@ TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the tables that make a data set.
+    """One of the tables that make a data set."""
 
-    Attributes:
-        path: The file.
-        split: That its name brings.
-        under: Folder below the picture folder that its names are relative to.
-    """
-
-    path: Path
-    split: Split | None = None
-    under: str = ""
+    path: Path  # the file
+    split: Split | None = None  # that its name brings
+    under: str = ""  # folder below the picture folder that its names are relative to
 
 
 def open_table(path: Path, reading: Reading) -> Table:

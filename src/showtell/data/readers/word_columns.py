@@ -14,19 +14,12 @@ _LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Places of the columns that hold what is said of a picture.
+    """Places of the columns that hold what is said of a picture."""
 
-    Attributes:
-        captions: Of the captions; empty where there are none.
-        listed: Those of the captions whose cells hold lists.
-        label: Of the label; None where there is none.
-        one_hot: Of the columns that are a class each, with 1 where it is the picture's.
-    """
-
-    captions: tuple[int, ...] = ()
-    listed: tuple[int, ...] = ()
-    label: int | None = None
-    one_hot: tuple[int, ...] = ()
+    captions: tuple[int, ...] = ()  # of the captions; empty where there are none
+    listed: tuple[int, ...] = ()  # those of the captions whose cells hold lists
+    label: int | None = None  # of the label; None where there is none
+    one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the picture's
 
     def captions_of(self, fields: Sequence[Any]) -> list[str]:
         """Return the captions of a row."""
@@ -60,13 +53,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     Whether words are captions or labels is told by ``--format`` or the column's name; else
     values that occur twice or more on average and have at most three words each are labels.
 
-    Args:
-        sample: The first rows of the table.
-        left: Places of the columns that may be it.
-        reading: What the user named; told what was guessed.
-
-    Raises:
-        UnclearColumnsError: Several columns may be meant, or none, or a picture has several labels.
+    Raises UnclearColumnsError where several columns may be meant, or none, or a picture has several labels.
     """
     if reading.source.text_column is not None:
         found = _named(sample, reading.source.text_column, reading.kind)
