@@ -124,7 +124,9 @@ def _say_left_classes(candidates: list[Candidate], found: list[Candidate], readi
         if left.format == "classes" and left not in candidates:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).pictures if "/" in name}
             if beside := sorted(tops - taken):
-                reading.note(f"class folders beside the table are left out: {few(beside)} (--format classes)")
+                reading.note(
+                    f"pictures beside the table's are left out: {few(beside)} (see --format classes)"
+                )
 
 
 class _Search:
