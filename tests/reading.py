@@ -53,6 +53,11 @@ def problems(dataset: Dataset) -> list[tuple[str, str]]:
     return [(problem.kind, problem.where.rpartition("/")[2]) for problem in dataset.problems]
 
 
+def messages(dataset: Dataset) -> str:
+    """Return all that is said of a data set."""
+    return "\n".join([*dataset.notes, *(f"{one.kind} {one.where} {one.detail}" for one in dataset.problems)])
+
+
 def said(dataset: Dataset, *parts: str) -> bool:
     """Tell whether one note holds all parts."""
     return any(all(part in note for part in parts) for note in dataset.notes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reading import problems, read, said, touch, write, written
+from reading import captions, problems, read, said, touch, write, written
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
@@ -226,3 +226,28 @@ def test_any_tree_and_any_prefix_give_the_right_file_or_none(
             return
         dataset = read(table, images=Path(place) / "images")
     assert {file: named[name] for file, name in found(dataset).items()} == {file: file for file in certain}
+
+
+@pytest.mark.parametrize("places", [("train", "val"), ("images", "images2"), ("photos", "more photos")])
+def test_pictures_in_several_folders_beside_their_table_are_all_found(
+    tmp_path: Path, places: tuple[str, str]
+) -> None:
+    """The first folder that holds half of the names is taken for all; the whole one holds every name."""
+    names = [f"p{number}.jpg" for number in range(12)]
+    made = {f"{places[number % 2]}/{name}": name for number, name in enumerate(names)}
+    assert found(read(table_of(touch(tmp_path, *made), *names))) == made
+
+
+def test_a_few_missing_pictures_are_not_taken_from_a_folder_of_thumbnails(tmp_path: Path) -> None:
+    names = [f"p{number}.jpg" for number in range(12)]
+    touch(tmp_path, *(f"images/{name}" for name in names[2:]), *(f"small/{name}" for name in names[2:]))
+    assert found(read(table_of(tmp_path, *names))) == {name: name for name in names[2:]}
+
+
+def test_on_another_machine_too_a_missing_picture_is_not_swapped_for_its_namesake(tmp_path: Path) -> None:
+    """Folders that agree for one name of the table are known; `dogs/2.jpg` is another picture then."""
+    touch(tmp_path, "cats/1.jpg", "cats/2.jpg")
+    rows = "/home/me/set/cats/1.jpg,A cat\n/home/me/set/dogs/2.jpg,A dog\n"
+    dataset = read(write(tmp_path / "t.csv", f"image,caption\n{rows}"))
+    assert captions(dataset) == {"cats/1.jpg": ("A cat",)}
+    assert ("missing picture", "t.csv:3") in problems(dataset)

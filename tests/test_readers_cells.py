@@ -14,6 +14,9 @@ from showtell.errors import DataError, ShowtellError
 FILES = [f"{number:02}.jpg" for number in range(12)]
 
 
+WORDS = [f"a dog near tree {number}" for number in range(12)]
+
+
 def table(root: Path, header: str, *columns: list[object]) -> Path:
     """Write a table by its columns, and its pictures."""
     touch(root, *(f"images/{name}" for name in FILES))
@@ -234,3 +237,36 @@ def test_any_text_ends_in_a_data_set_or_in_a_message(
         else:
             assert {picture.name for picture in dataset.pictures} <= {"00.jpg", "01.jpg"}
     path.unlink()
+
+
+def test_rows_of_no_class_are_not_called_several_labels(tmp_path: Path) -> None:
+    """The message says that up to 1 of the columns are 1, and advises one classifier on each."""
+    columns = [[int(number % 4 == place) for number in range(12)] for place in range(3)]
+    path = table(tmp_path, "image,cat,dog,owl", *columns)
+    try:
+        dataset = read(path)
+    except DataError as error:
+        assert "several labels" not in error.what
+    else:
+        assert len(dataset.pictures) == 9
+        assert [kind for kind, _ in problems(dataset) if "label" in kind]
+
+
+@pytest.mark.parametrize("cell", ["json", "text"])
+def test_a_list_of_one_picture_is_that_picture(tmp_path: Path, cell: str) -> None:
+    """ShareGPT's `images`, and NLVR's and R2Gen's paths; the list's text is taken for a name."""
+    if cell == "text":
+        path = table(tmp_path, "no,images,caption", [f"['{name}']" for name in FILES], WORDS)
+    else:
+        touch(tmp_path, *(f"images/{name}" for name in FILES))
+        records = [{"images": [name], "caption": word} for name, word in zip(FILES, WORDS)]
+        path = write(tmp_path / "t.json", json.dumps(records))
+    assert captions(read(path)) == {name: (word,) for name, word in zip(FILES, WORDS)}
+
+
+def test_a_list_of_two_pictures_is_refused_as_such(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{name}" for name in FILES))
+    records = [{"image": FILES[number : number + 2], "caption": WORDS[number]} for number in (0, 2, 4)]
+    with pytest.raises(DataError) as error:
+        read(write(tmp_path / "t.json", json.dumps(records)))
+    assert "None of the 3 pictures" not in error.value.what, "the pictures are there"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reading import captions, labels, problems, read, said, splits, touch, write, written
+from reading import captions, labels, messages, problems, read, said, splits, touch, write, written
 from showtell.errors import DataError
 
 FILES = [f"{number:02}.jpg" for number in range(12)]
@@ -256,3 +256,29 @@ def test_a_list_of_paths_and_numbers_parted_by_blanks(tmp_path: Path) -> None:
     touch(tmp_path, *files)
     rows = "".join(f"{file} {number // 2}\n" for number, file in enumerate(files))
     assert labels(read(write(tmp_path / "train.txt", rows))) == dict(zip(files, "0011"))
+
+
+def test_fold_minus_one_is_not_trained_on(tmp_path: Path) -> None:
+    """-1 (MONAI, Kaggle) stands for what is in no fold, mostly the test set; it is read as fold 1."""
+    folds = [-1, 0, 1, 2] * 3
+    dataset = read(table(tmp_path, "image,caption,fold", FILES, WORDS, folds))
+    without = [split for split, fold in zip(splits(dataset).values(), folds) if fold == -1]
+    assert set(without) <= {None, "test"}
+    assert list(splits(dataset).values())[1:4] == ["val", "train", "train"]
+    assert "-1" in messages(dataset)
+
+
+@pytest.mark.parametrize("name", ["label", "class", "caption"])
+def test_a_column_of_words_is_no_split_whatever_its_cells_are(tmp_path: Path, name: str) -> None:
+    """Vehicles and lab samples: classes that are called train and test."""
+    dataset = read(table(tmp_path, f"image,{name}", FILES, ["train", "test"] * 6))
+    assert set(splits(dataset).values()) == {None}
+    found = [picture.label or picture.captions[0] for picture in dataset.pictures]
+    assert found == ["train", "test"] * 6
+
+
+def test_the_column_that_the_user_named_is_no_split(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,kind,label", FILES, ["train", "test"] * 6, CLASSES)
+    dataset = read(path, text_column="kind", format="labels")
+    assert list(labels(dataset).values()) == ["train", "test"] * 6
+    assert set(splits(dataset).values()) == {None}

@@ -1,16 +1,13 @@
 """What holds captions and labels besides one text table: several, sidecars, tars, Parquet, workbooks."""
 
 import builtins
-import io
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import draw, encoded
-from reading import captions, labels, problems, read, said, splits, touch, write
+from reading import captions, messages, problems, read, said, splits, touch, write
 from showtell.errors import DataError, MissingExtraError
 
 FILES = [f"p{number}.jpg" for number in range(6)]
@@ -96,83 +93,6 @@ def test_gaps_among_sidecars_are_named_and_a_line_is_a_caption(tmp_path: Path) -
 # --- pictures inside of a file
 
 
-def tar(path: Path, members: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as file:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            file.addfile(member, io.BytesIO(content))
-    return path
-
-
-PICTURES = [encoded(draw(number, 32), "PNG") for number in range(4)]
-
-
-@pytest.mark.parametrize("suffix, content", [("txt", "{}"), ("json", '{{"caption": "{}", "width": 9}}')])
-def test_a_tar_of_samples(tmp_path: Path, own_cache: Path, suffix: str, content: str) -> None:
-    members: dict[str, bytes] = {}
-    for number, picture in enumerate(PICTURES):
-        members[f"../v1.0/s{number}.png"] = picture
-        members[f"../v1.0/s{number}.{suffix}"] = content.format(WORDS[number]).encode()
-    dataset = read(tar(tmp_path / "00000.tar", members))
-    assert dataset.format == "webdataset"
-    assert [picture.captions for picture in dataset.pictures] == [(word,) for word in WORDS[:4]]
-    assert [picture.path.read_bytes() for picture in dataset.pictures] == PICTURES
-    assert all(picture.path.is_relative_to(own_cache) for picture in dataset.pictures)
-    assert said(dataset, "inside of 00000.tar are unpacked in", str(own_cache))
-    again = read(tmp_path)
-    assert captions(again) == captions(dataset)
-
-
-def test_a_tar_of_classes_and_one_that_is_none(tmp_path: Path) -> None:
-    members = {f"s{i}.png": picture for i, picture in enumerate(PICTURES)}
-    with pytest.raises(DataError, match="4 pictures and no words"):
-        read(tar(tmp_path / "bare.tar", members))
-    members |= {f"s{number}.cls": CLASSES[number].encode() for number in range(4)}
-    assert list(labels(read(tar(tmp_path / "cls.tar", members))).values()) == CLASSES[:4]
-    (tmp_path / "broken.tar").write_bytes(b"no tar at all" * 100)
-    with pytest.raises(DataError, match="cannot be read as a tar"):
-        read(tmp_path / "broken.tar")
-
-
-def parquet(path: Path, columns: dict[str, list[Any]], features: dict[str, Any] | None = None) -> Path:
-    arrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
-    holds = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
-    made = {
-        name: arrow.array(cells, holds if isinstance(cells[0], dict) else None)
-        for name, cells in columns.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else None
-    arrow.parquet.write_table(arrow.table(made).replace_schema_metadata(about), path)
-    return path
-
-
-def cells(order: range) -> list[dict[str, Any]]:
-    return [{"bytes": PICTURES[number], "path": None} for number in order]
-
-
-def test_parquet_that_names_files(tmp_path: Path) -> None:
-    touch(tmp_path, *FILES)
-    dataset = read(parquet(tmp_path / "t.parquet", {"image": FILES, "caption": WORDS}))
-    assert captions(dataset) == CAPTIONED
-
-
-def test_parquet_that_holds_pictures_and_names_classes(tmp_path: Path) -> None:
-    features = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
-    for split, order in (("train", range(3)), ("test", range(3, 4))):
-        columns = {"image": cells(order), "label": [number % 2 for number in order]}
-        parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", columns, features)
-    dataset = read(tmp_path)
-    assert sorted(p.path.read_bytes() for p in dataset.pictures) == sorted(PICTURES)
-    known = {picture.path.read_bytes(): (picture.label, picture.split) for picture in dataset.pictures}
-    expected = [("cat", "train"), ("dog", "train"), ("cat", "train"), ("dog", "test")]
-    assert known == dict(zip(PICTURES, expected))
-    one = read(parquet(tmp_path / "one.parquet", {"image": cells(range(4)), "text": WORDS[:4]}))
-    assert [picture.captions for picture in one.pictures] == [(word,) for word in WORDS[:4]]
-
-
 def test_a_workbook_is_read_by_its_first_sheet_with_rows(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
     touch(tmp_path, *FILES)
@@ -234,3 +154,44 @@ def test_an_archive_beside_the_table_is_pointed_at(tmp_path: Path) -> None:
     write(tmp_path / "captions.csv", "image,caption\np0.jpg,a dog\n")
     with pytest.raises(DataError, match=r"images\.zip: unpack it first"):
         read(tmp_path)
+
+
+def test_a_text_without_its_picture_is_named(tmp_path: Path) -> None:
+    """A download that failed, or a picture that was renamed: its caption is lost without a word."""
+    for number in range(4):
+        touch(tmp_path, f"p{number}.jpg")
+        write(tmp_path / f"p{number}.txt", f"a dog {number}")
+    write(tmp_path / "p99.txt", "a cat")
+    dataset = read(tmp_path)
+    assert len(dataset.pictures) == 4
+    assert "p99.txt" in messages(dataset)
+
+
+def test_texts_beside_pictures_may_end_in_capitals(tmp_path: Path) -> None:
+    for number in range(4):
+        touch(tmp_path, f"P{number}.JPG")
+        write(tmp_path / f"P{number}.TXT", f"a dog {number}")
+    assert captions(read(tmp_path)) == {f"P{number}.JPG": (f"a dog {number}",) for number in range(4)}
+
+
+def test_json_beside_pictures_that_holds_no_captions_is_named_as_such(tmp_path: Path) -> None:
+    """Labelme, image generators, Google Takeout: twenty lines of "empty caption" say little."""
+    for number in range(4):
+        touch(tmp_path, f"p{number}.jpg")
+        write(tmp_path / f"p{number}.json", json.dumps({"shapes": [], "flags": {"cat": True}}))
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert "shapes" in str(error.value) or "'caption'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name, word",
+    [("captions.csv.zip", "unpack"), ("set.tar.gz", "unpack"), ("labels.mat", "CSV"), ("x.npz", "files")],
+)
+def test_a_folder_says_of_a_file_what_the_file_alone_would(tmp_path: Path, name: str, word: str) -> None:
+    """`look t.npz` says that its pictures are to be saved; `look .` beside it says nothing of it."""
+    touch(tmp_path, name, "images/a.jpg", "images/b.jpg")
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert name in error.value.what
+    assert word in error.value.what

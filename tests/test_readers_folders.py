@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reading import labels, problems, read, said, splits, touch, write
+from reading import labels, messages, problems, read, said, splits, touch, write
 from showtell.config import DataSource
 from showtell.console import Console
 from showtell.data.readers import read_pictures
@@ -224,3 +224,24 @@ def test_a_link_that_was_copied_as_text_is_no_class(tmp_path: Path) -> None:
     dataset = read(tmp_path)
     assert labels(dataset) == made
     assert ("link as text", "x.jpg_large") in problems(dataset)
+
+
+def test_class_folders_beside_the_table_of_another_split_are_not_dropped(tmp_path: Path) -> None:
+    """Only the four pictures of test_labels.csv are read, and nothing is said of the twelve in train/."""
+    classes(tmp_path, "train/", each=4)
+    touch(tmp_path, "test/p0.jpg", "test/p1.jpg", "test/p2.jpg", "test/p3.jpg")
+    write(tmp_path / "test_labels.csv", "image,label\np0.jpg,red\np1.jpg,blue\np2.jpg,green\np3.jpg,red\n")
+    try:
+        dataset = read(tmp_path)
+    except DataError as error:
+        assert "train" in error.what or "classes" in error.what
+    else:
+        assert len(dataset.pictures) == 16 or "train" in messages(dataset)
+
+
+def test_masks_beside_numbered_pictures_are_left_out(tmp_path: Path) -> None:
+    """Pictures of several classes are called 0.png: that makes no versions of one set of the classes."""
+    kinds = ("images", "masks")
+    files = [f"{name}/{kind}/{n}.png" for name in ("cat", "dog") for kind in kinds for n in "012"]
+    dataset = read(touch(tmp_path, *files))
+    assert labels(dataset) == {file: file[:3] for file in files if "masks" not in file}

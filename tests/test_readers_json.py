@@ -204,3 +204,20 @@ def test_any_json_ends_in_a_data_set_or_in_a_message(tmp_path: Path, value: Any,
             texts = [text for picture in dataset.pictures for text in picture.captions]
             assert not any(text.startswith(("{'", "[{'")) for text in texts), "no record is a caption"
     path.unlink()
+
+
+def test_coco_categories_without_boxes_are_said_to_be_that(tmp_path: Path) -> None:
+    """ "no column whose cells are pictures; its fields are 'id', 'caption'" is of another file."""
+    touch(tmp_path, *(f"images/{name}" for name in FILES))
+    value = {
+        "images": [{"id": number, "file_name": name} for number, name in enumerate(FILES)],
+        "annotations": [{"image_id": number, "category_id": number % 3} for number in range(6)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(("cat", "dog", "owl"))],
+    }
+    try:
+        dataset = read(write(tmp_path / "t.json", json.dumps(value)))
+    except DataError as error:
+        said = error.what.replace(str(tmp_path), "")
+        assert "COCO" in said or "categor" in said
+    else:
+        assert labels(dataset) == dict(zip(FILES, ["cat", "dog", "owl"] * 2))

@@ -242,3 +242,15 @@ def test_binary_files_are_not_called_text(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"\x00\x01\x02image,caption" * 30)
     with pytest.raises(DataError, match="not a text file"):
         read(tmp_path / "t.csv")
+
+
+def test_mixed_encodings_are_said_to_be_mixed_whatever_the_other_one_is(tmp_path: Path) -> None:
+    """UTF-8 and Latin-1 lines: advice to read all as GB18030 makes garbage of most lines."""
+    touch(tmp_path / "p0.jpg")
+    lines = [f"p0.jpg,ein grüner Kreis über weißem Grund {number}\n" for number in range(12)]
+    text = b"".join(
+        line.encode("cp1252" if number % 3 == 2 else "utf-8") for number, line in enumerate(lines)
+    )
+    (tmp_path / "t.csv").write_bytes(b"image,caption\n" + text)
+    with pytest.raises(DataError, match="mixes encodings"):
+        read(tmp_path / "t.csv")

@@ -183,8 +183,9 @@ def _beyond_ascii(lines: Iterable[bytes]) -> tuple[bytes, int, int, int]:
                 return b"", -1, 0, number
             continue
         try:
-            # Two bytes of an Asian encoding may pass for one of the first 256 signs.
-            proper += any(sign > "\xff" for sign in line.decode())
+            # Two bytes of an Asian encoding may pass for one of the first 256 signs, but hardly for two.
+            signs = {sign for sign in line.decode() if not sign.isascii()}
+            proper += len(signs) > 1 or max(signs) > "\xff"
         except UnicodeDecodeError:
             bad, first = bad + 1, first or number
         if length < _SAMPLE:

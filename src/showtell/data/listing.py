@@ -146,10 +146,11 @@ class Listing:
 
     def adopt(self, folder: Path, prefix: str) -> None:
         """List another folder, whose files are called as if they lay below one of the name ``prefix``."""
-        self.files |= {f"{prefix}/{file.name}": str(file) for file in folder.iterdir()}
+        known, files = self.pictures, {f"{prefix}/{file.name}": str(file) for file in folder.iterdir()}
         for name in [name for name, value in vars(type(self)).items() if isinstance(value, cached_property)]:
             self.__dict__.pop(name, None)
-        self.__dict__.pop("pictures", None)
+        self.files |= files
+        self.pictures = sorted([*known, *filter(self._is_picture, files)])
 
     def is_inside(self, real_path: str) -> bool:
         """Tell whether a real path lies in the folder."""
@@ -162,19 +163,16 @@ class Listing:
         They have a picture's extension; or one that says nothing (none, ``.jpg_large``, ``.1``) and begin as
         a picture does. Drawings of showtell are left out, with a problem each.
         """
-        found = []
-        for name, path in self.files.items():
-            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a path object for each takes as long
-            if suffix == ".png":
-                if DRAWN in _head(path):
-                    self._leave_out("made by showtell", name, "is a drawing of showtell; left out")
-                    continue
-            elif suffix not in PICTURE_EXTENSIONS and (
-                suffix in OTHER_EXTENSIONS or not self._begins_as_image(name, path)
-            ):
-                continue
-            found.append(name)
-        return sorted(found)
+        return sorted(filter(self._is_picture, self.files))
+
+    def _is_picture(self, name: str) -> bool:
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a path object for each takes as long
+        if suffix == ".png" and DRAWN in _head(self.files[name]):
+            self._leave_out("made by showtell", name, "is a drawing of showtell; left out")
+            return False
+        return suffix in PICTURE_EXTENSIONS or (
+            suffix not in OTHER_EXTENSIONS and self._begins_as_image(name, self.files[name])
+        )
 
     def _begins_as_image(self, name: str, path: str) -> bool:
         head = _head(path)

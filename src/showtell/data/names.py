@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from showtell.data.records import Split
@@ -11,6 +12,12 @@ from showtell.data.records import Split
 def words(text: str) -> tuple[str, ...]:
     """Return words written with blanks between them."""
     return tuple(text.split())
+
+
+def few(names: Sequence[str], most: int = 10) -> str:
+    """Return the first of some names for a message, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 OTHER_EXTENSIONS = frozenset(

@@ -8,13 +8,13 @@ ROOT/<space id>.lock  held by whoever has the space open; its time is when the s
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from showtell.config.places import cache_root
 from showtell.errors import StoreError
 from showtell.features.description import (
     canonical_description,
@@ -48,15 +48,7 @@ def default_root() -> Path:
     """Return the folder of the store: ``SHOWTELL_STORE``, or a folder in the user's cache."""
     if named := os.environ.get("SHOWTELL_STORE"):
         return Path(named).expanduser()
-    if cache := os.environ.get("XDG_CACHE_HOME"):
-        base = Path(cache)
-    elif os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path.home() / ".cache"
-    return base / "showtell" / "features"
+    return cache_root() / "features"
 
 
 @dataclass(frozen=True, slots=True)

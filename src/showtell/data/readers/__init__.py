@@ -18,6 +18,7 @@ from showtell.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "read_dataset", "read_pictures"]
 
+# Each is given the file or the folder, and the reading: what the user said, to be told what was guessed.
 _WITHOUT_COLUMNS = {
     "flickr8k": read_flickr8k,
     "coco": read_coco,
@@ -45,7 +46,13 @@ def read_dataset(source: DataSource) -> Dataset:
         raise ConfigError(
             f"--format {source.format} is not known.", would_do=f"Expected one of {', '.join(FORMATS)}."
         )
-    reading = Reading(source)
+    try:
+        return _read(source, Reading(source))
+    except RecursionError:
+        raise DataError(f"{source.data} nests lists or objects too deeply to be read.") from None
+
+
+def _read(source: DataSource, reading: Reading) -> Dataset:
     found = recognise(source.data, reading)
     if found.format in _WITHOUT_COLUMNS:
         if reading.columns:

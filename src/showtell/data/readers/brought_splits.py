@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from showtell.data.names import SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
+from showtell.data.names import KNOWN_COLUMNS, SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
 from showtell.data.readers.cells import truth_of
 from showtell.data.readers.reading import Reading
 from showtell.data.records import SPLITS, Dataset, Problem, Split
@@ -17,25 +17,18 @@ _TRUTH_COLUMN = re.compile(
     r"(?:is|in|for)?_?(train|training|val|valid|validation|dev|eval|test|testing|holdout)(?:_?set)?"
 )
 _FOLD_COLUMN = re.compile(r"(?:k_?|cv_?)?folds?(?:_?(?:id|no|num|number))?")
-_FOLD = re.compile(r"(?:fold|f|k|cv)?[ _-]?(\d+)(?:\.0)?", re.IGNORECASE)
+_FOLD = re.compile(r"(?:(?:fold|f|k|cv)[ _-]?|_)?(-?\d{1,9})(?:\.0)?", re.IGNORECASE)
 _MOST_FOLDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SplitColumn:
-    """A column that brings the split.
+    """A column that brings the split."""
 
-    Attributes:
-        place: Of the column.
-        read: Returns the split that a cell names, None for none.
-        sentence: How it is read, for people.
-        by_name: Whether the cells are names of splits, so that one that is not is worth a problem.
-    """
-
-    place: int
-    read: Callable[[str], Split | None]
-    sentence: str
-    by_name: bool = False
+    place: int  # of the column
+    read: Callable[[str], Split | None]  # returns the split that a cell names, None for none
+    sentence: str  # how it is read, for people
+    by_name: bool = False  # whether the cells are names of splits, so that one that is not is worth a problem
 
 
 def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> SplitColumn | None:
@@ -51,7 +44,8 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
     """
     filled = {place: values for place, values in cells.items() if values}
     called = [place for place in filled if column_key(header[place]) in SPLIT_COLUMNS]
-    for place in called + [place for place in filled if place not in called]:
+    others = [p for p in filled if p not in called and column_key(header[p]) not in KNOWN_COLUMNS]
+    for place in called + others:  # a class may be called train
         values = filled[place]
         named = {value for value in values if split_named(value)}
         known = sum(value in named for value in values)
@@ -78,16 +72,20 @@ def _by_truth(name: str, place: int, values: Sequence[str]) -> SplitColumn | Non
 
 def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:
     numbers = [_FOLD.fullmatch(value) for value in values]
-    folds = {int(number[1]) for number in numbers if number}
+    found = {int(number[1]) for number in numbers if number}
+    folds = {fold for fold in found if fold >= 0}
     if not _FOLD_COLUMN.fullmatch(column_key(name)) or not all(numbers) or not 2 <= len(folds) <= _MOST_FOLDS:
         return None
     first = min(folds)
 
     def read(value: str) -> Split | None:
         number = _FOLD.fullmatch(value.strip())
-        return None if number is None else "val" if int(number[1]) == first else "train"
+        fold = None if number is None else int(number[1])
+        return None if fold is None else "test" if fold < 0 else "val" if fold == first else "train"
 
     sentence = f"the column {name!r} holds {len(folds)} folds: fold {first} is val, the others are train"
+    if found != folds:
+        sentence += f"; {min(found)} stands for no fold and is test"
     return SplitColumn(place, read, sentence)
 
 

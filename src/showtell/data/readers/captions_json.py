@@ -45,7 +45,7 @@ class _Captions(msgspec.Struct):
 
 
 def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
-    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes; None for none.
+    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes or categories.
 
     The file is searched, not parsed: COCO's object annotations, which often lie in the same folder, take
     half a gigabyte. Quotes inside a JSON string are escaped, so a caption can't look like a key.
@@ -62,13 +62,17 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
             return None
         if content.find(b'"caption"') >= 0:
             return "coco"
-        return "boxes" if content.find(b'"bbox"') >= 0 else None
+        found = (content.find(b'"bbox"'), content.find(b'"category_id"'))
+        return "boxes" if max(found) >= 0 else None
 
 
 def _decode(path: Path, reading: Reading) -> _Captions:
     try:
         return msgspec.json.decode(reading.utf8(path), type=_Captions)
-    except msgspec.DecodeError as error:  # with the place of a wrong type: $.annotations[12].caption
+    except (
+        msgspec.DecodeError,
+        RecursionError,
+    ) as error:  # with the place of a wrong type: $.annotations[12].caption
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
             would_do='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
@@ -79,13 +83,8 @@ def _decode(path: Path, reading: Reading) -> _Captions:
 def read_karpathy(source: Path, reading: Reading) -> Dataset:
     """Read a Karpathy JSON (2015): ``images[].sentences[].raw`` and ``split``, with ``restval`` as train.
 
-    Args:
-        source: The JSON file.
-        reading: Holds the picture folder, where the user named it. ``filepath`` (``val2014``) is followed
-            where it exists below the folder, and left out where the pictures lie in one folder.
-
-    Raises:
-        DataError: The file is malformed, or nothing in it is usable.
+    ``filepath`` (``val2014``) is followed where it exists below the picture folder, and left out where the
+    pictures lie in one folder. Raises DataError where the file is malformed, or nothing in it is usable.
     """
     content = _decode(source, reading)
     sample = [name for image in content.images[:_SAMPLE] for name in dict.fromkeys(_names(image))]
@@ -117,18 +116,11 @@ def _existing(folder: PictureFolder, image: _Image) -> str:
 
 
 def read_coco(source: Path, reading: Reading) -> Dataset:
-    """Read COCO captions.
+    """Read COCO captions: a JSON, or a folder that holds some, itself or in ``annotations/``.
 
-    Args:
-        source: A captions JSON; or a folder that holds some, itself or in ``annotations/``.
-        reading: Holds the picture folder, where the user named it. It may hold ``train2017/`` and the like.
-
-    Returns:
-        Pictures with captions. Several files with ``train`` and ``val`` in their names bring splits; a
-        single file brings none, whatever its name, for it is the whole data set then.
-
-    Raises:
-        DataError: There is no such file, it is malformed, or nothing in it is usable.
+    Several files with ``train`` and ``val`` in their names bring splits; a single file brings none, whatever
+    its name, for it is the whole data set then. The picture folder may hold ``train2017/`` and the like.
+    Raises DataError where there is no such file, it is malformed, or nothing in it is usable.
     """
     files = [source] if source.is_file() else coco_files(source)
     if not files:
@@ -179,4 +171,4 @@ def _add(collector: Collector, path: Path, content: _Captions, split: Split | No
 
 def _number(name: int | str | None) -> int | str | None:
     """Return an id that is written as text in one place and as a number in the other."""
-    return int(name) if isinstance(name, str) and name.isdecimal() else name
+    return int(name) if isinstance(name, str) and name.isdecimal() and len(name) < 19 else name

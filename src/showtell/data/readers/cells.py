@@ -47,6 +47,22 @@ def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
     return [nfc(str(cell).strip())]
 
 
+def listed(cell: Any) -> list[Any]:
+    """Return the parts of a cell that is a list, as text too; nothing of another."""
+    if isinstance(cell, str):
+        return (_as_list(cell) or []) if cell[:1] + cell[-1:] == "[]" else []
+    return list(cell) if isinstance(cell, list | tuple) else []
+
+
+def picture_of(cell: Any) -> str:
+    """Return the picture that a cell names, be it the only one of a list or Hugging Face's own cell."""
+    parts = listed(cell)
+    cell = parts[0] if len(parts) == 1 else cell
+    if isinstance(cell, dict):  # that holds the content beside the name
+        cell = cell.get("path")
+    return "" if cell is None else str(cell).strip()
+
+
 def holds_lists(cells: Sequence[Any]) -> bool:
     """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them."""
     written = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
@@ -60,6 +76,8 @@ def _as_list(text: str) -> list[Any] | None:
         return [text] if text else None
     try:
         found = json.loads(text)
+    except RecursionError:
+        return None
     except ValueError:
         # NumPy leaves the commas out, and Python would join what stands side by side.
         if re.search(r"""['"]\s+['"]""", text) and not re.search(r"""['"]\s*,\s*['"]""", text):

@@ -22,21 +22,14 @@ _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
 @dataclass
 class Layout:
-    """How a folder of classes is laid out.
+    """How a folder of classes is laid out."""
 
-    Attributes:
-        wrapper: Folders above everything, with a slash at the end; empty where there are none.
-        splits: Folders that are splits: which, and the folders between it and its classes.
-        inner: Whether each class has split folders inside, instead.
-        classes: Number of pictures by class folder.
-        variants: Folders that hold the same classes and are no splits: which is meant?
-    """
-
-    wrapper: str
+    wrapper: str  # folders above everything, with a slash at the end; empty where there are none
+    # folders that are splits: which, and the folders between it and its classes
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
-    inner: bool = False
-    classes: Counter[str] = field(default_factory=Counter)
-    variants: tuple[str, ...] = ()
+    inner: bool = False  # whether each class has split folders inside, instead
+    classes: Counter[str] = field(default_factory=Counter)  # number of pictures by class folder
+    variants: tuple[str, ...] = ()  # folders that hold the same classes and are no splits: which is meant?
 
     def place(self, name: str) -> tuple[str, Split | None]:
         """Return the class folder of a picture, empty where it is in none, and its split."""
@@ -72,7 +65,9 @@ def layout_of(folder: PictureFolder) -> Layout:
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
         layout.inner = all(map(split_in_name, set().union(*second)))
-        same = len(second[0]) > 1 and all(names == second[0] for names in second)
+        same = len({name.casefold() for name in second[0]} - _NO_CLASS) > 1 and all(
+            names == second[0] for names in second
+        )
         files = [{name.rpartition("/")[2] for name in below} for below in nested.values()]
         often = sum(count > 1 for count in Counter(name for names in files for name in names).values())
         if same and not layout.inner and 2 * often > max(map(len, files)):
@@ -125,10 +120,6 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     ``Train/Leo/a.jpg`` has the label Leo and the split train; ``Leo/a.jpg`` has no split. Pictures in deeper
     folders belong to the class above them. Hidden files, files that are no pictures, empty class folders and
     pictures without a class are reported.
-
-    Args:
-        source: The folder.
-        reading: Told how the folder was read.
 
     Raises:
         DataError: There is no picture in a class folder, or several folders hold the same classes.

@@ -17,25 +17,15 @@ from showtell.errors import DataError
 
 
 class Entry(NamedTuple):
-    """One row of a table, or what stands for one in JSON.
+    """One row of a table, or what stands for one in JSON."""
 
-    Attributes:
-        where: ``file:line``.
-        name: The picture as the row names it.
-        captions: Captions, in NFC without outer blanks.
-        label: The label, in the same form; None where the data has none.
-        split: The split that the data brings for this picture.
-        group: What the picture belongs to, as the data says it.
-        number: What tells two equal captions of one picture apart (two people wrote the same); equal
-            captions with equal numbers are a repeated row.
-    """
-
-    where: str
-    name: str
-    captions: Sequence[str] = ()
-    label: str | None = None
-    split: Split | None = None
-    group: str | None = None
+    where: str  # ``file:line``
+    name: str  # the picture as the row names it
+    captions: Sequence[str] = ()  # captions, in NFC without outer blanks
+    label: str | None = None  # the label, in the same form; None where the data has none
+    split: Split | None = None  # the split that the data brings for this picture
+    group: str | None = None  # what the picture belongs to, as the data says it
+    # what tells equal captions of one picture apart (two people wrote the same); else they are repeats
     number: Hashable = None
 
 

@@ -15,27 +15,16 @@ from showtell.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A table, the places of its columns, and the folder of its pictures.
+    """A table, the places of its columns, and the folder of its pictures."""
 
-    Attributes:
-        table: The table, as one without a header where its first row proved to be data.
-        folder: Where its pictures lie.
-        found: Whether any picture is found there.
-        image: Of the picture's name.
-        words: Of captions and labels.
-        split: The column that brings the split; None where none does.
-        group: Of what belongs on one side of a split; None where nothing says it.
-        others: All further columns with a name; two rows that differ there are not repeats.
-    """
-
-    table: Table
-    folder: PictureFolder
-    found: bool
-    image: int
-    words: Words
-    split: SplitColumn | None
-    group: int | None
-    others: tuple[int, ...]
+    table: Table  # the table, as one without a header where its first row proved to be data
+    folder: PictureFolder  # where its pictures lie
+    found: bool  # whether any picture is found there
+    image: int  # of the picture's name
+    words: Words  # of captions and labels
+    split: SplitColumn | None  # the column that brings the split; None where none does
+    group: int | None  # of what belongs on one side of a split; None where nothing says it
+    others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
 
 
 def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None = None) -> Columns:
@@ -44,13 +33,7 @@ def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None 
     The user's names come first. The image is the column whose cells are files; of several the one with a
     usual name. For captions and labels see `choose_words`.
 
-    Args:
-        table: The table.
-        reading: What the user named; told what was guessed.
-        folder: Where the pictures lie, where that is known.
-
-    Raises:
-        DataError: A column is missing, or several may be meant.
+    Raises DataError where a column is missing, or several may be meant.
     """
     sample = Sample(table)
     folder = reading.folder(table.pictures) if folder is None and table.pictures else folder
@@ -84,7 +67,8 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     table, source = sample.table, reading.source
     group = None if source.group_column is None else table.place(source.group_column)
     left = [place for place, name in enumerate(table.header) if name and place not in (image, group)]
-    split = split_column(table.header, {place: sample.texts[place] for place in left})
+    said = table.find(source.text_column or "")
+    split = split_column(table.header, {place: sample.texts[place] for place in left if place != said})
     left = [place for place in left if split is None or place != split.place]
     words = choose_words(sample, left, reading)
     if split is not None:

@@ -20,26 +20,17 @@ _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 @dataclass
 class DelimitedTable(Table):
-    """Lines whose cells are separated by one sign; ``column 1`` and so on where the file has no header.
+    """Lines whose cells are separated by one sign; ``column 1`` and so on where the file has no header."""
 
-    Attributes:
-        delimiter: One of comma, tab, pipe, semicolon; or a blank, which parts a line once.
-        encoding: Of the file.
-        skipped: Lines above the header.
-        escaped: Whether quotes inside of quotes stand behind a backslash, instead of being doubled.
-        headed: Whether the first line after those skipped is the header.
-    """
+    delimiter: str  # one of comma, tab, pipe, semicolon; or a blank, which parts a line once
+    encoding: str  # of the file
+    skipped: int  # lines above the header
+    escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
+    headed: bool = True  # whether the first line after those skipped is the header
 
-    delimiter: str
-    encoding: str
-    skipped: int
-    escaped: bool
-    headed: bool = True
-
-    def shown(self) -> str:
+    def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
-        columns = ", ".join(map(repr, self.header))
-        return f"{_DELIMITERS.get(self.delimiter, 'blank')}-separated columns are {columns}"
+        return super().shown(f"{_DELIMITERS.get(self.delimiter, 'blank')}-separated {what}")
 
     def rows(self) -> Iterator[Row]:
         """Yield every record below the header; blank lines are skipped.
@@ -152,7 +143,11 @@ def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
 
 
 def _split(line: str, delimiter: str) -> tuple[str, ...]:
-    return tuple(nfc(name.strip()) for name in next(csv.reader([line], delimiter=delimiter)))
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter))
+    except csv.Error:  # a cell beyond the csv module's limit
+        cells = line.split(delimiter)
+    return tuple(nfc(name.strip()) for name in cells)
 
 
 def _parted_by_blank(line: str) -> tuple[str, ...]:

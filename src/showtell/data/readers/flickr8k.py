@@ -33,13 +33,8 @@ def read_flickr8k(source: Path, reading: Reading) -> Dataset:
 
     Where there are image lists, each picture has the split of its list (dev is val), and pictures in no list
     are left out and reported.
-
-    Args:
-        source: The token file (Flickr30k's ``results_20130124.token`` has the same form).
-        reading: Holds the picture folder, where the user named it.
-
-    Raises:
-        DataError: The file cannot be decoded, or nothing in it is usable.
+    Flickr30k's ``results_20130124.token`` has the same form. Raises DataError where the file cannot be
+    decoded, or nothing in it is usable.
     """
     matches = (_LINE.match(line) for line in islice(reading.lines(source), _SAMPLE))
     sample = [match["name"].strip() for match in matches if match]

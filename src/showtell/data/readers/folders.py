@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_picture_name, split_in_name
+from showtell.data.readers.cells import listed, picture_of
 from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Sample
@@ -35,30 +36,27 @@ class _Fit(NamedTuple):
 def find_pictures(
     reading: Reading, sample: Sample, places: Sequence[int], folder: PictureFolder | None
 ) -> tuple[int, PictureFolder, bool]:
-    """Find the column of a table whose cells are pictures, and their folder.
+    """Find the column of a table whose cells are pictures, and their folder where it is not known.
 
-    Args:
-        reading: Holds the folder that the user named.
-        sample: The first rows of the table.
-        places: Of the columns that may name pictures, the likeliest first.
-        folder: Where the pictures lie, where that is known.
-
-    Returns:
-        The column's place, the folder, and whether any picture is found there.
-
-    Raises:
-        DataError: No column names pictures, and none looks as if it did.
+    Returns its place, of those that may name pictures, the likeliest first; the folder; and whether any
+    picture is found there. Raises DataError where no column names pictures, and none looks as if it did.
     """
     path = sample.table.path
     if not places:
         raise _no_pictures(sample)
-    columns = {place: _spread(sample.texts[place]) for place in places}
+    columns = {place: _spread(map(picture_of, sample.cells[place])) for place in places}
     likely = next((names for names in columns.values() if any(map(is_picture_name, names))), [])
     split = split_in_name(path.stem)
     beside = sorted(path.parent.iterdir()) if split else []
     first = [one for one in beside if split_in_name(one.name) == split]  # train.csv beside images_train/
-    best = _best([folder] if folder else _folders(reading, path.parent, likely, first), columns)
+    if folder:
+        best = _best([folder], columns)
+    else:
+        best = _whole(
+            _best(_folders(reading, path.parent, likely, first), columns), reading, path.parent, columns
+        )
     if not best.exact + best.bridged:
+        _refuse_lists(sample, places)
         return _named_like_pictures(sample, columns), best.folder, False
     _refuse_two(sample, best, places)
     # Numbers alone may be those of anything.
@@ -78,7 +76,8 @@ def choose_folder(
         first: Folders to try before the usual ones.
     """
     folders = _folders(reading, beside, names, first)
-    return _best(folders, {0: names}, namesakes=reading.source.images is not None).folder
+    best = _best(folders, {0: names}, namesakes=reading.source.images is not None)
+    return _whole(best, reading, beside, {0: names}).folder
 
 
 def _folders(
@@ -114,8 +113,24 @@ def _best(
         if best is not None and best.exact >= _ENOUGH:
             break
     assert best is not None
-    best.folder.allow_namesakes(namesakes and best.exact == 0)
+    best.folder.allow_namesakes(False)
+    best.folder.allow_namesakes(namesakes and not _matches(columns[best.column], best.folder))
     return best
+
+
+def _whole(best: _Fit, reading: Reading, beside: Path, columns: Mapping[int, Sequence[str]]) -> _Fit:
+    """Return the table's own folder where pictures without folders in their names lie in several below it."""
+    names, root = columns[best.column], best.folder.root
+    bare = not any("/" in name or "\\" in name for name in names)
+    if best.exact in (0, 1) or not bare or reading.source.images or beside not in root.parents:
+        return best
+    whole = reading.folder(beside)
+    more = _matches(names, whole) > _matches(names, best.folder)
+    return _fit(names, best.column, whole) if more else best
+
+
+def _matches(names: Sequence[str], folder: PictureFolder) -> int:
+    return sum(isinstance(folder.find(name), Match) for name in names)
 
 
 def _fit(names: Sequence[str], place: int, folder: PictureFolder) -> _Fit:
@@ -127,7 +142,7 @@ def _fit(names: Sequence[str], place: int, folder: PictureFolder) -> _Fit:
 
 def _refuse_two(sample: Sample, best: _Fit, places: Sequence[int]) -> None:
     """Refuse a table with two pictures in a row: of which is something said?"""
-    table, images = sample.table, sample.texts[best.column]
+    table, images = sample.table, [picture_of(cell) for cell in sample.cells[best.column]]
     for place in places:
         names = sample.texts[place][:_SAMPLE]
         pairs = [(name, image) for name, image in zip(names, images) if is_picture_name(name)]
@@ -138,7 +153,15 @@ def _refuse_two(sample: Sample, best: _Fit, places: Sequence[int]) -> None:
             raise table.lacking(f"two columns of different pictures, {which}")
 
 
-def _spread(cells: Sequence[str]) -> list[str]:
+def _refuse_lists(sample: Sample, places: Sequence[int]) -> None:
+    for place in places:
+        cells, column = sample.cells[place], sample.table.header[place]
+        several = [parts for parts in map(listed, cells) if len(parts) > 1]
+        if 2 * len(several) > len(cells) and all(is_picture_name(str(part)) for part in several[0]):
+            raise sample.table.lacking(f"several pictures in a cell of {column!r}: {several[0]}"[:200])
+
+
+def _spread(cells: Iterable[str]) -> list[str]:
     distinct = list(dict.fromkeys(cells))
     return distinct[:: -(-len(distinct) // _SAMPLE)] if distinct else []
 
@@ -161,10 +184,10 @@ def _no_pictures(sample: Sample) -> DataError:
 
 def all_missing(source: Path, folder: PictureFolder, names: Sequence[str]) -> DataError:
     """Explain that none of a table's pictures is in the folder, and what would do."""
-    listed = "\n".join(f"  {name}" for name in names[:10])
+    shown = "\n".join(f"  {name[:200]}" for name in names[:10])
     what = (
         f"None of the {len(names):,} pictures named in {source} is in {folder.root}, "
-        f"which holds {len(folder.pictures):,} pictures. Not found:\n{listed}"
+        f"which holds {len(folder.pictures):,} pictures. Not found:\n{shown}"
     )
     if all("://" in name for name in names):
         return DataError(

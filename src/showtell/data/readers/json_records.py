@@ -25,11 +25,12 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
         DataError: It is not JSON, or none of these forms.
     """
     content = reading.utf8(path)
-    records, flaw = None, None
+    records: list[tuple[str, Any]] | None = None
+    flaw: Exception | None = None
     if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
         try:
             records = [(f"{path}:{where}", one) for where, one in _records(msgspec.json.decode(content))]
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
     found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
@@ -51,7 +52,7 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
         if line.strip():
             try:
                 yield f"{path}:{number}", msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 yield f"{path}:{number}", None
 
 
@@ -89,11 +90,8 @@ def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the columns of a table, as pandas writes one; nothing where it is none."""
     columns = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
     alike = all(isinstance(p, list) for p in columns.values()) and len(set(map(len, columns.values()))) == 1
-    return (
-        columns
-        if len(value) > 1 and alike and not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
-        else {}
-    )
+    named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
+    return columns if len(value) > 1 and alike and named else {}
 
 
 def _of_mapping(name: str, said: Any) -> Any:

@@ -20,6 +20,9 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _FLOAT = re.compile(r"(\d+)\.0+")
 _COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
+_LONGEST = 4096
+"""Characters of a path."""
+
 TAIL = "the last parts of their names"
 NAMESAKE = "their base names alone"
 """How a name is bridged whose folder is not the file's; see :meth:`PictureFolder.allow_namesakes`."""
@@ -28,19 +31,12 @@ EXACT = ""
 
 
 class Match(NamedTuple):
-    """A file that a table's name stands for.
+    """A file that a table's name stands for."""
 
-    Attributes:
-        name: Of the file, below the folder.
-        path: Of the file.
-        how: What had to be bridged, in words; `EXACT` where nothing had.
-        note: What is worth a line of its own, if anything.
-    """
-
-    name: str
-    path: Path
-    how: str = EXACT
-    note: str = ""
+    name: str  # of the file, below the folder
+    path: Path  # of the file
+    how: str = EXACT  # what had to be bridged, in words; `EXACT` where nothing had
+    note: str = ""  # what is worth a line of its own, if anything
 
 
 class Refusal(NamedTuple):
@@ -126,6 +122,8 @@ class PictureFolder(Listing):
     def _find(self, name: str, under: str) -> Match | Refusal:
         if not name:
             return Refusal("empty picture name", "the row names no picture; left out")
+        if "\0" in name or len(name) > _LONGEST:  # such as a picture in base64
+            return Refusal("missing picture", f"{name[:40]!r}... is no name of a file; left out")
         exact = posixpath.join(under, name)
         if exact in self.files:
             return self._match(exact)
@@ -183,6 +181,7 @@ class PictureFolder(Listing):
         decoded = nfc(unquote(plain.partition("?")[0] if "://" in plain else plain))
         parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
         *folders, base = parts or [""]
+        other = ""
         for how, alike in self._alike(base):
             if home is not None:
                 alike = [file for file in alike if posixpath.dirname(file) == home]
@@ -195,7 +194,9 @@ class PictureFolder(Listing):
                 return self._match(fitting[0], how=how)
             if fitting and self._namesakes:
                 return self._match(fitting[0], how=NAMESAKE)
-        return None
+            other = other or "".join(fitting)
+        detail = f"{name!r} is not in {self.root}, and {other!r} is another picture; left out"
+        return Refusal("missing picture", detail) if other and "://" not in plain else None
 
     def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
         """Yield the ways to bridge a base name, and the files to which each of them leads."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.data.names import is_picture_name, shown_name, split_in_name, split_named, words
+from showtell.data.names import few, is_picture_name, shown_name, split_in_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.captions_json import coco_files, json_kind
 from showtell.data.readers.classes import holds_classes
@@ -25,7 +25,7 @@ FORMATS: dict[str, str] = {
     "karpathy": "Karpathy dataset JSON",
     "imagefolder": "Hugging Face image folder: metadata.csv or metadata.jsonl",
     "sidecar": "each picture with a text of its name: 7.jpg, 7.txt",
-    "webdataset": "tars of pictures with their texts",
+    "webdataset": "pictures with their texts in .tar files",
 }
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 _NOT_TEXT = {
@@ -41,19 +41,12 @@ _TABLE_FOLDERS = words("annotations annotation captions text texts labels metada
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A format that a path may be read as, and what its reader is to be given.
+    """A format that a path may be read as, and what its reader is to be given."""
 
-    Attributes:
-        format: A key of `FORMATS`.
-        source: The file or the folder.
-        parts: The tables that are read together.
-        pictures: Where the pictures of a table are found; None where none are.
-    """
-
-    format: str
-    source: Path
-    parts: tuple[Part, ...] = ()
-    pictures: Path | None = None
+    format: str  # a key of `FORMATS`
+    source: Path  # the file or the folder
+    parts: tuple[Part, ...] = ()  # the tables that are read together
+    pictures: Path | None = None  # where the pictures of a table are found; None where none are
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -80,10 +73,11 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         return Candidate(format, data, (Part(data),))
     data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
     if format is None:
-        candidates = _strongest(candidates)
+        candidates = _strongest(everything := candidates)
+        _say_left_classes(candidates, everything, reading)
     else:
         candidates = [candidate for candidate in candidates if candidate.format == format]
-        if not candidates and format in ("classes", "imagefolder", "coco", "sidecar", "webdataset"):
+        if not candidates and format in ("classes", "imagefolder", "coco", "sidecar"):
             return Candidate(format, data)  # the reader says best what it misses in a folder
     unclear = [failure for failure in search.failures if isinstance(failure, UnclearColumnsError)]
     if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
@@ -123,6 +117,18 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.format not in weaker]
 
 
+def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
+    """Say that class folders beside a table are left out, where they are not those of its pictures."""
+    taken = {one.pictures.name for one in candidates if one.pictures}
+    for left in found if taken else ():
+        if left.format == "classes" and left not in candidates:
+            tops = {name.partition("/")[0] for name in reading.folder(left.source).pictures if "/" in name}
+            if beside := sorted(tops - taken):
+                reading.note(
+                    f"pictures beside the table's are left out: {few(beside)} (see --format classes)"
+                )
+
+
 class _Search:
     """Finds what may be read; why files that look like data can't be is kept in ``failures``."""
 
@@ -143,7 +149,7 @@ class _Search:
             yield Candidate("webdataset", path, (Part(path),))
         elif kind == "boxes":
             expected = "Expected captions_*.json; or crop the boxes into class folders, for a classifier."
-            self._fail(f"{path} holds COCO's boxes, which are no captions.", expected)
+            self._fail(f"{path} holds COCO's boxes or categories, which are no captions.", expected)
         elif kind is not None:
             yield Candidate(kind, path)
         elif name in _METADATA:
@@ -197,7 +203,7 @@ class _Search:
     def _in_folder(self, path: Path) -> Iterator[Candidate]:
         """Yield what one of a folder's files may be, but for those that are no data by themselves."""
         suffix, name = path.suffix.lower(), path.name.lower()
-        if suffix == ".arrow":
+        if suffix == ".arrow":  # the JSON beside it is of no use
             raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
         if name in _METADATA:
             return
@@ -205,7 +211,7 @@ class _Search:
             return
         if "submission" in path.stem.lower():
             self.reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
-        elif suffix in TABLE_SUFFIXES or suffix in (".xml", ".token") or is_token_file(path, self.reading):
+        elif suffix in (*TABLE_SUFFIXES, *_NOT_TEXT, ".token") or is_token_file(path, self.reading):
             yield from self.file(path)
 
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
@@ -255,7 +261,6 @@ def _what_lies_in(data: Path, search: _Search) -> str:
     lines = [f"{data} holds {f'no {format} data' if format else 'no format that is known'}."]
     if data.is_dir():
         names = [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
-        more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
-        lines[0] += f" It holds {', '.join(names[:10]) or 'nothing'}{more}."
+        lines[0] += f" It holds {few(names) or 'nothing'}."
         lines += [f"  {one.where}: {one.detail}" for one in search.reading.folder(data).problems[:10]]
     return "\n".join([*lines, *(f"  {failure.what}" for failure in search.failures[:10])])

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from showtell.data.names import IMAGE_COLUMNS, column_key
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.data.readers.unpacked import unpacked_folder
@@ -53,12 +54,17 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet", f"Reading {path.name}") from None
     try:
+        named = reading.source.image_column
         schema = parquet.read_schema(path)
         structs = [field for field in schema if pyarrow.types.is_struct(field.type)]
-        holds = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
-        plain = [name for name in schema.names if name not in holds]
+        cells = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
+        bare = [field.name for field in schema if str(field.type) in ("binary", "large_binary")]
+        usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
+        plain = [name for name in schema.names if name not in (*cells, *bare)]
         rows = parquet.read_table(path, columns=plain).to_pylist()
-        folder = unpacked_folder(path, lambda: _pictures(path, holds[0]), reading) if holds else None
+        column, folder = _column_of_pictures(path, cells or usual, named), None
+        if column:
+            folder = unpacked_folder(path, lambda: _pictures(path, column), reading, column)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
     files = sorted(file.name for file in folder.iterdir()) if folder else []
@@ -66,10 +72,17 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
     records = []
     for place, row in enumerate(rows):
         for name, names in classes.items():
-            if isinstance(row.get(name), int) and 0 <= row[name] < len(names):
-                row[name] = names[row[name]]
-        records.append((f"{path}:{place + 1}", ({"image": files[place]} if files else {}) | row))
+            if isinstance(number := row.get(name), int):  # -1 stands for no class
+                row[name] = names[number] if 0 <= number < len(names) else None
+        records.append((f"{path}:{place + 1}", ({column: files[place]} if files else {}) | row))
     return RecordTable(path, records, pictures=folder)
+
+
+def _column_of_pictures(path: Path, columns: list[str], named: str | None) -> str:
+    if len(columns) > 1 and named not in columns:
+        what = f"{path} has several columns of pictures: {' and '.join(map(repr, columns))}."
+        raise DataError(what, would_do="Expected the one to learn from: --image-column NAME.")
+    return named if named in columns else "".join(columns)
 
 
 def _pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
@@ -79,7 +92,7 @@ def _pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=64, columns=[column]):
             for cell in batch.column(0).to_pylist():
-                content = (cell or {}).get("bytes") or b""
+                content = (cell.get("bytes") if isinstance(cell, dict) else cell) or b""
                 yield f"{place:08d}{_SUFFIXES.get(content[:3], '.img')}", content
                 place += 1
 

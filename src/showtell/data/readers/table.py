@@ -8,24 +8,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from showtell.data.names import column_key, nfc
+from showtell.data.names import column_key, few, nfc
 from showtell.errors import DataError
 
 _SAMPLE_ROWS = 1000
 
 
 class Row(NamedTuple):
-    """One record of a table.
+    """One record of a table."""
 
-    Attributes:
-        where: Its place, such as ``captions.csv:12``.
-        fields: Its cells as written, quotes resolved; text, or whatever JSON and sheets hold.
-        unclosed_quote: Its quote was never closed, so that the line was split at bare delimiters.
-    """
-
-    where: str
-    fields: list[Any]
-    unclosed_quote: bool = False
+    where: str  # its place, such as ``captions.csv:12``
+    fields: list[Any]  # its cells as written, quotes resolved; text, or whatever JSON and sheets hold
+    unclosed_quote: bool = False  # its quote was never closed, so that the line was split at bare delimiters
 
 
 class UnclearColumnsError(DataError):
@@ -34,31 +28,25 @@ class UnclearColumnsError(DataError):
 
 @dataclass
 class Table:
-    """What every table is.
+    """What every table is."""
 
-    Attributes:
-        path: The file.
-        header: Names of the columns, NFC without outer blanks.
-        broken: Places of what is no row.
-        pictures: Folder of the pictures, where the file holds them itself.
-    """
-
-    path: Path
-    header: tuple[str, ...]
-    broken: Sequence[str] = field(default=(), kw_only=True)
+    path: Path  # the file
+    header: tuple[str, ...]  # names of the columns, NFC without outer blanks
+    broken: Sequence[str] = field(default=(), kw_only=True)  # places of what is no row
+    # folder of the pictures, where the file holds them itself
     pictures: Path | None = field(default=None, kw_only=True)
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; a table may be gone through several times."""
         raise NotImplementedError
 
-    def shown(self) -> str:
+    def shown(self, what: str = "fields") -> str:
         """Return the columns for a message."""
-        return f"fields are {', '.join(map(repr, self.header))}"
+        return f"{what} are {few([repr(name) for name in self.header], 30)}"
 
     def names(self, places: Sequence[int]) -> str:
         """Return the names of some columns for a message."""
-        return ", ".join(self.header[place] for place in places)
+        return few([self.header[place] for place in places])
 
     def find(self, column: str) -> int | None:
         """Return the place of a column, by its exact name or else by its key; None if there is none."""

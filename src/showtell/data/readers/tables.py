@@ -7,6 +7,7 @@ from typing import Any
 
 from showtell.data.names import split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
+from showtell.data.readers.cells import picture_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
@@ -30,17 +31,11 @@ TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the tables that make a data set.
+    """One of the tables that make a data set."""
 
-    Attributes:
-        path: The file.
-        split: That its name brings.
-        under: Folder below the picture folder that its names are relative to.
-    """
-
-    path: Path
-    split: Split | None = None
-    under: str = ""
+    path: Path  # the file
+    split: Split | None = None  # that its name brings
+    under: str = ""  # folder below the picture folder that its names are relative to
 
 
 def open_table(path: Path, reading: Reading) -> Table:
@@ -143,11 +138,9 @@ def _entry(
         if split is None and columns.split.by_name:
             split = collector.read_split(where, value)
     image = fields[columns.image]
-    if isinstance(image, dict):  # Hugging Face's own cells hold the name beside the content
-        image = image.get("path")
     return Entry(
         where,
-        "" if image is None else str(image),
+        image if type(image) is str and image[:1] != "[" else picture_of(image),
         columns.words.captions_of(fields),
         columns.words.label_of(fields, columns.table.header),
         split,

@@ -1,9 +1,7 @@
 """Pictures inside of archives and Parquet files, unpacked once into the user's cache."""
 
 import hashlib
-import os
 import shutil
-import sys
 import tarfile
 import tempfile
 from collections import defaultdict
@@ -13,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from showtell.config.places import cache_root
 from showtell.data.names import PICTURE_EXTENSIONS, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
@@ -23,17 +22,21 @@ _MOST_BYTES = 256_000_000
 """Of one member, as of one picture file."""
 
 
-def unpacked_folder(path: Path, members: Callable[[], Iterator[tuple[str, bytes]]], reading: Reading) -> Path:
+def unpacked_folder(
+    path: Path, members: Callable[[], Iterator[tuple[str, bytes]]], reading: Reading, column: str = ""
+) -> Path:
     """Return a folder that holds the members of a file, unpacked the first time.
 
     Args:
         path: The file; another size or time of change is another file.
         members: Yields plain file names and contents.
         reading: Told where they are.
+        column: Of the file from which they come, where it may hold several.
     """
     state = path.stat()
-    mark = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
-    folder = _cache() / hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    mark = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}|{column}"
+    digest = hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()
+    folder = cache_root() / "unpacked" / digest[:24]
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
@@ -48,14 +51,6 @@ def unpacked_folder(path: Path, members: Callable[[], Iterator[tuple[str, bytes]
     return folder
 
 
-def _cache() -> Path:
-    if "XDG_CACHE_HOME" in os.environ:
-        return Path(os.environ["XDG_CACHE_HOME"]) / "showtell" / "unpacked"
-    if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
-        return Path(os.environ["LOCALAPPDATA"]) / "showtell" / "Cache" / "unpacked"
-    return Path.home() / ".cache" / "showtell" / "unpacked"
-
-
 def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
 
@@ -63,9 +58,11 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
         DataError: It is no tar, or holds no pictures with words.
     """
     words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    several = 0
     try:
         for stem, suffix, size, read in _members(path):
             if suffix in PICTURE_EXTENSIONS:
+                several += "image" in words[stem]
                 words[stem]["image"] = _flat_name(stem + suffix)
             elif suffix in _WORDS and size < 1_000_000:
                 words[stem] |= _words(suffix, read())
@@ -75,6 +72,8 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
                 f"{path} holds {len(records):,} pictures and no words for them.",
                 would_do="Expected a .txt, .json or .cls of the same name beside each picture.",
             )
+        if several:
+            reading.note(f"{several:,} pictures of {path.name} are left out: their sample holds another one")
         folder = unpacked_folder(path, lambda: _pictures(path), reading)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a tar: {error}.") from error
@@ -99,8 +98,9 @@ def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _flat_name(name: str) -> str:
-    """Return a member's name without folders, so that none leads out of the cache."""
-    return "_".join(part for part in PurePosixPath(name).parts if part not in ("/", "..", "."))
+    """Return a member's name without folders, so that none leads out of the cache; different ones stay so."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+    return "%2F".join(part.replace("%", "%25") for part in parts)
 
 
 def _words(suffix: str, content: bytes) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _words(suffix: str, content: bytes) -> dict[str, Any]:
         return {"caption": text}
     try:
         record = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError is of its bytes
         return {}
     kept = ("caption", "text", "label", "class", "split")
     return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}

@@ -14,19 +14,12 @@ _LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Places of the columns that hold what is said of a picture.
+    """Places of the columns that hold what is said of a picture."""
 
-    Attributes:
-        captions: Of the captions; empty where there are none.
-        listed: Those of the captions whose cells hold lists.
-        label: Of the label; None where there is none.
-        one_hot: Of the columns that are a class each, with 1 where it is the picture's.
-    """
-
-    captions: tuple[int, ...] = ()
-    listed: tuple[int, ...] = ()
-    label: int | None = None
-    one_hot: tuple[int, ...] = ()
+    captions: tuple[int, ...] = ()  # of the captions; empty where there are none
+    listed: tuple[int, ...] = ()  # those of the captions whose cells hold lists
+    label: int | None = None  # of the label; None where there is none
+    one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the picture's
 
     def captions_of(self, fields: Sequence[Any]) -> list[str]:
         """Return the captions of a row."""
@@ -60,13 +53,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     Whether words are captions or labels is told by ``--format`` or the column's name; else
     values that occur twice or more on average and have at most three words each are labels.
 
-    Args:
-        sample: The first rows of the table.
-        left: Places of the columns that may be it.
-        reading: What the user named; told what was guessed.
-
-    Raises:
-        UnclearColumnsError: Several columns may be meant, or none, or a picture has several labels.
+    Raises UnclearColumnsError where several columns may be meant, or none, or a picture has several labels.
     """
     if reading.source.text_column is not None:
         found = _named(sample, reading.source.text_column, reading.kind)
@@ -168,16 +155,16 @@ def _kind(sample: Sample, place: int) -> Kind:
 
 
 def _one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
-    """Return the columns that are a class each: two or more of nothing but 0 and 1, of which one is 1."""
+    """Return the columns of 0 and 1 that are a class each: one of them is 1 in each row, or in some none."""
     flags = [
         place for place in left if sample.texts[place] and None not in map(truth_of, sample.texts[place])
     ]
     if len(flags) < 2:
         return ()
     sums = {sum(truth_of(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
-    if sums <= {1}:
+    if sums == {1} or (sums == {0, 1} and len(flags) > 2):
         return tuple(flags)
-    if len(flags) < 3 or sums == {0}:
+    if len(flags) < 3 or sums <= {0}:
         return ()
     which = f"columns of 0 and 1 ({sample.table.names(flags[:6])}), of which up to {max(sums)} are 1"
     raise _several_labels(sample.table, which)
