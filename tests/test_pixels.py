@@ -555,6 +555,20 @@ def test_a_phone_of_200_megapixels_is_read_at_a_fraction(monkeypatch):
         open_image(content, shrink_to=SMALL, max_pixels=3_000_000)
 
 
+def test_200_million_pixels_are_read_in_moderate_memory(monkeypatch):
+    """Above Pillow's own bound, which stands for every other format."""
+    image = Image.new("L", (16320, 12240), 90)
+    content = encoded(image, "JPEG", quality=30)
+    monkeypatch.setattr(bounds, "available_memory", lambda: 2 * 10**9)
+    found = decode(content, shrink_to=SMALL)
+    assert (found.width, found.height, found.image.size) == (16320, 12240, (2040, 1530))
+    assert open_image(content).size == (8160, 6120)
+    place = content.index(b"\xff\xc0") + 5
+    claiming = content[:place] + struct.pack(">HH", 65000, 65000) + content[place + 4 :]
+    with pytest.raises(ImageError, match="65000x65000 pixels, more than 500 million"):
+        open_image(claiming, shrink_to=SMALL)
+
+
 def test_memory_decides_between_a_floor_and_a_ceiling(monkeypatch):
     for free, pixels in ((None, bounds.MAX_PIXELS), (0, 50_000_000), (2**50, bounds.MAX_PIXELS)):
         monkeypatch.setattr(bounds, "available_memory", lambda free=free: free)

@@ -4,8 +4,6 @@ import io
 import os
 from pathlib import Path
 
-from PIL import Image
-
 from showtell.errors import ImageError
 
 MAX_BYTES = 256_000_000
@@ -14,6 +12,8 @@ MAX_PIXELS = 178_956_970
 """Most pixels of one image that are ever decoded into memory, however much of that there is."""
 ALWAYS_PIXELS = 50_000_000
 """Pixels that are decoded however little memory there seems to be: what cameras and phones write."""
+MAX_CLAIM = 500_000_000
+"""Most pixels that a JPEG may claim which is decoded at a fraction of its size; phones write 200 million."""
 
 _BYTES_A_PIXEL = 12
 """Pillow keeps a colour in 4 bytes; a converted copy and an array of it stand beside it for a moment."""
@@ -27,12 +27,6 @@ def decodable_pixels() -> int:
     if available is None:
         return MAX_PIXELS
     return min(MAX_PIXELS, max(ALWAYS_PIXELS, available // (_SHARE * _BYTES_A_PIXEL)))
-
-
-def claimable_pixels() -> int:
-    """Return how many pixels a file may claim that is decoded at a fraction of its size."""
-    # Pillow's own bound on bombs, at which it refuses to open a file.
-    return 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)
 
 
 def available_memory() -> int | None:

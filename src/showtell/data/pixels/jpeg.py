@@ -12,6 +12,8 @@ _STARTS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length."""
 _MOST_SEGMENTS = 20_000
+_MOST_MISSING = 0.1
+"""Of the height: a row of blocks is a sixth of a thumbnail, which is no little loss."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def keeps_coefficients(content: bytes) -> bool:
 
 
 def completed(content: bytes, decode: Callable[[bytes], Image.Image]) -> bytes | None:
-    """Give a JPEG that ends too early its end, if less than a row of blocks is missing.
+    """Give a JPEG that ends too early its end, if less than a row of blocks and a tenth of it are missing.
 
     What is missing is found by decoding the file twice, once with an end marker and once with noise in the
     place of what is missing: where both agree, every pixel comes from the file. No process-wide switch of
@@ -125,7 +127,8 @@ def completed(content: bytes, decode: Callable[[bytes], Image.Image]) -> bytes |
         return ended
     scale = 1 << round(np.log2(frame.height / len(pixels)))  # 1, 2, 4 or 8: Pillow's draft
     last_row = (frame.height - 1) // frame.row * frame.row // scale
-    return ended if differing[0] + 1 >= last_row else None  # coarse colours are smoothed over one pixel
+    first = int(differing[0]) + 1  # coarse colours are smoothed over one pixel
+    return ended if first >= max(last_row, (1 - _MOST_MISSING) * len(pixels)) else None
 
 
 def _is_in_last_scan(content: bytes, frame: Frame) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
 from showtell.data.pixels import bounds, camera, depth, frames, heic, jpeg, png, tiff
 from showtell.data.pixels.colour import to_srgb
@@ -96,8 +96,7 @@ def decode(
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d{6,}", str(error))
         millions = f"{int(claimed[0]) // 10**6:,}" if claimed else "many"
-        fits = bounds.claimable_pixels if content.startswith(b"\xff\xd8") else bounds.decodable_pixels
-        raise bounds.too_large(name, f"{millions} million", max_pixels or fits()) from None
+        raise bounds.too_large(name, f"{millions} million", max_pixels or bounds.decodable_pixels()) from None
     except UnidentifiedImageError:
         raise unreadable(name, content) from None
     # Decoders of third parties fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
@@ -211,12 +210,13 @@ class _Reader:
 
     def _open(self, content: bytes, page: int) -> "_Opened":
         """Open what Pillow reads, at a page, to be decoded at a size for which there is memory."""
-        image = Image.open(bounds.InFewReads(content), formats=FORMATS)
+        image = _from_pillow(content)
         if page:
             image.seek(page)
         full, claim, kept = image.size, image.width * image.height, 0
-        if self.max_pixels is not None and claim > self.max_pixels:
-            raise bounds.too_large(self.name, f"{full[0]}x{full[1]}", self.max_pixels)
+        claimable = bounds.MAX_CLAIM if self.max_pixels is None else self.max_pixels
+        if claim > claimable:
+            raise bounds.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
         most = bounds.ALWAYS_PIXELS if claim <= bounds.ALWAYS_PIXELS else bounds.decodable_pixels()
         if image.format in ("JPEG", "MPO"):
             _draft(image, self.shrink_to, most)
@@ -292,6 +292,16 @@ def _finished(
     if turn >= 5:
         width, height = height, width
     return Decoded(rgb, image.format or "", image.mode, width, height, turn, tuple(said))
+
+
+def _from_pillow(content: bytes) -> ImageFile.ImageFile:
+    """Open a file; Pillow's own bound on claims does not hold for a JPEG, which may be scaled down."""
+    try:
+        return Image.open(bounds.InFewReads(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        if not content.startswith(b"\xff\xd8"):
+            raise
+        return JpegImagePlugin.jpeg_factory(bounds.InFewReads(content))
 
 
 def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> None:
