@@ -41,7 +41,7 @@ def test_a_long_caption_is_learnt_to_its_end():
 
 
 @pytest.mark.parametrize(
-    "limit, said", [(50, "3 of 3 are longer than 50 tokens (the longest 79)"), (79, "up to 79 tokens")]
+    "limit, said", [(50, "3 of 3 are longer than 50 tokens (longest: 79)"), (79, "up to 79 tokens")]
 )
 def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
     model, train = captioner(79, limit)

@@ -21,9 +21,9 @@ from showtell.features.weights import load_backbone
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.samples import write_captions_dataset
+from showtell.text.lengths import USUAL
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import (
-    MAX_CAPTION_TOKENS,
     CaptionTrainee,
     caption_surprise,
     describe_pictures,
@@ -481,16 +481,16 @@ def test_a_batch_is_a_function_of_seed_epoch_and_index_alone(tmp_path):
 
 
 def test_a_long_caption_is_cut_without_an_end(tmp_path):
-    words = [f"w{i}" for i in range(MAX_CAPTION_TOKENS + 5)]
-    trainee = captioned(tmp_path, [[" ".join(words[:n])] for n in (MAX_CAPTION_TOKENS, len(words))])
+    words = [f"w{i}" for i in range(USUAL + 5)]
+    trainee = captioned(tmp_path, [[" ".join(words[:n])] for n in (USUAL, len(words))])
     batch = trainee.batch(0, 0)
     tokenizer = trainee.captioner.tokenizer
     rows = sorted(zip(batch.lengths[:, 0].tolist(), batch.token_ids[:, 0].tolist()), key=lambda row: row[0])
     (cut_length, cut), (whole_length, whole) = rows
-    assert (cut_length, whole_length) == (MAX_CAPTION_TOKENS, MAX_CAPTION_TOKENS + 1)
+    assert (cut_length, whole_length) == (USUAL, USUAL + 1)
     assert tokenizer.eos_id not in cut
     assert whole[-1] == tokenizer.eos_id
-    assert cut[1 : MAX_CAPTION_TOKENS + 1] == whole[1 : MAX_CAPTION_TOKENS + 1]
+    assert cut[1 : USUAL + 1] == whole[1 : USUAL + 1]
     assert trainee.loss(0, 0)[0].isfinite()
 
 
