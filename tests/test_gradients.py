@@ -76,6 +76,7 @@ def test_a_shared_linear_map_computes_in_the_precision_that_is_asked_for():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(0, 99))
 def test_repeated_rows_equal_autograd_s(dtype, occurrences, seed):
     torch.manual_seed(seed)
@@ -90,6 +91,7 @@ def test_repeated_rows_equal_autograd_s(dtype, occurrences, seed):
     assert torch.allclose(gradient.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)), st.integers(1, 6))
 def test_taken_rows_equal_autograd_s(order, count):
     values, places = leaf(6, 3), torch.tensor(order[:count])

@@ -369,3 +369,14 @@ def test_the_running_mean_neither_lags_nor_sags_at_the_ends():
     line = np.linspace(3.0, 1.0, 1000)
     assert np.allclose(_running_mean(np.full(1000, 2.5)), 2.5)
     assert np.allclose(_running_mean(line)[20:-20], line[20:-20])
+
+
+@needs_hangul
+def test_a_font_that_was_installed_since_matplotlib_made_its_list_is_found(monkeypatch):
+    manager = fonts.font_manager.fontManager
+    left = [entry for entry in manager.ttflist if entry.name not in fonts.HANGUL_FAMILIES]
+    monkeypatch.setattr(manager, "ttflist", left)
+    if fonts._add_new_fonts():  # else the font is the extra's, which is in no folder of the system
+        fonts.hangul_family.cache_clear()
+        assert fonts.hangul_family() in fonts.HANGUL_FAMILIES
+    fonts.hangul_family.cache_clear()

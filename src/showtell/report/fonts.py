@@ -4,6 +4,7 @@ matplotlib brings DejaVu Sans, which has Latin, Greek, Cyrillic and the minus si
 needs more, a font of the system follows it in the fallback list, or the one of ``showtell[korean]``.
 """
 
+import contextlib
 import importlib.util
 import logging
 import unicodedata
@@ -114,10 +115,11 @@ def pil_font(size: float, text: str) -> ImageFont.FreeTypeFont:
 @cache
 def hangul_family() -> str | None:
     """Return the family name of the best Hangul font there is; None where there is none."""
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    for family in HANGUL_FAMILIES:
-        if family in installed and ord("한") in _letters(family):
-            return family
+    if (family := _installed_hangul()) is not None:
+        return family
+    # Matplotlib keeps its list of fonts for ever: one that was installed since is found only if looked for.
+    if _add_new_fonts() and (family := _installed_hangul()) is not None:
+        return family
     spec = importlib.util.find_spec(_EXTRA_PACKAGE)
     for folder in (spec.submodule_search_locations if spec else None) or ():
         path = Path(folder) / _EXTRA_FILE
@@ -125,6 +127,24 @@ def hangul_family() -> str | None:
             font_manager.fontManager.addfont(path)
             return FontProperties(fname=path).get_name()
     return None
+
+
+def _installed_hangul() -> str | None:
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    usable = (name for name in HANGUL_FAMILIES if name in installed and ord("한") in _letters(name))
+    return next(usable, None)
+
+
+def _add_new_fonts() -> bool:
+    """Add fonts of the system that are not in matplotlib's list and have one of the Hangul families."""
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    added = False
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        with contextlib.suppress(Exception):  # a damaged file among the system's fonts is no reason to stop
+            if font_manager.get_font(path).family_name in HANGUL_FAMILIES:
+                font_manager.fontManager.addfont(path)
+                added = True
+    return added
 
 
 def _file(family: str) -> str:
