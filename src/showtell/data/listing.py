@@ -80,7 +80,7 @@ class Listing:
         while pending:
             folder, prefix = pending.pop()
             try:
-                entries = list(os.scandir(folder))
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             except OSError as error:
                 if not prefix:
                     raise DataError(f"{self.root} cannot be read: {error.strerror}.") from error
