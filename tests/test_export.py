@@ -17,7 +17,6 @@ from conftest import draw, encoded
 from showtell.config import Export
 from showtell.console import Console
 from showtell.data.images import open_image
-from showtell.data.pixels.files import find_pictures
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.features.weights import load_backbone
 from showtell.model_folder import save_captioner, save_classifier
@@ -25,6 +24,7 @@ from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head
 from showtell.tasks import export as task
+from showtell.tasks.predict import find_pictures
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.written import written_words
 
@@ -212,7 +212,8 @@ def test_the_script_answers_every_picture_and_names_those_it_cannot_read(exporte
     bad = dict(line.split("\t") for line in done.stderr.splitlines())
     assert "No such file" in bad[str(tmp_path / "gone.png")]
     assert "web page" in bad[str(folder / "b.jpg")]
-    assert [str(path) for path in find_pictures([str(folder)])] == [said[0], str(folder / "b.jpg"), said[1]]
+    listed = find_pictures([str(folder)], Console(quiet=True))
+    assert [str(path) for path in listed] == [said[0], str(folder / "b.jpg"), said[1]]
 
 
 @pytest.mark.parametrize("fit", ["whole", "crop"])

@@ -12,6 +12,7 @@ from serving import make_classifier
 from showtell import cli
 from showtell.console import Console
 from showtell.data.listing import Listing
+from showtell.data.pixels.files import pictures_at
 from showtell.errors import DataError
 from showtell.tasks.predict import find_pictures
 
@@ -82,12 +83,15 @@ def test_pictures_are_found_once_and_in_order(photos):
     assert len(again) == len(set(again)) == 3
 
 
-@pytest.mark.parametrize("place", ["@eaDir/a.png", "__MACOSX/a.png", ".thumbnails/a.png", "Thumbs/a.png"])
-def test_what_systems_leave_behind_is_no_picture(photos, place):
-    (photos / place).parent.mkdir(parents=True)
-    draw(5).save(photos / place)
+@pytest.mark.parametrize(
+    "folder", ["@eaDir", "__MACOSX", ".thumbnails", "Thumbs", "System Volume Information"]
+)
+def test_what_systems_leave_behind_is_no_picture(photos, folder):
+    (photos / folder).mkdir()
+    draw(5).save(photos / folder / "a.png")
     found = find_pictures([str(photos)], Console(quiet=True))
     assert len(found) == 3
+    assert not any(path.parent.name == folder for path in pictures_at(str(photos)))
 
 
 def test_what_showtell_made_is_no_picture(run, photos, capsys):

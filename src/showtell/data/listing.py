@@ -5,17 +5,11 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from showtell.data.names import OTHER_EXTENSIONS, PICTURE_EXTENSIONS, shown_name, words
+from showtell.data.names import OTHER_EXTENSIONS, PICTURE_EXTENSIONS, shown_name
+from showtell.data.pixels.files import is_system_folder
 from showtell.data.records import Problem
 from showtell.errors import DataError
 
-_SYSTEM = frozenset(
-    words(
-        "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found "
-        "system_volume_information"
-    )
-)
-"""Folders that systems and network disks leave in folders of pictures, with copies of them."""
 _OWN = (
     {"config.json", "pictures.jsonl"},  # a run
     {"config.json", "model.safetensors"},  # a model
@@ -100,7 +94,7 @@ class Listing:
         elif linked and not self._may_follow(entry.path, name):
             return
         elif entry.is_dir():
-            if entry.name.casefold().replace(" ", "_") in _SYSTEM:
+            if is_system_folder(entry.name):
                 self._leave_out("system folder", name, "left by a system beside the pictures; left out")
                 return
             self.folders.add(name)

@@ -1,8 +1,7 @@
 """Say what pictures show."""
 
-import glob
-import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from showtell.config import Predict
 from showtell.console import Console
 from showtell.data.images import open_image
 from showtell.data.listing import Listing
-from showtell.data.names import PICTURE_EXTENSIONS
+from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.inference import Captions, LoadedCaptioner, LoadedClassifier, load
 from showtell.inference.records import caption_record
@@ -65,9 +64,7 @@ def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
         raise DataError("No picture was given.", run="showtell predict RUN PICTURE")
     paths: dict[Path, None] = {}
     for pattern in patterns:
-        # What is typed is composed; a name that came from a Mac may be decomposed.
-        forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
-        found = next((found for form in forms if (found := _pictures_at(form, console))), [])
+        found = pictures_at(pattern, partial(_pictures_in, console=console))
         if not found:
             raise DataError(
                 f"There is no picture at {pattern}.",
@@ -75,16 +72,6 @@ def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
             )
         paths |= dict.fromkeys(found)
     return list(paths)
-
-
-def _pictures_at(pattern: str, console: Console) -> list[Path]:
-    path = Path(pattern)
-    if path.is_dir():
-        return _pictures_in(path, console)
-    if path.exists():
-        return [path]
-    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
-    return sorted(p for p in found if p.is_file())
 
 
 def _pictures_in(path: Path, console: Console) -> list[Path]:

@@ -1,60 +1,58 @@
-"""Image files: which of them a command line names, and what they hold."""
+"""Image files: which of them a path or a pattern names, and what they hold."""
 
 import glob
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
 
 from showtell.data.pixels import bounds
-from showtell.errors import DataError, ImageError
+from showtell.errors import ImageError
 
 _EXTENSIONS = ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .avif .heic .heif .jp2"
 PICTURE_EXTENSIONS = frozenset(_EXTENSIONS.split())
 """Of files that are meant to be images; decoding has the last word."""
-SYSTEM_FOLDERS = frozenset(("@eadir", "#recycle", "__macosx", "thumbs", "$recycle.bin"))
-"""Folders that systems and storage boxes keep beside people's images, in small letters."""
+_LEFT_BEHIND = (
+    "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found system_volume_information"
+)
+_SYSTEM_FOLDERS = frozenset(_LEFT_BEHIND.split())
+"""Folders that systems and network disks leave in folders of pictures, with copies of them."""
 
 Source = Path | bytes | BinaryIO | Image.Image
 
 
-def find_pictures(patterns: Sequence[str]) -> list[Path]:
-    """Return the pictures that paths, folders and patterns name, in order and once.
+def is_system_folder(name: str) -> bool:
+    """Tell whether a folder of this name is one that systems leave behind."""
+    return name.casefold().replace(" ", "_") in _SYSTEM_FOLDERS
 
-    Raises:
-        DataError: One of them names nothing.
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the files below a folder that are called as pictures are, in order.
+
+    Hidden files are left out, and folders that are hidden or that systems leave behind.
     """
-    if not patterns:
-        raise DataError("No picture was given.", run="showtell predict RUN PICTURE")
-    paths: dict[Path, None] = {}
-    for pattern in patterns:
-        found = pictures_at(pattern)
-        if not found:
-            raise DataError(
-                f"There is no picture at {pattern}.",
-                would_do=f"It takes pictures, folders and patterns; {Path.cwd()} is where it looked.",
-            )
-        paths |= dict.fromkeys(found)
-    return list(paths)
+    return sorted(_inside(folder))
 
 
-def pictures_at(pattern: str) -> list[Path]:
+def pictures_at(pattern: str, inside: Callable[[Path], list[Path]] = pictures_in) -> list[Path]:
     """Return the pictures at a path, in a folder, or of a pattern; none where there are none.
 
-    Of a folder, files are taken by their extension; hidden ones are not, nor are those in folders of systems.
+    Args:
+        pattern: As typed. What it names as a file is always returned.
+        inside: Returns the pictures of a folder.
     """
     # What is typed is composed; a name that came from a Mac may be decomposed.
     forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
-    return next((found for form in forms if (found := _named_by(form))), [])
+    return next((found for form in forms if (found := _named_by(form, inside))), [])
 
 
-def _named_by(pattern: str) -> list[Path]:
+def _named_by(pattern: str, inside: Callable[[Path], list[Path]]) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        return sorted(_inside(path))
+        return inside(path)
     if path.exists():
         return [path]
     found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
@@ -63,7 +61,7 @@ def _named_by(pattern: str) -> list[Path]:
 
 def _inside(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if _is_shown(name) and name.lower() not in SYSTEM_FOLDERS]
+        folders[:] = [name for name in folders if _is_shown(name) and not is_system_folder(name)]
         for name in filter(_is_shown, names):
             path = Path(place, name)
             if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file():
