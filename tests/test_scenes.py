@@ -1,6 +1,7 @@
 """Scenes: told at any number of them, never whole classes; by time of taking; by the groups of the data."""
 
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -110,6 +111,11 @@ def photo(path: Path, number: int, moment: str | None, subsec: str = "", model: 
     return Picture(path.name, path)
 
 
+def exif_of(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return image.info["exif"]
+
+
 def test_the_time_of_taking_is_read_with_its_fraction(tmp_path):
     photo(tmp_path / "a.jpg", 0, "2024:05:06 07:08:09", "250")
     photo(tmp_path / "b.jpg", 0, "2024:05:06 07:08:10")
@@ -118,6 +124,29 @@ def test_the_time_of_taking_is_read_with_its_fraction(tmp_path):
     assert second is not None
     assert first.camera == second.camera == "A1"
     assert second.seconds - first.seconds == pytest.approx(0.75)
+
+
+def test_the_time_of_a_heic_is_read_as_well(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    photo(tmp_path / "a.jpg", 0, "2024:05:06 07:08:09", "250")
+    heif.from_pillow(draw(0)).save(tmp_path / "a.heic", exif=exif_of(tmp_path / "a.jpg"))
+    assert time_of_taking(tmp_path / "a.heic") == time_of_taking(tmp_path / "a.jpg") is not None
+
+
+@pytest.mark.parametrize("place", [33, -12])  # before the pixels, and behind them
+def test_the_time_of_a_png_is_read_without_its_pixels(tmp_path, recwarn, place):
+    photo(tmp_path / "a.jpg", 0, "2024:05:06 07:08:09")
+    exif = b"eXIf" + exif_of(tmp_path / "a.jpg").removeprefix(b"Exif\0\0")
+    draw(0).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    block = (len(exif) - 4).to_bytes(4, "big") + exif + crc32(exif).to_bytes(4, "big")
+    content = content[:place] + block + content[place:]
+    # A width and height at which Pillow warns, and more than its pixels are there for.
+    header = b"IHDR" + (12_000).to_bytes(4, "big") * 2 + content[24:29]
+    content = content[:12] + header + crc32(header).to_bytes(4, "big") + content[33:]
+    (tmp_path / "a.png").write_bytes(content)
+    assert time_of_taking(tmp_path / "a.png") == time_of_taking(tmp_path / "a.jpg") is not None
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("moment", [None, "0000:00:00 00:00:00", "yesterday", ""])

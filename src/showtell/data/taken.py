@@ -1,7 +1,6 @@
 """When and with which camera a photo was taken, as its EXIF data say; which photos are one burst by that."""
 
 import os
-import struct
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from showtell.data.near_duplicates import Likeness, unit_vectors
+from showtell.data.pixels.exif import exif_of
 
 BURST_SECONDS = 3.0
 """Photos of one camera with no longer a pause between them may be one burst."""
@@ -20,7 +19,7 @@ _LESS = 0.2
 """By how much less than near-duplicates photos of one burst must be alike: time speaks for them already."""
 _CAMERA_LIMIT = 60
 """No camera takes more photos at one time of its clock: such a time is that of a clock that stands still."""
-_EXIF, _MAKE, _MODEL, _ORIGINAL, _SUBSEC, _SERIAL = 0x8769, 0x010F, 0x0110, 0x9003, 0x9291, 0xA431
+_MAKE, _MODEL, _ORIGINAL, _SUBSEC, _SERIAL = 0x010F, 0x0110, 0x9003, 0x9291, 0xA431
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +43,14 @@ def times_of_taking(paths: Sequence[Path]) -> list[Taken | None]:
 
 def time_of_taking(path: Path) -> Taken | None:
     """Return when a photo was taken (DateTimeOriginal and its fraction); None where its file does not say."""
+    tags = exif_of(path)
     try:
-        with Image.open(path) as image:
-            exif = image.getexif()
-            details = exif.get_ifd(_EXIF)
-    except (OSError, ValueError, SyntaxError, struct.error, TypeError, Image.DecompressionBombError):
-        return None  # a file that cannot be read is told where its pixels are read
-    try:
-        moment = datetime.strptime(str(details[_ORIGINAL])[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+        moment = datetime.strptime(str(tags[_ORIGINAL])[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
     except (KeyError, ValueError):
         return None
-    digits = str(details.get(_SUBSEC, "")).strip().strip("\0")
+    digits = str(tags.get(_SUBSEC, "")).strip().strip("\0")
     fraction = float(f"0.{digits}") if digits.isascii() and digits.isdigit() else 0.0
-    known = (exif.get(_MAKE), exif.get(_MODEL), details.get(_SERIAL))
+    known = (tags.get(tag) for tag in (_MAKE, _MODEL, _SERIAL))
     camera = " ".join(str(part).strip().strip("\0") for part in known if part)
     return Taken(camera, moment.timestamp() + fraction)
 

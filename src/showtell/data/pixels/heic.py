@@ -1,5 +1,7 @@
 """HEIC images, as iPhones write them: read by pillow-heif, an extra."""
 
+from typing import BinaryIO
+
 from PIL import Image
 
 from showtell.data.pixels.bounds import decodable_pixels, too_large
@@ -55,3 +57,15 @@ def open_heic(content: bytes, name: str, max_pixels: int | None) -> Image.Image:
     image.info = {"icc_profile": heif.info.get("icc_profile")}
     image.format = "HEIC"
     return image
+
+
+def exif_block(file: BinaryIO) -> bytes:
+    """Return the EXIF data of a HEIC image as they lie in the file; empty where it holds none.
+
+    Raises:
+        Exception: pillow-heif is not installed, or cannot read it.
+    """
+    import pillow_heif
+
+    block: bytes | None = pillow_heif.open_heif(file).info.get("exif")
+    return block or b""

@@ -1,4 +1,4 @@
-"""Decode an image, turn it upright, and make it RGB. No other module opens one."""
+"""Decode an image, turn it upright, and make it RGB. No other module decodes one."""
 
 import re
 from collections.abc import Sequence
