@@ -13,6 +13,8 @@ from showtell.data.records import Picture
 from showtell.data.scenes import Pixels, feature_likeness
 from showtell.data.taken import bursts_by_time, times_of_taking
 
+_RECORD = "the record of the training"
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -29,6 +31,11 @@ class Groups:
     by: str
     timed: int = 0
     named: bool = False
+
+    @classmethod
+    def recorded(cls, pictures: Sequence[Picture], of: Mapping[str, int]) -> "Groups":
+        """Return groups that a run recorded, by numbers from 0; an image of none stands alone."""
+        return cls({one.name: of.get(one.name, -1 - place) for place, one in enumerate(pictures)}, _RECORD)
 
     @property
     def count(self) -> int:

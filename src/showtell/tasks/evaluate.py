@@ -17,7 +17,8 @@ from showtell.model_folder import ClassifierModel, load_model
 from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device, prepare_process
 from showtell.tasks.evaluate_classifier import evaluate_classifier
-from showtell.tasks.prepare import prepare, warn_of_learnt
+from showtell.tasks.picture_record import warn_of_learnt
+from showtell.tasks.prepare import prepare
 from showtell.tasks.run_folder import load_training
 from showtell.tasks.trained_data import read_again
 from showtell.text.habits import Habits, compared_habits

@@ -17,12 +17,11 @@ from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel
 from showtell.tasks.class_evaluation import ClassEvaluation, name_split
-from showtell.tasks.prepare import load_pictures, prepare, warn_of_learnt
+from showtell.tasks.picture_record import warn_of_learnt
+from showtell.tasks.prepare import prepare
 from showtell.tasks.run_folder import load_training
 from showtell.tasks.trained_data import read_again
-from showtell.training.class_scores import (
-    SCORE_NAMES,
-)
+from showtell.training.class_scores import SCORE_NAMES
 
 _WIDE = 12
 """Up to as many classes, the confusion matrix is printed."""
@@ -56,7 +55,8 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     # Nothing else needs to be looked at: a fine-tuned backbone has seen none of them.
     store = FeatureStore(config.store or trained.store)
     asked = replace(dataset, pictures=pictures)
-    prepared = prepare(asked, model.backbone, store, console, seed=trained.seed, splits=splits)
+    groups = data.groups if own else None
+    prepared = prepare(asked, model.backbone, store, console, seed=trained.seed, splits=splits, groups=groups)
     if not own:
         warn_of_learnt(config.run, prepared, console)
     evaluation = name_split(
@@ -64,7 +64,7 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
         prepared.extraction,
         prepared.pictures,
         twins=twins,
-        groups=_recorded_groups(config) if own else prepared.groups.of,
+        groups=prepared.groups.of,
         console=console,
         what=split,
     )
@@ -77,12 +77,6 @@ def evaluate_classifier(config: Evaluate, model: ClassifierModel, console: Conso
     console.say(class_table(evaluation, split))
     say_mistakes(evaluation, console)
     return record
-
-
-def _recorded_groups(config: Evaluate) -> dict[str, int]:
-    """Return the groups that training found, which saw more of the data than one split."""
-    records = load_pictures(config.run / "pictures.jsonl")
-    return {record["name"]: record["group"] for record in records if "group" in record}
 
 
 def save_class_evaluation(folder: Path, split: str, evaluation: ClassEvaluation) -> dict[str, Any]:

@@ -5,8 +5,6 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,10 +125,14 @@ def prepare(
     *,
     seed: int,
     splits: Mapping[str, str] | None = None,
+    groups: Mapping[str, int] | None = None,
     val_size: float = DEFAULT_SIZE,
     test_size: float = DEFAULT_SIZE,
 ) -> Prepared:
     """Look at all pictures, find which belong together, and split them.
+
+    To find what belongs together takes time with the square of the pictures; it is done where it counts: to
+    split them, and to score classes.
 
     Args:
         dataset: As read.
@@ -139,6 +141,7 @@ def prepare(
         console: Told the progress.
         seed: Of the split, where the data brings none.
         splits: Splits of an earlier run by picture name, which come first.
+        groups: Groups of an earlier run by picture name, of those that do not stand alone.
         val_size: Share or count of validation pictures, where the data brings none.
         test_size: The same of test pictures.
 
@@ -157,10 +160,14 @@ def prepare(
     readable = tuple(picture for picture in readable if picture.name not in left_out)
     if not readable:
         raise DataError(f"None of the {len(dataset.pictures)} pictures can be used.")
-    architecture = f"features of {extraction.space.description['architecture']}"
-    likeness = likeness_of(readable, _vectors(readable, extraction), architecture)
-    groups = find_groups(readable, extraction.digests, likeness)
-    if sentence := groups.sentence():
+    brought = all(picture.split for picture in dataset.pictures) and not lacks_val(dataset.pictures)
+    if groups is None and (dataset.classes or (splits is None and not brought)):
+        vectors = _vectors(readable, extraction)
+        architecture = f"features of {extraction.space.description['architecture']}"
+        found = find_groups(readable, extraction.digests, likeness_of(readable, vectors, architecture))
+    else:
+        found = Groups.recorded(readable, groups or {})
+    if sentence := found.sentence():
         console.say(f"Groups: {sentence}")
     if splits is not None:
         pictures = tuple(replace(picture, split=_as_split(splits.get(picture.name))) for picture in readable)
@@ -168,19 +175,16 @@ def prepare(
         pictures = assign_splits(
             readable,
             extraction.digests,
-            groups=groups.members(),
+            groups=found.members(),
             val_size=val_size,
             test_size=test_size,
             seed=seed,
         )
-        say_sizes(pictures, groups, dataset, test_size, console)
+        say_sizes(pictures, found, dataset, test_size, console)
     problems = (*dataset.problems, *extraction.unreadable, *contradicted)
     complete = replace(dataset, pictures=pictures, problems=problems)
-    brought = all(picture.split is not None for picture in dataset.pictures) and not lacks_val(
-        dataset.pictures
-    )
     fingerprint = _fingerprint(pictures, extraction)
-    return Prepared(complete, pictures, extraction, groups, fingerprint, brought)
+    return Prepared(complete, pictures, extraction, found, fingerprint, brought)
 
 
 def _two_labels(pictures: Sequence[Picture], extraction: Extraction) -> list[Problem]:
@@ -216,49 +220,6 @@ def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
     return digest.hexdigest()
 
 
-def save_pictures(path: Path, prepared: Prepared, twins: Mapping[str, str] | None = None) -> None:
-    """Record each picture's split and content, so that a later evaluation uses the very same.
-
-    Args:
-        path: The file to write.
-        prepared: The pictures.
-        twins: Training pictures of which pictures of other splits are near-duplicates, by their names.
-    """
-    twins = twins or {}
-    groups = prepared.groups.of
-    shared = Counter(groups.values())
-    lines = []
-    for picture in prepared.pictures:
-        record: dict[str, object] = {
-            "name": picture.name,
-            "split": picture.split,
-            "sha256": prepared.extraction.digests[picture.name].hex(),
-        }
-        if picture.label is not None:
-            record["label"] = picture.label
-        if shared[groups[picture.name]] > 1:
-            record["group"] = groups[picture.name]
-        if picture.name in twins:
-            record["twin"] = twins[picture.name]
-        lines.append(json.dumps(record, ensure_ascii=False))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def load_pictures(path: Path) -> list[dict[str, Any]]:
-    """Read what :func:`save_pictures` recorded, one record a picture.
-
-    Raises:
-        DataError: The record is missing or damaged.
-    """
-    try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        if all({"name", "split"} <= record.keys() for record in records):
-            return records
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read: {error!r}.") from error
-    raise DataError(f"{path} is not a record of pictures and their splits.")
-
-
 def as_used(
     prepared: Prepared,
     backbone: Backbone,
@@ -271,30 +232,6 @@ def as_used(
     if eye is backbone:
         return backbone, prepared.extraction
     return eye, extract_features(pictures, eye, store, console=console)
-
-
-def warn_of_learnt(run: Path, prepared: Prepared, console: Console) -> None:
-    """Say how many of the pictures, by their content, a run was trained on.
-
-    Raises:
-        DataError: The run's record of pictures is missing or damaged.
-    """
-    learnt = {r.get("sha256") for r in load_pictures(run / "pictures.jsonl") if r["split"] == "train"}
-    count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.pictures)
-    if count:
-        console.say(
-            f"Warning: {count:,} of these {len(prepared.pictures):,} pictures were trained on; "
-            "scores on others are what counts"
-        )
-
-
-def load_splits(path: Path) -> dict[str, str]:
-    """Read the splits that :func:`save_pictures` recorded, by picture name.
-
-    Raises:
-        DataError: The record is missing or damaged.
-    """
-    return {record["name"]: record["split"] for record in load_pictures(path)}
 
 
 def find_twins(prepared: Prepared) -> dict[str, str]:

@@ -13,7 +13,7 @@ from showtell.errors import HubError, ModelError
 from showtell.model_card import Origin, hub_card, is_hub_card, with_license
 from showtell.model_folder import CaptionerModel, ClassifierModel, find_model, load_model
 from showtell.tasks.hub import BESIDES, FILES, bars, check_name, connect, explained, file_names
-from showtell.tasks.prepare import load_pictures
+from showtell.tasks.picture_record import load_pictures
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

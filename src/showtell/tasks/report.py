@@ -23,7 +23,7 @@ from showtell.report.captioner_report import write_captioner_report
 from showtell.report.cards import PageItem
 from showtell.report.classifier_report import write_classifier_report
 from showtell.report.run_report import RunFacts
-from showtell.tasks.prepare import load_pictures
+from showtell.tasks.picture_record import load_pictures
 from showtell.tasks.run_folder import load_training
 from showtell.tasks.trained_data import read_again
 from showtell.training.captioner import read_grids

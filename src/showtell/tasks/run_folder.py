@@ -15,7 +15,8 @@ from showtell.config import TrainCaptioner, TrainClassifier, load_config, save_c
 from showtell.data.records import Problem
 from showtell.errors import ConfigError
 from showtell.runtime import environment
-from showtell.tasks.prepare import Prepared, save_pictures
+from showtell.tasks.picture_record import save_pictures
+from showtell.tasks.prepare import Prepared
 
 if os.name != "nt":
     import fcntl

@@ -14,7 +14,8 @@ from showtell.data.images import read_content
 from showtell.data.records import Dataset, Picture
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.features.store import FeatureStore, FileStamp, content_digest
-from showtell.tasks.prepare import load_pictures, read_captions, read_labels
+from showtell.tasks.picture_record import load_pictures
+from showtell.tasks.prepare import read_captions, read_labels
 
 _SAME = 0.5
 """Share of the training's images in other data, and of that data in the training, from which both are one."""
@@ -28,11 +29,13 @@ class Data:
         dataset: Of the training's own data, each image bears the name that the run recorded.
         splits: The recorded splits by name; empty for other data.
         twins: Training images of which images of other splits are near-duplicates, by their names.
+        groups: The recorded groups by name, of images that do not stand alone.
     """
 
     dataset: Dataset
     splits: dict[str, str]
     twins: dict[str, str]
+    groups: dict[str, int]
 
     @property
     def is_own(self) -> bool:
@@ -79,7 +82,7 @@ def read_again(
     if data is None and not count:
         raise _moved(f"None of the images of {run} is in {dataset.source} any more.", advice)
     if data is not None and count < _SAME * max(len(records), len(dataset.pictures)):
-        return Data(dataset, {}, {})
+        return Data(dataset, {}, {}, {})
     others = len(dataset.pictures) - count
     left_out = f"; {others:,} other images are left out" if others else ""
     console.say(
@@ -90,8 +93,10 @@ def read_again(
 
 
 def _own(dataset: Dataset, records: Sequence[dict[str, Any]]) -> Data:
-    splits = {record["name"]: record["split"] for record in records}
-    return Data(dataset, splits, {record["name"]: record["twin"] for record in records if "twin" in record})
+    def by_name(key: str) -> dict[str, Any]:
+        return {record["name"]: record[key] for record in records if key in record}
+
+    return Data(dataset, by_name("split"), by_name("twin"), by_name("group"))
 
 
 def _read(trained: TrainCaptioner | TrainClassifier, source: DataSource, console: Console) -> Dataset:
