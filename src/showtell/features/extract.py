@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -58,6 +60,10 @@ class Extraction:
     def key_of(self, digest: bytes) -> bytes:
         """Return the record key of a content."""
         return record_key(digest, self.view.name if self.view else "")
+
+    def pooled(self, pictures: Sequence[Picture]) -> npt.NDArray[np.generic]:
+        """Return the pooled features (N, D) of pictures, of the type that the store keeps."""
+        return self.space.get_pooled([self.key(picture.name) for picture in pictures])
 
 
 @dataclass(frozen=True)

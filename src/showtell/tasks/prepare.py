@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from showtell.config import DataSource
 from showtell.console import Console
@@ -162,7 +161,7 @@ def prepare(
         raise DataError(f"None of the {len(dataset.pictures)} pictures can be used.")
     brought = all(picture.split for picture in dataset.pictures) and not lacks_val(dataset.pictures)
     if groups is None and (dataset.classes or (splits is None and not brought)):
-        vectors = _vectors(readable, extraction)
+        vectors = extraction.pooled(readable).astype(np.float32)
         architecture = f"features of {extraction.space.description['architecture']}"
         found = find_groups(readable, extraction.digests, likeness_of(readable, vectors, architecture))
     else:
@@ -207,11 +206,6 @@ def _as_split(name: str | None) -> Split | None:
     return next((split for split in SPLITS if split == name), None)
 
 
-def _vectors(pictures: Sequence[Picture], extraction: Extraction) -> npt.NDArray[np.float32]:
-    """Return the pooled features (N, D) of pictures."""
-    return extraction.space.get_pooled([extraction.key(p.name) for p in pictures]).astype(np.float32)
-
-
 def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
     digest = hashlib.sha256()
     for picture in sorted(pictures, key=lambda picture: picture.name):
@@ -244,11 +238,10 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
     twins: dict[str, str] = {}
     if len({(groups.of[picture.name], picture.split) for picture in pictures}) == groups.count:
         return twins
-    vectors = _vectors(pictures, prepared.extraction)
+    vectors = prepared.extraction.pooled(pictures).astype(np.float32)
     likeness = likeness_of(pictures, vectors, groups.by)
-    for leak in leaking_pairs(
-        pictures, likeness.vectors, threshold=likeness.threshold
-    ):  # the most alike first
+    # The most alike come first.
+    for leak in leaking_pairs(pictures, likeness.vectors, threshold=likeness.threshold):
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins

@@ -78,10 +78,7 @@ def read_examples(
     """
     place = {name: i for i, name in enumerate(classes)}
     labels = torch.tensor([place[picture.label] for picture in pictures if picture.label is not None])
-    pooled = [
-        torch.from_numpy(part.space.get_pooled([part.key(picture.name) for picture in pictures]))
-        for part in extractions
-    ]
+    pooled = [torch.from_numpy(part.pooled(pictures)) for part in extractions]
     return Examples(torch.cat(pooled), labels.repeat(len(extractions)))
 
 

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from showtell.data.near_duplicates import unit_vectors
 from showtell.data.records import Picture
 from showtell.features.extract import Extraction
 from showtell.text.words import scored_words
@@ -48,18 +50,14 @@ def nearest_captions(
         train: Pictures with captions.
         asked: Which pictures.
     """
-    known = _directions(extraction, train)
+
+    def directions(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
+        return unit_vectors(extraction.pooled(pictures).astype(np.float32))  # (N, D)
+
+    known = directions(train)
     found: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(asked), _BLOCK):
         part = asked[start : start + _BLOCK]
-        nearest = (_directions(extraction, part) @ known.T).argmax(1)
+        nearest = (directions(part) @ known.T).argmax(1)
         found |= {picture.name: train[i].captions for picture, i in zip(part, nearest.tolist())}
     return found
-
-
-def _directions(extraction: Extraction, pictures: Sequence[Picture]) -> np.ndarray:
-    """Return pooled features of length 1, (N, D)."""
-    keys = [extraction.key(picture.name) for picture in pictures]
-    vectors = extraction.space.get_pooled(keys).astype(np.float32)
-    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return unit
