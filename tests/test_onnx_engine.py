@@ -15,7 +15,8 @@ from showtell.data.records import Picture
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.features import onnx_engine
 from showtell.features.backbone import ENGINES, Backbone
-from showtell.features.extract import Extraction, extract_features
+from showtell.features.extract import extract_features
+from showtell.features.extraction import Extraction
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone, restore_backbone
 from showtell.samples import write_captions_dataset

@@ -17,7 +17,7 @@ from showtell import cli
 from showtell.config import Report
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.inference import load
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner

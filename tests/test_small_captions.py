@@ -271,7 +271,7 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
         space = trainee.extraction.space
         values = np.random.default_rng(1)
         from showtell.data.augment import View
-        from showtell.features.extract import Extraction
+        from showtell.features.extraction import Extraction
 
         views = []
         for number in (1, 2):

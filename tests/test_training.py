@@ -15,7 +15,8 @@ from torch import nn
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
-from showtell.features.extract import Extraction, extract_features
+from showtell.features.extract import extract_features
+from showtell.features.extraction import Extraction
 from showtell.features.store import FeatureStore, content_digest
 from showtell.features.weights import load_backbone
 from showtell.models.attention import AttentionConfig

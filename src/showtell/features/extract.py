@@ -6,12 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,8 +18,9 @@ from showtell.data.images import load_pixels, read_content
 from showtell.data.records import Picture, Problem
 from showtell.errors import ImageError, StoreError
 from showtell.features.backbone import Backbone
+from showtell.features.extraction import Extraction
 from showtell.features.onnx_engine import Look, engine_of
-from showtell.features.store import FeatureSpace, FeatureStore, FileStamp, content_digest, record_key
+from showtell.features.store import FeatureSpace, FeatureStore, FileStamp, content_digest
 from showtell.runtime import has_fast_bfloat16, share_cores
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
@@ -31,39 +30,6 @@ BATCH_SIZE = 16
 """Pictures that a processor's core looks at together: more take memory, and no less time (docs/log.md)."""
 _MORE = 4
 """How many times as many another device looks at together."""
-
-
-@dataclass
-class Extraction:
-    """What an extraction found.
-
-    Attributes:
-        space: Where the features are.
-        digests: Content digest of each readable picture, by name.
-        unreadable: Pictures that were left out, with the reason.
-        computed: How many pictures were looked at this time; the others were in the store.
-        seconds: How long that took, without writing a graph.
-        view: The view of the pictures that was looked at; None for the plain pictures.
-    """
-
-    space: FeatureSpace
-    digests: dict[str, bytes] = field(default_factory=dict)
-    unreadable: list[Problem] = field(default_factory=list)
-    computed: int = 0
-    seconds: float = 0.0
-    view: "View | None" = None
-
-    def key(self, name: str) -> bytes:
-        """Return the record key of a picture."""
-        return self.key_of(self.digests[name])
-
-    def key_of(self, digest: bytes) -> bytes:
-        """Return the record key of a content."""
-        return record_key(digest, self.view.name if self.view else "")
-
-    def pooled(self, pictures: Sequence[Picture]) -> npt.NDArray[np.generic]:
-        """Return the pooled features (N, D) of pictures, of the type that the store keeps."""
-        return self.space.get_pooled([self.key(picture.name) for picture in pictures])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from showtell.console import Console
 from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, View
 from showtell.data.records import Picture
 from showtell.features.backbone import Backbone
-from showtell.features.extract import Extraction, extract_features
+from showtell.features.extract import extract_features
+from showtell.features.extraction import Extraction
 from showtell.features.store import FeatureStore
 from showtell.text.sides import names_a_side
 

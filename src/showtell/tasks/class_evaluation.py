@@ -11,7 +11,7 @@ from showtell.console import Console
 from showtell.data.check import many
 from showtell.data.records import Picture
 from showtell.errors import DataError
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.model_folder import ClassifierModel
 from showtell.tasks.class_verdict import group_numbers, margins, verdict
 from showtell.training.class_baselines import Margin, Trivial

@@ -11,7 +11,7 @@ from showtell.config import Evaluate, TrainCaptioner
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.features.store import FeatureStore
 from showtell.model_folder import ClassifierModel, load_model
 from showtell.models.captioner import Captioner

@@ -2,7 +2,7 @@
 
 from showtell.config import TrainCaptioner
 from showtell.errors import NotLearntError
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.tasks.evaluate import Evaluation
 from showtell.training.captioner import CaptionTrainee, describe_pictures
 from showtell.training.recipe import FEW_TO_CHOOSE, Recipe

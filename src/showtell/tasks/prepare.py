@@ -17,7 +17,8 @@ from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
 from showtell.data.split import assign_splits, lacks_val
 from showtell.errors import DataError
 from showtell.features.backbone import Backbone
-from showtell.features.extract import Extraction, extract_features
+from showtell.features.extract import extract_features
+from showtell.features.extraction import Extraction
 from showtell.features.store import FeatureStore
 from showtell.tasks.split_sizes import DEFAULT_SIZE, check_room, say_sizes
 

@@ -12,7 +12,8 @@ from showtell.data.augment import View
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.features.backbone import Backbone
-from showtell.features.extract import Extraction, extract_features
+from showtell.features.extract import extract_features
+from showtell.features.extraction import Extraction
 from showtell.features.imagenet import pretraining_warning
 from showtell.features.store import FeatureStore
 from showtell.features.weights import load_backbone

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from showtell.data.records import Picture
 from showtell.errors import DataError
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.models.captioner import Captioner
 from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.text.cider import CiderD

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from showtell.console import Console
 from showtell.data.records import Picture
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
 from showtell.training.loop import Loop, LoopConfig
 

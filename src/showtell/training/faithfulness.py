@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from showtell.data.records import Picture
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Rows

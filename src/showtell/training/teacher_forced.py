@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from showtell.data.records import Picture
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.models.captioner import Captioner
 from showtell.training.batch import assemble
 from showtell.training.captioner import read_grids

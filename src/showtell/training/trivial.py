@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from showtell.data.near_duplicates import unit_vectors
 from showtell.data.records import Picture
-from showtell.features.extract import Extraction
+from showtell.features.extraction import Extraction
 from showtell.text.words import scored_words
 
 _MOST = 100
