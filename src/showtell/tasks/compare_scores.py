@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -20,9 +20,11 @@ from showtell.tasks.run_folder import training_fingerprint
 from showtell.tasks.train_captioner import (
     BEAM_SIZE,
     build_captioner,
+    caption_lengths,
     captioned,
     train_tokenizer,
 )
+from showtell.text.lengths import length_limit
 from showtell.text.metrics import caption_scores
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.captioner import CaptionTrainee, describe_pictures
@@ -111,7 +113,9 @@ def captioner_scorer(
         config.data, out=config.out, hidden_dim=HIDDEN_DIM, mirror=False, seed=config.seed
     )
     first = next(iter(contenders.values()))
-    tokenizer = train_tokenizer(settings, captioned(first.prepared, "train"), console)
+    train = captioned(first.prepared, "train")
+    tokenizer = train_tokenizer(settings, train, console)
+    settings = replace(settings, max_length=length_limit(caption_lengths(tokenizer, train)))
     trainee = _trainee(settings, tokenizer, first.prepared)
     seconds = _step_time(trainee) * config.steps * len(contenders)
     console.say(

@@ -84,9 +84,11 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     views = look_at_views(train, recipe.augmentations, config.mirror, backbone, store, console)
     seed_everything(config.seed)
     tokenizer = train_tokenizer(config, train, console)
-    sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout)
+    lengths = caption_lengths(tokenizer, train)
+    max_length = config.max_length or length_limit(lengths)
+    sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout, max_length=max_length)
     captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
-    say_lengths(captioner, train, console)
+    say_lengths(lengths, max_length, console)
     description = backbone.description.for_store()
     record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
     trainee = CaptionTrainee(
@@ -245,10 +247,14 @@ def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[Picture]) -> li
     return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
 
 
-def say_lengths(captioner: Captioner, train: Sequence[Picture], console: Console) -> None:
-    """Say up to where captions are learnt, where some are longer than usual or are cut."""
-    most = captioner.decoder.config.max_length
-    lengths = caption_lengths(captioner.tokenizer, train)
+def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
+    """Say up to where captions are learnt, where some are longer than usual or are cut.
+
+    Args:
+        lengths: Tokens of each training caption.
+        most: Tokens of a caption that are learnt.
+        console: Told so.
+    """
     cut = sum(length > most for length in lengths)
     if cut:
         console.say(
@@ -264,7 +270,10 @@ def say_lengths(captioner: Captioner, train: Sequence[Picture], console: Console
 def build_captioner(
     config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
 ) -> Captioner:
-    """Build an untrained captioner for the features of the training pictures, scaled by some of them."""
+    """Build an untrained captioner for the features of the training pictures, scaled by some of them.
+
+    Sizes that the settings leave open are the usual ones.
+    """
     space = prepared.extraction.space
     description = space.description
     width = config.hidden_dim or HIDDEN_DIM
@@ -276,7 +285,7 @@ def build_captioner(
         attention_dim=width // 2,
         cell=config.cell,
         dropout=DROPOUT if config.dropout is None else config.dropout,
-        max_length=config.max_length or length_limit(caption_lengths(tokenizer, train)),
+        max_length=config.max_length or USUAL,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
