@@ -2,6 +2,9 @@
 
 from showtell.errors import ConfigError
 
+DEFAULT_SIZE = 0.1
+"""Share of the images in validation and in test, where nothing else is asked for."""
+
 
 def check_sizes(
     val_size: float, test_size: float, count: int | None = None, *, least_val: float = 0.0

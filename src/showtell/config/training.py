@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.config.flags import Engine, Maybe, Precision, Settings, at_least, check_engine
-from showtell.config.sizes import check_sizes
+from showtell.config.sizes import DEFAULT_SIZE, check_sizes
 from showtell.config.source import DataSource
 from showtell.errors import ConfigError
 
@@ -84,7 +84,7 @@ class TrainCaptioner(DataSource):
         at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, max_length=4)
         at_least(self, augmentations=0, batch_size=1, epochs=1, reward_epochs=0, seed=0)
         check_engine(self.engine, self.precision)
-        val, test = (0.1 if size is None else size for size in (self.val_size, self.test_size))
+        val, test = (DEFAULT_SIZE if size is None else size for size in (self.val_size, self.test_size))
         check_sizes(val, test, least_val=1e-9)
         if not 0 < self.learning_rate < 1:
             raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
@@ -137,10 +137,10 @@ class TrainClassifier(DataSource):
     """Of fine-tuning: pictures a step, 1 or more."""
     learning_rate: float = 3e-3
     """Of fine-tuning: peak at the head, above 0; layers below learn more slowly."""
-    val_size: float = 0.1
+    val_size: float = DEFAULT_SIZE
     """Share (0.1) or count (50) of images to validate on, where the data brings no splits; groups stay
     whole."""
-    test_size: float = 0.1
+    test_size: float = DEFAULT_SIZE
     """Share or count of images to test on, where the data brings no splits; 0 for none."""
     seed: int = 0
     """Of initial weights, order, dropout and split, 0 or more."""

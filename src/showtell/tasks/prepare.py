@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from showtell.config import DataSource
+from showtell.config.sizes import DEFAULT_SIZE
 from showtell.console import Console
 from showtell.data.groups import Groups, find_groups, likeness_of
 from showtell.data.near_duplicates import leaking_pairs
@@ -20,7 +21,7 @@ from showtell.features.backbone import Backbone
 from showtell.features.extract import extract_features
 from showtell.features.extraction import Extraction
 from showtell.features.store import FeatureStore
-from showtell.tasks.split_sizes import DEFAULT_SIZE, check_room, say_sizes
+from showtell.tasks.split_sizes import check_room, say_sizes
 
 
 @dataclass(frozen=True)

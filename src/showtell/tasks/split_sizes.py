@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 
+from showtell.config.sizes import DEFAULT_SIZE
 from showtell.console import Console
 from showtell.data.check import many
 from showtell.data.groups import Groups
 from showtell.data.records import SPLITS, Dataset, Picture
 from showtell.data.split import lacks_val
 from showtell.errors import ConfigError
-
-DEFAULT_SIZE = 0.1
-"""Share of the images in validation and in test, where nothing else is asked for."""
-
 
 FEW, LEAST_VAL = 80, 8
 """Images below which a captioner has no test split unless it is asked for, and how many then validate: two
