@@ -1,7 +1,7 @@
 """The words of every error that the package makes: one that comes, goes or says something else is seen.
 
-Read from the source, so that it does not matter which errors a test provokes. Make the list anew where a change
-is meant: SHOWTELL_GOLDEN=write python -m pytest tests/test_golden_messages.py
+Read from the source, so that it does not matter which errors a test provokes. Make the list anew where a
+change is meant: SHOWTELL_GOLDEN=write python -m pytest tests/test_golden_messages.py
 """
 
 import ast
