@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from showtell.config import TrainClassifier
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.errors import DataError
-from showtell.features.backbone import Backbone
-from showtell.features.store import FeatureStore
-from showtell.features.weights import load_backbone
+from showtell.extraction.prepared import prepare
+from showtell.kinds.classifier.classes import learnable
+from showtell.kinds.classifier.evaluation import ClassEvaluation
+from showtell.kinds.classifier.score_heads import score_by_folds, why_unscored
+from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.runtime import prepare_process
-from showtell.tasks.class_data import learnable
-from showtell.tasks.class_evaluation import ClassEvaluation
-from showtell.tasks.prepare import prepare
-from showtell.tasks.score_heads import score_by_folds, why_unscored
+from showtell.store.store import FeatureStore
 
 SIZES = (5, 10, 16, 20, 40)
 SCENES, FRAMES, SIDE = 120, 12, 224

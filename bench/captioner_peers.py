@@ -152,7 +152,7 @@ class _Trainee:
     def _batch(self, data: dict[str, np.ndarray], chosen: np.ndarray):
         import torch
 
-        from showtell.training.batch import assemble
+        from showtell.kinds.captioner.batch import assemble
 
         captions = [
             [ids[: length + 1].tolist() for ids, length in zip(data["token_ids"][i], data["lengths"][i])]
@@ -161,7 +161,7 @@ class _Trainee:
         return assemble(torch.from_numpy(data["grid"][chosen]), captions, PAD)
 
     def loss(self, epoch: int, index: int):
-        from showtell.training.captioner import caption_loss
+        from showtell.kinds.captioner.trainee import caption_loss
 
         start = (epoch * self.steps_per_epoch + index) * self.batch
         batch = self._batch(self.data, self.order[start : start + self.batch])

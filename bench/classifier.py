@@ -75,7 +75,7 @@ def measure_table(classes: int, pictures: int) -> None:
 def measure_prediction(run: str, photos: list[str], rounds: int = 30) -> None:
     """Print the median time from a file to its classes, the model loaded."""
     from showtell.data.images import load_pixels
-    from showtell.model_folder import load_model
+    from showtell.kinds.model_folder import load_model
     from showtell.runtime import prepare_process
 
     prepare_process()

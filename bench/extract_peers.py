@@ -120,7 +120,7 @@ def forward_torch(network: str, paths: list[Path]) -> Iterator[int]:
     """Run showtell's own network over pixels that lie in memory: no decoding, no writing."""
     import torch
 
-    from showtell.features.weights import load_backbone
+    from showtell.backbones.weights import load_backbone
     from showtell.runtime import prepare_process
 
     prepare_process()
@@ -137,7 +137,7 @@ def forward_side_by_side(network: str, paths: list[Path]) -> Iterator[int]:
     """Run the same with a batch on each core, as showtell does, in place of all cores on one batch."""
     import torch
 
-    from showtell.features.weights import load_backbone
+    from showtell.backbones.weights import load_backbone
     from showtell.runtime import prepare_process
 
     prepare_process()
@@ -161,7 +161,7 @@ def forward_bfloat16(network: str, paths: list[Path]) -> Iterator[int]:
     """Run the same with weights and values in bfloat16."""
     import torch
 
-    from showtell.features.weights import load_backbone
+    from showtell.backbones.weights import load_backbone
     from showtell.runtime import prepare_process
 
     prepare_process()

@@ -88,7 +88,7 @@ def measure_pictures(folder: Path, pictures: int) -> dict[str, tuple[float, floa
 
 def measure_records(folder: Path, records: int) -> tuple[float, float]:
     """Fill a store with tiny records; return milliseconds to open it and microseconds to look a key up."""
-    from showtell.features.store import FeatureStore, content_digest
+    from showtell.store.store import FeatureStore, content_digest
 
     ones, step = np.ones(16, np.float32), 100_000
     space = FeatureStore(folder).space(TINY)

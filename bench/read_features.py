@@ -75,13 +75,13 @@ def write_store(folder: Path, what: str, count: int) -> None:
 
 
 def _space(folder: Path) -> Any:
-    from showtell.features.store import FeatureStore
+    from showtell.store.store import FeatureStore
 
     return FeatureStore(folder).space({"dtype": "float16", "grid_shape": SHAPES["grid"], "pooled_dim": 2048})
 
 
 def _key(index: int) -> bytes:
-    from showtell.features.store import content_digest
+    from showtell.store.store import content_digest
 
     return content_digest(b"%d" % index)
 

@@ -25,16 +25,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from showtell.config import DataSource
 from showtell.data.readers import read_dataset
 from showtell.data.records import Picture
-from showtell.features.extract import extract_features
-from showtell.features.store import FeatureStore
-from showtell.model_folder import CaptionerModel, load_model
+from showtell.data.source import DataSource
+from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
+from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.trainee import describe_pictures
+from showtell.kinds.model_folder import CaptionerModel, load_model
 from showtell.samples import write_captions_dataset
-from showtell.training.captioner import describe_pictures
-from showtell.training.trivial import commonest_captions, nearest_captions
-from showtell.training.verdict import Verdict, judge
+from showtell.store.store import FeatureStore
 
 UNSEEN = 200
 """Pictures that judge every model."""

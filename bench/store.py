@@ -26,7 +26,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from showtell.features.store import FeatureStore, content_digest
+from showtell.store.store import FeatureStore, content_digest
 
 L, D = 64, 2048
 BATCH = 64

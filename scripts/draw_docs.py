@@ -14,12 +14,14 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from showtell.config import PreviewAugment, PreviewNormalize, PreviewTokens, Quickstart, Report
 from showtell.console import Console
+from showtell.kinds.report import write_report
+from showtell.kinds.settings import Report
+from showtell.previews.preview import preview_augment, preview_normalize, preview_tokens
+from showtell.previews.settings import PreviewAugment, PreviewNormalize, PreviewTokens
+from showtell.quickstart.quickstart import run_quickstart
+from showtell.quickstart.settings import Quickstart
 from showtell.samples import draw_scene, make_scenes, write_captions_dataset, write_classes_dataset
-from showtell.tasks.preview import preview_augment, preview_normalize, preview_tokens
-from showtell.tasks.quickstart import quickstart
-from showtell.tasks.report import write_report
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 COUNT = 120
@@ -51,7 +53,7 @@ def photograph_report(folder: Path, out: Path) -> list[Path]:
         return []
     folder.mkdir()
     with chdir(folder):  # the report names its data and its run as they are typed
-        quickstart(Quickstart(), Console())
+        run_quickstart(Quickstart(), Console())
         page = write_report(Report(run=Quickstart().out / "run")).resolve()
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

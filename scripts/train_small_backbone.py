@@ -8,7 +8,7 @@ and thrown away; what they leave in the grid is what a captioner reads.
 It sees every composition of colour, shape and count, as a network pretrained on ImageNet has seen most
 things, and no caption: what the quickstart holds out, it holds out from the captioner.
 
-Run: python scripts/train_small_backbone.py --out src/showtell/weights/small_backbone
+Run: python scripts/train_small_backbone.py --out src/showtell/backbones/small_backbone
 """
 
 import json

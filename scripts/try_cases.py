@@ -12,9 +12,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from showtell.config import DataSource
 from showtell.data.images import open_image
 from showtell.data.readers import read_pictures
+from showtell.data.source import DataSource
 from showtell.errors import ShowtellError
 
 TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".parquet", ".tar")

@@ -18,8 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from showtell.features.store import FeatureStore
 from showtell.samples import draw_scene, make_scenes
+from showtell.store.store import FeatureStore
 
 torch.set_num_threads(1)
 
@@ -65,7 +65,7 @@ def pictures_folder(tmp_path_factory) -> Path:
 def context() -> Iterator[Any]:
     """Processes that start with the libraries loaded, which takes most of the time of such a command."""
     context = multiprocessing.get_context("forkserver")
-    tasks = ["showtell.tasks.train_captioner", "showtell.tasks.train_classifier"]
+    tasks = ["showtell.kinds.captioner.train", "showtell.kinds.classifier.train"]
     context.set_forkserver_preload(["pytest", "showtell.cli", *tasks])  # there is one server for all modules
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from showtell.config import DataSource
 from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
+from showtell.data.source import DataSource
 
 
 def read(data: Path, **known: Any) -> Dataset:

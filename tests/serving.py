@@ -10,15 +10,15 @@ from pathlib import Path
 import httpx
 import torch
 
-import showtell
-from showtell.apps.api import build_app
-from showtell.apps.server import Server, build_server, open_socket
-from showtell.config import Serve
-from showtell.features.weights import load_backbone
-from showtell.model_folder import save_captioner, save_classifier
+from showtell.backbones.weights import load_backbone
+from showtell.kinds.loading import LoadedClassifier
+from showtell.kinds.model_folder import save_captioner, save_classifier
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head
+from showtell.serving.api import build_app
+from showtell.serving.server import Server, build_server, open_socket
+from showtell.serving.settings import Serve
 from showtell.text.tokenizer import CaptionTokenizer
 
 CLASSES = ("레오", "ming", "zoe")
@@ -83,7 +83,7 @@ class Held:
         model: What looks in the end.
     """
 
-    def __init__(self, model: showtell.inference.LoadedClassifier) -> None:
+    def __init__(self, model: LoadedClassifier) -> None:
         self.go = threading.Event()
         self.looks: list[int] = []
         self._look = model.from_pixels

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from conftest import draw
+from showtell.backbones.weights import load_backbone
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.data.records import Picture
-from showtell.features.extract import extract_features
-from showtell.features.weights import load_backbone
+from showtell.extraction.extract import extract_features
 
 NOTHING = Augmentation(flip=0, crop=1, shear=0, zoom=0, shift=0, brightness=0)
 SIZE = Preprocessing(64, 96, "whole", 1.0, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

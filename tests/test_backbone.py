@@ -15,11 +15,11 @@ import timm
 import torch
 
 from conftest import shared
+from showtell.backbones import sources
+from showtell.backbones.backbone import grid_of, state_hash
+from showtell.backbones.weights import load_backbone, restore_backbone
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, ModelError, ShowtellError, WeightsError
-from showtell.features import sources
-from showtell.features.backbone import grid_of, state_hash
-from showtell.features.weights import load_backbone, restore_backbone
 
 # Network, side of the input, and whether a change in one cell's pixels must change that cell most: in deep
 # convolutional networks with random weights each cell sees the whole small picture.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from showtell.training.class_scores import class_scores, expected_calibration_error
-from showtell.training.share_intervals import difference_interval, effective_count, share_interval, wilson
+from showtell.evaluation.class_scores import class_scores, expected_calibration_error
+from showtell.evaluation.intervals import difference_interval, effective_count, share_interval, wilson
 
 
 def one_hot(predicted: list[int], classes: int, confidence: float = 0.9) -> np.ndarray:

@@ -9,12 +9,12 @@ from PIL import Image
 
 from conftest import draw
 from showtell import cli
-from showtell.config import Compare
+from showtell.comparison import compare as task
+from showtell.comparison import scores as compare_scores
+from showtell.comparison.settings import Compare
 from showtell.data import groups as data_groups
 from showtell.errors import ConfigError
 from showtell.samples import write_captions_dataset
-from showtell.tasks import compare as task
-from showtell.tasks import compare_scores
 from showtell.training.loop import Loop
 
 STEPS = 40

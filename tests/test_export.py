@@ -14,25 +14,25 @@ from PIL import Image, ImageCms
 
 import showtell
 from conftest import draw, encoded
-from showtell.config import Export
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.images import open_image
 from showtell.errors import ConfigError, MissingExtraError, ModelError
-from showtell.features.weights import load_backbone
-from showtell.model_folder import save_captioner, save_classifier
+from showtell.kinds.model_folder import save_captioner, save_classifier
+from showtell.kinds.predict import find_pictures
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head
-from showtell.tasks import export as task
-from showtell.tasks.predict import find_pictures
+from showtell.onnx_export import export as task
+from showtell.onnx_export.settings import Export
+from showtell.onnx_export.words import written_words
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.written import written_words
 
 pytest.importorskip("onnxscript")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from showtell.inference.onnx_runner import ExportedModel  # noqa: E402
+from showtell.onnx_export.runner import ExportedModel  # noqa: E402
 
 CAPTIONS = ["a red circle's dog", "빨간 동그라미 두 개", "three hearts above a star", "赤い丸 tシャツ"]
 CLASSES = ("레오", "ming", "zoe")
@@ -223,7 +223,7 @@ def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     export = ExportedModel(runs["classifier"] / "onnx", threads=1)
     export.preprocessing = eye.preprocessing
     draw(2, 300).crop((0, 0, 300, 171)).save(tmp_path / "wide.png")
-    mine = showtell.inference.model.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
+    mine = showtell.kinds.loading.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
     assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 1
 
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from conftest import draw, encoded
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.images import load_pixels
 from showtell.data.records import Picture
 from showtell.errors import StoreError
-from showtell.features import extract
-from showtell.features.extract import BATCH_SIZE, extract_features
-from showtell.features.store import FeatureStore
-from showtell.features.weights import load_backbone
+from showtell.extraction import extract
+from showtell.extraction.extract import BATCH_SIZE, extract_features
+from showtell.store.store import FeatureStore
 
 NETWORK = {"name": "mobilenetv3_small_050", "weights": "random", "image_size": 32}
 LONG_AGO = time.time() - 3600

@@ -9,21 +9,21 @@ import torch
 
 from conftest import draw, shared
 from showtell import cli
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.layers import layers_from, layers_of
+from showtell.backbones.weights import load_backbone
 from showtell.data.records import Picture
 from showtell.errors import ConfigError, ModelError
-from showtell.features.backbone import Backbone
-from showtell.features.weights import load_backbone
-from showtell.model_folder import ClassifierModel, load_model
-from showtell.models.heads import HeadConfig, build_head
-from showtell.training.checkpoint import load_tensors
-from showtell.training.fine_tune import (
+from showtell.kinds.classifier.fine_tune import (
     BOTTOM_SHARE,
     TOP_SHARE,
     FineTuneTrainee,
     TunedNetwork,
     learning_shares,
 )
-from showtell.training.layers import layers_from, layers_of
+from showtell.kinds.model_folder import ClassifierModel, load_model
+from showtell.models.heads import HeadConfig, build_head
+from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop, LoopConfig
 
 
@@ -208,7 +208,7 @@ def arguments(classes: Path, out: Path, *more: str) -> list[str]:
 
 def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path, capsys, monkeypatch):
     # However the frozen head did, the tuned one is kept here.
-    monkeypatch.setattr("showtell.tasks.train_classifier.best_of", lambda found: found[0])
+    monkeypatch.setattr("showtell.kinds.classifier.train.best_of", lambda found: found[0])
     assert cli.run(arguments(classes, tmp_path / "run", "--fine-tune", "0.3", "--head", "linear")) == 0
     model = load_model(tmp_path / "run")
     assert isinstance(model, ClassifierModel)
@@ -244,7 +244,7 @@ def test_a_wrong_layer_is_told_before_any_work(classes, tmp_path, capsys):
 
 def test_neighbours_cannot_be_tuned_through(classes, tmp_path):
     with pytest.raises(ConfigError, match="cannot train through --head knn"):
-        from showtell.config import TrainClassifier
+        from showtell.kinds.classifier.settings import TrainClassifier
 
         TrainClassifier(data=classes, fine_tune="0.3", head="knn")
 

@@ -18,13 +18,14 @@ import torch
 
 from conftest import ENDED
 from showtell import cli
+from showtell.backbones.weights import load_backbone
 from showtell.data.records import Picture
-from showtell.features.extract import extract_features
-from showtell.features.store import FeatureStore
-from showtell.features.weights import load_backbone
+from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner import trainee as captioner
+from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.samples import write_captions_dataset, write_classes_dataset
-from showtell.training import captioner, loop
-from showtell.training.captioner import CaptionTrainee
+from showtell.store.store import FeatureStore
+from showtell.training import loop
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITING = os.environ.get("SHOWTELL_GOLDEN") == "write"

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from showtell.features.backbone import Backbone
-from showtell.features.weights import load_backbone
-from showtell.models.gradcam import grad_cam
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.gradcam import grad_cam
+from showtell.backbones.weights import load_backbone
 from showtell.models.heads import HeadConfig, build_head
 
 

@@ -5,8 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from showtell.models.heads import HeadConfig, LinearHead, NeighbourHead, build_head
-from showtell.training.classifier import (
+from showtell.kinds.classifier.heads import (
     Candidate,
     Examples,
     best_of,
@@ -19,6 +18,7 @@ from showtell.training.classifier import (
     fit_temperature,
     score,
 )
+from showtell.models.heads import HeadConfig, LinearHead, NeighbourHead, build_head
 
 
 def clusters(count: int, classes: int, dim: int, spread: float, seed: int) -> Examples:

@@ -15,16 +15,16 @@ import showtell
 from conftest import draw
 from hub_stand_in import TOKEN, Hub, hub
 from showtell import cli
-from showtell.config import Pull, Push
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.errors import ConfigError, HubError, ModelError, ShowtellError
-from showtell.features.weights import load_backbone
-from showtell.model_folder import save_captioner, save_classifier
+from showtell.hub.pull import pull
+from showtell.hub.push import push
+from showtell.hub.settings import Pull, Push
+from showtell.kinds.model_folder import save_captioner, save_classifier
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head
-from showtell.tasks.pull import pull
-from showtell.tasks.push import push
 from showtell.text.tokenizer import CaptionTokenizer
 
 CLASSES = ("레오", "ming", "zoe")

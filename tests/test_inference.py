@@ -9,9 +9,9 @@ import torch
 
 import showtell
 from conftest import draw, encoded
+from showtell.backbones.weights import load_backbone
 from showtell.errors import ConfigError, ImageError, ModelError
-from showtell.features.weights import load_backbone
-from showtell.model_folder import save_captioner, save_classifier
+from showtell.kinds.model_folder import save_captioner, save_classifier
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from showtell.features.store import FeatureStore, FileStamp, content_digest
+from showtell.store.store import FeatureStore, FileStamp, content_digest
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from showtell.data.records import Picture
+from showtell.kinds.captioner.train import caption_lengths, say_lengths
+from showtell.kinds.captioner.trainee import _framed
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
-from showtell.tasks.train_captioner import caption_lengths, say_lengths
-from showtell.text.lengths import MOST, USUAL, length_limit
+from showtell.text.captions import MOST, USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import words
-from showtell.training.captioner import _framed
 
 
 @given(st.lists(st.integers(1, 400), max_size=300))

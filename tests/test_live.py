@@ -16,24 +16,24 @@ import showtell
 from conftest import draw
 from films import film
 from showtell import cli
-from showtell.apps import live as watching
-from showtell.apps.banner import INK, Banner
-from showtell.apps.clock import Clock
-from showtell.apps.live import Smoothing, Watch
-from showtell.apps.recorder import Recorder
-from showtell.apps.video import Frame, Newest, Source, load_opencv
-from showtell.config import Live
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
-from showtell.features.weights import load_backbone
-from showtell.inference import Classes
-from showtell.model_folder import save_captioner, save_classifier
+from showtell.kinds.loading import Classes
+from showtell.kinds.model_folder import save_captioner, save_classifier
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head
 from showtell.report.fonts import MissingGlyphWarning
-from showtell.tasks.live import live
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.video import window as watching
+from showtell.video.banner import INK, Banner
+from showtell.video.clock import Clock
+from showtell.video.command import live
+from showtell.video.recorder import Recorder
+from showtell.video.settings import Live
+from showtell.video.sources import Frame, Newest, Source, load_opencv
+from showtell.video.window import Smoothing, Watch
 
 pytest.importorskip("cv2")
 cv2 = load_opencv()  # as the command does: what FFmpeg may print is settled at its first use
@@ -413,8 +413,8 @@ def test_a_fault_of_the_model_is_not_swallowed(classifier, monkeypatch):
 
 
 def test_the_command_opens_a_window_and_records_a_camera(classifier, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("showtell.tasks.live.Source", lambda name, say: FakeSource())
-    monkeypatch.setattr("showtell.tasks.live.Window", FakeWindow)
+    monkeypatch.setattr("showtell.video.command.Source", lambda name, say: FakeSource())
+    monkeypatch.setattr("showtell.video.command.Window", FakeWindow)
     out = tmp_path / "out.avi"
     assert cli.run(["live", str(classifier), "--record", str(out)]) == 0
     assert capsys.readouterr().out == ""  # the window is what is looked at

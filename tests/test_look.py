@@ -15,18 +15,18 @@ from PIL import Image, ImageEnhance
 
 from conftest import opened, shared
 from showtell.cli import run
-from showtell.config import Look
 from showtell.data.facts import perceptual_hash, read_facts
 from showtell.data.images import open_image
 from showtell.data.records import Picture
 from showtell.data.scenes import SAME_HASH
 from showtell.errors import ConfigError, DataError, StoreError
-from showtell.features.store import FeatureStore, content_digest
-from showtell.report.look_text import bars, columns_of, grouped, shorten
+from showtell.inspection.inspect import look
+from showtell.inspection.settings import Look
+from showtell.inspection.text import bars, columns_of, grouped, shorten
+from showtell.inspection.vocabulary import Vocabulary
 from showtell.samples import write_captions_dataset
-from showtell.tasks.look import look
+from showtell.store.store import FeatureStore, content_digest
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.vocabulary import Vocabulary
 
 CAT = "고양이"
 HOSTILE = "<script>alert(1)</script> \"'& {{ 7*7 }}"

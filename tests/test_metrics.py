@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.errors import DataError
-from showtell.text.intervals import bootstrap_interval, student_t
-from showtell.text.matching import matching_statistics, meteor_exact_stem, official_meteor
-from showtell.text.metrics import SCORE_NAMES, CiderD, caption_scores
+from showtell.evaluation.caption_scores import SCORE_NAMES, CiderD, caption_scores
+from showtell.evaluation.intervals import bootstrap_interval, student_t
+from showtell.evaluation.matching import matching_statistics, meteor_exact_stem, official_meteor
 from showtell.text.words import scored_words
 
 FLICKR = Path(__file__).parents[2] / "shared" / "data" / "flickr8k"

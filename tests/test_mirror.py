@@ -9,15 +9,15 @@ import torch
 
 from conftest import ENDED, draw
 from showtell import cli
+from showtell.backbones.weights import load_backbone
 from showtell.data.augment import MIRRORED
 from showtell.data.records import Picture
-from showtell.features.extract import extract_features
-from showtell.features.weights import load_backbone
+from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
-from showtell.text.sides import names_a_side
+from showtell.text.captions import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.captioner import CaptionTrainee, read_grids
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (3, 48, 80), (3, 1, 1)])

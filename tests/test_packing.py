@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from showtell.kinds.captioner.batch import assemble
 from showtell.models.packing import pack
-from showtell.training.batch import assemble
 
 LENGTHS = st.integers(1, 4).flatmap(
     lambda captions: st.lists(

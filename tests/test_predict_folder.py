@@ -14,7 +14,7 @@ from showtell.console import Console
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import pictures_at
 from showtell.errors import DataError
-from showtell.tasks.predict import find_pictures
+from showtell.kinds.predict import find_pictures
 
 
 @pytest.fixture(scope="module")

@@ -12,23 +12,23 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, IMAGENET_INCE
 
 from conftest import draw
 from showtell import cli
-from showtell.config import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, DataError, ImageError
-from showtell.features.store import content_digest
-from showtell.features.weights import load_backbone
-from showtell.report import preview_augment as views
-from showtell.report import preview_tokens as drawn_tokens
-from showtell.report.preview_augment import gauges
-from showtell.report.preview_normalize import normalisations, with_expected
-from showtell.report.tokens import BYTES, Row, columns_of, pad, token_lines, tokens_of
+from showtell.extraction.command import pictures_of
+from showtell.previews import augment as views
+from showtell.previews import preview as task
+from showtell.previews import tokens as drawn_tokens
+from showtell.previews.augment import gauges
+from showtell.previews.normalize import normalisations, with_expected
+from showtell.previews.pictures import named, part_for_words, readable, shuffled, with_unknown
+from showtell.previews.preview import preview, preview_augment
+from showtell.previews.settings import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
+from showtell.previews.token_layout import BYTES, Row, columns_of, pad, token_lines, tokens_of
 from showtell.samples import write_captions_dataset, write_classes_dataset
-from showtell.tasks import preview as task
-from showtell.tasks.extract import pictures_of
-from showtell.tasks.preview import preview, preview_augment
-from showtell.tasks.preview_pictures import named, part_for_words, readable, shuffled, with_unknown
+from showtell.store.store import content_digest
 from showtell.text.tokenizer import CaptionTokenizer
 
 NOTHING = Augmentation(flip=0, crop=1, shear=0, zoom=0, shift=0, brightness=0)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reading import labels, messages, problems, read, said, splits, touch, write
-from showtell.config import DataSource
 from showtell.console import Console
 from showtell.data.readers import read_pictures
+from showtell.data.source import DataSource
 from showtell.errors import DataError
-from showtell.tasks.prepare import read_labels
+from showtell.extraction.prepared import read_labels
 
 CLASSES = ("blue", "green", "red")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from showtell.config import DataSource
 from showtell.data.readers import FORMATS, read_dataset
 from showtell.data.records import Dataset
+from showtell.data.source import DataSource
 from showtell.errors import DataError
 
 

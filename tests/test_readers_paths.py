@@ -7,10 +7,10 @@ from typing import Any, Literal
 import pytest
 from PIL import Image
 
-from showtell.config import DataSource
 from showtell.data.readers import read_dataset, read_pictures
 from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
 from showtell.data.records import Dataset
+from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from showtell.config import DataSource
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.readers.cells import cleaned, is_missing
 from showtell.data.records import Dataset
+from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError
-from showtell.tasks.prepare import read_labels
+from showtell.extraction.prepared import read_labels
 
 
 def read(data: Path, **known: Any) -> Dataset:

@@ -11,9 +11,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from conftest import draw, encoded
 from reading import captions, labels, read, said, touch
-from showtell.config.places import cache_root
 from showtell.errors import DataError
-from showtell.features.store import default_root
+from showtell.files import cache_root
+from showtell.store.store import default_root
 
 FILES = [f"p{number}.jpg" for number in range(6)]
 WORDS = [f"a dog near tree {number}" for number in range(6)]

@@ -12,11 +12,11 @@ from PIL import Image
 import showtell
 from conftest import shared
 from showtell import cli
+from showtell.backbones import packaged
 from showtell.console import Console
 from showtell.errors import WeightsError
-from showtell.features import packaged
-from showtell.inference import LoadedClassifier
-from showtell.tasks import quickstart
+from showtell.kinds.loading import LoadedClassifier
+from showtell.quickstart import quickstart
 
 NAMES = {"camera": "tripod", "cat": "Egyptian cat", "coffee": "espresso"}
 """What the photographs show, in ImageNet's words: tabby or Egyptian, the breed is anybody's guess."""

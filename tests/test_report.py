@@ -17,21 +17,20 @@ from PIL import Image
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.errors import ConfigError, ModelError
+from showtell.kinds.captioner.drawing import draw_attention
+from showtell.kinds.classifier.drawing import draw_prediction
+from showtell.kinds.classifier.report import draw_confusion
 from showtell.models.captioner import Caption, Word
+from showtell.previews.augment import Row, draw_views
+from showtell.previews.token_layout import Row as TokensRow
+from showtell.previews.token_layout import pad, tokens_of
+from showtell.previews.tokens import draw_tokens
 from showtell.report import fonts
-from showtell.report.attention import draw_attention
-from showtell.report.cards import WORDS, PageItem
+from showtell.report.cards import WORDS, PageItem, write_captions_page
 from showtell.report.curves import _running_mean, draw_loss, draw_score
 from showtell.report.figures import save_figure
-from showtell.report.figures_classifier import draw_confusion
 from showtell.report.overlay import heat_level, hottest_area, overlay, paint, seen_box
-from showtell.report.page import write_captions_page
-from showtell.report.prediction import draw_prediction
-from showtell.report.preview_augment import Row, draw_views
-from showtell.report.preview_tokens import draw_tokens
 from showtell.report.sheet import Sheet, text_width, wrap
-from showtell.report.tokens import Row as TokensRow
-from showtell.report.tokens import pad, tokens_of
 from showtell.text.tokenizer import CaptionTokenizer
 
 ROWS, COLUMNS = 7, 5

@@ -21,10 +21,10 @@ import torch
 from conftest import ENDED
 from showtell import cli
 from showtell.console import Bar
-from showtell.features import extract
+from showtell.extraction import extract
+from showtell.kinds.captioner import train as task
+from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.samples import write_captions_dataset
-from showtell.tasks import train_captioner as task
-from showtell.training.captioner import CaptionTrainee
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
 

@@ -16,11 +16,11 @@ from PIL import ImageDraw
 
 from conftest import draw
 from showtell import cli
-from showtell.features.weights import load_backbone
-from showtell.model_folder import load_model
-from showtell.tasks import train_classifier as task
+from showtell.backbones.weights import load_backbone
+from showtell.kinds.classifier import train as task
+from showtell.kinds.classifier.fine_tune import FineTuneTrainee
+from showtell.kinds.model_folder import load_model
 from showtell.training.checkpoint import load_tensors
-from showtell.training.fine_tune import FineTuneTrainee
 from showtell.training.loop import Loop
 
 EPOCHS, STEPS = 3, 5

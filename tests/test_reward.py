@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from showtell.evaluation.cider import CiderD
+from showtell.kinds.captioner.batch import assemble
+from showtell.kinds.captioner.reward import SAMPLES, advantages, draw_captions, reward_loss
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
-from showtell.text.cider import CiderD
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.batch import assemble
-from showtell.training.reward import SAMPLES, advantages, draw_captions, reward_loss
 
 CAPTIONS = {
     "a": ["a red circle on the left", "one red circle"],

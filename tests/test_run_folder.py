@@ -8,10 +8,10 @@ import pytest
 
 from conftest import ENDED
 from showtell import cli
-from showtell.config import TrainCaptioner
 from showtell.errors import ModelError
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.runs.run_folder import load_training
 from showtell.samples import write_captions_dataset
-from showtell.tasks.run_folder import load_training
 
 SMALL = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1 --reward-epochs 0"
 

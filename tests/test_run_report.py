@@ -14,23 +14,23 @@ from PIL import Image, ImageDraw
 
 from conftest import ENDED, draw, opened
 from showtell import cli
-from showtell.config import Report
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
-from showtell.features.extraction import Extraction
-from showtell.inference import load
+from showtell.evaluation.class_scores import expected_calibration_error, reliability
+from showtell.evaluation.diversity import caption_habits, compared_habits
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.batch import assemble
+from showtell.kinds.captioner.faithfulness import measure_faithfulness
+from showtell.kinds.captioner.teacher_forced import teacher_forced
+from showtell.kinds.classifier.report import draw_confusion, draw_reliability
+from showtell.kinds.loading import load
+from showtell.kinds.report import write_report
+from showtell.kinds.settings import Report
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
-from showtell.report.figures_classifier import draw_confusion, draw_reliability
-from showtell.report.page_figure import save_for_page
+from showtell.report.document import save_for_page
 from showtell.samples import write_captions_dataset
-from showtell.tasks.report import write_report
-from showtell.text.habits import caption_habits, compared_habits
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.batch import assemble
-from showtell.training.class_scores import expected_calibration_error, reliability
-from showtell.training.faithfulness import measure_faithfulness
-from showtell.training.teacher_forced import teacher_forced
 
 SETTINGS = "--backbone test_resnet --weights random --image-size 64"
 COLOURS = {"빨강": "red", "Blue <b>&": "blue", "회색": "gray"}

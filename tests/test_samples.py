@@ -29,7 +29,7 @@ from showtell.samples import (
 )
 from showtell.samples.scenes import COLOURS, SHAPES, SIZES
 
-BACKBONE = Path(__file__).parents[1] / "src/showtell/weights/small_backbone"
+BACKBONE = Path(__file__).parents[1] / "src/showtell/backbones/small_backbone"
 WORDS = (*COLOURS, *SHAPES)
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("fastapi")
 import showtell
 from conftest import draw, encoded
 from serving import make_classifier, running
-from showtell.config import Serve
+from showtell.serving.settings import Serve
 
 PICTURE = encoded(draw(1), "PNG")
 TOKEN = {"authorization": "Bearer t"}

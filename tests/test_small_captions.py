@@ -12,21 +12,20 @@ import pytest
 
 from conftest import draw
 from showtell import TrainCaptioner, cli
-from showtell.config import load_config
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
+from showtell.data.split_sizes import sizes_for_captions
 from showtell.errors import NotLearntError
-from showtell.features.extract import extract_features
-from showtell.features.weights import load_backbone
-from showtell.inference import load
+from showtell.evaluation.cider import CiderD
+from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions
+from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.learnt import refuse_unlearnt
+from showtell.kinds.captioner.recipe import SMALL, recipe_for
+from showtell.kinds.captioner.views import look_at_views
+from showtell.kinds.loading import load
+from showtell.runs.config_record import load_config
 from showtell.samples import write_captions_dataset
-from showtell.tasks.caption_views import look_at_views
-from showtell.tasks.learnt import refuse_unlearnt
-from showtell.tasks.split_sizes import sizes_for_captions
-from showtell.text.cider import CiderD
-from showtell.training.recipe import SMALL, recipe_for
-from showtell.training.trivial import commonest_captions, nearest_captions
-from showtell.training.verdict import judge
 
 BLIND, NEAREST = "the most frequent caption", "the nearest picture's"
 
@@ -207,7 +206,7 @@ def train(scenes: Path, out: Path, *more: str) -> int:
 
 def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
     """Ended untrained after six epochs of two steps once, with empty captions and status 0."""
-    weights = resources.files("showtell") / "weights" / "small_backbone"
+    weights = resources.files("showtell") / "backbones" / "small_backbone"
     with resources.as_file(weights) as folder:
         settings = "--hidden-dim 64 --augmentations 1 --epochs 40 --dropout 0.1 --learning-rate 3e-3"
         status = train(scenes, tmp_path / "run", "--weights", str(folder), *settings.split())
@@ -271,7 +270,7 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
         space = trainee.extraction.space
         values = np.random.default_rng(1)
         from showtell.data.augment import View
-        from showtell.features.extraction import Extraction
+        from showtell.extraction.features import Extraction
 
         views = []
         for number in (1, 2):

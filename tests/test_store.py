@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from showtell.errors import StoreError
-from showtell.features.store import (
+from showtell.store.store import (
     FeatureStore,
     content_digest,
     default_root,

@@ -12,8 +12,8 @@ from conftest import ENDED, draw
 from showtell import cli
 from showtell.data.records import Picture
 from showtell.errors import MissingExtraError
-from showtell.report.tensorboard import TensorBoardLog
 from showtell.samples import write_captions_dataset
+from showtell.training.tensorboard import TensorBoardLog
 
 pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -12,26 +12,26 @@ import pytest
 import torch
 from torch import nn
 
+from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
-from showtell.features.extract import extract_features
-from showtell.features.extraction import Extraction
-from showtell.features.store import FeatureStore, content_digest
-from showtell.features.weights import load_backbone
-from showtell.models.attention import AttentionConfig
-from showtell.models.captioner import Captioner
-from showtell.samples import write_captions_dataset
-from showtell.text.lengths import USUAL
-from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.captioner import (
+from showtell.extraction.extract import extract_features
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.teacher_forced import teacher_forced
+from showtell.kinds.captioner.trainee import (
     CaptionTrainee,
     caption_surprise,
     describe_pictures,
 )
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.samples import write_captions_dataset
+from showtell.store.store import FeatureStore, content_digest
+from showtell.text.captions import USUAL
+from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig, learning_rate
-from showtell.training.teacher_forced import teacher_forced
 from showtell.training.trainee import is_better
 
 CONSOLE = Console(quiet=True)

@@ -10,34 +10,16 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Annotated, Any, Union
 
 import tyro
 
-from showtell import __version__, config
+from showtell import __version__
+from showtell.commands import COMMANDS, find
 from showtell.errors import ConfigError, ShowtellError
+from showtell.kinds.settings import Predict
+from showtell.video.settings import Live
 
-COMMANDS: dict[str, tuple[type, str]] = {
-    "quickstart": (config.Quickstart, "quickstart.quickstart"),
-    "look": (config.Look, "look.look"),
-    "preview": (config.Preview, "preview.preview"),
-    "extract": (config.Extract, "extract.extract"),
-    "train-captioner": (config.TrainCaptioner, "train_captioner.train_captioner"),
-    "train-classifier": (config.TrainClassifier, "train_classifier.train_classifier"),
-    "compare": (config.Compare, "compare.compare"),
-    "evaluate": (config.Evaluate, "evaluate.evaluate"),
-    "report": (config.Report, "report.write_report"),
-    "predict": (config.Predict, "predict.predict"),
-    "demo": (config.Demo, "serve.demo"),
-    "serve": (config.Serve, "serve.serve"),
-    "live": (config.Live, "live.live"),
-    "push": (config.Push, "push.push"),
-    "pull": (config.Pull, "pull.pull"),
-    "export": (config.Export, "export.export"),
-    "store": (config.Store, "extract.store"),
-}
-"""Each command's settings, and the function of ``showtell.tasks`` that carries it out."""
 _STYLE = (
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.OmitSubcommandPrefixes,
@@ -135,7 +117,9 @@ def _parse(arguments: list[str]) -> Any:
     """Return the config of the command that is called; exits by itself for help and for wrong flags."""
     if arguments and arguments[0] in COMMANDS:
         command = arguments[0]
-        return tyro.cli(COMMANDS[command][0], prog=f"showtell {command}", args=arguments[1:], config=_STYLE)
+        return tyro.cli(
+            find(COMMANDS[command].settings), prog=f"showtell {command}", args=arguments[1:], config=_STYLE
+        )
     if arguments and not arguments[0].startswith("-"):
         near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
         raise ConfigError(
@@ -145,7 +129,7 @@ def _parse(arguments: list[str]) -> Any:
         )
     commands = tuple(
         Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
-        for name, (kind, _) in COMMANDS.items()
+        for name, kind in ((name, find(command.settings)) for name, command in COMMANDS.items())
     )
     return tyro.cli(
         Union[commands],  # type: ignore[call-overload]  # noqa: UP007
@@ -165,13 +149,13 @@ def _call(settings: Any) -> int:
     # Tasks import torch, which takes seconds: not for --help.
     from showtell.console import Console
 
-    module, function = next(task for kind, task in COMMANDS.values() if type(settings) is kind).split(".")
+    kind = f"{type(settings).__module__}.{type(settings).__name__}".removeprefix("showtell.")
     with _uncollected():
-        task = getattr(import_module(f"showtell.tasks.{module}"), function)
-    result = task(settings, Console())
-    if isinstance(settings, config.Predict):
+        function = find(next(command.function for command in COMMANDS.values() if command.settings == kind))
+    result = function(settings, Console())
+    if isinstance(settings, Predict):
         return _print_predictions(settings, result)
-    if isinstance(settings, config.Live):
+    if isinstance(settings, Live):
         for record in result:
             if settings.headless:
                 print(json.dumps(record, ensure_ascii=False), flush=True)
@@ -191,8 +175,8 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _print_predictions(settings: config.Predict, records: Iterable[dict[str, Any]]) -> int:
-    from showtell.tasks.predict_classes import percentages
+def _print_predictions(settings: Predict, records: Iterable[dict[str, Any]]) -> int:
+    from showtell.kinds.classifier.predict import percentages
 
     failed = 0
     for record in records:

@@ -105,3 +105,8 @@ def human_time(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def many(count: int, one: str, more: str) -> str:
+    """Return a count with what it counts: ``1 picture`` or ``1,200 pictures``."""
+    return f"{count:,} {one if count == 1 else more}"

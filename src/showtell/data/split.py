@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from showtell.config.sizes import check_sizes
 from showtell.data.groups import merge_groups
 from showtell.data.records import SPLITS, Picture, Split
+from showtell.data.split_sizes import check_sizes
 from showtell.errors import ConfigError, DataError
 
 

@@ -21,7 +21,7 @@ from showtell.models.decoding import Rows, StepOutput
 from showtell.models.dropout import drop
 from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, Taken
 from showtell.models.packing import Moment, pack
-from showtell.text.lengths import USUAL
+from showtell.text.captions import USUAL
 
 Cell = Literal["lstm", "gru"]
 Group = TypeVar("Group", "Memory", "State")

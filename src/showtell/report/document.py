@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import html
+import re
 import statistics
 from collections.abc import Sequence
 from importlib import resources
@@ -10,7 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
+from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, RIGHT, save_figure
 from showtell.report.overlay import GREY, OUTSIDE, RAMP
 
 
@@ -21,7 +26,7 @@ def write_document(
     title: str,
     summary: Sequence[tuple[str, str]],
     cards: Sequence[dict[str, Any]],
-    styles: Sequence[str] = ("frame.css", "cards.css"),
+    styles: Sequence[str] = ("report/frame.css", "report/cards.css"),
     **values: Any,
 ) -> Path:
     """Fill a template that extends ``document.html`` and write it.
@@ -30,11 +35,11 @@ def write_document(
 
     Args:
         out: The HTML file; folders are made if missing.
-        template: Its name in this folder.
+        template: Its path within the package.
         title: Of the page.
         summary: Names and values of the figures on top.
         cards: All cards of the page, as ``card_of`` makes them; their places for a picture are one size.
-        styles: Style sheets of this folder, in order.
+        styles: Style sheets, by their paths within the package, in order.
         values: What the template asks for; ``language`` is needed.
 
     Returns:
@@ -47,7 +52,7 @@ def write_document(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _read("heat.js") + _read("cards.js")
+    script = _read("report/heat.js") + _read("report/cards.js")
     page = environment.get_template(template).render(
         title=title,
         summary=summary,
@@ -67,10 +72,54 @@ def write_document(
 
 
 def _read(name: str) -> str:
-    return resources.files("showtell.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("showtell").joinpath(name).read_text(encoding="utf-8")
 
 
 def _stage_aspect(cards: Sequence[dict[str, Any]]) -> float:
     """Return width over height of the place for a picture, the same on all cards: what suits most of them."""
     typical: float = statistics.median([card["width"] / card["height"] for card in cards] or [4 / 3])
     return round(min(1.5, max(0.9, typical)), 3)
+
+
+_COLOURS = {
+    INK: "--ink",
+    FAINT: "--faint",
+    PAPER: "--card",
+    ACCENT: "--accent",
+    GRID: "--line",
+    RIGHT: "--right",
+}
+"""Colours of figures, by the variable of ``frame.css`` that stands for each."""
+_NOTHING = {"Date": None, "Creator": None, "Format": None, "Type": None}
+"""No metadata: the same run gives the same file, and no address of a standard's host is in the page."""
+
+
+def save_for_page(figure: Figure, out: Path, says: str) -> Markup:
+    """Write a figure as SVG, and return it for a page.
+
+    Letters are drawn as shapes, so they look alike everywhere, Hangul too. In the page the colours are those
+    of the page, which turn with it from light to dark.
+
+    Args:
+        figure: The drawing.
+        out: A file ``.svg``.
+        says: What the figure shows, for people who do not see it.
+    """
+    with rc_context({"svg.hashsalt": out.stem, "svg.fonttype": "path"}):
+        save_figure(figure, out, metadata=_NOTHING)
+    drawn = out.read_text(encoding="utf-8")
+    # Comments hold the texts, and the style is for every element of the page that it comes into.
+    drawn = re.sub(r"<!--.*?-->|<style.*?</style>", "", drawn[drawn.index("<svg") :], flags=re.DOTALL)
+    head, _, inside = drawn.partition(">")
+    box = head.split('viewBox="')[1].split('"')[0]
+    inside = inside.rpartition("</svg>")[0]
+    # Names within one figure may occur in the next.
+    inside = re.sub(r"(\bid=\"|href=\"#|url\(#)", rf"\g<1>{out.stem}-", inside)
+    for colour, variable in _COLOURS.items():
+        inside = inside.replace(colour, f"var({variable})")
+    inside = re.sub(r"\n\s*", "\n", inside)
+    width = round(float(box.split()[2]))
+    says = html.escape(says, quote=True)
+    return Markup(
+        f'<svg viewBox="{box}" style="--points: {width}" role="img" aria-label="{says}">{inside}</svg>'
+    )

@@ -12,8 +12,7 @@ from showtell.console import human_bytes
 from showtell.data.records import SPLITS
 from showtell.report.cards import WORDS
 from showtell.report.curves import draw_loss, draw_score
-from showtell.report.document import write_document
-from showtell.report.page_figure import save_for_page
+from showtell.report.document import save_for_page, write_document
 
 _MANY_CLASSES = 20
 """More classes than these are folded."""
@@ -82,7 +81,7 @@ def write_run_report(
         title=title,
         summary=[*summary, ("Model on disk", human_bytes(facts.model_bytes))],
         cards=cards,
-        styles=("frame.css", "cards.css", "run_report.css"),
+        styles=("report/frame.css", "report/cards.css", "report/run_report.css"),
         language="en",
         words=WORDS["en"],
         lead=_lead(facts),

@@ -22,7 +22,7 @@ from showtell.training.checkpoint import (
     save_tensors,
 )
 from showtell.training.interrupt import held_interrupt
-from showtell.training.metrics import MetricsLog, Watcher
+from showtell.training.log import MetricsLog, Watcher
 from showtell.training.trainee import Criterion, Trainee, is_better
 
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from showtell.config.source import DataSource
 from showtell.data.names import split_in_name
 from showtell.data.readers.captions_json import read_coco, read_karpathy
 from showtell.data.readers.classes import read_classes
@@ -14,6 +13,7 @@ from showtell.data.readers.recognise import FORMATS, Candidate, metadata_parts, 
 from showtell.data.readers.sidecar import read_sidecar
 from showtell.data.readers.tables import Part, read_tables
 from showtell.data.records import Dataset, Picture
+from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "read_dataset", "read_pictures"]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from showtell.config.source import DataSource
 from showtell.data.encoding import encoding_of, read_lines
 from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.source import DataSource
 
 Kind = Literal["caption", "label"]
 _KINDS: dict[str | None, Kind] = {"csv": "caption", "labels": "label"}

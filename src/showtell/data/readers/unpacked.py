@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from showtell.config.places import cache_root
 from showtell.data.names import PICTURE_EXTENSIONS, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError
+from showtell.files import cache_root
 
 _WORDS = (".txt", ".caption", ".json", ".cls")
 _MOST_BYTES = 256_000_000

@@ -1,0 +1,313 @@
+"""A timm network as a frozen eye: uint8 pixels in, a grid and a pooled vector of features out.
+
+Letters: B pictures, L grid cells, D channels.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from showtell.data.images import Fit, Preprocessing
+from showtell.errors import ConfigError, ModelError, WeightsError
+from showtell.settings import Engine, Precision
+
+ENGINES: dict[Engine, str] = {"torch": "torch eager, channels last", "onnxruntime": "onnxruntime"}
+"""What runs a network to fill the store, as features remember it."""
+
+
+@dataclass(frozen=True)
+class BackboneDescription:
+    """Everything that shapes a backbone's features: kept beside them in the store and inside every model.
+
+    Attributes:
+        architecture: timm's name.
+        model_args: Arguments of timm's constructor.
+        weights: SHA-256 over names, shapes and values of the network's state.
+        weights_source: Where the weights came from, for people.
+        preprocessing: How pictures become its input.
+        grid_shape: (L, D).
+        grid_size: Rows and columns of the grid.
+        pooled_dim: Length of the pooled vector.
+        layer: Which layer the features are.
+        engine: What ran the network, and in what memory format.
+        precision: Of the arithmetic. Weights are kept in float32 all the same.
+        dtype: Of the features as kept.
+    """
+
+    architecture: str
+    model_args: dict[str, Any]
+    weights: str
+    weights_source: str
+    preprocessing: Preprocessing
+    grid_shape: tuple[int, int]
+    grid_size: tuple[int, int]
+    pooled_dim: int
+    layer: str = "forward_features"
+    engine: str = ENGINES["torch"]
+    precision: Precision = "float32"
+    dtype: str = "float16"
+
+    def for_store(self) -> dict[str, Any]:
+        """Return what the features depend on, as the store keys them: all but where weights came from."""
+        description: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del description["weights_source"]
+        return description
+
+    def difference(self, other: "BackboneDescription") -> str:
+        """Return in words every point in which features of the two would differ; empty for none."""
+        mine, theirs = _flat(self.for_store()), _flat(other.for_store())
+        names = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
+        return "; ".join(f"{name} {mine.get(name)} against {theirs.get(name)}" for name in names)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+class Backbone(nn.Module):
+    """A pretrained network with its preprocessing. Get one from ``weights.load_backbone``.
+
+    Args:
+        network: A timm network, whatever its family.
+        preprocessing: How pictures become its input.
+        architecture: timm's name of it.
+        model_args: Arguments it was constructed with.
+        weights_source: Where its weights came from.
+        weights_hash: Their `state_hash` where it is known already; None to work it out.
+        precision: Of its arithmetic when it looks; gradients are always those of float32.
+        engine: What runs it to fill the store, in the words of ENGINES; called itself, it is run by torch,
+            which has no int8: see :meth:`for_use`.
+
+    Raises:
+        ConfigError: The network cannot take pictures of that size.
+        ModelError: Its features are no grid.
+    """
+
+    pixel_mean: Tensor
+    pixel_scale: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        *,
+        architecture: str,
+        model_args: Mapping[str, Any],
+        weights_source: str,
+        weights_hash: str | None = None,
+        precision: Precision = "float32",
+        engine: str = ENGINES["torch"],
+    ) -> None:
+        super().__init__()
+        # timm's networks share methods that no common type of theirs declares.
+        self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.preprocessing = preprocessing
+        self.precision = precision
+        mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
+        self.register_buffer("pixel_mean", mean, persistent=False)
+        self.register_buffer("pixel_scale", 1 / std, persistent=False)
+        pixels = torch.zeros(1, 3, preprocessing.height, preprocessing.width, dtype=torch.uint8)
+        try:
+            with torch.inference_mode():
+                grid, size, pooled = self._look(pixels)
+        # Each network says in its own way that a picture is too small for it.
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise ConfigError(
+                f"{architecture} cannot look at {preprocessing.width}x{preprocessing.height} pixels: "
+                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+                would_do="Give another --image-size, or leave it out for the network's own.",
+            ) from error
+        self.description = BackboneDescription(
+            architecture=architecture,
+            model_args=dict(model_args),
+            weights=weights_hash or state_hash(network.state_dict()),
+            weights_source=weights_source,
+            preprocessing=preprocessing,
+            grid_shape=(grid.shape[1], grid.shape[2]),
+            grid_size=size,
+            pooled_dim=pooled.shape[1],
+            engine=engine,
+            precision=precision,
+        )
+
+    @torch.inference_mode()
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at pictures.
+
+        Args:
+            pixels: (B, 3, height, width), uint8, as ``load_pixels`` returns them.
+
+        Returns:
+            The grid (B, L, D) and the pooled vectors (B, pooled_dim), in the dtype the store keeps, so that
+            fresh features equal cached ones.
+        """
+        grid, _, pooled = self._look(pixels)
+        dtype = getattr(torch, self.description.dtype)
+        return grid.to(dtype), pooled.to(dtype)
+
+    def for_use(self) -> "Backbone":
+        """Return what a model trained on its features looks with: the network itself, but never in int8."""
+        if self.precision != "int8":
+            return self
+        known = self.description
+        return Backbone(
+            self.network,
+            self.preprocessing,
+            architecture=known.architecture,
+            model_args=known.model_args,
+            weights_source=known.weights_source,
+            weights_hash=known.weights,
+        ).to(self.pixel_mean.device)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Apply the network's own pretrained classifier: pooled (B, pooled_dim) to logits (B, classes).
+
+        Raises:
+            ModelError: The network came without one.
+        """
+        classifier = self.network.get_classifier()
+        if not isinstance(classifier, nn.Linear):
+            raise ModelError(f"{self.description.architecture} has no classifier of its own.")
+        logits: Tensor = classifier(pooled.to(classifier.weight.dtype))
+        return logits
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn uint8 pixels into the network's input, float32, channels last."""
+        values = pixels.to(self.pixel_mean.device, memory_format=torch.channels_last).float()
+        return (values - self.pixel_mean) * self.pixel_scale
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return the network's last features in its own layout, float32, with gradients where they are on."""
+        features: Tensor = self.network.forward_features(self.normalise(pixels))
+        return features
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Turn what :meth:`features` returns into pooled vectors (B, pooled_dim)."""
+        pooled: Tensor = self.network.forward_head(features, pre_logits=True)
+        return pooled.flatten(1)
+
+    def _look(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
+        low = self.precision == "bfloat16"
+        with torch.autocast(self.pixel_mean.device.type, torch.bfloat16, enabled=low):
+            features = self.features(pixels)
+        grid, size = grid_of(self.network, features)
+        return grid, size, self.pool(features.float())
+
+
+def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Bring the output of any timm network's ``forward_features`` into one shape.
+
+    Args:
+        network: The network.
+        features: (B, D, h, w), (B, h, w, D), or tokens (B, prefix + L, D) with class and register tokens
+            first.
+
+    Returns:
+        The grid (B, L, D), row by row, and (rows, columns).
+
+    Raises:
+        ModelError: The output is none of these.
+    """
+    channels = network.num_features
+    if not isinstance(features, Tensor):
+        raise ModelError(
+            f"{type(network).__name__} gives several features at once, which are no grid.",
+            would_do="Choose a network whose forward_features keeps a grid of cells.",
+        )
+    if features.dim() == 4:
+        channels_first = str(getattr(network, "output_fmt", "NCHW")).upper().endswith("NCHW")
+        if channels_first and features.shape[1] != channels and features.shape[-1] == channels:
+            channels_first = False
+        if channels_first:
+            features = features.permute(0, 2, 3, 1)
+        return features.flatten(1, 2), (features.shape[1], features.shape[2])
+    if features.dim() == 3:
+        grid = features[:, getattr(network, "num_prefix_tokens", 0) :]
+        size = _token_grid_size(network, grid.shape[1])
+        if size is not None:
+            return grid, size
+    raise ModelError(
+        f"{type(network).__name__} gives features of shape {tuple(features.shape)}, which are no grid.",
+        would_do="Choose a network whose forward_features keeps a grid of cells.",
+    )
+
+
+def _token_grid_size(network: nn.Module, tokens: int) -> tuple[int, int] | None:
+    if tokens == 1 and getattr(network, "num_prefix_tokens", None) is None:
+        return None  # the class token alone, as in PiT
+    stated = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+    if stated is not None and stated[0] * stated[1] == tokens:
+        return int(stated[0]), int(stated[1])
+    side = round(tokens**0.5)
+    return (side, side) if side * side == tokens else None
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over a state's names, shapes and float32 values, whatever file it came from."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu()
+        value = value.float() if value.is_floating_point() else value
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(np.ascontiguousarray(value.numpy()).data)
+    return digest.hexdigest()
+
+
+def _check_patches(network: nn.Module, image_size: int) -> None:
+    """Refuse a size that patches do not fill: the rest, at the right and at the bottom, would go unseen."""
+    embed = getattr(network, "patch_embed", None)
+    if not isinstance(embed, timm.layers.PatchEmbed) or embed.dynamic_img_pad:
+        return
+    side = embed.patch_size[0]
+    if image_size % side:
+        below = image_size // side * side
+        raise ConfigError(
+            f"--image-size {image_size} is no multiple of the network's patches of {side} pixels.",
+            would_do=f"It takes {below or side} or {below + side}."
+            if below >= 32
+            else f"It takes {below + side}.",
+        )
+
+
+def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) -> Preprocessing:
+    """Take a network's preprocessing from timm's description of its weights.
+
+    Args:
+        network: A timm network.
+        image_size: Side of the input, pixels; None for the network's own.
+        fit: What to do with pictures that are not square.
+
+    Raises:
+        ConfigError: The network cannot take that size.
+    """
+    config = timm.data.resolve_data_config(model=network, use_test_size=False)
+    _, height, width = config["input_size"]
+    if image_size is not None:
+        if image_size < 32:
+            raise ConfigError(f"--image-size {image_size} is too small.", would_do="It takes 32 or more.")
+        _check_patches(network, image_size)
+        height = width = image_size
+    # Antialiased kernels exist for these two; "random" and "bilinear" tags of old weights mean bilinear.
+    interpolation = "bicubic" if config["interpolation"] == "bicubic" else "bilinear"
+    mean, std = (tuple(float(v) for v in config[name]) for name in ("mean", "std"))
+    if len(mean) != 3 or len(std) != 3:
+        raise WeightsError("The network's weights do not expect three colour channels.")
+    return Preprocessing(
+        height=height,
+        width=width,
+        fit=fit,
+        crop_pct=float(config["crop_pct"]) if fit == "crop" else 1.0,
+        interpolation=interpolation,
+        mean=mean,
+        std=std,
+    )

@@ -1,0 +1,244 @@
+"""Which backbone? What a short learning reaches on each, and what each costs."""
+
+import json
+import random
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.weights import load_backbone
+from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
+from showtell.comparison.settings import Compare
+from showtell.console import Console, human_time
+from showtell.data.images import load_pixels
+from showtell.data.readers import read_dataset
+from showtell.data.records import Dataset
+from showtell.errors import ShowtellError
+from showtell.extraction.prepared import prepare, say_reading
+from showtell.kinds.captioner.train import BEAM_SIZE
+from showtell.runtime import choose_device, prepare_process
+from showtell.store.store import FeatureStore
+
+_TIMED, _BATCH = 15, 16
+_TITLES = {"accuracy": "accuracy", "cider_d": "CIDEr-D"}
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backbone in the table.
+
+    Attributes:
+        backbone: As it was named; a folder without those above it.
+        score: Accuracy of a linear head, or CIDEr-D of a captioner, on validation.
+        interval_95: Of the score.
+        pictures_per_second: Of the network alone, in batches.
+        megabytes_per_thousand: Of features in the store.
+        milliseconds: Median time of a prediction, from file to class or caption.
+        pictures: Validation pictures.
+        input_size: Side of the input, pixels.
+    """
+
+    backbone: str
+    score: float
+    interval_95: tuple[float, float]
+    pictures_per_second: float
+    megabytes_per_thousand: float
+    milliseconds: float
+    pictures: int
+    input_size: int
+
+
+def compare(config: Compare, console: Console | None = None) -> list[dict[str, Any]]:
+    """Compare backbones on a data set: by a linear head on its classes, or by a captioner of few steps.
+
+    Args:
+        config: Which data and backbones.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        One record a backbone, best first, as written to ``comparison.json``; the score is called
+        ``accuracy`` or ``cider_d``.
+
+    Raises:
+        ShowtellError: Something the user can mend; a backbone that cannot be had is told and left out, unless
+            none is left.
+    """
+    console = console or Console(quiet=True)
+    prepare_process()
+    dataset = _read(config, console)
+    kind = "accuracy" if dataset.classes else "cider_d"
+    names = dict.fromkeys(part.strip() for part in config.backbones.split(",") if part.strip())
+    networks = _each(names, lambda name, _: _load(config, name, console), console)
+    speeds = {name: _throughput(network) for name, network in networks.items()}
+    seconds = sum(len(dataset.pictures) / speed for speed in speeds.values())
+    console.say(
+        f"Looking takes at most {human_time(seconds)} for all backbones together, less where the store has "
+        "the features"
+    )
+    # Near-duplicates, which stay together, are told by features: those that the first finds count for all.
+    splits: dict[str, str] = {}
+
+    def look(name: str, network: Backbone) -> Contender:
+        store = FeatureStore(config.store)
+        prepared = prepare(dataset, network, store, console, seed=config.seed, splits=splits or None)
+        splits.update({picture.name: str(picture.split) for picture in prepared.pictures})
+        return Contender(network, speeds[name], prepared)
+
+    contenders = _each(networks, look, console)
+    score = score_head if kind == "accuracy" else captioner_scorer(config, contenders, console)
+    found = _each(contenders, lambda name, one: _row(name, one, score(name, one)), console)
+    rows = sorted(found.values(), key=lambda row: (-row.score, row.milliseconds))
+    records = [{kind if key == "score" else key: value for key, value in asdict(row).items()} for row in rows]
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "comparison.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(config.out / TRAINING, ignore_errors=True)
+    console.say(comparison_table(rows, kind, config.steps))
+    console.say(f"drawn: {_draw(rows, kind, config.out / 'comparison.png')}")
+    return records
+
+
+def _read(config: Compare, console: Console) -> Dataset:
+    """Read labels or captions, and say what was found; of many captioned pictures keep a sample.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    dataset = read_dataset(config)
+    captions = sum(len(picture.captions) for picture in dataset.pictures)
+    words = f"of {len(dataset.classes):,} classes" if dataset.classes else f"with {captions:,} captions"
+    say_reading(dataset, f"{len(dataset.pictures):,} pictures {words}", console)
+    if dataset.classes:
+        return dataset
+    sample = _sampled(dataset, config)
+    console.say(f"{len(sample.pictures):,} of them are compared on, none of a test split")
+    return sample
+
+
+def _sampled(dataset: Dataset, config: Compare) -> Dataset:
+    """Keep some captioned pictures to train on and half as many to validate on, chosen by chance."""
+    chance = random.Random(config.seed)
+    half = config.sample // 2
+    kept: set[str] = set()
+    for split, most in (("train", config.sample), ("val", half), (None, config.sample + half)):
+        names = [picture.name for picture in dataset.pictures if picture.split == split and picture.captions]
+        kept.update(chance.sample(names, min(most, len(names))))
+    return replace(dataset, pictures=tuple(picture for picture in dataset.pictures if picture.name in kept))
+
+
+def _each(
+    items: Mapping[str, _Item], work: Callable[[str, _Item], _Result], console: Console
+) -> dict[str, _Result]:
+    """Do some work for each backbone; tell which one fails, and leave it out.
+
+    Raises:
+        ShowtellError: All have failed; this is why the last one did.
+    """
+    done: dict[str, _Result] = {}
+    failure: ShowtellError | None = None
+    for name, item in items.items():
+        try:
+            done[name] = work(name, item)
+        except ShowtellError as error:
+            console.say(f"{name} is left out: {error}")
+            failure = error
+    if not done and failure is not None:
+        raise failure
+    return done
+
+
+def _load(config: Compare, name: str, console: Console) -> Backbone:
+    is_folder = Path(name).is_dir()
+    return load_backbone(
+        None if is_folder else name,
+        name if is_folder else config.weights,
+        image_size=config.image_size,
+        seed=config.seed,
+        console=console,
+    ).to(choose_device())
+
+
+def _row(name: str, contender: Contender, reached: Reached) -> Row:
+    return Row(
+        backbone=Path(name).name if Path(name).is_dir() else name,
+        score=reached.score,
+        interval_95=reached.interval_95,
+        pictures_per_second=contender.pictures_per_second,
+        megabytes_per_thousand=contender.prepared.extraction.space.record_bytes / 1000,
+        milliseconds=_prediction_time(contender, reached),
+        pictures=reached.pictures,
+        input_size=contender.backbone.preprocessing.width,
+    )
+
+
+def _throughput(backbone: Backbone) -> float:
+    size = backbone.preprocessing
+    pixels = torch.zeros(_BATCH, 3, size.height, size.width, dtype=torch.uint8)
+    backbone(pixels)  # the first pass pays for memory and code paths
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        backbone(pixels)
+        times.append(time.perf_counter() - started)
+    return _BATCH / min(times)
+
+
+@torch.inference_mode()
+def _prediction_time(contender: Contender, reached: Reached) -> float:
+    pictures = contender.prepared.split("val")
+    times = []
+    for i in range(_TIMED + 1):
+        started = time.perf_counter()
+        pixels = load_pixels(pictures[i % len(pictures)].path, contender.backbone.preprocessing)
+        reached.predict(*contender.backbone(pixels.unsqueeze(0)))
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times[1:])
+
+
+def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
+    """Return the backbones as a table, best first.
+
+    Args:
+        rows: At least one.
+        kind: ``accuracy`` or ``cider_d``.
+        steps: Of each captioner's training.
+    """
+    width = max(8, *(len(row.backbone) for row in rows))
+    lines = [
+        f"{'backbone':<{width}}  input  {_TITLES[kind]:>8}   95% interval       pictures/s   MB/1,000   "
+        "ms/prediction"
+    ]
+    for row in rows:
+        low, high = row.interval_95
+        lines.append(
+            f"{row.backbone:<{width}}  {row.input_size:5}  {row.score:8.4f}   {low:.4f} to {high:.4f}   "
+            f"{row.pictures_per_second:10.0f}   {row.megabytes_per_thousand:8.1f}   {row.milliseconds:13.1f}"
+        )
+    what = f"{rows[0].pictures:,} validation pictures"
+    lines.append(
+        f"(linear head on {what}, which also chose its strength)"
+        if kind == "accuracy"
+        else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam {BEAM_SIZE}; "
+        "a whole training scores higher)"
+    )
+    return "\n".join(lines)
+
+
+def _draw(rows: Sequence[Row], kind: str, out: Path) -> Path:
+    from showtell.comparison.drawing import Point, draw_comparison
+
+    scale, unit = (100, " in %") if kind == "accuracy" else (1, "")
+    points = [
+        Point(row.backbone, row.milliseconds, scale * row.score, *(scale * end for end in row.interval_95))
+        for row in rows
+    ]
+    return draw_comparison(points, f"{_TITLES[kind]}{unit} (val, {rows[0].pictures:,} pictures)", out)

@@ -1,0 +1,205 @@
+"""What a short learning reaches on the features of a backbone: a linear head, or a captioner."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from showtell.backbones.backbone import Backbone
+from showtell.comparison.settings import Compare
+from showtell.console import Console, human_time
+from showtell.errors import DataError
+from showtell.evaluation.caption_scores import caption_scores
+from showtell.evaluation.class_scores import class_scores
+from showtell.extraction.prepared import Prepared
+from showtell.kinds.captioner.recipe import BATCH_SIZE
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.train import (
+    BEAM_SIZE,
+    build_captioner,
+    caption_lengths,
+    captioned,
+    train_tokenizer,
+)
+from showtell.kinds.captioner.trainee import CaptionTrainee, describe_pictures
+from showtell.kinds.classifier.classes import learnable
+from showtell.kinds.classifier.heads import fit_linear, read_examples
+from showtell.kinds.classifier.verdict import group_numbers
+from showtell.runs.run_folder import training_fingerprint
+from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
+from showtell.text.captions import length_limit
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.loop import Loop, LoopConfig
+
+TRAINING = "comparison-training"
+"""Folder, in that of the comparison, of checkpoints that an interrupted one goes on with."""
+HIDDEN_DIM = 256
+"""Width of the decoder, half of what train-captioner takes by default: its training is short."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A backbone that has looked at all pictures.
+
+    Attributes:
+        backbone: The network.
+        pictures_per_second: Of the network alone, in batches.
+        prepared: The pictures, split as for all others, and their features.
+    """
+
+    backbone: Backbone
+    pictures_per_second: float
+    prepared: Prepared
+
+
+class Reached(NamedTuple):
+    """How far a learning came.
+
+    Attributes:
+        score: On validation.
+        interval_95: Of the score.
+        pictures: Validation pictures.
+        predict: Goes from grid (B, L, D) and pooled features (B, D) to words or classes.
+    """
+
+    score: float
+    interval_95: tuple[float, float]
+    pictures: int
+    predict: Callable[[Tensor, Tensor], object]
+
+
+def score_head(name: str, contender: Contender) -> Reached:
+    """Fit a linear head; score it by accuracy.
+
+    Raises:
+        DataError: There is nothing to learn or to validate on.
+    """
+    extraction = contender.prepared.extraction
+    classes, train, val = learnable(contender.prepared, Console(quiet=True))
+    if not val:
+        raise DataError(
+            "There is no validation image to compare by: each class is a single group of near-duplicates.",
+            would_do="Expected images of two scenes or more of each class.",
+        )
+    check = read_examples([extraction], val, classes)
+    head = fit_linear(read_examples([extraction], train, classes), check, len(classes)).head
+    with torch.inference_mode():
+        probabilities = head(check.pooled).softmax(1).numpy()
+    scores = class_scores(
+        probabilities, check.labels.numpy(), group_numbers(val, contender.prepared.groups.of)
+    )
+    return Reached(
+        scores.accuracy,
+        scores.intervals["accuracy"],
+        len(val),
+        lambda grid, pooled: head(pooled.cpu()).softmax(1),
+    )
+
+
+def captioner_scorer(
+    config: Compare, contenders: Mapping[str, Contender], console: Console
+) -> Callable[[str, Contender], Reached]:
+    """Learn the words that all captioners share, and say how long all of them will take.
+
+    Returns:
+        What trains a captioner on a backbone's grids, and scores it by CIDEr-D.
+
+    Raises:
+        DataError: There are no captions to learn from or to validate on.
+    """
+    settings = TrainCaptioner(
+        config.data, out=config.out, hidden_dim=HIDDEN_DIM, mirror=False, seed=config.seed
+    )
+    first = next(iter(contenders.values()))
+    train = captioned(first.prepared, "train")
+    tokenizer = train_tokenizer(
+        train, console, kind=settings.tokenizer, vocab_size=settings.vocab_size, min_count=settings.min_count
+    )
+    settings = replace(settings, max_length=length_limit(caption_lengths(tokenizer, train)))
+    trainee = _trainee(settings, tokenizer, first.prepared)
+    seconds = _step_time(trainee) * config.steps * len(contenders)
+    console.say(
+        f"Training a captioner on each takes about {human_time(seconds)} in all, {config.steps:,} steps on "
+        f"{len(trainee.train):,} pictures; then each describes {len(trainee.validation):,} pictures"
+    )
+
+    def score(name: str, contender: Contender) -> Reached:
+        console.say(f"A captioner on {name}:")
+        trainee = _trainee(settings, tokenizer, contender.prepared)
+        description = contender.backbone.description.for_store()
+        mark = f"{training_fingerprint(settings, contender.prepared, description)[:16]}-{config.steps}"
+        loop = Loop(
+            _ShortTraining(trainee, config.steps),
+            LoopConfig(epochs=1, learning_rate=settings.learning_rate),
+            config.out / TRAINING / mark,
+            fingerprint=mark,
+            console=console,
+        )
+        found = loop.run(resume=True).history[-1]
+        return Reached(
+            found["cider_d"],
+            (found["low"], found["high"]),
+            len(trainee.validation),
+            lambda grid, pooled: trainee.captioner.texts(grid, beam_size=BEAM_SIZE),
+        )
+
+    return score
+
+
+class _ShortTraining:
+    """So many steps of a training as a single epoch, scored at its end: no epoch is chosen by its score."""
+
+    unit = CaptionTrainee.unit
+
+    def __init__(self, trainee: CaptionTrainee, steps: int) -> None:
+        self.trainee, self.steps_per_epoch = trainee, steps
+
+    @property
+    def network(self) -> nn.Module:
+        """Return what is optimised."""
+        return self.trainee.network
+
+    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return the loss of a batch, whose epoch and index are those of the whole training."""
+        return self.trainee.loss(*divmod(index, self.trainee.steps_per_epoch))
+
+    def validate(self) -> dict[str, float]:
+        """Score captions of the validation split by CIDEr-D, with its 95% interval."""
+        pictures = self.trainee.validation
+        said = describe_pictures(
+            self.trainee.captioner, self.trainee.extraction, pictures, beam_size=BEAM_SIZE
+        )
+        scores = caption_scores({picture.name: picture.captions for picture in pictures}, said)
+        low, high = scores.intervals["cider_d"]
+        return {"score": scores.cider_d, "cider_d": scores.cider_d, "low": low, "high": high}
+
+
+def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared) -> CaptionTrainee:
+    """Return a fresh captioner with its batches: the same weights and order whatever was trained before."""
+    seed_everything(settings.seed)
+    train, val = captioned(prepared, "train"), captioned(prepared, "val")
+    captioner = build_captioner(settings, tokenizer, prepared, train).to(choose_device())
+    return CaptionTrainee(
+        captioner,
+        prepared.extraction,
+        train,
+        val,
+        batch_size=BATCH_SIZE,
+        seed=settings.seed,
+        beam_size=BEAM_SIZE,
+    )
+
+
+def _step_time(trainee: CaptionTrainee) -> float:
+    """Return the seconds of a training step, the best of two; the first pays for memory and code paths."""
+    times = []
+    for index in range(2):
+        started = time.perf_counter()
+        with torch.autocast(trainee.device.type, torch.bfloat16, enabled=has_fast_bfloat16(trainee.device)):
+            loss, _ = trainee.loss(0, index % trainee.steps_per_epoch)
+        loss.backward()
+        times.append(time.perf_counter() - started)
+    return min(times)

@@ -1,0 +1,175 @@
+"""How well classes are told apart: all figures of a set of pictures, with their intervals.
+
+Letters: N pictures, C classes.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from showtell.evaluation.intervals import bootstrap_interval, share_interval
+
+SCORE_NAMES = ("accuracy", "top5", "macro_f1")
+"""The scores that have intervals, in the order in which they are shown."""
+_BINS = 15
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The scores of a set of pictures; all but the confusion matrix lie in [0, 1].
+
+    Attributes:
+        count: N.
+        groups: How many groups the pictures are; N where each stands alone.
+        accuracy: Share of pictures whose most likely class is right.
+        top5: Share of pictures whose class is among the five most likely.
+        macro_f1: Mean F1 over the classes that occur or were predicted.
+        precision: Of each class, (C,); NaN where it was never predicted.
+        recall: Of each class, (C,); NaN where it does not occur.
+        f1: Of each class, (C,); NaN where it neither occurs nor was predicted.
+        confusion: True class by predicted class, (C, C).
+        calibration_error: Expected calibration error over 15 equal bins of confidence.
+        intervals: 95% intervals, which count groups where there are some; empty where none was asked for.
+    """
+
+    count: int
+    groups: int
+    accuracy: float
+    top5: float
+    macro_f1: float
+    precision: Floats = field(repr=False)
+    recall: Floats = field(repr=False)
+    f1: Floats = field(repr=False)
+    confusion: Ints = field(repr=False)
+    calibration_error: float
+    intervals: dict[str, tuple[float, float]]
+
+
+def class_scores(
+    probabilities: npt.NDArray[np.floating],
+    labels: Ints,
+    groups: Ints | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> ClassScores:
+    """Score predictions.
+
+    Intervals of shares are Wilson's, that of macro-F1 is a bootstrap over groups.
+
+    Args:
+        probabilities: (N, C), each row sums to 1; N at least 1.
+        labels: Right classes, (N,), each in [0, C).
+        groups: Each picture's group, (N,); None where each stands alone.
+        resamples: Bootstrap resamples for the interval of macro-F1; 0 for no intervals.
+        seed: Of the resampling.
+    """
+    count, classes = probabilities.shape
+    predicted = probabilities.argmax(1)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    statistics = _statistics(probabilities, labels, predicted)
+    accuracy, top5, macro_f1 = _scores_of_sums(statistics.sum(0), count).tolist()
+    kept = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    intervals = {}
+    if resamples:
+        sums = np.zeros((int(kept.max()) + 1, statistics.shape[1]))
+        np.add.at(sums, kept, statistics)
+        low, high = bootstrap_interval(
+            sums,
+            lambda sums: _scores_of_sums(sums, count),
+            seed=seed,
+            resamples=resamples,
+            limits=np.array([(0.0, 1.0)] * len(SCORE_NAMES)),
+        )[SCORE_NAMES.index("macro_f1")].tolist()
+        intervals = {
+            "accuracy": share_interval(statistics[:, 0] > 0, groups),
+            "top5": share_interval(statistics[:, 1] > 0, groups),
+            "macro_f1": (low, high),
+        }
+    right, present, named = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    with np.errstate(invalid="ignore"):
+        precision, recall, f1 = right / named, right / present, 2 * right / (present + named)
+    return ClassScores(
+        count,
+        int(kept.max()) + 1,
+        accuracy,
+        top5,
+        macro_f1,
+        precision,
+        recall,
+        f1,
+        confusion,
+        expected_calibration_error(probabilities.max(1), predicted == labels),
+        intervals,
+    )
+
+
+class Bin(NamedTuple):
+    """Pictures about as sure as each other.
+
+    Attributes:
+        pictures: How many; 0 leaves the rest at 0.
+        confidence: Mean probability of the predicted class, in [0, 1].
+        accuracy: Share of the predictions that are right, in [0, 1].
+    """
+
+    pictures: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(
+    confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], bins: int = _BINS
+) -> list[Bin]:
+    """Sort pictures by how sure the prediction is, and see how many are right.
+
+    Args:
+        confidence: Probability of the predicted class, (N,), in [0, 1].
+        correct: Whether it was right, (N,).
+        bins: How many, equally wide, over [0, 1].
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    sums = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, correct))
+    means = (total / np.maximum(counts, 1) for total in sums)
+    return [Bin(int(count), float(sure), float(right)) for count, sure, right in zip(counts, *means)]
+
+
+def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
+    """Return the mean gap between confidence and accuracy, over 15 equal bins weighed by their pictures.
+
+    Source: Naeini et al. 2015; Guo et al. 2017, eq. 3.
+
+    Args:
+        confidence: Probability of the predicted class, (N,), in [0, 1].
+        correct: Whether it was right, (N,).
+    """
+    found = reliability(confidence, correct)
+    return sum(one.pictures * abs(one.confidence - one.accuracy) for one in found) / len(confidence)
+
+
+def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted: Ints) -> Floats:
+    """Return what each picture adds: right, among five, and by class right, present, named: (N, 2 + 3C)."""
+    count, classes = probabilities.shape
+    rows = np.arange(count)
+    own = probabilities[rows, labels]
+    statistics = np.zeros((count, 2 + 3 * classes))
+    statistics[:, 0] = predicted == labels
+    statistics[:, 1] = (probabilities > own[:, None]).sum(1) < 5
+    statistics[rows, 2 + labels] = predicted == labels
+    statistics[rows, 2 + classes + labels] = 1
+    statistics[rows, 2 + 2 * classes + predicted] = 1
+    return statistics
+
+
+def _scores_of_sums(sums: Floats, count: int) -> Floats:
+    """Return scores (..., 3) as in ``SCORE_NAMES`` from sums (..., 2 + 3C) over ``count`` pictures."""
+    right, present, named = np.split(sums[..., 2:], 3, axis=-1)
+    seen = present + named > 0
+    f1 = np.where(seen, 2 * right / np.maximum(present + named, 1), 0).sum(-1) / seen.sum(-1)
+    return np.concatenate([sums[..., :2] / count, f1[..., None]], axis=-1)

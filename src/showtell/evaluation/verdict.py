@@ -1,0 +1,201 @@
+"""Whether a captioner has learnt anything: its captions against those that need no model."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from showtell.data.near_duplicates import unit_vectors
+from showtell.data.records import Picture
+from showtell.evaluation.cider import CiderD
+from showtell.evaluation.intervals import bootstrap_interval
+from showtell.extraction.features import Extraction
+from showtell.text.words import scored_words
+
+_MOST_EMPTY = 0.5
+"""A larger share of captions without a word is as good as none."""
+_RARE = 0.1
+"""How far apart rare pictures may set a model and its rival besides: less than either is from right."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What a model is held against.
+
+    Attributes:
+        name: What it says of a picture.
+        cider_d: What it scores on the same pictures.
+        difference: By how much the model's score is higher.
+        interval: 95% interval of the difference, from paired resamples.
+    """
+
+    name: str
+    cider_d: float
+    difference: float
+    interval: tuple[float, float]
+
+    @property
+    def said(self) -> str:
+        """How the model compares, in words."""
+        low, high = self.interval
+        if low > 0:
+            return f"better than {self.name}"
+        if high < 0:
+            return f"worse than {self.name}"
+        return f"against {self.name} undecided (by {low:.2f} to {high:.2f})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What validation says of a captioner.
+
+    Attributes:
+        pictures: How many were captioned.
+        cider_d: Score of the captioner.
+        interval: Its 95% interval.
+        rivals: The most frequent caption and the nearest picture's.
+        fault: Why the model is not known to have learnt anything; empty where it is.
+    """
+
+    pictures: int
+    cider_d: float
+    interval: tuple[float, float]
+    rivals: tuple[Rival, ...]
+    fault: str
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        low, high = self.interval
+        scores = " and ".join(f"{rival.cider_d:.2f} of {rival.name}" for rival in self.rivals)
+        if all(rival.interval[0] > 0 for rival in self.rivals):
+            said = "better than both"
+        else:
+            said = "; ".join(rival.said for rival in self.rivals)
+        return (
+            f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.pictures:,} pictures, against "
+            f"{scores}: {said}"
+        )
+
+
+def judge(
+    references: Mapping[str, Sequence[str]],
+    captions: Mapping[str, str],
+    interval: tuple[float, float],
+    rivals: Mapping[str, Mapping[str, Sequence[str]]],
+    others: Sequence[str] = (),
+) -> Verdict:
+    """Hold captions against those that need no model.
+
+    A model is at fault if most of its captions have no word, if it says one and the same of all pictures, or
+    if it scores nothing or no more than the first rival.
+
+    Args:
+        references: What people wrote of each picture, by name.
+        captions: What the model says of each, by name.
+        interval: 95% interval of the model's CIDEr-D.
+        rivals: What each rival may say of each picture, by the rival's name; the mean of these captions is
+            its score. The first rival is the one to beat.
+        others: What the model says of further pictures: one caption for few pictures may be chance.
+    """
+    cider = CiderD(references)
+    names = sorted(references)
+    own = {name: (caption,) for name, caption in captions.items()}
+    scores = np.array(
+        [[mean_cider(cider, name, said[name]) for name in names] for said in (own, *rivals.values())]
+    )  # (1 + rivals, pictures)
+    count = len(names)
+    bounds = bootstrap_interval(
+        scores.T,
+        lambda sums: (sums[:, :1] - sums[:, 1:]) / count,
+        seed=0,
+        limits=np.array([(-10.0, 10.0)] * len(rivals)),
+        rare=_RARE,
+    )
+    means = scores.mean(1)
+    compared = tuple(
+        Rival(name, float(mean), float(means[0] - mean), (float(low), float(high)))
+        for name, mean, (low, high) in zip(rivals, means[1:], bounds)
+    )
+    fault = _fault([*captions.values(), *others], float(means[0]), compared[0])
+    return Verdict(count, float(means[0]), interval, compared, fault)
+
+
+def mean_cider(cider: CiderD, name: str, captions: Sequence[str]) -> float:
+    """Return the mean score of captions of one picture."""
+    return float(np.mean([cider.score_words(name, scored_words(caption)) for caption in captions]))
+
+
+def _fault(said: Sequence[str], score: float, least: Rival) -> str:
+    """Return why a model is not known to have learnt anything; empty where it is."""
+    words = [tuple(scored_words(caption)) for caption in said]
+    empty = sum(not one for one in words)
+    if empty > _MOST_EMPTY * len(words):
+        return f"{empty:,} of {len(words):,} captions have no word"
+    if len(words) > 1 and len(set(words)) == 1:
+        return f"it says the same of every picture: {said[0]!r}"
+    if score <= 0:
+        return "its captions of validation have no phrase in common with people's"
+    low, high = least.interval
+    if high <= 0:
+        return f"its captions of validation score less than {least.name}"
+    if least.difference <= 0:
+        return (
+            f"its captions of validation score no more than {least.name}, on too few pictures to tell "
+            f"whether that is chance (by {low:.2f} to {high:.2f})"
+        )
+    return ""
+
+
+_MOST = 100
+"""Equally frequent captions that are scored."""
+_BLOCK = 1000
+"""Pictures whose neighbours are looked for together."""
+
+
+def commonest_captions(train: Sequence[Picture]) -> list[str]:
+    """Return the most frequent captions of training: one, or all that are equally frequent.
+
+    Most tables hold no caption twice. Then any caption is the most frequent, and what "it" scores is the mean
+    of all: a single one would be the luck of the draw. Of many, some are taken at equal distances.
+
+    Args:
+        train: Pictures with captions.
+    """
+    written: dict[tuple[str, ...], str] = {}
+    counts: Counter[tuple[str, ...]] = Counter()
+    for picture in train:
+        for caption in picture.captions:
+            words = tuple(scored_words(caption))
+            written.setdefault(words, caption)
+            counts[words] += 1
+    most = max(counts.values())
+    ties = [written[words] for words, count in counts.items() if count == most]
+    return ties[:: -(-len(ties) // _MOST)]
+
+
+def nearest_captions(
+    extraction: Extraction, train: Sequence[Picture], asked: Sequence[Picture]
+) -> dict[str, tuple[str, ...]]:
+    """Return the captions of the training picture nearest to each one asked about, by its name.
+
+    Nearest by the cosine of pooled features; of equally near ones the first.
+
+    Args:
+        extraction: Holds the features of all.
+        train: Pictures with captions.
+        asked: Which pictures.
+    """
+
+    def directions(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
+        return unit_vectors(extraction.pooled(pictures).astype(np.float32))  # (N, D)
+
+    known = directions(train)
+    found: dict[str, tuple[str, ...]] = {}
+    for start in range(0, len(asked), _BLOCK):
+        part = asked[start : start + _BLOCK]
+        nearest = (directions(part) @ known.T).argmax(1)
+        found |= {picture.name: train[i].captions for picture, i in zip(part, nearest.tolist())}
+    return found

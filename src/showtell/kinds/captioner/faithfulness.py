@@ -1,0 +1,232 @@
+"""Whether attention can be trusted: what a word loses when the cells that it looked at are taken away.
+
+Letters: B pictures, T words of the longest caption, N words of all, L grid cells, K cells taken away.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from showtell.data.records import Picture
+from showtell.evaluation.caption_scores import Interval
+from showtell.evaluation.intervals import bootstrap_interval
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.trainee import read_grids
+from showtell.models.attention import AttentionDecoder, Memory, State
+from showtell.models.captioner import Captioner
+from showtell.models.decoding import Rows
+
+CHOICES = ("most", "random", "least")
+"""Cells that are taken away: those that a word looked at most, any, and those it looked at least."""
+SHARE = 0.1
+"""Of the cells that are taken away."""
+_BATCH = 32
+"""Pictures altered side by side: each has as many altered copies as its caption has words."""
+_SEEN_OFTEN = 8
+"""A word is listed by itself if it was said as often."""
+
+
+@dataclass(frozen=True)
+class WordDrop:
+    """How much one word depends on where the model looked.
+
+    Attributes:
+        word: The word.
+        count: How often it was said.
+        most: Mean drop of its log-probability without the cells that it looked at most.
+        random: The same without random cells.
+    """
+
+    word: str
+    count: int
+    most: float
+    random: float
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """Mean drops of a word's log-probability (natural logarithm) when some cells are taken away.
+
+    Attributes:
+        pictures: How many were altered.
+        words: How many words their captions have.
+        cells: K.
+        of_cells: L.
+        drops: By which cells were taken away, as in ``CHOICES``, and ``difference``: most less random.
+        intervals: 95% bootstrap intervals over pictures of the same.
+        by_word: Words said often, those first for which most and random differ most.
+    """
+
+    pictures: int
+    words: int
+    cells: int
+    of_cells: int
+    drops: dict[str, float]
+    intervals: dict[str, Interval]
+    by_word: tuple[WordDrop, ...]
+
+
+@torch.inference_mode()
+def measure_faithfulness(
+    captioner: Captioner,
+    extraction: Extraction,
+    pictures: Sequence[Picture],
+    captions: Mapping[str, str],
+    *,
+    share: float = SHARE,
+    seed: int = 0,
+) -> Faithfulness | None:
+    """Take cells away from pictures and see how much less likely each word becomes.
+
+    Each word of a caption gets a copy of the picture in which the cells that it looked at most are replaced
+    by the mean feature of training. The caption is then read from its start, so that the state before the
+    word has not seen those cells either. The same is done with random cells, and with those it looked at
+    least.
+
+    Args:
+        captioner: In evaluation mode.
+        extraction: Holds the grids.
+        pictures: Which pictures.
+        captions: What the captioner said of each, by name.
+        share: Of the cells that are taken away, in (0, 1); at least one is.
+        seed: Of the random cells and of the bootstrap.
+
+    Returns:
+        The drops; None where no caption has a word.
+
+    Source: the deletion test of Petsiuk et al. 2018, section 3.4, with attention as the saliency.
+    """
+    tokenizer, decoder = captioner.tokenizer, captioner.decoder
+    encoded = {picture.name: tokenizer.encode(captions[picture.name]) for picture in pictures}
+    spoken = [picture for picture in pictures if encoded[picture.name]]
+    if not spoken:
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    of_cells = captioner.grid_size[0] * captioner.grid_size[1]
+    cells = max(1, round(share * of_cells))
+    pictures_of, tokens, drops = [], [], []
+    for start in range(0, len(spoken), _BATCH):
+        part = spoken[start : start + _BATCH]
+        memory = decoder.remember(read_grids(captioner, extraction, part))
+        said = _Said.of([encoded[picture.name] for picture in part], tokenizer.bos_id)
+        plain, looked = _read(decoder, memory, said)
+        noise = torch.rand(looked.shape, generator=generator)
+        orders = {"most": looked, "random": noise, "least": -looked}
+        without = [
+            _read_without(decoder, memory, said, orders[which].topk(cells).indices) for which in CHOICES
+        ]
+        pictures_of.append(said.picture + start)
+        tokens.append(said.token)
+        drops.append(plain.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 3)
+    table = torch.cat(drops).double().numpy()
+    means, intervals = _summary(torch.cat(pictures_of).numpy(), table, seed)
+    words = [tokenizer.decode([token]) for token in torch.cat(tokens).tolist()]
+    return Faithfulness(
+        len(spoken), len(table), cells, of_cells, means, intervals, _by_word(words, table[:, :2].tolist())
+    )
+
+
+class _Said(NamedTuple):
+    """The words of a batch of captions, the last ones first, so that unfinished rows are a head of all rows.
+
+    Attributes:
+        read: What is read before each word, ``bos`` first, (B, T), int64.
+        picture: Of each word, (N,), int64.
+        time: Of each word, (N,), int64.
+        token: The word itself, (N,), int64.
+    """
+
+    read: Tensor
+    picture: Tensor
+    time: Tensor
+    token: Tensor
+
+    @classmethod
+    def of(cls, captions: Sequence[Sequence[int]], bos_id: int) -> "_Said":
+        read = torch.full((len(captions), max(map(len, captions))), bos_id)
+        for row, ids in enumerate(captions):
+            read[row, 1 : len(ids)] = torch.tensor(ids[:-1])
+        places = [(row, time, token) for row, ids in enumerate(captions) for time, token in enumerate(ids)]
+        places.sort(key=lambda place: -place[1])
+        return cls(read, *torch.tensor(places).unbind(1))
+
+
+def _read(decoder: AttentionDecoder, memory: Memory, said: _Said) -> tuple[Tensor, Tensor]:
+    """Return the log-probability (N,) and the attention (N, L) of each word, on the CPU."""
+    state: Rows = decoder.initial_state(memory)
+    log_probs, attention = [], []
+    for words in said.read.to(memory.values.device).unbind(1):
+        output = decoder.step(memory, state, words.unsqueeze(1))
+        state = output.state
+        log_probs.append(output.log_probs.squeeze(1))
+        attention.append(output.attention.squeeze(1))
+    scores, looked = torch.stack(log_probs).cpu(), torch.stack(attention).cpu()  # (T, B, V), (T, B, L)
+    return scores[said.time, said.picture, said.token], looked[said.time, said.picture]
+
+
+def _read_without(decoder: AttentionDecoder, memory: Memory, said: _Said, cells: Tensor) -> Tensor:
+    """Return the log-probability (N,) of each word when its own copy of the picture lacks cells (N, K)."""
+    device = memory.values.device
+    read, picture, token = said.read.to(device), said.picture.to(device), said.token.to(device)
+    values, keys = _copies_without(decoder, memory, picture, cells.to(device))
+    state = decoder.initial_state(Memory(values, keys))
+    found = []
+    for time in range(read.shape[1]):
+        unfinished = int((said.time >= time).sum())
+        now = slice(int((said.time > time).sum()), unfinished)
+        state = State(*(part[:unfinished] for part in state))
+        words = decoder.embed(read[picture[:unfinished], time]).unsqueeze(1)  # (unfinished, 1, E)
+        left = Memory(values[:unfinished], keys[:unfinished])
+        state, context, _ = decoder.advance(partial(decoder.attend, left), state, decoder.read(words))
+        scores = decoder.logits(decoder.deep_output(words[now], state.hidden[now], context[now]))
+        log_probs = scores.float().log_softmax(-1).squeeze(1)  # (now, V)
+        found.append(log_probs.gather(1, token[now].unsqueeze(1)).squeeze(1))
+    return torch.cat(found[::-1]).cpu()
+
+
+def _copies_without(decoder: AttentionDecoder, memory: Memory, picture: Tensor, cells: Tensor) -> Memory:
+    """Copy a picture's memory for each word, with cells (N, K) as the mean feature of training gives them."""
+    blank = decoder.remember(decoder.feature_mean.view(1, 1, -1))
+    copies = []
+    for whole, nothing in zip(memory, blank):
+        place = cells.unsqueeze(-1).expand(-1, -1, whole.shape[2])  # (N, K, H or A)
+        copies.append(whole[picture].scatter(1, place, nothing.expand(place.shape)))
+    return Memory(*copies)
+
+
+def _summary(
+    pictures: npt.NDArray[np.int64], drops: npt.NDArray[np.float64], seed: int
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """Return mean drops and their intervals, from drops (N, 3) of words of pictures (N,)."""
+    sums = np.zeros((int(pictures.max()) + 1, len(CHOICES) + 1))
+    np.add.at(sums, pictures, np.column_stack([drops, np.ones(len(drops))]))
+
+    def means(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        mean = sums[..., :3] / sums[..., 3:]
+        return np.concatenate([mean, mean[..., :1] - mean[..., 1:2]], axis=-1)
+
+    names = (*CHOICES, "difference")
+    bounds = bootstrap_interval(sums, means, seed=seed).tolist()
+    return (
+        dict(zip(names, means(sums.sum(0)).tolist())),
+        {name: (low, high) for name, (low, high) in zip(names, bounds)},
+    )
+
+
+def _by_word(words: Sequence[str], drops: Sequence[Sequence[float]]) -> tuple[WordDrop, ...]:
+    found: defaultdict[str, list[Sequence[float]]] = defaultdict(list)
+    for word, drop in zip(words, drops):
+        found[word].append(drop)
+    often = [
+        WordDrop(word, len(rows), *np.mean(rows, axis=0).tolist())
+        for word, rows in found.items()
+        if len(rows) >= _SEEN_OFTEN
+    ]
+    return tuple(sorted(often, key=lambda drop: (drop.random - drop.most, drop.word)))

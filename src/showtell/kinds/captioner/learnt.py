@@ -1,0 +1,77 @@
+"""Whether a captioner has learnt anything, and what would help one that has not."""
+
+from showtell.errors import NotLearntError
+from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.evaluate import Evaluation
+from showtell.kinds.captioner.recipe import FEW_TO_CHOOSE, Recipe
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.trainee import CaptionTrainee, describe_pictures
+
+_ALSO_DESCRIBED = 20
+"""Training pictures that are captioned, too, to see whether a model says the same of all."""
+_ENOUGH = 200
+"""Captioned photos from which captions of real photos become sentences worth reading (docs/log.md)."""
+
+
+def judge_captioner(trainee: CaptionTrainee, extraction: Extraction, evaluation: Evaluation) -> Verdict:
+    """Hold a trained captioner against the most frequent caption and the nearest picture's.
+
+    Args:
+        trainee: Holds the captioner and its pictures.
+        extraction: Features of training and validation pictures by the same network.
+        evaluation: Of the validation pictures.
+    """
+    common = commonest_captions(trainee.train)
+    others = describe_pictures(
+        trainee.captioner, extraction, trainee.train[:_ALSO_DESCRIBED], beam_size=evaluation.beam_size
+    )
+    return judge(
+        evaluation.references,
+        evaluation.captions,
+        evaluation.scores.intervals["cider_d"],
+        {
+            "the most frequent caption": dict.fromkeys(evaluation.captions, common),
+            "the nearest picture's": nearest_captions(extraction, trainee.train, trainee.validation),
+        },
+        others=list(others.values()),
+    )
+
+
+def refuse_unlearnt(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, pictures: int) -> None:
+    """Refuse to call a model trained that is not known to have learnt anything.
+
+    Args:
+        config: Of the training.
+        recipe: What followed from its data.
+        verdict: Of the validation.
+        pictures: Captioned ones, of all splits.
+
+    Raises:
+        NotLearntError: So it is.
+    """
+    if verdict.fault:
+        raise NotLearntError(
+            f"The captioner in {config.out} is not known to have learnt anything: {verdict.fault}.",
+            would_do=_what_would_help(config, recipe, verdict, pictures),
+        )
+
+
+def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, pictures: int) -> str:
+    """Say what would help a model that has learnt nothing."""
+    means = []
+    if pictures < _ENOUGH:
+        means.append(f"more captioned pictures (there are {pictures}; about {_ENOUGH} are a beginning)")
+    if verdict.pictures < FEW_TO_CHOOSE:
+        means.append(f"more pictures in validation than {verdict.pictures} (--val-size)")
+    if config.weights == "random":
+        means.append("a pretrained backbone (--weights) in place of random weights")
+    if config.epochs is not None:
+        means.append(f"more --epochs than {config.epochs}")
+    if not recipe.augmentations:
+        means.append("--augmentations 8")
+    if config.tokenizer == "bpe":
+        means.append("--tokenizer word")
+    if not means:
+        means.append("captions that tell the pictures apart; another --learning-rate or --seed")
+    return f"What would help: {'; '.join(means)}."

@@ -1,0 +1,98 @@
+"""Train a captioner on its own captions, rewarded by CIDEr-D: what it is judged by, instead of likelihood.
+
+Source: Rennie et al. 2017, "Self-critical sequence training", eq. 7-8; the baseline is the mean of the other
+samples of the same picture (Luo 2020, "A better variant of self-critical sequence training", eq. 5).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from showtell.evaluation.cider import CiderD
+from showtell.kinds.captioner.batch import Batch
+from showtell.models.captioner import Captioner
+from showtell.models.decoding import sample
+from showtell.text.captions import USUAL
+from showtell.text.words import scored_words
+
+SAMPLES = 5
+"""Captions drawn a picture, each one's baseline being the others."""
+TEMPERATURE = 0.5
+"""Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
+MAX_SAMPLED_TOKENS = 30
+"""Longest drawn caption where people's are of usual length; one that is cut is judged as it stands."""
+
+
+def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
+    """Draw captions from the model as it stands, without dropout.
+
+    Args:
+        captioner: The captioner.
+        grid: (B, L, D).
+
+    Returns:
+        For each picture ``SAMPLES`` captions as token ids, ``bos`` first and ``eos`` last where it was drawn.
+    """
+    decoder, eos_id = captioner.decoder, captioner.tokenizer.eos_id
+    most = decoder.config.max_length
+    decoder.eval()
+    with torch.no_grad():
+        memory = decoder.remember(grid)
+        drawn = sample(
+            lambda state, token_ids: decoder.step(memory, state, token_ids),
+            decoder.initial_state(memory),
+            captioner.vocabulary,
+            count=SAMPLES,
+            max_length=MAX_SAMPLED_TOKENS if most <= USUAL else most,
+            temperature=TEMPERATURE,
+        )
+    decoder.train()
+    return [[_framed(ids, captioner.tokenizer.bos_id, eos_id) for ids in rows] for rows in drawn.tolist()]
+
+
+def advantages(
+    captioner: Captioner, references: CiderD, names: Sequence[str], drawn: Sequence[Sequence[Sequence[int]]]
+) -> np.ndarray:
+    """Return by how much each drawn caption beats the others of its picture in CIDEr-D.
+
+    Args:
+        captioner: For its words.
+        references: Of the training pictures.
+        names: Of the B pictures.
+        drawn: Token ids of K captions each, framed.
+
+    Returns:
+        (B, K), float64; each row sums to 0.
+    """
+    decode = captioner.tokenizer.decode
+    scores = np.array(
+        [
+            [references.score_words(name, scored_words(decode(ids))) for ids in rows]
+            for name, rows in zip(names, drawn)
+        ]
+    )
+    others = (scores.sum(1, keepdims=True) - scores) / (scores.shape[1] - 1)
+    return scores - others
+
+
+def reward_loss(captioner: Captioner, batch: Batch, advantage: Tensor) -> Tensor:
+    """Return minus the mean log-probability of drawn words, each weighed by its caption's advantage.
+
+    Args:
+        captioner: The captioner.
+        batch: The drawn captions.
+        advantage: (B, K), in the order of the batch.
+    """
+    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = packed.place.unbind(1)
+    targets = batch.token_ids[picture, caption, time + 1]
+    logits = captioner.decoder.logits(packed.deep).float() / TEMPERATURE
+    surprise = F.cross_entropy(logits, targets, reduction="none")
+    return (surprise * advantage.to(surprise)[picture, caption]).mean()
+
+
+def _framed(ids: list[int], bos_id: int, eos_id: int) -> list[int]:
+    return [bos_id, *ids[: ids.index(eos_id) + 1]] if eos_id in ids else [bos_id, *ids]

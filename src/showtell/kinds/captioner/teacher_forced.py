@@ -1,0 +1,89 @@
+"""How well the next word is guessed where all words before it are given: what training itself looks at.
+
+A captioner that guesses well so, and still writes poor captions, loses its way in its own words.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from showtell.data.records import Picture
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.batch import assemble
+from showtell.kinds.captioner.trainee import read_grids
+from showtell.models.captioner import Captioner
+
+MOST = 300
+"""Pictures that are asked about; of more, as many are taken at equal distances."""
+_BATCH = 50
+"""Pictures read side by side, each with all its captions."""
+
+
+@dataclass(frozen=True)
+class TeacherForced:
+    """The next word, given the true words before it. Words that are not in the vocabulary are not asked for.
+
+    Attributes:
+        pictures: How many pictures the captions are of.
+        words: How many words and ends of captions were asked for.
+        word_accuracy: Share of them that the model found the likeliest, in [0, 1].
+        perplexity: Among how many equally likely words the true one hides, 1 or more: exp of the mean
+            negative log-probability.
+        unknown_words: Share of the captions' words that are not in the vocabulary, in [0, 1].
+    """
+
+    pictures: int
+    words: int
+    word_accuracy: float
+    perplexity: float
+    unknown_words: float
+
+
+@torch.inference_mode()
+def teacher_forced(
+    captioner: Captioner,
+    extraction: Extraction,
+    pictures: Sequence[Picture],
+    captions: Mapping[str, Sequence[str]],
+) -> TeacherForced:
+    """Read captions word by word and ask for the next.
+
+    Args:
+        captioner: In evaluation mode.
+        extraction: Holds the grids.
+        pictures: Which pictures; at most ``MOST`` of them are asked about.
+        captions: What is read of each, by name; at least one caption a picture.
+    """
+    tokenizer, decoder = captioner.tokenizer, captioner.decoder
+    pictures = pictures[:: max(1, -(-len(pictures) // MOST))]
+    asked = right = unknown = words = 0
+    log_likelihood = 0.0
+    for start in range(0, len(pictures), _BATCH):
+        part = pictures[start : start + _BATCH]
+        encoded = [
+            [
+                [tokenizer.bos_id, *ids[: decoder.config.max_length], tokenizer.eos_id]
+                for ids in tokenizer.encode_batch(captions[picture.name])
+            ]
+            for picture in part
+        ]
+        batch = assemble(read_grids(captioner, extraction, part), encoded, tokenizer.pad_id)
+        packed = decoder(batch.grid, batch.token_ids, batch.lengths)
+        picture, caption, time = packed.place.unbind(1)
+        targets = batch.token_ids[picture, caption, time + 1]  # (N,)
+        log_probs = decoder.logits(packed.deep).float().log_softmax(-1)  # (N, V)
+        known = targets != tokenizer.unk_id
+        words += int((targets != tokenizer.eos_id).sum())
+        unknown += int((~known).sum())
+        asked += int(known.sum())
+        right += int((log_probs.argmax(-1) == targets)[known].sum())
+        log_likelihood += float(log_probs[known, targets[known]].double().sum())
+    return TeacherForced(
+        pictures=len(pictures),
+        words=asked,
+        word_accuracy=right / asked if asked else 0.0,
+        perplexity=math.exp(-log_likelihood / asked) if asked else math.inf,
+        unknown_words=unknown / words if words else 0.0,
+    )

@@ -1,0 +1,298 @@
+"""From photos and captions to a captioner."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import torch
+
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.weights import load_backbone
+from showtell.console import Console, human_time
+from showtell.data.records import Picture
+from showtell.data.split_sizes import sizes_for_captions
+from showtell.errors import DataError
+from showtell.evaluation.verdict import Verdict, commonest_captions
+from showtell.extraction.prepared import Prepared, as_used, prepare, read_captions
+from showtell.kinds.captioner.evaluate import describe_split, save_evaluation, scores_table
+from showtell.kinds.captioner.learnt import judge_captioner, refuse_unlearnt
+from showtell.kinds.captioner.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.trainee import CaptionTrainee
+from showtell.kinds.captioner.views import look_at_mirrored, look_at_views
+from showtell.kinds.model_folder import CaptionerModel, save_captioner
+from showtell.kinds.report import report_training
+from showtell.models.attention import AttentionConfig
+from showtell.models.captioner import Captioner
+from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
+from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.store.store import FeatureStore
+from showtell.text.captions import USUAL, length_limit
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.checkpoint import Progress
+from showtell.training.loop import Loop, LoopConfig
+from showtell.training.tensorboard import TensorBoardLog
+
+BEAM_SIZE = 3
+"""Captions searched side by side, in validation and in the finished model; measured in docs/log.md."""
+_FINAL_RATE = 0.02
+"""Of the learning rate's peak; what training by reward keeps, which learns the training split by heart at
+more (docs/log.md)."""
+_SCALE_SAMPLE = 1000
+"""Training pictures from which feature statistics are taken."""
+
+
+def train_captioner(config: TrainCaptioner, console: Console | None = None) -> dict[str, Any]:
+    """Train a captioner; leave a run with a model, its record and its validation scores.
+
+    Args:
+        config: What to train on and how.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The validation scores.
+
+    Raises:
+        NotLearntError: The training came to its end, and the model is not known to have learnt anything; the
+            run is whole.
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
+    with claimed_run(config):
+        return _train(config, console or Console(quiet=True), boards)
+
+
+def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
+    started = time.perf_counter()
+    prepare_process()
+    store = FeatureStore(config.store)
+    backbone, prepared = _look_at_all(config, store, console)
+    train, val = captioned(prepared, "train"), captioned(prepared, "val")
+    recipe = recipe_for(
+        len(train),
+        len(val),
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        augmentations=config.augmentations,
+        hidden_dim=config.hidden_dim,
+        dropout=config.dropout,
+    )
+    _say_recipe(recipe, len(train), len(val), console)
+    mirrored = look_at_mirrored(train, backbone, store, console) if config.mirror else None
+    views = look_at_views(train, recipe.augmentations, config.mirror, backbone, store, console)
+    seed_everything(config.seed)
+    tokenizer = train_tokenizer(
+        train, console, kind=config.tokenizer, vocab_size=config.vocab_size, min_count=config.min_count
+    )
+    lengths = caption_lengths(tokenizer, train)
+    max_length = config.max_length or length_limit(lengths)
+    sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout, max_length=max_length)
+    captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
+    say_lengths(lengths, max_length, console)
+    description = backbone.description.for_store()
+    record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
+    trainee = CaptionTrainee(
+        captioner,
+        prepared.extraction,
+        train,
+        val,
+        batch_size=recipe.batch_size,
+        seed=config.seed,
+        beam_size=BEAM_SIZE,
+        likelihood_epochs=recipe.epochs if config.reward_epochs else None,
+        mirrored=mirrored,
+        views=views,
+        baseline=commonest_captions(train),
+    )
+    loop = LoopConfig(
+        epochs=recipe.epochs + config.reward_epochs,
+        learning_rate=config.learning_rate,
+        final_rate=_FINAL_RATE,
+        decay_epochs=recipe.epochs,
+        patience_steps=recipe.patience_steps,
+        criterion=recipe.criterion,
+        validate_every=recipe.validate_every,
+    )
+    for board in boards:
+        board.show(trainee.validation, lambda: trainee.described)
+    progress = Loop(
+        trainee,
+        loop,
+        config.out,
+        fingerprint=training_fingerprint(config, prepared, description),
+        console=console,
+        watchers=boards,
+        gate=trainee.why_no_reward,
+    ).run(resume=config.resume)
+    verdict, model = _finish(config, recipe, trainee, progress, backbone, prepared, store, console)
+    took, out = human_time(time.perf_counter() - started), config.out
+    chosen = "the last" if recipe.criterion == "last" else "the best by validation"
+    console.say(
+        f"{'Ended after' if verdict.fault else 'Trained in'} {took}; the model, of epoch "
+        f"{progress.best_epoch} ({chosen}), is in {out / 'model'}"
+    )
+    console.say(f"Validation: {verdict.line}")
+    report_training(config, model, prepared.dataset, console)
+    refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
+    console.say(f"Try it: showtell predict {out} PICTURE --picture why.png")
+    validation: dict[str, float] = model.config.provenance["validation"]
+    return validation
+
+
+def _finish(
+    config: TrainCaptioner,
+    recipe: Recipe,
+    trainee: CaptionTrainee,
+    progress: Progress,
+    backbone: Backbone,
+    prepared: Prepared,
+    store: FeatureStore,
+    console: Console,
+) -> tuple[Verdict, CaptionerModel]:
+    """Score the finished captioner as it will be used, hold it against what needs no model, and keep both."""
+    eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
+    evaluation = describe_split(
+        trainee.captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=trainee.train
+    )
+    verdict = judge_captioner(trainee, prepared.extraction, evaluation)
+    save_evaluation(config.out, "val", evaluation, verdict)
+    provenance = {
+        "train_pictures": len(trainee.train),
+        "val_pictures": len(trainee.validation),
+        "data": prepared.fingerprint,
+        "recipe": asdict(recipe),
+        "best_epoch": progress.best_epoch,
+        "likelihood_epochs": trainee.likelihood_epochs if config.reward_epochs else None,
+        "validation": evaluation.figures(),
+        "verdict": verdict.line,
+        "fault": verdict.fault,
+        "environment": environment(),
+    }
+    console.say(scores_table(evaluation, "val"))
+    return verdict, save_captioner(
+        config.out / "model", eye, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+    )
+
+
+def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
+    """Say what follows from how many pictures there are."""
+    few = f"{val:,} validation pictures are too few to choose a checkpoint, so the last one is kept"
+    many = f"the CIDEr-D of {val:,} validation pictures chooses the checkpoint"
+    views = f"{recipe.augmentations} random views of each" if recipe.augmentations else "no random views"
+    console.say(
+        f"For {train:,} pictures: {views} (--augmentations), a decoder {recipe.hidden_dim} wide "
+        f"(--hidden-dim), dropout {recipe.dropout:g} (--dropout), {recipe.epochs} epochs (--epochs), "
+        f"{recipe.batch_size} pictures a step; {few if recipe.criterion == 'last' else many}"
+    )
+
+
+def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
+    """Read the data, load the backbone, and look at every picture that has not been looked at."""
+    dataset = read_captions(config, console)
+    backbone = load_backbone(
+        config.backbone,
+        config.weights,
+        image_size=config.image_size,
+        seed=config.seed,
+        precision=config.precision,
+        engine=config.engine,
+        console=console,
+    ).to(choose_device())
+    val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
+    return backbone, prepare(
+        dataset,
+        backbone,
+        store,
+        console,
+        seed=config.seed,
+        val_size=val_size,
+        test_size=test_size,
+    )
+
+
+def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
+    """Return the pictures of a split that have captions.
+
+    Raises:
+        DataError: There are none.
+    """
+    pictures = tuple(picture for picture in prepared.split(split) if picture.captions)
+    if not pictures:
+        raise DataError(
+            f"No picture of the {split} split has a caption ({len(prepared.pictures)} pictures in all).",
+            would_do="Both train and val need some; about 100 captioned pictures are a beginning.",
+        )
+    return pictures
+
+
+def train_tokenizer(
+    train: Sequence[Picture],
+    console: Console,
+    *,
+    kind: Literal["word", "bpe"],
+    vocab_size: int,
+    min_count: int | None,
+) -> CaptionTokenizer:
+    """Learn the vocabulary of the training captions, and say how much of them it covers."""
+    captions = [caption for picture in train for caption in picture.captions]
+    min_count = min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
+    tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
+    pieces = "words" if kind == "word" else "pieces of words"
+    console.say(
+        f"Vocabulary: {tokenizer.vocab_size:,} {pieces} (seen {min_count} times or more), which cover "
+        f"{tokenizer.coverage(captions):.1%} of the training captions"
+    )
+    return tokenizer
+
+
+def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[Picture]) -> list[int]:
+    """Return the tokens of each training caption."""
+    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+
+
+def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
+    """Say up to where captions are learnt, where some are longer than usual or are cut.
+
+    Args:
+        lengths: Tokens of each training caption.
+        most: Tokens of a caption that are learnt.
+        console: Told so.
+    """
+    cut = sum(length > most for length in lengths)
+    if cut:
+        console.say(
+            f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
+            "and are learnt up to there; --max-length sets the limit"
+        )
+    elif most > USUAL:
+        console.say(
+            f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (--max-length)"
+        )
+
+
+def build_captioner(
+    config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
+) -> Captioner:
+    """Build an untrained captioner for the features of the training pictures, scaled by some of them.
+
+    Sizes that the settings leave open are the usual ones.
+    """
+    space = prepared.extraction.space
+    description = space.description
+    width = config.hidden_dim or HIDDEN_DIM
+    sizes = AttentionConfig(
+        vocab_size=tokenizer.vocab_size,
+        feature_dim=description["grid_shape"][1],
+        hidden_dim=width,
+        embed_dim=width,
+        attention_dim=width // 2,
+        cell=config.cell,
+        dropout=DROPOUT if config.dropout is None else config.dropout,
+        max_length=config.max_length or USUAL,
+    )
+    rows, columns = description["grid_size"]
+    captioner = Captioner(sizes, tokenizer, (rows, columns))
+    sample = [prepared.extraction.key(picture.name) for picture in train[:_SCALE_SAMPLE]]
+    captioner.decoder.fit_feature_scale(torch.from_numpy(space.get(sample)[0]))
+    return captioner

@@ -1,0 +1,245 @@
+"""Batches and losses of the captioner: a picture with all its captions at once."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from showtell.data.records import Picture
+from showtell.errors import DataError
+from showtell.evaluation.cider import CiderD
+from showtell.evaluation.verdict import mean_cider
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.batch import Batch, assemble
+from showtell.kinds.captioner.reward import advantages, draw_captions, reward_loss
+from showtell.models.captioner import Captioner
+from showtell.models.gradients import SmoothedCrossEntropy
+from showtell.training.checkpoint import Progress
+
+LABEL_SMOOTHING = 0.1
+ATTENTION_REGULARISATION = 1.0
+"""Weight of the doubly stochastic term, lambda of Xu et al. 2015, eq. 14."""
+LOSS_BELOW = 500
+"""Validations of fewer pictures measure the loss, too."""
+
+DECODING_BATCH = 100
+"""Pictures decoded side by side."""
+_LOSS_BATCH = 50
+"""Pictures read side by side, each with all its captions."""
+
+
+class CaptionTrainee:
+    """What the loop needs to train a captioner on cached grids.
+
+    Args:
+        captioner: The captioner.
+        extraction: Where the grids are.
+        train: Training pictures with captions.
+        validation: Pictures that score an epoch.
+        batch_size: Pictures a step.
+        seed: Of the order of pictures.
+        beam_size: Of validation.
+        likelihood_epochs: Epochs before training goes on by reward; None for never.
+        mirrored: Where the grids of mirrored training pictures are, for those that have one: half of the
+            time they are learnt from instead of the plain ones.
+        views: Where the grids of random views are, each of some training pictures. Each of its
+            views is learnt from as often as the plain picture.
+        baseline: Captions that are said of every picture; training by reward begins once validation scores
+            higher than they do in the mean.
+    """
+
+    unit = "captions"
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        extraction: Extraction,
+        train: Sequence[Picture],
+        validation: Sequence[Picture],
+        *,
+        batch_size: int,
+        seed: int,
+        beam_size: int,
+        likelihood_epochs: int | None = None,
+        mirrored: Extraction | None = None,
+        views: Sequence[Extraction] = (),
+        baseline: Sequence[str] = ("",),
+    ) -> None:
+        if not train or not validation:
+            raise DataError(
+                f"There are {len(train)} pictures to train on and {len(validation)} to validate on.",
+                would_do="Both splits need pictures with captions.",
+            )
+        self.network = captioner.decoder
+        self.captioner, self.extraction, self.mirrored, self._views = captioner, extraction, mirrored, views
+        self.train, self.validation = train, validation
+        self.batch_size, self.seed, self.beam_size = batch_size, seed, beam_size
+        self.steps_per_epoch = -(-len(train) // batch_size)
+        tokenizer = captioner.tokenizer
+        self._encoded = [
+            [_framed(ids, captioner) for ids in encoded]
+            for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
+        ]
+        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
+        captioner.decoder.fit_word_bias(torch.from_numpy(np.bincount(words, minlength=tokenizer.vocab_size)))
+        self._references = CiderD({picture.name: picture.captions for picture in validation})
+        self.likelihood_epochs, self._rewards = math.inf, None
+        if likelihood_epochs is not None:  # else not needed, and as large as the captions
+            self.likelihood_epochs = likelihood_epochs
+            self._rewards = CiderD({picture.name: picture.captions for picture in train})
+        self._baseline = baseline
+        self._order = (-1, np.empty(0, np.int64))
+        self.device = next(self.network.parameters()).device
+        self.described: dict[str, str] = {}
+        """What was said of validation pictures when they were last scored, by name."""
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Return a batch as a pure function of (seed, epoch, index)."""
+        chosen = self._chosen(epoch, index)
+        captions = [self._encoded[i] for i in chosen]
+        return assemble(self._grids(epoch, chosen), captions, self.captioner.tokenizer.pad_id)
+
+    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return the loss of a batch, by likelihood or by reward, and how many captions it holds."""
+        if epoch < self.likelihood_epochs:
+            batch = self.batch(epoch, index)
+            return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
+        assert self._rewards is not None
+        chosen = self._chosen(epoch, index)
+        grid = self._grids(epoch, chosen)
+        drawn = draw_captions(self.captioner, grid)
+        names = [self.train[i].name for i in chosen]
+        advantage = torch.from_numpy(advantages(self.captioner, self._rewards, names, drawn))
+        batch = assemble(grid, drawn, self.captioner.tokenizer.pad_id)
+        return reward_loss(self.captioner, batch, advantage[batch.order]), advantage.numel()
+
+    def _chosen(self, epoch: int, index: int) -> list[int]:
+        """Return which pictures a batch holds, as a pure function of (seed, epoch, index)."""
+        if self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
+        chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
+        return chosen
+
+    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
+        """Read the grids of pictures, each plain, mirrored or in a view, by the epoch and the seed."""
+        sources = [self.extraction] * len(chosen)
+        if self.mirrored is not None:
+            turned = np.random.default_rng((self.seed, epoch, 1)).random(len(self.train)) < 0.5
+            for row, i in enumerate(chosen):
+                if turned[i] and self.train[i].name in self.mirrored.digests:
+                    sources[row] = self.mirrored
+        if self._views:
+            drawn = np.random.default_rng((self.seed, epoch, 2)).random(len(self.train))
+            for row, i in enumerate(chosen):
+                own = [view for view in self._views if self.train[i].name in view.digests]
+                number = int(drawn[i] * (len(own) + 1))
+                sources[row] = own[number - 1] if number else sources[row]
+        grid = read_grids(self.captioner, self.extraction, [self.train[i] for i in chosen])
+        for source in {id(one): one for one in sources if one is not self.extraction}.values():
+            rows = [row for row, one in enumerate(sources) if one is source]
+            grid[rows] = read_grids(self.captioner, source, [self.train[chosen[row]] for row in rows])
+        return grid
+
+    def validate(self) -> dict[str, float]:
+        """Score free-running captions of the validation split by CIDEr-D.
+
+        Where the split is small or the score is zero, the loss is measured, too: the mean surprise at a token
+        of people's captions, given those before it, in nats.
+        """
+        self.described = describe_pictures(
+            self.captioner, self.extraction, self.validation, beam_size=self.beam_size
+        )
+        score = float(np.mean(self._references.score(self.described)))
+        figures = {"score": score, "cider_d": score}
+        if score <= 0 or len(self.validation) < LOSS_BELOW:
+            figures["loss"] = caption_surprise(self.captioner, self.extraction, self.validation)
+        return figures
+
+    def why_no_reward(self, progress: Progress) -> str:
+        """Return why training may not go on by reward, where it would begin now; empty where it may.
+
+        A model that has learnt nothing draws captions that earn nothing, and learns nothing from them.
+        """
+        if self._rewards is None or progress.epoch != self.likelihood_epochs:
+            return ""
+        scores = [mean_cider(self._references, one.name, self._baseline) for one in self.validation]
+        floor = float(np.mean(scores))
+        if progress.best_score > floor:
+            return ""
+        return (
+            f"training by reward needs captions better than the most frequent one, which scores "
+            f"CIDEr-D {floor:.3f}; validation reached {progress.best_score:.3f}"
+        )
+
+
+def describe_pictures(
+    captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture], *, beam_size: int
+) -> dict[str, str]:
+    """Caption pictures from their cached grids, by name."""
+    found: dict[str, str] = {}
+    for start in range(0, len(pictures), DECODING_BATCH):
+        part = pictures[start : start + DECODING_BATCH]
+        grid = read_grids(captioner, extraction, part)
+        texts = captioner.texts(grid, beam_size=beam_size)
+        found |= {picture.name: text for picture, text in zip(part, texts)}
+    return found
+
+
+def read_grids(captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture]) -> Tensor:
+    """Read cached grids (B, L, D) to where the captioner is."""
+    grid, _ = extraction.space.get([extraction.key(picture.name) for picture in pictures])
+    return torch.from_numpy(grid).to(next(captioner.parameters()).device)
+
+
+def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
+    """Return label-smoothed cross-entropy a word plus the doubly stochastic term, a scalar.
+
+    Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
+    """
+    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = packed.place.unbind(1)
+    targets = batch.token_ids[picture, caption, time + 1]
+    logits = captioner.decoder.logits(packed.deep)
+    likelihood: Tensor = SmoothedCrossEntropy.apply(logits, targets, LABEL_SMOOTHING)
+    # How much each cell was looked at over a whole caption should be near 1.
+    captions = batch.lengths.shape[1]
+    looked = torch.zeros(batch.lengths.numel(), packed.attention.shape[1], device=packed.attention.device)
+    looked = looked.index_add(0, picture * captions + caption, packed.attention)
+    real = (batch.lengths.flatten() > 0).to(looked.device)
+    return likelihood + ATTENTION_REGULARISATION * (1 - looked[real]).square().mean()
+
+
+@torch.inference_mode()
+def caption_surprise(captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture]) -> float:
+    """Return the cross-entropy of people's captions in nats a token, each given the true ones before it.
+
+    Tokens that are not in the vocabulary are not counted.
+
+    Args:
+        captioner: In evaluation mode.
+        extraction: Holds the grids.
+        pictures: With captions.
+    """
+    tokenizer, total, count = captioner.tokenizer, 0.0, 0
+    for start in range(0, len(pictures), _LOSS_BATCH):
+        part = pictures[start : start + _LOSS_BATCH]
+        framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
+        batch = assemble(read_grids(captioner, extraction, part), framed, tokenizer.pad_id)
+        packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
+        picture, caption, time = packed.place.unbind(1)
+        targets = batch.token_ids[picture, caption, time + 1]
+        surprise = F.cross_entropy(captioner.decoder.logits(packed.deep).float(), targets, reduction="none")[
+            targets != tokenizer.unk_id
+        ]
+        total, count = total + float(surprise.double().sum()), count + len(surprise)
+    return total / max(1, count)
+
+
+def _framed(ids: list[int], captioner: Captioner) -> list[int]:
+    """Return a caption with its beginning and its end; without an end where it is cut."""
+    tokenizer, most = captioner.tokenizer, captioner.decoder.config.max_length
+    end = [tokenizer.eos_id] if len(ids) <= most else []
+    return [tokenizer.bos_id, *ids[:most], *end]

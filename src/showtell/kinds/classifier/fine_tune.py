@@ -1,0 +1,160 @@
+"""Train the top of a backbone together with its head, on random views, through the one loop."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.layers import Layer
+from showtell.data.augment import View
+from showtell.data.images import load_pixels, read_content
+from showtell.data.records import Picture
+from showtell.models.heads import Head
+from showtell.store.store import content_digest
+
+TOP_SHARE, BOTTOM_SHARE = 0.1, 0.02
+"""Shares of the head's learning rate that the highest and the lowest trained layer get, as in Howard and
+Ruder 2018."""
+LABEL_SMOOTHING = 0.1
+_KEEP_BYTES = 256_000_000
+"""Decoded pictures that are kept in memory; the others are decoded again every epoch."""
+_LOOK = 64
+"""Pictures of a validation batch."""
+
+
+class TunedNetwork(nn.Module):
+    """A backbone with its head; batch statistics and dropout of the backbone stay as they were.
+
+    Statistics of a few pictures would be worse than those of ImageNet, and weights may come with statistics
+    that are folded into them and cannot be estimated again.
+
+    Args:
+        backbone: Its chosen layers are unfrozen.
+        head: Linear or MLP.
+        layers: What to train of the backbone.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        modules = dict(backbone.network.named_modules())
+        for layer in layers:
+            for parameter in modules[layer.name].parameters(recurse=False):
+                parameter.requires_grad_(True)
+        head.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "TunedNetwork":
+        """Switch the head between training and evaluation; the backbone stays in evaluation."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Name pictures: pixels (B, 3, height, width), uint8, to logits (B, C)."""
+        logits: Tensor = self.head(self.backbone.pool(self.backbone.features(pixels)))
+        return logits
+
+
+def learning_shares(network: TunedNetwork, layers: Sequence[Layer]) -> dict[str, float]:
+    """Return each backbone parameter's share of the learning rate, falling geometrically from the top."""
+    ratio = BOTTOM_SHARE / TOP_SHARE
+    modules = dict(network.backbone.network.named_modules())
+    shares: dict[str, float] = {}
+    for place, layer in enumerate(reversed(layers)):
+        share = TOP_SHARE * ratio ** (place / max(1, len(layers) - 1))
+        for name, _ in modules[layer.name].named_parameters(recurse=False):
+            shares[f"backbone.network.{layer.name}.{name}"] = share
+    return shares
+
+
+class FineTuneTrainee:
+    """What the loop needs to fine-tune.
+
+    Args:
+        network: Backbone and head.
+        train: Training pictures, readable.
+        labels: Their classes, (N,), int64.
+        validation: Pictures that score an epoch.
+        validation_labels: Their classes.
+        batch_size: Pictures a step.
+        seed: Of the order.
+    """
+
+    unit = "pictures"
+
+    def __init__(
+        self,
+        network: TunedNetwork,
+        train: Sequence[Picture],
+        labels: Tensor,
+        validation: Sequence[Picture],
+        validation_labels: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.network: nn.Module = network
+        self.train, self.labels = train, labels
+        self.validation, self.validation_labels = validation, validation_labels
+        self.batch_size, self.seed = batch_size, seed
+        self.steps_per_epoch = -(-len(train) // batch_size)
+        self.preprocessing = network.backbone.preprocessing
+        self.device = network.backbone.pixel_mean.device
+        self._readers = ThreadPoolExecutor(max(1, torch.get_num_threads()), "decode")
+        self._kept: dict[str, tuple[bytes, Tensor]] = {}
+        self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
+        self.predicted = validation_labels.new_empty(0)
+        """Likeliest classes of validation pictures when they were last scored, (N,), int64."""
+
+    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return the cross-entropy of a batch of fresh views and its size."""
+        batch = self._ahead.pop((epoch, index), None) or self._request(epoch, index)
+        self._ahead.clear()
+        if index + 1 < self.steps_per_epoch:
+            self._ahead[epoch, index + 1] = self._request(epoch, index + 1)
+        pixels = torch.stack([view.result() for view in batch])
+        labels = self.labels[torch.from_numpy(self._chosen(epoch, index))].to(self.device)
+        logits = self.network(pixels).float()
+        return F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING), len(labels)
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Score plain validation pictures by accuracy, ties by likelihood."""
+        logits = []
+        for start in range(0, len(self.validation), _LOOK):
+            part = self.validation[start : start + _LOOK]
+            pixels = torch.stack(list(self._readers.map(lambda picture: self._plain(picture)[1], part)))
+            logits.append(self.network(pixels).float().cpu())
+        found = torch.cat(logits)
+        self.predicted = found.argmax(1)
+        accuracy = (self.predicted == self.validation_labels).float().mean().item()
+        likelihood = -F.cross_entropy(found, self.validation_labels).item()
+        # Between 0 and 1 picture, so that it only decides between equal accuracies.
+        tie = 1 / (1 - likelihood) / len(self.validation)
+        return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
+
+    def _chosen(self, epoch: int, index: int) -> np.ndarray:
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
+        return order[index * self.batch_size : (index + 1) * self.batch_size]
+
+    def _request(self, epoch: int, index: int) -> list[Future[Tensor]]:
+        view = View(epoch + 1)
+        chosen = self._chosen(epoch, index).tolist()
+        return [self._readers.submit(self._view, self.train[i], view) for i in chosen]
+
+    def _view(self, picture: Picture, view: View) -> Tensor:
+        digest, pixels = self._plain(picture)
+        return view.apply(pixels, digest)
+
+    def _plain(self, picture: Picture) -> tuple[bytes, Tensor]:
+        kept = self._kept.get(picture.name)
+        if kept is None:
+            content = read_content(picture.path)
+            kept = content_digest(content), load_pixels(content, self.preprocessing)
+            if (len(self._kept) + 1) * kept[1].numel() <= _KEEP_BYTES:
+                self._kept[picture.name] = kept
+        return kept

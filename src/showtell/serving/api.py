@@ -1,0 +1,257 @@
+"""The HTTP API: pictures in, records out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from fastapi import APIRouter, FastAPI, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from showtell import __version__
+from showtell.errors import ImageError
+from showtell.serving import schema
+from showtell.serving.addresses import Prefixed, meant_address
+from showtell.serving.docs import docs_page
+from showtell.serving.guard import Guard, is_local
+from showtell.serving.limits import Limit, Limits
+from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
+from showtell.serving.served import Loaded, Served
+from showtell.serving.settings import Serve
+from showtell.serving.uploads import FIELD, Upload, read_uploads
+
+STATIC = Path(__file__).parent / "static"
+READERS = 2
+"""Threads that decode pictures."""
+PREDICT = "/v1/predict"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the endpoints work with.
+
+    Attributes:
+        models: By name; the first answers where none is named.
+        max_pictures: Most pictures of a request.
+        metrics: What is counted.
+        prefix: Of all addresses, where a proxy has one.
+        token: Whether clients must show one.
+    """
+
+    models: Mapping[str, Served]
+    max_pictures: int
+    metrics: Metrics
+    prefix: str
+    token: bool
+
+    def model(self, name: str | None) -> Served:
+        """Return a model.
+
+        Raises:
+            HTTPException: There is none of this name.
+        """
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise HTTPException(404, f"There is no model {name[:100]!r}; there is {', '.join(self.models)}.")
+        return self.models[name]
+
+    def example(self, request: Request) -> str:
+        """Return how a picture is sent, as the client of a request reaches this server."""
+        shown = "-H 'Authorization: Bearer TOKEN' " if self.token else ""
+        address = f"{str(request.base_url).rstrip('/')}{self.prefix}{PREDICT}"
+        curl = f"curl {shown}-F {FIELD}=@cat.jpg {address}"
+        return f"Send a picture as the body, or as parts of a form that are named {FIELD}: {curl}"
+
+
+def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
+    """Build the app.
+
+    Args:
+        models: What answers, by the names that clients call; at least one.
+        settings: Limits and who may ask; ``runs`` and ``port`` are not read.
+    """
+    metrics = Metrics()
+    threads = ThreadPoolExecutor(READERS, "showtell-read", initializer=torch.set_num_threads, initargs=(1,))
+    pixels = settings.max_megapixels * 10**6
+    served = {name: Served(name, model, threads, pixels, metrics) for name, model in models.items()}
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        for model in served.values():
+            model.close()
+        threads.shutdown()
+
+    app = FastAPI(
+        title="showtell",
+        summary="Show it your pictures. It tells you what it sees.",
+        version=__version__,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
+        exception_handlers={
+            HTTPException: _refused,
+            RequestValidationError: _invalid,
+            Exception: _fault,
+        },
+    )
+    app.state.serving = Serving(
+        served, settings.max_pictures, metrics, settings.root_path, settings.token is not None
+    )
+    app.include_router(router)
+    app.add_api_route("/heat.js", _heat, include_in_schema=False)
+    app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
+    limit = Limit(settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.patience)
+    # The last one added is the first one asked.
+    app.add_middleware(Limits, limit=limit, metrics=metrics)
+    local = is_local(settings.host)
+    app.add_middleware(Guard, token=settings.token, local=local, trusted=settings.trusted_host)
+    app.add_middleware(Measured, metrics=metrics, timed=PREDICT)
+    app.add_middleware(Prefixed, prefix=settings.root_path)
+    return app
+
+
+router = APIRouter()
+_ERROR: dict[str, Any] = {"model": schema.Error}
+_PICTURES = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            }
+        },
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+_KINDS = ("image/", "multipart/", "application/octet-stream", "application/x-www-form-urlencoded")
+"""Types of requests that may hold pictures; the last is what curl says of whatever it is told to send."""
+ModelName = Annotated[str | None, Query(description="Which model; the first by default.")]
+
+
+@router.post(
+    PREDICT,
+    summary="Say what pictures show",
+    openapi_extra={"requestBody": _PICTURES},
+    responses={
+        200: {"model": schema.Answer, "description": "One record a picture, in order."},
+        408: _ERROR | {"description": "The request came too slowly."},
+        413: _ERROR | {"description": "The request is too large."},
+        415: _ERROR | {"description": "It is of a type that holds no picture, such as JSON."},
+        422: _ERROR | {"description": "The only picture cannot be read, or a parameter is out of range."},
+        503: _ERROR | {"description": "Too much at once; Retry-After says when to come back."},
+    },
+)
+async def predict(
+    request: Request,
+    model: ModelName = None,
+    look: Annotated[bool, Query(description="Add where the model looked.")] = False,
+    beams: Annotated[int | None, Query(ge=1, le=10, description="Captions searched side by side.")] = None,
+) -> Response:
+    """Send one picture as the body, or one or several as parts of a form that are named pictures."""
+    serving: Serving = request.app.state.serving
+    served = serving.model(model)
+    uploads = await read_uploads(request, serving.max_pictures, serving.example(request))
+    results = await asyncio.gather(*(_record(served, upload, look, beams) for upload in uploads))
+    if len(results) == 1 and "error" in results[0]:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        fits = not kind or kind.startswith(_KINDS)
+        how = "" if kind.startswith(("image/", "multipart/")) else f" {serving.example(request)}"
+        error = results[0]["error"] if fits else f"A request of type {kind[:100]} holds no picture."
+        return JSONResponse({"error": error + how}, 422 if fits else 415)
+    return JSONResponse({"model": served.name, "results": results})
+
+
+async def _record(served: Served, upload: Upload, look: bool, beams: int | None) -> dict[str, Any]:
+    named = {} if upload.name is None else {"picture": upload.name}
+    try:
+        if isinstance(upload.content, ImageError):
+            raise upload.content
+        return named | await served.answer(upload.content, look=look, beams=beams)
+    except ImageError as error:
+        return named | {"error": " ".join(str(error).splitlines())}
+
+
+@router.get("/v1/models", summary="List the models", responses={200: {"model": list[schema.ModelSummary]}})
+async def list_models(request: Request) -> Response:
+    """The first answers where none is named."""
+    return JSONResponse([served.summary() for served in request.app.state.serving.models.values()])
+
+
+@router.get("/v1/model", summary="Read a model card", responses={200: {"model": schema.Card}, 404: _ERROR})
+async def read_model(request: Request, model: ModelName = None) -> Response:
+    """Its config as JSON, and its README."""
+    return JSONResponse(request.app.state.serving.model(model).card())
+
+
+@router.get("/healthz", summary="Ask whether it is up")
+async def healthz() -> dict[str, str]:
+    """Answers also while no more requests are taken."""
+    return {"status": "ok"}
+
+
+@router.get("/metrics", summary="Watch it", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Counters in the text format of Prometheus."""
+    return Response(request.app.state.serving.metrics.text(), media_type=CONTENT_TYPE)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """Describe the endpoints to people."""
+    serving: Serving = request.app.state.serving
+    address = f"{str(request.base_url).rstrip('/')}{serving.prefix}"
+    return HTMLResponse(docs_page(request.app.openapi(), address))
+
+
+async def _heat() -> Response:
+    """Return the part of the page that reports share."""
+    return FileResponse(str(resources.files("showtell.report") / "heat.js"), media_type="text/javascript")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405) and error.detail == HTTPStatus(error.status_code).phrase:
+        return _astray(request)
+    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+
+def _astray(request: Request) -> Response:
+    """Answer who asked where nothing is, or in a wrong way, with where it is and how."""
+    serving: Serving = request.app.state.serving
+    method, path = request.method, request.url.path
+    known = {route.path: route.methods or set() for route in router.routes if isinstance(route, APIRoute)}
+    meant = meant_address(method, path, known)
+    use = f"use {meant[0]} {serving.prefix}{meant[1]}" if meant else "there is nothing"
+    how = f" {serving.example(request)}" if meant and meant[1] == PREDICT else ""
+    error = f"{method[:20]} {serving.prefix}{path[:100]}: {use}, see {serving.prefix}/docs.{how}"
+    if path in known:
+        return JSONResponse({"error": error}, 405, {"allow": ", ".join(sorted(known[path]))})
+    return JSONResponse({"error": error}, 404)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    reasons = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
+    return JSONResponse({"error": reasons}, 422)
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    reason = f"This is a fault of showtell: {type(error).__name__}."
+    return JSONResponse({"error": reason}, 500, {"connection": "close"})  # as uvicorn does after a fault

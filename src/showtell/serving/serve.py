@@ -1,0 +1,94 @@
+"""Answer over HTTP, to programs and to people."""
+
+import os
+import unicodedata
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+from showtell.console import Console
+from showtell.errors import ConfigError, MissingExtraError
+from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier, load
+from showtell.serving.settings import Demo, Serve
+
+EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+"""Packages of the extra, as they are imported."""
+
+
+def serve(config: Serve, console: Console | None = None) -> None:
+    """Serve the API and the page until told to stop; what is in flight is finished first.
+
+    Args:
+        config: Which runs, where, and how much a client may ask for.
+        console: Where to say the address; silent by default.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    _run(config, console or Console(quiet=True), open_browser=False)
+
+
+def demo(config: Demo, console: Console | None = None) -> None:
+    """Serve the page for people, as :func:`serve` does, and open it in the browser if asked to."""
+    _run(config, console or Console(quiet=True), open_browser=config.open_browser)
+
+
+def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
+    if not config.runs:
+        raise ConfigError("No run was given.", run=f"showtell {type(config).__name__.lower()} RUN")
+    if config.token is None:
+        config = replace(config, token=os.environ.get("SHOWTELL_TOKEN") or None)
+    _check_extra()
+    from showtell.serving.api import build_app
+    from showtell.serving.guard import is_local
+    from showtell.serving.server import build_server, open_socket
+
+    with open_socket(config.host, config.port) as socket:  # before the models, which take seconds
+        models = load_models(config.runs, config.device)
+        for name, model in models.items():
+            console.say(f"{name}: {_describe(model)}")
+        address = _address(config.host, socket.getsockname()[1])
+        server = build_server(build_app(models, config), config)
+        if not is_local(config.host):
+            console.say(_warning(config))
+        console.say(f"{address} (page), {address}/docs (HTTP API); Ctrl-C ends it")
+        if open_browser:
+            webbrowser.open(address)  # the socket listens: the browser waits until it is answered
+        server.run(sockets=[socket])
+    console.say("Stopped; every request that was in flight was answered.")
+
+
+def load_models(runs: Sequence[Path], device: str = "auto") -> dict[str, LoadedCaptioner | LoadedClassifier]:
+    """Load models under the names of their folders; the second of a name becomes ``name-2``."""
+    models: dict[str, LoadedCaptioner | LoadedClassifier] = {}
+    for run in runs:
+        folder = run.absolute()
+        stem = unicodedata.normalize("NFC", (folder.parent if folder.name == "model" else folder).name)
+        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        models[next(name for name in names if name not in models)] = load(run, device=device)
+    return models
+
+
+def _check_extra() -> None:
+    for package in EXTRA:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "serve", "Serving")
+
+
+def _describe(model: LoadedCaptioner | LoadedClassifier) -> str:
+    if isinstance(model, LoadedClassifier):
+        return f"tells {len(model.classes)} classes apart"
+    return f"writes captions, {model.model.config.captioner.vocab_size:,} tokens"
+
+
+def _address(host: str, port: int) -> str:
+    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}"
+
+
+def _warning(config: Serve) -> str:
+    who = "whoever shows the token" if config.token else "anybody"
+    return f"Warning: {config.host} can be reached from other machines; it answers {who}, without encryption."

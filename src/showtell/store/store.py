@@ -1,0 +1,209 @@
+"""The feature store: what a backbone saw in a picture, kept once, addressed by the picture's content.
+
+ROOT/pictures/        path, size and times of a file -> SHA-256 of its content
+ROOT/<space id>/      one feature space: `space.json` (what shaped the features), `pooled/`, `grid/`
+ROOT/<space id>.lock  held by whoever has the space open; its time is when the space was last used
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from showtell.errors import StoreError
+from showtell.files import cache_root
+from showtell.store.description import (
+    canonical_description,
+    read_description,
+    settle_description,
+    space_id,
+)
+from showtell.store.environment import open_environment
+from showtell.store.known_files import FileStamp, KnownFiles
+from showtell.store.space import FeatureSpace, Reader, content_digest, record_key
+
+if os.name != "nt":
+    import fcntl
+
+__all__ = [
+    "FeatureSpace",
+    "FeatureStore",
+    "FileStamp",
+    "Reader",
+    "SpaceInfo",
+    "content_digest",
+    "default_root",
+    "record_key",
+]
+
+_KNOWN_FILES = "pictures"
+_SPACE_ID = re.compile(r"[0-9a-f]{16}")
+
+
+def default_root() -> Path:
+    """Return the folder of the store: ``SHOWTELL_STORE``, or a folder in the user's cache."""
+    if named := os.environ.get("SHOWTELL_STORE"):
+        return Path(named).expanduser()
+    return cache_root() / "features"
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceInfo:
+    """One feature space as `FeatureStore.spaces` lists it.
+
+    Attributes:
+        id: Its name in the store.
+        description: Everything that shaped its features.
+        records: Number of records.
+        bytes: Space on the disk.
+        last_used: Seconds since the epoch.
+        problem: Why it cannot be opened; None for a healthy one.
+    """
+
+    id: str
+    description: Mapping[str, Any]
+    records: int
+    bytes: int
+    last_used: float
+    problem: str | None = None
+
+
+class FeatureStore:
+    """All features on this machine, shared by every data set, run and process.
+
+    Args:
+        root: Its folder, on a local disk; created at the first use. None takes `default_root`.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path(root) if root is not None else default_root()
+        self._known_files: KnownFiles | None = None
+
+    def space(self, description: Mapping[str, Any], *, map_size: int | None = None) -> FeatureSpace:
+        """Open the space of the features that ``description`` describes; create it where it is new.
+
+        Args:
+            description: Everything that shaped the features, as JSON values: weights hash, layer,
+                preprocessing, precision. Needed by the store itself: ``dtype`` ("float16" or "float32"),
+                ``grid_shape`` ([L, D] or None for no grid) and ``pooled_dim``.
+            map_size: First size of the memory map, bytes; None for the system's default.
+
+        Raises:
+            StoreError: The store cannot be opened, or holds something else under this description.
+        """
+        canonical, description = canonical_description(description)
+        name = space_id(canonical)
+        folder = self.root / name
+        with _explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(self._lock_path(name), shared=True)
+            try:
+                os.utime(lock)
+                settle_description(folder, canonical, description)
+                return FeatureSpace(folder, description, lock, map_size=map_size)
+            except BaseException:
+                os.close(lock)
+                raise
+
+    def spaces(self) -> list[SpaceInfo]:
+        """List every feature space, the most recently used first."""
+        with _explained(self.root):
+            folders = sorted(path for path in self.root.glob("*") if _SPACE_ID.fullmatch(path.name))
+            found = [self._info(folder) for folder in folders]
+        return sorted(found, key=lambda info: (-info.last_used, info.id))
+
+    def remove(self, name: str) -> int:
+        """Delete a feature space and give its room back to the disk at once.
+
+        Returns:
+            The bytes that were freed.
+
+        Raises:
+            StoreError: There is no such space, or it is open somewhere.
+        """
+        folder = self.root / name
+        with _explained(self.root):
+            for left_over in self.root.glob(".removed-*"):  # by a removal that was killed
+                shutil.rmtree(left_over, ignore_errors=True)
+            if not _SPACE_ID.fullmatch(name) or not folder.is_dir():
+                raise StoreError(f"The feature store {self.root} has no space {name}.", run="showtell store")
+            lock = _take_lock(self._lock_path(name), shared=False)
+            try:
+                size = _size(folder)
+                # Renamed first: from here on nobody can open half a space.
+                doomed = self.root / f".removed-{name}-{os.getpid()}"
+                folder.rename(doomed)
+            finally:
+                os.close(lock)
+            shutil.rmtree(doomed, ignore_errors=True)
+            if doomed.exists():
+                raise StoreError(
+                    f"{doomed} cannot be deleted.", would_do="Its files belong to somebody else; ask them."
+                )
+        return size
+
+    def digest_of(self, stamp: FileStamp) -> bytes | None:
+        """Return the content digest of a file that has not changed since its content was read, else None."""
+        return self._known().digest_of(stamp)
+
+    def remember_digests(self, items: Iterable[tuple[FileStamp, bytes]]) -> int:
+        """Remember files' `content_digest`, with stamps taken before reading; see `KnownFiles.remember`."""
+        return self._known().remember(items)
+
+    def _known(self) -> KnownFiles:
+        if self._known_files is None:
+            self._known_files = KnownFiles(self.root / _KNOWN_FILES)
+        return self._known_files
+
+    def _lock_path(self, space_id: str) -> Path:
+        return self.root / f"{space_id}.lock"
+
+    def _info(self, folder: Path) -> SpaceInfo:
+        path = self._lock_path(folder.name)
+        used = path.stat().st_mtime if path.exists() else folder.stat().st_mtime
+        lock = _take_lock(path, shared=True)
+        try:
+            description = read_description(folder)
+            records = len(open_environment(folder / "pooled"))
+        except StoreError as error:
+            return SpaceInfo(folder.name, {}, 0, _size(folder), used, error.what)
+        finally:
+            os.close(lock)
+        return SpaceInfo(folder.name, description, records, _size(folder), used)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _take_lock(path: Path, *, shared: bool) -> int:
+    """Lock a space, for use or for removal; closing the descriptor, or the end of the process, lets go."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    if os.name == "nt":  # where a folder with open files cannot be renamed, which serves the same end
+        return descriptor
+    try:
+        # Waiting is short: an exclusive lock is held for a rename.
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StoreError(
+            f"Feature space {path.stem} is open in this or another process.",
+            would_do="Wait until it has ended, or stop it.",
+        ) from error
+    return descriptor
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"The feature store {root} cannot be used: {error}.",
+            would_do="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
+            run="showtell store",
+        ) from error

@@ -1,0 +1,168 @@
+"""Draw on a frame what a model says of it: a bar a class on the picture, or the caption under it."""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from showtell.report.fonts import pil_font, plain
+from showtell.video.sources import Pixels
+
+INK, TEXT, FAINT, ACCENT, TRACK = "#161513", "#f1ece3", "#a79f92", "#ff9d4d", "#4a453d"
+"""Colours of the ground, of words, of secondary words, of what matters, of a bar's empty part: those of the
+product's pages in the dark."""
+ROWS = 5
+"""Most classes that are shown."""
+_LINES = 2
+_GROUND = 0.8
+"""Opacity of the ground under words, in [0, 1]."""
+_NARROW = 480
+"""Narrower frames are enlarged, for words to be read."""
+
+
+class Banner:
+    """Draws on frames of one size; what comes out is of one size, too, and even, as videos want it.
+
+    Args:
+        width: Of the frames, pixels.
+        height: Of the frames, pixels.
+        under: Leave room for a caption under the picture.
+
+    Attributes:
+        unit: Size of small text, pixels.
+    """
+
+    def __init__(self, width: int, height: int, *, under: bool) -> None:
+        times = max(1, math.ceil(_NARROW / width))
+        self._picture = (width * times, height * times)
+        self.unit = max(13, round(min(self._picture[0] / 34, self._picture[1] / 24)))
+        self._line = round(self.unit * 1.75)
+        strip = _LINES * self._line + self.unit if under else 0
+        self._canvas = (_even(self._picture[0]), _even(self._picture[1] + strip))
+
+    def draw(self, pixels: Pixels, found: Mapping[str, float] | str | None, note: str = "") -> Pixels:
+        """Draw on a frame.
+
+        Args:
+            pixels: (height, width, 3), uint8, RGB.
+            found: Probabilities of classes in the order to show them, of which the first ``ROWS`` are shown;
+                or a caption; None where nothing is known yet.
+            note: Shown in the corner.
+
+        Returns:
+            The drawn frame, (at least height, at least width, 3), uint8, RGB.
+        """
+        canvas = Image.new("RGB", self._canvas, INK)
+        picture = Image.fromarray(pixels)
+        canvas.paste(picture if picture.size == self._picture else picture.resize(self._picture))
+        brush = ImageDraw.Draw(canvas)
+        if isinstance(found, str):
+            self._caption(brush, plain(found))
+        elif found:
+            self._bars(canvas, brush, dict(list(found.items())[:ROWS]))
+        if note:
+            self._note(canvas, brush, note)
+        return np.asarray(canvas)
+
+    def _bars(self, canvas: Image.Image, brush: ImageDraw.ImageDraw, classes: Mapping[str, float]) -> None:
+        unit, best = self.unit, max(classes, key=lambda name: classes[name])
+        share, pad, row = round(3.1 * unit), round(0.8 * unit), round(1.7 * unit)
+        width = min(self._picture[0] - unit, 21 * unit)
+        names = min(9 * unit, max(_length(plain(name), unit) for name in classes))
+        height = len(classes) * row + pad
+        left, top = unit // 2, self._picture[1] - unit // 2 - height
+        self._ground(canvas, (left, top, width, height))
+        start, end = left + pad + round(names) + pad, left + width - pad - share
+        for i, (name, probability) in enumerate(classes.items()):
+            middle = top + pad // 2 + i * row + row // 2
+            color = ACCENT if name == best else FAINT
+            ink = TEXT if name == best else FAINT
+            self._text(brush, (left + pad, middle), _fitted(plain(name), unit, names), unit, ink)
+            box = (start, middle - unit // 4, end, middle + unit // 4)
+            brush.rounded_rectangle(box, radius=2, fill=TRACK)
+            filled = start + round(probability * (end - start))
+            if filled > start:
+                brush.rounded_rectangle((*box[:2], filled, box[3]), radius=2, fill=color)
+            self._text(brush, (left + width - pad, middle), f"{probability:.0%}", unit, ink, "rm")
+
+    def _caption(self, brush: ImageDraw.ImageDraw, caption: str) -> None:
+        size = round(self.unit * 1.2)
+        lines = _wrapped(caption, size, self._picture[0] - 2 * self.unit)
+        room = self._canvas[1] - self._picture[1]
+        top = self._picture[1] + (room - len(lines) * self._line) // 2
+        for i, line in enumerate(lines):
+            middle = top + i * self._line + self._line // 2
+            self._text(brush, (self._canvas[0] // 2, middle), line, size, TEXT, "mm")
+
+    def _note(self, canvas: Image.Image, brush: ImageDraw.ImageDraw, note: str) -> None:
+        size = round(self.unit * 0.8)
+        width, height = round(_length(note, size)) + size, 2 * size
+        left, top = self._picture[0] - width - self.unit // 2, self.unit // 2
+        self._ground(canvas, (left, top, width, height))
+        self._text(brush, (left + width // 2, top + height // 2), note, size, TEXT, "mm")
+
+    def _ground(self, canvas: Image.Image, box: tuple[int, int, int, int]) -> None:
+        left, top, width, height = box
+        canvas.paste(INK, (left, top), _mask(width, height, self.unit // 2))
+
+    def _text(
+        self,
+        brush: ImageDraw.ImageDraw,
+        at: tuple[int, int],
+        text: str,
+        size: int,
+        color: str,
+        anchor: str = "lm",
+    ) -> None:
+        brush.text(at, text, fill=color, font=_font(size, text), anchor=anchor)
+
+
+def _even(length: int) -> int:
+    return length + length % 2
+
+
+@lru_cache(256)
+def _font(size: int, text: str) -> ImageFont.FreeTypeFont:
+    return pil_font(size, text)  # reading a Korean font takes longer than drawing with it
+
+
+def _length(text: str, size: int) -> float:
+    return _font(size, text).getlength(text)
+
+
+@lru_cache(256)
+def _fitted(text: str, size: int, width: float) -> str:
+    """Shorten a text to a width."""
+    if _length(text, size) <= width:
+        return text
+    while text and _length(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+@lru_cache(64)
+def _wrapped(text: str, size: int, width: float) -> tuple[str, ...]:
+    """Break a text into lines between words; what goes beyond the last line is cut off."""
+    lines, words = [""], text.split()
+    for i, word in enumerate(words):
+        longer = f"{lines[-1]} {word}".strip()
+        if not lines[-1] or _length(longer, size) <= width:
+            lines[-1] = longer
+        elif len(lines) < _LINES:
+            lines.append(word)
+        else:
+            lines[-1] = " ".join([lines[-1], *words[i:]])
+            break
+    return tuple(_fitted(line, size, width) for line in lines)
+
+
+@lru_cache(8)
+def _mask(width: int, height: int, radius: int) -> Image.Image:
+    """Return a rounded ground, smooth at its corners."""
+    large = Image.new("L", (4 * width, 4 * height))
+    ImageDraw.Draw(large).rounded_rectangle(
+        (0, 0, 4 * width - 1, 4 * height - 1), radius=4 * radius, fill=round(255 * _GROUND)
+    )
+    return large.resize((width, height), Image.Resampling.BOX)

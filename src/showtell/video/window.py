@@ -1,0 +1,239 @@
+"""Watch a source with a model: every frame of a video, or the newest frame of a camera, in a window."""
+
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice, tee
+from typing import TypeAlias
+
+from showtell.errors import ConfigError
+from showtell.kinds.loading import Captions, Classes, LoadedCaptioner, LoadedClassifier
+from showtell.video.banner import ROWS, Banner
+from showtell.video.recorder import Recorder
+from showtell.video.sources import Frame, Newest, Pixels, Source, load_opencv
+
+Model: TypeAlias = LoadedCaptioner | LoadedClassifier
+Found: TypeAlias = Captions | Classes
+_KEYS = {ord("q"), ord("Q"), 27}
+_TITLE = "showtell (q ends)"
+
+
+class Smoothing:
+    """A moving average of what a classifier says, which forgets with time and not with frames.
+
+    Args:
+        seconds: After so long, what was seen counts 1/e of what is; 0 for no average.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._before: tuple[float, dict[str, float]] | None = None
+
+    def __call__(self, found: Classes, at: float) -> Classes:
+        """Average over what came before.
+
+        Args:
+            found: What the classifier says now.
+            at: When, in seconds.
+        """
+        now = dict(found.probabilities)
+        if self._before is not None and self._seconds > 0:
+            then, before = self._before
+            weight = 1 - math.exp(-(at - then) / self._seconds)
+            now = {name: before[name] + weight * (value - before[name]) for name, value in now.items()}
+        self._before = at, now
+        return Classes(dict(sorted(now.items(), key=lambda entry: -entry[1])))
+
+
+class Rate:
+    """How often something happens a second, over the last second or so."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._apart = 0.0
+
+    def __call__(self) -> float:
+        """Count once; return the rate, 0 at first."""
+        now = time.monotonic()
+        if self._last is not None:
+            apart = now - self._last
+            weight = 1 - math.exp(-apart) if self._apart else 1.0
+            self._apart += weight * (apart - self._apart)
+        self._last = now
+        return 1 / self._apart if self._apart else 0.0
+
+
+class Watch:
+    """A model that watches a source.
+
+    Args:
+        model: What looks.
+        source: What it looks at.
+        smooth: Seconds over which classes are averaged.
+        most: Frames to look at; None for all.
+        recorder: Where to write what is shown; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        source: Source,
+        *,
+        smooth: float,
+        most: int | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._model = model
+        self._source = source
+        self._smoothing = Smoothing(smooth)
+        self._most = most
+        self._recorder = recorder
+        self._banner: Banner | None = None
+
+    def look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Found]]:
+        """Say what frames show; classes are averaged over time."""
+        frames, looked_at = tee(islice(frames, self._most))
+        found = self._model.stream((frame.pixels for frame in looked_at), batch_size=batch_size)
+        for frame, said in zip(frames, found):
+            if isinstance(said, Classes):
+                said = self._smoothing(said, frame.seconds)
+            assert isinstance(said, Captions | Classes)
+            yield frame, said
+
+    def draw(self, frame: Frame, found: Found | None, note: str = "") -> Pixels:
+        """Draw on a frame what was found, and add it to the video that is recorded, if any."""
+        captions = isinstance(self._model, LoadedCaptioner)
+        if self._banner is None:
+            height, width = frame.pixels.shape[:2]
+            self._banner = Banner(width, height, under=captions)
+        drawn = self._banner.draw(frame.pixels, None if found is None else self._shown(found), note)
+        if self._recorder is not None:
+            self._recorder.write(drawn, frame.seconds)
+        return drawn
+
+    def every_frame(self) -> Iterator[tuple[Frame, Found]]:
+        """Look at a video frame by frame, or at the newest frames of anything else, without a window."""
+        with ExitStack() as stack:
+            if self._source.is_file:
+                frames, together = self._source.frames(), 16
+            else:
+                frames, together = stack.enter_context(Newest(self._source)).frames(), 1
+            for frame, found in self.look(frames, together):
+                if self._recorder is not None:
+                    self.draw(frame, found)
+                yield frame, found
+
+    def in_window(self, window: "Window") -> Iterator[tuple[Frame, Found]]:
+        """Show the newest frame as it comes, with what was last found, until the source or a key ends it."""
+        with Newest(self._source) as newest, window, _Looker(self, newest) as looker:
+            shown, number, told = Rate(), -1, -1
+            while not window.ended():
+                over = newest.over or looker.over
+                if (frame := newest.after(number, timeout=0.1)) is not None:
+                    number = frame.number
+                    note = f"{shown():.0f} frames/s, {looker.rate:.{1 if looker.rate < 10 else 0}f} looks/s"
+                    window.show(self.draw(frame, looker.last[1] if looker.last else None, note))
+                if looker.last is not None and looker.last[0].number > told:
+                    told = looker.last[0].number
+                    yield looker.last
+                if over:
+                    looker.check()
+                    return
+
+    def _shown(self, found: Found) -> dict[str, float] | str:
+        if isinstance(found, Captions):
+            return found.text
+        if len(found.probabilities) > ROWS:
+            return dict(found.top(ROWS))
+        # A few classes keep their places: the eye follows a bar, not a row that jumps.
+        assert isinstance(self._model, LoadedClassifier)
+        return {name: found.probabilities[name] for name in self._model.classes}
+
+
+class _Looker:
+    """A thread that looks at the newest frame, again and again, as fast as it can."""
+
+    def __init__(self, watch: Watch, newest: Newest) -> None:
+        self.last: tuple[Frame, Found] | None = None
+        self.rate = 0.0
+        self.over = False
+        self._error: Exception | None = None
+        self._left = False
+        self._watch, self._newest = watch, newest
+        self._thread = threading.Thread(target=self._look, name="showtell-looks", daemon=True)
+
+    def __enter__(self) -> "_Looker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left = True
+        self._newest.stop()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise what ended the looking, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def _look(self) -> None:
+        rate = Rate()
+        try:
+            for found in self._watch.look(self._newest.frames(), 1):
+                self.rate = rate()
+                self.last = found
+                if self._left:
+                    break
+        except Exception as error:  # raised again in the window's thread
+            self._error = error
+        self.over = True
+
+
+class Window:
+    """A window of OpenCV, opened by a ``with`` statement.
+
+    Raises:
+        ConfigError: There is no screen, or, when it is opened, this OpenCV has no windows.
+    """
+
+    def __init__(self) -> None:
+        self._cv2 = load_opencv()
+        if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+            raise ConfigError("There is no screen to open a window on.", would_do=_WITHOUT)
+        self._opened = False
+
+    def __enter__(self) -> "Window":
+        try:
+            self._cv2.namedWindow(_TITLE, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
+        except self._cv2.error as error:
+            raise ConfigError(
+                "This OpenCV was built without windows (opencv-python-headless).",
+                would_do=_WITHOUT,
+                run="pip uninstall opencv-python-headless && pip install opencv-python",
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cv2.destroyAllWindows()
+
+    def show(self, pixels: Pixels) -> None:
+        """Show a frame, (height, width, 3), uint8, RGB."""
+        if not self._opened:
+            height, width = pixels.shape[:2]
+            scale = min(1.0, 1280 / width, 800 / height)
+            self._cv2.resizeWindow(_TITLE, round(width * scale), round(height * scale))
+            self._opened = True
+        self._cv2.imshow(_TITLE, self._cv2.cvtColor(pixels, self._cv2.COLOR_RGB2BGR))
+
+    def ended(self) -> bool:
+        """Let the window draw itself; say whether a key or its cross has ended it."""
+        if self._cv2.waitKey(1) & 0xFF in _KEYS:
+            return True
+        return self._opened and self._cv2.getWindowProperty(_TITLE, self._cv2.WND_PROP_VISIBLE) < 1
+
+
+_WITHOUT = "--headless prints what it sees as JSON, and --record draws it into a video; both need no screen."
