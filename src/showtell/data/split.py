@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from showtell.data.groups import merge_groups
 from showtell.data.records import SPLITS, Picture, Split
-from showtell.data.split_sizes import check_sizes
+from showtell.data.sizes import check_sizes
 from showtell.errors import ConfigError, DataError
 
 

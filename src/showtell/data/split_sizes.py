@@ -1,51 +1,13 @@
-"""Sizes of validation and test, as shares or counts of images."""
+"""How large val and test are: what was asked for against what the data brings, and what came of it."""
 
 from collections.abc import Sequence
 
 from showtell.console import Console, many
 from showtell.data.groups import Groups
 from showtell.data.records import SPLITS, Dataset, Picture
+from showtell.data.sizes import DEFAULT_SIZE
 from showtell.data.split import lacks_val
 from showtell.errors import ConfigError
-
-DEFAULT_SIZE = 0.1
-"""Share of the images in validation and in test, where nothing else is asked for."""
-
-
-def check_sizes(
-    val_size: float, test_size: float, count: int | None = None, *, least_val: float = 0.0
-) -> None:
-    """Refuse sizes of val and test that are neither shares nor counts, or leave nothing to train on.
-
-    Args:
-        val_size: A share below 1, or a count of images.
-        test_size: The same.
-        count: How many images there are; None where that is not known yet.
-        least_val: What ``val_size`` must be above or at.
-
-    Raises:
-        ConfigError: Said in its message.
-    """
-    for flag, size in (("--val-size", val_size), ("--test-size", test_size)):
-        if not (0 <= size < 1 or (size >= 1 and size == int(size))):
-            raise ConfigError(
-                f"{flag} {size:g} is neither a share nor a count of images.",
-                would_do="Expected a share from 0 to below 1, such as 0.1, or a whole number, such as 50.",
-            )
-    if val_size < least_val:
-        raise ConfigError(
-            f"--val-size {val_size:g} leaves nothing to choose the model by.",
-            would_do="Expected a share above 0, such as 0.1, or a whole number, such as 50.",
-        )
-    shares = sum(size for size in (val_size, test_size) if size < 1)
-    counts = sum(size for size in (val_size, test_size) if size >= 1)
-    if shares > 1 - 1e-9 or (count and shares * count + counts >= count and (shares or counts)):
-        what = "the images" if count is None else f"{count:,} images"
-        raise ConfigError(
-            f"--val-size {val_size:g} and --test-size {test_size:g} leave none of {what} to train on.",
-            would_do="Expected smaller ones: together less than all images.",
-        )
-
 
 FEW, LEAST_VAL = 80, 8
 """Images below which a captioner has no test split unless it is asked for, and how many then validate: two

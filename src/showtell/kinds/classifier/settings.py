@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
-from showtell.data.split_sizes import DEFAULT_SIZE, check_sizes
 from showtell.errors import ConfigError
 from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
 
