@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import tyro
 
@@ -19,6 +19,9 @@ from showtell.commands import COMMANDS, find
 from showtell.errors import ConfigError, ShowtellError
 from showtell.kinds.settings import Predict
 from showtell.video.settings import Live
+
+if TYPE_CHECKING:
+    from showtell.kinds.predict import Prediction
 
 _STYLE = (
     tyro.conf.FlagCreatePairsOff,
@@ -175,20 +178,17 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _print_predictions(settings: Predict, records: Iterable[dict[str, Any]]) -> int:
-    from showtell.kinds.classifier.predict import percentages
-
+def _print_predictions(settings: Predict, predictions: "Iterable[Prediction]") -> int:
     failed = 0
-    for record in records:
+    alone = len(settings.pictures) == 1 and os.path.isfile(settings.pictures[0])  # noqa: PTH113
+    for found in predictions:
         if settings.json:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
-        elif "error" not in record:
-            alone = len(settings.pictures) == 1 and os.path.isfile(settings.pictures[0])  # noqa: PTH113
-            said = record["caption"] if "caption" in record else percentages(record)
-            print(said if alone else f"{record['picture']}\t{said}", flush=True)
-        if "error" in record:
+            print(json.dumps(found.record(), ensure_ascii=False), flush=True)
+        elif not found.error:
+            print(found.text if alone else f"{found.picture}\t{found.text}", flush=True)
+        if found.error:
             failed = 2
-            print(f"showtell: {record['error']}", file=sys.stderr)
-        if "drawn" in record:
-            print(f"drawn: {record['drawn']}", file=sys.stderr)
+            print(f"showtell: {found.error}", file=sys.stderr)
+        if found.drawn:
+            print(f"drawn: {found.drawn}", file=sys.stderr)
     return failed

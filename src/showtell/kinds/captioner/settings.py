@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
-from showtell.data.source import DataSource
 from showtell.errors import ConfigError
+from showtell.runs.settings import TrainingSettings
 from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
 
 
 @dataclass(frozen=True)
-class TrainCaptioner(DataSource):
+class TrainCaptioner(TrainingSettings):
     """Train a captioner on photos and their captions; the result is a folder, RUN.
 
     Example: showtell train-captioner photos/captions.csv --out runs/mine

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
-from showtell.data.source import DataSource
 from showtell.errors import ConfigError
+from showtell.runs.settings import TrainingSettings
 from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
 
 
 @dataclass(frozen=True)
-class TrainClassifier(DataSource):
+class TrainClassifier(TrainingSettings):
     """Train a classifier on class folders or a labels table; the result is a folder, RUN.
 
     Example: showtell train-classifier photos/cats --out runs/cats
