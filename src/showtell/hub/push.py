@@ -28,8 +28,8 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
         console: Where to say what happens; None for silence.
 
     Returns:
-        ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a draft ``drafted``
-        and ``files``.
+        ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a dry run
+        ``drafted`` and ``files``.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
@@ -37,11 +37,11 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
     console = console or Console(quiet=True)
     folder = find_model(config.run)
     check_name(config.name)
-    if config.draft:
+    if config.dry_run:
         model = load_model(folder)
         path = folder / "README.md"
         path.write_text(_written_card(config, model, config.name), encoding="utf-8")
-        console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --draft")
+        console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --dry-run")
         return {"drafted": str(path), "files": _sizes(_contents(folder))}
     with explained(config.name):
         api = connect(config.endpoint)

@@ -68,9 +68,9 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
             store=config.out / "features",
             hidden_dim=HIDDEN_DIM,
             dropout=DROPOUT,
-            mirror=False,
+            hflip=False,
             epochs=EPOCHS,
-            reward_epochs=0,
+            scst_epochs=0,
             learning_rate=3e-3,
             seed=config.seed,
         )
@@ -83,7 +83,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         f"Look at them: {result['page']}\n\n"
         f"The same with your own photos:\n"
         f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
-        f"  showtell predict runs/mine PHOTO.jpg --picture why.png\n"
+        f"  showtell predict runs/mine PHOTO.jpg --save-plot why.png\n"
     )
     result["photographs"] = name_photographs(config.out / "photographs", console)
     (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -14,25 +14,24 @@ from typing import Any, TypeVar
 from showtell.data.records import Problem
 from showtell.errors import ConfigError
 from showtell.extraction.prepared import Prepared
-from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.runs.config_record import load_config, save_config, to_json
 from showtell.runs.picture_record import save_pictures
+from showtell.runs.settings import TrainingSettings
 from showtell.runtime import environment
 
 if os.name != "nt":
     import fcntl
 
-Training = TypeVar("Training", bound=TrainCaptioner | TrainClassifier)
+Training = TypeVar("Training", bound=TrainingSettings)
 
-_WHERE = ("out", "store", "weights", "tensorboard", "resume")
+_WHERE = ("out", "store", "weights", "device", "tensorboard", "resume")
 """Settings that may change from start to resume: they say where things lie, not what is learnt."""
 _EXAMPLES = 5
 """Problems of a kind that are recorded in full."""
 
 
 @contextmanager
-def claimed_run(config: TrainCaptioner | TrainClassifier) -> Iterator[None]:
+def claimed_run(config: TrainingSettings) -> Iterator[None]:
     """Make the run's folder and hold it for one training, or refuse one that holds another.
 
     Raises:
@@ -50,7 +49,7 @@ def claimed_run(config: TrainCaptioner | TrainClassifier) -> Iterator[None]:
         yield
 
 
-def _refuse_another(config: TrainCaptioner | TrainClassifier) -> None:
+def _refuse_another(config: TrainingSettings) -> None:
     """Refuse a folder that holds another training, or this one where it is not to go on."""
     record = config.out / "config.json"
     if record.exists() and config.resume:
@@ -84,7 +83,7 @@ def _typed(name: str, value: Any) -> str:
     return f"the default {flag}" if value is None else f"{flag} {value}"
 
 
-def _refuse_place(config: TrainCaptioner | TrainClassifier) -> None:
+def _refuse_place(config: TrainingSettings) -> None:
     """Refuse a file, and the folder of what is learnt from."""
     if config.out.exists() and not config.out.is_dir():
         raise ConfigError(f"--out {config.out} is a file.", would_do="It takes a folder.")
@@ -157,7 +156,7 @@ def _beside(run: Path, out: Path, path: Path) -> Path:
 
 
 def record_run(
-    config: TrainCaptioner | TrainClassifier,
+    config: TrainingSettings,
     command: str,
     prepared: Prepared,
     backbone: dict[str, Any],
@@ -211,9 +210,7 @@ def _problems(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     ]
 
 
-def training_fingerprint(
-    config: TrainCaptioner | TrainClassifier, prepared: Prepared, backbone: dict[str, Any]
-) -> str:
+def training_fingerprint(config: TrainingSettings, prepared: Prepared, backbone: dict[str, Any]) -> str:
     """Return the SHA-256 of all that shapes a training: settings, data and features."""
     settings = {name: value for name, value in to_json(config).items() if name not in _WHERE}
     text = json.dumps([settings, prepared.fingerprint, backbone], sort_keys=True)

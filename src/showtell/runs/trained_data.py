@@ -13,9 +13,8 @@ from showtell.data.records import Dataset, Picture
 from showtell.data.source import DataSource, source_of
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.extraction.prepared import read_captions, read_labels
-from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.runs.picture_record import load_pictures
+from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore, FileStamp, content_digest
 
 _SAME = 0.5
@@ -46,7 +45,7 @@ class Data:
 
 def read_again(
     run: Path,
-    trained: TrainCaptioner | TrainClassifier,
+    trained: TrainingSettings,
     console: Console,
     *,
     advice: str,
@@ -100,13 +99,13 @@ def _own(dataset: Dataset, records: Sequence[dict[str, Any]]) -> Data:
     return Data(dataset, by_name("split"), by_name("twin"), by_name("group"))
 
 
-def _read(trained: TrainCaptioner | TrainClassifier, source: DataSource, console: Console) -> Dataset:
-    return (read_captions if isinstance(trained, TrainCaptioner) else read_labels)(source, console)
+def _read(trained: TrainingSettings, source: DataSource, console: Console) -> Dataset:
+    return (read_captions if trained.from_captions else read_labels)(source, console)
 
 
 def _read_in_place(
     run: Path,
-    trained: TrainCaptioner | TrainClassifier,
+    trained: TrainingSettings,
     console: Console,
     images: Path | None,
     advice: str,
@@ -124,9 +123,7 @@ def _read_in_place(
         raise _moved(what, advice) from error
 
 
-def _read_other(
-    trained: TrainCaptioner | TrainClassifier, console: Console, data: Path, images: Path | None
-) -> Dataset:
+def _read_other(trained: TrainingSettings, console: Console, data: Path, images: Path | None) -> Dataset:
     """Read data in the form of the training's, such as its columns; else as it is recognised."""
     try:
         return _read(trained, replace(source_of(trained), data=data, images=images), console)

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.backbones.weights import load_backbone
 from showtell.console import Console, human_time
 from showtell.data.records import Picture
 from showtell.data.split_sizes import sizes_for_captions
@@ -18,6 +17,7 @@ from showtell.extraction.prepared import Prepared, as_used, prepare, read_captio
 from showtell.kinds.captioner.evaluate import describe_split, save_evaluation, scores_table
 from showtell.kinds.captioner.learnt import judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
+from showtell.kinds.captioner.reward import Sampling
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.kinds.captioner.views import look_at_mirrored, look_at_views
@@ -26,7 +26,7 @@ from showtell.kinds.report import report_training
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.runtime import environment, prepare_process, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
@@ -34,11 +34,6 @@ from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
 
-BEAM_SIZE = 3
-"""Captions searched side by side, in validation and in the finished model; measured in docs/log.md."""
-_FINAL_RATE = 0.02
-"""Of the learning rate's peak; what training by reward keeps, which learns the training split by heart at
-more (docs/log.md)."""
 _SCALE_SAMPLE = 1000
 """Training pictures from which feature statistics are taken."""
 
@@ -79,8 +74,8 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         dropout=config.dropout,
     )
     _say_recipe(recipe, len(train), len(val), console)
-    mirrored = look_at_mirrored(train, backbone, store, console) if config.mirror else None
-    views = look_at_views(train, recipe.augmentations, config.mirror, backbone, store, console)
+    mirrored = look_at_mirrored(train, backbone, store, console) if config.hflip else None
+    views = look_at_views(train, recipe.augmentations, config.hflip, backbone, store, console)
     seed_everything(config.seed)
     tokenizer = train_tokenizer(
         train, console, kind=config.tokenizer, vocab_size=config.vocab_size, min_count=config.min_count
@@ -99,17 +94,25 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         val,
         batch_size=recipe.batch_size,
         seed=config.seed,
-        beam_size=BEAM_SIZE,
-        likelihood_epochs=recipe.epochs if config.reward_epochs else None,
+        beam_size=config.beam_size,
+        label_smoothing=config.label_smoothing,
+        attention_regularization=config.attention_regularization,
+        likelihood_epochs=recipe.epochs if config.scst_epochs else None,
+        sampling=Sampling(config.scst_samples, config.scst_temperature, config.scst_max_tokens),
         mirrored=mirrored,
         views=views,
         baseline=commonest_captions(train),
     )
     loop = LoopConfig(
-        epochs=recipe.epochs + config.reward_epochs,
+        epochs=recipe.epochs + config.scst_epochs,
         learning_rate=config.learning_rate,
-        final_rate=_FINAL_RATE,
+        warmup_steps=config.warmup_steps,
+        final_rate=config.final_rate,
         decay_epochs=recipe.epochs,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        average=config.ema_decay,
+        patience=config.patience,
         patience_steps=recipe.patience_steps,
         criterion=recipe.criterion,
         validate_every=recipe.validate_every,
@@ -135,7 +138,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     console.say(f"Validation: {verdict.line}")
     report_training(config, model, prepared.dataset, console)
     refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
-    console.say(f"Try it: showtell predict {out} PICTURE --picture why.png")
+    console.say(f"Try it: showtell predict {out} PICTURE --save-plot why.png")
     validation: dict[str, float] = model.config.provenance["validation"]
     return validation
 
@@ -153,7 +156,7 @@ def _finish(
     """Score the finished captioner as it will be used, hold it against what needs no model, and keep both."""
     eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
     evaluation = describe_split(
-        trainee.captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=trainee.train
+        trainee.captioner, extraction, trainee.validation, beam_size=config.beam_size, training=trainee.train
     )
     verdict = judge_captioner(trainee, prepared.extraction, evaluation)
     save_evaluation(config.out, "val", evaluation, verdict)
@@ -163,7 +166,7 @@ def _finish(
         "data": prepared.fingerprint,
         "recipe": asdict(recipe),
         "best_epoch": progress.best_epoch,
-        "likelihood_epochs": trainee.likelihood_epochs if config.reward_epochs else None,
+        "likelihood_epochs": trainee.likelihood_epochs if config.scst_epochs else None,
         "validation": evaluation.figures(),
         "verdict": verdict.line,
         "fault": verdict.fault,
@@ -171,7 +174,7 @@ def _finish(
     }
     console.say(scores_table(evaluation, "val"))
     return verdict, save_captioner(
-        config.out / "model", eye, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+        config.out / "model", eye, trainee.captioner.eval(), beam_size=config.beam_size, provenance=provenance
     )
 
 
@@ -181,8 +184,8 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
     many = f"the CIDEr-D of {val:,} validation pictures chooses the checkpoint"
     views = f"{recipe.augmentations} random views of each" if recipe.augmentations else "no random views"
     console.say(
-        f"For {train:,} pictures: {views} (--augmentations), a decoder {recipe.hidden_dim} wide "
-        f"(--hidden-dim), dropout {recipe.dropout:g} (--dropout), {recipe.epochs} epochs (--epochs), "
+        f"For {train:,} pictures: {views} (augmentations), a decoder {recipe.hidden_dim} wide "
+        f"(hidden_dim), dropout {recipe.dropout:g} (dropout), {recipe.epochs} epochs (--epochs), "
         f"{recipe.batch_size} pictures a step; {few if recipe.criterion == 'last' else many}"
     )
 
@@ -190,15 +193,7 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
     dataset = read_captions(config, console)
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        seed=config.seed,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(choose_device())
+    backbone = config.load(seed=config.seed, console=console)
     val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
     return backbone, prepare(
         dataset,
@@ -263,12 +258,10 @@ def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
     if cut:
         console.say(
             f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
-            "and are learnt up to there; --max-length sets the limit"
+            "and are learnt up to there; max_length sets the limit"
         )
     elif most > USUAL:
-        console.say(
-            f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (--max-length)"
-        )
+        console.say(f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (max_length)")
 
 
 def build_captioner(

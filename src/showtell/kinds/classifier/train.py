@@ -9,10 +9,10 @@ from typing import Any
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import layers_from
-from showtell.backbones.weights import load_backbone
 from showtell.console import Console, human_time
 from showtell.data.augment import View
 from showtell.data.records import Picture
+from showtell.data.sizes import DEFAULT_SIZE
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Extraction
@@ -37,7 +37,7 @@ from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.model_folder import ClassifierModel, save_classifier
 from showtell.kinds.report import report_training
 from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.runtime import environment, prepare_process, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -148,23 +148,14 @@ def _tell(
             f"Warning: how good the model is cannot be said: {doubt}. Images of more scenes, or a val folder "
             "of other scenes beside train, would tell"
         )
-    console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
+    console.say(f"Try it: showtell predict {config.out} PICTURE --save-plot why.png")
     return {} if evaluation is None else evaluation.figures()
 
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
     dataset = read_labels(config, console, to_learn=True)
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        fit=config.fit,
-        seed=config.seed,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(choose_device())
+    backbone = config.load(seed=config.seed, console=console)
     if config.fine_tune is not None:
         layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
     return backbone, prepare(
@@ -173,8 +164,8 @@ def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console)
         store,
         console,
         seed=config.seed,
-        val_size=config.val_size,
-        test_size=config.test_size,
+        val_size=DEFAULT_SIZE if config.val_size is None else config.val_size,
+        test_size=DEFAULT_SIZE if config.test_size is None else config.test_size,
     )
 
 
@@ -198,7 +189,7 @@ def _save(
     provenance = {
         "train_pictures": len(task.train),
         "val_pictures": len(task.val),
-        "views": config.views,
+        "augmentations": config.augmentations,
         "setting": chosen.setting,
         "heads": [
             {
@@ -254,14 +245,18 @@ def _fine_tune(
         task.check().labels,
         batch_size=config.batch_size,
         seed=config.seed,
+        label_smoothing=config.label_smoothing,
     )
     loop = LoopConfig(
         config.epochs,
         learning_rate=config.learning_rate,
-        warmup_steps=2 * trainee.steps_per_epoch,
-        average=0.99,
-        patience=8,
-        shares=learning_shares(network, layers),
+        warmup_steps=config.warmup_epochs * trainee.steps_per_epoch,
+        final_rate=config.final_rate,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        average=config.ema_decay,
+        patience=config.patience,
+        shares=learning_shares(network, layers, top=config.top_share, bottom=config.bottom_share),
     )
     for board in boards:
         board.show(task.val, lambda: _names(task, trainee.predicted.tolist()))
@@ -300,7 +295,7 @@ def _look_at_views(
     console: Console,
 ) -> list[Extraction]:
     found = []
-    for number in range(1, config.views + 1):
-        console.say(f"View {number} of {config.views}")
+    for number in range(1, config.augmentations + 1):
+        console.say(f"View {number} of {config.augmentations}")
         found.append(extract_features(train, backbone, store, view=View(number), console=console))
     return found
