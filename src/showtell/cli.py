@@ -1,6 +1,5 @@
-"""The command line: parse, call a task, print. Flags come from the dataclasses of ``config``."""
+"""The command line: parse, call a task, print."""
 
-import difflib
 import gc
 import io
 import json
@@ -10,25 +9,17 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Union
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.commands import COMMANDS, find
-from showtell.errors import ConfigError, ShowtellError
+from showtell.errors import ShowtellError
+from showtell.flags import parse
 from showtell.kinds.settings import Predict
 from showtell.video.settings import Live
 
 if TYPE_CHECKING:
     from showtell.kinds.predict import Prediction
-
-_STYLE = (
-    tyro.conf.FlagCreatePairsOff,
-    tyro.conf.OmitSubcommandPrefixes,
-    tyro.conf.OmitArgPrefixes,
-    tyro.conf.DisallowNone,
-)
 
 
 def main() -> None:
@@ -80,7 +71,7 @@ def run(arguments: list[str]) -> int:
         return 0
     settings = None
     try:
-        settings = _parse(arguments)
+        settings = parse(arguments)
         return _call(settings)
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)
@@ -114,37 +105,6 @@ def _report(what: str, advice: str, status: int, debug: bool) -> int:
         traceback.print_exc()
     print(f"showtell: {what}", *([advice] if advice else []), sep="\n", file=sys.stderr)
     return status
-
-
-def _parse(arguments: list[str]) -> Any:
-    """Return the config of the command that is called; exits by itself for help and for wrong flags."""
-    if arguments and arguments[0] in COMMANDS:
-        command = arguments[0]
-        return tyro.cli(
-            find(COMMANDS[command].settings), prog=f"showtell {command}", args=arguments[1:], config=_STYLE
-        )
-    if arguments and not arguments[0].startswith("-"):
-        near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
-        raise ConfigError(
-            f"showtell has no command {arguments[0]!r}.",
-            would_do=f"Did you mean {near[0]}?" if near else "",
-            run="showtell --help",
-        )
-    commands = tuple(
-        Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
-        for name, kind in ((name, find(command.settings)) for name, command in COMMANDS.items())
-    )
-    return tyro.cli(
-        Union[commands],  # type: ignore[call-overload]  # noqa: UP007
-        prog="showtell",
-        description="Show it your pictures. It tells you what it sees.",
-        args=arguments or ["--help"],
-        config=_STYLE,
-    )
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").split("\n\n")[0]
 
 
 def _call(settings: Any) -> int:

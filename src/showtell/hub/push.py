@@ -11,8 +11,8 @@ from showtell.data.records import SPLITS
 from showtell.errors import HubError
 from showtell.hub.hub import BESIDES, FILES, bars, check_name, connect, explained, file_names
 from showtell.hub.settings import Push
-from showtell.kinds.model_card import Origin, hub_card, is_hub_card, with_license
 from showtell.kinds.base import Model
+from showtell.kinds.model_card import Origin, hub_card, is_hub_card, with_license
 from showtell.kinds.model_folder import find_model, load_model
 from showtell.runs.records import EvaluationRecord
 from showtell.runs.run import Run
@@ -30,8 +30,8 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
         console: Where to say what happens; None for silence.
 
     Returns:
-        ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a draft ``drafted``
-        and ``files``.
+        ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a dry run
+        ``drafted`` and ``files``.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
@@ -39,11 +39,11 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
     console = console or Console(quiet=True)
     folder = find_model(config.run)
     check_name(config.name)
-    if config.draft:
+    if config.dry_run:
         model = load_model(folder)
         path = folder / "README.md"
         path.write_text(_written_card(config, model, config.name), encoding="utf-8")
-        console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --draft")
+        console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --dry-run")
         return {"drafted": str(path), "files": _sizes(_contents(folder))}
     with explained(config.name):
         api = connect(config.endpoint)

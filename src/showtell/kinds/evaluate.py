@@ -48,9 +48,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     )
     split, pictures = _chosen(config, data, advice)
     if data.is_own and split != "test":
-        console.say(
-            f"Scoring the {split} split, which also chose the model: a fresh test set scores lower"
-        )
+        console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
     # Nothing else needs to be encoded: a fine-tuned backbone has encoded none of them.
     prepared = prepare(
         replace(data.dataset, pictures=pictures),

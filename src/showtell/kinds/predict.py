@@ -66,7 +66,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[Predict
         ShowtellError: Something the user can mend, said in its message.
     """
     paths = find_pictures(config.pictures, console or Console(quiet=True))
-    targets = {} if config.picture is None else _targets(paths, config.picture)
+    targets = {} if config.save_plot is None else _targets(paths, config.save_plot)
     model = load(config.run, beam_size=config.beam_size)
     labels = _labels(config.run)
     for path, found in zip(paths, model.stream(paths, errors="return")):
@@ -143,8 +143,8 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
         return {paths[0]: given}
     if is_file and (given.exists() or given.suffix.lower() in PICTURE_EXTENSIONS):
         raise ConfigError(
-            f"--picture {given} is one file, for {len(paths)} pictures.",
-            would_do="It takes a folder for several.",
+            f"--save-plot {given} is one file, for {len(paths)} pictures.",
+            would_do="Expected a folder for several.",
         )
     targets: dict[Path, Path] = {}
     taken: set[str] = set()

@@ -146,9 +146,7 @@ def find_picture(name: str, named: Mapping[str, Picture], reported: Reported) ->
 
 def _defaults(kind: type[TrainingSettings]) -> dict[str, Any]:
     """Return the settings of a command that have a default, as JSON values."""
-    return {
-        field.name: as_json(field.default) for field in fields(kind) if field.default is not MISSING
-    }
+    return {field.name: as_json(field.default) for field in fields(kind) if field.default is not MISSING}
 
 
 def _parameters(part: nn.Module) -> int:

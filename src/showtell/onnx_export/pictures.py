@@ -51,7 +51,7 @@ def choose_pictures(config: Export, kind: Kind, drawn: Path, console: Console) -
     if config.check is not None:
         paths = find_pictures([str(config.check)], console)
         return _divided(
-            f"pictures of {config.check.name}", [Picture(p.name, p) for p in paths], config.pictures
+            f"pictures of {config.check.name}", [Picture(p.name, p) for p in paths], config.num_images
         )
     if Run(config.run).has_images:
         try:
@@ -59,13 +59,13 @@ def choose_pictures(config: Export, kind: Kind, drawn: Path, console: Console) -
         except ShowtellError as error:
             console.say(f"The run's own pictures are not at hand: {error.what}")
             console.say(f"To check with others: {_CHECK_OTHERS.format(shlex.quote(str(config.run)))}")
-    scenes = make_scenes(0, config.pictures + CALIBRATION, "val")
+    scenes = make_scenes(0, config.num_images + CALIBRATION, "val")
     pictures = []
     for place, scene in enumerate(scenes):
         path = drawn / f"{place:05d}.png"
         draw_scene(scene).save(path)
         pictures.append(Picture(path.name, path))
-    return _divided("drawn pictures", pictures, config.pictures)
+    return _divided("drawn pictures", pictures, config.num_images)
 
 
 def _own(config: Export, kind: Kind) -> CheckPictures:
@@ -79,7 +79,7 @@ def _own(config: Export, kind: Kind) -> CheckPictures:
     advice = _CHECK_OTHERS.format(shlex.quote(str(config.run)))
     data = read_again(run, trained, kind.read, Console(quiet=True), advice=advice)
     pictures, splits = data.dataset.pictures, data.splits
-    check = _shuffled([p for p in pictures if splits.get(p.name) == "val"])[: config.pictures]
+    check = _shuffled([p for p in pictures if splits.get(p.name) == "val"])[: config.num_images]
     calibration = _shuffled([p for p in pictures if splits.get(p.name) == "train"])[:CALIBRATION]
     if not check:
         raise DataError(f"{trained.data} has none of the run's validation pictures.")

@@ -23,8 +23,8 @@ from showtell.kinds.evaluate import evaluate
 from showtell.kinds.loading import load
 from showtell.kinds.settings import Evaluate
 from showtell.quickstart.settings import Quickstart
-from showtell.runs.run import Run
 from showtell.report.cards import PageItem, write_captions_page
+from showtell.runs.run import Run
 from showtell.samples import Language, Scene, is_right, write_captions_dataset
 
 SCENES = 2000
@@ -68,9 +68,9 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
             store=config.out / "features",
             hidden_dim=HIDDEN_DIM,
             dropout=DROPOUT,
-            mirror=False,
+            hflip=False,
             epochs=EPOCHS,
-            reward_epochs=0,
+            scst_epochs=0,
             learning_rate=3e-3,
             seed=config.seed,
         )
@@ -83,7 +83,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         f"Look at them: {result['page']}\n\n"
         f"The same with your own photos:\n"
         f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
-        f"  showtell predict runs/mine PHOTO.jpg --picture why.png\n"
+        f"  showtell predict runs/mine PHOTO.jpg --save-plot why.png\n"
     )
     result["photographs"] = name_photographs(config.out / "photographs", console)
     (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -37,7 +37,7 @@ from showtell.runtime import environment
 S = TypeVar("S", bound=TrainingSettings)
 E = TypeVar("E", bound=EvaluationRecord)
 
-_WHERE = ("out", "store", "weights", "tensorboard", "resume")
+_WHERE = ("out", "store", "weights", "device", "tensorboard", "resume")
 """Settings that may change from start to resume: they say where things lie, not what is learnt."""
 _EXAMPLES = 5
 """Problems of a kind that are recorded in full."""
@@ -196,7 +196,9 @@ class Run:
             points = (f"{name} {before.environment.get(name)}, now {here[name]}" for name in parts)
             console.say(f"Resumed by other code than at its start: {'; '.join(points)}")
 
-    def save_evaluation(self, record: EvaluationRecord, lines: Iterable[Any], out: Path | None = None) -> None:
+    def save_evaluation(
+        self, record: EvaluationRecord, lines: Iterable[Any], out: Path | None = None
+    ) -> None:
         """Write ``evaluation-SPLIT.json``, and ``predictions-SPLIT.jsonl`` with a line per image.
 
         Args:
@@ -269,9 +271,7 @@ def _record(
         config=as_json(settings) | {"resume": False},
         resolved=resolved,
         backbone=backbone,
-        data=DataRecord(
-            prepared.fingerprint, prepared.dataset.format, _problems(prepared.dataset.problems)
-        ),
+        data=DataRecord(prepared.fingerprint, prepared.dataset.format, _problems(prepared.dataset.problems)),
         environment=environment(),
     )
 

@@ -14,7 +14,9 @@ _ENOUGH = 200
 """Captioned photos from which captions of real photos become sentences worth reading (docs/log.md)."""
 
 
-def judge_captioner(trainee: CaptionTrainee, extraction: Extraction, evaluation: CaptionEvaluation) -> Verdict:
+def judge_captioner(
+    trainee: CaptionTrainee, extraction: Extraction, evaluation: CaptionEvaluation
+) -> Verdict:
     """Hold a trained captioner against the most frequent caption and the nearest picture's.
 
     Args:

@@ -63,9 +63,7 @@ class CaptionResult(Caption):
         }
         if attention:
             for entry, word in zip(words, self.words):
-                entry["attention"] = [
-                    [round(value, 5) for value in row] for row in word.attention.tolist()
-                ]
+                entry["attention"] = [[round(value, 5) for value in row] for row in word.attention.tolist()]
             record["others"] = [
                 {"caption": other.text, "log_probability": other.log_probability} for other in self.others
             ]

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.data.images import open_image
 from showtell.extraction.extract import extract_features
-from showtell.store.store import FeatureStore
 from showtell.kinds.captioner.drawing import draw_attention
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, DiversityRecord, caption_images
 from showtell.kinds.captioner.faithfulness import CHOICES, Faithfulness, measure_faithfulness
@@ -26,6 +25,7 @@ from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, small_figure
 from showtell.report.fonts import font
 from showtell.report.run_report import RunFacts, write_run_report
+from showtell.store.store import FeatureStore
 
 _NAMES = {
     "cider_d": "CIDEr-D",

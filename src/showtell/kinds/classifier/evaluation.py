@@ -23,10 +23,9 @@ from showtell.evaluation.class_scores import (
 from showtell.extraction.features import Extraction
 from showtell.kinds.classifier.baselines import Margin, Trivial
 from showtell.kinds.classifier.heads import read_examples
-from showtell.kinds.classifier.verdict import group_numbers, margins, verdict
 from showtell.kinds.classifier.model import SHOWN, ClassifierModel
+from showtell.kinds.classifier.verdict import group_numbers, margins, verdict
 from showtell.runs.records import EvaluationRecord
-
 
 _WIDE = 12
 """Up to as many classes, the confusion matrix is printed."""
@@ -152,7 +151,6 @@ class ClassEvaluation:
         wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
         order = np.argsort(-self.probabilities[wrong].max(1), kind="stable")
         return [int(row) for row in wrong[order]]
-
 
     def record(self, split: str) -> ClassEvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""

@@ -30,7 +30,9 @@ class ClassifierKind(Kind):
 
     def train(self, settings: TrainClassifier, console: Console | None = None) -> Any:
         """Train a classifier."""
-        from showtell.kinds.classifier.train import train_classifier  # imports the training, which use does not
+        from showtell.kinds.classifier.train import (
+            train_classifier,  # imports the training, which use does not
+        )
 
         return train_classifier(settings, console)
 

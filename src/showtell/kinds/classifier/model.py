@@ -201,7 +201,9 @@ class ClassifierModel(Model[ClassResult]):
         count = len(self.classes)
         names = ", ".join(self.classes[:_IN_CARD]) + (", ..." if count > _IN_CARD else "")
         warning = config.provenance.get("warning")
-        alike = "It knows these classes and nothing else: shown anything different, it still names one of them."
+        alike = (
+            "It knows these classes and nothing else: shown anything different, it still names one of them."
+        )
         return Card(
             purpose=f"Tells {count} classes apart: {names}",
             made=(
