@@ -123,8 +123,8 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
     """Return the product's captioner as a function from grids to lengths of captions."""
     import torch
 
-    from showtell.models.attention import AttentionConfig
     from showtell.models.captioner import Captioner
+    from showtell.models.config import DecoderConfig
     from showtell.runtime import prepare_process
     from showtell.text.tokenizer import CaptionTokenizer
 
@@ -135,7 +135,7 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
         [" ".join(words[: VOCABULARY - special])], min_count=1, vocab_size=VOCABULARY
     )
     assert tokenizer.vocab_size == VOCABULARY, tokenizer.vocab_size
-    config = AttentionConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2)
+    config = DecoderConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2)
     captioner = Captioner(config, tokenizer, (1, cells)).eval()
     with torch.no_grad():
         captioner.decoder.output_bias[tokenizer.eos_id] = -1e4

@@ -13,8 +13,8 @@ import torch
 from showtell.backbones.weights import load_backbone
 from showtell.kinds.loading import LoadedClassifier
 from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.serving.api import build_app
 from showtell.serving.server import Server, build_server, open_socket
@@ -30,7 +30,7 @@ def make_captioner(run: Path, captions: list[str]) -> Path:
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(captions, kind="word", vocab_size=300, min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     scores = {"cider_d": 0.5}
     save_captioner(run / "model", backbone, decoder, beam_size=3, provenance={"validation": scores})

@@ -20,8 +20,8 @@ from showtell.data.images import open_image
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.kinds.model_folder import save_captioner, save_classifier
 from showtell.kinds.predict import find_pictures
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.onnx_export import export as task
 from showtell.onnx_export.settings import Export
@@ -42,7 +42,7 @@ def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", seed=0):
     eye = load_backbone(backbone, "random", image_size=64)
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     torch.manual_seed(seed)
-    sizes = AttentionConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, cell=cell)
+    sizes = DecoderConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, kind=cell)
     decoder = Captioner(sizes, tokenizer, eye.description.grid_size).eval()
     torch.nn.init.normal_(decoder.decoder.embed.weight, std=2.0)  # words that differ: captions that end
     save_captioner(run / "model", eye, decoder, beam_size=3, provenance={})

@@ -22,8 +22,8 @@ from showtell.hub.pull import pull
 from showtell.hub.push import push
 from showtell.hub.settings import Pull, Push
 from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -82,7 +82,7 @@ def captioner_run(tmp_path_factory):
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(["a red circle", "빨간 동그라미 두 개"], kind="word", min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     save_captioner(run / "model", backbone, decoder, beam_size=2, provenance={"train_pictures": 6})
     scores = {"bleu4": 0.2079, "cider_d": 0.5082}

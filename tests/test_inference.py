@@ -12,8 +12,8 @@ from conftest import draw, encoded
 from showtell.backbones.weights import load_backbone
 from showtell.errors import ConfigError, ImageError, ModelError
 from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -27,7 +27,7 @@ def captioner(tmp_path_factory):
     words = ["a red circle", "빨간 동그라미 두 개", "three hearts above a star"]
     tokenizer = CaptionTokenizer.train(words, kind="word", vocab_size=300, min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     save_captioner(run / "model", backbone, decoder, beam_size=3, provenance={})
     return showtell.load(run, device="cpu")

@@ -21,8 +21,8 @@ from showtell.console import Console
 from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
 from showtell.kinds.loading import Classes
 from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.report.fonts import MissingGlyphWarning
 from showtell.text.tokenizer import CaptionTokenizer
@@ -59,7 +59,7 @@ def captioner(tmp_path_factory):
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(["a red circle", "빨간 동그라미 두 개"], kind="word", min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     save_captioner(run / "model", backbone, decoder, beam_size=2, provenance={})
     return run

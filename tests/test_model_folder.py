@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from showtell.backbones.weights import load_backbone
 from showtell.errors import ModelError
 from showtell.kinds.model_folder import FORMAT, find_model, load_model, save_captioner
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.tokenizer import CaptionTokenizer
 
 CAPTIONS = ["a red circle above two small stars", "빨간 동그라미 위에 작은 별 두 개", "three hearts"]
@@ -25,7 +25,7 @@ def build(cell: str = "lstm", kind: str = "word") -> tuple:
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8, cell=cell)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8, kind=cell)
     captioner = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     captioner.decoder.fit_feature_scale(torch.rand(4, *backbone.description.grid_shape))
     return backbone, captioner

@@ -182,7 +182,7 @@ def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Pr
     seed_everything(settings.seed)
     train, val = captioned(prepared, "train"), captioned(prepared, "val")
     captioner = build_captioner(settings, tokenizer, prepared, train).to(choose_device())
-    return CaptionTrainee(
+    trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
         train,
@@ -191,6 +191,8 @@ def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Pr
         seed=settings.seed,
         beam_size=BEAM_SIZE,
     )
+    captioner.decoder.fit_word_bias(trainee.token_counts())
+    return trainee
 
 
 def _step_time(trainee: CaptionTrainee) -> float:

@@ -153,7 +153,7 @@ def _facts(config: "Config") -> str:
     if config.kind == "captioner":
         rows, columns = config.backbone.grid_size
         made = (
-            f"- Decoder: {config.captioner.cell.upper()} with additive attention over a {rows}x{columns} "
+            f"- Decoder: {config.captioner.kind.upper()} with additive attention over a {rows}x{columns} "
             f"grid, {config.captioner.vocab_size:,} tokens"
         )
         by = "CIDEr-D of its captions of"

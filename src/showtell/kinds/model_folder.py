@@ -15,8 +15,8 @@ from showtell.backbones.backbone import Backbone, BackboneDescription, state_has
 from showtell.backbones.weights import restore_backbone
 from showtell.errors import ModelError, WeightsError
 from showtell.kinds.model_card import captioner_card, classifier_card
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import Head, HeadConfig, build_head
 from showtell.settings import Precision
 from showtell.text.tokenizer import CaptionTokenizer
@@ -44,7 +44,7 @@ class ModelConfig:
     format: int
     kind: Literal["captioner"]
     backbone: BackboneDescription
-    captioner: AttentionConfig
+    captioner: DecoderConfig
     beam_size: int
     provenance: dict[str, Any]
     seals: dict[str, str] = field(default_factory=dict)

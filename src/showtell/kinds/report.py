@@ -5,6 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from torch import nn
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.errors import DataError, ModelError, ShowtellError
+from showtell.evaluation.faithfulness import measure_faithfulness
 from showtell.extraction.extract import extract_features
-from showtell.kinds.captioner.faithfulness import measure_faithfulness
 from showtell.kinds.captioner.report import write_captioner_report
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import read_grids
@@ -144,7 +145,9 @@ def _report_captioner(config: Report, model: LoadedCaptioner, dataset: Dataset) 
         evaluation,
         best=items[:half],
         worst=items[half:],
-        faithfulness=measure_faithfulness(captioner, extraction, checked, texts),
+        faithfulness=measure_faithfulness(
+            captioner, partial(read_grids, captioner, extraction), checked, texts
+        ),
     )
 
 

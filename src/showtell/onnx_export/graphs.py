@@ -20,44 +20,54 @@ from showtell.backbones.backbone import Backbone, grid_of
 from showtell.data import pixels
 from showtell.engines.graph import write_graph
 from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier
-from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import LENGTH_PENALTY
+from showtell.models.decoder import Decoder
+from showtell.models.decoding import Rows, select_rows
 from showtell.onnx_export.words import written_words
 from showtell.runs.config_record import save_config
 
 DESCRIPTION, SCRIPT, PIXELS = "model.json", "run.py", "showtell_pixels"
-_MEMORY = list(Memory._fields)
+AnyDecoder = Decoder[Any, Any]
 
 
 class _Encoder(nn.Module):
     """From pixels to what a captioner keeps of a picture, and its first state."""
 
-    def __init__(self, backbone: Backbone, decoder: AttentionDecoder) -> None:
+    def __init__(self, backbone: Backbone, decoder: AnyDecoder) -> None:
         super().__init__()
         self.backbone, self.decoder = backbone, decoder
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Look at pictures (B, 3, height, width), uint8."""
+    def parts(self, pixels: Tensor) -> tuple[Rows, Rows]:
+        """Return memory and state of pictures (B, 3, height, width), uint8."""
         grid, _ = grid_of(self.backbone.network, self.backbone.features(pixels))
-        memory = self.decoder.remember(_as_kept(grid, self.backbone))
-        state = self.decoder.initial_state(memory)
-        return (*memory, *(getattr(state, name) for name in state_names(self.decoder)))
+        memory = self.decoder.encode_grid(_as_kept(grid, self.backbone))
+        return memory, self.decoder.start(memory)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors of both."""
+        memory, state = self.parts(pixels)
+        return (*memory, *state)
 
 
 class _Step(nn.Module):
-    """One word of a captioner."""
+    """One word of a captioner.
 
-    def __init__(self, decoder: AttentionDecoder) -> None:
+    Args:
+        decoder: The decoder.
+        memory: What it keeps of some picture, and
+        state: its state: of what kind and how many tensors these are.
+    """
+
+    def __init__(self, decoder: AnyDecoder, memory: Rows, state: Rows) -> None:
         super().__init__()
         self.decoder = decoder
+        self._memory, self._state, self._count = type(memory), type(state), len(memory)
 
-    def forward(
-        self, token_ids: Tensor, values: Tensor, keys: Tensor, hidden: Tensor, cell: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        """Read words (B, K), int64; the state of a GRU has no cell."""
-        state = State(hidden, hidden if cell is None else cell)
-        log_probs, moved, attention = self.decoder.step(Memory(values, keys), state, token_ids)
-        return (log_probs, *moved[: 1 if cell is None else 2], attention)
+    def forward(self, token_ids: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Read words (B, K), int64, given the tensors of memory and state."""
+        memory, state = self._memory(*parts[: self._count]), self._state(*parts[self._count :])
+        log_probs, moved, attention = self.decoder.step(memory, state, token_ids)
+        return (log_probs, *moved, attention)
 
 
 class _Namer(nn.Module):
@@ -79,9 +89,9 @@ def _as_kept(features: Tensor, backbone: Backbone) -> Tensor:
     return features.to(getattr(torch, backbone.description.dtype)).float()
 
 
-def state_names(decoder: AttentionDecoder) -> list[str]:
-    """Return the parts of a decoder's state; the two of a GRU are one."""
-    return ["hidden", "cell"] if decoder.config.cell == "lstm" else ["hidden"]
+def _names(parts: Rows) -> list[str]:
+    """Return the names of a memory's or a state's tensors."""
+    return list(parts._fields)  # type: ignore[attr-defined]  # a named tuple, of whatever kind
 
 
 def write_graphs(model: LoadedCaptioner | LoadedClassifier, folder: Path) -> dict[str, Any]:
@@ -104,17 +114,18 @@ def write_graphs(model: LoadedCaptioner | LoadedClassifier, folder: Path) -> dic
         _write(_Namer(model), folder, about, "classifier", {"pixels": pixels}, ["probabilities"])
         return _finish(folder, about)
     decoder = model.model.captioner.decoder
-    state = about["search"]["state"]
     encoder = _Encoder(model.backbone, decoder)
-    _write(encoder, folder, about, "encoder", {"pixels": pixels}, [*_MEMORY, *state])
     with torch.inference_mode():
-        seen = dict(zip([*_MEMORY, *state], encoder(pixels)))
-    # Three rows a picture: a size of one would be taken for fixed.
+        memory, state = encoder.parts(pixels)
+        # Three rows a picture: a size of one would be taken for fixed.
+        state = select_rows(state, torch.zeros(2, 3, dtype=torch.long))
+    about["search"] |= {"memory": _names(memory), "state": _names(state)}
+    _write(encoder, folder, about, "encoder", {"pixels": pixels}, [*_names(memory), *_names(state)])
     inputs = {"token_ids": torch.full((2, 3), about["search"]["bos_id"])}
-    inputs |= {name: seen[name] for name in _MEMORY}
-    inputs |= {name: seen[name].expand(-1, 3, -1).contiguous() for name in state}
-    outputs = ["log_probs", *(f"next_{name}" for name in state), "attention"]
-    _write(_Step(decoder), folder, about, "decoder", inputs, outputs, rows=("token_ids", *state))
+    inputs |= dict(zip(_names(memory), memory)) | dict(zip(_names(state), state))
+    outputs = ["log_probs", *(f"next_{name}" for name in _names(state)), "attention"]
+    step = _Step(decoder, memory, state)
+    _write(step, folder, about, "decoder", inputs, outputs, rows=("token_ids", *_names(state)))
     return _finish(folder, about)
 
 
@@ -134,14 +145,12 @@ def _describe(model: LoadedCaptioner | LoadedClassifier) -> dict[str, Any]:
         return about | {"classes": list(model.classes)}
     captioner = model.model.captioner
     about["search"] = {
-        "bos_id": captioner.vocabulary.bos_id,
-        "eos_id": captioner.vocabulary.eos_id,
-        "never": list(captioner.vocabulary.never),
+        "bos_id": captioner.special.bos_id,
+        "eos_id": captioner.special.eos_id,
+        "never": list(captioner.special.never),
         "beam_size": model.beam_size,
         "max_length": captioner.decoder.config.max_length,
         "length_penalty": LENGTH_PENALTY,
-        "memory": _MEMORY,
-        "state": state_names(captioner.decoder),
     }
     about["grid_size"] = list(captioner.grid_size)
     about["words"] = written_words(captioner.tokenizer)

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.evaluation.diversity import Habits, compared_habits
+from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
 from showtell.evaluation.verdict import Verdict
 from showtell.extraction.features import Extraction
 from showtell.extraction.prepared import prepare
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.captioner.teacher_forced import TeacherForced, teacher_forced
-from showtell.kinds.captioner.trainee import describe_pictures
+from showtell.kinds.captioner.trainee import describe_pictures, read_grids
 from showtell.kinds.classifier.evaluate import evaluate_classifier
 from showtell.kinds.model_folder import ClassifierModel, load_model
 from showtell.kinds.settings import Evaluate
@@ -148,7 +149,7 @@ def describe_split(
         caption_scores(references, captions),
         beam_size,
         *compared_habits(captions, references, known),
-        teacher_forced(captioner, extraction, pictures, references),
+        teacher_forced(captioner, partial(read_grids, captioner, extraction), pictures, references),
     )
 
 

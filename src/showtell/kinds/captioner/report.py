@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.data.images import open_image
+from showtell.evaluation.faithfulness import CHOICES, Faithfulness
 from showtell.kinds.captioner.drawing import draw_attention
-from showtell.kinds.captioner.faithfulness import CHOICES, Faithfulness
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, small_figure

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from showtell.evaluation.cider import CiderD
-from showtell.kinds.captioner.batch import Batch
+from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
 from showtell.text.captions import USUAL
@@ -40,11 +40,11 @@ def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
     most = decoder.config.max_length
     decoder.eval()
     with torch.no_grad():
-        memory = decoder.remember(grid)
+        memory = decoder.encode_grid(grid)
         drawn = sample(
             lambda state, token_ids: decoder.step(memory, state, token_ids),
-            decoder.initial_state(memory),
-            captioner.vocabulary,
+            decoder.start(memory),
+            captioner.special,
             count=SAMPLES,
             max_length=MAX_SAMPLED_TOKENS if most <= USUAL else most,
             temperature=TEMPERATURE,
@@ -86,11 +86,10 @@ def reward_loss(captioner: Captioner, batch: Batch, advantage: Tensor) -> Tensor
         batch: The drawn captions.
         advantage: (B, K), in the order of the batch.
     """
-    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = packed.place.unbind(1)
+    packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = packed.position.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
-    logits = captioner.decoder.logits(packed.deep).float() / TEMPERATURE
-    surprise = F.cross_entropy(logits, targets, reduction="none")
+    surprise = F.cross_entropy(packed.logits.float() / TEMPERATURE, targets, reduction="none")
     return (surprise * advantage.to(surprise)[picture, caption]).mean()
 
 

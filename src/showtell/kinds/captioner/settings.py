@@ -7,6 +7,7 @@ from typing import Literal
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
+from showtell.models.config import DecoderKind
 from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
 
 
@@ -35,7 +36,7 @@ class TrainCaptioner(DataSource):
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
-    cell: Literal["lstm", "gru"] = "lstm"
+    cell: DecoderKind = "lstm"
     """Recurrent cell of the decoder."""
     tokenizer: Literal["word", "bpe"] = "word"
     """Whole words, or pieces of words for languages in which words run together."""

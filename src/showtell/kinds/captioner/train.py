@@ -23,8 +23,8 @@ from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.kinds.captioner.views import look_at_mirrored, look_at_views
 from showtell.kinds.model_folder import CaptionerModel, save_captioner
 from showtell.kinds.report import report_training
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.store.store import FeatureStore
@@ -105,6 +105,7 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         views=views,
         baseline=commonest_captions(train),
     )
+    captioner.decoder.fit_word_bias(trainee.token_counts())
     loop = LoopConfig(
         epochs=recipe.epochs + config.reward_epochs,
         learning_rate=config.learning_rate,
@@ -281,13 +282,13 @@ def build_captioner(
     space = prepared.extraction.space
     description = space.description
     width = config.hidden_dim or HIDDEN_DIM
-    sizes = AttentionConfig(
+    sizes = DecoderConfig(
         vocab_size=tokenizer.vocab_size,
         feature_dim=description["grid_shape"][1],
         hidden_dim=width,
         embed_dim=width,
         attention_dim=width // 2,
-        cell=config.cell,
+        kind=config.cell,
         dropout=DROPOUT if config.dropout is None else config.dropout,
         max_length=config.max_length or USUAL,
     )
