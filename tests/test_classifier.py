@@ -18,7 +18,8 @@ from conftest import draw, encoded, shared
 from showtell import cli
 from showtell.backbones.imagenet import imagenet_names, names_in_imagenet, pretraining_warning
 from showtell.data.images import load_pixels
-from showtell.kinds.model_folder import ClassifierModel, load_model
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import load_model
 
 SETTINGS = "--backbone test_resnet --weights random --image-size 64"
 COLOURS = {"빨강": "red", "Blue": "blue", "녹색": "green"}

@@ -21,7 +21,8 @@ from showtell.kinds.classifier.fine_tune import (
     TunedNetwork,
     learning_shares,
 )
-from showtell.kinds.model_folder import ClassifierModel, load_model
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import load_model
 from showtell.models.heads import HeadConfig, build_head
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop, LoopConfig

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from showtell.data.records import Picture
 from showtell.kinds.captioner.train import caption_lengths, say_lengths
 from showtell.kinds.captioner.trainee import _framed
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.captions import MOST, USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import words
@@ -29,7 +29,7 @@ def captioner(words_a_caption: int, limit: int) -> tuple[Captioner, tuple[Pictur
     caption = " ".join(f"word{number}" for number in range(words_a_caption))
     train = tuple(Picture(f"{n}.jpg", Path(f"{n}.jpg"), captions=(caption,)) for n in range(3))
     tokenizer = CaptionTokenizer.train([caption] * 3, kind="word", vocab_size=200, min_count=1)
-    sizes = AttentionConfig(tokenizer.vocab_size, 4, 8, 8, 8, max_length=limit)
+    sizes = DecoderConfig(tokenizer.vocab_size, 4, 8, 8, 8, max_length=limit)
     return Captioner(sizes, tokenizer, (2, 2)), train
 
 

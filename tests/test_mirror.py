@@ -14,8 +14,8 @@ from showtell.data.augment import MIRRORED
 from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.captions import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -55,7 +55,7 @@ def trainee(tmp_path, store) -> CaptionTrainee:
     mirrored = extract_features(pictures[:8], backbone, store, view=MIRRORED)
     tokenizer = CaptionTokenizer.train(["a thing", "one more thing"], kind="word", vocab_size=20, min_count=1)
     width = plain.space.description["grid_shape"][1]
-    captioner = Captioner(AttentionConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
+    captioner = Captioner(DecoderConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
     return CaptionTrainee(
         captioner, plain, pictures, pictures[:2], batch_size=4, seed=3, beam_size=1, mirrored=mirrored
     )

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.evaluation.cider import CiderD
-from showtell.kinds.captioner.batch import assemble
 from showtell.kinds.captioner.reward import SAMPLES, advantages, draw_captions, reward_loss
-from showtell.models.attention import AttentionConfig
+from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.tokenizer import CaptionTokenizer
 
 CAPTIONS = {
@@ -22,7 +22,7 @@ CAPTIONS = {
 def captioner(seed: int = 0) -> Captioner:
     torch.manual_seed(seed)
     tokenizer = CaptionTokenizer.train([c for captions in CAPTIONS.values() for c in captions], min_count=1)
-    sizes = AttentionConfig(tokenizer.vocab_size, 8, 24, 24, 16, dropout=0.0)
+    sizes = DecoderConfig(tokenizer.vocab_size, 8, 24, 24, 16, dropout=0.0)
     return Captioner(sizes, tokenizer, (2, 2))
 
 
