@@ -9,13 +9,17 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from showtell.kinds.captioner.trainee import ATTENTION_REGULARISATION, LABEL_SMOOTHING, caption_loss
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.trainee import caption_loss
 from showtell.models import kernels
 from showtell.models.attention import AttentionDecoder
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.decoding import select_rows
 from showtell.text.tokenizer import CaptionTokenizer
+
+LABEL_SMOOTHING = TrainCaptioner.label_smoothing
+ATTENTION_REGULARISATION = TrainCaptioner.attention_regularization
 
 CELLS = ["lstm", "gru"]
 WORDS = CaptionTokenizer.train(["one two three four five six seven"], min_count=1)

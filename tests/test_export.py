@@ -72,7 +72,7 @@ def exported(tmp_path_factory):
         "captioner": captioner(tmp_path_factory.mktemp("말")),
         "classifier": classifier(tmp_path_factory.mktemp("이름")),
     }
-    found = {kind: showtell.export(Export(run, int8=True, pictures=8)) for kind, run in runs.items()}
+    found = {kind: showtell.export(Export(run, int8=True, num_images=8)) for kind, run in runs.items()}
     return runs, found
 
 
@@ -108,7 +108,7 @@ def test_an_export_says_what_its_original_says(exported, kind):
 )
 def test_other_cells_tokenizers_heads_and_transformers(tmp_path, make, options):
     run = make(tmp_path / "run", **options)
-    record = showtell.export(Export(run, out=tmp_path / "out", pictures=4))
+    record = showtell.export(Export(run, out=tmp_path / "out", num_images=4))
     assert record["graphs"]["same"] == 4
 
 
@@ -269,11 +269,11 @@ def test_an_export_of_something_else_is_refused_and_stays_marked(exported, tmp_p
     runs, _ = exported
     write_again(runs[make.__name__] / "onnx", monkeypatch)
     with pytest.raises(ModelError, match=r"original") as caught:
-        showtell.export(Export(make(tmp_path / "other", seed=1), out=tmp_path / "out", pictures=4))
+        showtell.export(Export(make(tmp_path / "other", seed=1), out=tmp_path / "out", num_images=4))
     assert caught.value.exit_status == 2
     assert "The check failed" in (tmp_path / "out" / "UNCHECKED.txt").read_text(encoding="utf-8")
     # The folder is ours, and may be written anew.
-    showtell.export(Export(runs[make.__name__], out=tmp_path / "out", pictures=4))
+    showtell.export(Export(runs[make.__name__], out=tmp_path / "out", num_images=4))
     assert not (tmp_path / "out" / "UNCHECKED.txt").exists()
 
 

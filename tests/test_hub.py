@@ -247,7 +247,7 @@ def test_the_card_names_the_base_model_where_it_is_on_the_hub(there, run):
 
 def test_a_draft_is_written_and_not_sent_and_then_kept(there, run):
     path = run / "model" / "README.md"
-    push(Push(run, "my-cats", draft=True, endpoint="http://127.0.0.1:9"))
+    push(Push(run, "my-cats", dry_run=True, endpoint="http://127.0.0.1:9"))
     assert there.requests == []
     path.write_text(path.read_text("utf-8") + "\nThe photos are mine.\n", "utf-8")
     send(there, run, license="mit")

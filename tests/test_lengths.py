@@ -48,7 +48,7 @@ def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
     lines: list[str] = []
     console = SimpleNamespace(say=lines.append)
     say_lengths(caption_lengths(model.tokenizer, train), limit, console)
-    assert said in lines[0] and "--max-length" in lines[0]
+    assert said in lines[0] and "max_length" in lines[0]
     short, few = captioner(12, USUAL)
     say_lengths(caption_lengths(short.tokenizer, few), USUAL, console)
     assert len(lines) == 1, "captions of usual length need no word"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ENDED, draw
+from conftest import ENDED, draw, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.data.augment import MIRRORED
@@ -88,17 +88,14 @@ def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
         )
     table = tmp_path / "metadata.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    settings = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1"
+    settings = "--backbone test_resnet --weights random --image-size 64 --epochs 1"
     command = [
         "train-captioner",
         str(table),
         *settings.split(),
-        "--reward-epochs",
-        "0",
-        "--augmentations",
-        "0",
     ]
-    assert cli.run([*command, "--out", str(tmp_path / "run")]) in ENDED
+    rare = {"hidden_dim": 16, "scst_epochs": 0, "augmentations": 0}
+    assert cli.run([*command, "--out", str(tmp_path / "run"), *settings_file(**rare)]) in ENDED
     said = capsys.readouterr().err
     records = [
         json.loads(line) for line in Path(tmp_path / "run" / "pictures.jsonl").read_text().splitlines()
@@ -106,5 +103,6 @@ def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
     train = {one["name"] for one in records if one["split"] == "train"}
     sided = sum(f"{number}.png" in train for number in range(10))
     assert f"Mirrored: {len(train) - sided} pictures of train; {sided} more stay as they are" in said
-    assert cli.run([*command, "--out", str(tmp_path / "other"), "--no-mirror"]) in ENDED
+    plain = settings_file(**rare, hflip=False)
+    assert cli.run([*command, "--out", str(tmp_path / "other"), *plain]) in ENDED
     assert "Mirrored" not in capsys.readouterr().err

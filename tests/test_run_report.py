@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from conftest import ENDED, draw, opened
+from conftest import ENDED, draw, opened, settings_file
 from showtell import cli
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
@@ -39,11 +39,12 @@ COLOURS = {"빨강": "red", "Blue <b>&": "blue", "회색": "gray"}
 def captioner_run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("captioner")
     write_captions_dataset(folder / "data", language="ko", count=40, seed=0)
-    settings = f"{SETTINGS} --hidden-dim 32 --epochs 25 --reward-epochs 1 --learning-rate 0.02"
+    settings = f"{SETTINGS} --epochs 25"
     command = (
         f"train-captioner {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {settings}"
     )
-    assert cli.run(command.split()) in ENDED
+    rare = settings_file(hidden_dim=32, scst_epochs=1, learning_rate=0.02)
+    assert cli.run([*command.split(), *rare]) in ENDED
     return folder / "run"
 
 
@@ -126,7 +127,7 @@ def test_the_captioners_report_tells_what_was_measured(captioner_run):
     assert sum(model["lengths"].values()) == model["captions"] == record["pictures"]
     lines = [json.loads(line) for line in (captioner_run / "captions-val.jsonl").open(encoding="utf-8")]
     assert lines[0]["picture"] in text and lines[-1]["picture"] in text
-    assert "Can its attention be trusted?" in text and "--hidden-dim" in text
+    assert "Can its attention be trusted?" in text and "hidden_dim" in text
 
 
 def test_the_classifiers_report_names_classes_mistakes_and_problems(classifier_run):
