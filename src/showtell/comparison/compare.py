@@ -22,6 +22,7 @@ from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare, say_reading
+from showtell.files import write_atomic
 from showtell.kinds.captioner.train import BEAM_SIZE
 from showtell.runtime import choose_device, prepare_process
 from showtell.store.store import FeatureStore
@@ -100,7 +101,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     rows = sorted(found.values(), key=lambda row: (-row.score, row.milliseconds))
     records = [{kind if key == "score" else key: value for key, value in asdict(row).items()} for row in rows]
     config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "comparison.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_atomic(config.out / "comparison.json", json.dumps(records, indent=1) + "\n")
     shutil.rmtree(config.out / TRAINING, ignore_errors=True)
     console.say(comparison_table(rows, kind, config.steps))
     console.say(f"drawn: {_draw(rows, kind, config.out / 'comparison.png')}")

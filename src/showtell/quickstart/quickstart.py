@@ -16,6 +16,7 @@ from showtell.backbones.sources import weights_at_hand
 from showtell.console import Console, human_time
 from showtell.data.images import load_pixels, open_image
 from showtell.errors import ConfigError, WeightsError
+from showtell.files import write_atomic
 from showtell.kinds.captioner.evaluate import evaluate
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner
@@ -86,7 +87,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         f"  showtell predict runs/mine PHOTO.jpg --picture why.png\n"
     )
     result["photographs"] = name_photographs(config.out / "photographs", console)
-    (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_atomic(config.out / _MARKER, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -147,7 +148,7 @@ def _claim(out: Path) -> None:
     for part in ("scenes", "run", "photographs"):
         shutil.rmtree(out / part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    (out / _MARKER).write_text("{}\n", encoding="utf-8")
+    write_atomic(out / _MARKER, "{}\n")
 
 
 def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:
