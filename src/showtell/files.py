@@ -15,7 +15,7 @@ if os.name != "nt":
 
 _HOST = "windows" if os.name == "nt" else os.uname().nodename
 _STALE = 24 * 3600
-"""Seconds after which another machine's partial file that nobody has touched is taken for a killed writer's."""
+"""Seconds until an untouched partial file of another machine is taken for that of a killed writer."""
 
 
 def cache_root() -> Path:
