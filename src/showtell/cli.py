@@ -18,6 +18,7 @@ from showtell import __version__
 from showtell.commands import COMMANDS, find
 from showtell.errors import ConfigError, ShowtellError
 from showtell.kinds.settings import Predict
+from showtell.process import tune_process
 from showtell.video.settings import Live
 
 _STYLE = (
@@ -34,6 +35,7 @@ def main() -> None:
     3 is a training that came to its end with a model that is not known to have learnt anything; the run is
     kept.
     """
+    tune_process()
     if os.environ.get("NO_COLOR"):
         os.environ["TERM"] = "dumb"  # the parser of flags heeds this alone
     for stream in (sys.stdout, sys.stderr):

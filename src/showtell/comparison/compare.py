@@ -16,7 +16,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone
 from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.comparison.settings import Compare
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.images import load_pixels
 from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
@@ -24,7 +24,7 @@ from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare, say_reading
 from showtell.files import write_atomic
 from showtell.kinds.captioner.train import BEAM_SIZE
-from showtell.runtime import choose_device, prepare_process
+from showtell.runtime import choose_device
 from showtell.store.store import FeatureStore
 
 _TIMED, _BATCH = 15, 16
@@ -64,7 +64,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
 
     Args:
         config: Which data and backbones.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         One record a backbone, best first, as written to ``comparison.json``; the score is called
@@ -74,8 +74,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
         ShowtellError: Something the user can mend; a backbone that cannot be had is told and left out, unless
             none is left.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     dataset = _read(config, console)
     kind = "accuracy" if dataset.classes else "cider_d"
     names = dict.fromkeys(part.strip() for part in config.backbones.split(",") if part.strip())

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from showtell.console import Console, human_bytes
+from showtell.console import Console, Log, human_bytes
 from showtell.errors import ConfigError, HubError, ModelError
 from showtell.files import new_folder
 from showtell.hub.hub import BESIDES, FILES, NEEDED, bars, check_name, connect, explained, file_names
@@ -22,7 +22,7 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which model, and where to put it.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         ``name``, ``commit``, ``out``, and ``files`` with their bytes.
@@ -30,7 +30,7 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
     Raises:
         ShowtellError: Something the user can mend, said in its message. Nothing is left behind.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_name(config.name)
     if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
         raise ConfigError(f"{config.out} exists already.", would_do="Name a new folder.")

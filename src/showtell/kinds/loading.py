@@ -16,13 +16,14 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.gradcam import grad_cam
+from showtell.console import Console
 from showtell.data.given import PictureLike, is_picture, picture_source
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, ImageError
 from showtell.kinds.classifier.pretrained import pretrained_classifier
 from showtell.kinds.model_folder import CaptionerModel, ClassifierModel, load_model
 from showtell.models.captioner import Caption
-from showtell.runtime import choose_device, prepare_process
+from showtell.runtime import choose_device
 from showtell.settings import Precision
 
 BATCH_SIZE = 16
@@ -204,8 +205,9 @@ def load(
     device: str = "auto",
     beam_size: int | None = None,
     precision: Precision | None = None,
+    console: Console | None = None,
 ) -> LoadedCaptioner | LoadedClassifier:
-    """Load a model.
+    """Load a model; nothing else in this process is changed (see ``tune_process``).
 
     Args:
         run: A run folder or a model folder; or a timm network or its folder of weights, for ImageNet's
@@ -213,13 +215,14 @@ def load(
         device: ``cpu``, ``cuda``, ``mps``; ``auto`` for the best there is.
         beam_size: Captions a captioner searches side by side; None for its own.
         precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training.
+        console: Told before weights are downloaded; None for the log of ``showtell``.
 
     Raises:
         ModelError: There is no model, or it is damaged.
     """
-    prepare_process()
     where = choose_device(device)
-    model = pretrained_classifier(Path(run), where) or load_model(Path(run), where, precision)
+    with torch.random.fork_rng(devices=[]):  # a network is built with random numbers, then filled
+        model = pretrained_classifier(Path(run), where, console) or load_model(Path(run), where, precision)
     return (
         LoadedClassifier(model) if isinstance(model, ClassifierModel) else LoadedCaptioner(model, beam_size)
     )

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.images import open_image
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
@@ -23,7 +23,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
 
     Args:
         config: Which run and pictures.
-        console: Told what of a folder is left out; None for silence.
+        console: Told what of a folder is left out; None for the log of ``showtell``.
 
     Yields:
         One record a picture: ``picture``, ``caption``, ``log_probability`` and ``words``, or for a classifier
@@ -32,9 +32,10 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[dict[st
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    paths = find_pictures(config.pictures, console or Console(quiet=True))
+    console = console or Log()
+    paths = find_pictures(config.pictures, console)
     targets = {} if config.picture is None else _targets(paths, config.picture)
-    model = load(config.run, beam_size=config.beam_size)
+    model = load(config.run, beam_size=config.beam_size, console=console)
     if isinstance(model, LoadedClassifier):
         yield from predict_classes(model, config.run, paths, targets)
         return

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.records import Dataset, Picture
 from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.extraction.extract import extract_features
@@ -47,7 +47,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
 
     Args:
         config: Which run.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The report.
@@ -61,7 +61,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
         trained, _ = load_training(config.run, TrainCaptioner)
     else:
         trained, _ = load_training(config.run, TrainClassifier)
-    return _write(config, model, _data(config, trained), console or Console(quiet=True))
+    return _write(config, model, _data(config, trained), console or Log())
 
 
 def report_training(

@@ -13,7 +13,7 @@ from typing import Any
 
 from showtell.backbones import packaged
 from showtell.backbones.sources import weights_at_hand
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.images import load_pixels, open_image
 from showtell.errors import ConfigError, WeightsError
 from showtell.files import write_atomic
@@ -43,7 +43,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
 
     Args:
         config: Where to write, in which language.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The share of unseen scenes whose caption is exactly right, their count, the seconds, the page, and
@@ -52,7 +52,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
     Raises:
         ConfigError: ``--out`` holds something else.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     started = time.perf_counter()
     _claim(config.out)
     console.say(f"Drawing {SCENES:,} scenes")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
@@ -25,7 +25,7 @@ from showtell.models.captioner import Captioner
 from showtell.runs.picture_record import warn_of_learnt
 from showtell.runs.run_folder import load_training
 from showtell.runs.trained_data import read_again
-from showtell.runtime import choose_device, prepare_process
+from showtell.runtime import choose_device
 from showtell.store.store import FeatureStore
 
 
@@ -66,7 +66,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
 
     Args:
         config: Which run, data and split.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The record that was written as ``evaluation-SPLIT.json``.
@@ -74,8 +74,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     model = load_model(config.run, choose_device())
     if isinstance(model, ClassifierModel):
         return evaluate_classifier(config, model, console)

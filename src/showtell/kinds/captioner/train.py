@@ -9,7 +9,7 @@ import torch
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.records import Picture
 from showtell.data.split_sizes import sizes_for_captions
 from showtell.errors import DataError
@@ -26,7 +26,7 @@ from showtell.kinds.report import report_training
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.runtime import choose_device, environment, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
@@ -48,7 +48,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
 
     Args:
         config: What to train on and how.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The validation scores.
@@ -60,12 +60,11 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     """
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     with claimed_run(config):
-        return _train(config, console or Console(quiet=True), boards)
+        return _train(config, console or Log(), boards)
 
 
 def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
     started = time.perf_counter()
-    prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
     train, val = captioned(prepared, "train"), captioned(prepared, "val")

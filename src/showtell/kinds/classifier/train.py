@@ -10,7 +10,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import layers_from
 from showtell.backbones.weights import load_backbone
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.augment import View
 from showtell.data.records import Picture
 from showtell.errors import DataError
@@ -37,7 +37,7 @@ from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.model_folder import ClassifierModel, save_classifier
 from showtell.kinds.report import report_training
 from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.runtime import choose_device, environment, prepare_process, seed_everything
+from showtell.runtime import choose_device, environment, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -64,7 +64,7 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
 
     Args:
         config: What to train on and how.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The validation scores.
@@ -74,12 +74,11 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     """
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     with claimed_run(config):
-        return _train(config, console or Console(quiet=True), boards)
+        return _train(config, console or Log(), boards)
 
 
 def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
     started = time.perf_counter()
-    prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
     classes, train, val = learnable(prepared, console)
