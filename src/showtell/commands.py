@@ -40,6 +40,7 @@ BESIDES = (
     "errors.ShowtellError",
     "data.source.DataSource",
     "kinds.loading.load",
+    "process.tune_process",
     "previews.preview.preview_augment",
     "previews.preview.preview_normalize",
     "previews.preview.preview_tokens",

@@ -22,7 +22,7 @@ from showtell.backbones.backbone import (
     state_hash,
 )
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.images import Fit
 from showtell.errors import ConfigError, WeightsError
 from showtell.runtime import quiet
@@ -54,8 +54,8 @@ def load_backbone(
         seed: Of random weights.
         precision: Of its arithmetic.
         engine: What runs it to fill the store.
-        console: Told which weights were found, and before anything is downloaded; None hears of downloads
-            only, on stderr.
+        console: Told which weights were found, and before anything is downloaded; None for the log of
+            ``showtell``.
 
     Raises:
         WeightsError: They are missing, damaged, or of another network.
@@ -127,9 +127,9 @@ def restore_backbone(
 
 
 def _found(name: str | None, console: Console | None) -> tuple[str, str, Path]:
-    found = find_weights(name, console or Console())
-    if console is not None:
-        console.say(f"Backbone {found.architecture}, weights from the {found.source}")
+    console = console or Log()
+    found = find_weights(name, console)
+    console.say(f"Backbone {found.architecture}, weights from the {found.source}")
     return found.architecture, found.source, found.file
 
 

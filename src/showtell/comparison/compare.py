@@ -16,14 +16,14 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.settings import BackboneSettings
 from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.comparison.settings import Compare
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.images import load_pixels
 from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare, say_reading
+from showtell.files import write_atomic
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.runtime import prepare_process
 from showtell.store.store import FeatureStore
 
 _TIMED, _BATCH = 15, 16
@@ -63,7 +63,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
 
     Args:
         config: Which data and backbones.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         One record a backbone, best first, as written to ``comparison.json``; the score is called
@@ -73,8 +73,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
         ShowtellError: Something the user can mend; a backbone that cannot be had is told and left out, unless
             none is left.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     dataset = _read(config, console)
     kind = "accuracy" if dataset.classes else "cider_d"
     names = dict.fromkeys(part.strip() for part in config.backbones.split(",") if part.strip())
@@ -100,7 +99,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     rows = sorted(found.values(), key=lambda row: (-row.score, row.milliseconds))
     records = [{kind if key == "score" else key: value for key, value in asdict(row).items()} for row in rows]
     config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "comparison.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_atomic(config.out / "comparison.json", json.dumps(records, indent=1) + "\n")
     shutil.rmtree(config.out / TRAINING, ignore_errors=True)
     console.say(comparison_table(rows, kind, config.steps))
     console.say(f"drawn: {_draw(rows, kind, config.out / 'comparison.png')}")

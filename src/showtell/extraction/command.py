@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.readers import read_pictures
 from showtell.data.records import Picture
 from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features
 from showtell.extraction.prepared import report_problems, say_reading
 from showtell.extraction.settings import Extract
-from showtell.runtime import prepare_process
 from showtell.store.store import FeatureStore
 
 
@@ -18,7 +17,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which pictures and which network.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The name of the feature space, how many pictures were looked at now and in all, and the unreadable.
@@ -26,8 +25,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     pictures = pictures_of(config, console)
     backbone = config.load(console=console)
     result = extract_features(pictures, backbone, FeatureStore(config.store), console=console)

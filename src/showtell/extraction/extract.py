@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console, human_bytes, human_time
+from showtell.console import Console, Log, human_bytes, human_time
 from showtell.data.images import load_pixels, read_content
 from showtell.data.records import Picture, Problem
 from showtell.engines.onnx import Look, engine_of
 from showtell.errors import ImageError, StoreError
 from showtell.extraction.features import Extraction
-from showtell.runtime import has_fast_bfloat16, share_cores
+from showtell.runtime import has_fast_bfloat16, limit_threads, share_cores
 from showtell.store.store import FeatureSpace, FeatureStore, FileStamp, content_digest
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
@@ -71,7 +71,7 @@ def extract_features(
     Raises:
         StoreError: The disk has no room for what is missing, or the store cannot be used.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     space = store.space(backbone.description.for_store())
     result = Extraction(space, view=view)
     waiting = _find_waiting(pictures, store, result)
@@ -181,7 +181,7 @@ def _prepare_ahead(
 ) -> Iterator[_Prepared]:
     """Yield pictures in order, at most so many of them being read and decoded ahead."""
     rest = iter(waiting)
-    with ThreadPoolExecutor(workers, "decode") as decoders:
+    with ThreadPoolExecutor(workers, "decode", limit_threads, (1,)) as decoders:
         ahead: deque[Future[_Prepared]] = deque()
         try:
             while True:
@@ -223,9 +223,8 @@ class _Batches:
         self._look, self._store, self._result = look, store, result
         self._size, device = backbone.preprocessing, backbone.pixel_mean.device
         self.size = BATCH_SIZE if device.type == "cpu" else _MORE * BATCH_SIZE
-        self._threads = torch.get_num_threads()
         self._looks, cores = share_cores(device, most=math.ceil(pictures / self.size))
-        self._lookers = ThreadPoolExecutor(self._looks, "look", torch.set_num_threads, (cores,))
+        self._lookers = ThreadPoolExecutor(self._looks, "look", limit_threads, (cores,))
         self._writer = ThreadPoolExecutor(1, "write")
         self._writing: Future[None] = self._writer.submit(lambda: None)
         self._under_way: set[bytes] = set()
@@ -237,7 +236,6 @@ class _Batches:
     def __exit__(self, *exception: object) -> None:
         self._lookers.shutdown(cancel_futures=True)
         self._writer.shutdown()
-        torch.set_num_threads(self._threads)  # threads to come would take the lookers' number for theirs
 
     def pace(self) -> float:
         """Return the seconds that the network takes for a picture, while all look."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.facts import Facts, read_all
 from showtell.data.names import shown_name
 from showtell.data.near_duplicates import Likeness
@@ -36,7 +36,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which data, and where to write the page.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         All that was found, as JSON values; ``findings`` in the order of their weight, each with what, how
@@ -45,7 +45,7 @@ def look(config: Look, console: Console | None = None) -> dict[str, Any]:
     Raises:
         ShowtellError: There are no pictures, or the store cannot be read.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     started = time.perf_counter()
     dataset, obstacle = _read(config)
     facts = []

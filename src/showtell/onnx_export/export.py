@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.records import Picture
 from showtell.engines.graph import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
@@ -38,7 +38,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which run, and where to.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The result of the check, as kept in ``model.json``.
@@ -47,9 +47,9 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
         ShowtellError: Something the user can mend; or the export says something else than the original, and
             its folder is marked as unchecked.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     need_onnx("showtell export")
-    model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32")
+    model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32", console=console)
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_pictures(config, find_kind(model.config.kind), Path(drawn), console)
         folder = _claim(config)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels, open_image
 from showtell.data.names import nfc
@@ -56,7 +56,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
 
     Args:
         config: Which photos, and how many views.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The file that was written.
@@ -64,7 +64,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_figure_path(config.out)
     pictures = pictures_of(config, console)
     preprocessing, _ = config.preprocessing()
@@ -88,7 +88,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
 
     Args:
         config: Which photo, and which backbone.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The file that was written.
@@ -96,7 +96,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_figure_path(config.out)
     pictures = pictures_of(config, console)
     training = of_training(pictures)
@@ -121,7 +121,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
 
     Args:
         config: Which captions, and the settings of the tokenizer.
-        console: Where to write them; None for silence.
+        console: Where to write them; None for the log of ``showtell``.
 
     Returns:
         The file that was written.
@@ -129,7 +129,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_figure_path(config.out)
     pictures = tuple(picture for picture in pictures_of(config, console) if picture.captions)
     if not pictures:

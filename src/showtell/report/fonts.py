@@ -49,20 +49,24 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "Failed to find font weight" not in record.getMessage() or BASE_FAMILY in record.getMessage()
 
 
-# NanumGothic calls its bold 600, which matplotlib finds worth a line on stderr for every figure.
-logging.getLogger("matplotlib.font_manager").addFilter(_is_news)
-
-
 class MissingGlyphWarning(UserWarning):
     """Letters of a text are in no font that was found, and are drawn as boxes."""
 
 
 @contextmanager
 def silent_boxes() -> Iterator[None]:
-    """Keep matplotlib from warning of each letter that has no glyph: ``font_families`` has warned once."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
+    """Keep matplotlib from warning of each letter that has no glyph: ``font_families`` has warned once.
+
+    NanumGothic calls its bold 600, which matplotlib finds worth a line on stderr for every figure, too.
+    """
+    logger = logging.getLogger("matplotlib.font_manager")
+    logger.addFilter(_is_news)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            yield
+    finally:
+        logger.removeFilter(_is_news)
 
 
 def plain(text: str) -> str:

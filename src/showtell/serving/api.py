@@ -10,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
@@ -23,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from showtell import __version__
 from showtell.errors import ImageError
 from showtell.kinds.base import Model
+from showtell.runtime import limit_threads
 from showtell.serving import schema
 from showtell.serving.addresses import Prefixed, meant_address
 from showtell.serving.docs import docs_page
@@ -85,7 +85,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
         settings: Limits and who may ask; ``runs`` and ``port`` are not read.
     """
     metrics = Metrics()
-    threads = ThreadPoolExecutor(READERS, "showtell-read", initializer=torch.set_num_threads, initargs=(1,))
+    threads = ThreadPoolExecutor(READERS, "showtell-read", initializer=limit_threads, initargs=(1,))
     pixels = settings.max_megapixels * 10**6
     served = {name: Served(name, model, threads, pixels, metrics) for name, model in models.items()}
 

@@ -10,6 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from showtell.runtime import limit_threads
+
 Result = TypeVar("Result")
 Compute = Callable[[Tensor, Hashable], list[Result]]
 _PATIENCE = 0.03
@@ -97,7 +99,7 @@ class Batcher(Generic[Result]):
             thread.join()
 
     def _work(self, threads: int) -> None:
-        torch.set_num_threads(threads)  # of this thread
+        limit_threads(threads)
         batch: list[_Waiting] = []
         while batch := self._next(len(batch)):
             try:

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
 from showtell.kinds.base import Model
 from showtell.kinds.loading import load
@@ -30,12 +30,12 @@ def serve(config: Serve, console: Console | None = None) -> None:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    _run(config, console or Console(quiet=True), open_browser=False)
+    _run(config, console or Log(), open_browser=False)
 
 
 def demo(config: Demo, console: Console | None = None) -> None:
     """Serve the page for people, as :func:`serve` does, and open it in the browser if asked to."""
-    _run(config, console or Console(quiet=True), open_browser=config.open_browser)
+    _run(config, console or Log(), open_browser=config.open_browser)
 
 
 def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
@@ -49,7 +49,7 @@ def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
     from showtell.serving.server import build_server, open_socket
 
     with open_socket(config.host, config.port) as socket:  # before the models, which take seconds
-        models = load_models(config.runs, config.device)
+        models = load_models(config.runs, config.device, console)
         for name, model in models.items():
             console.say(f"{name}: {_describe(model)}")
         address = _address(config.host, socket.getsockname()[1])
@@ -63,14 +63,16 @@ def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
     console.say("Stopped; every request that was in flight was answered.")
 
 
-def load_models(runs: Sequence[Path], device: str = "auto") -> dict[str, Model[Any]]:
+def load_models(
+    runs: Sequence[Path], device: str = "auto", console: Console | None = None
+) -> dict[str, Model[Any]]:
     """Load models under the names of their folders; the second of a name becomes ``name-2``."""
     models: dict[str, Model[Any]] = {}
     for run in runs:
         folder = run.absolute()
         stem = unicodedata.normalize("NFC", (folder.parent if folder.name == "model" else folder).name)
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        models[next(name for name in names if name not in models)] = load(run, device=device)
+        models[next(name for name in names if name not in models)] = load(run, device=device, console=console)
     return models
 
 

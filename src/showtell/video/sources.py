@@ -1,6 +1,5 @@
 """Moving pictures: frames from a camera, a video or a stream, by OpenCV."""
 
-import os
 import threading
 import time
 import unicodedata
@@ -29,12 +28,11 @@ _USUAL_RATE = 25.0
 
 
 def load_opencv() -> ModuleType:
-    """Return OpenCV, told to keep its decoders' mutterings to itself.
+    """Return OpenCV.
 
     Raises:
         ShowtellError: It is not installed, or cannot be loaded.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
     except ModuleNotFoundError:
@@ -45,7 +43,6 @@ def load_opencv() -> ModuleType:
             would_do="Without a screen, opencv-python-headless does instead of opencv-python.",
             run="pip uninstall opencv-python && pip install opencv-python-headless",
         ) from error
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 

@@ -1,7 +1,10 @@
 """Keep the decoders from writing on the user's terminal: in this thread, and while they decode.
 
 Pillow warns of damaged EXIF with a path of this machine, and libtiff writes on standard error by itself.
-``warnings.catch_warnings`` and a redirected descriptor would reach into all other threads as well.
+``warnings.catch_warnings`` and a redirected descriptor would reach into all other threads as well, and where
+the blocks of two threads overlap, the older list of filters could come back in the wrong order. So one filter
+stands among the others for as long as any thread decodes, matches in decoding threads alone, and is gone
+afterwards. Raising ``Image.MAX_IMAGE_PIXELS`` instead would let the user's own code open any bomb meanwhile.
 """
 
 import ctypes
@@ -32,6 +35,8 @@ class _HereOnly(threading.local):
 
 _here = _HereOnly()
 _FILTER: Any = ("ignore", _here, Warning, None, 0)
+_lists: list[list[Any]] = []
+"""The lists that hold the filter: another one for each ``catch_warnings`` that a thread has entered."""
 _lock = threading.Lock()
 _decoding = 0
 _in_libtiff = 0
@@ -47,6 +52,7 @@ def quiet() -> Iterator[None]:
         # Asked each time: whoever leaves a catch_warnings puts an older list of filters back.
         if _FILTER not in warnings.filters:
             warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]
+            _lists.append(warnings.filters)  # type: ignore[arg-type]
     _here.depth += 1
     try:
         yield
@@ -54,8 +60,12 @@ def quiet() -> Iterator[None]:
         _here.depth -= 1
         with _lock:
             _decoding -= 1
-            if _decoding == 0 and _FILTER in warnings.filters:
-                warnings.filters.remove(_FILTER)  # type: ignore[attr-defined]
+            if _decoding == 0:
+                # Whoever leaves a catch_warnings later puts the list back that the filter came into first.
+                for filters in (*_lists, warnings.filters):
+                    while _FILTER in filters:
+                        filters.remove(_FILTER)  # type: ignore[attr-defined]
+                _lists.clear()
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """Pictures inside of archives and Parquet files, unpacked once into the user's cache."""
 
 import hashlib
-import shutil
 import tarfile
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -15,7 +13,7 @@ from showtell.data.names import PICTURE_EXTENSIONS, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError
-from showtell.files import cache_root
+from showtell.files import cache_root, new_folder
 
 _WORDS = (".txt", ".caption", ".json", ".cls")
 _MOST_BYTES = 256_000_000
@@ -39,14 +37,13 @@ def unpacked_folder(
     folder = cache_root() / "unpacked" / digest[:24]
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
         try:
-            for name, content in members():
-                (partial / name).write_bytes(content)
-            if not folder.is_dir():
-                partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            with new_folder(folder) as partial:
+                for name, content in members():
+                    (partial / name).write_bytes(content)
+        except OSError:
+            if not folder.is_dir():  # no other process was faster
+                raise
     reading.note(f"the pictures inside of {path.name} are unpacked in {folder}")
     return folder
 

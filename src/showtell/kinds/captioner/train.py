@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.records import Picture
 from showtell.data.split_sizes import sizes_for_captions
 from showtell.errors import DataError
@@ -28,7 +28,7 @@ from showtell.kinds.report import report_training
 from showtell.models.captioner import LENGTH_PENALTY, Captioner
 from showtell.models.config import DecoderConfig
 from showtell.runs.run import Run
-from showtell.runtime import environment, prepare_process, seed_everything
+from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
@@ -40,15 +40,15 @@ _SCALE_SAMPLE = 1000
 """Training pictures from which feature statistics are taken."""
 
 
-def train_captioner(config: TrainCaptioner, console: Console | None = None) -> dict[str, Any]:
+def train_captioner(config: TrainCaptioner, console: Console | None = None) -> Run:
     """Train a captioner; leave a run with a model, its record and its validation scores.
 
     Args:
         config: What to train on and how.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The validation scores.
+        The run: its folder, record, scores and model.
 
     Raises:
         NotLearntError: The training came to its end, and the model is not known to have learnt anything; the
@@ -58,14 +58,12 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     run = Run(config.out)
     with run.claim(config):
-        return _train(config, run, console or Console(quiet=True), boards)
+        _train(config, run, console or Log(), boards)
+    return run
 
 
-def _train(
-    config: TrainCaptioner, run: Run, console: Console, boards: Sequence[TensorBoardLog]
-) -> dict[str, Any]:
+def _train(config: TrainCaptioner, run: Run, console: Console, boards: Sequence[TensorBoardLog]) -> None:
     started = time.perf_counter()
-    prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
     train, val = captioned(prepared, "train"), captioned(prepared, "val")
@@ -137,11 +135,16 @@ def _train(
     ).run(resume=config.resume)
     eye, features = as_used(prepared, backbone, trainee.validation, store, console)
     evaluation = evaluate_captions(
-        captioner, features, trainee.validation, beam_size=config.beam_size, training=trainee.train
+        captioner,
+        features,
+        trainee.validation,
+        split="val",
+        beam_size=config.beam_size,
+        training=trainee.train,
     )
     evaluation = replace(evaluation, verdict=judge_captioner(trainee, prepared.extraction, evaluation))
-    run.save_evaluation(evaluation.record("val"), evaluation.lines())
-    console.say(evaluation.table("val"))
+    run.save_evaluation(evaluation.record(), evaluation.lines())
+    console.say(evaluation.table())
     provenance = _provenance(config, recipe, trainee, progress, prepared, evaluation)
     model = save_model(
         run.model,
@@ -160,7 +163,6 @@ def _train(
     report_training(reported, console)
     refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
     console.say(f"Try it: showtell predict {out} PICTURE --save-plot why.png")
-    return evaluation.figures()
 
 
 def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> dict[str, Any]:
