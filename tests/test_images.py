@@ -13,7 +13,7 @@ from PIL import Image
 
 from conftest import draw, encoded, shared
 from showtell.data.images import Preprocessing, decode, load_pixels, open_image
-from showtell.data.pixels import bounds
+from showtell.data.pixels import files
 from showtell.errors import ImageError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -386,7 +386,7 @@ def test_random_damage_gives_pixels_or_an_image_error():
 def test_missing_files_folders_and_huge_files(tmp_path, monkeypatch):
     assert "No such file" in error_of(tmp_path / "없음.png").what
     assert "directory" in error_of(tmp_path).what.lower()
-    monkeypatch.setattr(bounds, "MAX_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
     path = tmp_path / "long.bmp"
     path.write_bytes(encoded(corners(), "BMP"))
     assert "is larger than" in error_of(path).what

@@ -16,8 +16,8 @@ from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
-from showtell.text.captions import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import names_a_side
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (3, 48, 80), (3, 1, 1)])

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.batch import assemble
 from showtell.kinds.captioner.reward import SAMPLES, advantages, draw_captions, reward_loss
 from showtell.models.attention import AttentionConfig

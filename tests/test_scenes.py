@@ -8,11 +8,18 @@ import pytest
 from PIL import Image
 
 from conftest import draw
-from showtell.data.groups import Groups, find_groups, likeness_of
+from showtell.data.groups import (
+    BURST_SECONDS,
+    Groups,
+    Taken,
+    bursts_by_time,
+    find_groups,
+    likeness_of,
+    time_of_taking,
+)
 from showtell.data.near_duplicates import Likeness, near_duplicate_groups
 from showtell.data.records import Picture
 from showtell.data.scenes import COPY, NEAR_DUPLICATE, Pixels, feature_likeness, pixel_likeness
-from showtell.data.taken import BURST_SECONDS, Taken, bursts_by_time, time_of_taking
 
 
 def bursts(scenes: int, frames: int, loose: float = 0.3, seed: int = 0, dim: int = 64, mean: float = 1.0):

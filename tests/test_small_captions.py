@@ -17,7 +17,7 @@ from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.data.split_sizes import sizes_for_captions
 from showtell.errors import NotLearntError
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.learnt import refuse_unlearnt

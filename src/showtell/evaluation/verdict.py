@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from showtell.data.near_duplicates import unit_vectors
 from showtell.data.records import Picture
-from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
+from showtell.evaluation.ngrams import CiderD
 from showtell.extraction.features import Extraction
 from showtell.text.words import scored_words
 

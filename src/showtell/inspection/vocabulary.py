@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from showtell.console import many
 from showtell.data.records import Picture
 from showtell.inspection.check import Finding
-from showtell.text.captions import USUAL
 from showtell.text.tokenizer import SPECIAL_TOKENS
-from showtell.text.words import words
+from showtell.text.words import USUAL_LENGTH, words
 
 _REPEATED, _MANY_REPEATED = 3, 0.05
 """Pictures from which a caption counts as repeated, and share of such captions that is worth a thought."""
@@ -104,8 +103,8 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
         Finding(
             "long captions",
             "note",
-            sum(count for length, count in vocabulary.lengths.items() if length > USUAL),
-            f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL}",
+            sum(count for length, count in vocabulary.lengths.items() if length > USUAL_LENGTH),
+            f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL_LENGTH}",
             "Nothing: the limit follows the data, to 250 tokens. train-captioner --max-length sets it.",
             (),
         ),

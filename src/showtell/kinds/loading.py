@@ -16,8 +16,7 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.gradcam import grad_cam
-from showtell.data.given import PictureLike, is_picture, picture_source
-from showtell.data.images import load_pixels
+from showtell.data.images import PictureLike, is_picture, load_pixels, picture_source
 from showtell.errors import ConfigError, ImageError
 from showtell.kinds.classifier.pretrained import pretrained_classifier
 from showtell.kinds.model_folder import CaptionerModel, ClassifierModel, load_model

@@ -21,7 +21,7 @@ from showtell.models.decoding import Rows, StepOutput
 from showtell.models.dropout import drop
 from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, Taken
 from showtell.models.packing import Moment, pack
-from showtell.text.captions import USUAL
+from showtell.text.words import USUAL_LENGTH
 
 Cell = Literal["lstm", "gru"]
 Group = TypeVar("Group", "Memory", "State")
@@ -51,7 +51,7 @@ class AttentionConfig:
     attention_dim: int = 512
     cell: Cell = "lstm"
     dropout: float = 0.5
-    max_length: int = USUAL
+    max_length: int = USUAL_LENGTH
 
 
 class Memory(NamedTuple):

@@ -14,7 +14,7 @@ from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.engines.graph import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier, load
 from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
 from showtell.onnx_export.pictures import CheckPictures, choose_pictures

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
-from showtell.data.pixels import bounds, camera, depth, frames, heic, jpeg, png, tiff
+from showtell.data.pixels import colour, files, formats, jpeg, tiff
 from showtell.data.pixels.colour import to_srgb
+from showtell.data.pixels.decoders import FORMATS, no_preview, quiet, quiet_libtiff, unreadable
+from showtell.data.pixels.exif import orientation_of, turned
 from showtell.data.pixels.files import Source, read_content, source_name
 from showtell.data.pixels.preprocessing import Preprocessing
-from showtell.data.pixels.quiet import quiet, quiet_libtiff
-from showtell.data.pixels.refusals import FORMATS, no_preview, unreadable
-from showtell.data.pixels.turning import orientation_of, turned
 from showtell.errors import ImageError
 
 
@@ -74,7 +73,7 @@ def decode(
         shrink_to: Where given, a JPEG may be decoded at a fraction of its size, at least twice what this
             preprocessing needs: 5 times faster on phone photos, mean error below 1 of 255 (docs/log.md).
         max_pixels: Most pixels that a file may claim; None for as many as the memory allows
-            (:func:`bounds.decodable_pixels`) after what a JPEG is scaled down by while it is decoded, which
+            (:func:`files.decodable_pixels`) after what a JPEG is scaled down by while it is decoded, which
             happens by itself to one that is larger.
 
     Returns:
@@ -96,7 +95,7 @@ def decode(
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d{6,}", str(error))
         millions = f"{int(claimed[0]) // 10**6:,}" if claimed else "many"
-        raise bounds.too_large(name, f"{millions} million", max_pixels or bounds.decodable_pixels()) from None
+        raise files.too_large(name, f"{millions} million", max_pixels or files.decodable_pixels()) from None
     except UnidentifiedImageError:
         raise unreadable(name, content) from None
     # Decoders of third parties fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
@@ -120,10 +119,10 @@ class _Reader:
 
     def read(self, content: bytes) -> Decoded:
         """Decode a file's content, whatever it turns out to be."""
-        if heic.is_heic(content):
-            image = heic.open_heic(content, self.name, self.max_pixels)
+        if formats.is_heic(content):
+            image = formats.open_heic(content, self.name, self.max_pixels)
             return _finished(_Opened(image, image.size), self.name)
-        if camera.is_camera_file(content):
+        if formats.is_camera_file(content):
             return self._read_camera_file(content)
         if content.startswith(tiff.MAGIC):
             with quiet_libtiff():
@@ -131,13 +130,13 @@ class _Reader:
         try:
             return self._read_frames(content)
         except (ValueError, UnidentifiedImageError):
-            if not content.startswith(png.MAGIC):
+            if not content.startswith(formats.PNG_MAGIC):
                 raise
-            bare, profile = png.bare(content)
+            bare, profile = formats.bare_png(content)
             return self._read_frames(bare, profile=profile)
 
     def _read_camera_file(self, content: bytes) -> Decoded:
-        found = camera.preview(content)
+        found = formats.camera_preview(content)
         if found is None:
             raise no_preview(self.name)
         inner, turned = found
@@ -147,8 +146,8 @@ class _Reader:
 
     def _read_tiff(self, content: bytes) -> Decoded:
         file = tiff.Tiff(content)
-        most = bounds.decodable_pixels() if self.max_pixels is None else self.max_pixels
-        page = frames.largest_page(file.pages, most)
+        most = files.decodable_pixels() if self.max_pixels is None else self.max_pixels
+        page = formats.largest_page(file.pages, most)
         white_at_zero = page < len(file.pages) and file.pages[page].is_white_at_zero
         decoded = self._read_frames(file.black_at_zero(), page=page, white_at_zero=white_at_zero)
         # Pillow has turned the image, and forgets how it lay.
@@ -174,8 +173,8 @@ class _Reader:
         """
         opened = self._open(content, page)
         image, notes, shown = opened.image, [], page
-        if getattr(image, "is_animated", False) and image.format in frames.ANIMATED:
-            shown = frames.show_something(image)
+        if getattr(image, "is_animated", False) and image.format in formats.ANIMATED:
+            shown = formats.show_something(image)
         if shown:
             notes.append(Note("one of several", f"number {shown + 1}, {image.width}x{image.height}"))
         try:
@@ -183,7 +182,7 @@ class _Reader:
         except OSError as error:
             opened = self._mended(content, image, error)
             notes.append(Note("cut off at its end", "less than a row of blocks is missing"))
-        deepened = depth.deepened(opened.image, opened.raw_mode, lambda: self._open(content, shown).image)
+        deepened = colour.deepened(opened.image, opened.raw_mode, lambda: self._open(content, shown).image)
         return _finished(
             opened,
             self.name,
@@ -214,16 +213,16 @@ class _Reader:
         if page:
             image.seek(page)
         full, claim, kept = image.size, image.width * image.height, 0
-        claimable = bounds.MAX_CLAIM if self.max_pixels is None else self.max_pixels
+        claimable = files.MAX_CLAIM if self.max_pixels is None else self.max_pixels
         if claim > claimable:
-            raise bounds.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
-        most = bounds.ALWAYS_PIXELS if claim <= bounds.ALWAYS_PIXELS else bounds.decodable_pixels()
+            raise files.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
+        most = files.ALWAYS_PIXELS if claim <= files.ALWAYS_PIXELS else files.decodable_pixels()
         if image.format in ("JPEG", "MPO"):
             _draft(image, self.shrink_to, most)
-            if claim > bounds.ALWAYS_PIXELS and jpeg.keeps_coefficients(content):
+            if claim > files.ALWAYS_PIXELS and jpeg.keeps_coefficients(content):
                 kept = claim // 2  # 6 bytes of coefficients a pixel, half of what a decoded one takes
         if image.width * image.height + kept > most:
-            raise bounds.too_large(self.name, f"{full[0]}x{full[1]}", most)
+            raise files.too_large(self.name, f"{full[0]}x{full[1]}", most)
         tile = next(iter(image.tile), None)
         args = tile.args if tile is not None else ""
         raw_mode = args[0] if isinstance(args, tuple) and args else args
@@ -273,8 +272,8 @@ def _finished(
     image, said = opened.image, list(notes)
     image.load()
     shown, bits = deepened or (image, 16)
-    if depth.is_deep(shown):
-        shown, bits = depth.to_8_bits(shown, name, white_at_zero=white_at_zero, stated=opened.stated)
+    if colour.is_deep(shown):
+        shown, bits = colour.to_8_bits(shown, name, white_at_zero=white_at_zero, stated=opened.stated)
     if bits != 16:
         said.append(Note("bits in use", f"{bits} of {32 if image.mode == 'I' else 16}"))
     # Asked after loading: Pillow turns a TIFF by itself then, and says so by dropping its orientation.
@@ -297,11 +296,11 @@ def _finished(
 def _from_pillow(content: bytes) -> ImageFile.ImageFile:
     """Open a file; Pillow's own bound on claims does not hold for a JPEG, which may be scaled down."""
     try:
-        return Image.open(bounds.InFewReads(content), formats=FORMATS)
+        return Image.open(files.InFewReads(content), formats=FORMATS)
     except Image.DecompressionBombError:
         if not content.startswith(b"\xff\xd8"):
             raise
-        return JpegImagePlugin.jpeg_factory(bounds.InFewReads(content))
+        return JpegImagePlugin.jpeg_factory(files.InFewReads(content))
 
 
 def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> None:

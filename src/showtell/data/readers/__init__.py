@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from showtell.data.names import split_in_name
-from showtell.data.readers.captions_json import read_coco, read_karpathy
+from showtell.data.readers.caption_files import read_coco, read_flickr8k, read_karpathy
 from showtell.data.readers.classes import read_classes
-from showtell.data.readers.flickr8k import read_flickr8k
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.recognise import FORMATS, Candidate, metadata_parts, recognise

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from showtell.data.names import KNOWN_COLUMNS, SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
-from showtell.data.readers.cells import truth_of
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import truth_of
 from showtell.data.records import SPLITS, Dataset, Problem, Split
 from showtell.errors import DataError
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_picture_name, split_in_name
-from showtell.data.readers.cells import listed, picture_of
 from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import Sample
+from showtell.data.readers.table import Sample, listed, picture_of
 from showtell.errors import DataError
 
 _SAMPLE = 100

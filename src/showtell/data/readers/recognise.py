@@ -6,10 +6,9 @@ from pathlib import Path
 
 from showtell.data.names import few, is_picture_name, shown_name, split_in_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
-from showtell.data.readers.captions_json import coco_files, json_kind
+from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
-from showtell.data.readers.flickr8k import is_token_file
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import sidecars
 from showtell.data.readers.table import UnclearColumnsError

@@ -7,15 +7,13 @@ from typing import Any
 
 from showtell.data.names import split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
-from showtell.data.readers.cells import picture_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
-from showtell.data.readers.json_records import open_json
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.sheets import open_parquet, open_workbook
-from showtell.data.readers.table import Row, Table
+from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
+from showtell.data.readers.table import Row, Table, picture_of
 from showtell.data.readers.unpacked import open_webdataset
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError

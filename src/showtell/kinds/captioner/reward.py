@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
-from showtell.text.captions import USUAL
-from showtell.text.words import scored_words
+from showtell.text.words import USUAL_LENGTH, scored_words
 
 SAMPLES = 5
 """Captions drawn a picture, each one's baseline being the others."""
@@ -46,7 +45,7 @@ def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
             decoder.initial_state(memory),
             captioner.vocabulary,
             count=SAMPLES,
-            max_length=MAX_SAMPLED_TOKENS if most <= USUAL else most,
+            max_length=MAX_SAMPLED_TOKENS if most <= USUAL_LENGTH else most,
             temperature=TEMPERATURE,
         )
     decoder.train()

@@ -28,8 +28,8 @@ from showtell.models.captioner import Captioner
 from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
 from showtell.runtime import choose_device, environment, prepare_process, seed_everything
 from showtell.store.store import FeatureStore
-from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import USUAL_LENGTH, length_limit
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -265,7 +265,7 @@ def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
             f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
             "and are learnt up to there; --max-length sets the limit"
         )
-    elif most > USUAL:
+    elif most > USUAL_LENGTH:
         console.say(
             f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (--max-length)"
         )
@@ -289,7 +289,7 @@ def build_captioner(
         attention_dim=width // 2,
         cell=config.cell,
         dropout=DROPOUT if config.dropout is None else config.dropout,
-        max_length=config.max_length or USUAL,
+        max_length=config.max_length or USUAL_LENGTH,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))

@@ -10,7 +10,7 @@ from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Extraction
 from showtell.store.store import FeatureStore
-from showtell.text.captions import names_a_side
+from showtell.text.words import names_a_side
 
 
 def look_at_mirrored(

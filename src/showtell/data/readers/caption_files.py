@@ -1,13 +1,16 @@
-"""Formats ``coco`` and ``karpathy``: caption files as JSON with a list of images, with their splits."""
+"""Formats ``coco``, ``karpathy`` and ``flickr8k``: caption files of corpora, with their splits."""
 
 import mmap
 import posixpath
+import re
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from showtell.data.names import nfc
+from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.picture_folder import Match, PictureFolder
@@ -140,7 +143,7 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     collector = Collector(source, folder, reading)
     for path, subset, content in zip(files, subsets, contents):
         split = None if alone else next((split for split in SPLITS if subset.lower().startswith(split)), None)
-        _add(collector, path, content, split, subset if subset in folder.folders else "")
+        _add_coco(collector, path, content, split, subset if subset in folder.folders else "")
     # Of the folder's other pictures nothing is said: it is often shared with other annotation files.
     return collector.finish("coco", report_unused=False)
 
@@ -151,7 +154,7 @@ def coco_files(folder: Path) -> list[Path]:
     return sorted(path for path in candidates if path.is_file() and json_kind(path) == "coco")
 
 
-def _add(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
+def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
     names = {_number(image.id): image.file_name for image in content.images}
     captioned = set()
     for place, annotation in enumerate(content.annotations):
@@ -172,3 +175,56 @@ def _add(collector: Collector, path: Path, content: _Captions, split: Split | No
 def _number(name: int | str | None) -> int | str | None:
     """Return an id that is written as text in one place and as a number in the other."""
     return int(name) if isinstance(name, str) and name.isdecimal() and len(name) < 19 else name
+
+
+_LINE = re.compile(r"(?P<key>(?P<name>[^#\t]+)#[\w#]+)[\t ,;]+(?P<caption>.*)")
+
+
+def is_token_file(path: Path, reading: Reading) -> bool:
+    """Tell whether its first lines have the form ``NAME#NUMBER<tab>CAPTION``, or that of other languages."""
+    if path.suffix.lower() not in (".txt", ".token", ""):
+        return False
+    try:
+        lines = [line.strip() for line in islice(reading.trial().lines(path), 5)]
+    except DataError:  # said where it is read as a table
+        return False
+    return any(lines) and all(_LINE.match(line) for line in lines if line)
+
+
+def read_flickr8k(source: Path, reading: Reading) -> Dataset:
+    """Read ``NAME#NUMBER<tab>CAPTION`` lines, with splits from the image lists beside the file.
+
+    Where there are image lists, each picture has the split of its list (dev is val), and pictures in no list
+    are left out and reported.
+    Flickr30k's ``results_20130124.token`` has the same form. Raises DataError where the file cannot be
+    decoded, or nothing in it is usable.
+    """
+    matches = (_LINE.match(line) for line in islice(reading.lines(source), _SAMPLE))
+    sample = [match["name"].strip() for match in matches if match]
+    collector = Collector(source, choose_folder(reading, source.parent, sample), reading)
+    listed, doubled = read_lists(source.parent, reading)
+    collector.problems += doubled
+    seen: set[str] = set()
+    for number, line in enumerate(reading.lines(source), start=1):
+        if not line.strip():
+            continue
+        where = f"{source}:{number}"
+        match = _LINE.match(line.rstrip("\r\n"))
+        if not match:
+            detail = f"not NAME#NUMBER, a tab and a caption: {line.strip()[:80]!r}; left out"
+            collector.skip("wrong number of fields", where, detail)
+            continue
+        name, caption = nfc(match["name"].strip()), nfc(match["caption"].strip())
+        if not listed or name in listed:
+            split = listed[name][0] if listed else None
+            collector.add(Entry(where, name, (caption,), split=split, number=match["key"]))
+        elif name not in seen:
+            collector.skip("picture in no list", where, f"{name!r}; left out with its captions")
+        seen.add(name)
+    for name, (_, where) in listed.items():
+        if name not in seen:
+            found = isinstance(collector.folder.find(name), Match)
+            kind = "picture without captions" if found else "missing picture"
+            collector.problem(kind, where, f"{name!r} has no caption in {source}; left out")
+    # With lists, the pictures that are not used have been reported with their line already.
+    return collector.finish("flickr8k", report_unused=not listed)

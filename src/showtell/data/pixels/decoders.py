@@ -1,9 +1,99 @@
-"""What a file is that cannot be read, and what to do about it."""
+"""Pillow's decoders: which are used, kept from writing on the user's terminal, and why a file is refused.
 
-from PIL import features
+Pillow warns of damaged EXIF with a path of this machine, and libtiff writes on standard error by itself.
+``warnings.catch_warnings`` and a redirected descriptor would reach into all other threads as well: messages
+are dropped in this thread, and while it decodes.
+"""
+
+import ctypes
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from PIL import _imaging, features
 
 from showtell.data.pixels import jpeg, tiff
 from showtell.errors import ImageError
+
+
+class _HereOnly(threading.local):
+    """Stands for every message of the threads that are decoding, and for none of any other."""
+
+    depth = 0
+
+    def match(self, _: str) -> bool:
+        """Answer the machinery of warnings, which asks a filter's regular expression."""
+        return self.depth > 0
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        """Answer the machinery of logging."""
+        return self.depth == 0
+
+
+_here = _HereOnly()
+_FILTER: Any = ("ignore", _here, Warning, None, 0)
+_lock = threading.Lock()
+_decoding = 0
+_in_libtiff = 0
+_handler: int | None = None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what Pillow would warn of in this thread; other threads' warnings are printed as ever."""
+    global _decoding
+    with _lock:
+        _decoding += 1
+        # Asked each time: whoever leaves a catch_warnings puts an older list of filters back.
+        if _FILTER not in warnings.filters:
+            warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]
+    _here.depth += 1
+    try:
+        yield
+    finally:
+        _here.depth -= 1
+        with _lock:
+            _decoding -= 1
+            if _decoding == 0 and _FILTER in warnings.filters:
+                warnings.filters.remove(_FILTER)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def quiet_libtiff() -> Iterator[None]:
+    """Drop what libtiff prints of a damaged file; of any file, for as long as one thread reads a TIFF."""
+    global _in_libtiff, _handler
+    logger, set_handler = logging.getLogger("PIL.TiffImagePlugin"), _libtiff()
+    with _lock:
+        _in_libtiff += 1
+        if _in_libtiff == 1:
+            logger.addFilter(_here)
+            _handler = set_handler(None) if set_handler else None
+    try:
+        yield
+    finally:
+        with _lock:
+            _in_libtiff -= 1
+            if _in_libtiff == 0:
+                logger.removeFilter(_here)
+                if set_handler:
+                    set_handler(_handler)
+
+
+@cache
+def _libtiff() -> Any:
+    """Return the function that sets libtiff's error handler and returns the one before; None without it."""
+    try:
+        # Names of the libraries that Pillow's own one is linked to are found through it.
+        function = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+    except (OSError, AttributeError, TypeError):
+        return None
+    function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    return function
+
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 """Formats whose decoders are part of Pillow; left out are those that start other programs (EPS)."""
