@@ -111,7 +111,7 @@ class Visit:
     def told(self) -> list[str]:
         """Wait until the caption is told; return its words."""
         self.page.wait_for_selector(".word")
-        self.page.wait_for_selector(".telling", state="detached")
+        self.page.wait_for_selector(".informative", state="detached")
         return self.page.locator(".word").all_text_contents()
 
 
@@ -167,7 +167,7 @@ def test_who_wants_no_motion_gets_the_whole_caption_at_once(visit):
     someone = visit()
     someone.give(PICTURE)
     someone.page.wait_for_selector(".word")
-    assert someone.page.locator(".telling").count() == 0
+    assert someone.page.locator(".informative").count() == 0
     assert someone.page.locator(".word").last.evaluate("word => getComputedStyle(word).opacity") == "1"
 
 

@@ -25,7 +25,7 @@ from showtell.models.captioner import Captioner
 from showtell.models.heads import HeadConfig, build_head
 from showtell.onnx_export import export as task
 from showtell.onnx_export.settings import Export
-from showtell.onnx_export.words import written_words
+from showtell.onnx_export.words import detokenization_table
 from showtell.text.tokenizer import CaptionTokenizer
 
 pytest.importorskip("onnxscript")
@@ -132,7 +132,7 @@ def test_every_beam_finds_the_same_captions_and_others(exported, beam_size):
 def test_words_are_written_as_the_tokenizer_writes_them(kind):
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     reader = object.__new__(ExportedModel)
-    reader.about = {"words": written_words(tokenizer)}
+    reader.about = {"words": detokenization_table(tokenizer)}
     draws = np.random.default_rng(0)
     for ids in [tokenizer.encode(caption) for caption in CAPTIONS] + [
         [int(i) for i in draws.integers(4, tokenizer.vocab_size, 12)] for _ in range(300)

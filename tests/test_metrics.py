@@ -18,7 +18,7 @@ from showtell.errors import DataError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CiderD, caption_scores
 from showtell.evaluation.intervals import bootstrap_interval, student_t
 from showtell.evaluation.matching import matching_statistics, meteor_exact_stem, official_meteor
-from showtell.text.words import scored_words
+from showtell.text.words import metric_tokens
 
 FLICKR = Path(__file__).parents[2] / "shared" / "data" / "flickr8k"
 VOCABULARY = ["a", "a", "the", "dog", "dogs", "runs", "running", "on", "grass", "red", "ball"]
@@ -59,9 +59,9 @@ def toolkit_scores(
     from pycocoevalcap.rouge.rouge import Rouge
 
     truths = {
-        name: [" ".join(scored_words(text)) for text in references[name]] for name in sorted(references)
+        name: [" ".join(metric_tokens(text)) for text in references[name]] for name in sorted(references)
     }
-    judged = {name: [" ".join(scored_words(hypotheses[name]))] for name in truths}
+    judged = {name: [" ".join(metric_tokens(hypotheses[name]))] for name in truths}
     bleus, bleus_alone = Bleu(4).compute_score(truths, judged, verbose=0)
     rouge, rouge_alone = Rouge().compute_score(truths, judged)
     cider, cider_alone = Cider().compute_score(truths, judged)
@@ -102,8 +102,8 @@ def test_exact_stem_equals_the_official_program(tmp_path: Path) -> None:
     spec = find_spec("pycocoevalcap.meteor.meteor")
     if spec is None or spec.origin is None:
         pytest.skip("pycocoevalcap is not installed")
-    judged = [scored_words(hypotheses[name]) for name in references]
-    truths = [[scored_words(text) for text in texts] for texts in references.values()]
+    judged = [metric_tokens(hypotheses[name]) for name in references]
+    truths = [[metric_tokens(text) for text in texts] for texts in references.values()]
     judged.append(["a", "dog"])
     truths.append([["a", "dog"]] * 4)
     lines = [" ".join(words) + "\n" for texts in truths for words in texts]

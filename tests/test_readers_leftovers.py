@@ -103,7 +103,7 @@ def test_names_that_are_not_utf8_are_shown_escaped(
     drawn_classes(tmp_path, each=2)
     touch(tmp_path, "notes.pdf")
     (tmp_path / os.fsdecode(b"\xed.gone")).symlink_to("/nowhere")
-    assert run(["look", str(tmp_path)]) == 0
+    assert run(["inspect", str(tmp_path)]) == 0
     printed = "".join(capsys.readouterr())
     assert "\\xb0\\xed\\xbe\\xe7" in printed
     assert printed.encode("utf-8"), "all of it can be written down"

@@ -173,7 +173,7 @@ def test_what_chance_could_have_done_is_called_undecided():
     assert verdict.fault == ""
 
 
-def test_views_mirror_no_picture_whose_caption_names_a_side(tmp_path, store):
+def test_views_mirror_no_picture_whose_caption_mentions_left_right(tmp_path, store):
     pictures = []
     for number in range(4):
         draw(number, 64).save(tmp_path / f"{number}.png")

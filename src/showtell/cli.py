@@ -160,7 +160,8 @@ def _call(settings: Any) -> int:
             if settings.headless:
                 print(json.dumps(record, ensure_ascii=False), flush=True)
     if getattr(settings, "json", False):
-        print(json.dumps(result, ensure_ascii=False))
+        record = result.record() if hasattr(result, "record") else result
+        print(json.dumps(record, ensure_ascii=False))
     return 0
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from showtell.data.facts import read_all
-from showtell.data.near_duplicates import Likeness, near_duplicate_groups, unit_vectors
+from showtell.data.image_info import read_image_infos
+from showtell.data.near_duplicates import Similarity, near_duplicate_groups, unit_vectors
 from showtell.data.pixels.exif import exif_of
 from showtell.data.records import Picture
-from showtell.data.scenes import Pixels, feature_likeness
+from showtell.data.scenes import Pixels, feature_similarity
 
 BURST_SECONDS = 3.0
 """Photos of one camera with no longer a pause between them may be one burst."""
@@ -59,12 +59,12 @@ def time_of_taking(path: Path) -> Taken | None:
     return Taken(camera, moment.timestamp() + fraction)
 
 
-def bursts_by_time(taken: Sequence[Taken | None], likeness: Likeness) -> list[tuple[int, int]]:
+def bursts_by_time(taken: Sequence[Taken | None], similarity: Similarity) -> list[tuple[int, int]]:
     """Return pairs of places of photos that one camera took within seconds, and that are alike.
 
     Args:
         taken: Of the photos in order, N.
-        likeness: What tells near-duplicates, of the same photos. The threshold for these pairs is lower;
+        similarity: What tells near-duplicates, of the same photos. The threshold for these pairs is lower;
             where only copies tell, time alone counts.
     """
     by_camera: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -73,7 +73,7 @@ def bursts_by_time(taken: Sequence[Taken | None], likeness: Likeness) -> list[tu
         if one is not None and standing[one] <= _CAMERA_LIMIT:
             by_camera[one.camera].append((one.seconds, place))
     pairs = []
-    least = likeness.threshold - _LESS if likeness.telling else -1.0
+    least = similarity.threshold - _LESS if similarity.informative else -1.0
     for shots in by_camera.values():
         shots.sort()
         for number, (seconds, place) in enumerate(shots):
@@ -84,7 +84,7 @@ def bursts_by_time(taken: Sequence[Taken | None], likeness: Likeness) -> list[tu
     if not pairs:
         return []
     first, second = np.array(pairs).T
-    unit = unit_vectors(likeness.vectors)
+    unit = unit_vectors(similarity.vectors)
     cosines = np.einsum("nd,nd->n", unit[first], unit[second])
     return [pair for pair, cosine in zip(pairs, cosines.tolist()) if cosine >= least]
 
@@ -140,31 +140,31 @@ class Groups:
         return f"{len(self.of):,} images are {groups} of what belongs together ({self.told})"
 
 
-def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], likeness: Likeness) -> Groups:
+def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], similarity: Similarity) -> Groups:
     """Find what belongs on one side of a split.
 
     Args:
         pictures: Readable images, N.
         digests: Content digest by name.
-        likeness: What tells near-duplicates, of the same images.
+        similarity: What tells near-duplicates, of the same images.
     """
     names = [picture.name for picture in pictures]
-    near = near_duplicate_groups(names, likeness.vectors, threshold=likeness.threshold)
-    timed = bursts_by_time(times_of_taking([picture.path for picture in pictures]), likeness)
+    near = near_duplicate_groups(names, similarity.vectors, threshold=similarity.threshold)
+    timed = bursts_by_time(times_of_taking([picture.path for picture in pictures]), similarity)
     bursts = [[names[first], names[second]] for first, second in timed]
     merged = merge_groups(pictures, digests, [*near, *bursts])
     of = {name: number for number, group in enumerate(merged) for name in group}
     named = any(picture.group is not None for picture in pictures)
-    return Groups({name: of[name] for name in names}, likeness.by, len(timed), named)
+    return Groups({name: of[name] for name in names}, similarity.by, len(timed), named)
 
 
-def likeness_of(pictures: Sequence[Picture], vectors: npt.NDArray[np.float32], by: str) -> Likeness:
+def similarity_of(pictures: Sequence[Picture], vectors: npt.NDArray[np.float32], by: str) -> Similarity:
     """Decide what tells near-duplicates among images, by their features and, where need be, pixels."""
 
     def look_at(places: Sequence[int]) -> Pixels:
-        return Pixels.of(list(read_all([pictures[place] for place in places])))
+        return Pixels.of(list(read_image_infos([pictures[place] for place in places])))
 
-    return feature_likeness(vectors, look_at, by)
+    return feature_similarity(vectors, look_at, by)
 
 
 def merge_groups(

@@ -16,21 +16,21 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """What tells near-duplicates.
 
     Attributes:
         by: In words, such as ``perceptual hash``.
         vectors: Of the images in order, (N, D), float32.
         threshold: Least cosine of two near-duplicates, in (0, 1].
-        telling: Whether lower cosines mean something, too; False where the network finds all images alike,
-            so that only copies count.
+        informative: Whether lower cosines mean something, too; False where the network finds all images
+            alike, so that only copies count.
     """
 
     by: str
     vectors: npt.NDArray[np.float32]
     threshold: float
-    telling: bool = True
+    informative: bool = True
 
 
 def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ from showtell.errors import DataError
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.matching import matching_statistics, meteor_exact_stem
 from showtell.evaluation.ngrams import CiderD, bleu, bleu_statistics, rouge_l
-from showtell.text.words import scored_words
+from showtell.text.words import metric_tokens
 
 SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l", "cider_d")
 """The scores in the order in which they are shown."""
@@ -88,7 +88,7 @@ def caption_scores(
     cider = cider or CiderD(references)
     names = tuple(sorted(references))
     truths = [cider.references[name] for name in names]
-    judged = [scored_words(hypotheses[name]) for name in names]
+    judged = [metric_tokens(hypotheses[name]) for name in names]
     bleus = np.stack([bleu_statistics(*pair) for pair in zip(judged, truths)])  # (count, 10)
     matches = np.stack([matching_statistics(*pair) for pair in zip(judged, truths)])  # (count, 5)
     rouges = np.array([rouge_l(*pair) for pair in zip(judged, truths)])  # (count,)

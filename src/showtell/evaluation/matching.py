@@ -17,7 +17,7 @@ import numpy as np
 import snowballstemmer  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from showtell.text.words import scored_words
+from showtell.text.words import metric_tokens
 
 _ALPHA, _BETA, _GAMMA = 0.85, 0.2, 0.6
 # A match of stems counts for so much of a match of equal words.
@@ -148,7 +148,7 @@ def official_meteor(references: Mapping[str, Sequence[str]], hypotheses: Mapping
     from pycocoevalcap.meteor.meteor import Meteor
 
     names = sorted(references)
-    truths = {name: [" ".join(scored_words(text)) for text in references[name]] for name in names}
-    judged = {name: [" ".join(scored_words(hypotheses[name]))] for name in names}
+    truths = {name: [" ".join(metric_tokens(text)) for text in references[name]] for name in names}
+    judged = {name: [" ".join(metric_tokens(hypotheses[name]))] for name in names}
     score, _ = Meteor().compute_score(truths, judged)
     return float(score)

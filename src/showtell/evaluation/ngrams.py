@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from showtell.errors import DataError
-from showtell.text.words import LONGEST, ngrams, scored_words
+from showtell.text.words import MAX_NGRAM, metric_tokens, ngrams
 
 # The toolkit's guards against division by zero; they show in the digits of very short corpora.
 _TINY, _SMALL = 1e-15, 1e-9
@@ -36,11 +36,11 @@ def bleu_statistics(hypothesis: Sequence[str], references: Sequence[Sequence[str
     most: Counter[tuple[str, ...]] = Counter()
     for reference in references:
         most |= Counter(ngrams(reference))
-    correct = [0] * LONGEST
+    correct = [0] * MAX_NGRAM
     for ngram, count in Counter(ngrams(hypothesis)).items():
         correct[len(ngram) - 1] += min(count, most[ngram])
     length = len(hypothesis)
-    possible = [max(0, length - n) for n in range(LONGEST)]
+    possible = [max(0, length - n) for n in range(MAX_NGRAM)]
     _, closest = min((abs(len(reference) - length), len(reference)) for reference in references)
     return np.array([*correct, *possible, length, closest], dtype=np.float64)
 
@@ -56,9 +56,9 @@ def bleu(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Source: Papineni et al. 2002, eq. 1-3; the constants are those of the COCO caption toolkit.
     """
-    correct, possible = statistics[..., :LONGEST], statistics[..., LONGEST : 2 * LONGEST]
+    correct, possible = statistics[..., :MAX_NGRAM], statistics[..., MAX_NGRAM : 2 * MAX_NGRAM]
     precision = (correct + _TINY) / (possible + _SMALL)  # (..., 4)
-    mean = np.cumprod(precision, axis=-1) ** (1 / np.arange(1, LONGEST + 1))  # (..., 4)
+    mean = np.cumprod(precision, axis=-1) ** (1 / np.arange(1, MAX_NGRAM + 1))  # (..., 4)
     ratio = (statistics[..., -2:-1] + _TINY) / (statistics[..., -1:] + _SMALL)  # (..., 1)
     brevity = np.exp(np.minimum(0.0, 1 - 1 / ratio))
     scores: NDArray[np.float64] = mean * brevity
@@ -112,7 +112,7 @@ _Ngram = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _WeighedReferences:
+class _WeightedReferences:
     """One picture's references.
 
     Attributes:
@@ -154,16 +154,16 @@ class CiderD:
                 would_do="Give every picture at least one true caption.",
             )
         self.references = {
-            name: [scored_words(caption) for caption in captions] for name, captions in references.items()
+            name: [metric_tokens(caption) for caption in captions] for name, captions in references.items()
         }
         pictures_with = Counter(
             ngram
             for captions in self.references.values()
             for ngram in {ngram for caption in captions for ngram in ngrams(caption)}
         )
-        self._unseen = math.log(len(references))
-        self._telling = {ngram: self._unseen - math.log(count) for ngram, count in pictures_with.items()}
-        self._weighed = lru_cache(_KEPT)(self._weigh_references)
+        self._idf_unseen = math.log(len(references))
+        self._idf = {ngram: self._idf_unseen - math.log(count) for ngram, count in pictures_with.items()}
+        self._weighted = lru_cache(_KEPT)(self._weight_references)
 
     def score(self, hypotheses: Mapping[str, str]) -> NDArray[np.float64]:
         """Score one caption for each of some of the pictures.
@@ -178,14 +178,14 @@ class CiderD:
         Raises:
             DataError: A picture has no references here.
         """
-        return np.array([self.score_words(name, scored_words(text)) for name, text in hypotheses.items()])
+        return np.array([self.score_words(name, metric_tokens(text)) for name, text in hypotheses.items()])
 
     def score_words(self, name: str, hypothesis: Sequence[str]) -> float:
         """Score one caption for one picture.
 
         Args:
             name: The picture's name.
-            hypothesis: The words of the caption to judge, as ``scored_words`` splits them.
+            hypothesis: The words of the caption to judge, as ``metric_tokens`` splits them.
 
         Returns:
             The score, in [0, 10].
@@ -193,13 +193,13 @@ class CiderD:
         Raises:
             DataError: The picture has no references here.
         """
-        picture = self._weighed(name)
-        weights, norms = self._weigh(hypothesis)
+        picture = self._weighted(name)
+        weights, norms = self._tfidf(hypothesis)
         length = max(0, len(hypothesis) - 1)
-        shared = [[0.0] * LONGEST for _ in picture.norms]
+        shared = [[0.0] * MAX_NGRAM for _ in picture.norms]
         for ngram, weight in weights.items():
             for index, reference_weight in picture.weights.get(ngram, ()):
-                # Clipped, so that saying a telling word again and again earns nothing.
+                # Clipped, so that repeating a rare word earns nothing.
                 shared[index][len(ngram) - 1] += min(weight, reference_weight) * reference_weight
         # fsum rounds once, so that the order of the references does not show.
         total = math.fsum(
@@ -211,28 +211,28 @@ class CiderD:
             )
             for products, reference_norms, reference_length in zip(shared, picture.norms, picture.lengths)
         )
-        return 10 * total / (LONGEST * len(picture.norms))
+        return 10 * total / (MAX_NGRAM * len(picture.norms))
 
-    def _weigh(self, caption: Sequence[str]) -> tuple[dict[_Ngram, float], list[float]]:
+    def _tfidf(self, caption: Sequence[str]) -> tuple[dict[_Ngram, float], list[float]]:
         """Return the weight of each n-gram of a caption, and the length of the vector for n = 1..4."""
-        telling, unseen = self._telling, self._unseen
         weights = {
-            ngram: count * telling.get(ngram, unseen) for ngram, count in Counter(ngrams(caption)).items()
+            ngram: count * self._idf.get(ngram, self._idf_unseen)
+            for ngram, count in Counter(ngrams(caption)).items()
         }
-        squares = [0.0] * LONGEST
+        squares = [0.0] * MAX_NGRAM
         for ngram, weight in weights.items():
             squares[len(ngram) - 1] += weight * weight
         return weights, [math.sqrt(square) for square in squares]
 
-    def _weigh_references(self, name: str) -> _WeighedReferences:
+    def _weight_references(self, name: str) -> _WeightedReferences:
         if name not in self.references:
             raise DataError(
                 f"There are no references for the picture {name}.",
                 would_do="Score only pictures whose true captions were given.",
             )
-        picture = _WeighedReferences({}, [], [])
+        picture = _WeightedReferences({}, [], [])
         for index, caption in enumerate(self.references[name]):
-            weights, norms = self._weigh(caption)
+            weights, norms = self._tfidf(caption)
             for ngram, weight in weights.items():
                 picture.weights.setdefault(ngram, []).append((index, weight))
             picture.norms.append(norms)

@@ -12,7 +12,7 @@ from showtell.data.records import Picture
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.ngrams import CiderD
 from showtell.extraction.features import Extraction
-from showtell.text.words import scored_words
+from showtell.text.words import metric_tokens
 
 _MOST_EMPTY = 0.5
 """A larger share of captions without a word is as good as none."""
@@ -125,12 +125,12 @@ def judge(
 
 def mean_cider(cider: CiderD, name: str, captions: Sequence[str]) -> float:
     """Return the mean score of captions of one picture."""
-    return float(np.mean([cider.score_words(name, scored_words(caption)) for caption in captions]))
+    return float(np.mean([cider.score_words(name, metric_tokens(caption)) for caption in captions]))
 
 
 def _fault(said: Sequence[str], score: float, least: Rival) -> str:
     """Return why a model is not known to have learnt anything; empty where it is."""
-    words = [tuple(scored_words(caption)) for caption in said]
+    words = [tuple(metric_tokens(caption)) for caption in said]
     empty = sum(not one for one in words)
     if empty > _MOST_EMPTY * len(words):
         return f"{empty:,} of {len(words):,} captions have no word"
@@ -168,7 +168,7 @@ def commonest_captions(train: Sequence[Picture]) -> list[str]:
     counts: Counter[tuple[str, ...]] = Counter()
     for picture in train:
         for caption in picture.captions:
-            words = tuple(scored_words(caption))
+            words = tuple(metric_tokens(caption))
             written.setdefault(words, caption)
             counts[words] += 1
     most = max(counts.values())

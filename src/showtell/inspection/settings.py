@@ -1,4 +1,4 @@
-"""The command that looks at a data set before anything is trained on it."""
+"""The command that inspects a data set before anything is trained on it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,19 @@ from showtell.settings import Maybe, at_least
 
 
 @dataclass(frozen=True)
-class Look(DataSource):
+class Inspect(DataSource):
     """See what is in a data set, and what is wrong with it: a page of text, and one to open in a browser.
 
-    Example: showtell look photos/captions.csv
+    Example: showtell inspect photos/captions.csv
     """
 
-    out: Path = Path("runs/look.html")
+    out: Path = Path("runs/inspect.html")
     """The page to write."""
     vocab_size: int = 10_000
     """Most tokens a captioner would learn, 16 or more: how much of the captions do they cover?"""
     backbone: Maybe[str] = None
     """Tell near-duplicates by this network's features in the store; by default by the last used network that
-    saw all pictures, or else by a perceptual hash."""
+    saw all images, or else by a perceptual hash."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False

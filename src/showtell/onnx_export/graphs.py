@@ -22,7 +22,7 @@ from showtell.engines.graph import write_graph
 from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier
 from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import LENGTH_PENALTY
-from showtell.onnx_export.words import written_words
+from showtell.onnx_export.words import detokenization_table
 from showtell.runs.config_record import save_config
 
 DESCRIPTION, SCRIPT, PIXELS = "model.json", "run.py", "showtell_pixels"
@@ -144,7 +144,7 @@ def _describe(model: LoadedCaptioner | LoadedClassifier) -> dict[str, Any]:
         "state": state_names(captioner.decoder),
     }
     about["grid_size"] = list(captioner.grid_size)
-    about["words"] = written_words(captioner.tokenizer)
+    about["words"] = detokenization_table(captioner.tokenizer)
     return about
 
 

@@ -6,7 +6,7 @@ from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import attaches, unspaced
 
 
-def written_words(tokenizer: CaptionTokenizer) -> dict[str, Any]:
+def detokenization_table(tokenizer: CaptionTokenizer) -> dict[str, Any]:
     """Return how token ids are written, for a reader without this package.
 
     Returns:

@@ -24,7 +24,7 @@ from tokenizers.normalizers import Sequence as NormalizerSequence
 from tokenizers.pre_tokenizers import PreTokenizer, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizerSequence
 
-LONGEST = 4
+MAX_NGRAM = 4
 """The longest run of words that a metric counts."""
 
 _UNSPACED_RANGES = (
@@ -116,7 +116,7 @@ def words(text: str) -> list[str]:
     return [word for word, _ in word_splitter().pre_tokenize_str(normalise(text))]
 
 
-def scored_words(text: str) -> list[str]:
+def metric_tokens(text: str) -> list[str]:
     """Split a caption into the words that metrics compare: ``words``, and brackets as well.
 
     The COCO toolkit means to drop brackets but looks for them in upper case after lower-casing; its published
@@ -160,8 +160,8 @@ def join_words(parts: Sequence[str]) -> str:
 
 
 def ngrams(parts: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return every run of 1 to ``LONGEST`` neighbouring words, shorter runs first."""
-    return [run for n in range(LONGEST) for run in zip(*(parts[skip:] for skip in range(n + 1)))]
+    """Return every run of 1 to ``MAX_NGRAM`` neighbouring words, shorter runs first."""
+    return [run for n in range(MAX_NGRAM) for run in zip(*(parts[skip:] for skip in range(n + 1)))]
 
 
 USUAL_LENGTH = 40
@@ -194,7 +194,7 @@ _SIDES = re.compile(
 )
 
 
-def names_a_side(caption: str) -> bool:
+def mentions_left_right(caption: str) -> bool:
     """Say whether a caption, in Unicode NFC, speaks of left or right.
 
     Errs on the side of yes: "right" means other things, too.

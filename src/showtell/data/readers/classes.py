@@ -138,7 +138,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         raise DataError(
             f"{source} holds folders with the same classes that are not named after splits: {names}.",
             would_do="Expected one of them as DATA, or names such as train and val.",
-            run=f"showtell look {source / layout.wrapper / layout.variants[0]}",
+            run=f"showtell inspect {source / layout.wrapper / layout.variants[0]}",
         )
     problems: list[Problem] = []
     pictures: list[Picture] = []

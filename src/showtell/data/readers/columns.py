@@ -146,9 +146,9 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
     """Return the one column of words that is left."""
     table = sample.table
     worded = [p for p in left if sample.keys[p] not in COUNTER_COLUMNS | GROUP_COLUMNS and sample.cells[p]]
-    for telling in (lambda place: not sample.is_numeric(place), sample.says_something):
+    for test in (lambda place: not sample.is_numeric(place), sample.says_something):
         if len(worded) > 1:
-            worded = [place for place in worded if telling(place)] or worded
+            worded = [place for place in worded if test(place)] or worded
     if len(worded) > 1:
         several = "; ".join(f"{table.header[p]!r}, such as {sample.texts[p][0][:40]!r}" for p in worded[:6])
         raise table.lacking(f"several columns that may hold the words: {several}")

@@ -195,5 +195,5 @@ def all_missing(source: Path, folder: PictureFolder, names: Sequence[str]) -> Da
         )
     if archives := sorted(path.name for path in folder.root.glob("*.zip")):
         what += f"\nBeside it lies {', '.join(archives)}: unpack it first."
-    run = f"showtell look {shlex.quote(str(source))} --images DIR"
+    run = f"showtell inspect {shlex.quote(str(source))} --images DIR"
     return DataError(what, would_do="Expected the folder that holds these pictures: --images DIR.", run=run)

@@ -11,7 +11,7 @@ from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
-from showtell.evaluation.diversity import Habits, compared_habits
+from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.verdict import Verdict
 from showtell.extraction.features import Extraction
 from showtell.extraction.prepared import prepare
@@ -38,7 +38,7 @@ class Evaluation:
         references: What people wrote, by name.
         scores: Figures with intervals.
         beam_size: Captions searched side by side.
-        habits: What the captions are like as a whole.
+        diversity: What the captions are like as a whole.
         people: The same of one caption of people a picture.
         teacher_forced: How well the next word of people's captions is guessed.
     """
@@ -47,8 +47,8 @@ class Evaluation:
     references: dict[str, tuple[str, ...]]
     scores: CaptionScores
     beam_size: int
-    habits: Habits
-    people: Habits
+    diversity: CaptionDiversity
+    people: CaptionDiversity
     teacher_forced: TeacherForced
 
     def figures(self) -> dict[str, float]:
@@ -147,7 +147,7 @@ def describe_split(
         references,
         caption_scores(references, captions),
         beam_size,
-        *compared_habits(captions, references, known),
+        *compared_diversity(captions, references, known),
         teacher_forced(captioner, extraction, pictures, references),
     )
 
@@ -165,7 +165,7 @@ def save_evaluation(
         "scores": evaluation.figures(),
         "intervals_95": {name: list(interval) for name, interval in scores.intervals.items()},
         "teacher_forced": asdict(evaluation.teacher_forced),
-        "habits": {"model": asdict(evaluation.habits), "people": asdict(evaluation.people)},
+        "diversity": {"model": asdict(evaluation.diversity), "people": asdict(evaluation.people)},
     }
     if verdict is not None:
         record["verdict"] = asdict(verdict) | {"line": verdict.line}

@@ -64,7 +64,7 @@ def write_captioner_report(
         for number, item in enumerate(items, 1):
             _draw(item, facts.figures / f"{which}-{number}.png")
     scores, split = evaluation["scores"], evaluation["split"]
-    habits = evaluation["habits"]
+    diversity = evaluation["diversity"]
     return write_run_report(
         facts,
         "kinds/captioner/report.html",
@@ -82,12 +82,12 @@ def write_captioner_report(
         beam_size=evaluation["beam_size"],
         scores=_score_rows(evaluation),
         verdict=evaluation.get("verdict"),
-        agreed=habits["model"]["agreed"],
+        word_precision=diversity["model"]["word_precision"],
         forced=evaluation["teacher_forced"],
-        habits=_habit_rows(habits),
+        diversity=_diversity_rows(diversity),
         unknown=evaluation["teacher_forced"]["unknown_words"],
         lengths=save_for_page(
-            draw_lengths(_lengths(habits["model"]), _lengths(habits["people"])),
+            draw_lengths(_lengths(diversity["model"]), _lengths(diversity["people"])),
             facts.figures / "lengths.svg",
             "How many words the captions of the model and of people have",
         ),
@@ -116,25 +116,25 @@ def _score_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _habit_rows(habits: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    both = [habits["model"], habits["people"]]
+def _diversity_rows(diversity: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    both = [diversity["model"], diversity["people"]]
     rows = [
         ("Different captions", [f"{one['distinct_captions']:,} of {one['captions']:,}" for one in both]),
         ("Different words", [f"{one['distinct_words']:,}" for one in both]),
         ("Words a caption", [f"{one['words'] / max(one['captions'], 1):.1f}" for one in both]),
     ]
     for name, what in (
-        ("agreed", "Words that others use of the same picture"),
-        ("by_rote", "Captions that stand word for word in training"),
+        ("word_precision", "Words that others use of the same picture"),
+        ("memorized", "Captions that stand word for word in training"),
     ):
         if both[0][name] is not None:
             rows.append((what, ["-" if one[name] is None else f"{one[name]:.1%}" for one in both]))
     return rows
 
 
-def _lengths(habits: Mapping[str, Any]) -> dict[int, int]:
+def _lengths(diversity: Mapping[str, Any]) -> dict[int, int]:
     """Return counts by length; JSON has made text of the lengths."""
-    return {int(length): count for length, count in habits["lengths"].items()}
+    return {int(length): count for length, count in diversity["lengths"].items()}
 
 
 def _trust(facts: RunFacts, found: Faithfulness | None) -> dict[str, Any] | None:

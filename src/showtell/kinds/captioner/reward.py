@@ -15,7 +15,7 @@ from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
-from showtell.text.words import USUAL_LENGTH, scored_words
+from showtell.text.words import USUAL_LENGTH, metric_tokens
 
 SAMPLES = 5
 """Captions drawn a picture, each one's baseline being the others."""
@@ -69,7 +69,7 @@ def advantages(
     decode = captioner.tokenizer.decode
     scores = np.array(
         [
-            [references.score_words(name, scored_words(decode(ids))) for ids in rows]
+            [references.score_words(name, metric_tokens(decode(ids))) for ids in rows]
             for name, rows in zip(names, drawn)
         ]
     )

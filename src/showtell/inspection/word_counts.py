@@ -17,7 +17,7 @@ _POOR_COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class WordCounts:
     """The words of captions, counted.
 
     Attributes:
@@ -29,7 +29,7 @@ class Vocabulary:
     lengths: Counter[int] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, captions: Iterable[str]) -> "Vocabulary":
+    def of(cls, captions: Iterable[str]) -> "WordCounts":
         """Count the words of captions."""
         vocabulary = cls()
         for caption in captions:
@@ -71,7 +71,7 @@ class Vocabulary:
         return found[:count]
 
 
-def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[Finding]:
+def check_captions(pictures: Sequence[Picture], vocabulary: WordCounts) -> list[Finding]:
     """Find captions that repeat each other or say nothing, and words that whole words cannot cover."""
     repeated = _repeated(pictures)
     count = sum(len(picture.captions) for picture in pictures)
@@ -82,7 +82,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
     found = [
         Finding(
             "captions repeated across pictures",
-            "mind" if often else "note",
+            "warning" if often else "info",
             len(repeated),
             f"{many(len(repeated), 'caption stands', 'captions stand')} at {_REPEATED} pictures or more "
             f"({share:.1%} of all captions)",
@@ -94,7 +94,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
         ),
         Finding(
             "captions without words",
-            "mind",
+            "warning",
             len(wordless),
             f"{many(len(wordless), 'caption has', 'captions have')} no word in it",
             "Write one, or remove the row.",
@@ -102,7 +102,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
         ),
         Finding(
             "long captions",
-            "note",
+            "info",
             sum(count for length, count in vocabulary.lengths.items() if length > USUAL_LENGTH),
             f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL_LENGTH}",
             "Nothing: the limit follows the data, to 250 tokens. train-captioner --max-length sets it.",
@@ -110,7 +110,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
         ),
         Finding(
             "rare words",
-            "mind",
+            "warning",
             int(twice < _POOR_COVERAGE),
             f"Words that are seen twice or more make up only {twice:.0%} of the captions",
             "Train with --tokenizer bpe: it learns pieces of words, and none is unknown.",
