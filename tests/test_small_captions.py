@@ -15,7 +15,7 @@ from showtell import TrainCaptioner, cli
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
-from showtell.data.split_sizes import sizes_for_captions
+from showtell.data.split import sizes_for_captions
 from showtell.errors import NotLearntError
 from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions

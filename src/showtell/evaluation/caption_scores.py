@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from showtell.errors import DataError
 from showtell.evaluation.intervals import bootstrap_interval
-from showtell.evaluation.matching import matching_statistics, meteor_exact_stem
+from showtell.evaluation.meteor import matching_statistics, meteor_exact_stem
 from showtell.evaluation.ngrams import CiderD, bleu, bleu_statistics, rouge_l
 from showtell.text.words import metric_tokens
 

@@ -16,8 +16,7 @@ from showtell.data.readers import read_dataset
 from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.data.source import DataSource
-from showtell.data.split import assign_splits, lacks_val
-from showtell.data.split_sizes import check_room, say_sizes
+from showtell.data.split import assign_splits, check_room, lacks_val, say_sizes
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Extraction

@@ -10,7 +10,6 @@ import msgspec
 from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_picture_name, split_named
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
-from showtell.data.readers.unpacked import unpacked_folder
 from showtell.errors import DataError, MissingExtraError
 
 _CONVERSATIONS = ("conversations", "messages")
@@ -181,7 +180,7 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
         rows = parquet.read_table(path, columns=plain).to_pylist()
         column, folder = _column_of_pictures(path, cells or usual, named), None
         if column:
-            folder = unpacked_folder(path, lambda: _pictures(path, column), reading, column)
+            folder = reading.unpacked(path, lambda: _pictures(path, column), column)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
     files = sorted(file.name for file in folder.iterdir()) if folder else []

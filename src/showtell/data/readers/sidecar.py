@@ -1,16 +1,20 @@
-"""Format ``sidecar``: each picture with a text file of the same name, as img2dataset and taggers write it."""
+"""Images with texts of their name: beside them in a folder (``sidecar``), or in a tar (``webdataset``)."""
 
 import posixpath
 import re
+import tarfile
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
-from showtell.data.names import few, nfc, split_in_name
+from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
@@ -99,3 +103,73 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
         said = record.get("caption") if isinstance(record, dict) else None
         return [nfc(said.strip())] if isinstance(said, str) else None
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
+
+
+_TEXTS = (".txt", ".caption", ".json", ".cls")
+_MOST_BYTES = 256_000_000  # of one member, as of one image file
+
+
+def open_webdataset(path: Path, reading: Reading) -> RecordTable:
+    """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
+
+    Raises:
+        DataError: It is no tar, or holds no pictures with words.
+    """
+    words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    several = 0
+    try:
+        for stem, suffix, size, read in _members(path):
+            if suffix in PICTURE_EXTENSIONS:
+                several += "image" in words[stem]
+                words[stem]["image"] = _flat_name(stem + suffix)
+            elif suffix in _TEXTS and size < 1_000_000:
+                words[stem] |= _said(suffix, read())
+        records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
+        if not any(len(record) > 1 for _, record in records):
+            raise DataError(
+                f"{path} holds {len(records):,} pictures and no words for them.",
+                would_do="Expected a .txt, .json or .cls of the same name beside each picture.",
+            )
+        if several:
+            reading.note(f"{several:,} pictures of {path.name} are left out: their sample holds another one")
+        folder = reading.unpacked(path, lambda: _pictures(path))
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as a tar: {error}.") from error
+    return RecordTable(path, records, pictures=folder)
+
+
+def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
+    """Yield of each file its sample and its suffix, parted at the first dot; its size; its content."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if member.isfile() and (handle := tar.extractfile(member)):
+                name = PurePosixPath(member.name)
+                base, dot, suffix = name.name.partition(".")
+                stem = nfc(str(name.with_name(base))) if base else member.name
+                yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
+
+
+def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
+    for stem, suffix, size, read in _members(path):
+        if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
+            yield _flat_name(stem + suffix), read()
+
+
+def _flat_name(name: str) -> str:
+    """Return a member's name without folders, so that none leads out of the cache; different ones stay so."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+    return "%2F".join(part.replace("%", "%25") for part in parts)
+
+
+def _said(suffix: str, content: bytes) -> dict[str, Any]:
+    text = content.decode("utf-8", "replace").strip()
+    if suffix == ".cls":
+        return {"label": text}
+    if suffix != ".json":
+        return {"caption": text}
+    try:
+        record = msgspec.json.decode(content)
+    except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError is of its bytes
+        return {}
+    kept = ("caption", "text", "label", "class", "split")
+    return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}

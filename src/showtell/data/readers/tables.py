@@ -13,8 +13,8 @@ from showtell.data.readers.delimited import DelimitedTable, open_delimited
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
+from showtell.data.readers.sidecar import open_webdataset
 from showtell.data.readers.table import Row, Table, picture_of
-from showtell.data.readers.unpacked import open_webdataset
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 

@@ -11,7 +11,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console, human_time
 from showtell.data.records import Picture
-from showtell.data.split_sizes import sizes_for_captions
+from showtell.data.split import sizes_for_captions
 from showtell.errors import DataError
 from showtell.evaluation.verdict import Verdict, commonest_captions
 from showtell.extraction.prepared import Prepared, as_used, prepare, read_captions
