@@ -28,16 +28,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """An encoding, and what in its text proves it.
+    """An encoding, and what in its text proves it."""
 
-    Attributes:
-        name: As Python calls it.
-        what: For people.
-        plausible: Tells of the decoded characters beyond ASCII, in order, whether they make sense.
-    """
-
-    name: str
-    what: str
+    name: str  # as Python calls it
+    what: str  # for people
+    # tells of the decoded characters beyond ASCII, in order, whether they make sense
     plausible: Callable[[str], bool]
 
 

@@ -28,15 +28,10 @@ _MAKE, _MODEL, _ORIGINAL, _SUBSEC, _SERIAL = 0x010F, 0x0110, 0x9003, 0x9291, 0xA
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """When a photo was taken.
+    """When a photo was taken."""
 
-    Attributes:
-        camera: Make, model and serial number, as far as they are known.
-        seconds: Since 1970 by the camera's clock, fractions included where the camera says them.
-    """
-
-    camera: str
-    seconds: float
+    camera: str  # make, model and serial number, as far as they are known
+    seconds: float  # since 1970 by the camera's clock, fractions included where the camera says them
 
 
 def times_of_taking(paths: Sequence[Path]) -> list[Taken | None]:
@@ -94,19 +89,12 @@ _RECORD = "the record of the training"
 
 @dataclass(frozen=True)
 class Groups:
-    """Which images belong together.
+    """Which images belong together."""
 
-    Attributes:
-        of: Number of its group by image name; an image that stands alone has one of its own.
-        by: What told near-duplicates, in words.
-        timed: How many pairs were found by their time of taking.
-        named: Whether the data names groups itself.
-    """
-
-    of: Mapping[str, int]
-    by: str
-    timed: int = 0
-    named: bool = False
+    of: Mapping[str, int]  # number of its group by image name; an image that stands alone has one of its own
+    by: str  # what told near-duplicates, in words
+    timed: int = 0  # how many pairs were found by their time of taking
+    named: bool = False  # whether the data names groups itself
 
     @classmethod
     def recorded(cls, pictures: Sequence[Picture], of: Mapping[str, int]) -> "Groups":

@@ -29,34 +29,21 @@ _AHEAD = 512
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ImageInfo:
-    """What was found of one picture.
+    """What was found of one picture."""
 
-    Attributes:
-        picture: As the data names it.
-        reason: Why it cannot be decoded; empty where it can, and only then is the rest known.
-        length: Of the file, bytes.
-        digest: SHA-256 of the file.
-        format: Of the file, such as ``JPEG``.
-        mode: Of its pixels as Pillow calls it, such as ``RGB``, ``L`` or ``CMYK``.
-        width: Upright, pixels.
-        height: Upright, pixels.
-        orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
-        phash: Perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour.
-        notes: What was done to it because of what its file is like.
-        steps: From one part of the picture to the next in red, green and blue, (336,), from -127 to 127.
-    """
-
-    picture: Picture
-    reason: str = ""
-    length: int = 0
-    digest: bytes = b""
-    format: str = ""
-    mode: str = ""
-    width: int = 0
-    height: int = 0
-    orientation: int = 1
+    picture: Picture  # as the data names it
+    reason: str = ""  # why it cannot be decoded; empty where it can, and only then is the rest known
+    length: int = 0  # of the file, bytes
+    digest: bytes = b""  # SHA-256 of the file
+    format: str = ""  # of the file, such as `JPEG`
+    mode: str = ""  # of its pixels as Pillow calls it, such as `RGB`, `L` or `CMYK`
+    width: int = 0  # upright, pixels
+    height: int = 0  # upright, pixels
+    orientation: int = 1  # as EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense
+    # perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour
     phash: Hash = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()  # what was done to it because of what its file is like
+    # from one part of the picture to the next in red, green and blue, (336,), from -127 to 127
     steps: Hash = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
 
 

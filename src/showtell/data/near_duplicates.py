@@ -17,19 +17,13 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Similarity:
-    """What tells near-duplicates.
+    """What tells near-duplicates."""
 
-    Attributes:
-        by: In words, such as ``perceptual hash``.
-        vectors: Of the images in order, (N, D), float32.
-        threshold: Least cosine of two near-duplicates, in (0, 1].
-        informative: Whether lower cosines mean something, too; False where the network finds all images
-            alike, so that only copies count.
-    """
-
-    by: str
-    vectors: npt.NDArray[np.float32]
-    threshold: float
+    by: str  # in words, such as `perceptual hash`
+    vectors: npt.NDArray[np.float32]  # of the images in order, (N, D), float32
+    threshold: float  # least cosine of two near-duplicates, in (0, 1]
+    # whether lower cosines mean something, too; False where the network finds all images alike, so that only
+    # copies count
     informative: bool = True
 
 
@@ -42,19 +36,12 @@ def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Two near-duplicates that stand in different splits.
+    """Two near-duplicates that stand in different splits."""
 
-    Attributes:
-        first: Name of the picture that comes first in train, val, test.
-        second: Name of the other.
-        splits: Their splits.
-        cosine: How alike they are, at most 1.
-    """
-
-    first: str
-    second: str
-    splits: tuple[Split, Split]
-    cosine: float
+    first: str  # name of the picture that comes first in train, val, test
+    second: str  # name of the other
+    splits: tuple[Split, Split]  # their splits
+    cosine: float  # how alike they are, at most 1
 
 
 def near_duplicate_groups(

@@ -46,15 +46,10 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pixels:
-    """What images look like, small.
+    """What images look like, small."""
 
-    Attributes:
-        phash: Perceptual hashes, (N, 480), float32.
-        steps: How colours change from one part to the next, (N, 336), float32.
-    """
-
-    phash: Vectors
-    steps: Vectors
+    phash: Vectors  # perceptual hashes, (N, 480), float32
+    steps: Vectors  # how colours change from one part to the next, (N, 336), float32
 
     @classmethod
     def of(cls, facts: Sequence[ImageInfo]) -> "Pixels":

@@ -31,31 +31,20 @@ class CaptionScores:
 
     BLEU and ``meteor_exact_stem`` are ratios of counts over the whole set, ROUGE-L and CIDEr-D means over its
     pictures. All lie in [0, 1] but CIDEr-D, which lies in [0, 10].
-
-    Attributes:
-        bleu1: BLEU with single words.
-        bleu2: BLEU with runs of up to 2 words.
-        bleu3: BLEU with runs of up to 3 words.
-        bleu4: BLEU with runs of up to 4 words.
-        meteor_exact_stem: METEOR's score from equal words and equal stems alone; not METEOR.
-        rouge_l: The longest common subsequence, as an F-measure.
-        cider_d: CIDEr-D, n-grams weighed by the references of this very set.
-        count: How many pictures were scored.
-        names: The pictures' names, sorted.
-        per_picture: For each score, its value for every picture alone, (count,), in the order of ``names``.
-        intervals: For each score, the 95% bootstrap interval over pictures; empty where none was asked for.
     """
 
-    bleu1: float
-    bleu2: float
-    bleu3: float
-    bleu4: float
-    meteor_exact_stem: float
-    rouge_l: float
-    cider_d: float
-    count: int
-    names: tuple[str, ...] = field(repr=False)
+    bleu1: float  # BLEU with single words
+    bleu2: float  # BLEU with runs of up to 2 words
+    bleu3: float  # BLEU with runs of up to 3 words
+    bleu4: float  # BLEU with runs of up to 4 words
+    meteor_exact_stem: float  # METEOR's score from equal words and equal stems alone; not METEOR
+    rouge_l: float  # the longest common subsequence, as an F-measure
+    cider_d: float  # CIDEr-D, n-grams weighed by the references of this very set
+    count: int  # how many pictures were scored
+    names: tuple[str, ...] = field(repr=False)  # the pictures' names, sorted
+    # for each score, its value for every picture alone, (count,), in the order of `names`
     per_picture: dict[str, Scores] = field(repr=False)
+    # for each score, the 95% bootstrap interval over pictures; empty where none was asked for
     intervals: dict[str, Interval]
 
 

@@ -21,32 +21,19 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The scores of a set of pictures; all but the confusion matrix lie in [0, 1].
+    """The scores of a set of pictures; all but the confusion matrix lie in [0, 1]."""
 
-    Attributes:
-        count: N.
-        groups: How many groups the pictures are; N where each stands alone.
-        accuracy: Share of pictures whose most likely class is right.
-        top5: Share of pictures whose class is among the five most likely.
-        macro_f1: Mean F1 over the classes that occur or were predicted.
-        precision: Of each class, (C,); NaN where it was never predicted.
-        recall: Of each class, (C,); NaN where it does not occur.
-        f1: Of each class, (C,); NaN where it neither occurs nor was predicted.
-        confusion: True class by predicted class, (C, C).
-        calibration_error: Expected calibration error over 15 equal bins of confidence.
-        intervals: 95% intervals, which count groups where there are some; empty where none was asked for.
-    """
-
-    count: int
-    groups: int
-    accuracy: float
-    top5: float
-    macro_f1: float
-    precision: Floats = field(repr=False)
-    recall: Floats = field(repr=False)
-    f1: Floats = field(repr=False)
-    confusion: Ints = field(repr=False)
-    calibration_error: float
+    count: int  # n
+    groups: int  # how many groups the pictures are; N where each stands alone
+    accuracy: float  # share of pictures whose most likely class is right
+    top5: float  # share of pictures whose class is among the five most likely
+    macro_f1: float  # mean F1 over the classes that occur or were predicted
+    precision: Floats = field(repr=False)  # of each class, (C,); NaN where it was never predicted
+    recall: Floats = field(repr=False)  # of each class, (C,); NaN where it does not occur
+    f1: Floats = field(repr=False)  # of each class, (C,); NaN where it neither occurs nor was predicted
+    confusion: Ints = field(repr=False)  # true class by predicted class, (C, C)
+    calibration_error: float  # expected calibration error over 15 equal bins of confidence
+    # 95% intervals, which count groups where there are some; empty where none was asked for
     intervals: dict[str, tuple[float, float]]
 
 
@@ -110,17 +97,11 @@ def class_scores(
 
 
 class Bin(NamedTuple):
-    """Pictures about as sure as each other.
+    """Pictures about as sure as each other."""
 
-    Attributes:
-        pictures: How many; 0 leaves the rest at 0.
-        confidence: Mean probability of the predicted class, in [0, 1].
-        accuracy: Share of the predictions that are right, in [0, 1].
-    """
-
-    pictures: int
-    confidence: float
-    accuracy: float
+    pictures: int  # how many; 0 leaves the rest at 0
+    confidence: float  # mean probability of the predicted class, in [0, 1]
+    accuracy: float  # share of the predictions that are right, in [0, 1]
 
 
 def reliability(

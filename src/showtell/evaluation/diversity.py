@@ -9,26 +9,17 @@ from showtell.text.words import words
 
 @dataclass(frozen=True)
 class CaptionDiversity:
-    """What one caption a picture says together.
+    """What one caption a picture says together."""
 
-    Attributes:
-        captions: How many there are.
-        distinct_captions: How many of them are different.
-        words: In all.
-        distinct_words: How many of them are different.
-        lengths: How many captions have as many words.
-        word_precision: Share of the words that others use of the same picture, in [0, 1]; None where nobody
-            else describes it.
-        memorized: Share of the captions that occur word for word in training, in [0, 1]; None where the
-            captions of training are not known.
-    """
-
-    captions: int
-    distinct_captions: int
-    words: int
-    distinct_words: int
-    lengths: dict[int, int]
+    captions: int  # how many there are
+    distinct_captions: int  # how many of them are different
+    words: int  # in all
+    distinct_words: int  # how many of them are different
+    lengths: dict[int, int]  # how many captions have as many words
+    # share of the words that others use of the same picture, in [0, 1]; None where nobody else describes it
     word_precision: float | None
+    # share of the captions that occur word for word in training, in [0, 1]; None where the captions of
+    # training are not known
     memorized: float | None
 
 

@@ -113,17 +113,12 @@ _Ngram = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _WeightedReferences:
-    """One picture's references.
+    """One picture's references."""
 
-    Attributes:
-        weights: For each n-gram, (reference, its weight there) for every reference that has it.
-        norms: For each reference, the length of its weight vector for n = 1..4.
-        lengths: For each reference, how many pairs of words it has.
-    """
-
+    # for each n-gram, (reference, its weight there) for every reference that has it
     weights: dict[_Ngram, list[tuple[int, float]]]
-    norms: list[list[float]]
-    lengths: list[int]
+    norms: list[list[float]]  # for each reference, the length of its weight vector for n = 1..4
+    lengths: list[int]  # for each reference, how many pairs of words it has
 
 
 class CiderD:

@@ -22,19 +22,12 @@ _RARE = 0.1
 
 @dataclass(frozen=True)
 class Rival:
-    """What a model is held against.
+    """What a model is held against."""
 
-    Attributes:
-        name: What it says of a picture.
-        cider_d: What it scores on the same pictures.
-        difference: By how much the model's score is higher.
-        interval: 95% interval of the difference, from paired resamples.
-    """
-
-    name: str
-    cider_d: float
-    difference: float
-    interval: tuple[float, float]
+    name: str  # what it says of a picture
+    cider_d: float  # what it scores on the same pictures
+    difference: float  # by how much the model's score is higher
+    interval: tuple[float, float]  # 95% interval of the difference, from paired resamples
 
     @property
     def said(self) -> str:
@@ -49,21 +42,13 @@ class Rival:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What validation says of a captioner.
+    """What validation says of a captioner."""
 
-    Attributes:
-        pictures: How many were captioned.
-        cider_d: Score of the captioner.
-        interval: Its 95% interval.
-        rivals: The most frequent caption and the nearest picture's.
-        fault: Why the model is not known to have learnt anything; empty where it is.
-    """
-
-    pictures: int
-    cider_d: float
-    interval: tuple[float, float]
-    rivals: tuple[Rival, ...]
-    fault: str
+    pictures: int  # how many were captioned
+    cider_d: float  # score of the captioner
+    interval: tuple[float, float]  # its 95% interval
+    rivals: tuple[Rival, ...]  # the most frequent caption and the nearest picture's
+    fault: str  # why the model is not known to have learnt anything; empty where it is
 
     @property
     def line(self) -> str:

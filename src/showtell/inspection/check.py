@@ -24,42 +24,27 @@ _DRAWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is worth knowing about the data.
+    """One thing that is worth knowing about the data."""
 
-    Attributes:
-        kind: A short constant name, such as ``cut off``.
-        level: ``error`` costs pictures or makes scores dishonest, ``warning`` may do so, ``info`` is handled.
-        count: How many pictures, groups, rows or classes.
-        what: A sentence with the count.
-        advice: What to do about it.
-        places: Each of them in a line.
-        groups: Names of the first pictures to draw, those that belong together in one tuple.
-    """
-
-    kind: str
-    level: Level
-    count: int
-    what: str
-    advice: str
-    places: tuple[str, ...]
+    kind: str  # a short constant name, such as `cut off`
+    level: Level  # `error` costs pictures or makes scores dishonest, `warning` may do so, `info` is handled
+    count: int  # how many pictures, groups, rows or classes
+    what: str  # a sentence with the count
+    advice: str  # what to do about it
+    places: tuple[str, ...]  # each of them in a line
+    # names of the first pictures to draw, those that belong together in one tuple
     groups: tuple[tuple[str, ...], ...] = ()
 
 
 class _Check(NamedTuple):
-    """What is asked of every picture, and what is said of those to which it applies.
+    """What is asked of every picture, and what is said of those to which it applies."""
 
-    Attributes:
-        kind: As in :class:`Finding`, like ``level``, ``what`` (without the count) and ``advice``.
-        applies: To which pictures.
-        detail: What is added to a picture's name.
-    """
-
-    kind: str
+    kind: str  # as in :class:`Finding`, like `level`, `what` (without the count) and `advice`
     level: Level
-    applies: Callable[[ImageInfo], bool]
+    applies: Callable[[ImageInfo], bool]  # to which pictures
     what: str
     advice: str
-    detail: Callable[[ImageInfo], str]
+    detail: Callable[[ImageInfo], str]  # what is added to a picture's name
 
 
 def check_files(info: Sequence[ImageInfo]) -> list[Finding]:

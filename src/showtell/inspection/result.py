@@ -42,31 +42,18 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Files:
-    """The readable files of a data set.
+    """The readable files of a data set."""
 
-    Attributes:
-        count: How many there are.
-        bytes: Of all of them.
-        formats: Their number by format, like ``modes`` by Pillow's mode; the most frequent first.
-        modes: See ``formats``.
-        rotations: Their number by EXIF orientation, without upright ones.
-        width: Upright, pixels.
-        height: Upright, pixels.
-        aspect: Width over height.
-        shapes: How many are landscape, square and portrait.
-        sizes: The five most frequent sizes.
-    """
-
-    count: int
-    bytes: int
-    formats: dict[str, int]
-    modes: dict[str, int]
-    rotations: dict[int, int]
-    width: Spread | None
-    height: Spread | None
-    aspect: Spread | None
-    shapes: dict[str, int]
-    sizes: dict[str, int]
+    count: int  # how many there are
+    bytes: int  # of all of them
+    formats: dict[str, int]  # their number by format, like `modes` by Pillow's mode; the most frequent first
+    modes: dict[str, int]  # see `formats`
+    rotations: dict[int, int]  # their number by EXIF orientation, without upright ones
+    width: Spread | None  # upright, pixels
+    height: Spread | None  # upright, pixels
+    aspect: Spread | None  # width over height
+    shapes: dict[str, int]  # how many are landscape, square and portrait
+    sizes: dict[str, int]  # the five most frequent sizes
 
     @classmethod
     def of(cls, readable: Sequence[ImageInfo]) -> "Files":
@@ -92,46 +79,27 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a word-level tokenizer of the captions would know.
+    """What a word-level tokenizer of the captions would know."""
 
-    Attributes:
-        min_count: How often a word must be seen to be learnt.
-        words: How many words are.
-        share: Of all words of the captions, in [0, 1].
-    """
-
-    min_count: int
-    words: int
-    share: float
+    min_count: int  # how often a word must be seen to be learnt
+    words: int  # how many words are
+    share: float  # of all words of the captions, in [0, 1]
 
 
 @dataclass(frozen=True)
 class Captions:
-    """The captions of a data set.
+    """The captions of a data set."""
 
-    Attributes:
-        count: How many there are.
-        words_per_caption: How many have so many words.
-        per_image: How many images have so many captions.
-        words: In all.
-        distinct_words: How many of them are different.
-        seen_once: How many of those occur once.
-        vocab_size: Most tokens of the tokenizers in ``coverage``.
-        coverage: By how often a word must be seen.
-        frequent: The 20 most frequent words with their counts.
-        rare: 20 of the rarest words with their counts.
-    """
-
-    count: int
-    words_per_caption: Histogram
-    per_image: Histogram
-    words: int
-    distinct_words: int
-    seen_once: int
-    vocab_size: int
-    coverage: tuple[Coverage, ...]
-    frequent: tuple[tuple[str, int], ...]
-    rare: tuple[tuple[str, int], ...]
+    count: int  # how many there are
+    words_per_caption: Histogram  # how many have so many words
+    per_image: Histogram  # how many images have so many captions
+    words: int  # in all
+    distinct_words: int  # how many of them are different
+    seen_once: int  # how many of those occur once
+    vocab_size: int  # most tokens of the tokenizers in `coverage`
+    coverage: tuple[Coverage, ...]  # by how often a word must be seen
+    frequent: tuple[tuple[str, int], ...]  # the 20 most frequent words with their counts
+    rare: tuple[tuple[str, int], ...]  # 20 of the rarest words with their counts
 
     @classmethod
     def of(cls, words: WordCounts, per_image: Counter[int], vocab_size: int) -> "Captions":
@@ -173,37 +141,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is in a data set, and what is wrong with it.
+    """What is in a data set, and what is wrong with it."""
 
-    Attributes:
-        data: The data as the user named it.
-        format: As which it was read.
-        notes: What was guessed in reading.
-        images: How many there are, readable or not.
-        files: What the readable ones are like.
-        splits: Images by split; empty where the data brings none.
-        classes: The largest first; empty for captions.
-        captions: None where there are none.
-        near_duplicates_by: What tells near-duplicates, in words.
-        findings: Errors first, then warnings, then what is handled.
-        examples: Images from everywhere in the data.
-        page: The HTML file that shows all of it.
-        seconds: That the inspection took.
-    """
-
-    data: str
-    format: str
-    notes: tuple[str, ...]
-    images: int
-    files: Files
-    splits: dict[str, int]
-    classes: tuple[ClassCount, ...]
-    captions: Captions | None
-    near_duplicates_by: str
-    findings: tuple[Finding, ...]
-    examples: tuple[Example, ...]
-    page: str
-    seconds: float
+    data: str  # the data as the user named it
+    format: str  # as which it was read
+    notes: tuple[str, ...]  # what was guessed in reading
+    images: int  # how many there are, readable or not
+    files: Files  # what the readable ones are like
+    splits: dict[str, int]  # images by split; empty where the data brings none
+    classes: tuple[ClassCount, ...]  # the largest first; empty for captions
+    captions: Captions | None  # None where there are none
+    near_duplicates_by: str  # what tells near-duplicates, in words
+    findings: tuple[Finding, ...]  # errors first, then warnings, then what is handled
+    examples: tuple[Example, ...]  # images from everywhere in the data
+    page: str  # the HTML file that shows all of it
+    seconds: float  # that the inspection took
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -18,15 +18,10 @@ _POOR_COVERAGE = 0.9
 
 @dataclass(frozen=True)
 class WordCounts:
-    """The words of captions, counted.
+    """The words of captions, counted."""
 
-    Attributes:
-        counts: How often each word occurs.
-        lengths: How many captions have so many words.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    lengths: Counter[int] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # how often each word occurs
+    lengths: Counter[int] = field(default_factory=Counter)  # how many captions have so many words
 
     @classmethod
     def of(cls, captions: Iterable[str]) -> "WordCounts":

@@ -83,21 +83,13 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One object where it is drawn.
+    """One object where it is drawn."""
 
-    Attributes:
-        group: What it is one of.
-        x: Centre, 0 at the left edge to 1 at the right.
-        y: Centre, 0 at the top edge to 1 at the bottom.
-        radius: Of the circle it lies in, in picture widths.
-        turn: Rotation in radians.
-    """
-
-    group: Group
-    x: float
-    y: float
-    radius: float
-    turn: float
+    group: Group  # what it is one of
+    x: float  # centre, 0 at the left edge to 1 at the right
+    y: float  # centre, 0 at the top edge to 1 at the bottom
+    radius: float  # of the circle it lies in, in picture widths
+    turn: float  # rotation in radians
 
 
 def _scatter(chance: random.Random, radii: list[float]) -> list[Point]:

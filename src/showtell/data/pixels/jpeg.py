@@ -18,23 +18,14 @@ _MOST_MISSING = 0.1
 
 @dataclass(frozen=True)
 class Frame:
-    """What the header of a JPEG says.
+    """What the header of a JPEG says."""
 
-    Attributes:
-        coding: The second byte of the marker at which the frame begins: 0xC0 is baseline.
-        bits: Of a sample.
-        width: Pixels.
-        height: Pixels.
-        components: Identity and vertical sampling of each.
-        scan_at: Where the first scan's header lies in the file.
-    """
-
-    coding: int
-    bits: int
-    width: int
-    height: int
-    components: tuple[tuple[int, int], ...]
-    scan_at: int
+    coding: int  # the second byte of the marker at which the frame begins: 0xC0 is baseline
+    bits: int  # of a sample
+    width: int  # pixels
+    height: int  # pixels
+    components: tuple[tuple[int, int], ...]  # identity and vertical sampling of each
+    scan_at: int  # where the first scan's header lies in the file
 
     @property
     def is_usual(self) -> bool:

@@ -17,39 +17,25 @@ from showtell.errors import ImageError
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that was done to an image because of what its file is like.
+    """Something that was done to an image because of what its file is like."""
 
-    Attributes:
-        kind: A constant name: ``cut off at its end``, ``bits in use``, ``one of several``, ``camera preview``
-            or ``colour profile``.
-        detail: Which, in a few words.
-    """
-
+    # a constant name: `cut off at its end`, `bits in use`, `one of several`, `camera preview` or `colour
+    # profile`
     kind: str
-    detail: str
+    detail: str  # which, in a few words
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An image, and what its file says of itself.
+    """An image, and what its file says of itself."""
 
-    Attributes:
-        image: RGB, upright, without EXIF.
-        format: Of the file, such as ``JPEG``.
-        mode: Of its pixels as Pillow calls it, such as ``RGB``, ``L`` or ``CMYK``.
-        width: Upright and before any scaling, pixels.
-        height: Likewise.
-        orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
-        notes: What was done to it.
-    """
-
-    image: Image.Image
-    format: str
-    mode: str
-    width: int
-    height: int
-    orientation: int
-    notes: tuple[Note, ...] = ()
+    image: Image.Image  # RGB, upright, without EXIF
+    format: str  # of the file, such as `JPEG`
+    mode: str  # of its pixels as Pillow calls it, such as `RGB`, `L` or `CMYK`
+    width: int  # upright and before any scaling, pixels
+    height: int  # likewise
+    orientation: int  # as EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense
+    notes: tuple[Note, ...] = ()  # what was done to it
 
 
 def open_image(
@@ -105,17 +91,11 @@ def decode(
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one file.
+    """Reads one file."""
 
-    Attributes:
-        name: How messages call it.
-        shrink_to: As of :func:`decode`.
-        max_pixels: As of :func:`decode`.
-    """
-
-    name: str
-    shrink_to: Preprocessing | None
-    max_pixels: int | None
+    name: str  # how messages call it
+    shrink_to: Preprocessing | None  # as of :func:`decode`
+    max_pixels: int | None  # as of :func:`decode`
 
     def read(self, content: bytes) -> Decoded:
         """Decode a file's content, whatever it turns out to be."""
@@ -231,21 +211,13 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An image as Pillow opens it.
+    """An image as Pillow opens it."""
 
-    Attributes:
-        image: May be decoded at a fraction of its size.
-        full: Its size, as it lies in the file.
-        raw_mode: How its values lie in the file, in Pillow's words.
-        stated: Whether the file says which value is white, and Pillow scales by it.
-        is_own: Whether nobody else holds the image.
-    """
-
-    image: Image.Image
-    full: tuple[int, int]
-    raw_mode: str = ""
-    stated: bool = False
-    is_own: bool = False
+    image: Image.Image  # may be decoded at a fraction of its size
+    full: tuple[int, int]  # its size, as it lies in the file
+    raw_mode: str = ""  # how its values lie in the file, in Pillow's words
+    stated: bool = False  # whether the file says which value is white, and Pillow scales by it
+    is_own: bool = False  # whether nobody else holds the image
 
 
 def _finished(

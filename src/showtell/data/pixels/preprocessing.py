@@ -12,28 +12,18 @@ RECIPE = "pillow draft 2x, exif, sRGB, bits by largest value, first frame shown,
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input.
+    """How a picture becomes the network's input."""
 
-    Attributes:
-        height: Of the input, pixels.
-        width: Of the input, pixels.
-        fit: ``whole`` squeezes the whole picture into the input; ``crop`` scales its shorter side and cuts
-            out the centre.
-        crop_pct: With ``crop``, the share of the shorter side that is kept, in (0, 1].
-        interpolation: ``bilinear`` or ``bicubic``, both antialiased.
-        mean: Per channel, of pixels in [0, 1]; subtracted inside the network.
-        std: Per channel, of pixels in [0, 1]; divided by inside the network.
-        recipe: The version of the code that makes the pixels.
-    """
-
-    height: int
-    width: int
+    height: int  # of the input, pixels
+    width: int  # of the input, pixels
+    # `whole` squeezes the whole picture into the input; `crop` scales its shorter side and cuts out the
+    # centre
     fit: Fit
-    crop_pct: float
-    interpolation: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    recipe: str = RECIPE
+    crop_pct: float  # with `crop`, the share of the shorter side that is kept, in (0, 1]
+    interpolation: str  # `bilinear` or `bicubic`, both antialiased
+    mean: tuple[float, float, float]  # per channel, of pixels in [0, 1]; subtracted inside the network
+    std: tuple[float, float, float]  # per channel, of pixels in [0, 1]; divided by inside the network
+    recipe: str = RECIPE  # the version of the code that makes the pixels
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) a picture is scaled to before any crop."""

@@ -20,17 +20,11 @@ _MOST_DIRECTORIES, _MOST_ENTRIES, _MOST_VALUES = 256, 4096, 64
 
 @dataclass(frozen=True)
 class Directory:
-    """One image of a TIFF file, or of those that it hides inside another.
+    """One image of a TIFF file, or of those that it hides inside another."""
 
-    Attributes:
-        tags: Values of the tags that matter here, by number.
-        places: Where in the file each of these values lies.
-        children: Where in the file its own directories begin.
-    """
-
-    tags: dict[int, tuple[int, ...]]
-    places: dict[int, int]
-    children: tuple[int, ...]
+    tags: dict[int, tuple[int, ...]]  # values of the tags that matter here, by number
+    places: dict[int, int]  # where in the file each of these values lies
+    children: tuple[int, ...]  # where in the file its own directories begin
 
     def _one(self, tag: int, otherwise: int) -> int:
         return next(iter(self.tags.get(tag, ())), otherwise)

@@ -200,13 +200,10 @@ class Table:
 
 @dataclass
 class RecordTable(Table):
-    """Records whose cells have names: of JSON, JSON lines, a workbook, a tar or a Parquet file.
-
-    Attributes:
-        records: Place and cells by name of each; the names of the first thousand are the header.
-    """
+    """Records whose cells have names: of JSON, JSON lines, a workbook, a tar or a Parquet file."""
 
     header: tuple[str, ...] = field(init=False)
+    # place and cells by name of each; the names of the first thousand are the header
     records: Sequence[tuple[str, dict[str, Any]]]
 
     def __post_init__(self) -> None:
