@@ -440,7 +440,7 @@ def test_a_camera_that_stays_closed_is_explained(visit, error, said):
 def test_something_else_dropped_is_refused(visit):
     page = visit().page
     page.evaluate(GIVE, ["drop", base64.b64encode(b"text").decode(), "text/plain"])
-    page.locator("#trouble").get_by_text("not a picture").wait_for()
+    page.locator("#trouble").get_by_text("not an image").wait_for()
 
 
 def test_a_token_can_be_typed_or_come_with_the_address(models, browser):

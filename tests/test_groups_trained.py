@@ -120,12 +120,12 @@ def test_sizes_that_the_data_leaves_no_room_for_are_refused(tmp_path, capsys, pa
             for scene in range(6):
                 burst(tmp_path / "data" / part / label, 100 * number + 10 * scene + (label == "b"), 1)
     assert train(tmp_path / "data", tmp_path / "run", "--test-size", "5") == 2
-    assert "--test-size cannot be heeded" in capsys.readouterr().err
+    assert "--test-size cannot be used" in capsys.readouterr().err
     code = train(tmp_path / "data", tmp_path / "run", "--val-size", "4")
     said = capsys.readouterr().err
     if "val" in parts:
         assert code == 2
-        assert "--val-size cannot be heeded" in said
+        assert "--val-size cannot be used" in said
     else:
         assert code == 0
         assert "Split: 8 train, 4 val, 12 test" in said

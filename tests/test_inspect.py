@@ -117,7 +117,7 @@ PLANTED = {
     "small class": ["Dog: 1 picture"],
     "class missing in a split": ["Dog"],
     "alike class names": ["dog"],
-    "not a picture": ["Train/dog/notes.txt"],
+    "not an image": ["Train/dog/notes.txt"],
 }
 
 
@@ -302,9 +302,9 @@ def test_captions_are_counted_and_their_faults_named(tmp_path):
         csv.writer(file).writerow(("copy.png", "another one"))
     found = inspect(Inspect(table, out=tmp_path / "inspect.html", vocab_size=16))
     named = findings(found)
-    assert named["captions repeated across pictures"].places == ("4 pictures: A dog runs.",)
+    assert named["captions repeated across images"].places == ("4 pictures: A dog runs.",)
     assert named["captions without words"].places == ("photo0.png: !!!",)
-    assert named["missing picture"].level == "error" and "gone.png" in named["missing picture"].places[0]
+    assert named["missing image"].level == "error" and "gone.png" in named["missing image"].places[0]
     assert named["exact duplicates"].places == ("photo5.png = copy.png",)
     assert named["rare words"].level == "warning"
     captions = found.captions

@@ -128,7 +128,7 @@ def test_a_missing_picture_is_not_swapped_for_one_of_another_folder(tmp_path: Pa
     touch(tmp_path, "cats/1.jpg", "cats/2.jpg", "dogs/3.jpg")
     dataset = read(table_of(tmp_path, "cats/1.jpg", "dogs/2.jpg", "birds/3.jpg"))
     assert found(dataset) == {"cats/1.jpg": "cats/1.jpg"}
-    assert [kind for kind, _ in problems(dataset)][:2] == ["missing picture"] * 2
+    assert [kind for kind, _ in problems(dataset)][:2] == ["missing image"] * 2
 
 
 def test_addresses_are_said_to_be_never_fetched(tmp_path: Path) -> None:
@@ -250,4 +250,4 @@ def test_on_another_machine_too_a_missing_picture_is_not_swapped_for_its_namesak
     rows = "/home/me/set/cats/1.jpg,A cat\n/home/me/set/dogs/2.jpg,A dog\n"
     dataset = read(write(tmp_path / "t.csv", f"image,caption\n{rows}"))
     assert captions(dataset) == {"cats/1.jpg": ("A cat",)}
-    assert ("missing picture", "t.csv:3") in problems(dataset)
+    assert ("missing image", "t.csv:3") in problems(dataset)

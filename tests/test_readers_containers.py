@@ -86,7 +86,7 @@ def test_gaps_among_sidecars_are_named_and_a_line_is_a_caption(tmp_path: Path) -
         ("an owl",),
         ("two dogs",),
     ]
-    left_out = [("picture without captions", file) for file in FILES[4:]]
+    left_out = [("image without captions", file) for file in FILES[4:]]
     assert problems(dataset) == [("empty caption", "p4.txt"), *left_out]
 
 

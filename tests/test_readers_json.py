@@ -126,7 +126,7 @@ def test_records_without_a_picture_are_named(tmp_path: Path) -> None:
     value, expected = JSON["LLaVA"]
     dataset = read(dump(tmp_path, [*value, {"id": 9, "conversations": spoken(0, *LLAVA)}]))
     assert captions(dataset) == expected
-    assert problems(dataset) == [("empty picture name", "t.json:[6]")]
+    assert problems(dataset) == [("empty image name", "t.json:[6]")]
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def test_files_that_are_none_of_pictures_are_named(tmp_path: Path) -> None:
     dataset = read(tmp_path)
     assert labels(dataset) == made
     assert sorted(problems(dataset)) == [
-        ("hidden file", "._0red0.jpg"), ("not a file", "x.jpg"), ("not a picture", "Thumbs.db"),
-        ("not a picture", "film.mp4"), ("not a picture", "model.psd"), ("not a picture", "notes.pdf"),
+        ("hidden file", "._0red0.jpg"), ("not a file", "x.jpg"), ("not an image", "Thumbs.db"),
+        ("not an image", "film.mp4"), ("not an image", "model.psd"), ("not an image", "notes.pdf"),
     ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Random views of a picture, and its mirror image; each a pure function of content, view number and settings.
+"""Random views of an image, and its mirror image; each a pure function of content, view number and settings.
 
-So views are kept in the feature store like any picture, and a resumed training sees the very same ones.
+So views are kept in the feature store like any image, and a resumed training sees the very same ones.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _RECIPE = "torchvision v2: crop, flip, affine over mirrored edges, brightness; 2
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far views may go from the plain picture."""
+    """How far views may go from the plain image."""
 
     flip: float = 0.5  # probability of a left-right flip
     crop: float = 0.85  # least share of each side that is kept and scaled back to the full size, in (0, 1]
@@ -45,7 +45,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class View:
-    """One random view of every picture."""
+    """One random view of every image."""
 
     number: int  # 1 or more; another number is another view
     augmentation: Augmentation = Augmentation()  # how far it may go
@@ -59,12 +59,12 @@ class View:
         return json.dumps({"view": self.number} | settings, sort_keys=True)
 
     def changes(self, digest: bytes, height: int, width: int) -> "Changes":
-        """Say what the view does to a picture.
+        """Say what the view does to an image.
 
         Args:
-            digest: Content digest of the picture.
-            height: Of the picture's pixels.
-            width: Of the picture's pixels.
+            digest: Content digest of the image.
+            height: Of the image's pixels.
+            width: Of the image's pixels.
         """
         seed = hashlib.blake2b(digest + self.name.encode(), digest_size=16).digest()
         random = np.random.default_rng(int.from_bytes(seed, "little"))
@@ -87,11 +87,11 @@ class View:
         )
 
     def apply(self, pixels: Tensor, digest: bytes) -> Tensor:
-        """Return the view of a picture.
+        """Return the view of an image.
 
         Args:
             pixels: As ``load_pixels`` returns them: (3, height, width), uint8.
-            digest: Content digest of the picture.
+            digest: Content digest of the image.
 
         Returns:
             As ``pixels``.
@@ -127,12 +127,12 @@ class View:
 CAPTION_AUGMENTATION = Augmentation(crop=0.85, shear=0, zoom=0, shift=0, brightness=0.2, blend=0.2)
 """What leaves captions true: no more than a strip is cut off, nothing slants, and colours stay the same."""
 MIRRORED = View(1, Augmentation(flip=1, crop=1, shear=0, zoom=0, shift=0, brightness=0))
-"""Every picture with left and right swapped, and nothing else."""
+"""Every image with left and right swapped, and nothing else."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a view does to a picture, in the order in which it is done."""
+    """What a view does to an image, in the order in which it is done."""
 
     rows: int  # height of the cut, pixels; it is scaled back to the full size
     columns: int  # width of the cut, pixels

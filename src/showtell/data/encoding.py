@@ -129,7 +129,7 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, str]:
 
     Raises:
         ConfigError: ``given`` is not known.
-        DataError: It is no text, or its encoding cannot be told; candidates are shown decoded.
+        DataError: It is not text, or its encoding cannot be told; candidates are shown decoded.
     """
     if given is not None:
         try:
@@ -153,7 +153,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
         if b"\0" in head:
             raise DataError(
                 f"{path} holds NUL bytes: it is not a text file.",
-                would_do="Expected a table or JSON in text; for pictures alone, name their folder.",
+                would_do="Expected a table or JSON in text; for images alone, name their folder.",
             )
         handle.seek(0)
         strange, bad, proper, first = _beyond_ascii(handle)

@@ -1,4 +1,4 @@
-"""What a picture's file turns out to hold when it is read and decoded to its last row."""
+"""What an image's file turns out to hold when it is read and decoded to its last row."""
 
 import hashlib
 import os
@@ -24,12 +24,12 @@ _EVEN = 2
 """Neighbours that differ by fewer grey levels count as even: compression moves them by as many."""
 _SMALL = Preprocessing(_SIDE, _SIDE, "whole", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _AHEAD = 512
-"""Pictures handed to the threads at once."""
+"""Images handed to the threads at once."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ImageInfo:
-    """What was found of one picture."""
+    """What was found of one image."""
 
     picture: Picture  # as the data names it
     reason: str = ""  # why it cannot be decoded; empty where it can, and only then is the rest known
@@ -40,22 +40,22 @@ class ImageInfo:
     width: int = 0  # upright, pixels
     height: int = 0  # upright, pixels
     orientation: int = 1  # as EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense
-    # perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour
+    # perceptual hash, (480,), of -1, 0 and 1; all 0 for an image of one plain colour
     phash: Hash = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
     notes: tuple[Note, ...] = ()  # what was done to it because of what its file is like
-    # from one part of the picture to the next in red, green and blue, (336,), from -127 to 127
+    # from one part of the image to the next in red, green and blue, (336,), from -127 to 127
     steps: Hash = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
 
 
 def read_image_infos(pictures: Sequence[Picture]) -> Iterator[ImageInfo]:
-    """Yield what each picture's file holds, in order; several are read at a time."""
+    """Yield what each image's file holds, in order; several are read at a time."""
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1, "read") as readers:
         for start in range(0, len(pictures), _AHEAD):
             yield from readers.map(read_image_info, pictures[start : start + _AHEAD])
 
 
 def read_image_info(picture: Picture) -> ImageInfo:
-    """Read and decode one picture.
+    """Read and decode one image.
 
     A JPEG is decoded at an eighth of its size, which goes through the file to its end all the same, so that
     a file that is cut off does not pass for a whole one.
@@ -81,7 +81,7 @@ def read_image_info(picture: Picture) -> ImageInfo:
 
 
 def perceptual_hash(image: Image.Image) -> Hash:
-    """Say of neighbouring parts of a picture which is the brighter one.
+    """Say of neighbouring parts of an image which is the brighter one.
 
     Another size, another compression or a little more light leave almost all answers as they are. The cosine
     of two hashes is the share of equal answers less that of opposite ones.
@@ -99,7 +99,7 @@ def perceptual_hash(image: Image.Image) -> Hash:
 
 
 def colour_steps(image: Image.Image) -> Hash:
-    """Say how colours change from one part of a picture to the next.
+    """Say how colours change from one part of an image to the next.
 
     Frames of one scene agree in it, also where flat ground and grain leave little to the perceptual hash.
 

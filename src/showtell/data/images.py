@@ -29,20 +29,20 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_picture(value: Any) -> bool:
-    """Say whether a value is one picture, not several."""
+    """Say whether a value is one image, not several."""
     single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Tensor)
     return isinstance(value, single) or hasattr(value, "read")
 
 
 def picture_source(value: PictureLike) -> Source:
-    """Return a picture as the room of pictures takes it.
+    """Return an image as the room of images takes it.
 
     Raises:
-        ImageError: It is an address on a network, an array of another kind, or no picture at all.
+        ImageError: It is an address on a network, an array of another kind, or no image at all.
     """
     if isinstance(value, str) and _ADDRESS.match(value):
         raise ImageError(
-            f"{value} is an address; pictures are read from this machine only.",
+            f"{value} is an address; images are read from this machine only.",
             would_do="Download it, and give the file or its content.",
         )
     if isinstance(value, str | os.PathLike):
@@ -56,8 +56,8 @@ def picture_source(value: PictureLike) -> Source:
     if isinstance(value, bytes | Image.Image) or isinstance(getattr(value, "read", None), Callable):  # type: ignore[arg-type]
         return value
     raise ImageError(
-        f"{type(value).__name__} is no picture.",
-        would_do="It takes a path, bytes, an open file, a Pillow image or an array.",
+        f"{type(value).__name__} is not an image.",
+        would_do="Expected a path, bytes, an open file, a Pillow image or an array.",
     )
 
 
@@ -70,8 +70,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
     shape = array.shape
     if array.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
         raise ImageError(
-            f"An array of {array.dtype} and shape {tuple(shape)} is no picture.",
-            would_do="It takes uint8 from 0 to 255, (H, W), (H, W, 3) or (H, W, 4), RGB; several as a list.",
+            f"An array of {array.dtype} and shape {tuple(shape)} is not an image.",
+            would_do="Expected uint8 from 0 to 255, (H, W), (H, W, 3) or (H, W, 4), RGB; several as a list.",
         )
     if 0 in shape:
         raise ImageError(f"An array of shape {tuple(shape)} holds no pixel.")
@@ -92,7 +92,7 @@ __all__ = [
 
 
 def load_pixels(source: Source, preprocessing: Preprocessing) -> Tensor:
-    """Read a picture as the network sees it, before normalisation.
+    """Read an image as the network sees it, before normalisation.
 
     Args:
         source: A path, the file's content, an open binary file, or a Pillow image.

@@ -38,7 +38,7 @@ def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 class Leak:
     """Two near-duplicates that stand in different splits."""
 
-    first: str  # name of the picture that comes first in train, val, test
+    first: str  # name of the image that comes first in train, val, test
     second: str  # name of the other
     splits: tuple[Split, Split]  # their splits
     cosine: float  # how alike they are, at most 1
@@ -47,10 +47,10 @@ class Leak:
 def near_duplicate_groups(
     names: Sequence[str], vectors: npt.NDArray[np.float32], *, threshold: float
 ) -> list[list[str]]:
-    """Group pictures whose features point the same way, directly or through others.
+    """Group images whose features point the same way, directly or through others.
 
     Args:
-        names: Names of the pictures, N.
+        names: Names of the images, N.
         vectors: Their pooled features, (N, D), float32; they need not be normalised. A vector that is
             zero or not finite is like no other.
         threshold: Least cosine of two near-duplicates, in (0, 1].
@@ -82,7 +82,7 @@ def leaking_pairs(
     """Return near-duplicates that stand in different splits, for data that brings its splits.
 
     Args:
-        pictures: N pictures; those without a split leak nothing.
+        pictures: N images; those without a split leak nothing.
         vectors: Their pooled features, (N, D), float32, in the same order.
         threshold: Least cosine of two near-duplicates, in (0, 1].
 

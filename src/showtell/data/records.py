@@ -1,4 +1,4 @@
-"""What a data set is once it has been read: pictures, their words, and what was wrong."""
+"""What a data set is once it has been read: images, their words, and what was wrong."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture and what is known of it."""
+    """One image and what is known of it."""
 
-    # what the data calls it: a path with forward slashes relative to the picture folder, unique in its data
+    # what the data calls it: a path with forward slashes relative to the image folder, unique in its data
     # set, Unicode NFC
     name: str
     path: Path  # the file on disk
@@ -22,7 +22,7 @@ class Picture:
     captions: tuple[str, ...] = ()
     label: str | None = None  # its class; None for a captioner
     split: Split | None = None  # the split the data brings; None where the data brings none
-    # what it belongs to as the data says it (a patient, a camera, a site): pictures of one group stay on one
+    # what it belongs to as the data says it (a patient, a camera, a site): images of one group stay on one
     # side of a split; None where the data says nothing
     group: str | None = None
 
@@ -31,9 +31,9 @@ class Picture:
 class Problem:
     """Something that was wrong in the data and how it was handled."""
 
-    # a short constant name, such as `missing picture` or `repeated row`; problems are counted by it
+    # a short constant name, such as `missing image` or `repeated row`; problems are counted by it
     kind: str
-    # `file:line` for a table, `file:annotations[12]` and the like for JSON, the name of the picture, file or
+    # `file:line` for a table, `file:annotations[12]` and the like for JSON, the name of the image, file or
     # folder otherwise
     where: str
     detail: str  # the value, and what was done about it
@@ -45,18 +45,18 @@ class Dataset:
 
     source: Path  # the table or folder that was read
     format: str  # the name of the format, as `--format` takes it
-    pictures: tuple[Picture, ...]  # all usable pictures, in a stable order
+    pictures: tuple[Picture, ...]  # all usable images, in a stable order
     problems: tuple[Problem, ...] = ()  # everything that was not usable, or was mended, one entry a place
     classes: tuple[str, ...] = field(default=())  # class names in their order; empty for captions
     # what was guessed or bridged in reading, a sentence each, with the flag that says otherwise
     notes: tuple[str, ...] = field(default=())
 
     def split(self, name: Split) -> tuple[Picture, ...]:
-        """Return the pictures of one split, in order."""
+        """Return the images of one split, in order."""
         return tuple(picture for picture in self.pictures if picture.split == name)
 
     def captions(self) -> Iterator[tuple[Picture, str]]:
-        """Yield every (picture, caption) pair in order."""
+        """Yield every (image, caption) pair in order."""
         for picture in self.pictures:
             for caption in picture.captions:
                 yield picture, caption

@@ -1,6 +1,6 @@
-"""How well classes are told apart: all figures of a set of pictures, with their intervals.
+"""How well classes are told apart: all figures of a set of images, with their intervals.
 
-Letters: N pictures, C classes.
+Letters: N images, C classes.
 """
 
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The scores of a set of pictures; all but the confusion matrix lie in [0, 1]."""
+    """The scores of a set of images; all but the confusion matrix lie in [0, 1]."""
 
     count: int  # n
-    groups: int  # how many groups the pictures are; N where each stands alone
-    accuracy: float  # share of pictures whose most likely class is right
-    top5: float  # share of pictures whose class is among the five most likely
+    groups: int  # how many groups the images are; N where each stands alone
+    accuracy: float  # share of images whose most likely class is right
+    top5: float  # share of images whose class is among the five most likely
     macro_f1: float  # mean F1 over the classes that occur or were predicted
     precision: Floats = field(repr=False)  # of each class, (C,); NaN where it was never predicted
     recall: Floats = field(repr=False)  # of each class, (C,); NaN where it does not occur
@@ -52,7 +52,7 @@ def class_scores(
     Args:
         probabilities: (N, C), each row sums to 1; N at least 1.
         labels: Right classes, (N,), each in [0, C).
-        groups: Each picture's group, (N,); None where each stands alone.
+        groups: Each image's group, (N,); None where each stands alone.
         resamples: Bootstrap resamples for the interval of macro-F1; 0 for no intervals.
         seed: Of the resampling.
     """
@@ -97,7 +97,7 @@ def class_scores(
 
 
 class Bin(NamedTuple):
-    """Pictures about as sure as each other."""
+    """Images about as sure as each other."""
 
     pictures: int  # how many; 0 leaves the rest at 0
     confidence: float  # mean probability of the predicted class, in [0, 1]
@@ -107,7 +107,7 @@ class Bin(NamedTuple):
 def reliability(
     confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], bins: int = _BINS
 ) -> list[Bin]:
-    """Sort pictures by how sure the prediction is, and see how many are right.
+    """Sort images by how sure the prediction is, and see how many are right.
 
     Args:
         confidence: Probability of the predicted class, (N,), in [0, 1].
@@ -122,7 +122,7 @@ def reliability(
 
 
 def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
-    """Return the mean gap between confidence and accuracy, over 15 equal bins weighed by their pictures.
+    """Return the mean gap between confidence and accuracy, over 15 equal bins weighed by their images.
 
     Source: Naeini et al. 2015; Guo et al. 2017, eq. 3.
 
@@ -135,7 +135,7 @@ def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: np
 
 
 def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted: Ints) -> Floats:
-    """Return what each picture adds: right, among five, and by class right, present, named: (N, 2 + 3C)."""
+    """Return what each image adds: right, among five, and by class right, present, named: (N, 2 + 3C)."""
     count, classes = probabilities.shape
     rows = np.arange(count)
     own = probabilities[rows, labels]
@@ -149,7 +149,7 @@ def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted
 
 
 def _scores_of_sums(sums: Floats, count: int) -> Floats:
-    """Return scores (..., 3) as in ``SCORE_NAMES`` from sums (..., 2 + 3C) over ``count`` pictures."""
+    """Return scores (..., 3) as in ``SCORE_NAMES`` from sums (..., 2 + 3C) over ``count`` images."""
     right, present, named = np.split(sums[..., 2:], 3, axis=-1)
     seen = present + named > 0
     f1 = np.where(seen, 2 * right / np.maximum(present + named, 1), 0).sum(-1) / seen.sum(-1)

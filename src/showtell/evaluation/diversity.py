@@ -9,14 +9,14 @@ from showtell.text.words import words
 
 @dataclass(frozen=True)
 class CaptionDiversity:
-    """What one caption a picture says together."""
+    """What one caption an image says together."""
 
     captions: int  # how many there are
     distinct_captions: int  # how many of them are different
     words: int  # in all
     distinct_words: int  # how many of them are different
     lengths: dict[int, int]  # how many captions have as many words
-    # share of the words that others use of the same picture, in [0, 1]; None where nobody else describes it
+    # share of the words that others use of the same image, in [0, 1]; None where nobody else describes it
     word_precision: float | None
     # share of the captions that occur word for word in training, in [0, 1]; None where the captions of
     # training are not known
@@ -29,8 +29,8 @@ def caption_diversity(
     """Count words and captions; case, punctuation and blanks make no difference.
 
     Args:
-        captions: One caption a picture, as written, by the picture's name.
-        others: What others say of the same pictures, as written.
+        captions: One caption an image, as written, by the image's name.
+        others: What others say of the same images, as written.
         training: The captions of training, as written; empty where they are not known.
     """
     said = {name: tuple(words(caption)) for name, caption in captions.items()}
@@ -54,8 +54,8 @@ def compared_diversity(
     """Return the diversity of a captioner and of people, on an equal footing.
 
     Args:
-        captions: The captioner's, by the picture's name.
-        references: What people wrote of the same pictures. The first of each picture is counted as people's;
+        captions: The captioner's, by the image's name.
+        references: What people wrote of the same images. The first of each image is counted as people's;
             both are held against the others.
         training: The captions of training; empty where they are not known.
     """

@@ -45,7 +45,7 @@ def matching_statistics(
 
 
 def meteor_exact_stem(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score pictures or corpora.
+    """Score images or corpora.
 
     Args:
         statistics: Counts of ``matching_statistics`` or sums of them, (..., 5).

@@ -22,7 +22,7 @@ _TINY, _SMALL = 1e-15, 1e-9
 
 
 def bleu_statistics(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    """Count what BLEU needs to know of one picture.
+    """Count what BLEU needs to know of one image.
 
     Args:
         hypothesis: The words of the caption to judge.
@@ -46,7 +46,7 @@ def bleu_statistics(hypothesis: Sequence[str], references: Sequence[Sequence[str
 
 
 def bleu(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score pictures or corpora.
+    """Score images or corpora.
 
     Args:
         statistics: Counts of ``bleu_statistics`` or sums of them, (..., 10).
@@ -106,14 +106,14 @@ def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
 
 _SIGMA = 6.0
 _KEPT = 1000
-"""Pictures whose weighed references are kept, 50 kB each; weighing them anew takes half a millisecond."""
+"""Images whose weighed references are kept, 50 kB each; weighing them anew takes half a millisecond."""
 
 _Ngram = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _WeightedReferences:
-    """One picture's references."""
+    """One image's references."""
 
     # for each n-gram, (reference, its weight there) for every reference that has it
     weights: dict[_Ngram, list[tuple[int, float]]]
@@ -122,19 +122,19 @@ class _WeightedReferences:
 
 
 class CiderD:
-    """The references of a set of pictures, weighed.
+    """The references of a set of images, weighed.
 
-    How much an n-gram tells follows from how few of these pictures have it in a reference. With a single
-    picture nothing tells anything, and every score is 0.
+    How much an n-gram tells follows from how few of these images have it in a reference. With a single
+    image nothing tells anything, and every score is 0.
 
     Args:
-        references: For each picture's name, its true captions as written, at least one.
+        references: For each image's name, its true captions as written, at least one.
 
     Attributes:
-        references: For each picture's name, the words of its references.
+        references: For each image's name, the words of its references.
 
     Raises:
-        DataError: There is no picture, or one has no reference.
+        DataError: There is no image, or one has no reference.
 
     Source: Vedantam et al. 2015, eq. 1-4 and section 8 (CIDEr-D), with n up to 4 and sigma = 6.
     """
@@ -143,10 +143,10 @@ class CiderD:
         bare = [name for name, captions in references.items() if not captions]
         if bare or not references:
             raise DataError(
-                f"These pictures lack references: {', '.join(sorted(bare)[:10])}."
+                f"These images lack references: {', '.join(sorted(bare)[:10])}."
                 if bare
-                else "There are no pictures to score.",
-                would_do="Give every picture at least one true caption.",
+                else "There are no images to score.",
+                would_do="Give every image at least one true caption.",
             )
         self.references = {
             name: [metric_tokens(caption) for caption in captions] for name, captions in references.items()
@@ -161,32 +161,32 @@ class CiderD:
         self._weighted = lru_cache(_KEPT)(self._weight_references)
 
     def score(self, hypotheses: Mapping[str, str]) -> NDArray[np.float64]:
-        """Score one caption for each of some of the pictures.
+        """Score one caption for each of some of the images.
 
         Args:
-            hypotheses: For each picture's name, the caption to judge as written.
+            hypotheses: For each image's name, the caption to judge as written.
 
         Returns:
-            The scores in the order of ``hypotheses``, (pictures,), each in [0, 10]; their mean is the score
+            The scores in the order of ``hypotheses``, (images,), each in [0, 10]; their mean is the score
             of the set.
 
         Raises:
-            DataError: A picture has no references here.
+            DataError: An image has no references here.
         """
         return np.array([self.score_words(name, metric_tokens(text)) for name, text in hypotheses.items()])
 
     def score_words(self, name: str, hypothesis: Sequence[str]) -> float:
-        """Score one caption for one picture.
+        """Score one caption for one image.
 
         Args:
-            name: The picture's name.
+            name: The image's name.
             hypothesis: The words of the caption to judge, as ``metric_tokens`` splits them.
 
         Returns:
             The score, in [0, 10].
 
         Raises:
-            DataError: The picture has no references here.
+            DataError: The image has no references here.
         """
         picture = self._weighted(name)
         weights, norms = self._tfidf(hypothesis)
@@ -222,8 +222,8 @@ class CiderD:
     def _weight_references(self, name: str) -> _WeightedReferences:
         if name not in self.references:
             raise DataError(
-                f"There are no references for the picture {name}.",
-                would_do="Score only pictures whose true captions were given.",
+                f"There are no references for the image {name}.",
+                would_do="Score only images whose true captions were given.",
             )
         picture = _WeightedReferences({}, [], [])
         for index, caption in enumerate(self.references[name]):

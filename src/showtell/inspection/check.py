@@ -15,11 +15,11 @@ Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 _TINY, _STRIP = 64, 3.0
-"""Shorter side in pixels, and longer over shorter side, from which a picture is worth a word."""
+"""Shorter side in pixels, and longer over shorter side, from which an image is worth a word."""
 _UNBALANCED, _FEW = 10, 10
-"""How many times the smallest class the largest may be, and how few pictures make a class small."""
+"""How many times the smallest class the largest may be, and how few images make a class small."""
 _DRAWN = 12
-"""Pictures that a finding names for drawing."""
+"""Images that a finding names for drawing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +27,39 @@ class Finding:
     """One thing that is worth knowing about the data."""
 
     kind: str  # a short constant name, such as `cut off`
-    level: Level  # `error` costs pictures or makes scores dishonest, `warning` may do so, `info` is handled
-    count: int  # how many pictures, groups, rows or classes
+    level: Level  # `error` costs images or makes scores dishonest, `warning` may do so, `info` is handled
+    count: int  # how many images, groups, rows or classes
     what: str  # a sentence with the count
     advice: str  # what to do about it
     places: tuple[str, ...]  # each of them in a line
-    # names of the first pictures to draw, those that belong together in one tuple
+    # names of the first images to draw, those that belong together in one tuple
     groups: tuple[tuple[str, ...], ...] = ()
 
 
 class _Check(NamedTuple):
-    """What is asked of every picture, and what is said of those to which it applies."""
+    """What is asked of every image, and what is said of those to which it applies."""
 
     kind: str  # as in :class:`Finding`, like `level`, `what` (without the count) and `advice`
     level: Level
-    applies: Callable[[ImageInfo], bool]  # to which pictures
+    applies: Callable[[ImageInfo], bool]  # to which images
     what: str
     advice: str
-    detail: Callable[[ImageInfo], str]  # what is added to a picture's name
+    detail: Callable[[ImageInfo], str]  # what is added to an image's name
 
 
 def check_files(info: Sequence[ImageInfo]) -> list[Finding]:
-    """Find pictures that cannot be decoded, that lie on their side, or whose pixels are unusual."""
+    """Find images that cannot be decoded, that lie on their side, or whose pixels are unusual."""
     found = [_pictures(check, [f for f in info if check.applies(f)]) for check in _CHECKS]
     return [finding for finding in found if finding.count]
 
 
 def check_kind(dataset: Dataset) -> list[Finding]:
-    """Find that nothing can be learnt, since all pictures are of one class and none has a caption."""
+    """Find that nothing can be learnt, since all images are of one class and none has a caption."""
     if len(dataset.classes) != 1 or any(picture.captions for picture in dataset.pictures):
         return []
     (name,) = dataset.classes
-    what = (
-        f"All {len(dataset.pictures):,} pictures are of one class, {name!r}: there is nothing to tell apart"
-    )
-    advice = "Put pictures of something else into a folder beside it, such as what the camera also sees."
+    what = f"All {len(dataset.pictures):,} images are of one class, {name!r}: there is nothing to tell apart"
+    advice = "Put images of something else into a folder beside it, such as what the camera also sees."
     return [Finding("one class", "error", 1, what, advice, (name,))]
 
 
@@ -76,9 +74,9 @@ def check_classes(dataset: Dataset) -> list[Finding]:
             "small class",
             "warning",
             len(small),
-            f"{many(len(small), 'class is', 'classes are')} small; the largest has {most:,} pictures",
-            "Bring more pictures of them, or expect the model to miss them.",
-            tuple(f"{name}: {many(counts[name], 'picture', 'pictures')}" for name in small),
+            f"{many(len(small), 'class is', 'classes are')} small; the largest has {most:,} images",
+            "Bring more images of them, or expect the model to miss them.",
+            tuple(f"{name}: {many(counts[name], 'image', 'images')}" for name in small),
         ),
         *(_missing_in(split, dataset) for split in SPLITS if dataset.split(split)),
         Finding(
@@ -95,9 +93,9 @@ def check_classes(dataset: Dataset) -> list[Finding]:
 
 def _missing_in(split: Split, dataset: Dataset) -> Finding:
     absent = classes_without(dataset.pictures, split)
-    what = f"{many(len(absent), 'class has', 'classes have')} no picture in {split}"
+    what = f"{many(len(absent), 'class has', 'classes have')} no image in {split}"
     cost = "cannot be learnt" if split == "train" else "has no score of its own there"
-    advice = f"Move some pictures there: such a class {cost}."
+    advice = f"Move some images there: such a class {cost}."
     return Finding("class missing in a split", "warning", len(absent), what, advice, tuple(absent))
 
 
@@ -111,10 +109,10 @@ def _alike(classes: Sequence[str]) -> list[list[str]]:
 
 
 def _pictures(check: _Check, of: Sequence[ImageInfo]) -> Finding:
-    """Return a finding about single pictures."""
+    """Return a finding about single images."""
     places = tuple(": ".join(filter(None, (info.picture.name, check.detail(info)))) for info in of)
     groups = tuple((info.picture.name,) for info in of[:_DRAWN] if not info.reason)
-    what = f"{many(len(of), 'picture is', 'pictures are')} {check.what}"
+    what = f"{many(len(of), 'image is', 'images are')} {check.what}"
     return Finding(check.kind, check.level, len(of), what, check.advice, places, groups)
 
 
@@ -132,7 +130,7 @@ def _decomposed(picture: Picture) -> bool:
 
 
 def _noted(kind: str, level: Level, what: str, advice: str) -> _Check:
-    """Return what is said of the pictures to which something was done while they were read."""
+    """Return what is said of the images to which something was done while they were read."""
 
     def details(info: ImageInfo) -> str:
         return ", ".join(note.detail for note in info.notes if note.kind == kind)
@@ -146,7 +144,7 @@ _CHECKS = (
         "cut off",
         "error",
         _is_cut_off,
-        "cut off: the file ends before the picture does",
+        "cut off: the file ends before the image does",
         f"Copy or download them again. {_LEFT_OUT}",
         lambda f: f.reason,
     ),
@@ -217,7 +215,7 @@ _CHECKS = (
         "info",
         "of deep values that use fewer bits than they have",
         "Nothing: each is scaled by the power of two above its largest value. Where brightness matters "
-        "between pictures, scale them alike first.",
+        "between images, scale them alike first.",
     ),
     _noted(
         "one of several",
@@ -249,13 +247,13 @@ _CHECKS = (
 
 
 _READER_ADVICE: dict[str, tuple[Level, str]] = {
-    "missing picture": ("error", "Put the pictures where the table says, or name their folder by --images."),
-    "two labels": ("error", "Keep the right row. Until then the picture is left out."),
+    "missing image": ("error", "Put the images where the table says, or name their folder by --images."),
+    "two labels": ("error", "Keep the right row. Until then the image is left out."),
     "two splits": (
         "error",
-        "Keep one row; until then the picture counts for the earlier of train, val, test.",
+        "Keep one row; until then the image counts for the earlier of train, val, test.",
     ),
-    "outside the picture folder": (
+    "outside the image folder": (
         "error",
         "Copy the files into the folder; links out of it are not followed.",
     ),
@@ -275,17 +273,17 @@ _READER_ADVICE: dict[str, tuple[Level, str]] = {
     ),
     "system folder": ("info", "Nothing: it is left out."),
     "made by showtell": ("info", "Nothing: it is left out."),
-    "not a file": ("warning", "Remove it: it is no picture."),
-    "unlabelled picture": ("info", "Nothing: they can be predicted, but not learnt from."),
-    "picture outside a split folder": ("info", "Nothing, if they are unlabelled: they can be predicted."),
+    "not a file": ("warning", "Remove it: it is not an image."),
+    "unlabelled image": ("info", "Nothing: they can be predicted, but not learnt from."),
+    "image outside a split folder": ("info", "Nothing, if they are unlabelled: they can be predicted."),
     "two files of one name": ("warning", "Remove one of the two files: their names look the same."),
     "name differs in case": ("info", "Nothing here; where capitals count, the names should be equal."),
     "repeated row": ("info", "Nothing: it counts once."),
     "hidden file": ("info", "Nothing: they are left out."),
-    "not a picture": ("info", "Nothing: they are left out."),
-    "empty class folder": ("warning", "Put pictures in, or remove the folder."),
-    "picture without captions": ("warning", "Write captions for them, or remove them."),
-    "picture without label": ("warning", "Add them to the table, or remove them."),
+    "not an image": ("info", "Nothing: they are left out."),
+    "empty class folder": ("warning", "Put images in, or remove the folder."),
+    "image without captions": ("warning", "Write captions for them, or remove them."),
+    "image without label": ("warning", "Add them to the table, or remove them."),
     "unclosed quote": ("warning", "Close the quotation mark: the rest of the row was read as one text."),
 }
 

@@ -1,4 +1,4 @@
-"""Pictures that are there twice, to the byte or nearly, and where that does harm."""
+"""Images that are there twice, to the byte or nearly, and where that does harm."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,15 @@ from showtell.inspection.check import Finding, Level
 _FEW_SCENES = 30
 """Up to as many scenes are few."""
 _DRAWN = 12
-"""Groups of pictures that a finding names for drawing."""
+"""Groups of images that a finding names for drawing."""
 
 
 def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
-    """Find pictures that are there twice, to the byte or nearly.
+    """Find images that are there twice, to the byte or nearly.
 
     Args:
-        readable: What was found of each readable picture.
-        similarity: What tells near-duplicates, of the same pictures.
+        readable: What was found of each readable image.
+        similarity: What tells near-duplicates, of the same images.
     """
     contents: defaultdict[bytes, list[Picture]] = defaultdict(list)
     for info in readable:
@@ -33,14 +33,14 @@ def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> l
             "one photo, two labels",
             "error",
             [same for same in copies if _labels_differ(same)],
-            ("picture is there under two labels", "pictures are there under two labels"),
+            ("image is there under two labels", "images are there under two labels"),
             "Delete the wrong copies. Training leaves all of them out, since neither label can be trusted.",
         ),
         _finding(
             "both sides of a split",
             "error",
             [same for same in copies if _splits_differ(same)],
-            ("picture stands on both sides of a split", "pictures stand on both sides of a split"),
+            ("image stands on both sides of a split", "images stand on both sides of a split"),
             "Delete the copies in val and test: what was seen in training is scored too well.",
         ),
         _finding(
@@ -48,8 +48,8 @@ def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> l
             "warning",
             harmless,
             (
-                "picture is there more than once, to the byte",
-                "pictures are there more than once, to the byte",
+                "image is there more than once, to the byte",
+                "images are there more than once, to the byte",
             ),
             "Keep one file of each: a copy counts once more in training and in scores.",
         ),
@@ -90,8 +90,8 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
             "info",
             harmless,
             (
-                f"group of pictures shows much the same ({by})",
-                f"groups of pictures show much the same ({by})",
+                f"group of images shows much the same ({by})",
+                f"groups of images show much the same ({by})",
             ),
             "Nothing, if they are bursts of one scene: a split that training makes keeps them together. "
             "Remove what adds nothing.",
@@ -104,8 +104,8 @@ def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[
     """Warn where many images are few scenes: scores count scenes then.
 
     Args:
-        readable: What was found of each readable picture.
-        similarity: What tells near-duplicates, of the same pictures.
+        readable: What was found of each readable image.
+        similarity: What tells near-duplicates, of the same images.
     """
     pictures = [info.picture for info in readable]
     groups = find_groups(pictures, {info.picture.name: info.digest for info in readable}, similarity)
@@ -143,7 +143,7 @@ def _near_across(
 
 
 def _near_groups(readable: Sequence[ImageInfo], similarity: Similarity) -> list[list[Picture]]:
-    """Return groups that are much the same, with one picture of each content."""
+    """Return groups that are much the same, with one image of each content."""
     first = {info.digest: place for place, info in reversed(list(enumerate(readable)))}
     places = sorted(first.values())
     pictures = {readable[place].picture.name: readable[place].picture for place in places}
@@ -159,7 +159,7 @@ def _finding(
     advice: str,
     details: Sequence[str] = (),
 ) -> Finding:
-    """Return a finding about pictures that belong together; ``what`` is in the singular and the plural."""
+    """Return a finding about images that belong together; ``what`` is in the singular and the plural."""
     places = [" = ".join(_described(picture, group) for picture in group) for group in groups]
     if details:
         places = [place + detail for place, detail in zip(places, details)]
@@ -168,7 +168,7 @@ def _finding(
 
 
 def _described(picture: Picture, group: Sequence[Picture]) -> str:
-    """Name a picture, with its label and its split where those of the group differ."""
+    """Name an image, with its label and its split where those of the group differ."""
     label = picture.label if _labels_differ(group) else None
     split = picture.split if _splits_differ(group) else None
     known = ", ".join(part for part in (label, split) if part)

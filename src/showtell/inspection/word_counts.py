@@ -11,7 +11,7 @@ from showtell.text.tokenizer import SPECIAL_TOKENS
 from showtell.text.words import USUAL_LENGTH, words
 
 _REPEATED, _MANY_REPEATED = 3, 0.05
-"""Pictures from which a caption counts as repeated, and share of such captions that is worth a thought."""
+"""Images from which a caption counts as repeated, and share of such captions that is worth a thought."""
 _POOR_COVERAGE = 0.9
 """Share of words seen at least twice below which whole words are too many."""
 
@@ -76,15 +76,15 @@ def check_captions(pictures: Sequence[Picture], vocabulary: WordCounts) -> list[
     _, twice = vocabulary.known(min_count=2, vocab_size=len(vocabulary.counts) + len(SPECIAL_TOKENS))
     found = [
         Finding(
-            "captions repeated across pictures",
+            "captions repeated across images",
             "warning" if often else "info",
             len(repeated),
-            f"{many(len(repeated), 'caption stands', 'captions stand')} at {_REPEATED} pictures or more "
+            f"{many(len(repeated), 'caption stands', 'captions stand')} at {_REPEATED} images or more "
             f"({share:.1%} of all captions)",
-            "Write what is particular to each picture: a captioner learns to say what stands everywhere."
+            "Write what is particular to each image: a captioner learns to say what stands everywhere."
             if often
             else "Nothing: so few do no harm.",
-            tuple(f"{len(names):,} pictures: {text}" for text, names in repeated.items()),
+            tuple(f"{len(names):,} images: {text}" for text, names in repeated.items()),
             tuple(tuple(names) for names in repeated.values())[:_REPEATED],
         ),
         Finding(
@@ -116,7 +116,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: WordCounts) -> list[
 
 
 def _repeated(pictures: Iterable[Picture]) -> dict[str, list[str]]:
-    """Return the pictures of captions whose words stand at many, the most repeated first."""
+    """Return the images of captions whose words stand at many, the most repeated first."""
     written: dict[tuple[str, ...], str] = {}
     where: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
     for picture in pictures:

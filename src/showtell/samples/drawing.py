@@ -1,6 +1,6 @@
 """Scenes drawn with Pillow: soft backgrounds, shaded shapes with smooth edges, a little shadow.
 
-A drawing is a pure function of its scene. Lengths are in picture widths, so a scene looks the same at any
+A drawing is a pure function of its scene. Lengths are in image widths, so a scene looks the same at any
 size.
 """
 
@@ -88,12 +88,12 @@ class Placed:
     group: Group  # what it is one of
     x: float  # centre, 0 at the left edge to 1 at the right
     y: float  # centre, 0 at the top edge to 1 at the bottom
-    radius: float  # of the circle it lies in, in picture widths
+    radius: float  # of the circle it lies in, in image widths
     turn: float  # rotation in radians
 
 
 def _scatter(chance: random.Random, radii: list[float]) -> list[Point]:
-    """Find places without overlap anywhere in the picture, by trying."""
+    """Find places without overlap anywhere in the image, by trying."""
     while True:
         points: list[Point] = []
         for radius in radii:
@@ -105,7 +105,7 @@ def _scatter(chance: random.Random, radii: list[float]) -> list[Point]:
 
 
 def _line_up(chance: random.Random, radii: list[float], *, near_side: bool, middle: float) -> list[Point]:
-    """Place a group in one half of the picture, side by side across the axis of its relation.
+    """Place a group in one half of the image, side by side across the axis of its relation.
 
     Returns:
         (along, across) of each object, where ``along`` runs from the first group to the second.
@@ -213,7 +213,7 @@ def draw_scene(scene: Scene, size: int = DRAWING_SIZE) -> Image.Image:
         size: Width and height in pixels, 32 or more.
 
     Returns:
-        An RGB picture; the same scene and size give the same pixels.
+        An RGB image; the same scene and size give the same pixels.
     """
     chance = random.Random(f"look/{scene.look}")
     picture = _background(chance, size)

@@ -1,4 +1,4 @@
-"""What there is to see in a drawn picture, and which compositions are kept for validation and test.
+"""What there is to see in a drawn image, and which compositions are kept for validation and test.
 
 A scene is one group of equal objects (three small green triangles), or two groups in a relation (a big
 red circle above two small yellow stars) that differ in colour and in shape. Two kinds of composition are
@@ -51,7 +51,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a picture shows."""
+    """What an image shows."""
 
     # one group, or two that differ in colour and in shape: the upper before the lower, the left before the
     # right

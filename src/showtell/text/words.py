@@ -85,7 +85,7 @@ def word_normalizer() -> Normalizer:
 
 @cache
 def word_splitter(*, brackets: bool = False) -> PreTokenizer:
-    """Build the splitter of normalised text into words; what is no word is dropped.
+    """Build the splitter of normalised text into words; all else is dropped.
 
     Args:
         brackets: Whether a bracket counts as a word.

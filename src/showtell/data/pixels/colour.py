@@ -43,7 +43,7 @@ def to_8_bits(image: Image.Image, name: str, *, white_at_zero: bool, stated: boo
         An image of 8 bits, and how many bits its values use; 16 where they are scaled by something else.
 
     Raises:
-        ImageError: Its values are no brightness.
+        ImageError: Its values are not brightness.
     """
     values = np.asarray(image)
     if image.mode == "F":
@@ -53,7 +53,7 @@ def to_8_bits(image: Image.Image, name: str, *, white_at_zero: bool, stated: boo
         if values.min(initial=0) < 0:
             raise ImageError(
                 f"{name} holds negative values, down to {values.min():,}, which are not brightness.",
-                would_do="Measurements such as those of a CT need a window, which is for you to choose.",
+                would_do="Map measurements such as those of a CT to brightness first, by a window of your choice.",
             )
         bits = 16 if stated else bits_used(values)
         whole: Values = values.astype(np.int64 if bits > 16 else np.uint16)
@@ -68,7 +68,7 @@ def _white_of_floats(values: npt.NDArray[np.float32], name: str) -> float:
     if not (np.isfinite(values).all() and values.min(initial=0) >= 0):
         raise ImageError(
             f"{name} holds floating-point values that are not brightness.",
-            would_do="Values from 0 to 1, to 255 or to 65,535 would do.",
+            would_do="Expected values from 0 to 1, to 255 or to 65,535.",
         )
     peak = float(values.max(initial=0))
     return 1 if peak <= 1 else 255 if peak <= 255 else 2.0 ** int(peak).bit_length() - 1
@@ -125,7 +125,7 @@ def _take_as(image: Image.Image, raw_mode: str) -> None:
 
 
 MAX_PROFILE_BYTES = 8_000_000
-"""Most bytes of a colour profile that is heeded; those of printing presses have some millions."""
+"""Most bytes of a colour profile that is used; those of printing presses have some millions."""
 
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _GREY = ("1", "L", "LA", "La")
@@ -139,7 +139,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, boo
     Args:
         image: Of 8 bits.
         profile: Its colour profile; one that is damaged, or of other colours than the image, is no reason
-            to lose the image, and is not heeded.
+            to lose the image, and is not used.
 
     Returns:
         An RGB image, which may be the same one, and whether its colours were brought over from another space.

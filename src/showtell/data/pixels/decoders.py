@@ -100,21 +100,21 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
 _SAVE = "save it as JPEG or PNG first"
 _PICTURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\xff\x0a", f"a JPEG XL picture; {_SAVE} (djxl)"),
-    (0, b"\0\0\0\x0cJXL ", f"a JPEG XL picture; {_SAVE} (djxl)"),
-    (0, b"\0\0\0\x0cjP  ", f"a JPEG 2000 picture; {_SAVE} (opj_decompress)"),
-    (0, b"\xff\x4f\xff\x51", f"a JPEG 2000 picture; {_SAVE} (opj_decompress)"),
-    (0, b"II\xbc\x01", f"a JPEG XR picture; {_SAVE}"),
+    (0, b"\xff\x0a", f"a JPEG XL image; {_SAVE} (djxl)"),
+    (0, b"\0\0\0\x0cJXL ", f"a JPEG XL image; {_SAVE} (djxl)"),
+    (0, b"\0\0\0\x0cjP  ", f"a JPEG 2000 image; {_SAVE} (opj_decompress)"),
+    (0, b"\xff\x4f\xff\x51", f"a JPEG 2000 image; {_SAVE} (opj_decompress)"),
+    (0, b"II\xbc\x01", f"a JPEG XR image; {_SAVE}"),
     (0, b"8BPS", f"a Photoshop document (PSD); {_SAVE}"),
     (0, b"gimp xcf", f"a GIMP document (XCF); {_SAVE}"),
     (0, b"%PDF", "a PDF document; save its pages as PNG first (pdftoppm -png)"),
     (0, b"%!PS", f"a PostScript document; {_SAVE}"),
     (0, b"\0\0\1\0", f"an icon (ICO); {_SAVE}"),
-    (0, b"v/1\x01", f"an OpenEXR picture, of light without an upper end; {_SAVE}"),
-    (0, b"#?RADIANCE", f"a Radiance HDR picture, of light without an upper end; {_SAVE}"),
-    (0, b"SIMPLE  =", f"a FITS picture; {_SAVE}"),
-    (128, b"DICM", "a DICOM picture, whose window of brightness is for you to choose; save it as PNG first"),
-    (0, b"\x93NUMPY", "a NumPy array, whose scale is for you to say; save it as PNG first"),
+    (0, b"v/1\x01", f"an OpenEXR image, of light without an upper end; {_SAVE}"),
+    (0, b"#?RADIANCE", f"a Radiance HDR image, of light without an upper end; {_SAVE}"),
+    (0, b"SIMPLE  =", f"a FITS image; {_SAVE}"),
+    (128, b"DICM", "a DICOM image, whose brightness window must be chosen; save it as PNG first"),
+    (0, b"\x93NUMPY", "a NumPy array, whose scale is not known; save it as PNG first"),
 )
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"version https://git-lfs", "it is a Git LFS pointer; fetch the real file (git lfs pull)"),
@@ -123,7 +123,7 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"7z\xbc\xaf", "it holds a 7z archive; unpack it first"),
     (0, b"\x1f\x8b", "it holds a gzip archive; unpack it first"),
     (257, b"ustar", "it holds a tar archive; unpack it first"),
-    (0, b"\x89HDF", "it holds HDF5 data; save its pictures as PNG first"),
+    (0, b"\x89HDF", "it holds HDF5 data; save its images as PNG first"),
     (0, b"\x1aE\xdf\xa3", "it is a film; save those of its frames that matter"),
     (4, b"ftyp", "it is a film; save those of its frames that matter"),
     (4, b"moov", "it is a film; save those of its frames that matter"),
@@ -134,27 +134,27 @@ _KNOWN = (b"\xff\xd8", b"\x89PNG\r\n", b"GIF8", *tiff.MAGIC, b"BM", b"RIFF")
 
 def unreadable(name: str, content: bytes) -> ImageError:
     """Return the refusal of a file that no decoder knows."""
-    takes = f"It takes {', '.join(FORMATS)} and HEIC."
+    takes = f"Expected {', '.join(FORMATS)} or HEIC."
     if picture := _picture(content):
         return ImageError(f"{name} cannot be read: it is {picture}.", would_do=takes)
-    return ImageError(f"{name} is not a picture: {_other(content)}.", would_do=takes)
+    return ImageError(f"{name} is not an image: {_other(content)}.", would_do=takes)
 
 
 def no_preview(name: str) -> ImageError:
-    """Return the refusal of a camera's raw file that holds no ready picture."""
+    """Return the refusal of a camera's raw file that holds no ready image."""
     return ImageError(
         f"{name} cannot be read: it is a camera's raw file without a preview in it; save it as JPEG first.",
-        would_do="The camera's own program, darktable or RawTherapee would do that.",
+        would_do="The camera's own program, darktable or RawTherapee writes JPEG.",
     )
 
 
 def _picture(content: bytes) -> str:
-    """Name a picture of a kind that is not read; empty where it is none that is known."""
+    """Name an image of a kind that is not read; empty where it is none that is known."""
     for place, beginning, said in _PICTURES:
         if content[place : place + len(beginning)] == beginning:
             return said
     if content[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):
-        return "an AVIF picture, and this Pillow was built without AVIF; install a newer one"
+        return "an AVIF image, and this Pillow was built without AVIF; install a newer one"
     frame = jpeg.read_frame(content) if content.startswith(b"\xff\xd8") else None
     if frame is not None and frame.oddity:
         return f"{frame.oddity}, which few programs read; {_SAVE} (ImageMagick)"

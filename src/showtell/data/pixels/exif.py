@@ -21,7 +21,7 @@ def exif_of(path: Path) -> dict[int, Any]:
         with path.open("rb") as file, quiet(), quiet_libtiff():
             exif = _exif_in(file)
             return dict(exif) | exif.get_ifd(_DIRECTORY)
-    except Exception:  # a damaged block fails in as many ways as a damaged picture
+    except Exception:  # a damaged block fails in as many ways as a damaged image
         return {}
 
 
@@ -57,7 +57,7 @@ def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 where there is none, 0 where it is nonsense."""
     try:
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block is no reason to lose the picture
+    except Exception:  # a damaged EXIF block is no reason to lose the image
         return 0
     return value if isinstance(value, int) and 1 <= value <= 8 else 0
 

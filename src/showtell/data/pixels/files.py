@@ -81,7 +81,7 @@ def too_large(name: str, claim: str, most: int) -> ImageError:
 
 
 class InFewReads(io.BytesIO):
-    """A file's content, to be read in no more pieces than a picture has.
+    """A file's content, to be read in no more pieces than an image has.
 
     Pillow walks the segments of a JPEG and the chunks of a PNG in Python, about a microsecond each: a file of
     nothing but empty ones would hold the interpreter for 0.4 seconds a megabyte.
@@ -102,7 +102,7 @@ class InFewReads(io.BytesIO):
         """
         self._left -= 1
         if self._left < 0:
-            raise OSError("it is in more pieces than a picture has")
+            raise OSError("it is in more pieces than an image has")
         return super().read(size)
 
 
@@ -113,7 +113,7 @@ _LEFT_BEHIND = (
     "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found system_volume_information"
 )
 _SYSTEM_FOLDERS = frozenset(_LEFT_BEHIND.split())
-"""Folders that systems and network disks leave in folders of pictures, with copies of them."""
+"""Folders that systems and network disks leave in folders of images, with copies of them."""
 
 Source = Path | bytes | BinaryIO | Image.Image
 
@@ -124,7 +124,7 @@ def is_system_folder(name: str) -> bool:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the files below a folder that are called as pictures are, in order.
+    """Return the files below a folder that are called as images are, in order.
 
     Hidden files are left out, and folders that are hidden or that systems leave behind.
     """
@@ -132,11 +132,11 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def pictures_at(pattern: str, inside: Callable[[Path], list[Path]] = pictures_in) -> list[Path]:
-    """Return the pictures at a path, in a folder, or of a pattern; none where there are none.
+    """Return the images at a path, in a folder, or of a pattern; none where there are none.
 
     Args:
         pattern: As typed. What it names as a file is always returned.
-        inside: Returns the pictures of a folder.
+        inside: Returns the images of a folder.
     """
     # What is typed is composed; a name that came from a Mac may be decomposed.
     forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
@@ -192,4 +192,4 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
 
 def source_name(source: Source) -> str:
     """Return how messages call an image."""
-    return str(source) if isinstance(source, Path) else "the picture"
+    return str(source) if isinstance(source, Path) else "the image"

@@ -106,7 +106,7 @@ def open_heic(content: bytes, name: str, max_pixels: int | None) -> Image.Image:
         import pillow_heif
     except ImportError:
         raise ImageError(
-            f"{name} is a HEIC picture, as iPhones write them; reading it needs pillow-heif, which is not "
+            f"{name} is a HEIC image, as iPhones write them; reading it needs pillow-heif, which is not "
             "installed (the extra showtell[heic]).",
             would_do="Save it as JPEG, or install the package.",
             run="pip install pillow-heif",
@@ -115,7 +115,7 @@ def open_heic(content: bytes, name: str, max_pixels: int | None) -> Image.Image:
         found = pillow_heif.open_heif(content, convert_hdr_to_8bit=True)
         heif = found[found.primary_index]
     except Exception as error:  # it names no exceptions of its own
-        raise ImageError(f"{name} begins as a HEIC picture, but cannot be decoded: {error}.") from error
+        raise ImageError(f"{name} begins as a HEIC image, but cannot be decoded: {error}.") from error
     most = decodable_pixels() if max_pixels is None else max_pixels
     if heif.size[0] * heif.size[1] > most:
         raise too_large(name, f"{heif.size[0]}x{heif.size[1]}", most)
@@ -155,7 +155,7 @@ def is_camera_file(content: bytes) -> bool:
 def camera_preview(content: bytes) -> tuple[bytes, int] | None:
     """Return the largest JPEG inside a raw file, and the orientation of the file around it.
 
-    The sensor's own values may be coded as JPEG too, of a kind without loss that is no picture.
+    The sensor's own values may be coded as JPEG too, of a kind without loss that is not an image.
     """
     found = []
     for start in re.finditer(rb"\xff\xd8\xff[\xc0-\xfe]", content):

@@ -13,7 +13,7 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length."""
 _MOST_SEGMENTS = 20_000
 _MOST_MISSING = 0.1
-"""Of the height: a row of blocks is a sixth of a thumbnail, which is no little loss."""
+"""Of the height: a row of blocks is a sixth of a thumbnail, which is not a small loss."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ RECIPE = "pillow draft 2x, exif, sRGB, bits by largest value, first frame shown,
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input."""
+    """How an image becomes the network's input."""
 
     height: int  # of the input, pixels
     width: int  # of the input, pixels
-    # `whole` squeezes the whole picture into the input; `crop` scales its shorter side and cuts out the
+    # `whole` squeezes the whole image into the input; `crop` scales its shorter side and cuts out the
     # centre
     fit: Fit
     crop_pct: float  # with `crop`, the share of the shorter side that is kept, in (0, 1]
@@ -26,7 +26,7 @@ class Preprocessing:
     recipe: str = RECIPE  # the version of the code that makes the pixels
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) a picture is scaled to before any crop."""
+        """Return the (height, width) an image is scaled to before any crop."""
         if self.fit == "whole":
             return self.height, self.width
         target = math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
@@ -34,6 +34,6 @@ class Preprocessing:
         return max(target[0], round(height * scale)), max(target[1], round(width * scale))
 
     def window(self, scaled: tuple[int, int]) -> tuple[slice, slice]:
-        """Return the rows and columns of a scaled picture that the network sees."""
+        """Return the rows and columns of a scaled image that the network sees."""
         top, left = (scaled[0] - self.height) // 2, (scaled[1] - self.width) // 2
         return slice(top, top + self.height), slice(left, left + self.width)

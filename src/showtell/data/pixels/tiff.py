@@ -41,7 +41,7 @@ class Directory:
 
     @property
     def is_sensor(self) -> bool:
-        """Whether it holds what a camera's sensor saw, which is no picture yet."""
+        """Whether it holds what a camera's sensor saw, which is not an image yet."""
         return self._one(_PHOTOMETRIC, -1) in _SENSOR
 
     @property

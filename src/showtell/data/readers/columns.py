@@ -1,4 +1,4 @@
-"""What each column of a table is, by its name and by what its cells hold, and where its pictures lie."""
+"""What each column of a table is, by its name and by what its cells hold, and where its images lie."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,12 +34,12 @@ _LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Places of the columns that hold what is said of a picture."""
+    """Places of the columns that hold what is said of an image."""
 
     captions: tuple[int, ...] = ()  # of the captions; empty where there are none
     listed: tuple[int, ...] = ()  # those of the captions whose cells hold lists
     label: int | None = None  # of the label; None where there is none
-    one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the picture's
+    one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the image's
 
     def captions_of(self, fields: Sequence[Any]) -> list[str]:
         """Return the captions of a row."""
@@ -73,7 +73,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     Whether words are captions or labels is told by ``--format`` or the column's name; else
     values that occur twice or more on average and have at most three words each are labels.
 
-    Raises UnclearColumnsError where several columns may be meant, or none, or a picture has several labels.
+    Raises UnclearColumnsError where several columns may be meant, or none, or an image has several labels.
     """
     if reading.source.text_column is not None:
         found = _named(sample, reading.source.text_column, reading.kind)
@@ -202,8 +202,8 @@ def _refuse_several_labels(sample: Sample, label: int) -> None:
 
 def _several_labels(table: Table, what: str) -> UnclearColumnsError:
     return UnclearColumnsError(
-        f"{table.path} gives a picture several labels: {what}.",
-        would_do="A classifier learns one label a picture: keep one question to a column (colour, shape) and "
+        f"{table.path} gives an image several labels: {what}.",
+        would_do="A classifier learns one label an image: keep one question to a column (colour, shape) and "
         "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
         "'caption', and train a captioner.",
     )
@@ -211,12 +211,12 @@ def _several_labels(table: Table, what: str) -> UnclearColumnsError:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A table, the places of its columns, and the folder of its pictures."""
+    """A table, the places of its columns, and the folder of its images."""
 
     table: Table  # the table, as one without a header where its first row proved to be data
-    folder: PictureFolder  # where its pictures lie
-    found: bool  # whether any picture is found there
-    image: int  # of the picture's name
+    folder: PictureFolder  # where its images lie
+    found: bool  # whether any image is found there
+    image: int  # of the image's name
     words: Words  # of captions and labels
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
@@ -244,14 +244,14 @@ def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None 
     except UnclearColumnsError as error:
         raise error if found else DataError(error.what, would_do=error.would_do) from None
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
-        reading.note(f"column {table.header[image]!r} holds the pictures (--image-column says otherwise)")
+        reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     used = {image, *words.captions, words.label, *words.one_hot, group, split.place if split else None}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     return Columns(table, folder, found, image, words, split, group, others)
 
 
 def _by_preference(keys: list[str]) -> list[int]:
-    """Return all columns: those with a usual name of pictures first, those with one of words last."""
+    """Return all columns: those with a usual name of images first, those with one of words last."""
     usual = [keys.index(name) for name in IMAGE_COLUMNS if name in keys]
     rest = [place for place in range(len(keys)) if place not in usual]
     said = [place for place in rest if keys[place] in KNOWN_COLUMNS]

@@ -55,7 +55,7 @@ class Reading:
         """Return the encoding of a text file, and say it where it was guessed.
 
         Raises:
-            DataError: It is no text, or its encoding cannot be told.
+            DataError: It is not text, or its encoding cannot be told.
             ConfigError: ``--encoding`` is not known.
         """
         encoding, guess = encoding_of(path, self.source.encoding)
@@ -99,5 +99,5 @@ class Reading:
                     partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        self.note(f"the pictures inside of {path.name} are unpacked in {folder}")
+        self.note(f"the images inside of {path.name} are unpacked in {folder}")
         return folder

@@ -18,7 +18,7 @@ _CONVERSATIONS = ("conversations", "messages")
 def open_json(path: Path, reading: Reading) -> RecordTable:
     """Read a JSON or JSON-lines file as a table.
 
-    Understood are a list of records; a mapping of picture to caption, captions, label or record; either of
+    Understood are a list of records; a mapping of image to caption, captions, label or record; either of
     them as the one large value of an object; and a record a line. Where a record holds a conversation (as of
     LLaVA), the first answer is the caption.
 
@@ -96,7 +96,7 @@ def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _of_mapping(name: str, said: Any) -> Any:
-    """Return the record that a mapping holds for a picture; None for what is none."""
+    """Return the record that a mapping holds for an image; None for what is none."""
     key = "image" if is_picture_name(name) else "id"
     if isinstance(said, dict):
         known = {column_key(key) for key in said}
@@ -158,7 +158,7 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
 
 
 def open_parquet(path: Path, reading: Reading) -> RecordTable:
-    """Read a Parquet file, as Hugging Face keeps data sets: with pictures, and numbers of named classes.
+    """Read a Parquet file, as Hugging Face keeps data sets: with images, and numbers of named classes.
 
     Raises:
         DataError: It cannot be read.
@@ -196,7 +196,7 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
 
 def _column_of_pictures(path: Path, columns: list[str], named: str | None) -> str:
     if len(columns) > 1 and named not in columns:
-        what = f"{path} has several columns of pictures: {' and '.join(map(repr, columns))}."
+        what = f"{path} has several columns of images: {' and '.join(map(repr, columns))}."
         raise DataError(what, would_do="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
 

@@ -23,9 +23,9 @@ _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 
 
 def sidecars(folder: PictureFolder) -> dict[str, str]:
-    """Return the text file of each picture that has one, by the names of both.
+    """Return the text file of each image that has one, by the names of both.
 
-    It lies beside the picture; or elsewhere below the folder, where one text alone has that base name
+    It lies beside the image; or elsewhere below the folder, where one text alone has that base name
     (``images/7.jpg`` and ``captions/7.txt``).
     """
     stems: dict[str, str] = {}
@@ -47,9 +47,9 @@ def sidecars(folder: PictureFolder) -> dict[str, str]:
 
 
 def read_sidecar(source: Path, reading: Reading) -> Dataset:
-    """Read pictures with the text beside them: each line is a caption, of a JSON file its ``caption``.
+    """Read images with the text beside them: each line is a caption, of a JSON file its ``caption``.
 
-    Pictures below a folder named after a split have that split. Raises DataError where there are no texts,
+    Images below a folder named after a split have that split. Raises DataError where there are no texts,
     or they hold boxes, or JSON without captions.
     """
     folder = reading.folder(source)
@@ -57,7 +57,7 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     texts = sidecars(folder)
     if not texts:
         raise DataError(
-            f"{source} holds no picture with a text file of its name.",
+            f"{source} holds no image with a text file of its name.",
             would_do="Expected files such as 7.jpg with 7.txt beside it.",
         )
     boxes = without = 0
@@ -72,12 +72,12 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
         collector.add(Entry(str(path), name, captions or ("",), split=split))
     if 2 * boxes > len(texts):
         raise DataError(
-            f"{source} holds boxes (YOLO) beside its pictures, not captions.",
+            f"{source} holds boxes (YOLO) beside its images, not captions.",
             would_do="Expected captions; or class folders, for a classifier.",
         )
     if without == len(texts):
         raise DataError(
-            f"{source} holds JSON files beside its pictures, and none of them a 'caption'.",
+            f"{source} holds JSON files beside its images, and none of them a 'caption'.",
             would_do='Expected {"caption": "a dog"} in them, or a table of captions.',
         )
     suffixes = sorted({posixpath.splitext(text)[1].lower() for text in texts.values()})
@@ -87,9 +87,9 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     alone = [name for name, stem, suffix in parts if suffix.lower() in suffixes and stem not in stems]
     alone = [name for name in alone if not posixpath.basename(name).lower().startswith(("readme", "licen"))]
     if alone:
-        reading.note(f"{len(alone):,} texts are left out, for no picture has their name: {few(alone, 5)}")
+        reading.note(f"{len(alone):,} texts are left out, for no image has their name: {few(alone, 5)}")
     left = f"; files that end in {' and '.join(others)} are not read" if others else ""
-    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each picture{left}")
+    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each image{left}")
     return collector.finish("sidecar")
 
 
@@ -113,7 +113,7 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
 
     Raises:
-        DataError: It is no tar, or holds no pictures with words.
+        DataError: It is not a tar, or holds no images with words.
     """
     words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     several = 0
@@ -127,11 +127,11 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
         records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
-                f"{path} holds {len(records):,} pictures and no words for them.",
-                would_do="Expected a .txt, .json or .cls of the same name beside each picture.",
+                f"{path} holds {len(records):,} images and no words for them.",
+                would_do="Expected a .txt, .json or .cls of the same name beside each image.",
             )
         if several:
-            reading.note(f"{several:,} pictures of {path.name} are left out: their sample holds another one")
+            reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
         folder = reading.unpacked(path, lambda: _pictures(path))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a tar: {error}.") from error

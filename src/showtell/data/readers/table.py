@@ -60,7 +60,7 @@ def listed(cell: Any) -> list[Any]:
 
 
 def picture_of(cell: Any) -> str:
-    """Return the picture that a cell names, be it the only one of a list or Hugging Face's own cell."""
+    """Return the image that a cell names, be it the only one of a list or Hugging Face's own cell."""
     parts = listed(cell)
     cell = parts[0] if len(parts) == 1 else cell
     if isinstance(cell, dict):  # that holds the content beside the name
@@ -150,7 +150,7 @@ class Row(NamedTuple):
 
 
 class UnclearColumnsError(DataError):
-    """A table whose pictures are known, but not what is said of them: nothing else is meant then."""
+    """A table whose images are known, but not what is said of them: nothing else is meant then."""
 
 
 @dataclass
@@ -159,8 +159,8 @@ class Table:
 
     path: Path  # the file
     header: tuple[str, ...]  # names of the columns, NFC without outer blanks
-    broken: Sequence[str] = field(default=(), kw_only=True)  # places of what is no row
-    # folder of the pictures, where the file holds them itself
+    broken: Sequence[str] = field(default=(), kw_only=True)  # places of what is not a row
+    # folder of the images, where the file holds them itself
     pictures: Path | None = field(default=None, kw_only=True)
 
     def rows(self) -> Iterator[Row]:

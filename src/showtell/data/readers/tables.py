@@ -33,7 +33,7 @@ class Part:
 
     path: Path  # the file
     split: Split | None = None  # that its name brings
-    under: str = ""  # folder below the picture folder that its names are relative to
+    under: str = ""  # folder below the image folder that its names are relative to
 
 
 def open_table(path: Path, reading: Reading) -> Table:
@@ -60,7 +60,7 @@ def read_tables(
         parts: The tables, in order.
         reading: Holds what the user said; told what was guessed.
         format_name: What the data set is said to be.
-        folder: Where the pictures lie, where that is known.
+        folder: Where the images lie, where that is known.
 
     Raises:
         DataError: Columns are missing, a file cannot be decoded, or nothing in it is usable.
@@ -71,7 +71,7 @@ def read_tables(
         under = part.under
         try:
             table = open_table(part.path, reading)
-            if table.pictures and folder:  # a further file that holds its pictures itself
+            if table.pictures and folder:  # a further file that holds its images itself
                 under = part.path.stem
                 folder.adopt(table.pictures, under)
             columns = choose_columns(table, reading, folder)
@@ -164,5 +164,5 @@ def _mend(row: Row, table: DelimitedTable, columns: Columns) -> tuple[list[str],
         joined = [*fields[:last], table.delimiter.join(fields[last:])]
         return joined, f"{counts}; the surplus was joined to the {table.header[last]}"
     if len(fields) < count and len(captions) > 1 and len(fields) > columns.image:
-        return [*fields, *[""] * (count - len(fields))], ""  # a picture with fewer captions than others
+        return [*fields, *[""] * (count - len(fields))], ""  # an image with fewer captions than others
     return [], f"{counts}: {table.delimiter.join(fields)[:80]!r}; left out"
