@@ -114,7 +114,7 @@ PLANTED = {
     "tiny": ["Train/dog/strip.png: 40x400"],
     "strip": ["Train/dog/strip.png: 40x400"],
     "decomposed name": [f"Train/{CAT}/0.jpg: {CAT}"],
-    "small class": ["Dog: 1 picture"],
+    "small class": ["Dog: 1 image"],
     "class missing in a split": ["Dog"],
     "alike class names": ["dog"],
     "not an image": ["Train/dog/notes.txt"],
@@ -163,8 +163,8 @@ def test_the_terminal_names_what_to_do(classes, tmp_path, capsys):
     said = capsys.readouterr().err
     text = said[said.index(f"{classes} (classes)") :]
     for words in (
-        "[!] 1 picture is cut off",
-        "Train/dog/cut.jpg: the picture cannot be decoded",
+        "[!] 1 image is cut off",
+        "Train/dog/cut.jpg: the image cannot be decoded",
         f"  {CAT} ",
     ):
         assert words in text
@@ -302,13 +302,13 @@ def test_captions_are_counted_and_their_faults_named(tmp_path):
         csv.writer(file).writerow(("copy.png", "another one"))
     found = inspect(Inspect(table, out=tmp_path / "inspect.html", vocab_size=16))
     named = findings(found)
-    assert named["captions repeated across images"].places == ("4 pictures: A dog runs.",)
+    assert named["captions repeated across images"].places == ("4 images: A dog runs.",)
     assert named["captions without words"].places == ("photo0.png: !!!",)
     assert named["missing image"].level == "error" and "gone.png" in named["missing image"].places[0]
     assert named["exact duplicates"].places == ("photo5.png = copy.png",)
     assert named["rare words"].level == "warning"
     captions = found.captions
-    assert captions.count == len(rows)  # less the missing picture, and one more for the copy
+    assert captions.count == len(rows)  # less the missing image, and one more for the copy
     assert captions.per_image.counts == {1: 18, 2: 2, 3: 2}
     assert captions.words_per_caption.spread.min == 0
     assert (tmp_path / "inspect.html").read_text(encoding="utf-8").count("<script") == 1
@@ -349,7 +349,7 @@ def test_features_of_the_store_tell_near_duplicates(tmp_path):
     vectors[22] = vectors[0] * 1.1
     config = Inspect(tmp_path / "data", out=tmp_path / "inspect.html", store=tmp_path / "store")
     put_features(tmp_path / "store", files[:-1], vectors)
-    assert inspect(config).near_duplicates_by == "perceptual hash", "of one picture there are no features"
+    assert inspect(config).near_duplicates_by == "perceptual hash", "of one image there are no features"
     with pytest.raises(StoreError, match="showtell extract"):
         inspect(Inspect(config.data, out=config.out, store=config.store, backbone="net"))
     put_features(tmp_path / "store", files, vectors)

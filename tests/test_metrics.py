@@ -35,7 +35,7 @@ def scored_sets(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
 
 
 def flickr_dev() -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Take each dev picture's first caption as the hypothesis and the other four as its references."""
+    """Take each dev image's first caption as the hypothesis and the other four as its references."""
     if not FLICKR.exists():
         pytest.skip("the Flickr8k captions are not on this machine")
     dev = (FLICKR / "Flickr_8k.devImages.txt").read_text(encoding="utf-8").split()
@@ -52,7 +52,7 @@ def flickr_dev() -> tuple[dict[str, list[str]], dict[str, str]]:
 def toolkit_scores(
     references: dict[str, list[str]], hypotheses: dict[str, str]
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Score with the toolkit's Python parts: the set, and each picture in the order of the sorted names."""
+    """Score with the toolkit's Python parts: the set, and each image in the order of the sorted names."""
     pytest.importorskip("pycocoevalcap", reason="pycocoevalcap is not installed")
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
@@ -220,7 +220,7 @@ def test_perfect_and_telling_gets_ten() -> None:
     scores = caption_scores({name: [text] for name, text in texts.items()}, texts)
     assert scores.cider_d == pytest.approx(10.0)
     low, high = scores.intervals["cider_d"]
-    assert 9 < low < 10 == high  # three pictures do not prove that the next one is perfect, too
+    assert 9 < low < 10 == high  # three images do not prove that the next one is perfect, too
 
 
 def test_repeated_references_weigh_in_but_do_not_raise_bleu() -> None:
@@ -301,7 +301,7 @@ def test_an_interval_of_few_pictures_holds_the_truth(kind: str, count: int) -> N
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 100, 999])
 @pytest.mark.parametrize("value", [0.0, 1e-9, 0.3, 1.0, 2.2, 10.0])
 def test_no_interval_is_a_point(count: int, value: float) -> None:
-    """Where all pictures score alike, so do all resamples."""
+    """Where all images score alike, so do all resamples."""
     top = 10.0 if value > 1 else 1.0
     limits = np.array([(0.0, top)])
     low, high = bootstrap_interval(
@@ -353,7 +353,7 @@ def test_intervals_of_a_corpus_score_resample_its_counts() -> None:
     for name in ("bleu1", "bleu4", "meteor_exact_stem", "rouge_l"):
         low, high = scores.intervals[name]
         assert low < getattr(scores, name) < high, name
-    # Corpus BLEU is no mean of the pictures' BLEU, and neither is its interval.
+    # Corpus BLEU is no mean of the images' BLEU, and neither is its interval.
     assert scores.bleu4 != pytest.approx(scores.per_picture["bleu4"].mean(), abs=0.01)
     assert caption_scores(references, hypotheses, seed=1).intervals == scores.intervals
     assert caption_scores(references, hypotheses, seed=2).intervals != scores.intervals
@@ -366,7 +366,7 @@ def test_intervals_of_a_corpus_score_resample_its_counts() -> None:
         ({"a": ["x"], "b": ["y"]}, {"a": "x"}, "lack a caption to judge: b"),
         ({"a": ["x"]}, {"a": "x", "b": "y"}, "lack references: b"),
         ({"a": []}, {"a": "x"}, "lack references: a"),
-        ({}, {}, "no pictures"),
+        ({}, {}, "no images"),
         ({f"p{index:02}": ["x"] for index in range(13)}, {}, "p09 and 3 more"),
     ],
 )
@@ -378,5 +378,5 @@ def test_mismatched_pictures_are_named(
 
 
 def test_cider_of_an_unknown_picture() -> None:
-    with pytest.raises(DataError, match="no references for the picture z"):
+    with pytest.raises(DataError, match="no references for the image z"):
         CiderD({"a": ["a dog"]}).score({"z": "a dog"})

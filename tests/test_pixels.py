@@ -606,13 +606,13 @@ NAMED = {
     "12 bits": (jpeg_of(0xC1, 12), "a 12-bit JPEG"),
     "lossless": (jpeg_of(0xC3, 14), "a lossless JPEG"),
     "arithmetic of 12 bits": (jpeg_of(0xC9, 12), "a 12-bit JPEG"),
-    "JPEG XL": (b"\xff\x0a\xfa\x1f", "a JPEG XL picture"),
-    "JPEG XL in a box": (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
-    "JPEG 2000": (encoded(Image.new("L", (9, 9)), "JPEG2000"), "a JPEG 2000 picture"),
+    "JPEG XL": (b"\xff\x0a\xfa\x1f", "a JPEG XL image"),
+    "JPEG XL in a box": (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    "JPEG 2000": (encoded(Image.new("L", (9, 9)), "JPEG2000"), "a JPEG 2000 image"),
     "SVG": (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing"),
     "PSD": (b"8BPS\0\1" + b"\0" * 30, "a Photoshop document"),
     "PDF": (b"%PDF-1.7\n", "a PDF document"),
-    "DICOM": (b"\0" * 128 + b"DICM", "a DICOM picture"),
+    "DICOM": (b"\0" * 128 + b"DICM", "a DICOM image"),
     "film": (b"\0\0\0\x20ftypisom", "a film"),
 }
 

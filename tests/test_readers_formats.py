@@ -65,10 +65,10 @@ def test_flickr8k_brings_splits_from_its_lists(tmp_path: Path) -> None:
     assert dataset.pictures[0].captions == ("A dog .", "A dog .")
     assert sorted(problems(dataset)) == [
         ("empty caption", "Flickr8k.token.txt:9"),
-        ("missing image", "Flickr_8k.trainImages.txt:3"),
         ("image in no list", "Flickr8k.token.txt:5"),
         ("image in no list", "Flickr8k.token.txt:7"),
         ("image without captions", "Flickr_8k.devImages.txt:3"),
+        ("missing image", "Flickr_8k.trainImages.txt:3"),
         ("two splits", "Flickr_8k.testImages.txt:1"),
         ("two splits", "Flickr_8k.trainImages.txt:2"),
         ("wrong number of fields", "Flickr8k.token.txt:8"),
@@ -310,10 +310,10 @@ def test_class_folders_with_splits_in_any_case_and_strays(tmp_path: Path) -> Non
         ("empty class folder", "Train/Empty"),
         ("hidden file", "Train/.DS_Store"),
         ("hidden file", "Train/Eve/._2.jpg"),
-        ("not an image", "Train/Eve/Thumbs.db"),
-        ("not an image", "readme.md"),
         ("image outside a class folder", "Train/loose.jpg"),
         ("image outside a split folder", "extra/4.jpg"),
+        ("not an image", "Train/Eve/Thumbs.db"),
+        ("not an image", "readme.md"),
     ]
 
 
@@ -359,7 +359,7 @@ def test_what_is_not_recognised_says_what_was_found_and_how_to_force(tmp_path: P
         read(tmp_path / "halves")
     with pytest.raises(DataError, match="no file or folder"):
         read(tmp_path / "none")
-    with pytest.raises(DataError, match="is a picture"):
+    with pytest.raises(DataError, match="is an image"):
         read(tmp_path / "00.jpg")
     (tmp_path / "book.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match="as CSV"):

@@ -1,4 +1,4 @@
-"""What lies in a folder beside the pictures: of systems, of showtell itself, with names of any bytes."""
+"""What lies in a folder beside the images: of systems, of showtell itself, with names of any bytes."""
 
 import os
 from pathlib import Path

@@ -133,7 +133,7 @@ def test_a_missing_picture_is_not_swapped_for_its_namesake_in_another_folder(tmp
     folder = PictureFolder(tmp_path)
     for name in ("dogs/1.jpg", "cats/3.jpg"):
         assert refused(folder, name) == "missing image"
-    assert matched(folder, "1.jpg").how  # one picture alone has that name, and it is said
+    assert matched(folder, "1.jpg").how  # one image alone has that name, and it is said
     (tmp_path / "t.csv").write_text("image,caption\ncats/1.jpg,A cat\nmice/1.jpg,A mouse\nbats/2.jpg,A bat\n")
     dataset = read(tmp_path / "t.csv")
     assert [picture.captions for picture in dataset.pictures] == [("A cat",)]

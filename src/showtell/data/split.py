@@ -162,8 +162,8 @@ def assign_splits(
     if pictures and "train" not in chosen.values():
         raise DataError(
             f"None of the {len(pictures):,} images is in the training split (seed {seed}).",
-            would_do="Expected more images or another --seed; or training images, where the data brings its own "
-            "splits.",
+            would_do="Expected more images or another --seed; or training images, where the data brings "
+            "its own splits.",
         )
     return tuple(replace(picture, split=chosen[picture.name]) for picture in pictures)
 

@@ -53,7 +53,7 @@ def to_8_bits(image: Image.Image, name: str, *, white_at_zero: bool, stated: boo
         if values.min(initial=0) < 0:
             raise ImageError(
                 f"{name} holds negative values, down to {values.min():,}, which are not brightness.",
-                would_do="Map measurements such as those of a CT to brightness first, by a window of your choice.",
+                would_do="Map measurements such as those of a CT to brightness first, by a window.",
             )
         bits = 16 if stated else bits_used(values)
         whole: Values = values.astype(np.int64 if bits > 16 else np.uint16)
