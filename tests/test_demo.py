@@ -111,7 +111,7 @@ class Visit:
     def told(self) -> list[str]:
         """Wait until the caption is told; return its words."""
         self.page.wait_for_selector(".word")
-        self.page.wait_for_selector(".informative", state="detached")
+        self.page.wait_for_selector(".telling", state="detached")
         return self.page.locator(".word").all_text_contents()
 
 
@@ -167,7 +167,7 @@ def test_who_wants_no_motion_gets_the_whole_caption_at_once(visit):
     someone = visit()
     someone.give(PICTURE)
     someone.page.wait_for_selector(".word")
-    assert someone.page.locator(".informative").count() == 0
+    assert someone.page.locator(".telling").count() == 0
     assert someone.page.locator(".word").last.evaluate("word => getComputedStyle(word).opacity") == "1"
 
 
@@ -440,7 +440,7 @@ def test_a_camera_that_stays_closed_is_explained(visit, error, said):
 def test_something_else_dropped_is_refused(visit):
     page = visit().page
     page.evaluate(GIVE, ["drop", base64.b64encode(b"text").decode(), "text/plain"])
-    page.locator("#trouble").get_by_text("not an image").wait_for()
+    page.locator("#trouble").get_by_text("not a picture").wait_for()
 
 
 def test_a_token_can_be_typed_or_come_with_the_address(models, browser):
