@@ -9,8 +9,8 @@ from showtell.hub.pull import pull as pull
 from showtell.hub.push import push as push
 from showtell.hub.settings import Pull as Pull
 from showtell.hub.settings import Push as Push
-from showtell.inspection.inspect import look as look
-from showtell.inspection.settings import Look as Look
+from showtell.inspection.inspect import inspect as inspect
+from showtell.inspection.settings import Inspect as Inspect
 from showtell.kinds.captioner.settings import TrainCaptioner as TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner as train_captioner
 from showtell.kinds.classifier.settings import TrainClassifier as TrainClassifier

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone, BackboneDescription
-from showtell.data.given import PictureLike, is_picture, picture_source
-from showtell.data.images import load_pixels
+from showtell.data.images import PictureLike, is_picture, load_pixels, picture_source
 from showtell.errors import ImageError, ModelError
 
 BATCH_SIZE = 16

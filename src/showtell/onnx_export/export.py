@@ -14,7 +14,7 @@ from showtell.console import Console, Log
 from showtell.data.records import Picture
 from showtell.engines.graph import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.base import Model
 from showtell.kinds.kind import find_kind
 from showtell.kinds.loading import load

@@ -9,7 +9,7 @@ import msgspec
 
 from showtell.data.records import Picture
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
-from showtell.evaluation.diversity import Habits, compared_habits
+from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
 from showtell.evaluation.verdict import Verdict
 from showtell.extraction.features import Extraction
@@ -24,8 +24,8 @@ _EXTREMES = 5
 class DiversityRecord(msgspec.Struct):
     """What captions are like as a whole: the model's, and one caption of people per image."""
 
-    model: Habits
-    people: Habits
+    model: CaptionDiversity
+    people: CaptionDiversity
 
 
 class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
@@ -160,7 +160,7 @@ def evaluate_captions(
         references,
         caption_scores(references, texts),
         beam_size,
-        DiversityRecord(*compared_habits(texts, references, known)),
+        DiversityRecord(*compared_diversity(texts, references, known)),
         teacher_forced(captioner, partial(read_grids, captioner, extraction), pictures, references),
     )
 

@@ -10,7 +10,7 @@ import torch
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.records import Picture
-from showtell.data.split_sizes import sizes_for_captions
+from showtell.data.split import sizes_for_captions
 from showtell.errors import DataError
 from showtell.evaluation.verdict import commonest_captions
 from showtell.extraction.prepared import Prepared, as_used, prepare, read_captions
@@ -30,8 +30,8 @@ from showtell.models.config import DecoderConfig
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
-from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import USUAL_LENGTH, length_limit
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -283,7 +283,7 @@ def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
             f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
             "and are learnt up to there; max_length sets the limit"
         )
-    elif most > USUAL:
+    elif most > USUAL_LENGTH:
         console.say(f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (max_length)")
 
 
@@ -305,7 +305,7 @@ def build_captioner(
         attention_dim=width // 2,
         kind=config.decoder,
         dropout=DROPOUT if config.dropout is None else config.dropout,
-        max_length=config.max_length or USUAL,
+        max_length=config.max_length or USUAL_LENGTH,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
