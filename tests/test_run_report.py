@@ -18,7 +18,7 @@ from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.class_scores import expected_calibration_error, reliability
 from showtell.evaluation.diversity import caption_habits, compared_habits
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.batch import assemble
 from showtell.kinds.captioner.faithfulness import measure_faithfulness
 from showtell.kinds.captioner.teacher_forced import teacher_forced
@@ -244,7 +244,7 @@ def small(monkeypatch) -> tuple[Captioner, list[Picture], torch.Tensor]:
     return captioner, pictures, grids
 
 
-NOTHING = Extraction(None)
+NOTHING = Features(None)
 
 
 @torch.no_grad()

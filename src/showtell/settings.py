@@ -1,8 +1,8 @@
-"""What the settings of commands share: positional arguments, paths as text, engines, checks of ranges."""
+"""What the settings of commands share: positional arguments, paths as text, checks of ranges."""
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -13,26 +13,6 @@ Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]
 """A setting that may be left out; its help says what happens then, where tyro would say None."""
 Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-Engine = Literal["torch", "onnxruntime"]
-Precision = Literal["float32", "bfloat16", "int8"]
-PRECISIONS: dict[Engine, tuple[Precision, ...]] = {
-    "torch": ("float32", "bfloat16"),
-    "onnxruntime": ("float32", "int8"),
-}
-
-
-def check_engine(engine: Engine, precision: Precision) -> None:
-    """Refuse a precision that an engine does not have.
-
-    Raises:
-        ConfigError: So it is.
-    """
-    if precision not in PRECISIONS[engine]:
-        able = next(name for name, found in PRECISIONS.items() if precision in found)
-        raise ConfigError(
-            f"--engine {engine} does not compute in {precision}.",
-            would_do=f"--engine {able} does; {engine} computes in {' and '.join(PRECISIONS[engine])}.",
-        )
 
 
 class Settings:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from showtell.backbones.description import EngineName, Precision, check_engine
 from showtell.data.source import DataSource
-from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
+from showtell.settings import Maybe, at_least
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Extract(DataSource):
     precision: Precision = "float32"
     """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
     takes --engine onnxruntime, even less. Features differ a little (docs/log.md, Features)."""
-    engine: Engine = "torch"
+    engine: EngineName = "torch"
     """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
     networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
     store: Maybe[Path] = None

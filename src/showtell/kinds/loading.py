@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
+from showtell.backbones.description import Precision
 from showtell.backbones.gradcam import grad_cam
 from showtell.data.given import PictureLike, is_picture, picture_source
 from showtell.data.images import load_pixels
@@ -23,7 +24,6 @@ from showtell.kinds.classifier.pretrained import pretrained_classifier
 from showtell.kinds.model_folder import CaptionerModel, ClassifierModel, load_model
 from showtell.models.captioner import Caption
 from showtell.runtime import choose_device, prepare_process
-from showtell.settings import Precision
 
 BATCH_SIZE = 16
 """Pictures that a list or a stream is looked at together."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from showtell.backbones.backbone import BackboneDescription
+from showtell.backbones.description import BackboneDescription
 
 if TYPE_CHECKING:
     from showtell.kinds.model_folder import ClassifierConfig, ModelConfig

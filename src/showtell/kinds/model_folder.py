@@ -11,14 +11,14 @@ import msgspec
 import torch
 from torch import Tensor
 
-from showtell.backbones.backbone import Backbone, BackboneDescription, state_hash
+from showtell.backbones.backbone import Backbone, state_hash
+from showtell.backbones.description import BackboneDescription, Precision
 from showtell.backbones.weights import restore_backbone
 from showtell.errors import ModelError, WeightsError
 from showtell.kinds.model_card import captioner_card, classifier_card
 from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
 from showtell.models.heads import Head, HeadConfig, build_head
-from showtell.settings import Precision
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import load_tensors, save_tensors
 
@@ -77,7 +77,7 @@ class ClassifierConfig:
 
 @dataclass(frozen=True)
 class CaptionerModel:
-    """A captioner with its eye: all that a caption of a photo needs.
+    """A captioner with its backbone: all that a caption of a photo needs.
 
     Attributes:
         config: As saved.
@@ -92,7 +92,7 @@ class CaptionerModel:
 
 @dataclass(frozen=True)
 class ClassifierModel:
-    """A classifier with its eye: all that naming a photo needs.
+    """A classifier with its backbone: all that naming a photo needs.
 
     Attributes:
         config: As saved.

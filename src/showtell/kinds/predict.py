@@ -10,8 +10,8 @@ from showtell.console import Console
 from showtell.data.images import open_image
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
+from showtell.data.reading import report_problems
 from showtell.errors import ConfigError, DataError, ImageError
-from showtell.extraction.prepared import report_problems
 from showtell.kinds.classifier.predict import predict_classes
 from showtell.kinds.loading import Captions, LoadedCaptioner, LoadedClassifier, load
 from showtell.kinds.records import caption_record

@@ -9,10 +9,10 @@ from typing import Any
 
 from showtell.console import Console
 from showtell.data.images import read_content
+from showtell.data.reading import Annotation, read_annotated
 from showtell.data.records import Dataset, Picture
 from showtell.data.source import DataSource, source_of
 from showtell.errors import ConfigError, DataError, ImageError
-from showtell.extraction.prepared import read_captions, read_labels
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.runs.picture_record import load_pictures
@@ -101,7 +101,8 @@ def _own(dataset: Dataset, records: Sequence[dict[str, Any]]) -> Data:
 
 
 def _read(trained: TrainCaptioner | TrainClassifier, source: DataSource, console: Console) -> Dataset:
-    return (read_captions if isinstance(trained, TrainCaptioner) else read_labels)(source, console)
+    kind: Annotation = "captions" if isinstance(trained, TrainCaptioner) else "labels"
+    return read_annotated(source, kind, console)
 
 
 def _read_in_place(

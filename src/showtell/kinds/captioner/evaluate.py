@@ -13,7 +13,7 @@ from showtell.errors import DataError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.evaluation.diversity import Habits, compared_habits
 from showtell.evaluation.verdict import Verdict
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.extraction.prepared import prepare
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.teacher_forced import TeacherForced, teacher_forced
@@ -124,7 +124,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> dict[str, Any]
 
 def describe_split(
     captioner: Captioner,
-    extraction: Extraction,
+    extraction: Features,
     pictures: Sequence[Picture],
     *,
     beam_size: int,

@@ -17,7 +17,7 @@ from torch import Tensor
 from showtell.data.records import Picture
 from showtell.evaluation.caption_scores import Interval
 from showtell.evaluation.intervals import bootstrap_interval
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.trainee import read_grids
 from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import Captioner
@@ -76,7 +76,7 @@ class Faithfulness:
 @torch.inference_mode()
 def measure_faithfulness(
     captioner: Captioner,
-    extraction: Extraction,
+    extraction: Features,
     pictures: Sequence[Picture],
     captions: Mapping[str, str],
     *,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from showtell.data.records import Picture
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.batch import assemble
 from showtell.kinds.captioner.trainee import read_grids
 from showtell.models.captioner import Captioner
@@ -44,7 +44,7 @@ class TeacherForced:
 @torch.inference_mode()
 def teacher_forced(
     captioner: Captioner,
-    extraction: Extraction,
+    extraction: Features,
     pictures: Sequence[Picture],
     captions: Mapping[str, Sequence[str]],
 ) -> TeacherForced:

@@ -10,11 +10,12 @@ import torch
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console, human_time
+from showtell.data.reading import read_annotated
 from showtell.data.records import Picture
 from showtell.data.split_sizes import sizes_for_captions
 from showtell.errors import DataError
 from showtell.evaluation.verdict import Verdict, commonest_captions
-from showtell.extraction.prepared import Prepared, as_used, prepare, read_captions
+from showtell.extraction.prepared import Prepared, features_for_inference, prepare
 from showtell.kinds.captioner.evaluate import describe_split, save_evaluation, scores_table
 from showtell.kinds.captioner.learnt import judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
@@ -151,7 +152,7 @@ def _finish(
     console: Console,
 ) -> tuple[Verdict, CaptionerModel]:
     """Score the finished captioner as it will be used, hold it against what needs no model, and keep both."""
-    eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
+    used, extraction = features_for_inference(prepared, backbone, trainee.validation, store, console)
     evaluation = describe_split(
         trainee.captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=trainee.train
     )
@@ -171,7 +172,7 @@ def _finish(
     }
     console.say(scores_table(evaluation, "val"))
     return verdict, save_captioner(
-        config.out / "model", eye, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
+        config.out / "model", used, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
     )
 
 
@@ -189,7 +190,7 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
 
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_captions(config, console)
+    dataset = read_annotated(config, "captions", console)
     backbone = load_backbone(
         config.backbone,
         config.weights,
@@ -278,8 +279,7 @@ def build_captioner(
 
     Sizes that the settings leave open are the usual ones.
     """
-    space = prepared.extraction.space
-    description = space.description
+    description = prepared.extraction.space.description
     width = config.hidden_dim or HIDDEN_DIM
     sizes = AttentionConfig(
         vocab_size=tokenizer.vocab_size,
@@ -293,6 +293,6 @@ def build_captioner(
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
-    sample = [prepared.extraction.key(picture.name) for picture in train[:_SCALE_SAMPLE]]
-    captioner.decoder.fit_feature_scale(torch.from_numpy(space.get(sample)[0]))
+    sample = prepared.extraction.grid(train[:_SCALE_SAMPLE])
+    captioner.decoder.fit_feature_scale(torch.from_numpy(sample))
     return captioner

@@ -18,7 +18,7 @@ from showtell.evaluation.class_scores import (
     expected_calibration_error,
     reliability,
 )
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.classifier.baselines import Margin, Trivial
 from showtell.kinds.classifier.heads import read_examples
 from showtell.kinds.classifier.verdict import group_numbers, margins, verdict
@@ -96,7 +96,7 @@ class ClassEvaluation:
 
 def name_split(
     model: ClassifierModel,
-    extraction: Extraction,
+    extraction: Features,
     pictures: Sequence[Picture],
     *,
     twins: Collection[str],

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from showtell.console import Console
 from showtell.data.records import Picture
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
 from showtell.training.loop import Loop, LoopConfig
 
@@ -66,7 +66,7 @@ class Candidate:
 
 
 def read_examples(
-    extractions: Sequence[Extraction], pictures: Sequence[Picture], classes: Sequence[str]
+    extractions: Sequence[Features], pictures: Sequence[Picture], classes: Sequence[str]
 ) -> Examples:
     """Read pooled features, and nothing else, of pictures with known classes.
 

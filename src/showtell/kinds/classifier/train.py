@@ -12,11 +12,12 @@ from showtell.backbones.layers import layers_from
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console, human_time
 from showtell.data.augment import View
+from showtell.data.reading import read_annotated
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
-from showtell.extraction.features import Extraction
-from showtell.extraction.prepared import Prepared, as_used, find_twins, prepare, read_labels
+from showtell.extraction.features import Features
+from showtell.extraction.prepared import Prepared, features_for_inference, find_twins, prepare
 from showtell.kinds.classifier.baselines import trivial_answers
 from showtell.kinds.classifier.classes import learnable, set_aside
 from showtell.kinds.classifier.evaluate import class_table, save_class_evaluation, say_mistakes
@@ -48,7 +49,7 @@ class _Task:
     """What is learnt from: the pictures, and their features by a backbone."""
 
     backbone: Backbone
-    extraction: Extraction
+    extraction: Features
     classes: tuple[str, ...]
     train: tuple[Picture, ...]
     val: tuple[Picture, ...]
@@ -96,8 +97,8 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
     description = backbone.description.for_store()
     record_run(config, "train-classifier", prepared, description, twins)
     fingerprint = training_fingerprint(config, prepared, description)
-    eye, extraction = as_used(prepared, backbone, val, store, console)
-    task = _Task(eye, extraction, classes, train, val, fingerprint)
+    used, extraction = features_for_inference(prepared, backbone, val, store, console)
+    task = _Task(used, extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
     candidates = fit_heads(
@@ -154,7 +155,7 @@ def _tell(
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_labels(config, console, to_learn=True)
+    dataset = read_annotated(config, "labels", console, to_learn=True)
     backbone = load_backbone(
         config.backbone,
         config.weights,
@@ -298,7 +299,7 @@ def _look_at_views(
     store: FeatureStore,
     train: Sequence[Picture],
     console: Console,
-) -> list[Extraction]:
+) -> list[Features]:
     found = []
     for number in range(1, config.views + 1):
         console.say(f"View {number} of {config.views}")
