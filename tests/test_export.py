@@ -216,7 +216,7 @@ def test_the_script_answers_every_picture_and_names_those_it_cannot_read(exporte
     assert [str(path) for path in listed] == [said[0], str(folder / "b.jpg"), said[1]]
 
 
-@pytest.mark.parametrize("fit", ["whole", "crop"])
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
 def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     runs, _ = exported
     eye = load_backbone("test_resnet", "random", image_size=64, fit=fit)

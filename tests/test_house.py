@@ -36,7 +36,7 @@ CORE = [
     "kinds",
 ]
 EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart"]
-ROOMS = [*CORE, *EDGES, "commands", "cli", "__main__"]
+ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",
     "console",

@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from showtell.runs.run_folder import load_training
 
 from conftest import ENDED
 from showtell import cli
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.runs.run_folder import load_training
 from showtell.samples import write_captions_dataset
 
 SMALL = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1 --reward-epochs 0"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from showtell.runs.config_record import load_config
 
 from conftest import draw
 from showtell import TrainCaptioner, cli
@@ -24,7 +25,6 @@ from showtell.kinds.captioner.learnt import refuse_unlearnt
 from showtell.kinds.captioner.recipe import SMALL, recipe_for
 from showtell.kinds.captioner.views import look_at_views
 from showtell.kinds.loading import load
-from showtell.runs.config_record import load_config
 from showtell.samples import write_captions_dataset
 
 BLIND, NEAREST = "the most frequent caption", "the nearest picture's"

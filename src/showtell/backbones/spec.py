@@ -34,7 +34,7 @@ class BackboneSpec:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     pretrained_cfg: Mapping[str, Any] | None = None
     image_size: int | None = None
-    fit: Fit = "whole"
+    fit: Fit = "stretch"
     seed: int = 0
     precision: Precision = "float32"
     engine: EngineName = "torch"

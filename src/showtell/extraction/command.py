@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from showtell.backbones.description import EngineName, Precision
-from showtell.backbones.weights import load_backbone
+from showtell.backbones.settings import BackboneSettings
 from showtell.console import Console, human_time
+from showtell.data.pixels.preprocessing import Fit
 from showtell.data.readers import read_pictures
 from showtell.data.reading import report_problems, say_reading
 from showtell.data.records import Picture
@@ -13,7 +14,7 @@ from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.settings import Extract
-from showtell.runtime import choose_device, prepare_process
+from showtell.runtime import prepare_process
 from showtell.store.store import FeatureStore
 
 
@@ -32,16 +33,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     """
     console = console or Console(quiet=True)
     prepare_process()
-    result = features(
-        config,
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        precision=config.precision,
-        engine=config.engine,
-        store=config.store,
-        console=console,
-    )
+    result = _extract(config, config, console)
     looked = (
         f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} pictures/s"
@@ -64,9 +56,11 @@ def features(
     weights: str | None = None,
     *,
     image_size: int | None = None,
+    resize: Fit = "stretch",
     precision: Precision = "float32",
     engine: EngineName = "torch",
     store: Path | None = None,
+    device: str = "auto",
     console: Console | None = None,
 ) -> Features:
     """Return the features of all images of a data set, or of a plain folder; encode those that are missing.
@@ -81,9 +75,11 @@ def features(
         backbone: timm's name of the network; None for the default.
         weights: A folder in timm's local format, a file, or ``random``; None for what this machine has.
         image_size: Side of the network's input, pixels; None for its own.
+        resize: What to do with images that are not square.
         precision: Of the network's arithmetic.
         engine: What runs the network.
         store: Folder of the feature store; None for that of the user's cache.
+        device: Where to compute: cpu, cuda or mps; auto for the best there is.
         console: Where to say what happens; None for silence.
 
     Returns:
@@ -92,12 +88,15 @@ def features(
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
-    images = pictures_of(data if isinstance(data, DataSource) else DataSource(Path(data)), console)
-    network = load_backbone(
-        backbone, weights, image_size=image_size, precision=precision, engine=engine, console=console
-    ).to(choose_device())
-    found = extract_features(images, network, FeatureStore(store), console=console)
+    network = BackboneSettings(backbone, weights, image_size, resize, precision, engine, store, device)
+    source = data if isinstance(data, DataSource) else DataSource(Path(data))
+    return _extract(source, network, console or Console(quiet=True))
+
+
+def _extract(source: DataSource, network: BackboneSettings, console: Console) -> Features:
+    images = pictures_of(source, console)
+    backbone = network.load(console=console)
+    found = extract_features(images, backbone, FeatureStore(network.store), console=console)
     report_problems(found.unreadable, console)
     return found
 

@@ -115,7 +115,9 @@ def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
     app.include_router(router)
     app.add_api_route("/heat.js", _heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
-    limit = Limit(settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.patience)
+    limit = Limit(
+        settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.idle_timeout
+    )
     # The last one added is the first one asked.
     app.add_middleware(Limits, limit=limit, metrics=metrics)
     local = is_local(settings.host)

@@ -132,6 +132,10 @@ class CaptionTokenizer:
             )
         return cls(tokenizer)
 
+    def to_json(self) -> str:
+        """Return the tokenizer as the text of its one file."""
+        return str(self._tokenizer.to_str(pretty=True)) + "\n"
+
     def save(self, path: Path) -> None:
         """Write the tokenizer to one JSON file, whole or not at all.
 
@@ -140,7 +144,7 @@ class CaptionTokenizer:
         """
         unfinished = path.with_name(path.name + ".unfinished")
         with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(self._tokenizer.to_str(pretty=True) + "\n")
+            file.write(self.to_json())
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -3,7 +3,7 @@
 from showtell.errors import NotLearntError
 from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.features import Features
-from showtell.kinds.captioner.evaluate import Evaluation
+from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.recipe import FEW_TO_CHOOSE, Recipe
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import CaptionTrainee, describe_pictures
@@ -14,7 +14,7 @@ _ENOUGH = 200
 """Captioned photos from which captions of real photos become sentences worth reading (docs/log.md)."""
 
 
-def judge_captioner(trainee: CaptionTrainee, extraction: Features, evaluation: Evaluation) -> Verdict:
+def judge_captioner(trainee: CaptionTrainee, extraction: Features, evaluation: CaptionEvaluation) -> Verdict:
     """Hold a trained captioner against the most frequent caption and the nearest picture's.
 
     Args:
@@ -28,7 +28,7 @@ def judge_captioner(trainee: CaptionTrainee, extraction: Features, evaluation: E
     )
     return judge(
         evaluation.references,
-        evaluation.captions,
+        evaluation.texts,
         evaluation.scores.intervals["cider_d"],
         {
             "the most frequent caption": dict.fromkeys(evaluation.captions, common),

@@ -14,14 +14,12 @@ from showtell.evaluation.cider import CiderD
 from showtell.evaluation.verdict import mean_cider
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.batch import Batch, assemble
-from showtell.kinds.captioner.reward import advantages, draw_captions, reward_loss
+from showtell.kinds.captioner.reward import USUAL_SAMPLING, Sampling, advantages, draw_captions, reward_loss
+from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.captioner import Captioner
 from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.training.checkpoint import Progress
 
-LABEL_SMOOTHING = 0.1
-ATTENTION_REGULARISATION = 1.0
-"""Weight of the doubly stochastic term, lambda of Xu et al. 2015, eq. 14."""
 LOSS_BELOW = 500
 """Validations of fewer pictures measure the loss, too."""
 
@@ -42,7 +40,10 @@ class CaptionTrainee:
         batch_size: Pictures a step.
         seed: Of the order of pictures.
         beam_size: Of validation.
+        label_smoothing: Share of the target's probability that is spread over all tokens.
+        attention_regularization: Weight of the doubly stochastic term.
         likelihood_epochs: Epochs before training goes on by reward; None for never.
+        sampling: How captions are drawn to be rewarded.
         mirrored: Where the grids of mirrored training pictures are, for those that have one: half of the
             time they are learnt from instead of the plain ones.
         views: Where the grids of random views are, each of some training pictures. Each of its
@@ -63,7 +64,10 @@ class CaptionTrainee:
         batch_size: int,
         seed: int,
         beam_size: int,
+        label_smoothing: float = TrainCaptioner.label_smoothing,
+        attention_regularization: float = TrainCaptioner.attention_regularization,
         likelihood_epochs: int | None = None,
+        sampling: Sampling = USUAL_SAMPLING,
         mirrored: Features | None = None,
         views: Sequence[Features] = (),
         baseline: Sequence[str] = ("",),
@@ -77,6 +81,8 @@ class CaptionTrainee:
         self.captioner, self.extraction, self.mirrored, self._views = captioner, extraction, mirrored, views
         self.train, self.validation = train, validation
         self.batch_size, self.seed, self.beam_size = batch_size, seed, beam_size
+        self.label_smoothing, self.attention_regularization = label_smoothing, attention_regularization
+        self.sampling = sampling
         self.steps_per_epoch = -(-len(train) // batch_size)
         tokenizer = captioner.tokenizer
         self._encoded = [
@@ -106,15 +112,22 @@ class CaptionTrainee:
         """Return the loss of a batch, by likelihood or by reward, and how many captions it holds."""
         if epoch < self.likelihood_epochs:
             batch = self.batch(epoch, index)
-            return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
+            loss = caption_loss(
+                self.captioner,
+                batch,
+                label_smoothing=self.label_smoothing,
+                attention_regularization=self.attention_regularization,
+            )
+            return loss, int((batch.lengths > 0).sum())
         assert self._rewards is not None
         chosen = self._chosen(epoch, index)
         grid = self._grids(epoch, chosen)
-        drawn = draw_captions(self.captioner, grid)
+        drawn = draw_captions(self.captioner, grid, self.sampling)
         names = [self.train[i].name for i in chosen]
         advantage = torch.from_numpy(advantages(self.captioner, self._rewards, names, drawn))
         batch = assemble(grid, drawn, self.captioner.tokenizer.pad_id)
-        return reward_loss(self.captioner, batch, advantage[batch.order]), advantage.numel()
+        loss = reward_loss(self.captioner, batch, advantage[batch.order], self.sampling.temperature)
+        return loss, advantage.numel()
 
     def _chosen(self, epoch: int, index: int) -> list[int]:
         """Return which pictures a batch holds, as a pure function of (seed, epoch, index)."""
@@ -193,8 +206,20 @@ def read_grids(captioner: Captioner, extraction: Features, pictures: Sequence[Pi
     return torch.from_numpy(extraction.grid(pictures)).to(next(captioner.parameters()).device)
 
 
-def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
+def caption_loss(
+    captioner: Captioner,
+    batch: Batch,
+    *,
+    label_smoothing: float = TrainCaptioner.label_smoothing,
+    attention_regularization: float = TrainCaptioner.attention_regularization,
+) -> Tensor:
     """Return label-smoothed cross-entropy a word plus the doubly stochastic term, a scalar.
+
+    Args:
+        captioner: The captioner.
+        batch: Captions of people.
+        label_smoothing: Share of the target's probability that is spread over all tokens, in [0, 1).
+        attention_regularization: Weight of the doubly stochastic term, lambda of eq. 14.
 
     Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
     """
@@ -202,13 +227,13 @@ def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
     picture, caption, time = packed.place.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
     logits = captioner.decoder.logits(packed.deep)
-    likelihood: Tensor = SmoothedCrossEntropy.apply(logits, targets, LABEL_SMOOTHING)
+    likelihood: Tensor = SmoothedCrossEntropy.apply(logits, targets, label_smoothing)
     # How much each cell was looked at over a whole caption should be near 1.
     captions = batch.lengths.shape[1]
     looked = torch.zeros(batch.lengths.numel(), packed.attention.shape[1], device=packed.attention.device)
     looked = looked.index_add(0, picture * captions + caption, packed.attention)
     real = (batch.lengths.flatten() > 0).to(looked.device)
-    return likelihood + ATTENTION_REGULARISATION * (1 - looked[real]).square().mean()
+    return likelihood + attention_regularization * (1 - looked[real]).square().mean()
 
 
 @torch.inference_mode()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +17,32 @@ from torch import Tensor
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.extraction.features import Features
+from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
 from showtell.training.loop import Loop, LoopConfig
 
-STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
-"""L2 penalties that are tried, the strongest first: each fit starts from the one before."""
-NEIGHBOURS = (1, 5, 20)
-"""Numbers of neighbours that are tried."""
 _TIE = 1e-3
 """Mean log-likelihoods that are as close as this are equal, and the stronger penalty is taken."""
-_MLP_STEPS, _MLP_BATCH, _MLP_CHECKS = 360, 64, 12
+_MLP_CHECKS = 12
+"""Most validations of an MLP's training."""
+
+
+class MlpTraining(NamedTuple):
+    """How an MLP is trained: see ``TrainClassifier``."""
+
+    steps: int = TrainClassifier.mlp_steps
+    batch_size: int = TrainClassifier.mlp_batch_size
+    learning_rate: float = TrainClassifier.mlp_learning_rate
+    warmup_steps: int = TrainClassifier.mlp_warmup_steps
+    ema_decay: float = TrainClassifier.mlp_ema_decay
+    patience: int = TrainClassifier.mlp_patience
+    label_smoothing: float = TrainClassifier.mlp_label_smoothing
+    weight_decay: float = TrainClassifier.weight_decay
+    clip_norm: float = TrainClassifier.clip_norm
+    final_rate: float = TrainClassifier.final_rate
+
+
+USUAL_MLP_TRAINING = MlpTraining()
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,13 @@ def fit_logistic(standardised: Tensor, labels: Tensor, head: LinearHead, l2: flo
     optimizer.zero_grad()
 
 
-def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate:
+def fit_linear(
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    *,
+    strengths: Sequence[float] = TrainClassifier.l2_strengths,
+) -> Candidate:
     """Fit a linear head for each strength; keep the one that finds validation the most likely.
 
     Likelihood, not accuracy: on fifty photos many strengths have the same accuracy.
@@ -133,7 +156,7 @@ def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate
     standardised = head.standardise(train.pooled)
     best: tuple[float, float, dict[str, Tensor]] | None = None
     worse = 0
-    for l2 in STRENGTHS:
+    for l2 in strengths:
         fit_logistic(standardised, train.labels, head, l2)
         likelihood = score(head, validation)[1]
         if best is None or likelihood > best[0] + _TIE:
@@ -149,11 +172,17 @@ def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate
     return Candidate(head, f"L2 {best[1]:g}", *score(head, validation), time.perf_counter() - started)
 
 
-def fit_neighbours(train: Examples, validation: Examples, classes: int) -> Candidate:
+def fit_neighbours(
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    *,
+    neighbours: Sequence[int] = TrainClassifier.neighbours,
+) -> Candidate:
     """Remember the training pictures; choose by validation how many of them vote."""
     started = time.perf_counter()
     found: list[Candidate] = []
-    for count in NEIGHBOURS:
+    for count in neighbours:
         config = HeadConfig(
             "knn", train.pooled.shape[1], classes, neighbours=count, remembered=len(train.labels)
         )
@@ -175,24 +204,27 @@ class MlpTrainee:
         train: Training features.
         validation: Features that choose when to stop.
         seed: Of order and dropout.
+        how: Steps, batches and label smoothing.
     """
 
     unit = "pictures"
 
-    def __init__(self, head: Head, train: Examples, validation: Examples, *, seed: int) -> None:
+    def __init__(
+        self, head: Head, train: Examples, validation: Examples, *, seed: int, how: MlpTraining
+    ) -> None:
         self.network = head
-        self.head, self.validation, self.seed = head, validation, seed
+        self.head, self.validation, self.seed, self.how = head, validation, seed, how
         self.standardised, self.labels = head.standardise(train.pooled), train.labels
         # Small data sets are gone through many times between two validations.
-        self.steps_per_epoch = max(_MLP_STEPS // _MLP_CHECKS, -(-len(train.labels) // _MLP_BATCH))
+        self.steps_per_epoch = max(how.steps // _MLP_CHECKS, -(-len(train.labels) // how.batch_size))
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a random batch and its size."""
         random = np.random.default_rng((self.seed, epoch, index))
-        count = min(_MLP_BATCH, len(self.labels))
+        count = min(self.how.batch_size, len(self.labels))
         chosen = torch.from_numpy(random.choice(len(self.labels), count, replace=False))
         logits = self.head.logits(self.standardised[chosen])
-        return F.cross_entropy(logits, self.labels[chosen], label_smoothing=0.05), count
+        return F.cross_entropy(logits, self.labels[chosen], label_smoothing=self.how.label_smoothing), count
 
     def validate(self) -> dict[str, float]:
         """Score by likelihood, which tells more than accuracy where there are few pictures."""
@@ -201,7 +233,14 @@ class MlpTrainee:
 
 
 def fit_mlp(
-    train: Examples, validation: Examples, classes: int, *, folder: Path, seed: int, fingerprint: str
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    *,
+    folder: Path,
+    seed: int,
+    fingerprint: str,
+    how: MlpTraining = USUAL_MLP_TRAINING,
 ) -> Candidate:
     """Train an MLP of 256 ReLUs with dropout 0.5.
 
@@ -212,14 +251,24 @@ def fit_mlp(
         folder: For its checkpoints.
         seed: Of weights, order and dropout.
         fingerprint: Of the data; another one starts anew.
+        how: The numbers of the training.
     """
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = build_head(HeadConfig("mlp", train.pooled.shape[1], classes))
         head.fit_scale(train.pooled)
-        trainee = MlpTrainee(head, train, validation, seed=seed)
-        config = LoopConfig(_MLP_CHECKS, learning_rate=1e-3, warmup_steps=20, average=0.99, patience=3)
+        trainee = MlpTrainee(head, train, validation, seed=seed, how=how)
+        config = LoopConfig(
+            _MLP_CHECKS,
+            learning_rate=how.learning_rate,
+            warmup_steps=how.warmup_steps,
+            final_rate=how.final_rate,
+            weight_decay=how.weight_decay,
+            clip_norm=how.clip_norm,
+            average=how.ema_decay,
+            patience=how.patience,
+        )
         loop = Loop(trainee, config, folder, fingerprint=fingerprint, console=Console(quiet=True))
         best = loop.run(resume=False).best_epoch * trainee.steps_per_epoch
     head.requires_grad_(False)
