@@ -30,9 +30,9 @@ CORE = [
     "extraction",
     "models",
     "evaluation",
+    "runs",
     "report",
     "training",
-    "runs",
     "kinds",
 ]
 EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart"]

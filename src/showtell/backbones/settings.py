@@ -17,21 +17,20 @@ class BackboneSettings(Settings):
     """Which network encodes images, and how it is run."""
 
     backbone: Maybe[str] = None
-    """Any timm network. By default the one of --weights, else mobilenetv2_100 if it is in the hub's cache,
-    else tf_efficientnet_lite0 if the extra weights is installed."""
+    """Any timm network.
+    By default that of --weights, a cached mobilenetv2_100, or tf_efficientnet_lite0 of the extra weights."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random. By default the hub's cache,
-    then the extra weights, then the hub."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random.
+    By default the hub's cache, then the extra weights, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, at least 32; the network's own by default."""
     resize: Literal["stretch", "crop"] = "stretch"
     """Stretch the whole image to the input, or crop its centre."""
     precision: Precision = "float32"
-    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8 needs
-    --engine onnxruntime and takes even less. Features differ slightly."""
+    """Arithmetic of the backbone; features differ slightly.
+    bfloat16 takes half the time if the CPU supports it, int8 with --engine onnxruntime even less."""
     engine: EngineName = "torch"
-    """What runs the backbone. onnxruntime takes little more than half the time for small networks on a CPU
-    (pip install 'showtell[export]')."""
+    """What runs the backbone; onnxruntime is faster for small networks on a CPU (extra: export)."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     device: str = "auto"

@@ -128,8 +128,10 @@ def captioner_scorer(
     def score(name: str, contender: Contender) -> Reached:
         console.say(f"A captioner on {name}:")
         trainee = _trainee(settings, tokenizer, contender.prepared)
-        description = contender.backbone.description.for_store()
-        mark = f"{training_fingerprint(settings, contender.prepared, description)[:16]}-{config.steps}"
+        fingerprint = training_fingerprint(
+            settings, contender.prepared, contender.backbone.description, resolved={}
+        )
+        mark = f"{fingerprint[:16]}-{config.steps}"
         loop = Loop(
             _ShortTraining(trainee, config.steps),
             LoopConfig(epochs=1, learning_rate=settings.learning_rate),
@@ -181,7 +183,7 @@ def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Pr
     seed_everything(settings.seed)
     train, val = captioned(prepared, "train"), captioned(prepared, "val")
     captioner = build_captioner(settings, tokenizer, prepared, train).to(choose_device())
-    return CaptionTrainee(
+    trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
         train,
@@ -190,6 +192,8 @@ def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Pr
         seed=settings.seed,
         beam_size=TrainCaptioner.beam_size,
     )
+    captioner.decoder.fit_word_bias(trainee.token_counts())
+    return trainee
 
 
 def _step_time(trainee: CaptionTrainee) -> float:

@@ -16,12 +16,12 @@ class DataSource(Settings):
     images: Maybe[Path] = None
     """Folder of the images, unless they are beside the table."""
     format: Maybe[str] = None
-    """Format of DATA, if it is not recognised: csv, labels, classes, flickr8k, coco, karpathy, imagefolder,
-    sidecar or webdataset."""
+    """Format of DATA, if it is not recognised.
+    One of csv, labels, classes, flickr8k, coco, karpathy, imagefolder, sidecar, webdataset."""
     image_column: Maybe[str] = None
     """Column of the image names; by default found by its name and values."""
     text_column: Maybe[str] = None
-    """Column of the caption or label; several caption columns with commas: caption_1,caption_2."""
+    """Column of the caption or label; several columns with commas."""
     group_column: Maybe[str] = None
     """Column of groups that a split keeps together, such as a patient, a camera or a site."""
     encoding: Maybe[str] = None

@@ -19,8 +19,8 @@ class Look(DataSource):
     vocab_size: int = 10_000
     """Vocabulary of a captioner, at least 16 tokens, whose coverage of the captions is shown."""
     backbone: Maybe[str] = None
-    """Find near-duplicates by this network's features in the store; by default the last network that encoded
-    all images, else a perceptual hash."""
+    """Find near-duplicates by this network's features in the store.
+    By default the last network that encoded all images, else a perceptual hash."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False

@@ -5,7 +5,7 @@ code as the others; see ``kinds/captioner`` and ``kinds/classifier``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
 from showtell.data.given import PictureLike, is_picture, picture_source
 from showtell.data.images import load_pixels
-from showtell.errors import ImageError
+from showtell.errors import ImageError, ModelError
 
 BATCH_SIZE = 16
 """Images of a list or a stream that are encoded together."""
@@ -94,6 +94,32 @@ class Card:
     contents: str
     pipeline_tag: str
     tag: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A part of a model as an export writes it.
+
+    Attributes:
+        name: Of its file.
+        purpose: From what to what, for people.
+        module: What is written.
+        inputs: Examples by name, whose first axis is the batch.
+        outputs: Names of what it returns.
+        rows: Inputs whose second axis may be of any size, too.
+    """
+
+    name: str
+    purpose: str
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    rows: Sequence[str] = ()
+
+
+def as_stored(features: Tensor, backbone: Backbone) -> Tensor:
+    """Round features as the store does, so that an exported graph gets what the training got."""
+    return features.to(getattr(torch, backbone.description.dtype)).float()
 
 
 class Model(ABC, Generic[R]):
@@ -245,6 +271,14 @@ class Model(ABC, Generic[R]):
     def with_beam_size(self, beam_size: int | None) -> Self:
         """Return the model with another width of its search; itself where it does not search."""
         return self
+
+    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+        """Return what an export writes, the first from pixels on, and what a reader of it must know besides.
+
+        Raises:
+            ModelError: Models of this kind are not exported.
+        """
+        raise ModelError(f"A model of the kind {self.config.kind!r} cannot be exported.")
 
     @abstractmethod
     def summary(self) -> dict[str, Any]:

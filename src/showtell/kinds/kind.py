@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 
@@ -84,6 +84,9 @@ class Reported:
     features: Features | None = None
 
 
+AnyModel: TypeAlias = Model[Any]
+
+
 class Kind(ABC):
     """A kind of model. A new one is a folder with these parts, and a line of the registry.
 
@@ -95,7 +98,7 @@ class Kind(ABC):
 
     name: str
     Settings: type[TrainingSettings]
-    Model: type[Model[Any]]
+    Model: type[AnyModel]
 
     @abstractmethod
     def read(self, source: DataSource, console: Console) -> Dataset:
@@ -125,7 +128,7 @@ class Kind(ABC):
         """
         raise ModelError(f"There is no report of a {self.name}.")
 
-    def pretrained(self, name: Path, device: torch.device) -> Model[Any] | None:
+    def pretrained(self, name: Path, device: torch.device) -> AnyModel | None:
         """Return a model that needs no training, where a name other than a run's stands for one."""
         return None
 

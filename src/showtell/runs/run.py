@@ -85,8 +85,8 @@ class Run:
         """Read the settings of its training; where files are, as seen from here.
 
         Paths are kept as they were typed. A relative one leads on from where the training was started, where
-        that folder still has it; what is not there is where it lay as seen from the run, if the two were moved
-        together.
+        that folder still has it; what is not there is where it lay as seen from the run, if the two were
+        moved together.
 
         Args:
             kind: Of the training's settings.

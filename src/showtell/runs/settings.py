@@ -25,11 +25,11 @@ class TrainingSettings(BackboneSettings, DataSource):
     out: Path = Path("runs/model")
     """Folder of the run: model, checkpoints, metrics."""
     val_size: Maybe[float] = None
-    """Share (0.1) or count (50) of images to validate on, unless the data has splits. By default 0.1; a
-    captioner takes 8 of fewer than 80 images."""
+    """Share (0.1) or count (50) of images to validate on, unless the data has splits.
+    By default 0.1; a captioner takes 8 of fewer than 80 images."""
     test_size: Maybe[float] = None
-    """Share or count of images to test on, unless the data has splits; 0 for none. By default 0.1; a
-    captioner takes none of fewer than 80 images."""
+    """Share or count of images to test on, unless the data has splits; 0 for none.
+    By default 0.1; a captioner takes none of fewer than 80 images."""
     seed: int = 0
     """Seed of initial weights, order, dropout and split, at least 0."""
     learning_rate: Rare[float] = 1e-3

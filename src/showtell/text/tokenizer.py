@@ -254,7 +254,7 @@ def _train_words(captions: Iterable[str], vocab_size: int, min_count: int) -> To
         raise DataError(
             f"No word occurs {min_count} times in the captions: of {len(counts)} words, the most frequent "
             f"occurs {most} times.",
-            would_do=f"Train on more captions, or set --min-count to at most {most}."
+            would_do=f"Train on more captions, or set min_count to at most {most}."
             if most
             else "Train on captions that have words.",
         )

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from itertools import islice, tee
 from typing import Any
 
-from showtell.errors import ConfigError
+from showtell.errors import ConfigError, ImageError
 from showtell.kinds.base import Model, Result
 from showtell.video.banner import ROWS, Banner
 from showtell.video.recorder import Recorder
@@ -97,6 +97,7 @@ class Watch:
         frames, looked_at = tee(islice(frames, self._most))
         found = self._model.stream((frame.pixels for frame in looked_at), batch_size=batch_size)
         for frame, said in zip(frames, found):
+            assert not isinstance(said, ImageError), "frames are arrays, which are always read"
             yield frame, self._smoothing(said, frame.seconds) if said.scores else said
 
     def draw(self, frame: Frame, found: Result | None, note: str = "") -> Pixels:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,9 +10,9 @@ import msgspec
 from showtell.data.records import Picture
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.evaluation.diversity import Habits, compared_habits
+from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
 from showtell.evaluation.verdict import Verdict
 from showtell.extraction.features import Features
-from showtell.kinds.captioner.teacher_forced import TeacherForced, teacher_forced
 from showtell.kinds.captioner.trainee import DECODING_BATCH, read_grids
 from showtell.models.captioner import Caption, Captioner
 from showtell.runs.records import EvaluationRecord
@@ -155,7 +156,7 @@ def evaluate_captions(
         caption_scores(references, texts),
         beam_size,
         DiversityRecord(*compared_habits(texts, references, known)),
-        teacher_forced(captioner, extraction, pictures, references),
+        teacher_forced(captioner, partial(read_grids, captioner, extraction), pictures, references),
     )
 
 

@@ -69,9 +69,9 @@ def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, p
     if config.epochs is not None:
         means.append(f"more --epochs than {config.epochs}")
     if not recipe.augmentations:
-        means.append("--augmentations 8")
+        means.append("augmentations = 8")
     if config.tokenizer == "bpe":
         means.append("--tokenizer word")
     if not means:
-        means.append("captions that tell the pictures apart; another --learning-rate or --seed")
+        means.append("captions that tell the pictures apart; another learning_rate or --seed")
     return f"What would help: {'; '.join(means)}."

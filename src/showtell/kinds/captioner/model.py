@@ -10,9 +10,9 @@ from torch import Tensor
 from showtell.backbones.backbone import Backbone
 from showtell.data.images import open_image
 from showtell.errors import ModelError
-from showtell.kinds.base import Card, Model, ModelConfig
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.base import Card, Graph, Model, ModelConfig
 from showtell.models.captioner import Caption, Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.tokenizer import CaptionTokenizer
 
 NAME = "captioner"
@@ -28,7 +28,7 @@ class CaptionerConfig(ModelConfig):
         beam_size: Captions searched side by side, unless asked otherwise.
     """
 
-    captioner: AttentionConfig
+    captioner: DecoderConfig
     beam_size: int
 
 
@@ -153,6 +153,12 @@ class CaptionerModel(Model[CaptionResult]):
         """Return the model with another width of its search."""
         return type(self)(self.config, self.backbone, self.captioner, beam_size or self.beam_size)
 
+    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+        """Return encoder and decoder, and what the search and the words need."""
+        from showtell.kinds.captioner.graphs import captioner_graphs
+
+        return captioner_graphs(self)
+
     def summary(self) -> dict[str, Any]:
         """Return the sizes of vocabulary and search."""
         return {"vocab_size": self.captioner.tokenizer.vocab_size, "beam_size": self.beam_size}
@@ -169,12 +175,12 @@ class CaptionerModel(Model[CaptionResult]):
         return Card(
             purpose="Says in a sentence what a picture shows, and where it looked for each word.",
             made=(
-                f"Decoder: {config.captioner.cell.upper()} with additive attention over a {rows}x{columns} "
+                f"Decoder: {config.captioner.kind.upper()} with additive attention over a {rows}x{columns} "
                 f"grid, {config.captioner.vocab_size:,} tokens",
             ),
             chosen_by="CIDEr-D of its captions of",
-            limits="It knows the words and the kinds of pictures it was trained on, and nothing else; it states "
-            "what is likely, not what is true.",
+            limits="It knows the words and the kinds of pictures it was trained on, and nothing else; it "
+            "states what is likely, not what is true.",
             contents=f"the {config.captioner.vocab_size:,} words it learnt",
             pipeline_tag="image-to-text",
             tag="image-captioning",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.data.images import open_image
+from showtell.evaluation.faithfulness import CHOICES, Faithfulness, measure_faithfulness
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.drawing import draw_attention
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, DiversityRecord, caption_images
-from showtell.kinds.captioner.faithfulness import CHOICES, Faithfulness, measure_faithfulness
 from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.trainee import read_grids
 from showtell.kinds.kind import Reported
 from showtell.kinds.report import facts_of, find_picture
 from showtell.report.cards import WORDS, PageItem, card_of
@@ -48,7 +50,8 @@ def report_captioner(reported: Reported) -> Path:
     """Write the report of a captioner and its figures.
 
     Args:
-        reported: What it is written of. Where the evaluation is at hand, nothing is encoded or captioned again.
+        reported: What it is written of. Where the evaluation is at hand, nothing is encoded or captioned
+            again.
 
     Returns:
         ``report.html``.
@@ -148,7 +151,9 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
         )
         for picture, line in zip(shown, chosen)
     ]
-    faithfulness = measure_faithfulness(model.captioner, features, checked, texts)
+    faithfulness = measure_faithfulness(
+        model.captioner, partial(read_grids, model.captioner, features), checked, texts
+    )
     return _Material(record, items[:half], items[half:], faithfulness)
 
 
@@ -160,7 +165,8 @@ def _draw(item: PageItem, out: Path) -> None:
 def _score_rows(evaluation: CaptionEvaluationRecord) -> list[dict[str, Any]]:
     """Return scores with their intervals and the end of the axis that each is drawn on.
 
-    CIDEr-D goes up to 10, but people's captions reach about 1 to 2 against each other's; the others go up to 1.
+    CIDEr-D goes up to 10, but people's captions reach about 1 to 2 against each other's; the others end
+    at 1.
     """
     intervals = evaluation.intervals_95
     return [

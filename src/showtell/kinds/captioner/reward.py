@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from showtell.evaluation.cider import CiderD
-from showtell.kinds.captioner.batch import Batch
 from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
 from showtell.text.captions import USUAL
@@ -53,11 +53,11 @@ def draw_captions(
     most = decoder.config.max_length
     decoder.eval()
     with torch.no_grad():
-        memory = decoder.remember(grid)
+        memory = decoder.encode_grid(grid)
         drawn = sample(
             lambda state, token_ids: decoder.step(memory, state, token_ids),
-            decoder.initial_state(memory),
-            captioner.vocabulary,
+            decoder.start(memory),
+            captioner.special,
             count=sampling.samples,
             max_length=sampling.max_tokens if most <= USUAL else most,
             temperature=sampling.temperature,
@@ -102,11 +102,10 @@ def reward_loss(
         advantage: (B, K), in the order of the batch.
         temperature: Of the sampling.
     """
-    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = packed.place.unbind(1)
+    packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = packed.position.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
-    logits = captioner.decoder.logits(packed.deep).float() / temperature
-    surprise = F.cross_entropy(logits, targets, reduction="none")
+    surprise = F.cross_entropy(packed.logits.float() / temperature, targets, reduction="none")
     return (surprise * advantage.to(surprise)[picture, caption]).mean()
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from showtell.models.config import DecoderKind
 from showtell.runs.settings import TrainingSettings
 from showtell.settings import Maybe, Rare, above_zero, at_least, at_most
 
@@ -24,8 +25,8 @@ class TrainCaptioner(TrainingSettings):
     """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
     beam_size: int = 3
     """Width of the beam search in validation and in the finished model, at least 1."""
-    cell: Rare[Literal["lstm", "gru"]] = "lstm"
-    """Recurrent cell of the decoder."""
+    decoder: Rare[DecoderKind] = "lstm"
+    """The decoder: lstm or gru, with additive attention."""
     vocab_size: Rare[int] = 10_000
     """Largest vocabulary in tokens, at least 16."""
     min_count: Rare[Maybe[int]] = None

@@ -26,8 +26,8 @@ from showtell.kinds.captioner.views import look_at_mirrored, look_at_views
 from showtell.kinds.kind import Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.report import report_training
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import LENGTH_PENALTY, Captioner
+from showtell.models.config import DecoderConfig
 from showtell.runs.run import Run
 from showtell.runtime import environment, prepare_process, seed_everything
 from showtell.store.store import FeatureStore
@@ -107,6 +107,7 @@ def _train(
         views=views,
         baseline=commonest_captions(train),
     )
+    captioner.decoder.fit_word_bias(trainee.token_counts())
     loop = LoopConfig(
         epochs=recipe.epochs + config.scst_epochs,
         learning_rate=config.learning_rate,
@@ -294,13 +295,13 @@ def build_captioner(
     """
     description = prepared.extraction.space.description
     width = config.hidden_dim or HIDDEN_DIM
-    sizes = AttentionConfig(
+    sizes = DecoderConfig(
         vocab_size=tokenizer.vocab_size,
         feature_dim=description["grid_shape"][1],
         hidden_dim=width,
         embed_dim=width,
         attention_dim=width // 2,
-        cell=config.cell,
+        kind=config.decoder,
         dropout=DROPOUT if config.dropout is None else config.dropout,
         max_length=config.max_length or USUAL,
     )

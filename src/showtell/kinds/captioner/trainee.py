@@ -13,11 +13,11 @@ from showtell.errors import DataError
 from showtell.evaluation.cider import CiderD
 from showtell.evaluation.verdict import mean_cider
 from showtell.extraction.features import Features
-from showtell.kinds.captioner.batch import Batch, assemble
 from showtell.kinds.captioner.reward import USUAL_SAMPLING, Sampling, advantages, draw_captions, reward_loss
 from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.models import kernels
+from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner
-from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.training.checkpoint import Progress
 
 LOSS_BELOW = 500
@@ -89,8 +89,6 @@ class CaptionTrainee:
             [_framed(ids, captioner) for ids in encoded]
             for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
         ]
-        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
-        captioner.decoder.fit_word_bias(torch.from_numpy(np.bincount(words, minlength=tokenizer.vocab_size)))
         self._references = CiderD({picture.name: picture.captions for picture in validation})
         self.likelihood_epochs, self._rewards = math.inf, None
         if likelihood_epochs is not None:  # else not needed, and as large as the captions
@@ -101,6 +99,11 @@ class CaptionTrainee:
         self.device = next(self.network.parameters()).device
         self.described: dict[str, str] = {}
         """What was said of validation pictures when they were last scored, by name."""
+
+    def token_counts(self) -> Tensor:
+        """Count each token that is learnt, ends of captions included: (V,), int64."""
+        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
+        return torch.from_numpy(np.bincount(words, minlength=self.captioner.tokenizer.vocab_size))
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch as a pure function of (seed, epoch, index)."""
@@ -223,17 +226,19 @@ def caption_loss(
 
     Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
     """
-    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = packed.place.unbind(1)
-    targets = batch.token_ids[picture, caption, time + 1]
-    logits = captioner.decoder.logits(packed.deep)
-    likelihood: Tensor = SmoothedCrossEntropy.apply(logits, targets, label_smoothing)
-    # How much each cell was looked at over a whole caption should be near 1.
+    logits, attention, position = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = position.unbind(1)
+    targets = batch.token_ids[picture, caption, time + 1]  # (N,)
+    if kernels.are_faster_on(logits.device):
+        likelihood = kernels.smoothed_cross_entropy(logits, targets, label_smoothing)
+    else:
+        likelihood = F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
+    # A cell's attention, summed over all words of a caption, should be near 1.
     captions = batch.lengths.shape[1]
-    looked = torch.zeros(batch.lengths.numel(), packed.attention.shape[1], device=packed.attention.device)
-    looked = looked.index_add(0, picture * captions + caption, packed.attention)
-    real = (batch.lengths.flatten() > 0).to(looked.device)
-    return likelihood + attention_regularization * (1 - looked[real]).square().mean()
+    total = torch.zeros(batch.lengths.numel(), attention.shape[1], device=attention.device)  # (B * K, L)
+    total = total.index_add(0, picture * captions + caption, attention)
+    real = (batch.lengths.flatten() > 0).to(total.device)
+    return likelihood + attention_regularization * (1 - total[real]).square().mean()
 
 
 @torch.inference_mode()
@@ -252,12 +257,11 @@ def caption_surprise(captioner: Captioner, extraction: Features, pictures: Seque
         part = pictures[start : start + _LOSS_BATCH]
         framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, extraction, part), framed, tokenizer.pad_id)
-        packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-        picture, caption, time = packed.place.unbind(1)
+        packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+        picture, caption, time = packed.position.unbind(1)
         targets = batch.token_ids[picture, caption, time + 1]
-        surprise = F.cross_entropy(captioner.decoder.logits(packed.deep).float(), targets, reduction="none")[
-            targets != tokenizer.unk_id
-        ]
+        surprise = F.cross_entropy(packed.logits.float(), targets, reduction="none")
+        surprise = surprise[targets != tokenizer.unk_id]
         total, count = total + float(surprise.double().sum()), count + len(surprise)
     return total / max(1, count)
 

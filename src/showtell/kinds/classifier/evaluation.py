@@ -176,12 +176,13 @@ class ClassEvaluation:
                 name: MarginRecord(one.accuracy, one.by, one.interval) for name, one in self.margins.items()
             },
             near_duplicates_of_training=list(self.leaks),
-            without_near_duplicates=fresh
-            and SubsetRecord(fresh.count, fresh.accuracy, fresh.intervals["accuracy"]),
+            without_near_duplicates=None
+            if fresh is None
+            else SubsetRecord(fresh.count, fresh.accuracy, fresh.intervals["accuracy"]),
         )
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Return what is kept of each image: its label, and the likeliest classes with their probabilities."""
+        """Return what is kept of each image: its label, and the likeliest classes."""
         for picture, row in zip(self.pictures, self.probabilities):
             order = np.argsort(-row, kind="stable")[:SHOWN]
             likely = {self.classes[i]: round(float(row[i]), 6) for i in order}

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.gradcam import grad_cam
 from showtell.data.images import open_image, read_content
 from showtell.data.names import nfc
 from showtell.errors import ConfigError, ModelError
-from showtell.kinds.base import Card, Model, ModelConfig
+from showtell.kinds.base import Card, Graph, Model, ModelConfig, as_stored
 from showtell.models.heads import Head, HeadConfig, build_head
 from showtell.store.store import content_digest
 
@@ -187,6 +187,20 @@ class ClassifierModel(Model[ClassResult]):
             right = found if found in self.classes else right
         return right
 
+    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+        """Return the one graph, and the names of the classes."""
+        size = self.backbone.preprocessing
+        pixels = torch.zeros(2, 3, size.height, size.width, dtype=torch.uint8)
+        return [
+            Graph(
+                "classifier",
+                "pixels to probabilities",
+                _ClassifierGraph(self),
+                {"pixels": pixels},
+                ["probabilities"],
+            )
+        ], {"classes": list(self.classes)}
+
     def summary(self) -> dict[str, Any]:
         """Return the names of the classes."""
         return {"classes": list(self.classes)}
@@ -216,3 +230,17 @@ class ClassifierModel(Model[ClassResult]):
             pipeline_tag="image-classification",
             tag="image-classification",
         )
+
+
+class _ClassifierGraph(nn.Module):
+    """From pixels to the probabilities of classes."""
+
+    def __init__(self, model: ClassifierModel) -> None:
+        super().__init__()
+        self.backbone, self.head, self.temperature = model.backbone, model.head, model.config.temperature
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Classify images (B, 3, height, width), uint8."""
+        pooled = as_stored(self.backbone.pool(self.backbone.features(pixels)), self.backbone)
+        shares: Tensor = (self.head(pooled) / self.temperature).softmax(1)
+        return shares

@@ -14,13 +14,12 @@ from showtell.kinds.classifier.folds import cross_validate
 from showtell.kinds.classifier.heads import (
     Candidate,
     Examples,
-    MlpTraining,
     choose_head,
     fit_linear,
-    fit_mlp,
     fit_neighbours,
     read_examples,
 )
+from showtell.kinds.classifier.mlp import MlpTraining, fit_mlp
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import group_numbers, wants_folds, why_no_score
 from showtell.models.heads import Head

@@ -18,11 +18,11 @@ class TrainClassifier(TrainingSettings):
 
     out: Path = Path("runs/classifier")
     head: Literal["auto", "linear", "mlp", "knn"] = "auto"
-    """Head on the features. auto fits all and keeps the most accurate on validation; knn only if clearly
-    better, as it cannot explain its answers."""
+    """Head on the features.
+    auto fits all and keeps the best on validation; knn only if clearly better, as it explains nothing."""
     fine_tune: Maybe[str] = None
-    """Also train the top of the backbone: from a layer on (blocks.5, stage5 or 100, counted as in Keras), or
-    a share of its layers (0.3)."""
+    """Also train the top of the backbone.
+    From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
     epochs: int = 30
     """Fine-tuning: passes over the training split, at least 1."""
     batch_size: int = 32
