@@ -88,7 +88,7 @@ def test_views_are_kept_in_the_store_beside_the_plain_picture(pictures_folder, s
     assert one.space.id == plain.space.id
     name = pictures[0].name
     assert len({plain.key(name), one.key(name), two.key(name)}) == 3
-    features = [part.space.get_pooled([part.key(name)]) for part in (plain, one, two, again)]
+    features = [part.pooled([name]) for part in (plain, one, two, again)]
     assert not np.array_equal(features[0], features[1])
     assert np.array_equal(features[1], features[3])
     # The features are those of the view that `apply` gives.

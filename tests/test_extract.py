@@ -19,8 +19,11 @@ from showtell.console import Console
 from showtell.data.images import load_pixels
 from showtell.data.records import Picture
 from showtell.errors import StoreError
-from showtell.extraction import extract
-from showtell.extraction.extract import BATCH_SIZE, extract_features
+from showtell.extraction import executor, extract
+from showtell.extraction.executor import BATCH_SIZE
+from showtell.extraction.extract import extract_features
+from showtell.extraction.threads import ThreadExecutor
+from showtell.store.space import FeatureSpace
 from showtell.store.store import FeatureStore
 
 NETWORK = {"name": "mobilenetv3_small_050", "weights": "random", "image_size": 32}
@@ -52,15 +55,15 @@ def write(folder: Path, contents, first: int = 0) -> list[Picture]:
 def features_of(result) -> dict[str, bytes]:
     """Return the features of each picture as bytes."""
     names = sorted(result.digests)
-    grid, pooled = result.space.get([result.key(name) for name in names])
+    grid, pooled = result.grid(names), result.pooled(names)
     return {name: grid[i].tobytes() + pooled[i].tobytes() for i, name in enumerate(names)}
 
 
 def reads(monkeypatch) -> list[Path]:
     """Note every picture that is read from here on."""
     seen: list[Path] = []
-    read = extract.read_content
-    monkeypatch.setattr(extract, "read_content", lambda path: (seen.append(path), read(path))[1])
+    read = executor.read_content
+    monkeypatch.setattr(executor, "read_content", lambda path: (seen.append(path), read(path))[1])
     return seen
 
 
@@ -68,9 +71,8 @@ def test_features_are_those_of_the_backbone(tmp_path, store, backbone, drawn):
     pictures = write(tmp_path, drawn[:BATCH_SIZE])
     result = extract_features(pictures, backbone, store)
     grid, pooled = backbone(torch.stack([load_pixels(p.path, backbone.preprocessing) for p in pictures]))
-    kept_grid, kept_pooled = result.space.get([result.key(p.name) for p in pictures])
-    assert kept_grid.tobytes() == grid.numpy().tobytes()
-    assert kept_pooled.tobytes() == pooled.numpy().tobytes()
+    assert result.grid(pictures).tobytes() == grid.numpy().tobytes()
+    assert result.pooled(pictures).tobytes() == pooled.numpy().tobytes()
     assert result.computed == BATCH_SIZE
     assert len({*features_of(result).values()}) == BATCH_SIZE  # none stands for another
 
@@ -90,8 +92,8 @@ def test_company_does_not_change_features(tmp_path, store, backbone, drawn):
 
 def test_workers_do_not_change_anything(tmp_path, store, backbone, drawn):
     pictures = write(tmp_path / "p", drawn[:40])
-    one = extract_features(pictures, backbone, store, workers=1)
-    many = extract_features(pictures, backbone, FeatureStore(tmp_path / "b"), workers=9)
+    one = extract_features(pictures, backbone, store, executor=ThreadExecutor(1))
+    many = extract_features(pictures, backbone, FeatureStore(tmp_path / "b"), executor=ThreadExecutor(9))
     assert features_of(one) == features_of(many)
     assert list(one.digests) == list(many.digests)
 
@@ -124,9 +126,7 @@ def test_lower_precision_is_a_space_of_its_own_with_nearly_the_same_features(
     full, rough = (extract_features(pictures, one, store) for one in (backbone, low))
     assert rough.computed == len(pictures) and rough.space.id != full.space.id
     assert low.description.weights == backbone.description.weights
-    one, other = (
-        part.space.get([part.key(p.name) for p in pictures])[1].astype(np.float32) for part in (full, rough)
-    )
+    one, other = (part.pooled(pictures).astype(np.float32) for part in (full, rough))
     cosines = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
     assert cosines.min() > 0.99 and not np.array_equal(one, other)
     alone = extract_features(pictures[:1], low, FeatureStore(tmp_path / "another"))
@@ -225,8 +225,7 @@ def test_no_room_is_said_before_anything_is_read(tmp_path, store, backbone, draw
 
 def test_a_failing_write_surfaces_and_loses_no_earlier_batch(tmp_path, store, backbone, drawn, monkeypatch):
     pictures = write(tmp_path / "p", drawn)
-    space_type = extract.FeatureSpace
-    put = space_type.put
+    put = FeatureSpace.put
     calls = []
 
     def failing(self, items, **options):
@@ -235,7 +234,7 @@ def test_a_failing_write_surfaces_and_loses_no_earlier_batch(tmp_path, store, ba
             raise StoreError("the disk is full")
         return put(self, items, **options)
 
-    monkeypatch.setattr(space_type, "put", failing)
+    monkeypatch.setattr(FeatureSpace, "put", failing)
     with pytest.raises(StoreError, match="disk is full"):
         extract_features(pictures, backbone, store)
     monkeypatch.undo()
@@ -245,15 +244,15 @@ def test_a_failing_write_surfaces_and_loses_no_earlier_batch(tmp_path, store, ba
 
 def test_nothing_to_do_is_no_error(store, backbone):
     result = extract_features([], backbone, store)
-    assert result.computed == 0 == len(result.digests)
+    assert result.computed == 0 == len(result)
 
 
 def extract_slowly(tell: Connection, pictures: list[Picture], root: Path) -> None:
     """Extract in batches of 4, telling of every picture that is read."""
-    read = extract.read_content
-    extract.BATCH_SIZE = 4
-    extract.read_content = lambda path: (tell.send(path), time.sleep(0.002), read(path))[2]
-    extract_features(pictures, load_backbone(**NETWORK), FeatureStore(root), workers=2)
+    read = executor.read_content
+    executor.BATCH_SIZE = 4
+    executor.read_content = lambda path: (tell.send(path), time.sleep(0.002), read(path))[2]
+    extract_features(pictures, load_backbone(**NETWORK), FeatureStore(root), executor=ThreadExecutor(2))
 
 
 def killed_after(reads: int, pictures: list[Picture], root: Path) -> None:
@@ -270,9 +269,11 @@ def killed_after(reads: int, pictures: list[Picture], root: Path) -> None:
 
 
 def test_killed_again_and_again_it_ends_as_if_undisturbed(tmp_path, backbone, drawn, monkeypatch):
-    monkeypatch.setattr(extract, "BATCH_SIZE", 4)
+    monkeypatch.setattr(executor, "BATCH_SIZE", 4)
     pictures = write(tmp_path / "p", drawn)
-    whole = features_of(extract_features(pictures, backbone, FeatureStore(tmp_path / "whole"), workers=2))
+    whole = features_of(
+        extract_features(pictures, backbone, FeatureStore(tmp_path / "whole"), executor=ThreadExecutor(2))
+    )
     root = tmp_path / "killed"
     chance = random.Random(7)
     kept = []
@@ -281,6 +282,6 @@ def test_killed_again_and_again_it_ends_as_if_undisturbed(tmp_path, backbone, dr
         kept.append(len(FeatureStore(root).space(backbone.description.for_store())))
     assert kept == sorted(kept)
     assert 0 < kept[0] < len(pictures), kept
-    result = extract_features(pictures, backbone, FeatureStore(root), workers=2)
+    result = extract_features(pictures, backbone, FeatureStore(root), executor=ThreadExecutor(2))
     assert result.computed == len(pictures) - kept[-1]
     assert features_of(result) == whole

@@ -49,6 +49,8 @@ LIGHT = [
     "text.words",
     "text.tokenizer",
     "store.store",
+    "backbones.spec",
+    "extraction.settings",
     "evaluation.caption_scores",
 ]
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "core", "misc", "shared"}

@@ -10,14 +10,14 @@ import pytest
 
 from conftest import ENDED, draw, settings_file
 from showtell import cli, load
-from showtell.backbones.backbone import ENGINES, Backbone
+from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone, restore_backbone
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.engines import onnx as onnx_engine
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.extraction.extract import extract_features
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore
 
@@ -29,7 +29,7 @@ LONG_AGO = time.time() - 3600
 INT8 = {"precision": "int8", "engine": "onnxruntime"}
 
 
-def eye(engine: str = "onnxruntime", name: str = "mobilenetv3_small_050") -> Backbone:
+def network(engine: str = "onnxruntime", name: str = "mobilenetv3_small_050") -> Backbone:
     return load_backbone(name, "random", image_size=32, engine=engine)
 
 
@@ -45,13 +45,14 @@ def pictures(tmp_path_factory) -> list[Picture]:
 
 
 @pytest.fixture(scope="module")
-def filled(pictures, tmp_path_factory) -> tuple[FeatureStore, Extraction]:
+def filled(pictures, tmp_path_factory) -> tuple[FeatureStore, Features]:
     store = FeatureStore(tmp_path_factory.mktemp("store"))
-    return store, extract_features(pictures, eye(), store)
+    return store, extract_features(pictures, network(), store)
 
 
-def features_of(result: Extraction) -> tuple[np.ndarray, np.ndarray]:
-    grid, pooled = result.space.get([result.key(name) for name in sorted(result.digests)])
+def features_of(result: Features) -> tuple[np.ndarray, np.ndarray]:
+    names = sorted(result.names)
+    grid, pooled = result.grid(names), result.pooled(names)
     return grid.astype(np.float32), pooled.astype(np.float32)
 
 
@@ -83,9 +84,9 @@ def test_the_graph_is_written_once_and_features_do_not_depend_on_company(
     new = Picture("new.png", tmp_path / "new.png")
     draw(99, 48).save(new.path)
     monkeypatch.setattr(onnx_engine, "write_graph", no_writing)
-    assert extract_features([*pictures, new], eye(), store).computed == 1
+    assert extract_features([*pictures, new], network(), store).computed == 1
     monkeypatch.undo()
-    alone = extract_features(pictures[7:8], eye(), FeatureStore(tmp_path / "other"))
+    alone = extract_features(pictures[7:8], network(), FeatureStore(tmp_path / "other"))
     for one, all_of_them in zip(features_of(alone), features_of(whole)):
         assert np.array_equal(one[0], all_of_them[7])
 
@@ -98,11 +99,11 @@ def test_a_writing_that_was_stopped_or_damaged_is_done_again(pictures, tmp_path,
     store = FeatureStore(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(onnx_engine, "write_graph", stopped)
-        extract_features(pictures, eye(), store)
-    folder = store.space(eye().description.for_store()).folder
+        extract_features(pictures, network(), store)
+    folder = store.space(network().description.for_store()).folder
     assert list(folder.glob("network*")) == []
     (folder / "network.onnx").write_bytes(b"half a graph")
-    assert extract_features(pictures, eye(), store).computed == len(pictures)
+    assert extract_features(pictures, network(), store).computed == len(pictures)
 
 
 def test_what_cannot_be_run_is_said(pictures, tmp_path, monkeypatch):
@@ -111,19 +112,19 @@ def test_what_cannot_be_run_is_said(pictures, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(ModelError, match="cannot run mobilenetv3_small_050"):
         patch.setattr(onnx_engine, "write_graph", nonsense)
-        extract_features(pictures, eye(), FeatureStore(tmp_path))
+        extract_features(pictures, network(), FeatureStore(tmp_path))
     quiet = Console(quiet=True)
     with pytest.raises(ConfigError, match="on the processor only"):
-        onnx_engine.OnnxEngine(eye().to("meta"), tmp_path, quiet)
-    backbone = eye()
+        onnx_engine.OnnxEngine(network().to("meta"), tmp_path, (), quiet)
+    backbone = network()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"--engine onnxruntime needs .*\n.*\[export\]"):
-        onnx_engine.OnnxEngine(backbone, tmp_path, quiet)
+        onnx_engine.OnnxEngine(backbone, tmp_path, (), quiet)
 
 
 def test_removing_a_space_removes_its_graph(pictures, tmp_path):
     store = FeatureStore(tmp_path)
-    result = extract_features(pictures[:1], eye(), store)
+    result = extract_features(pictures[:1], network(), store)
     folder, name = result.space.folder, result.space.id
     del result
     store.remove(name)
@@ -136,11 +137,9 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(pictures, tmp_pat
         path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / picture.name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(picture.path, path)
-    network = "--backbone test_resnet --weights random --image-size 32 --head linear"
+    flags = "--backbone test_resnet --weights random --image-size 32 --head linear"
     settings = settings_file(engine="onnxruntime")
-    assert (
-        cli.run(["train-classifier", str(data), "--out", str(run), *store, *network.split(), *settings]) == 0
-    )
+    assert cli.run(["train-classifier", str(data), "--out", str(run), *store, *flags.split(), *settings]) == 0
     assert "as a graph for onnxruntime, once" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cli.run(["evaluate", str(run), "--split", "val", *store]) == 0
@@ -160,7 +159,7 @@ def test_an_engine_without_the_precision_is_refused(tmp_path, capsys):
 
 
 def test_int8_is_rougher_the_same_everywhere_and_only_for_training(pictures, tmp_path, capsys):
-    whole, rough = eye(), load_backbone("mobilenetv3_small_050", "random", image_size=32, **INT8)
+    whole, rough = network(), load_backbone("mobilenetv3_small_050", "random", image_size=32, **INT8)
     plain = extract_features(pictures, whole, FeatureStore(tmp_path / "one"))
     results = [extract_features(pictures, rough, FeatureStore(tmp_path / name)) for name in ("one", "two")]
     assert results[0].space.id == results[1].space.id != plain.space.id
@@ -169,8 +168,8 @@ def test_int8_is_rougher_the_same_everywhere_and_only_for_training(pictures, tmp
     exact = features_of(plain)[1]
     cosines = (pooled * exact).sum(1) / np.linalg.norm(pooled, axis=1) / np.linalg.norm(exact, axis=1)
     assert cosines.min() > 0.9 and not np.array_equal(pooled, exact)
-    used = rough.for_use().description
-    assert (used.precision, used.engine) == ("float32", ENGINES["torch"])
+    used = rough.for_inference().description
+    assert (used.precision, used.engine) == ("float32", "torch")
     assert used.weights == rough.description.weights
     with pytest.raises(ConfigError, match="torch does not compute in int8"):
         restore_backbone(rough.description, rough.network.state_dict(), "int8")
@@ -189,12 +188,12 @@ def test_a_run_trained_on_int8_is_scored_and_used_in_float32(tmp_path, kind, cap
             path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             draw(number, 48).save(path)
-    network = "--backbone test_resnet --weights random --image-size 64"
+    flags = "--backbone test_resnet --weights random --image-size 64"
     more += settings_file(**rare, engine="onnxruntime", precision="int8")
     places = [str(data), "--out", str(out), "--store", str(store)]
-    assert cli.run([f"train-{kind}", *places, *network.split(), *more]) in ENDED, capsys.readouterr().err
+    assert cli.run([f"train-{kind}", *places, *flags.split(), *more]) in ENDED, capsys.readouterr().err
     used = load(out).backbone.description
-    assert (used.precision, used.engine) == ("float32", ENGINES["torch"])
+    assert (used.precision, used.engine) == ("float32", "torch")
     scored = json.loads((out / "evaluation-val.json").read_text("utf-8"))["scores"]
     assert cli.run(["evaluate", str(out), "--split", "val", "--store", str(store)]) == 0
     assert json.loads((out / "evaluation-val.json").read_text("utf-8"))["scores"] == scored

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from reading import labels, messages, problems, read, said, splits, touch, write
 from showtell.console import Console
 from showtell.data.readers import read_pictures
+from showtell.data.reading import read_annotated
 from showtell.data.source import DataSource
 from showtell.errors import DataError
-from showtell.extraction.prepared import read_labels
 
 CLASSES = ("blue", "green", "red")
 
@@ -166,7 +166,7 @@ def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.jpg", "cat/2.jpg")
     assert read(tmp_path).classes == ("cat",)
     with pytest.raises(DataError, match="nothing to tell apart"):
-        read_labels(DataSource(tmp_path), Console(quiet=True), to_learn=True)
+        read_annotated(DataSource(tmp_path), "labels", Console(quiet=True), to_learn=True)
 
 
 @pytest.mark.parametrize("place", ["images", "JPEGImages", "DCIM/100APPLE", "사진"])

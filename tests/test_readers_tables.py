@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from showtell.console import Console
 from showtell.data.readers import read_dataset
 from showtell.data.readers.table import cleaned, is_missing
+from showtell.data.reading import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError
-from showtell.extraction.prepared import read_labels
 
 
 def read(data: Path, **known: Any) -> Dataset:
@@ -237,7 +237,7 @@ def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
     table = make(tmp_path, "id,breed\na,pug\nb,pug\n", ["a.jpg", "b.jpg"])
     assert read(table).classes == ("pug",)
     with pytest.raises(DataError, match="nothing to tell apart"):
-        read_labels(DataSource(table), Console(quiet=True), to_learn=True)
+        read_annotated(DataSource(table), "labels", Console(quiet=True), to_learn=True)
 
 
 def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Path) -> None:

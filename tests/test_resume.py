@@ -21,7 +21,7 @@ import torch
 from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.console import Bar
-from showtell.extraction import extract
+from showtell.extraction import executor, threads
 from showtell.kinds.captioner import train as task
 from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.samples import write_captions_dataset
@@ -56,13 +56,13 @@ def command(arguments: list[str], log: Path, steps_between: int | None, stop: St
     os.dup2(descriptor, 2)
 
     torch.set_num_threads(1)
-    add, step = extract._Batches.add, Loop._step
+    add, step = threads._Batches.add, Loop._step
     batches, steps, begun = itertools.count(1), itertools.count(1), threading.Event()
 
-    def counted_add(self: extract._Batches, batch: list) -> None:
+    def counted_add(self: threads._Batches, batch: list) -> Iterator:
         if stop is not None and next(batches) == stop.batch:
             begun.set()
-        add(self, batch)
+        return add(self, batch)
 
     def counted_step(self: Loop, bar: Bar) -> None:
         number = next(steps)
@@ -77,8 +77,8 @@ def command(arguments: list[str], log: Path, steps_between: int | None, stop: St
         time.sleep(stop.seconds)
         os.kill(os.getpid(), stop.number)
 
-    extract.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
-    extract._Batches.add, Loop._step = counted_add, counted_step
+    executor.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
+    threads._Batches.add, Loop._step = counted_add, counted_step
     task.LoopConfig = functools.partial(task.LoopConfig, patience=PATIENCE)
     CaptionTrainee.why_no_reward = lambda self, progress: ""  # what is learnt by reward is made again, too
     if stop is not None:

@@ -265,12 +265,12 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
         space = trainee.extraction.space
         values = np.random.default_rng(1)
         from showtell.data.augment import View
-        from showtell.extraction.features import Extraction
+        from showtell.extraction.features import Features
 
         views = []
         for number in (1, 2):
-            view = Extraction(space, view=View(number))
-            view.digests = dict(list(trainee.extraction.digests.items())[:6])
+            digests = dict(list(trainee.extraction.digests.items())[:6])
+            view = Features(space, digests, view=View(number))
             space.put((view.key(n), values.standard_normal((4, 6)), np.full(2, number)) for n in view.digests)
             views.append(view)
         trainee._views = views
@@ -289,8 +289,7 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
                 which = [
                     k
                     for k, source in enumerate(sources)
-                    if name in source.digests
-                    and np.array_equal(one.extraction.space.get([source.key(name)])[0][0], grid)
+                    if name in source.digests and np.array_equal(source.grid([name])[0], grid)
                 ]
                 seen.setdefault(name, Counter())[which[0]] += 1
     for name, counts in seen.items():

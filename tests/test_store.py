@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from showtell.errors import StoreError
+from showtell.store.description import description_difference
 from showtell.store.store import (
     FeatureStore,
     content_digest,
@@ -179,6 +180,15 @@ def test_an_edited_description_is_refused_with_both_values(store):
     with pytest.raises(StoreError) as caught:
         store.space(DESCRIPTION)
     assert "sha256:9" in caught.value.what and "sha256:1" in caught.value.what and name in caught.value.run
+
+
+def test_of_two_descriptions_only_what_differs_is_said():
+    one = {"weights": "a", "preprocessing": {"height": 32, "fit": "whole"}, "grid_shape": [4, 6]}
+    other = {"weights": "a", "preprocessing": {"height": 64, "fit": "whole"}, "grid_shape": [4, 6], "new": 1}
+    assert description_difference(one, other) == (
+        "new is None there, 1 here; preprocessing.height is 32 there, 64 here"
+    )
+    assert description_difference(one, one) == ""
 
 
 def test_a_description_must_tell_the_length_of_a_record(store):

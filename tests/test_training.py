@@ -18,7 +18,7 @@ from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.extraction.extract import extract_features
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.trainee import (
     CaptionTrainee,
     caption_surprise,
@@ -401,9 +401,8 @@ def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionT
         {"dtype": "float32", "grid_shape": [L, D], "pooled_dim": 2}
     )
     random = np.random.default_rng(0)
-    extraction = Extraction(space)
     names = [f"사진{i}.png" for i in range(len(captions))]
-    extraction.digests = {name: content_digest(name.encode()) for name in names}
+    extraction = Features(space, {name: content_digest(name.encode()) for name in names})
     space.put(
         (extraction.key(name), random.standard_normal((L, D)), np.full(2, i)) for i, name in enumerate(names)
     )
@@ -448,7 +447,7 @@ def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
 def test_a_caption_stays_with_its_picture(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     grids = {
-        caption: trainee.extraction.space.get([trainee.extraction.key(picture.name)])[0][0]
+        caption: trainee.extraction.grid([picture])[0]
         for picture in trainee.train
         for caption in picture.captions
     }
@@ -568,8 +567,7 @@ def test_eight_drawn_pictures_are_learnt_by_heart(tmp_path, cell):
         dropout=0.0,
     )
     captioner = Captioner(sizes, tokenizer, description.grid_size)
-    keys = [extraction.key(picture.name) for picture in pictures]
-    captioner.decoder.fit_feature_scale(torch.from_numpy(extraction.space.get(keys)[0]))
+    captioner.decoder.fit_feature_scale(torch.from_numpy(extraction.grid(pictures)))
     trainee = CaptionTrainee(captioner, extraction, 5 * pictures, pictures, batch_size=2, seed=0, beam_size=1)
     run(trainee, tmp_path / "run", epochs=7, learning_rate=1e-2, patience=7, average=0.9)
     found = describe_pictures(captioner, extraction, pictures, beam_size=3)

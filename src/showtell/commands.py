@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
 BESIDES = (
     "errors.ShowtellError",
     "data.source.DataSource",
+    "extraction.command.features",
     "kinds.loading.load",
     "process.tune_process",
     "previews.preview.preview_augment",
@@ -47,6 +48,7 @@ BESIDES = (
     "previews.settings.PreviewAugment",
     "previews.settings.PreviewNormalize",
     "previews.settings.PreviewTokens",
+    "store.store.FeatureStore",
 )
 """What the package offers besides its commands."""
 PUBLIC = {path.rpartition(".")[2]: path for path in (*(p for c in COMMANDS.values() for p in c), *BESIDES)}

@@ -1,8 +1,8 @@
-"""What the settings of commands share: positional arguments, paths as text, engines, checks of ranges."""
+"""What the settings of commands share: positional arguments, paths as text, checks of ranges."""
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -15,26 +15,6 @@ Rare = Annotated[T, tyro.conf.Fixed]
 """A setting that is no flag: it is set from Python, or in the file that --config names."""
 Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-Engine = Literal["torch", "onnxruntime"]
-Precision = Literal["float32", "bfloat16", "int8"]
-PRECISIONS: dict[Engine, tuple[Precision, ...]] = {
-    "torch": ("float32", "bfloat16"),
-    "onnxruntime": ("float32", "int8"),
-}
-
-
-def check_engine(engine: Engine, precision: Precision) -> None:
-    """Refuse a precision that an engine does not have.
-
-    Raises:
-        ConfigError: So it is.
-    """
-    if precision not in PRECISIONS[engine]:
-        able = next(name for name, found in PRECISIONS.items() if precision in found)
-        raise ConfigError(
-            f"--engine {engine} does not compute in {precision}.",
-            would_do=f"--engine {able} does; {engine} computes in {' and '.join(PRECISIONS[engine])}.",
-        )
 
 
 class Settings:

@@ -1,12 +1,10 @@
-"""A timm network as a frozen eye: uint8 pixels in, a grid and a pooled vector of features out.
+"""A frozen timm network as an encoder: uint8 pixels in, a grid and a pooled vector of features out.
 
-Letters: B pictures, L grid cells, D channels.
+Letters: B images, L grid cells, D channels.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,64 +12,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from showtell.backbones.description import ENGINES, BackboneDescription, EngineName, Precision
+from showtell.backbones.spec import BackboneSpec
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, ModelError, WeightsError
-from showtell.settings import Engine, Precision
-
-ENGINES: dict[Engine, str] = {"torch": "torch eager, channels last", "onnxruntime": "onnxruntime"}
-"""What runs a network to fill the store, as features remember it."""
-
-
-@dataclass(frozen=True)
-class BackboneDescription:
-    """Everything that shapes a backbone's features: kept beside them in the store and inside every model.
-
-    Attributes:
-        architecture: timm's name.
-        model_args: Arguments of timm's constructor.
-        weights: SHA-256 over names, shapes and values of the network's state.
-        weights_source: Where the weights came from, for people.
-        preprocessing: How pictures become its input.
-        grid_shape: (L, D).
-        grid_size: Rows and columns of the grid.
-        pooled_dim: Length of the pooled vector.
-        layer: Which layer the features are.
-        engine: What ran the network, and in what memory format.
-        precision: Of the arithmetic. Weights are kept in float32 all the same.
-        dtype: Of the features as kept.
-    """
-
-    architecture: str
-    model_args: dict[str, Any]
-    weights: str
-    weights_source: str
-    preprocessing: Preprocessing
-    grid_shape: tuple[int, int]
-    grid_size: tuple[int, int]
-    pooled_dim: int
-    layer: str = "forward_features"
-    engine: str = ENGINES["torch"]
-    precision: Precision = "float32"
-    dtype: str = "float16"
-
-    def for_store(self) -> dict[str, Any]:
-        """Return what the features depend on, as the store keys them: all but where weights came from."""
-        description: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        del description["weights_source"]
-        return description
-
-    def difference(self, other: "BackboneDescription") -> str:
-        """Return in words every point in which features of the two would differ; empty for none."""
-        mine, theirs = _flat(self.for_store()), _flat(other.for_store())
-        names = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
-        return "; ".join(f"{name} {mine.get(name)} against {theirs.get(name)}" for name in names)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
 
 
 class Backbone(nn.Module):
@@ -84,9 +28,11 @@ class Backbone(nn.Module):
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
         weights_hash: Their `state_hash` where it is known already; None to work it out.
-        precision: Of its arithmetic when it looks; gradients are always those of float32.
-        engine: What runs it to fill the store, in the words of ENGINES; called itself, it is run by torch,
-            which has no int8: see :meth:`for_use`.
+        precision: Of its arithmetic when it encodes; gradients are always those of float32.
+        engine: What runs it to fill the store; called itself, it is run by torch, which has no int8: see
+            :meth:`for_inference`.
+        spec: From which another process builds the same; None where there is no such thing, as its weights
+            are in this process's memory only.
 
     Raises:
         ConfigError: The network cannot take pictures of that size.
@@ -106,20 +52,21 @@ class Backbone(nn.Module):
         weights_source: str,
         weights_hash: str | None = None,
         precision: Precision = "float32",
-        engine: str = ENGINES["torch"],
+        engine: EngineName = "torch",
+        spec: BackboneSpec | None = None,
     ) -> None:
         super().__init__()
         # timm's networks share methods that no common type of theirs declares.
         self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preprocessing = preprocessing
-        self.precision = precision
+        self.precision, self.spec = precision, spec
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_scale", 1 / std, persistent=False)
         pixels = torch.zeros(1, 3, preprocessing.height, preprocessing.width, dtype=torch.uint8)
         try:
             with torch.inference_mode():
-                grid, size, pooled = self._look(pixels)
+                grid, size, pooled = self._encode(pixels)
         # Each network says in its own way that a picture is too small for it.
         except (RuntimeError, AssertionError, TypeError) as error:
             raise ConfigError(
@@ -142,7 +89,7 @@ class Backbone(nn.Module):
 
     @torch.inference_mode()
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at pictures.
+        """Encode images.
 
         Args:
             pixels: (B, 3, height, width), uint8, as ``load_pixels`` returns them.
@@ -151,13 +98,13 @@ class Backbone(nn.Module):
             The grid (B, L, D) and the pooled vectors (B, pooled_dim), in the dtype the store keeps, so that
             fresh features equal cached ones.
         """
-        grid, _, pooled = self._look(pixels)
+        grid, _, pooled = self._encode(pixels)
         dtype = getattr(torch, self.description.dtype)
         return grid.to(dtype), pooled.to(dtype)
 
-    def for_use(self) -> "Backbone":
-        """Return what a model trained on its features looks with: the network itself, but never in int8."""
-        if self.precision != "int8":
+    def for_inference(self) -> "Backbone":
+        """Return what a model trained on its features encodes with: the network itself, never in int8."""
+        if self.precision in ENGINES["torch"].precisions:
             return self
         known = self.description
         return Backbone(
@@ -167,23 +114,16 @@ class Backbone(nn.Module):
             model_args=known.model_args,
             weights_source=known.weights_source,
             weights_hash=known.weights,
-        ).to(self.pixel_mean.device)
+        ).to(self.device)
 
-    def classify(self, pooled: Tensor) -> Tensor:
-        """Apply the network's own pretrained classifier: pooled (B, pooled_dim) to logits (B, classes).
-
-        Raises:
-            ModelError: The network came without one.
-        """
-        classifier = self.network.get_classifier()
-        if not isinstance(classifier, nn.Linear):
-            raise ModelError(f"{self.description.architecture} has no classifier of its own.")
-        logits: Tensor = classifier(pooled.to(classifier.weight.dtype))
-        return logits
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.pixel_mean.device
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels into the network's input, float32, channels last."""
-        values = pixels.to(self.pixel_mean.device, memory_format=torch.channels_last).float()
+        values = pixels.to(self.device, memory_format=torch.channels_last).float()
         return (values - self.pixel_mean) * self.pixel_scale
 
     def features(self, pixels: Tensor) -> Tensor:
@@ -196,9 +136,9 @@ class Backbone(nn.Module):
         pooled: Tensor = self.network.forward_head(features, pre_logits=True)
         return pooled.flatten(1)
 
-    def _look(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
         low = self.precision == "bfloat16"
-        with torch.autocast(self.pixel_mean.device.type, torch.bfloat16, enabled=low):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             features = self.features(pixels)
         grid, size = grid_of(self.network, features)
         return grid, size, self.pool(features.float())

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from showtell.settings import Engine, Maybe, Precision, Settings, at_least, check_engine
+from showtell.backbones.description import EngineName, Precision, check_engine
+from showtell.settings import Maybe, Settings, at_least
 
 if TYPE_CHECKING:
     from showtell.backbones.backbone import Backbone
@@ -28,7 +29,7 @@ class BackboneSettings(Settings):
     precision: Precision = "float32"
     """Arithmetic of the backbone; features differ slightly.
     bfloat16 takes half the time if the CPU supports it, int8 with --engine onnxruntime even less."""
-    engine: Engine = "torch"
+    engine: EngineName = "torch"
     """What runs the backbone; onnxruntime is faster for small networks on a CPU (extra: export)."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""

@@ -5,8 +5,8 @@ import difflib
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -14,19 +14,14 @@ from safetensors import SafetensorError
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from showtell.backbones.backbone import (
-    ENGINES,
-    Backbone,
-    BackboneDescription,
-    preprocessing_of,
-    state_hash,
-)
+from showtell.backbones.backbone import Backbone, preprocessing_of, state_hash
+from showtell.backbones.description import BackboneDescription, EngineName, Precision, check_engine
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
-from showtell.console import Console, Log
+from showtell.backbones.spec import BackboneSpec
+from showtell.console import Console
 from showtell.data.images import Fit
 from showtell.errors import ConfigError, WeightsError
 from showtell.runtime import quiet
-from showtell.settings import Engine, Precision, check_engine
 
 RANDOM = "random"
 
@@ -39,7 +34,7 @@ def load_backbone(
     fit: Fit = "stretch",
     seed: int = 0,
     precision: Precision = "float32",
-    engine: Engine = "torch",
+    engine: EngineName = "torch",
     console: Console | None = None,
 ) -> Backbone:
     """Build a timm network with its pretrained weights.
@@ -50,7 +45,7 @@ def load_backbone(
         weights: None for what ``sources.find_weights`` finds; a folder in timm's local format; a
             ``.safetensors`` or ``.pth`` file; or ``random``.
         image_size: Side of the input, pixels; None for the network's own.
-        fit: What to do with pictures that are not square.
+        fit: What to do with images that are not square.
         seed: Of random weights.
         precision: Of its arithmetic.
         engine: What runs it to fill the store.
@@ -59,33 +54,68 @@ def load_backbone(
 
     Raises:
         WeightsError: They are missing, damaged, or of another network.
-        ConfigError: timm knows no such network.
+        ConfigError: timm knows no such network, or the engine has no such precision.
     """
+    check_engine(engine, precision)
+    spec = _find_spec(name, weights, seed, console)
+    if image_size is not None and _has_fixed_size(spec):
+        spec = replace(spec, model_args={**spec.model_args, "img_size": image_size})
+    return build(replace(spec, image_size=image_size, fit=fit, precision=precision, engine=engine))
+
+
+def _find_spec(name: str | None, weights: str | None, seed: int, console: Console | None) -> BackboneSpec:
+    """Find the network and the weights that are meant."""
     if name is not None:
         _check_name(name)
-    if weights is not None and weights != RANDOM and Path(weights).is_dir():
-        name, model_args, own = _read_local_format(Path(weights), name)
-        source, file = f"folder {Path(weights).name}", _weights_file(Path(weights))
-    else:
-        model_args, own = {}, None
-        if weights == RANDOM:
-            name, source, file = name or DEFAULT_BACKBONE, f"random, seed {seed}", None
-        elif weights is not None:
-            name, file = name or DEFAULT_BACKBONE, _existing(Path(weights))
-            source = f"file {file.name}"
-        else:
-            name, source, file = _found(name, console)
-    if image_size is not None and _has_fixed_size(name, own):
-        model_args = model_args | {"img_size": image_size}
-    network = _build(name, model_args, own, file, seed)
+    if weights == RANDOM:
+        return BackboneSpec(name or DEFAULT_BACKBONE, f"random, seed {seed}", seed=seed)
+    if weights is None:
+        found = find_weights(name, console or Console())
+        if console is not None:
+            console.say(f"Backbone {found.architecture}, weights from the {found.source}")
+        return BackboneSpec(found.architecture, found.source, found.file)
+    path = Path(weights)
+    if path.is_dir():
+        return _read_local_format(path, name)
+    if path.is_file():
+        return BackboneSpec(name or DEFAULT_BACKBONE, f"file {path.name}", path)
+    raise WeightsError(
+        f"There are no weights at {path}.",
+        would_do="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
+    )
+
+
+def build(spec: BackboneSpec) -> Backbone:
+    """Build a backbone, here or on a worker; its weights are hashed once.
+
+    Args:
+        spec: As a backbone that was built from it carries it.
+
+    Returns:
+        The backbone, on the processor; its own spec knows the hash of the weights.
+
+    Raises:
+        WeightsError: They are missing, damaged, of another network, or not those of the spec's hash.
+        ConfigError: timm knows no such network.
+    """
+    network = _build_network(spec)
+    found = state_hash(network.state_dict())
+    if spec.weights_hash not in (None, found):
+        raise WeightsError(
+            f"The weights of {spec.architecture} from the {spec.weights_source} are {found[:12]}; expected "
+            f"{str(spec.weights_hash)[:12]}.",
+            would_do="The file is another one here, or was changed; take an unchanged copy.",
+        )
     return Backbone(
         network,
-        preprocessing_of(network, image_size=image_size, fit=fit),
-        architecture=name,
-        model_args=model_args,
-        weights_source=source,
-        precision=precision,
-        engine=ENGINES[engine],
+        preprocessing_of(network, image_size=spec.image_size, fit=spec.fit),
+        architecture=spec.architecture,
+        model_args=spec.model_args,
+        weights_source=spec.weights_source,
+        weights_hash=found,
+        precision=spec.precision,
+        engine=spec.engine,
+        spec=replace(spec, weights_hash=found),
     )
 
 
@@ -126,27 +156,19 @@ def restore_backbone(
     )
 
 
-def _found(name: str | None, console: Console | None) -> tuple[str, str, Path]:
-    console = console or Log()
-    found = find_weights(name, console)
-    console.say(f"Backbone {found.architecture}, weights from the {found.source}")
-    return found.architecture, found.source, found.file
-
-
-def _build(
-    name: str, model_args: dict[str, Any], own: dict[str, Any] | None, file: Path | None, seed: int
-) -> nn.Module:
-    with torch.random.fork_rng(devices=[]), _explained(name, file):
-        torch.manual_seed(seed)
+def _build_network(spec: BackboneSpec) -> nn.Module:
+    file = spec.weights_file
+    with torch.random.fork_rng(devices=[]), _explained(spec.architecture, file):
+        torch.manual_seed(spec.seed)
         network = timm.create_model(
-            name,
+            spec.architecture,
             pretrained=file is not None,
-            pretrained_cfg=own,
+            pretrained_cfg=None if spec.pretrained_cfg is None else dict(spec.pretrained_cfg),
             pretrained_cfg_overlay={"file": str(file)} if file is not None else None,
-            **model_args,
+            **spec.model_args,
         )
         if file is None:
-            _settle_batch_norm(network, model_args.get("img_size"))
+            _settle_batch_norm(network, spec.model_args.get("img_size"))
         return network
 
 
@@ -211,7 +233,7 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
         ) from error
 
 
-def _read_local_format(folder: Path, name: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
     path = folder / "config.json"
     if not path.is_file():
         raise WeightsError(
@@ -240,7 +262,13 @@ def _read_local_format(folder: Path, name: str | None) -> tuple[str, dict[str, A
     # The folder's own description stands alone: timm's of the same architecture may speak of other sizes.
     own = {key: value for key, value in stated.items() if key in PretrainedCfg.__dataclass_fields__}
     model_args.setdefault("num_classes", config.get("num_classes", 1000))
-    return architecture, model_args, own
+    return BackboneSpec(
+        architecture,
+        f"folder {folder.name}",
+        _weights_file(folder),
+        model_args=model_args,
+        pretrained_cfg=own,
+    )
 
 
 def _weights_file(folder: Path) -> Path:
@@ -250,17 +278,8 @@ def _weights_file(folder: Path) -> Path:
     raise WeightsError(f"{folder} holds no model.safetensors.")
 
 
-def _existing(path: Path) -> Path:
-    if path.is_file():
-        return path
-    raise WeightsError(
-        f"There are no weights at {path}.",
-        would_do="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
-    )
-
-
-def _has_fixed_size(name: str, own: dict[str, Any] | None) -> bool:
-    if own is not None and "fixed_input_size" in own:
-        return bool(own["fixed_input_size"])
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+def _has_fixed_size(spec: BackboneSpec) -> bool:
+    if spec.pretrained_cfg is not None and "fixed_input_size" in spec.pretrained_cfg:
+        return bool(spec.pretrained_cfg["fixed_input_size"])
+    config = timm.get_pretrained_cfg(spec.architecture, allow_unregistered=True)
     return bool(config is not None and config.fixed_input_size)

@@ -19,9 +19,10 @@ from showtell.comparison.settings import Compare
 from showtell.console import Console, Log, human_time
 from showtell.data.images import load_pixels
 from showtell.data.readers import read_dataset
+from showtell.data.reading import say_reading
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
-from showtell.extraction.prepared import prepare, say_reading
+from showtell.extraction.prepared import prepare
 from showtell.files import write_atomic
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.store.store import FeatureStore

@@ -1,6 +1,6 @@
 """Smaller graphs in 8-bit integers.
 
-What looks is quantised statically: pictures tell, once, in which range each layer's numbers lie. Weights have
+An encoder is quantised statically: images tell, once, in which range each layer's numbers lie. Weights have
 one scale a channel: with one a layer, MobileNetV2's features fall to a cosine of 0.27 to those in floating
 point, instead of 0.99. A decoder's few large products are quantised as they come, dynamically.
 """
@@ -26,8 +26,8 @@ from showtell.runtime import quiet
 _SHARED: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
 
 
-class _Pictures(CalibrationDataReader):
-    """Pictures one by one, as the calibration asks for them."""
+class _Images(CalibrationDataReader):
+    """Images one by one, as the calibration asks for them."""
 
     def __init__(self, pixels: Iterable[np.ndarray]) -> None:
         self._rest = iter(pixels)
@@ -37,19 +37,19 @@ class _Pictures(CalibrationDataReader):
         return next(({"pixels": pixels[None]} for pixels in self._rest), None)
 
 
-def quantise_looking(source: Path, target: Path, pixels: Iterable[np.ndarray]) -> None:
+def quantise_encoder(source: Path, target: Path, pixels: Iterable[np.ndarray]) -> None:
     """Write the int8 variant of a graph that takes ``pixels``.
 
     Args:
         source: The graph.
         target: Where to.
-        pixels: Pictures to calibrate with, each (3, height, width), uint8.
+        pixels: Images to calibrate with, each (3, height, width), uint8.
     """
     with _folded(source, target) as folded:
         quantize_static(
             folded,
             target,
-            _Pictures(pixels),
+            _Images(pixels),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             **_SHARED,

@@ -11,7 +11,7 @@ from showtell.data.near_duplicates import unit_vectors
 from showtell.data.records import Picture
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.ngrams import CiderD
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.text.words import metric_tokens
 
 _MOST_EMPTY = 0.5
@@ -162,7 +162,7 @@ def commonest_captions(train: Sequence[Picture]) -> list[str]:
 
 
 def nearest_captions(
-    extraction: Extraction, train: Sequence[Picture], asked: Sequence[Picture]
+    extraction: Features, train: Sequence[Picture], asked: Sequence[Picture]
 ) -> dict[str, tuple[str, ...]]:
     """Return the captions of the training image nearest to each one asked about, by its name.
 

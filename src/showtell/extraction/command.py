@@ -1,49 +1,102 @@
-"""Features into the store, and a look at what the store holds."""
+"""Features into the store, from the command line or as arrays in Python."""
 
+from pathlib import Path
 from typing import Any
 
+from showtell.backbones.description import EngineName, Precision
+from showtell.backbones.settings import BackboneSettings
 from showtell.console import Console, Log, human_time
+from showtell.data.pixels.preprocessing import Fit
 from showtell.data.readers import read_pictures
+from showtell.data.reading import report_problems, say_reading
 from showtell.data.records import Picture
 from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features
-from showtell.extraction.prepared import report_problems, say_reading
+from showtell.extraction.features import Features
 from showtell.extraction.settings import Extract
 from showtell.store.store import FeatureStore
 
 
 def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
-    """Look at every picture of a data set, or of a plain folder, once.
+    """Encode every image of a data set, or of a plain folder, once.
 
     Args:
-        config: Which pictures and which network.
+        config: Which images and which network.
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The name of the feature space, how many pictures were looked at now and in all, and the unreadable.
+        The name of the feature space, how many images were encoded now and in all, and the unreadable.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    pictures = pictures_of(config, console)
-    backbone = config.load(console=console)
-    result = extract_features(pictures, backbone, FeatureStore(config.store), console=console)
-    report_problems(result.unreadable, console)
+    result = _extract(config, config, console)
     looked = (
         f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} pictures/s"
         if result.computed
         else ""
     )
-    console.say(f"{len(result.digests):,} pictures are in the feature space {result.space.id}{looked}")
+    console.say(f"{len(result):,} pictures are in the feature space {result.space.id}{looked}")
     return {
         "space": result.space.id,
-        "pictures": len(result.digests),
+        "pictures": len(result),
         "computed": result.computed,
         "seconds": result.seconds,
         "unreadable": {problem.where: problem.detail for problem in result.unreadable},
     }
+
+
+def features(
+    data: str | Path | DataSource,
+    backbone: str | None = None,
+    weights: str | None = None,
+    *,
+    image_size: int | None = None,
+    resize: Fit = "stretch",
+    precision: Precision = "float32",
+    engine: EngineName = "torch",
+    store: Path | None = None,
+    device: str = "auto",
+    console: Console | None = None,
+) -> Features:
+    """Return the features of all images of a data set, or of a plain folder; encode those that are missing.
+
+    Example:
+        >>> found = showtell.features("photos/", "mobilenetv2_100")
+        >>> found.names, found.pooled()  # file names, and as many rows (N, D)
+        >>> found.grid(found.names[:8])  # (8, L, D), read from the store when asked for
+
+    Args:
+        data: A folder of images, a table, or whatever else ``showtell inspect`` reads.
+        backbone: timm's name of the network; None for the default.
+        weights: A folder in timm's local format, a file, or ``random``; None for what this machine has.
+        image_size: Side of the network's input, pixels; None for its own.
+        resize: What to do with images that are not square.
+        precision: Of the network's arithmetic.
+        engine: What runs the network.
+        store: Folder of the feature store; None for that of the user's cache.
+        device: Where to compute: cpu, cuda or mps; auto for the best there is.
+        console: Where to say what happens; None for the log of ``showtell``.
+
+    Returns:
+        Features by image name, and the images that could not be read.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    network = BackboneSettings(backbone, weights, image_size, resize, precision, engine, store, device)
+    source = data if isinstance(data, DataSource) else DataSource(Path(data))
+    return _extract(source, network, console or Log())
+
+
+def _extract(source: DataSource, network: BackboneSettings, console: Console) -> Features:
+    images = pictures_of(source, console)
+    backbone = network.load(console=console)
+    found = extract_features(images, backbone, FeatureStore(network.store), console=console)
+    report_problems(found.unreadable, console)
+    return found
 
 
 def pictures_of(config: DataSource, console: Console) -> tuple[Picture, ...]:

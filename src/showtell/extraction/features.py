@@ -1,4 +1,4 @@
-"""The features of a data set's pictures, as one extraction found them in the store."""
+"""The features of a data set's images, as they lie in the store: what everyone reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,38 +7,77 @@ from typing import TYPE_CHECKING
 from showtell.data.records import Picture, Problem
 from showtell.store.space import Array, FeatureSpace, record_key
 
-if TYPE_CHECKING:  # brings torchvision's transforms, which plain pictures do not need
+if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need
     from showtell.data.augment import View
 
 
-@dataclass
-class Extraction:
-    """What an extraction found.
+@dataclass(frozen=True)
+class Features:
+    """Features of images, by name; the arrays are read from the store when they are asked for.
+
+    Example:
+        >>> found = showtell.features("photos/")
+        >>> found.names[0], found.pooled().shape, found.grid(found.names[:8]).shape
+        ('cat.jpg', (500, 1280), (8, 49, 1280))
 
     Attributes:
         space: Where the features are.
-        digests: Content digest of each readable picture, by name.
-        unreadable: Pictures that were left out, with the reason.
-        computed: How many pictures were looked at this time; the others were in the store.
+        digests: Content digest of each readable image, by name, in the order of the images.
+        unreadable: Images that were left out, with the reason.
+        computed: How many images were encoded this time; the others were in the store.
         seconds: How long that took, without writing a graph.
-        view: The view of the pictures that was looked at; None for the plain pictures.
+        view: The view of the images that was encoded; None for the plain images.
     """
 
     space: FeatureSpace
     digests: dict[str, bytes] = field(default_factory=dict)
-    unreadable: list[Problem] = field(default_factory=list)
+    unreadable: Sequence[Problem] = ()
     computed: int = 0
     seconds: float = 0.0
     view: "View | None" = None
 
+    def __len__(self) -> int:
+        """Return the number of readable images."""
+        return len(self.digests)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all readable images; rows of the arrays are in this order."""
+        return list(self.digests)
+
     def key(self, name: str) -> bytes:
-        """Return the record key of a picture."""
-        return self.key_of(self.digests[name])
+        """Return the record key of an image."""
+        return key_of(self.digests[name], self.view)
 
-    def key_of(self, digest: bytes) -> bytes:
-        """Return the record key of a content."""
-        return record_key(digest, self.view.name if self.view else "")
+    def grid(self, images: Sequence[Picture | str] | None = None) -> Array:
+        """Read grids.
 
-    def pooled(self, pictures: Sequence[Picture]) -> Array:
-        """Return the pooled features (N, D) of pictures, of the type that the store keeps."""
-        return self.space.get_pooled([self.key(picture.name) for picture in pictures])
+        Args:
+            images: N images, or their names; None for all.
+
+        Returns:
+            (N, L, D), of the dtype that the store keeps.
+
+        Raises:
+            StoreError: Somebody has removed one from the store.
+        """
+        grid, _ = self.space.get(self._keys(images))
+        assert grid is not None  # every backbone gives one
+        return grid
+
+    def pooled(self, images: Sequence[Picture | str] | None = None) -> Array:
+        """Read pooled features (N, D) as :meth:`grid` reads grids, which are not touched.
+
+        Raises:
+            StoreError: Somebody has removed one from the store.
+        """
+        return self.space.get_pooled(self._keys(images))
+
+    def _keys(self, images: Sequence[Picture | str] | None) -> list[bytes]:
+        named = self.digests if images is None else images
+        return [self.key(one if isinstance(one, str) else one.name) for one in named]
+
+
+def key_of(digest: bytes, view: "View | None") -> bytes:
+    """Return the record key of a content, seen plainly or in a view."""
+    return record_key(digest, view.name if view else "")

@@ -1,8 +1,8 @@
-"""What every training begins with: read the data, look at the pictures, split them."""
+"""What every training begins with: the features of a data set, and its images split."""
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,14 +12,13 @@ from showtell.backbones.backbone import Backbone
 from showtell.console import Console
 from showtell.data.groups import Groups, find_groups, similarity_of
 from showtell.data.near_duplicates import leaking_pairs
-from showtell.data.readers import read_dataset
+from showtell.data.reading import report_problems
 from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
 from showtell.data.sizes import DEFAULT_SIZE
-from showtell.data.source import DataSource
 from showtell.data.split import assign_splits, check_room, lacks_val, say_sizes
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.store.store import FeatureStore
 
 
@@ -28,7 +27,7 @@ class Prepared:
     """A data set that can be trained on.
 
     Attributes:
-        dataset: As read, problems of reading and of looking included.
+        dataset: As read, problems of reading and of encoding included.
         pictures: Readable pictures, each with its split.
         extraction: Where their features are.
         groups: What belongs together: near-duplicates, bursts, and the groups of the data.
@@ -38,7 +37,7 @@ class Prepared:
 
     dataset: Dataset
     pictures: tuple[Picture, ...]
-    extraction: Extraction
+    extraction: Features
     groups: Groups
     fingerprint: str
     brought: bool = False
@@ -46,75 +45,6 @@ class Prepared:
     def split(self, name: str) -> tuple[Picture, ...]:
         """Return the pictures of a split, in order."""
         return tuple(picture for picture in self.pictures if picture.split == name)
-
-
-def read_captions(source: DataSource, console: Console) -> Dataset:
-    """Read captions, say what was found, and refuse data that holds none.
-
-    Raises:
-        DataError: It cannot be read, or holds labels instead of captions.
-    """
-    dataset = read_dataset(source)
-    count = sum(len(picture.captions) for picture in dataset.pictures)
-    if not count:
-        raise DataError(
-            f"{source.data} was read as {dataset.format}, which holds no captions.",
-            would_do="A captioner needs a table with a picture and a caption in each row.",
-        )
-    dataset = replace(dataset, pictures=tuple(picture for picture in dataset.pictures if picture.captions))
-    say_reading(dataset, f"{len(dataset.pictures):,} pictures with {count:,} captions", console)
-    return dataset
-
-
-def read_labels(source: DataSource, console: Console, *, to_learn: bool = False) -> Dataset:
-    """Read pictures with one label each, say what was found, and refuse data that holds none.
-
-    Args:
-        source: Where the data is.
-        console: Told what was found.
-        to_learn: Whether a single class is refused, too: it can be scored, but not learnt.
-
-    Raises:
-        DataError: It cannot be read, or holds captions instead of labels, or a single class to learn.
-    """
-    dataset = read_dataset(source)
-    if not dataset.classes:
-        raise DataError(
-            f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
-            would_do="A classifier needs class folders, or a table with a picture and a label in each row.",
-        )
-    if to_learn and len(dataset.classes) == 1:
-        raise one_class(dataset)
-    labelled = tuple(picture for picture in dataset.pictures if picture.label is not None)
-    dataset = replace(dataset, pictures=labelled)
-    say_reading(dataset, f"{len(labelled):,} pictures of {len(dataset.classes):,} classes", console)
-    return dataset
-
-
-def one_class(dataset: Dataset) -> DataError:
-    """Explain that a single class leaves nothing to tell apart."""
-    return DataError(
-        f"{dataset.source} has a single class, {dataset.classes[0]!r}, with {len(dataset.pictures):,} "
-        "pictures: there is nothing to tell apart.",
-        would_do="Expected two classes or more: put pictures of something else into a folder beside it.",
-    )
-
-
-def say_reading(dataset: Dataset, what: str, console: Console) -> None:
-    """Say how data was read, what was guessed, and what is wrong with it."""
-    console.say(f"{dataset.source} is {dataset.format}: {what}")
-    for note in dataset.notes:
-        console.say(f"  {note}")
-    report_problems(dataset.problems, console)
-
-
-def report_problems(problems: Sequence[Problem], console: Console) -> None:
-    """Say how many problems of each kind there are, with an example."""
-    counts = Counter(problem.kind for problem in problems)
-    for kind, count in counts.most_common():
-        example = next(problem for problem in problems if problem.kind == kind)
-        more = "" if count == 1 else ", for example"
-        console.say(f"  {count:,} x {kind}{more}: {example.where}: {example.detail}")
 
 
 def prepare(
@@ -129,14 +59,14 @@ def prepare(
     val_size: float = DEFAULT_SIZE,
     test_size: float = DEFAULT_SIZE,
 ) -> Prepared:
-    """Look at all pictures, find which belong together, and split them.
+    """Encode all pictures, find which belong together, and split them.
 
     To find what belongs together takes time with the square of the pictures; it is done where it counts: to
     split them, and to score classes.
 
     Args:
         dataset: As read.
-        backbone: The network that looks.
+        backbone: The network that encodes.
         store: Where features are kept.
         console: Told the progress.
         seed: Of the split, where the data brings none.
@@ -187,7 +117,7 @@ def prepare(
     return Prepared(complete, pictures, extraction, found, fingerprint, brought)
 
 
-def _two_labels(pictures: Sequence[Picture], extraction: Extraction) -> list[Problem]:
+def _two_labels(pictures: Sequence[Picture], extraction: Features) -> list[Problem]:
     """Find copies of one photo under different labels: neither label can be trusted."""
     copies: defaultdict[bytes, list[Picture]] = defaultdict(list)
     for picture in pictures:
@@ -207,7 +137,7 @@ def _as_split(name: str | None) -> Split | None:
     return next((split for split in SPLITS if split == name), None)
 
 
-def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
+def _fingerprint(pictures: Sequence[Picture], extraction: Features) -> str:
     digest = hashlib.sha256()
     for picture in sorted(pictures, key=lambda picture: picture.name):
         words = [picture.name, extraction.digests[picture.name].hex(), picture.captions, picture.label]
@@ -215,18 +145,18 @@ def _fingerprint(pictures: Sequence[Picture], extraction: Extraction) -> str:
     return digest.hexdigest()
 
 
-def as_used(
+def features_for_inference(
     prepared: Prepared,
     backbone: Backbone,
     pictures: Sequence[Picture],
     store: FeatureStore,
     console: Console,
-) -> tuple[Backbone, Extraction]:
-    """Return what a trained model will look with, and its features of some of the pictures."""
-    eye = backbone.for_use()
-    if eye is backbone:
+) -> tuple[Backbone, Features]:
+    """Return what a trained model will encode with, and its features of some of the pictures."""
+    used = backbone.for_inference()
+    if used is backbone:
         return backbone, prepared.extraction
-    return eye, extract_features(pictures, eye, store, console=console)
+    return used, extract_features(pictures, used, store, console=console)
 
 
 def find_twins(prepared: Prepared) -> dict[str, str]:

@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, cas
 import torch
 from torch import Tensor, nn
 
-from showtell.backbones.backbone import Backbone, BackboneDescription
+from showtell.backbones.backbone import Backbone
+from showtell.backbones.description import BackboneDescription
 from showtell.data.images import PictureLike, is_picture, load_pixels, picture_source
 from showtell.errors import ImageError, ModelError
 

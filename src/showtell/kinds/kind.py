@@ -13,7 +13,7 @@ from showtell.console import Console
 from showtell.data.records import Dataset, Picture
 from showtell.data.source import DataSource
 from showtell.errors import ModelError
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.base import Model
 from showtell.runs.records import EvaluationRecord
@@ -85,7 +85,7 @@ class Reported:
     split: str
     settings: TrainingSettings
     evaluation: Any = None
-    features: Extraction | None = None
+    features: Features | None = None
 
 
 AnyModel: TypeAlias = Model[Any]

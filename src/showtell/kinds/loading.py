@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
+from showtell.backbones.description import Precision
 from showtell.console import Console
 from showtell.kinds.base import Model
 from showtell.kinds.kind import KINDS, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.runtime import choose_device
-from showtell.settings import Precision
 
 
 def load(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from showtell.backbones.backbone import BackboneDescription
+from showtell.backbones.description import BackboneDescription
 from showtell.kinds.base import Card, Model, ModelConfig
 from showtell.runs.records import EvaluationRecord
 

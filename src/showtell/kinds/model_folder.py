@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from showtell.backbones.backbone import state_hash
+from showtell.backbones.description import Precision
 from showtell.backbones.weights import restore_backbone
 from showtell.errors import ModelError, WeightsError
 from showtell.files import write_atomic
 from showtell.kinds.base import FORMAT, Model, ModelConfig
 from showtell.kinds.kind import find_kind
 from showtell.kinds.model_card import short_card
-from showtell.settings import Precision
 from showtell.training.checkpoint import load_tensors, save_tensors
 
 M = TypeVar("M", bound=Model[Any])

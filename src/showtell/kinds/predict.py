@@ -10,8 +10,8 @@ from typing import Any
 from showtell.console import Console, Log
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
+from showtell.data.reading import report_problems
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.extraction.prepared import report_problems
 from showtell.kinds.base import Result
 from showtell.kinds.loading import load
 from showtell.kinds.settings import Predict

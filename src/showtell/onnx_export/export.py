@@ -97,7 +97,7 @@ def _write_int8(
     chosen: CheckPictures,
     console: Console,
 ) -> None:
-    from showtell.engines.int8 import quantise_looking, quantise_words
+    from showtell.engines.int8 import quantise_encoder, quantise_words
 
     pixels = []
     for path in chosen.calibration:
@@ -112,7 +112,7 @@ def _write_int8(
         if part == "decoder":
             quantise_words(folder / about["files"][part], folder / file)
         else:
-            quantise_looking(folder / about["files"][part], folder / file, pixels)
+            quantise_encoder(folder / about["files"][part], folder / file, pixels)
     save_record(folder / DESCRIPTION, about)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from showtell.backbones.backbone import BackboneDescription
+from showtell.backbones.description import BackboneDescription
 from showtell.errors import ModelError
 from showtell.files import write_atomic
 

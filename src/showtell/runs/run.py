@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from showtell.backbones.backbone import BackboneDescription
+from showtell.backbones.description import BackboneDescription
 from showtell.console import Console
 from showtell.data.records import Problem
 from showtell.errors import ConfigError

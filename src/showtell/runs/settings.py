@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
-from showtell.settings import Engine, Maybe, Precision, Rare, above_zero, at_least, at_most, below_one
+from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class TrainingSettings(BackboneSettings, DataSource):
     encoding: Rare[Maybe[str]] = None
     resize: Rare[Literal["stretch", "crop"]] = "stretch"
     precision: Rare[Precision] = "float32"
-    engine: Rare[Engine] = "torch"
+    engine: Rare[EngineName] = "torch"
 
     out: Path = Path("runs/model")
     """Folder of the run: model, checkpoints, metrics."""

@@ -82,6 +82,14 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def description_difference(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Return a sentence with every value in which two descriptions differ."""
-    names = sorted(name for name in {*kept, *asked} if kept.get(name) != asked.get(name))
-    return "; ".join(f"{name} is {kept.get(name)!r} there, {asked.get(name)!r} here" for name in names)
+    """Return a sentence with every value in which two descriptions differ, and nothing else of them."""
+    there, here = _flat(kept), _flat(asked)
+    names = sorted(name for name in {*there, *here} if there.get(name) != here.get(name))
+    return "; ".join(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat

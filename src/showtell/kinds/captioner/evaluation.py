@@ -12,7 +12,7 @@ from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, capti
 from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
 from showtell.evaluation.verdict import Verdict
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.trainee import DECODING_BATCH, read_grids
 from showtell.models.captioner import Caption, Captioner
 from showtell.runs.records import EvaluationRecord
@@ -133,7 +133,7 @@ class CaptionEvaluation:
 
 def evaluate_captions(
     captioner: Captioner,
-    extraction: Extraction,
+    extraction: Features,
     pictures: Sequence[Picture],
     *,
     split: str,
@@ -166,7 +166,7 @@ def evaluate_captions(
 
 
 def caption_images(
-    captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture], *, beam_size: int
+    captioner: Captioner, extraction: Features, pictures: Sequence[Picture], *, beam_size: int
 ) -> dict[str, Caption]:
     """Return the best caption of each image, with where the model attended, by name."""
     found: dict[str, Caption] = {}

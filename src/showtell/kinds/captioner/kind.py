@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from showtell.console import Console
+from showtell.data.reading import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import DataError
-from showtell.extraction.prepared import read_captions
 from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions
 from showtell.kinds.captioner.model import NAME, CaptionerModel
 from showtell.kinds.captioner.settings import TrainCaptioner
@@ -23,7 +23,7 @@ class CaptionerKind(Kind):
 
     def read(self, source: DataSource, console: Console) -> Dataset:
         """Read captions."""
-        return read_captions(source, console)
+        return read_annotated(source, "captions", console)
 
     def train(self, settings: TrainCaptioner, console: Console | None = None) -> Run:
         """Train a captioner."""

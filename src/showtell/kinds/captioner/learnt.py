@@ -2,7 +2,7 @@
 
 from showtell.errors import NotLearntError
 from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.recipe import FEW_TO_CHOOSE, Recipe
 from showtell.kinds.captioner.settings import TrainCaptioner
@@ -14,9 +14,7 @@ _ENOUGH = 200
 """Captioned photos from which captions of real photos become sentences worth reading (docs/log.md)."""
 
 
-def judge_captioner(
-    trainee: CaptionTrainee, extraction: Extraction, evaluation: CaptionEvaluation
-) -> Verdict:
+def judge_captioner(trainee: CaptionTrainee, extraction: Features, evaluation: CaptionEvaluation) -> Verdict:
     """Hold a trained captioner against the most frequent caption and the nearest picture's.
 
     Args:

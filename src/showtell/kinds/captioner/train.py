@@ -9,11 +9,12 @@ import torch
 
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console, Log, human_time
+from showtell.data.reading import read_annotated
 from showtell.data.records import Picture
 from showtell.data.split import sizes_for_captions
 from showtell.errors import DataError
 from showtell.evaluation.verdict import commonest_captions
-from showtell.extraction.prepared import Prepared, as_used, prepare, read_captions
+from showtell.extraction.prepared import Prepared, features_for_inference, prepare
 from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions
 from showtell.kinds.captioner.learnt import judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.model import NAME, CaptionerModel
@@ -133,7 +134,7 @@ def _train(config: TrainCaptioner, run: Run, console: Console, boards: Sequence[
         watchers=boards,
         gate=trainee.why_no_reward,
     ).run(resume=config.resume)
-    eye, features = as_used(prepared, backbone, trainee.validation, store, console)
+    used, features = features_for_inference(prepared, backbone, trainee.validation, store, console)
     evaluation = evaluate_captions(
         captioner,
         features,
@@ -148,7 +149,7 @@ def _train(config: TrainCaptioner, run: Run, console: Console, boards: Sequence[
     provenance = _provenance(config, recipe, trainee, progress, prepared, evaluation)
     model = save_model(
         run.model,
-        CaptionerModel.of(eye, captioner, beam_size=config.beam_size, provenance=provenance),
+        CaptionerModel.of(used, captioner, beam_size=config.beam_size, provenance=provenance),
     )
     verdict = evaluation.verdict
     assert verdict is not None
@@ -215,7 +216,7 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
 
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_captions(config, console)
+    dataset = read_annotated(config, "captions", console)
     backbone = config.load(seed=config.seed, console=console)
     val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
     return backbone, prepare(
@@ -294,8 +295,7 @@ def build_captioner(
 
     Sizes that the settings leave open are the usual ones.
     """
-    space = prepared.extraction.space
-    description = space.description
+    description = prepared.extraction.space.description
     width = config.hidden_dim or HIDDEN_DIM
     sizes = DecoderConfig(
         vocab_size=tokenizer.vocab_size,
@@ -309,6 +309,6 @@ def build_captioner(
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))
-    sample = [prepared.extraction.key(picture.name) for picture in train[:_SCALE_SAMPLE]]
-    captioner.decoder.fit_feature_scale(torch.from_numpy(space.get(sample)[0]))
+    sample = prepared.extraction.grid(train[:_SCALE_SAMPLE])
+    captioner.decoder.fit_feature_scale(torch.from_numpy(sample))
     return captioner

@@ -12,7 +12,7 @@ from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import mean_cider
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.captioner.reward import USUAL_SAMPLING, Sampling, advantages, draw_captions, reward_loss
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models import kernels
@@ -57,7 +57,7 @@ class CaptionTrainee:
     def __init__(
         self,
         captioner: Captioner,
-        extraction: Extraction,
+        extraction: Features,
         train: Sequence[Picture],
         validation: Sequence[Picture],
         *,
@@ -68,8 +68,8 @@ class CaptionTrainee:
         attention_regularization: float = TrainCaptioner.attention_regularization,
         likelihood_epochs: int | None = None,
         sampling: Sampling = USUAL_SAMPLING,
-        mirrored: Extraction | None = None,
-        views: Sequence[Extraction] = (),
+        mirrored: Features | None = None,
+        views: Sequence[Features] = (),
         baseline: Sequence[str] = ("",),
     ) -> None:
         if not train or not validation:
@@ -192,7 +192,7 @@ class CaptionTrainee:
 
 
 def describe_pictures(
-    captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture], *, beam_size: int
+    captioner: Captioner, extraction: Features, pictures: Sequence[Picture], *, beam_size: int
 ) -> dict[str, str]:
     """Caption pictures from their cached grids, by name."""
     found: dict[str, str] = {}
@@ -204,10 +204,9 @@ def describe_pictures(
     return found
 
 
-def read_grids(captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture]) -> Tensor:
+def read_grids(captioner: Captioner, extraction: Features, pictures: Sequence[Picture]) -> Tensor:
     """Read cached grids (B, L, D) to where the captioner is."""
-    grid, _ = extraction.space.get([extraction.key(picture.name) for picture in pictures])
-    return torch.from_numpy(grid).to(next(captioner.parameters()).device)
+    return torch.from_numpy(extraction.grid(pictures)).to(next(captioner.parameters()).device)
 
 
 def caption_loss(
@@ -243,7 +242,7 @@ def caption_loss(
 
 
 @torch.inference_mode()
-def caption_surprise(captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture]) -> float:
+def caption_surprise(captioner: Captioner, extraction: Features, pictures: Sequence[Picture]) -> float:
     """Return the cross-entropy of people's captions in nats a token, each given the true ones before it.
 
     Tokens that are not in the vocabulary are not counted.

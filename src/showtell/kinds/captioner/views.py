@@ -8,14 +8,14 @@ from showtell.console import Console
 from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, View
 from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.store.store import FeatureStore
 from showtell.text.words import mentions_left_right
 
 
 def look_at_mirrored(
     train: Sequence[Picture], backbone: Backbone, store: FeatureStore, console: Console
-) -> Extraction:
+) -> Features:
     """Bring the features of mirrored pictures into the store, but where that makes a caption wrong."""
     chosen = [picture for picture in train if not any(map(mentions_left_right, picture.captions))]
     sided = len(train) - len(chosen)
@@ -31,7 +31,7 @@ def look_at_views(
     backbone: Backbone,
     store: FeatureStore,
     console: Console,
-) -> list[Extraction]:
+) -> list[Features]:
     """Bring the features of random views into the store.
 
     Args:

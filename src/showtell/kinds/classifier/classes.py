@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from showtell.console import Console
+from showtell.data.reading import report_problems
 from showtell.data.records import Picture, Problem
 from showtell.data.split import classes_without
 from showtell.errors import DataError
-from showtell.extraction.prepared import Prepared, report_problems
+from showtell.extraction.prepared import Prepared
 from showtell.kinds.classifier.verdict import wants_folds
 
 _UNBALANCED = 10

@@ -20,7 +20,7 @@ from showtell.evaluation.class_scores import (
     expected_calibration_error,
     reliability,
 )
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.classifier.baselines import Margin, Trivial
 from showtell.kinds.classifier.heads import read_examples
 from showtell.kinds.classifier.model import SHOWN, ClassifierModel
@@ -250,7 +250,7 @@ def _shown(value: float) -> str:
 
 def evaluate_classes(
     model: ClassifierModel,
-    extraction: Extraction,
+    extraction: Features,
     pictures: Sequence[Picture],
     *,
     leaks: Collection[str],

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from showtell.data.records import Picture
-from showtell.extraction.features import Extraction
+from showtell.extraction.features import Features
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead
 
@@ -59,7 +59,7 @@ class Candidate:
 
 
 def read_examples(
-    extractions: Sequence[Extraction], pictures: Sequence[Picture], classes: Sequence[str]
+    extractions: Sequence[Features], pictures: Sequence[Picture], classes: Sequence[str]
 ) -> Examples:
     """Read pooled features, and nothing else, of pictures with known classes.
 

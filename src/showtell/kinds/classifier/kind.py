@@ -6,9 +6,9 @@ import torch
 
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.console import Console
+from showtell.data.reading import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
-from showtell.extraction.prepared import read_labels
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
 from showtell.kinds.classifier.model import NAME, ClassifierModel
 from showtell.kinds.classifier.pretrained import pretrained_classifier
@@ -26,7 +26,7 @@ class ClassifierKind(Kind):
 
     def read(self, source: DataSource, console: Console) -> Dataset:
         """Read labels."""
-        return read_labels(source, console)
+        return read_annotated(source, "labels", console)
 
     def train(self, settings: TrainClassifier, console: Console | None = None) -> Run:
         """Train a classifier."""

@@ -10,12 +10,13 @@ from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import layers_from
 from showtell.console import Console, Log, human_time
 from showtell.data.augment import View
+from showtell.data.reading import read_annotated
 from showtell.data.records import Picture
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
-from showtell.extraction.features import Extraction
-from showtell.extraction.prepared import Prepared, as_used, find_twins, prepare, read_labels
+from showtell.extraction.features import Features
+from showtell.extraction.prepared import Prepared, features_for_inference, find_twins, prepare
 from showtell.kinds.classifier.baselines import trivial_answers
 from showtell.kinds.classifier.classes import learnable, set_aside
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
@@ -48,7 +49,7 @@ class _Task:
     """What is learnt from: the pictures, and their features by a backbone."""
 
     backbone: Backbone
-    extraction: Extraction
+    extraction: Features
     classes: tuple[str, ...]
     train: tuple[Picture, ...]
     val: tuple[Picture, ...]
@@ -98,8 +99,8 @@ def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence
     fingerprint = run.start(
         config, NAME, prepared, backbone.description, resolved=resolved, leaks=leaks, console=console
     )
-    eye, extraction = as_used(prepared, backbone, val, store, console)
-    task = _Task(eye, extraction, classes, train, val, fingerprint)
+    used, extraction = features_for_inference(prepared, backbone, val, store, console)
+    task = _Task(used, extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
     learn = read_examples([prepared.extraction, *views], train, classes)
     candidates = fit_heads(
@@ -150,7 +151,7 @@ def _tell(reported: Reported, evaluation: ClassEvaluation | None, doubt: str, co
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
-    dataset = read_labels(config, console, to_learn=True)
+    dataset = read_annotated(config, "labels", console, to_learn=True)
     backbone = config.load(seed=config.seed, console=console)
     if config.fine_tune is not None:
         layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
@@ -286,7 +287,7 @@ def _look_at_views(
     store: FeatureStore,
     train: Sequence[Picture],
     console: Console,
-) -> list[Extraction]:
+) -> list[Features]:
     found = []
     for number in range(1, config.augmentations + 1):
         console.say(f"View {number} of {config.augmentations}")
