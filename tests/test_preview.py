@@ -22,8 +22,8 @@ from showtell.previews import augment as views
 from showtell.previews import preview as task
 from showtell.previews.augment import gauges
 from showtell.previews.normalize import normalisations, with_expected
-from showtell.previews.selection import named, part_for_words, readable, shuffled, with_unknown
 from showtell.previews.preview import preview, preview_augment
+from showtell.previews.selection import named, part_for_words, readable, shuffled, with_unknown
 from showtell.previews.settings import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
 from showtell.previews.tokens import BYTES, Row, draw_tokens, pad, token_lines, tokens_of
 from showtell.report.text_width import columns_of

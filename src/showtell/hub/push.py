@@ -157,12 +157,14 @@ def _say_what(
     sizes = _sizes(contents)
     lines = [f"To {name} on the Hub ({'new' if new else 'there already'}; {seen}):"]
     lines += [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
-    told = (
+    contained = (
         f"the {len(model.config.classes):,} names of its classes"
         if isinstance(model, ClassifierModel)
         else f"the {model.config.captioner.vocab_size:,} words it learnt"
     )
-    lines.append(f"{human_bytes(sum(sizes.values()))} in all, and in them {told}; no picture, no caption")
+    lines.append(
+        f"{human_bytes(sum(sizes.values()))} in all, and in them {contained}; no picture, no caption"
+    )
     console.say("\n".join(lines))
 
 

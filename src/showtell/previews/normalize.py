@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -149,7 +150,7 @@ def draw_normalisations(
         if index == expected:
             pad, below = _ABOVE / total[0], words.get_position().y0 - _BELOW / total[1]
             tall = (_ABOVE + _HEIGHT + _BELOW) / total[1]
-            style = {"boxstyle": "square,pad=0", "facecolor": _EXPECTED, "zorder": -1}
+            style: dict[str, Any] = {"boxstyle": "square,pad=0", "facecolor": _EXPECTED, "zorder": -1}
             figure.add_artist(FancyBboxPatch((-pad, below), 1 + 2 * pad, tall, edgecolor="none", **style))
         values = choice.apply(pixels)
         _write_words(words, choice, backbone if index == expected else None)
@@ -218,7 +219,7 @@ def _draw_histogram(
 
 def _write_numbers(axes: Axes, values: Values) -> None:
     inch_axes(axes, _NUMBERS, _HEIGHT)
-    lines = {"va": "top", "linespacing": 1.55}
+    lines: dict[str, Any] = {"va": "top", "linespacing": 1.55}
     inside = f"{((values >= 0) & (values <= 1)).mean():.0%} within 0 to 1"
     write(axes, 0, 0.05, f"\nmean\nstd\nmin\nmax\n\n{inside}", _SMALL, colour=FAINT, **lines)
     rows = [values.mean((0, 1)), values.std((0, 1)), values.min((0, 1)), values.max((0, 1))]

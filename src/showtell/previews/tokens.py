@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ from showtell.report.figures import (
     write,
     write_around,
 )
-from showtell.report.fonts import inches, plain, text_width
+from showtell.report.fonts import inches, plain, silent_boxes, text_width
 from showtell.report.text_width import columns_of, shorten, wrap
 from showtell.text.tokenizer import BOS, EOS, PAD, UNK, CaptionTokenizer
 from showtell.text.words import attaches, unspaced, words
@@ -91,13 +91,13 @@ class Row:
     tokens: tuple[Token, ...]
 
 
-def tokens_of(tokenizer: CaptionTokenizer, caption: str, most: int) -> tuple[Token, ...]:
+def tokens_of(tokenizer: CaptionTokenizer, caption: str, max_tokens: int) -> tuple[Token, ...]:
     """Return a caption as tokens that a reader can read, with begin and end, as training frames it.
 
     Args:
         tokenizer: As trained.
         caption: As written.
-        most: Longer captions are cut to so many tokens, without their end.
+        max_tokens: Longer captions are cut to so many tokens, without their end.
     """
     ids = tokenizer.encode(caption)
     if tokenizer.kind == "word":
@@ -111,8 +111,8 @@ def tokens_of(tokenizer: CaptionTokenizer, caption: str, most: int) -> tuple[Tok
         Token(text, token_id, "unknown" if token_id == tokenizer.unk_id else "known", on)
         for text, token_id, on in zip(texts, ids, joined)
     ]
-    end = () if len(ids) > most else (Token(EOS, tokenizer.eos_id, "end"),)
-    return (Token(BOS, tokenizer.bos_id, "end"), *middle[:most], *end)
+    end = () if len(ids) > max_tokens else (Token(EOS, tokenizer.eos_id, "end"),)
+    return (Token(BOS, tokenizer.bos_id, "end"), *middle[:max_tokens], *end)
 
 
 def pad(rows: Sequence[tuple[Token, ...]], pad_id: int) -> list[tuple[Token, ...]]:
@@ -185,14 +185,13 @@ def draw_tokens(rows: Sequence[Row], note: str, out: Path) -> Path:
     longest = len(rows[0].tokens)
     captions = [wrap(plain(row.caption), _TEXT, inches(_CAPTION, bold=True)) for row in rows]
     flows = [_flow(row.tokens) for row in rows]
-    tops = [0.44]
+    tops = [0.46]
     for caption, flow in zip(captions, flows):
         tops.append(tops[-1] + max(_PHOTO, len(caption) * 0.2 + len(flow) * _LINE) + _GAP)
     batch = tops[-1] + 0.2
     height = batch + 0.2 + len(rows) * _ROW
     figure, ((axes,),) = figure_grid([_WIDTH], [height])
     inch_axes(axes, _WIDTH, height)
-    write_around(figure, "How captions become numbers", note)
     _draw_legend(axes, rows)
     for number, (row, caption, flow, top) in enumerate(zip(rows, captions, flows, tops), start=1):
         write(axes, 0, top + 0.14, str(number), _CAPTION, bold=True, colour=FAINT)
@@ -214,6 +213,12 @@ def draw_tokens(rows: Sequence[Row], note: str, out: Path) -> Path:
             _draw_box(axes, token.kind, left, top, (cell, _ROW), edge=PAPER)
             ink = _FACES[token.kind][2]
             write(axes, left + cell / 2, top + 0.165, str(token.id), size, colour=ink, ha="center")
+    with silent_boxes():
+        ends = [artist.get_window_extent().x1 for artist in (*axes.texts, *axes.patches)]
+    width = max(ends) / figure.dpi
+    figure.set_size_inches(width, height)
+    inch_axes(axes, width, height)
+    write_around(figure, "How captions become numbers", note)
     return save_figure(figure, out, crop=True)
 
 
@@ -223,11 +228,11 @@ def _draw_legend(axes: Axes, rows: Sequence[Row]) -> None:
     left = 0.0
     for kind, text in _MEANING.items():
         if any(token.kind == kind for token in tokens):
-            _draw_box(axes, kind, left, 0.0, (0.2, 0.14))
-            write(axes, left + 0.26, 0.11, text, _NOTE)
+            _draw_box(axes, kind, left, 0.02, (0.2, 0.14))
+            write(axes, left + 0.26, 0.13, text, _NOTE)
             left += 0.54 + text_width(text, _NOTE)
     if any(token.text == BYTES for token in tokens):
-        write(axes, left, 0.11, f"{BYTES}  less than a letter", _NOTE)
+        write(axes, left, 0.13, f"{BYTES}  less than a letter", _NOTE)
 
 
 def _flow(tokens: Sequence[Token]) -> list[list[tuple[Token, float, int, float]]]:
@@ -262,8 +267,8 @@ def _draw_box(
 ) -> None:
     face, own_edge, _ = _FACES[kind]
     style = "square,pad=0" if edge else "round,pad=0,rounding_size=0.03"
-    colours = {"facecolor": face, "edgecolor": edge or own_edge, "linewidth": 0.7}
-    axes.add_patch(FancyBboxPatch((left, top), *size, boxstyle=style, **colours))
+    colours: dict[str, Any] = {"facecolor": face, "edgecolor": edge or own_edge, "linewidth": 0.7}
+    axes.add_patch(FancyBboxPatch((left, top), *size, boxstyle=style, clip_on=False, **colours))
 
 
 def _square(photo: Image.Image) -> Image.Image:

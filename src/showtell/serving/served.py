@@ -1,4 +1,4 @@
-"""A model as the server holds it: read in threads, looked at in batches, told as records."""
+"""A model as the server holds it: images are decoded in threads and answered in batches, as records."""
 
 import asyncio
 import unicodedata
@@ -45,16 +45,18 @@ class Served:
         self._outcomes = metrics.pictures
         batches = metrics.batches.labels(name)
         self._batcher: Batcher[Captions | Classes] = Batcher(
-            self._look, BATCH_SIZE, batches.observe, share_cores(model.device)
+            self._predict, BATCH_SIZE, batches.observe, share_cores(model.device)
         )
         metrics.watch_queue(name, self._batcher.__len__)
 
-    async def answer(self, content: bytes, *, look: bool = False, beams: int | None = None) -> dict[str, Any]:
+    async def answer(
+        self, content: bytes, *, explain: bool = False, beams: int | None = None
+    ) -> dict[str, Any]:
         """Say what a picture shows.
 
         Args:
             content: Of its file.
-            look: Add where the classifier looked, and what part of the picture the network saw.
+            explain: Add a classifier's Grad-CAM, and what part of the image the network saw.
             beams: Captions searched side by side; None for the model's own.
 
         Raises:
@@ -71,11 +73,11 @@ class Served:
             raise
         found = await asyncio.wrap_future(asked)
         record = caption_record(found) if isinstance(found, Captions) else class_record(found)
-        if look:
+        if explain:
             record["seen"] = list(seen_box(self.model.backbone.preprocessing, *size))
             if isinstance(found, Classes):
-                cells = await loop.run_in_executor(self._threads, self._heat, pixels, found.label)
-                record["look"] = {"label": found.label, "cells": cells}
+                cells = await loop.run_in_executor(self._threads, self._grad_cam, pixels, found.label)
+                record["grad_cam"] = {"label": found.label, "cells": cells}
         self._outcomes.labels(self.name, "answered").inc()
         return record
 
@@ -89,13 +91,13 @@ class Served:
         image = open_image(content, shrink_to=wanted, max_pixels=self._max_pixels)
         return image.size, self.model.pixels(image)
 
-    def _look(self, pixels: Tensor, beams: Hashable) -> list[Captions | Classes]:
+    def _predict(self, pixels: Tensor, beams: Hashable) -> list[Captions | Classes]:
         model = self.model
         if isinstance(model, LoadedCaptioner) and isinstance(beams, int):
             model = LoadedCaptioner(model.model, beams)
         return list(model.from_pixels(pixels))
 
-    def _heat(self, pixels: Tensor, label: str) -> list[list[float]]:
+    def _grad_cam(self, pixels: Tensor, label: str) -> list[list[float]]:
         """Return how much each cell speaks for a class, as shares of the largest."""
         assert isinstance(self.model, LoadedClassifier)
         batch, place = pixels.unsqueeze(0).to(self.model.device), self.model.classes.index(label)

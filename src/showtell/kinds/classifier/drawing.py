@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -90,8 +91,8 @@ def draw_prediction(
     for row, (name, share) in enumerate(probabilities.items()):
         found, length = name == right, max(0.01, _BAR * share)
         bars.barh(row, length, height=0.72, color=RIGHT if found else _OTHER)
-        colour = RIGHT if found else INK
-        beside_it = {"va": "center_baseline", "bold": found, "colour": colour}
-        write(bars, -_PAD, row, names[name], _NAME, ha="right", **beside_it)
+        ink = RIGHT if found else INK
+        beside_bar: dict[str, Any] = {"bold": found, "colour": ink, "ha": "right", "va": "center_baseline"}
+        write(bars, -_PAD, row, names[name], _NAME, **beside_bar)
         write(bars, length + _PAD, row, f"{share:.1%}", _TITLE, va="center_baseline")
     return save_figure(figure, out, crop=True)
