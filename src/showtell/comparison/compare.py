@@ -82,19 +82,19 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     speeds = {name: _throughput(network) for name, network in networks.items()}
     seconds = sum(len(dataset.pictures) / speed for speed in speeds.values())
     console.say(
-        f"Looking takes at most {human_time(seconds)} for all backbones together, less where the store has "
-        "the features"
+        f"Extracting features takes at most {human_time(seconds)} for all backbones together, less where "
+        "the store has them"
     )
     # Near-duplicates, which stay together, are told by features: those that the first finds count for all.
     splits: dict[str, str] = {}
 
-    def look(name: str, network: Backbone) -> Contender:
+    def extract(name: str, network: Backbone) -> Contender:
         store = FeatureStore(config.store)
         prepared = prepare(dataset, network, store, console, seed=config.seed, splits=splits or None)
         splits.update({picture.name: str(picture.split) for picture in prepared.pictures})
         return Contender(network, speeds[name], prepared)
 
-    contenders = _each(networks, look, console)
+    contenders = _each(networks, extract, console)
     score = score_head if kind == "accuracy" else captioner_scorer(config, contenders, console)
     found = _each(contenders, lambda name, one: _row(name, one, score(name, one)), console)
     rows = sorted(found.values(), key=lambda row: (-row.score, row.milliseconds))
@@ -129,9 +129,9 @@ def _sampled(dataset: Dataset, config: Compare) -> Dataset:
     chance = random.Random(config.seed)
     half = config.sample // 2
     kept: set[str] = set()
-    for split, most in (("train", config.sample), ("val", half), (None, config.sample + half)):
+    for split, count in (("train", config.sample), ("val", half), (None, config.sample + half)):
         names = [picture.name for picture in dataset.pictures if picture.split == split and picture.captions]
-        kept.update(chance.sample(names, min(most, len(names))))
+        kept.update(chance.sample(names, min(count, len(names))))
     return replace(dataset, pictures=tuple(picture for picture in dataset.pictures if picture.name in kept))
 
 

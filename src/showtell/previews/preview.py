@@ -19,8 +19,8 @@ from showtell.extraction.command import pictures_of
 from showtell.kinds.captioner.train import train_tokenizer
 from showtell.previews import augment as views
 from showtell.previews import normalize as normal
-from showtell.previews import token_layout as tokens
-from showtell.previews.pictures import (
+from showtell.previews import tokens
+from showtell.previews.selection import (
     Photo,
     named,
     of_training,
@@ -30,7 +30,6 @@ from showtell.previews.pictures import (
     with_unknown,
 )
 from showtell.previews.settings import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
-from showtell.previews.tokens import draw_tokens
 from showtell.report.figures import check_figure_path
 from showtell.store.store import content_digest
 from showtell.text.tokenizer import CaptionTokenizer
@@ -159,7 +158,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
         )
     else:
         note = f"A vocabulary of {tokenizer.vocab_size:,} pieces of words, {source}; no word is ever unknown."
-    return _written(draw_tokens(rows, note, config.out), console)
+    return _written(tokens.draw_tokens(rows, note, config.out), console)
 
 
 def _rows(photos: Sequence[Photo], tokenizer: CaptionTokenizer) -> list[tokens.Row]:

@@ -26,8 +26,8 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         console: Where to say what happens; None for the log of ``showtell``.
 
     Yields:
-        One record a frame that was looked at: ``frame`` and ``seconds``, with ``class`` and ``classes``, or
-        ``caption``, ``log_probability`` and ``words``.
+        One record for each frame that was predicted on: ``frame`` and ``seconds``, with ``class`` and
+        ``classes``, or ``caption``, ``log_probability`` and ``words``.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
@@ -47,7 +47,7 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         recorder = None
         if config.record is not None:
             recorder = stack.enter_context(Recorder(config.record, source.rate))
-        watch = Watch(model, source, smooth=config.smooth, most=config.frames, recorder=recorder)
+        watch = Watch(model, source, smooth=config.smooth, max_frames=config.frames, recorder=recorder)
         total = min(source.expected, config.frames or source.expected)
         quiet = Console(quiet=console.quiet or config.headless or window is not None)
         bar = stack.enter_context(quiet.bar(total, "Watching", "frames"))
