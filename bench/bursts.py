@@ -109,7 +109,7 @@ def main() -> None:
             given.backbone,
             weights,
             image_size=None,
-            fit="whole",
+            fit="stretch",
             seed=0,
             precision="float32",
             engine="torch",

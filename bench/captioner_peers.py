@@ -135,11 +135,12 @@ class _Trainee:
     def __init__(self, data: dict[str, np.ndarray], held: dict[str, np.ndarray], batch: int) -> None:
         import torch
 
-        from showtell.models.attention import AttentionConfig, AttentionDecoder
+        from showtell.models.attention import AttentionDecoder
+        from showtell.models.config import DecoderConfig
 
         self.data, self.held, self.batch = data, held, batch
         channels = data["grid"].shape[2]
-        self.network = AttentionDecoder(AttentionConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2))
+        self.network = AttentionDecoder(DecoderConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2))
         self.captioner = SimpleNamespace(decoder=self.network)
         self.network.fit_feature_scale(torch.from_numpy(data["grid"][:200]))
         counts = np.bincount(data["token_ids"].ravel(), minlength=VOCABULARY)
@@ -151,7 +152,6 @@ class _Trainee:
 
     def _batch(self, data: dict[str, np.ndarray], chosen: np.ndarray):
         import torch
-
         from showtell.kinds.captioner.batch import assemble
 
         captions = [
@@ -173,10 +173,10 @@ class _Trainee:
 
         batch = self._batch(self.held, np.arange(len(self.held["grid"])))
         with torch.no_grad():
-            packed = self.network(batch.grid, batch.token_ids, batch.lengths)
-            picture, caption, moment = packed.place.unbind(1)
+            packed = self.network.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+            picture, caption, moment = packed.position.unbind(1)
             targets = batch.token_ids[picture, caption, moment + 1]
-            loss = F.cross_entropy(self.network.logits(packed.deep), targets).item()
+            loss = F.cross_entropy(packed.logits, targets).item()
         seen = (len(self.losses) + 1) * self.steps_per_epoch * self.batch * CAPTIONS
         self.losses.append((seen, loss))
         return {"score": -loss}

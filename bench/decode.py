@@ -123,8 +123,8 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
     """Return the product's captioner as a function from grids to lengths of captions."""
     import torch
 
-    from showtell.models.attention import AttentionConfig
     from showtell.models.captioner import Captioner
+    from showtell.models.config import DecoderConfig
     from showtell.process import tune_process
     from showtell.text.tokenizer import CaptionTokenizer
 
@@ -135,7 +135,7 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
         [" ".join(words[: VOCABULARY - special])], min_count=1, vocab_size=VOCABULARY
     )
     assert tokenizer.vocab_size == VOCABULARY, tokenizer.vocab_size
-    config = AttentionConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2)
+    config = DecoderConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2)
     captioner = Captioner(config, tokenizer, (1, cells)).eval()
     with torch.no_grad():
         captioner.decoder.output_bias[tokenizer.eos_id] = -1e4
@@ -243,7 +243,7 @@ def _real(run: Path, folder: Path) -> None:
     model = load(run)
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg"})[:64]
     grid = torch.cat([model.backbone(model.pixels(path).unsqueeze(0))[0] for path in paths])
-    captioner = model.model.captioner
+    captioner = model.captioner
     started = time.perf_counter()
     alone = [captioner.describe(one, beam_size=BEAM)[0][0].text for one in grid.split(1)]
     single = 1000 * (time.perf_counter() - started) / len(paths)

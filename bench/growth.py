@@ -71,7 +71,9 @@ def measure_pictures(folder: Path, pictures: int) -> dict[str, tuple[float, floa
     """Extract twice and train; return seconds and MB of each."""
     table = str(draw(folder / "pictures", pictures))
     store = ["--store", str(folder / "store")]
-    training = ["--hidden-dim", "64", "--epochs", "1", "--reward-epochs", "0", "--out", str(folder / "run")]
+    settings = folder / "settings.toml"
+    settings.write_text("hidden_dim = 64\nscst_epochs = 0\n")
+    training = ["--epochs", "1", "--config", str(settings), "--out", str(folder / "run")]
     commands = (
         ["extract", table, *NETWORK, *store],
         ["extract", table, *NETWORK, *store],

@@ -30,8 +30,9 @@ from showtell.data.records import Picture
 from showtell.data.source import DataSource
 from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.captioner.trainee import describe_pictures
-from showtell.kinds.model_folder import CaptionerModel, load_model
+from showtell.kinds.model_folder import load_model
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore
 

@@ -55,7 +55,8 @@ def _spawn(kind: str, steps: int) -> dict[str, float]:
 def _work(kind: str, steps: int) -> dict[str, float]:
     import torch
 
-    from showtell.models.attention import AttentionConfig, AttentionDecoder
+    from showtell.models.attention import AttentionDecoder
+    from showtell.models.config import DecoderConfig
     from showtell.process import tune_process
     from showtell.runtime import has_fast_bfloat16
 
@@ -63,7 +64,7 @@ def _work(kind: str, steps: int) -> dict[str, float]:
     if kind != "naive":
         tune_process()
     torch.manual_seed(0)
-    config = AttentionConfig(VOCABULARY, FEATURE_DIM, HIDDEN, HIDDEN, HIDDEN // 2, dropout=0.0)
+    config = DecoderConfig(VOCABULARY, FEATURE_DIM, HIDDEN, HIDDEN, HIDDEN // 2, dropout=0.0)
     decoder = AttentionDecoder(config)
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3)
     grid, token_ids, lengths = _batch()
@@ -99,10 +100,9 @@ def _batch():
 def _own_loss(decoder, grid, token_ids, lengths):
     import torch.nn.functional as F
 
-    packed = decoder(grid, token_ids, lengths)
-    picture, caption, moment = packed.place.unbind(1)
-    targets = token_ids[picture, caption, moment + 1]
-    return F.cross_entropy(decoder.logits(packed.deep).float(), targets)
+    packed = decoder.teacher_forced(grid, token_ids, lengths)
+    picture, caption, moment = packed.position.unbind(1)
+    return F.cross_entropy(packed.logits.float(), token_ids[picture, caption, moment + 1])
 
 
 def _naive_loss(decoder, grid, token_ids, lengths):
@@ -110,13 +110,13 @@ def _naive_loss(decoder, grid, token_ids, lengths):
     import torch
     import torch.nn.functional as F
 
-    from showtell.models.attention import Memory, State
+    from showtell.models.attention import LstmState, lstm_cell
 
     rows = grid.repeat_interleave(CAPTIONS, dim=0).float()  # (B * K, L, D)
     words, length = token_ids.flatten(0, 1), lengths.flatten()
-    values, keys = decoder.remember(rows)
-    state = decoder.initial_state(Memory(values, keys))
-    hidden, cell = (part[:, 0] for part in state)
+    memory = decoder.encode_grid(rows)
+    values, keys = memory
+    hidden, cell = (part[:, 0] for part in decoder.start(memory))
     logits = []
     for moment in range(int(length.max())):
         query, gate, hidden_gates = decoder.from_hidden(hidden).split(decoder._hidden_parts, dim=-1)
@@ -125,7 +125,7 @@ def _naive_loss(decoder, grid, token_ids, lengths):
         context = torch.sigmoid(gate) * (weights.unsqueeze(1) @ values).squeeze(1)
         word = decoder.embed(words[:, moment])
         inputs = decoder.from_input(torch.cat([word, context], dim=-1))
-        hidden, cell = decoder._move(inputs, hidden_gates, State(hidden, cell))
+        hidden, cell = lstm_cell(inputs, hidden_gates, LstmState(hidden, cell))
         logits.append(decoder.logits(decoder.deep_output(word, hidden, context)))
     scores = torch.stack(logits, dim=1)  # (B * K, T, V)
     targets = words[:, 1 : scores.shape[1] + 1].clone()
@@ -146,14 +146,13 @@ def _time_parts(decoder, optimizer, grid, token_ids, lengths) -> dict[str, float
         marks = [("start", time.perf_counter())]
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             with torch.no_grad():
-                decoder.remember(grid)
+                decoder.encode_grid(grid)
             marks.append(("project the grids", time.perf_counter()))
-            packed = decoder(grid, token_ids, lengths)
-            marks.append(("read words, grids projected again", time.perf_counter()))
-            logits = decoder.logits(packed.deep)
-        picture, caption, moment = packed.place.unbind(1)
-        loss = F.cross_entropy(logits.float(), token_ids[picture, caption, moment + 1])
-        marks.append(("score the vocabulary", time.perf_counter()))
+            packed = decoder.teacher_forced(grid, token_ids, lengths)
+            marks.append(("read words and score the next, grids projected again", time.perf_counter()))
+        picture, caption, moment = packed.position.unbind(1)
+        loss = F.cross_entropy(packed.logits.float(), token_ids[picture, caption, moment + 1])
+        marks.append(("loss", time.perf_counter()))
         loss.backward()
         marks.append(("backward", time.perf_counter()))
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 5.0)

@@ -88,7 +88,7 @@ def draw(out: Path = PICTURES) -> None:
         write_captions_dataset(english, language="en", count=COUNT, seed=0)
         write_captions_dataset(korean, language="ko", count=COUNT, seed=0)
         draw_dusk(dusk)
-        augment = PreviewAugment(data=classes, count=2, views=5, out=out / "preview-augment.png")
+        augment = PreviewAugment(data=classes, count=2, augmentations=5, out=out / "preview-augment.png")
         normalize = PreviewNormalize(data=dusk, out=out / "preview-normalize.png")
         words = PreviewTokens(data=english, min_count=RARE["en"], out=out / "preview-tokens.png")
         korean_words = PreviewTokens(data=korean, min_count=RARE["ko"], out=out / "preview-tokens.ko.png")

@@ -1,10 +1,13 @@
 """Shared ground: drawn pictures, a store in a folder of its own, one thread, a browser."""
 
+import hashlib
 import io
+import json
 import multiprocessing
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -28,6 +31,17 @@ torch.set_num_threads(1)
 SHARED = Path(__file__).parents[2] / "shared"
 ENDED = (0, 3)
 """Exit statuses of a training that came to its end, whether or not an epoch or two taught it anything."""
+
+
+_SETTINGS = tempfile.TemporaryDirectory(prefix="settings")
+
+
+def settings_file(**settings: object) -> list[str]:
+    """Write settings that have no flag into a file; return the flag that names it."""
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+    path = Path(_SETTINGS.name) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.toml"
+    path.write_text(text, encoding="utf-8")
+    return ["--config", str(path)]
 
 
 def draw(number: int, size: int = 96) -> Image.Image:

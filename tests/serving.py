@@ -11,10 +11,11 @@ import httpx
 import torch
 
 from showtell.backbones.weights import load_backbone
-from showtell.kinds.loading import LoadedClassifier
-from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.serving.api import build_app
 from showtell.serving.server import Server, build_server, open_socket
@@ -30,10 +31,12 @@ def make_captioner(run: Path, captions: list[str]) -> Path:
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(captions, kind="word", vocab_size=300, min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     scores = {"cider_d": 0.5}
-    save_captioner(run / "model", backbone, decoder, beam_size=3, provenance={"validation": scores})
+    save_model(
+        run / "model", CaptionerModel.of(backbone, decoder, beam_size=3, provenance={"validation": scores})
+    )
     return run
 
 
@@ -43,7 +46,7 @@ def make_classifier(run: Path) -> Path:
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_classifier(run / "model", backbone, head, CLASSES, temperature=1.0, provenance={})
+    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={}))
     return run
 
 
@@ -83,7 +86,7 @@ class Held:
         model: What looks in the end.
     """
 
-    def __init__(self, model: LoadedClassifier) -> None:
+    def __init__(self, model: ClassifierModel) -> None:
         self.go = threading.Event()
         self.looks: list[int] = []
         self._look = model.from_pixels

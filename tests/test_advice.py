@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import draw
+from conftest import draw, settings_file
 from showtell import cli
 
 SETTINGS = "--backbone test_resnet --weights random --image-size 64"
@@ -191,7 +191,8 @@ def runs(tmp_path_factory) -> None:
             for place in range(30):
                 (home / "data" / str(place % 2)).mkdir(parents=True, exist_ok=True)
                 draw(place + 1000).save(home / "data" / str(place % 2) / f"{place}.png")
-        small = "--hidden-dim 16 --epochs 2 --reward-epochs 0" if kind == "captioner" else "--head linear"
+        rare = " ".join(settings_file(hidden_dim=16, scst_epochs=0))
+        small = f"--epochs 2 {rare}" if kind == "captioner" else "--head linear"
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(home)
             assert cli.run(f"train-{kind} data --out run --store store {SETTINGS} {small}".split()) in (0, 3)

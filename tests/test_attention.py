@@ -6,13 +6,20 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from showtell.kinds.captioner.trainee import ATTENTION_REGULARISATION, LABEL_SMOOTHING, caption_loss
-from showtell.models.attention import AttentionConfig, AttentionDecoder, State
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.trainee import caption_loss
+from showtell.models import kernels
+from showtell.models.attention import AttentionDecoder
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
+from showtell.models.decoding import select_rows
 from showtell.text.tokenizer import CaptionTokenizer
+
+LABEL_SMOOTHING = TrainCaptioner.label_smoothing
+ATTENTION_REGULARISATION = TrainCaptioner.attention_regularization
 
 CELLS = ["lstm", "gru"]
 WORDS = CaptionTokenizer.train(["one two three four five six seven"], min_count=1)
@@ -31,8 +38,8 @@ class Batch(NamedTuple):
 def build(cell: str, seed: int = 0, dropout: float = 0.5) -> Captioner:
     """Build a small captioner whose every parameter and statistic is far from its start."""
     torch.manual_seed(seed)
-    sizes = AttentionConfig(
-        WORDS.vocab_size, D, hidden_dim=7, embed_dim=4, attention_dim=3, cell=cell, dropout=dropout
+    sizes = DecoderConfig(
+        WORDS.vocab_size, D, hidden_dim=7, embed_dim=4, attention_dim=3, kind=cell, dropout=dropout
     )
     captioner = Captioner(sizes, WORDS, (2, 3)).double().eval()
     for parameter in captioner.parameters():
@@ -51,6 +58,8 @@ def pictures(captions: list[list[int]], seed: int = 0, extra_words: int = 0, ext
     lengths = torch.zeros(len(captions), columns, dtype=torch.long)
     for row, column in ((r, c) for r in range(len(captions)) for c in range(len(captions[r]))):
         length = captions[row][column]
+        if length == 0:
+            continue
         words = torch.randint(4, WORDS.vocab_size, (length - 1,), generator=random).tolist()
         token_ids[row, column, : length + 1] = torch.tensor([BOS, *words, EOS])
         lengths[row, column] = length
@@ -69,9 +78,8 @@ def alone(batch: Batch, picture: int, caption: int) -> Batch:
 
 def read(captioner: Captioner, batch: Batch) -> dict[tuple[int, int, int], tuple[torch.Tensor, torch.Tensor]]:
     """Return the logits and the attention at each place, whatever their order."""
-    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-    logits = captioner.decoder.logits(packed.deep)
-    return {tuple(place): (logits[i], packed.attention[i]) for i, place in enumerate(packed.place.tolist())}
+    logits, attention, position = captioner.decoder.teacher_forced(*batch)
+    return {tuple(place): (logits[i], attention[i]) for i, place in enumerate(position.tolist())}
 
 
 def assert_same(found, expected) -> None:
@@ -152,8 +160,8 @@ def test_teacher_forcing_equals_word_by_word(cell):
     captioner = build(cell)
     batch = pictures([[5, 4], [3, 2]])
     decoder, found = captioner.decoder, read(captioner, batch)
-    memory = decoder.remember(batch.grid)
-    state = State(*(part.expand(-1, 2, -1) for part in decoder.initial_state(memory)))
+    memory = decoder.encode_grid(batch.grid)
+    state = select_rows(decoder.start(memory), torch.zeros(2, 2, dtype=torch.long))
     for time in range(5):
         log_probs, state, attention = decoder.step(memory, state, batch.token_ids[..., time])
         for picture, caption in (batch.lengths > time).nonzero().tolist():
@@ -165,18 +173,64 @@ def test_teacher_forcing_equals_word_by_word(cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_attention_is_a_distribution_over_the_cells(cell):
     captioner = build(cell)
-    packed = captioner.decoder(*pictures([[5, 4], [3]]))
+    packed = captioner.decoder.teacher_forced(*pictures([[5, 4], [3]]))
     assert packed.attention.shape == (12, L)
     assert bool((packed.attention >= 0).all())
     assert torch.allclose(packed.attention.sum(-1), torch.ones(12), atol=1e-6)
     assert packed.attention.std() > 0.01  # it is not simply uniform
-    assert packed.place[:, 2].tolist() == sorted(packed.place[:, 2].tolist())
+    assert packed.position[:, 2].tolist() == sorted(packed.position[:, 2].tolist())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=15, deadline=None)
+@given(lengths=st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_the_packed_path_equals_the_plain_equations(cell, lengths):
+    """Values and all gradients, with captions of any lengths in any order, and some that are missing."""
+    assume(any(map(any, lengths)))
+    captioner = build(cell)
+    batch = pictures(lengths)
+    found = outcome(captioner.decoder, batch, kernels.packed_forward)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "are_faster_on", lambda device: False)
+        expected = outcome(captioner.decoder, batch, AttentionDecoder.teacher_forced)
+    assert found[0].keys() == expected[0].keys()
+    for position, values in expected[0].items():
+        assert_same(found[0][position], values)
+    for name, gradient in expected[1].items():
+        assert torch.allclose(found[1][name], gradient, rtol=1e-5, atol=1e-6), name
+        assert gradient.abs().max() > 0, name
+
+
+def outcome(decoder: AttentionDecoder, batch: Batch, forward):
+    """Return logits and attention by position, and the gradient of each parameter of a function of them."""
+    logits, attention, position = forward(decoder, *batch)
+    order = [p * 100 + k * 10 + t for p, k, t in position.tolist()]
+    weights = torch.tensor(order, dtype=logits.dtype).cos().unsqueeze(1)  # every position counts differently
+    loss = (weights * logits.square()).sum() + (weights * attention.square()).sum()
+    names, parameters = zip(*decoder.named_parameters())
+    gradients = dict(zip(names, torch.autograd.grad(loss, parameters)))
+    return {tuple(p): values for p, *values in zip(position.tolist(), logits, attention)}, gradients
+
+
+def test_the_plain_equations_run_where_a_graph_is_compiled_or_there_is_no_cpu(monkeypatch):
+    assert kernels.are_faster_on(torch.device("cpu"))
+    assert not kernels.are_faster_on(torch.device("cuda"))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert not kernels.are_faster_on(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_plain_and_packed_training_have_one_loss(cell, monkeypatch):
+    captioner, batch = build(cell), pictures([[4, 2], [3, 5], [1]])
+    packed = caption_loss(captioner, batch).item()
+    monkeypatch.setattr(kernels, "are_faster_on", lambda device: False)
+    assert caption_loss(captioner, batch).item() == pytest.approx(packed, rel=1e-6)
 
 
 def xu_loss(decoder: AttentionDecoder, batch: Batch) -> torch.Tensor:
     """Compute the loss as the paper states it: one picture, one caption, one word, one cell at a time."""
     p = dict(decoder.named_parameters())
-    lstm = decoder.config.cell == "lstm"
+    lstm = decoder.config.kind == "lstm"
     hidden_dim, attention_dim = decoder.config.hidden_dim, decoder.config.attention_dim
     cross_entropies, deviations = [], []
     for picture, caption in batch.lengths.nonzero().tolist():
@@ -253,29 +307,34 @@ def test_the_doubly_stochastic_term_of_a_case_done_by_hand():
 def test_a_gru_s_state_is_one_and_an_lstm_s_are_two():
     for cell in CELLS:
         decoder = build(cell).decoder
-        memory = decoder.remember(pictures([[2], [2]]).grid)
-        state = decoder.initial_state(memory)
-        assert isinstance(state, State)
-        assert state.hidden.shape == state.cell.shape == (2, 1, 7)
-        assert torch.equal(state.hidden, state.cell) == (cell == "gru")
+        memory = decoder.encode_grid(pictures([[2], [2]]).grid)
+        state = decoder.start(memory)
+        assert state._fields == (("hidden", "cell") if cell == "lstm" else ("hidden",))
+        assert {part.shape for part in state} == {(2, 1, 7)}
 
 
-def test_dropout_acts_in_training_only():
+@pytest.fixture(params=["packed", "plain"])
+def path(request, monkeypatch):
+    """Both ways of teacher forcing."""
+    monkeypatch.setattr(kernels, "are_faster_on", lambda device: request.param == "packed")
+
+
+def test_dropout_acts_in_training_only(path):
     captioner, batch = build("lstm"), pictures([[4, 3], [2]])
     assert caption_loss(captioner, batch).item() == caption_loss(captioner, batch).item()
     captioner.train()
     assert caption_loss(captioner, batch).item() != caption_loss(captioner, batch).item()
 
 
-def test_in_training_a_word_s_dropped_units_are_the_same_wherever_it_occurs():
+def test_in_training_a_word_s_dropped_units_are_the_same_wherever_it_occurs(path):
     """Equal captions of a picture look alike; their outputs are dropped each by itself."""
     captioner, one = build("lstm").train(), pictures([[5, 5]])
     batch = one._replace(token_ids=one.token_ids[:, :1].expand(-1, 2, -1))
-    packed = captioner.decoder(*batch)
-    first, second = (packed.place[:, 1] == caption for caption in (0, 1))
+    packed = captioner.decoder.teacher_forced(*batch)
+    first, second = (packed.position[:, 1] == caption for caption in (0, 1))
     assert torch.allclose(packed.attention[first], packed.attention[second])
-    assert not torch.equal(packed.deep[first] == 0, packed.deep[second] == 0)
-    other = captioner.decoder(*batch)
+    assert not torch.allclose(packed.logits[first], packed.logits[second])
+    other = captioner.decoder.teacher_forced(*batch)
     assert not torch.allclose(packed.attention, other.attention)
 
 
@@ -287,13 +346,13 @@ def test_features_are_centred_and_scaled_by_the_training_split():
     assert torch.allclose(decoder.feature_mean, flat.mean(0))
     assert decoder.feature_scale.item() == pytest.approx(flat.std().item())
     # Half-precision grids of the store and their float32 copies give the same memory.
-    assert torch.equal(decoder.remember(grid).values, decoder.remember(grid.float()).values)
+    assert torch.equal(decoder.encode_grid(grid).values, decoder.encode_grid(grid.float()).values)
 
 
 def test_constant_features_are_no_division_by_zero():
     decoder = build("lstm").decoder.float()
     decoder.fit_feature_scale(torch.full((3, L, D), 2.0))
-    assert bool(decoder.remember(torch.full((1, L, D), 2.0)).values.isfinite().all())
+    assert bool(decoder.encode_grid(torch.full((1, L, D), 2.0)).values.isfinite().all())
 
 
 def test_training_begins_with_how_often_words_occur():

@@ -14,7 +14,7 @@ from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
 
 NOTHING = Augmentation(flip=0, crop=1, shear=0, zoom=0, shift=0, brightness=0)
-SIZE = Preprocessing(64, 96, "whole", 1.0, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+SIZE = Preprocessing(64, 96, "stretch", 1.0, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from conftest import draw, encoded, shared
+from conftest import draw, encoded, settings_file, shared
 from showtell import cli
 from showtell.backbones.imagenet import imagenet_names, names_in_imagenet, pretraining_warning
 from showtell.data.images import load_pixels
-from showtell.kinds.model_folder import ClassifierModel, load_model
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import load_model
 
 SETTINGS = "--backbone test_resnet --weights random --image-size 64"
 COLOURS = {"빨강": "red", "Blue": "blue", "녹색": "green"}
@@ -133,7 +134,7 @@ def test_a_prediction_gives_per_cent_and_knows_the_right_class(run, tmp_path, ca
     assert cli.run(["predict", str(run), str(path)]) == 0
     assert capsys.readouterr().out.startswith("Blue ")
     drawn = tmp_path / "그림.png"
-    assert cli.run(["predict", str(run), str(path), "--json", "--picture", str(drawn)]) == 0
+    assert cli.run(["predict", str(run), str(path), "--json", "--save-plot", str(drawn)]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["class"] == record["right"] == "Blue"
     assert sum(record["classes"].values()) == pytest.approx(1, abs=1e-4)
@@ -278,9 +279,9 @@ def test_near_duplicates_of_training_are_counted_and_scored_apart(tmp_path, caps
 
 
 def test_views_are_learnt_from_and_looked_at_once(data, tmp_path, capsys):
-    assert train(data, tmp_path / "one", "--views", "2", "--head", "linear") == 0
+    assert train(data, tmp_path / "one", "--head", "linear", *settings_file(augmentations=2)) == 0
     assert "View 2 of 2" in capsys.readouterr().err
-    assert train(data, tmp_path / "two", "--views", "2", "--head", "linear") == 0
+    assert train(data, tmp_path / "two", "--head", "linear", *settings_file(augmentations=2)) == 0
     assert "Looking at" not in capsys.readouterr().err
     plain = train(data, tmp_path / "plain", "--head", "linear")
     assert plain == 0
@@ -324,7 +325,9 @@ def test_without_training_imagenets_classes_are_named(tmp_path, capsys):
     photo = shared("data", "phone") / "1587034022066-6.jpg"
     assert cli.run(["predict", str(weights), str(photo)]) == 0
     assert capsys.readouterr().out.startswith("tabby, tabby cat ")
-    assert cli.run(["predict", str(weights), str(photo), "--json", "--picture", str(tmp_path / "a.png")]) == 0
+    assert (
+        cli.run(["predict", str(weights), str(photo), "--json", "--save-plot", str(tmp_path / "a.png")]) == 0
+    )
     record = json.loads(capsys.readouterr().out)
     assert len(record["classes"]) == 5
     assert (tmp_path / "a.png").stat().st_size > 10_000

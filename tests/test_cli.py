@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import showtell
-from conftest import ENDED, draw
+from conftest import ENDED, draw, settings_file
 from showtell import Predict, TrainCaptioner, __version__, cli
 from showtell.cli import COMMANDS
 from showtell.samples import write_captions_dataset
@@ -26,8 +26,7 @@ SMALL = [
     "random",
     "--image-size",
     "32",
-    "--hidden-dim",
-    "16",
+    *settings_file(hidden_dim=16),
 ]
 FORKS = pytest.mark.filterwarnings("ignore:This process")  # is multi-threaded; those threads are idle
 HEAVY = {"torch", "timm", "torchvision", "tokenizers", "matplotlib", "lmdb", "PIL", "numpy"}
@@ -157,12 +156,15 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["predict", trained, tmp / "없음.jpg"], "There is no picture at"),
         (["predict", trained, tmp / "*.jpg"], "There is no picture at"),
         (["predict", trained, empty], "There is no picture at"),
-        (["predict", trained, photo, "--picture", plain / "a.png"], "file"),
+        (["predict", trained, photo, "--save-plot", plain / "a.png"], "file"),
         (["predict", empty, photo], "There is no model in"),
         (["predict", tmp / "nowhere", photo], "nowhere"),
         (["predict", trained.parent, photo], f"There is one in {trained}"),
         (["predict", "mobilenetv2_10", photo], "timm knows no network of that name"),
-        (["predict", trained, data / "images", "--picture", tmp / "one.png"], "is one file, for 40 pictures"),
+        (
+            ["predict", trained, data / "images", "--save-plot", tmp / "one.png"],
+            "is one file, for 40 pictures",
+        ),
         (["evaluate", empty], "There is no"),
         (["evaluate", trained, "--split", "dev"], "split"),
         (["extract", tmp / "nowhere"], "There is no file or folder"),
@@ -181,7 +183,10 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["train-captioner", table, *SMALL, "--out", trained], "holds a training already"),
         (["train-captioner", table, *SMALL, "--out", plain], "is a file"),
         (["train-captioner", data, *SMALL, "--out", data], "is the folder of what is learnt from"),
-        (["train-captioner", table, *SMALL, "--out", tmp / "o", "--learning-rate", "nan"], "out of range"),
+        (
+            ["train-captioner", table, *SMALL, "--out", tmp / "o", *settings_file(learning_rate=2)],
+            "out of range",
+        ),
         (
             ["train-captioner", table, *SMALL, "--out", tmp / "o", "--epochs", "0"],
             "--epochs 0 is out of range",
@@ -290,11 +295,11 @@ def test_drawings_of_pictures_of_one_name_do_not_replace_each_other(trained, cap
         (tmp_path / folder).mkdir()
         draw(number).save(tmp_path / folder / "cat.png")
     out = tmp_path / "drawn"
-    status, _, err = run(capsys, "predict", trained, tmp_path / "a", tmp_path / "b", "--picture", out)
+    status, _, err = run(capsys, "predict", trained, tmp_path / "a", tmp_path / "b", "--save-plot", out)
     assert status == 0, err
     assert sorted(path.name for path in out.iterdir()) == ["cat-2.png", "cat.png"]
     one = tmp_path / "new" / "why.png"
-    assert run(capsys, "predict", trained, tmp_path / "a" / "cat.png", "--picture", one)[0] == 0
+    assert run(capsys, "predict", trained, tmp_path / "a" / "cat.png", "--save-plot", one)[0] == 0
     assert one.is_file()
 
 

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.models.decoding import StepOutput, Vocabulary, beam_search, sample, select_rows
+from showtell.models.decoding import SpecialTokens, StepOutput, beam_search, sample, select_rows
 
 BOS, EOS, PAD = 0, 1, 2
-VOCABULARY = Vocabulary(BOS, EOS, (BOS, PAD))
+SPECIAL = SpecialTokens(BOS, EOS, (BOS, PAD))
 SEEDS = st.integers(0, 10_000)
 
 
@@ -81,7 +81,7 @@ class TinyDecoder:
 
 
 def search(decoder: TinyDecoder, pictures: list[int] | None = None, **options):
-    return beam_search(decoder, decoder.start(pictures), VOCABULARY, **options)
+    return beam_search(decoder, decoder.start(pictures), SPECIAL, **options)
 
 
 @settings(max_examples=40, deadline=None)
@@ -150,10 +150,10 @@ def test_the_search_stops_when_nothing_can_change_any_more():
         log_probs[..., EOS] = -1e-9
         return StepOutput(log_probs, output.state, output.attention)
 
-    found = beam_search(ends_at_once, decoder.start(), VOCABULARY, beam_size=1, max_length=100)
+    found = beam_search(ends_at_once, decoder.start(), SPECIAL, beam_size=1, max_length=100)
     assert (found[0][0].token_ids, decoder.steps) == ([], 1)
     decoder.steps = 0
-    beam_search(ends_at_once, decoder.start(), VOCABULARY, beam_size=2, max_length=100, length_penalty=0)
+    beam_search(ends_at_once, decoder.start(), SPECIAL, beam_size=2, max_length=100, length_penalty=0)
     assert decoder.steps <= 3
 
 
@@ -214,13 +214,13 @@ def test_forbidden_words_never_come_however_likely_or_wide(seed, beam_size, word
         log_probs[..., [BOS, PAD]] = -0.01
         return StepOutput(log_probs, output.state, output.attention)
 
-    found = beam_search(tempting, decoder.start(), VOCABULARY, beam_size=beam_size, max_length=3)[0]
+    found = beam_search(tempting, decoder.start(), SPECIAL, beam_size=beam_size, max_length=3)[0]
     assert found
     for hypothesis in found:
         assert not {BOS, PAD, EOS} & set(hypothesis.token_ids)
         assert math.isfinite(hypothesis.log_probability)
     assert len({(*h.token_ids, len(h.token_log_probabilities)) for h in found}) == len(found)
-    drawn = sample(tempting, decoder.start(), VOCABULARY, count=200, max_length=3, generator=seeded(seed))
+    drawn = sample(tempting, decoder.start(), SPECIAL, count=200, max_length=3, generator=seeded(seed))
     assert not {BOS, PAD} & set(drawn.flatten().tolist())
 
 
@@ -233,7 +233,7 @@ def test_impossible_words_do_not_fill_up_the_beam():
         log_probs[..., EOS] = torch.where(token_ids == BOS, math.log(0.5), 0.0)
         return StepOutput(log_probs, state, torch.ones(1, token_ids.shape[1], 1))
 
-    found = beam_search(step, TinyDecoder(0).start(), VOCABULARY, beam_size=5, max_length=4)[0]
+    found = beam_search(step, TinyDecoder(0).start(), SPECIAL, beam_size=5, max_length=4)[0]
     assert [h.token_ids for h in found] == [[3], []]  # half the log-probability a token, against all of it
 
 
@@ -263,7 +263,7 @@ def test_the_length_penalty_trades_sums_for_means():
         found = beam_search(
             step,
             TinyDecoder(0).start(),
-            VOCABULARY,
+            SPECIAL,
             beam_size=4,
             max_length=5,
             length_penalty=length_penalty,
@@ -281,7 +281,7 @@ def test_captions_are_cut_at_the_longest_length_only_where_none_ended():
         log_probs[..., 3], log_probs[..., 4] = math.log(0.75), math.log(0.25)
         return StepOutput(log_probs, state, torch.ones(1, token_ids.shape[1], 1))
 
-    found = beam_search(never_ends, TinyDecoder(0).start(), VOCABULARY, beam_size=2, max_length=6)[0]
+    found = beam_search(never_ends, TinyDecoder(0).start(), SPECIAL, beam_size=2, max_length=6)[0]
     assert [len(h.token_ids) for h in found] == [6, 6]
     assert found[0].token_ids == [3] * 6
     assert found[0].log_probability == pytest.approx(6 * math.log(0.75))
@@ -298,7 +298,7 @@ def test_samples_follow_the_model_s_own_distribution(temperature):
     drawn = sample(
         decoder,
         decoder.start(),
-        VOCABULARY,
+        SPECIAL,
         count=count,
         max_length=3,
         temperature=temperature,
@@ -330,18 +330,14 @@ def test_samples_follow_the_model_s_own_distribution(temperature):
 @given(seed=SEEDS, max_length=st.integers(1, 10))
 def test_after_the_end_of_a_sample_comes_nothing_else(seed, max_length):
     decoder = TinyDecoder(seed, words=2, pictures=3, sharpness=0.5)
-    drawn = sample(
-        decoder, decoder.start(), VOCABULARY, count=4, max_length=max_length, generator=seeded(seed)
-    )
+    drawn = sample(decoder, decoder.start(), SPECIAL, count=4, max_length=max_length, generator=seeded(seed))
     assert drawn.shape[:2] == (3, 4)
     assert drawn.shape[2] <= max_length
     for ids in drawn.flatten(0, 1).tolist():
         if EOS in ids:
             assert set(ids[ids.index(EOS) :]) == {EOS}
     assert drawn.shape[2] == max_length or bool((drawn[..., -1] == EOS).all())
-    again = sample(
-        decoder, decoder.start(), VOCABULARY, count=4, max_length=max_length, generator=seeded(seed)
-    )
+    again = sample(decoder, decoder.start(), SPECIAL, count=4, max_length=max_length, generator=seeded(seed))
     assert torch.equal(drawn, again)
 
 

@@ -11,8 +11,8 @@ import torch
 import showtell
 from conftest import draw, encoded
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
-from showtell.kinds.captioner.batch import assemble
 from showtell.kinds.captioner.trainee import caption_loss
+from showtell.models.batch import assemble
 from showtell.report.overlay import hottest_area, paint, seen_box
 
 sync_playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing").sync_playwright
@@ -43,7 +43,7 @@ PREPARE = """async (content) => {
 
 def teach(model, captions: list[str]) -> None:
     """Have a captioner say sentences; at random it says one word again and again, and looks everywhere."""
-    captioner, tokenizer = model.model.captioner, model.model.captioner.tokenizer
+    captioner, tokenizer = model.captioner, model.captioner.tokenizer
     ids = [[tokenizer.bos_id, *tokenizer.encode(text), tokenizer.eos_id] for text in captions]
     grid = model.backbone(torch.stack([model.pixels(draw(n)) for n in range(8)]))[0].clone()
     captioner.decoder.fit_feature_scale(grid)

@@ -18,14 +18,16 @@ from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.images import open_image
 from showtell.errors import ConfigError, MissingExtraError, ModelError
-from showtell.kinds.model_folder import save_captioner, save_classifier
+from showtell.kinds.captioner.graphs import detokenization_table
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import save_model
 from showtell.kinds.predict import find_pictures
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.onnx_export import export as task
 from showtell.onnx_export.settings import Export
-from showtell.onnx_export.words import written_words
 from showtell.text.tokenizer import CaptionTokenizer
 
 pytest.importorskip("onnxscript")
@@ -42,10 +44,10 @@ def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", seed=0):
     eye = load_backbone(backbone, "random", image_size=64)
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     torch.manual_seed(seed)
-    sizes = AttentionConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, cell=cell)
+    sizes = DecoderConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, kind=cell)
     decoder = Captioner(sizes, tokenizer, eye.description.grid_size).eval()
     torch.nn.init.normal_(decoder.decoder.embed.weight, std=2.0)  # words that differ: captions that end
-    save_captioner(run / "model", eye, decoder, beam_size=3, provenance={})
+    save_model(run / "model", CaptionerModel.of(eye, decoder, beam_size=3, provenance={}))
     return run
 
 
@@ -59,7 +61,7 @@ def classifier(run, *, kind="linear", backbone="test_resnet", seed=0):
         head.remember(torch.rand(8, wide), torch.arange(8) % 3)
     else:
         torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_classifier(run / "model", eye, head, CLASSES, temperature=1.5, provenance={})
+    save_model(run / "model", ClassifierModel.of(eye, head, CLASSES, temperature=1.5, provenance={}))
     return run
 
 
@@ -70,7 +72,7 @@ def exported(tmp_path_factory):
         "captioner": captioner(tmp_path_factory.mktemp("말")),
         "classifier": classifier(tmp_path_factory.mktemp("이름")),
     }
-    found = {kind: showtell.export(Export(run, int8=True, pictures=8)) for kind, run in runs.items()}
+    found = {kind: showtell.export(Export(run, int8=True, num_images=8)) for kind, run in runs.items()}
     return runs, found
 
 
@@ -106,7 +108,7 @@ def test_an_export_says_what_its_original_says(exported, kind):
 )
 def test_other_cells_tokenizers_heads_and_transformers(tmp_path, make, options):
     run = make(tmp_path / "run", **options)
-    record = showtell.export(Export(run, out=tmp_path / "out", pictures=4))
+    record = showtell.export(Export(run, out=tmp_path / "out", num_images=4))
     assert record["graphs"]["same"] == 4
 
 
@@ -118,21 +120,21 @@ def test_every_beam_finds_the_same_captions_and_others(exported, beam_size):
     for number in range(6):
         pixels = model.pixels(draw(number))
         grid = model.backbone(pixels[None])[0]
-        hypotheses = model.model.captioner.search(grid, beam_size=beam_size)[0]
+        hypotheses = model.captioner.search(grid, beam_size=beam_size)[0]
         captions = export.captions(pixels.numpy(), beam_size)
         assert [ids for ids, _ in captions] == [h.token_ids for h in hypotheses]
         assert [score for _, score in captions] == pytest.approx(
             [h.log_probability for h in hypotheses], abs=1e-3
         )
         said = [export.text(ids) for ids, _ in captions]
-        assert said == [model.model.captioner.tokenizer.decode(h.token_ids) for h in hypotheses]
+        assert said == [model.captioner.tokenizer.decode(h.token_ids) for h in hypotheses]
 
 
 @pytest.mark.parametrize("kind", ["word", "bpe"])
 def test_words_are_written_as_the_tokenizer_writes_them(kind):
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     reader = object.__new__(ExportedModel)
-    reader.about = {"words": written_words(tokenizer)}
+    reader.about = {"words": detokenization_table(tokenizer)}
     draws = np.random.default_rng(0)
     for ids in [tokenizer.encode(caption) for caption in CAPTIONS] + [
         [int(i) for i in draws.integers(4, tokenizer.vocab_size, 12)] for _ in range(300)
@@ -216,7 +218,7 @@ def test_the_script_answers_every_picture_and_names_those_it_cannot_read(exporte
     assert [str(path) for path in listed] == [said[0], str(folder / "b.jpg"), said[1]]
 
 
-@pytest.mark.parametrize("fit", ["whole", "crop"])
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
 def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     runs, _ = exported
     eye = load_backbone("test_resnet", "random", image_size=64, fit=fit)
@@ -267,11 +269,11 @@ def test_an_export_of_something_else_is_refused_and_stays_marked(exported, tmp_p
     runs, _ = exported
     write_again(runs[make.__name__] / "onnx", monkeypatch)
     with pytest.raises(ModelError, match=r"original") as caught:
-        showtell.export(Export(make(tmp_path / "other", seed=1), out=tmp_path / "out", pictures=4))
+        showtell.export(Export(make(tmp_path / "other", seed=1), out=tmp_path / "out", num_images=4))
     assert caught.value.exit_status == 2
     assert "The check failed" in (tmp_path / "out" / "UNCHECKED.txt").read_text(encoding="utf-8")
     # The folder is ours, and may be written anew.
-    showtell.export(Export(runs[make.__name__], out=tmp_path / "out", pictures=4))
+    showtell.export(Export(runs[make.__name__], out=tmp_path / "out", num_images=4))
     assert not (tmp_path / "out" / "UNCHECKED.txt").exists()
 
 

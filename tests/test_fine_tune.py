@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import draw, shared
+from conftest import draw, settings_file, shared
 from showtell import cli
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.layers import layers_from, layers_of
@@ -15,13 +15,13 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.records import Picture
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.classifier.fine_tune import (
-    BOTTOM_SHARE,
-    TOP_SHARE,
     FineTuneTrainee,
     TunedNetwork,
     learning_shares,
 )
-from showtell.kinds.model_folder import ClassifierModel, load_model
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.model_folder import load_model
 from showtell.models.heads import HeadConfig, build_head
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop, LoopConfig
@@ -144,8 +144,8 @@ def test_the_rate_falls_from_the_head_down(pictures):
         for name, p in network.named_parameters()
         if p.requires_grad and "backbone" in name
     ]
-    assert max(shares) == TOP_SHARE < 1
-    assert min(shares) == pytest.approx(BOTTOM_SHARE)
+    assert max(shares) == TrainClassifier.top_share < 1
+    assert min(shares) == pytest.approx(TrainClassifier.bottom_share)
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
     assert not frozen & config.shares.keys()
 
@@ -225,9 +225,8 @@ def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path,
 
 def test_a_worse_tuning_is_not_kept(classes, tmp_path, capsys):
     out = tmp_path / "run"
-    assert (
-        cli.run(arguments(classes, out, "--fine-tune", "0.3", "--learning-rate", "0.9", "--epochs", "1")) == 0
-    )
+    harsh = ["--fine-tune", "0.3", "--epochs", "1", *settings_file(learning_rate=0.9)]
+    assert cli.run(arguments(classes, out, *harsh)) == 0
     frozen = load_backbone("test_efficientnet", "random", image_size=64)
     model = load_model(out)
     told = capsys.readouterr().err
@@ -244,8 +243,6 @@ def test_a_wrong_layer_is_told_before_any_work(classes, tmp_path, capsys):
 
 def test_neighbours_cannot_be_tuned_through(classes, tmp_path):
     with pytest.raises(ConfigError, match="cannot train through --head knn"):
-        from showtell.kinds.classifier.settings import TrainClassifier
-
         TrainClassifier(data=classes, fine_tune="0.3", head="knn")
 
 

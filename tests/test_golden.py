@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import ENDED
+from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
-from showtell.kinds.captioner import trainee as captioner
+from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.store.store import FeatureStore
@@ -33,29 +33,20 @@ TOLERANCE = 1e-3
 """Of a loss, relative: what other processors' rounding grows to in some dozens of steps is far below."""
 BACKBONE = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--seed", "3"]
 TRAININGS = {
-    "captioner-reward": ["train-captioner", *["--hidden-dim", "32", "--epochs", "5", "--reward-epochs", "2"]],
-    "captioner-korean-bpe": [
+    "captioner-reward": ("train-captioner", {"hidden_dim": 32, "epochs": 5, "scst_epochs": 2}),
+    "captioner-korean-bpe": (
         "train-captioner",
-        *[
-            "--hidden-dim",
-            "32",
-            "--epochs",
-            "4",
-            "--reward-epochs",
-            "0",
-            "--tokenizer",
-            "bpe",
-            "--vocab-size",
-            "300",
-            "--cell",
-            "gru",
-        ],
-    ],
-    "classifier-frozen": ["train-classifier", "--views", "1"],
-    "classifier-fine-tuned": [
-        "train-classifier",
-        *["--fine-tune", "0.3", "--epochs", "3", "--batch-size", "16"],
-    ],
+        {
+            "hidden_dim": 32,
+            "epochs": 4,
+            "scst_epochs": 0,
+            "tokenizer": "bpe",
+            "vocab_size": 300,
+            "cell": "gru",
+        },
+    ),
+    "classifier-frozen": ("train-classifier", {"augmentations": 1}),
+    "classifier-fine-tuned": ("train-classifier", {"fine_tune": "0.3", "epochs": 3, "batch_size": 16}),
 }
 
 
@@ -68,11 +59,11 @@ def machine() -> str:
     return f"{model}, {hashlib.sha256(flags.encode()).hexdigest()[:8]}, torch {torch.__version__}"
 
 
-def curves(name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
+def curves(name: str, folder: Path, patch: pytest.MonkeyPatch, **changed: object) -> list[str]:
     """Train; return a line for each loss, each validation and each final score."""
     patch.setattr(loop, "has_fast_bfloat16", lambda device: False)
     patch.setattr(CaptionTrainee, "why_no_reward", lambda self, progress: "")
-    command, *settings = TRAININGS[name]
+    command, settings = TRAININGS[name]
     language = "ko" if "korean" in name else "en"
     if command == "train-captioner":
         write_captions_dataset(folder / "data", language=language, count=60, seed=5)
@@ -89,7 +80,7 @@ def curves(name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
         "--store",
         str(folder / "store"),
         *BACKBONE,
-        *settings,
+        *settings_file(**settings | changed),
     ]
     assert cli.run(arguments) in ENDED
     lines = []
@@ -130,8 +121,8 @@ def test_a_training_goes_as_it_went(name, tmp_path, monkeypatch):
 
 
 def test_a_changed_constant_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr(captioner, "LABEL_SMOOTHING", captioner.LABEL_SMOOTHING + 0.01)
-    found = curves("captioner-reward", tmp_path, monkeypatch)
+    smoothing = TrainCaptioner.label_smoothing + 0.01
+    found = curves("captioner-reward", tmp_path, monkeypatch, label_smoothing=smoothing)
     _, *kept = (GOLDEN / "captioner-reward.txt").read_text(encoding="utf-8").splitlines()
     losses = [pair for pair in zip(found, kept) if " loss " in pair[0]]
     apart = [pair for pair in losses if differences([pair[0]], [pair[1]])]

@@ -6,8 +6,15 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.models.dropout import drop
-from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, SmoothedCrossEntropy, Taken
+from showtell.models import attention
+from showtell.models.kernels.dropout import drop
+from showtell.models.kernels.operations import (
+    FusedLinear,
+    additive_score,
+    gather_repeated,
+    index_select_unique,
+    smoothed_cross_entropy,
+)
 
 
 def leaf(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -21,7 +28,7 @@ def assert_close(found, expected, **tolerance) -> None:
 
 def test_the_score_s_gradient_is_right_by_finite_differences():
     torch.manual_seed(1)
-    assert torch.autograd.gradcheck(AdditiveScore.apply, (leaf(2, 4, 3), leaf(2, 2, 3), leaf(3)))
+    assert torch.autograd.gradcheck(additive_score, (leaf(2, 4, 3), leaf(2, 2, 3), leaf(3)))
 
 
 @settings(max_examples=20, deadline=None)
@@ -30,15 +37,15 @@ def test_the_score_equals_autograd_s(pictures, captions, cells, width, seed):
     torch.manual_seed(seed)
     inputs = keys, query, weight = leaf(pictures, cells, width), leaf(pictures, captions, width), leaf(width)
     outer = torch.randn(pictures, captions, cells, dtype=torch.float64)
-    found = AdditiveScore.apply(*inputs)
-    expected = torch.tanh(keys.unsqueeze(1) + query.unsqueeze(2)) @ weight
+    found = additive_score(*inputs)
+    expected = attention.additive_score(keys, query, weight)
     assert torch.allclose(found, expected)
     assert_close(torch.autograd.grad(found, inputs, outer), torch.autograd.grad(expected, inputs, outer))
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.booleans(), st.integers(0, 999))
-def test_a_shared_linear_map_equals_autograd_s_over_all_words(rows, with_bias, seed):
+def test_a_fused_linear_map_equals_autograd_s_over_all_words(rows, with_bias, seed):
     """Each word's state comes from the word before, and not every word counts in the loss."""
     torch.manual_seed(seed)
     weight, bias, start = leaf(3, 3), leaf(3) if with_bias else None, leaf(2, max(rows), 3)
@@ -51,22 +58,22 @@ def test_a_shared_linear_map_equals_autograd_s_over_all_words(rows, with_bias, s
             total = total + (state.square().sum() if number % 2 == 0 else 0)
         return total
 
-    found, expected = loss(SharedLinear(weight, bias)), loss(lambda x: F.linear(x, weight, bias))
+    found, expected = loss(FusedLinear(weight, bias)), loss(lambda x: F.linear(x, weight, bias))
     assert torch.allclose(found, expected)
     assert_close(torch.autograd.grad(found, parameters), torch.autograd.grad(expected, parameters))
 
 
-def test_a_shared_linear_map_that_nobody_applied_has_no_gradient():
+def test_a_fused_linear_map_that_nobody_applied_has_no_gradient():
     weight = leaf(3, 3)
-    SharedLinear(weight)
+    FusedLinear(weight)
     (weight.sum() * 2).backward()
     assert torch.equal(weight.grad, torch.full((3, 3), 2.0, dtype=torch.float64))
 
 
-def test_a_shared_linear_map_computes_in_the_precision_that_is_asked_for():
+def test_a_fused_linear_map_computes_in_the_precision_that_is_asked_for():
     weight, values = leaf(8, 4, dtype=torch.float32), torch.randn(5, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        found = SharedLinear(weight)(values)
+        found = FusedLinear(weight)(values)
     assert found.dtype == torch.bfloat16
     assert torch.allclose(found.float(), values @ weight.T, atol=0.05)
     found.sum().backward()
@@ -83,7 +90,7 @@ def test_repeated_rows_equal_autograd_s(dtype, occurrences, seed):
     occurrences = torch.tensor(occurrences).unique(return_inverse=True)[1]  # every row is used
     rows = leaf(int(occurrences.max()) + 1, 3, dtype=dtype)
     outer = torch.randn(len(occurrences), 3, dtype=dtype)
-    found, expected = Repeated(occurrences)(rows), rows[occurrences]
+    found, expected = gather_repeated(rows, occurrences), rows[occurrences]
     assert torch.equal(found, expected)
     (gradient,) = torch.autograd.grad(found, rows, outer)
     exact = torch.zeros(rows.shape, dtype=torch.float64).index_add(0, occurrences, outer.double())
@@ -96,7 +103,7 @@ def test_repeated_rows_equal_autograd_s(dtype, occurrences, seed):
 def test_taken_rows_equal_autograd_s(order, count):
     values, places = leaf(6, 3), torch.tensor(order[:count])
     outer = torch.randn(count, 3, dtype=torch.float64)
-    found, expected = Taken.apply(values, places), values[places]
+    found, expected = index_select_unique(values, places), values[places]
     assert torch.equal(found, expected)
     assert_close(torch.autograd.grad(found, values, outer), torch.autograd.grad(expected, values, outer))
 
@@ -108,7 +115,7 @@ def test_smoothed_cross_entropy_equals_torch_s(words, smoothing):
     logits, targets = leaf(words, 17, dtype=torch.float32), torch.randint(17, (words,))
     given = logits.detach().clone()
     for factor in (1.0, 3.0):
-        found = SmoothedCrossEntropy.apply(logits, targets, smoothing)
+        found = smoothed_cross_entropy(logits, targets, smoothing)
         expected = F.cross_entropy(logits, targets, label_smoothing=smoothing)
         assert found.item() == pytest.approx(expected.item(), rel=1e-6)
         (gradient,) = torch.autograd.grad(factor * found, logits, retain_graph=True)
@@ -120,7 +127,7 @@ def test_smoothed_cross_entropy_equals_torch_s(words, smoothing):
 
 def test_smoothed_cross_entropy_bears_logits_that_exp_cannot():
     logits = torch.tensor([[1000.0, 0.0], [0.0, -1000.0]], requires_grad=True)
-    loss = SmoothedCrossEntropy.apply(logits, torch.tensor([0, 1]), 0.0)
+    loss = smoothed_cross_entropy(logits, torch.tensor([0, 1]), 0.0)
     loss.backward()
     assert loss.item() == pytest.approx(500)
     assert torch.allclose(logits.grad, torch.tensor([[0.0, 0.0], [0.5, -0.5]]))

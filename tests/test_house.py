@@ -31,13 +31,13 @@ CORE = [
     "extraction",
     "models",
     "evaluation",
+    "runs",
     "report",
     "training",
-    "runs",
     "kinds",
 ]
 EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart"]
-ROOMS = [*CORE, *EDGES, "commands", "cli", "__main__"]
+ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",
     "files",

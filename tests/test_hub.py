@@ -21,9 +21,11 @@ from showtell.errors import ConfigError, HubError, ModelError, ShowtellError
 from showtell.hub.pull import pull
 from showtell.hub.push import push
 from showtell.hub.settings import Pull, Push
-from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -65,7 +67,9 @@ def classifier_run(tmp_path_factory):
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
     provenance = {"train_pictures": 6, "val_pictures": 3, "data": "845fff0d", "validation": {"accuracy": 0.5}}
-    save_classifier(run / "model", backbone, head, CLASSES, temperature=1.0, provenance=provenance)
+    save_model(
+        run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance=provenance)
+    )
     val = {
         "split": "val",
         "pictures": 3,
@@ -82,9 +86,11 @@ def captioner_run(tmp_path_factory):
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(["a red circle", "빨간 동그라미 두 개"], kind="word", min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    save_captioner(run / "model", backbone, decoder, beam_size=2, provenance={"train_pictures": 6})
+    save_model(
+        run / "model", CaptionerModel.of(backbone, decoder, beam_size=2, provenance={"train_pictures": 6})
+    )
     scores = {"bleu4": 0.2079, "cider_d": 0.5082}
     intervals = {"bleu4": [0.1937, 0.2218], "cider_d": [0.4748, 0.5429]}
     test = {"split": "test", "pictures": 2, "beam_size": 5, "scores": scores, "intervals_95": intervals}
@@ -241,7 +247,7 @@ def test_the_card_names_the_base_model_where_it_is_on_the_hub(there, run):
 
 def test_a_draft_is_written_and_not_sent_and_then_kept(there, run):
     path = run / "model" / "README.md"
-    push(Push(run, "my-cats", draft=True, endpoint="http://127.0.0.1:9"))
+    push(Push(run, "my-cats", dry_run=True, endpoint="http://127.0.0.1:9"))
     assert there.requests == []
     path.write_text(path.read_text("utf-8") + "\nThe photos are mine.\n", "utf-8")
     send(there, run, license="mit")

@@ -17,7 +17,7 @@ from showtell.data.pixels import bounds
 from showtell.errors import ImageError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-WHOLE = Preprocessing(64, 64, "whole", 1.0, "bicubic", **IMAGENET)
+WHOLE = Preprocessing(64, 64, "stretch", 1.0, "bicubic", **IMAGENET)
 CROP = Preprocessing(64, 64, "crop", 0.875, "bicubic", **IMAGENET)
 
 
@@ -210,7 +210,7 @@ def photo_like(size: tuple[int, int]) -> Image.Image:
 
 
 @pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (517, 389)])
-@pytest.mark.parametrize("preprocessing", [WHOLE, CROP], ids=["whole", "crop"])
+@pytest.mark.parametrize("preprocessing", [WHOLE, CROP], ids=["stretch", "crop"])
 def test_draft_is_close_to_the_full_decode(size, preprocessing):
     content = encoded(photo_like(size), "JPEG", quality=90)
     drafted = load_pixels(content, preprocessing).float()
@@ -225,7 +225,7 @@ def test_draft_looks_at_the_sides_of_the_upright_picture(orientation):
     exif[0x0112] = orientation
     stored = (3200, 400) if orientation == 1 else (400, 3200)
     content = encoded(photo_like(stored), "JPEG", quality=90, exif=exif)
-    wide = Preprocessing(32, 400, "whole", 1.0, "bicubic", **IMAGENET)
+    wide = Preprocessing(32, 400, "stretch", 1.0, "bicubic", **IMAGENET)
     assert open_image(content, shrink_to=wide).size == (800, 100)
 
 
@@ -272,7 +272,7 @@ def test_down_scaling_does_not_alias(interpolation):
     """A fine chequerboard becomes grey, whatever its phase."""
     board = np.indices((640, 640)).sum(0) % 2 * 255
     image = Image.fromarray(board.astype(np.uint8))
-    pixels = load_pixels(image, Preprocessing(64, 64, "whole", 1.0, interpolation, **IMAGENET)).float()
+    pixels = load_pixels(image, Preprocessing(64, 64, "stretch", 1.0, interpolation, **IMAGENET)).float()
     assert (pixels - 127.5).abs().max() < 6
 
 
@@ -393,14 +393,14 @@ def test_missing_files_folders_and_huge_files(tmp_path, monkeypatch):
 
 
 def test_preprocessing_is_compared_by_everything():
-    assert Preprocessing(64, 64, "whole", 1.0, "bicubic", **IMAGENET) == WHOLE
-    assert hash(WHOLE) == hash(Preprocessing(64, 64, "whole", 1.0, "bicubic", **IMAGENET))
+    assert Preprocessing(64, 64, "stretch", 1.0, "bicubic", **IMAGENET) == WHOLE
+    assert hash(WHOLE) == hash(Preprocessing(64, 64, "stretch", 1.0, "bicubic", **IMAGENET))
     others = [
         CROP,
-        Preprocessing(64, 65, "whole", 1.0, "bicubic", **IMAGENET),
-        Preprocessing(64, 64, "whole", 1.0, "bilinear", **IMAGENET),
-        Preprocessing(64, 64, "whole", 1.0, "bicubic", **(IMAGENET | {"mean": (0.5, 0.5, 0.5)})),
-        Preprocessing(64, 64, "whole", 1.0, "bicubic", **IMAGENET, recipe="older"),
+        Preprocessing(64, 65, "stretch", 1.0, "bicubic", **IMAGENET),
+        Preprocessing(64, 64, "stretch", 1.0, "bilinear", **IMAGENET),
+        Preprocessing(64, 64, "stretch", 1.0, "bicubic", **(IMAGENET | {"mean": (0.5, 0.5, 0.5)})),
+        Preprocessing(64, 64, "stretch", 1.0, "bicubic", **IMAGENET, recipe="older"),
     ]
     assert WHOLE not in others
     assert len({WHOLE, *others}) == 6
@@ -415,7 +415,7 @@ def test_an_opened_picture_is_not_turned_again():
 
 
 def test_drafts_of_phone_photos_are_close():
-    preprocessing = Preprocessing(224, 224, "whole", 1.0, "bicubic", **IMAGENET)
+    preprocessing = Preprocessing(224, 224, "stretch", 1.0, "bicubic", **IMAGENET)
     errors = []
     for path in sorted(shared("data", "phone").glob("*.jpg"))[:4]:
         drafted = load_pixels(path, preprocessing).float()

@@ -11,9 +11,11 @@ import showtell
 from conftest import draw, encoded
 from showtell.backbones.weights import load_backbone
 from showtell.errors import ConfigError, ImageError, ModelError
-from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -27,9 +29,9 @@ def captioner(tmp_path_factory):
     words = ["a red circle", "빨간 동그라미 두 개", "three hearts above a star"]
     tokenizer = CaptionTokenizer.train(words, kind="word", vocab_size=300, min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    save_captioner(run / "model", backbone, decoder, beam_size=3, provenance={})
+    save_model(run / "model", CaptionerModel.of(backbone, decoder, beam_size=3, provenance={}))
     return showtell.load(run, device="cpu")
 
 
@@ -40,7 +42,7 @@ def classifier(tmp_path_factory):
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_classifier(run / "model", backbone, head, CLASSES, temperature=1.0, provenance={})
+    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={}))
     return showtell.load(run, device="cpu")
 
 
@@ -73,7 +75,9 @@ def test_a_grey_array_is_a_picture(classifier):
 def test_a_model_looks_as_in_training_unless_asked_otherwise(tmp_path, classifier):
     backbone = load_backbone("test_resnet", "random", image_size=64, precision="bfloat16")
     head = classifier.model.head
-    save_classifier(tmp_path / "model", backbone, head, CLASSES, temperature=1.0, provenance={})
+    save_model(
+        tmp_path / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={})
+    )
     rough, full = (showtell.load(tmp_path, device="cpu", precision=one) for one in (None, "float32"))
     assert rough.backbone.description.precision == "bfloat16"
     assert full(draw(1)) == classifier(draw(1)) != rough(draw(1))

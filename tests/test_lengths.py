@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from showtell.data.records import Picture
 from showtell.kinds.captioner.train import caption_lengths, say_lengths
 from showtell.kinds.captioner.trainee import _framed
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.captions import MOST, USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import words
@@ -29,7 +29,7 @@ def captioner(words_a_caption: int, limit: int) -> tuple[Captioner, tuple[Pictur
     caption = " ".join(f"word{number}" for number in range(words_a_caption))
     train = tuple(Picture(f"{n}.jpg", Path(f"{n}.jpg"), captions=(caption,)) for n in range(3))
     tokenizer = CaptionTokenizer.train([caption] * 3, kind="word", vocab_size=200, min_count=1)
-    sizes = AttentionConfig(tokenizer.vocab_size, 4, 8, 8, 8, max_length=limit)
+    sizes = DecoderConfig(tokenizer.vocab_size, 4, 8, 8, 8, max_length=limit)
     return Captioner(sizes, tokenizer, (2, 2)), train
 
 
@@ -48,7 +48,7 @@ def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
     lines: list[str] = []
     console = SimpleNamespace(say=lines.append)
     say_lengths(caption_lengths(model.tokenizer, train), limit, console)
-    assert said in lines[0] and "--max-length" in lines[0]
+    assert said in lines[0] and "max_length" in lines[0]
     short, few = captioner(12, USUAL)
     say_lengths(caption_lengths(short.tokenizer, few), USUAL, console)
     assert len(lines) == 1, "captions of usual length need no word"

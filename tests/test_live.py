@@ -19,10 +19,11 @@ from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.errors import ConfigError, DataError, MissingExtraError, ShowtellError
-from showtell.kinds.loading import Classes
-from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.classifier.model import ClassifierModel, ClassResult
+from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.report.fonts import MissingGlyphWarning
 from showtell.text.tokenizer import CaptionTokenizer
@@ -49,7 +50,7 @@ def classifier(tmp_path_factory):
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_classifier(run / "model", backbone, head, CLASSES, temperature=1.0, provenance={})
+    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={}))
     return run
 
 
@@ -59,9 +60,9 @@ def captioner(tmp_path_factory):
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(["a red circle", "빨간 동그라미 두 개"], kind="word", min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    save_captioner(run / "model", backbone, decoder, beam_size=2, provenance={})
+    save_model(run / "model", CaptionerModel.of(backbone, decoder, beam_size=2, provenance={}))
     return run
 
 
@@ -258,9 +259,9 @@ def test_a_frame_that_is_damaged_is_passed_over_and_decoders_say_nothing(tmp_pat
 
 def steps(rate: int, seconds: float, smooth: float) -> dict[str, float]:
     smoothing = Smoothing(smooth)
-    smoothing(Classes({"a": 1.0, "b": 0.0}), 0.0)
+    smoothing(ClassResult({"a": 1.0, "b": 0.0}), 0.0)
     for number in range(1, round(rate * seconds) + 1):
-        found = smoothing(Classes({"b": 1.0, "a": 0.0}), number / rate)
+        found = smoothing(ClassResult({"b": 1.0, "a": 0.0}), number / rate)
     return dict(found.probabilities)
 
 
@@ -280,7 +281,7 @@ def test_without_smoothing_only_the_present_counts():
 def test_what_does_not_change_stays():
     smoothing = Smoothing(0.3)
     for number in range(5):
-        assert dict(smoothing(Classes({"a": 0.75, "b": 0.25}), number / 7).probabilities) == {
+        assert dict(smoothing(ClassResult({"a": 0.75, "b": 0.25}), number / 7).probabilities) == {
             "a": pytest.approx(0.75),
             "b": pytest.approx(0.25),
         }

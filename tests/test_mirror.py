@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ENDED, draw
+from conftest import ENDED, draw, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.data.augment import MIRRORED
 from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.captions import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -55,7 +55,7 @@ def trainee(tmp_path, store) -> CaptionTrainee:
     mirrored = extract_features(pictures[:8], backbone, store, view=MIRRORED)
     tokenizer = CaptionTokenizer.train(["a thing", "one more thing"], kind="word", vocab_size=20, min_count=1)
     width = plain.space.description["grid_shape"][1]
-    captioner = Captioner(AttentionConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
+    captioner = Captioner(DecoderConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
     return CaptionTrainee(
         captioner, plain, pictures, pictures[:2], batch_size=4, seed=3, beam_size=1, mirrored=mirrored
     )
@@ -88,17 +88,14 @@ def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
         )
     table = tmp_path / "metadata.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    settings = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1"
+    settings = "--backbone test_resnet --weights random --image-size 64 --epochs 1"
     command = [
         "train-captioner",
         str(table),
         *settings.split(),
-        "--reward-epochs",
-        "0",
-        "--augmentations",
-        "0",
     ]
-    assert cli.run([*command, "--out", str(tmp_path / "run")]) in ENDED
+    rare = {"hidden_dim": 16, "scst_epochs": 0, "augmentations": 0}
+    assert cli.run([*command, "--out", str(tmp_path / "run"), *settings_file(**rare)]) in ENDED
     said = capsys.readouterr().err
     records = [
         json.loads(line) for line in Path(tmp_path / "run" / "pictures.jsonl").read_text().splitlines()
@@ -106,5 +103,6 @@ def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
     train = {one["name"] for one in records if one["split"] == "train"}
     sided = sum(f"{number}.png" in train for number in range(10))
     assert f"Mirrored: {len(train) - sided} pictures of train; {sided} more stay as they are" in said
-    assert cli.run([*command, "--out", str(tmp_path / "other"), "--no-mirror"]) in ENDED
+    plain = settings_file(**rare, hflip=False)
+    assert cli.run([*command, "--out", str(tmp_path / "other"), *plain]) in ENDED
     assert "Mirrored" not in capsys.readouterr().err

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from showtell.backbones.weights import load_backbone
 from showtell.errors import ModelError
-from showtell.kinds.model_folder import FORMAT, find_model, load_model, save_captioner
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.model_folder import FORMAT, find_model, load_model, save_model
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.tokenizer import CaptionTokenizer
 
 CAPTIONS = ["a red circle above two small stars", "빨간 동그라미 위에 작은 별 두 개", "three hearts"]
@@ -25,7 +26,7 @@ def build(cell: str = "lstm", kind: str = "word") -> tuple:
     backbone = load_backbone("test_resnet", "random", image_size=64)
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     torch.manual_seed(0)
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8, cell=cell)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8, kind=cell)
     captioner = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     captioner.decoder.fit_feature_scale(torch.rand(4, *backbone.description.grid_shape))
     return backbone, captioner
@@ -34,8 +35,9 @@ def build(cell: str = "lstm", kind: str = "word") -> tuple:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("실행")
-    save_captioner(
-        run / "model", *build(), beam_size=4, provenance={"train_pictures": 3, "데이터": "우리 것"}
+    save_model(
+        run / "model",
+        CaptionerModel.of(*build(), beam_size=4, provenance={"train_pictures": 3, "데이터": "우리 것"}),
     )
     return run
 
@@ -56,7 +58,7 @@ def refused(folder: Path, pattern: str) -> ModelError:
 @pytest.mark.parametrize(("cell", "kind"), [("lstm", "word"), ("gru", "bpe")])
 def test_a_loaded_model_says_the_same_of_the_same_pixels(tmp_path, cell, kind):
     backbone, captioner = build(cell, kind)
-    save_captioner(tmp_path, backbone, captioner, beam_size=4, provenance={"note": "그대로"})
+    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4, provenance={"note": "그대로"}))
     model = load_model(tmp_path)
     assert (model.config.beam_size, model.config.provenance) == (4, {"note": "그대로"})
     assert model.config.captioner == captioner.decoder.config
@@ -197,9 +199,9 @@ def test_weights_that_do_not_fit_are_named(folder):
 
 def test_saving_again_replaces_the_model(tmp_path):
     backbone, captioner = build()
-    save_captioner(tmp_path, backbone, captioner, beam_size=4, provenance={})
+    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4, provenance={}))
     torch.nn.init.normal_(captioner.decoder.output_bias)
-    save_captioner(tmp_path, backbone, captioner, beam_size=2, provenance={})
+    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=2, provenance={}))
     model = load_model(tmp_path)
     assert model.config.beam_size == 2
     assert torch.equal(model.captioner.decoder.output_bias, captioner.decoder.output_bias)

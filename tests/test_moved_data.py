@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import ImageDraw
 
-from conftest import ENDED, draw
+from conftest import ENDED, draw, settings_file
 from showtell import cli
 from showtell.samples import write_captions_dataset
 
@@ -29,8 +29,8 @@ def trained(tmp_path_factory) -> Path:
     write_captions_dataset(home / "captions", language="en", count=40, seed=0)
     commands = (
         f"train-classifier classes --out classifier --store store {SETTINGS} --head linear",
-        f"train-captioner captions --out captioner --store store {SETTINGS} --hidden-dim 16 --epochs 2 "
-        "--reward-epochs 0",
+        f"train-captioner captions --out captioner --store store {SETTINGS} --epochs 2 "
+        + " ".join(settings_file(hidden_dim=16, scst_epochs=0)),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
@@ -152,7 +152,7 @@ def test_data_that_is_gone_is_named_with_what_to_run(home, tmp_path, capsys, run
 def test_an_export_says_where_the_data_was_and_checks_with_drawings(home, tmp_path, capsys):
     pytest.importorskip("onnx")
     (home / "classes").rename(tmp_path / "moved")
-    assert cli.run(["export", str(home / "classifier"), "--pictures", "2"]) == 0
+    assert cli.run(["export", str(home / "classifier"), "--num-images", "2"]) == 0
     said = capsys.readouterr().err
     assert f"was at {home / 'classes'}" in said
     assert f"showtell export {home / 'classifier'} --check FOLDER" in said

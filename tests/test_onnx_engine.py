@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from conftest import ENDED, draw
+from conftest import ENDED, draw, settings_file
 from showtell import cli, load
 from showtell.backbones.backbone import ENGINES, Backbone
 from showtell.backbones.weights import load_backbone, restore_backbone
@@ -136,8 +136,11 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(pictures, tmp_pat
         path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / picture.name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(picture.path, path)
-    network = "--backbone test_resnet --weights random --image-size 32 --head linear --engine onnxruntime"
-    assert cli.run(["train-classifier", str(data), "--out", str(run), *store, *network.split()]) == 0
+    network = "--backbone test_resnet --weights random --image-size 32 --head linear"
+    settings = settings_file(engine="onnxruntime")
+    assert (
+        cli.run(["train-classifier", str(data), "--out", str(run), *store, *network.split(), *settings]) == 0
+    )
     assert "as a graph for onnxruntime, once" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cli.run(["evaluate", str(run), "--split", "val", *store]) == 0
@@ -179,14 +182,15 @@ def test_a_run_trained_on_int8_is_scored_and_used_in_float32(tmp_path, kind, cap
     if kind == "captioner":
         write_captions_dataset(tmp_path / "data", language="en", count=60, seed=0)
         data = tmp_path / "data/captions.json"
-        more = ["--hidden-dim", "16", "--epochs", "1", "--reward-epochs", "0"]
+        more, rare = ["--epochs", "1"], {"hidden_dim": 16, "scst_epochs": 0}
     else:
-        data, more = tmp_path / "data", ["--head", "linear"]
+        data, more, rare = tmp_path / "data", ["--head", "linear"], {}
         for number in range(24):
             path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             draw(number, 48).save(path)
-    network = "--backbone test_resnet --weights random --image-size 64 --engine onnxruntime --precision int8"
+    network = "--backbone test_resnet --weights random --image-size 64"
+    more += settings_file(**rare, engine="onnxruntime", precision="int8")
     places = [str(data), "--out", str(out), "--store", str(store)]
     assert cli.run([f"train-{kind}", *places, *network.split(), *more]) in ENDED, capsys.readouterr().err
     used = load(out).backbone.description

@@ -101,6 +101,6 @@ def test_what_showtell_made_is_no_picture(run, photos, capsys):
     (photos / "runs" / "mine" / "pictures.jsonl").write_text("{}\n", "utf-8")
     (photos / "runs" / "mine" / "figures").mkdir()
     draw(6).save(photos / "runs" / "mine" / "figures" / "curve.png")
-    predicted(capsys, run, photos / "a.png", "--picture", photos / "why" / "a.png")
+    predicted(capsys, run, photos / "a.png", "--save-plot", photos / "why" / "a.png")
     assert (photos / "why" / "a.png").stat().st_size
     assert len(find_pictures([str(photos)], Console(quiet=True))) == 3

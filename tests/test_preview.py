@@ -107,7 +107,7 @@ def test_gauges_put_every_change_between_its_limits():
 def test_the_views_are_those_of_training(classes, tmp_path, monkeypatch):
     caught = []
     monkeypatch.setattr(views, "draw_views", lambda rows, limits, out: caught.extend(rows) or out)
-    preview_augment(PreviewAugment(data=classes, count=3, views=2, out=tmp_path / "a.png", **SMALL))
+    preview_augment(PreviewAugment(data=classes, count=3, augmentations=2, out=tmp_path / "a.png", **SMALL))
     backbone = load_backbone("test_resnet", "random", image_size=64)
     assert len({row.name.split("/")[1] for row in caught}) == 3, "each of another class"
     for row in caught:
@@ -294,8 +294,10 @@ def test_pictures_are_chosen_by_seed_and_by_name(classes, tmp_path):
 def test_each_preview_writes_a_picture_of_everything(classes, captions, pictures_folder, tmp_path):
     for number, what in enumerate(
         [
-            PreviewAugment(data=classes, count=1, views=1, **SMALL),
-            PreviewAugment(data=captions, fit="crop", views=3, pictures=("val_00000.png",), **SMALL),
+            PreviewAugment(data=classes, count=1, augmentations=1, **SMALL),
+            PreviewAugment(
+                data=captions, resize="crop", augmentations=3, pictures=("val_00000.png",), **SMALL
+            ),
             PreviewAugment(data=pictures_folder, **SMALL),
             PreviewNormalize(data=classes, sample=5, **SMALL),
             PreviewNormalize(data=pictures_folder, picture="고양이.jpg", **SMALL),
@@ -325,7 +327,7 @@ def test_mistakes_are_told_in_one_message(classes, captions, pictures_folder, tm
     for arguments, words in (
         (["tokens", classes], "has pictures but no captions"),
         (["tokens", pictures_folder], "has pictures but no captions"),
-        (["augment", classes, "--views", "13"], "--views 13 is out of range"),
+        (["augment", classes, "--augmentations", "13"], "--augmentations 13 is out of range"),
         (["augment", classes, "--count", "0"], "--count 0 is out of range"),
         (["augment", classes, "--backbone", "resnet5000"], "knows no network 'resnet5000'"),
         (["normalize", classes, "--out", "x.doc"], "names no figure format"),
@@ -362,6 +364,6 @@ def test_colours_only_where_a_terminal_takes_them(monkeypatch):
 
 
 def test_ranges_are_checked():
-    for wrong in ({"count": 13}, {"views": 0}, {"seed": -1}, {"image_size": 8}):
+    for wrong in ({"count": 13}, {"augmentations": 0}, {"seed": -1}, {"image_size": 8}):
         with pytest.raises(ConfigError):
             PreviewAugment(data="x", **wrong)

@@ -15,7 +15,7 @@ from showtell import cli
 from showtell.backbones import packaged
 from showtell.console import Console
 from showtell.errors import WeightsError
-from showtell.kinds.loading import LoadedClassifier
+from showtell.kinds.classifier.model import ClassifierModel
 from showtell.quickstart import quickstart
 
 NAMES = {"camera": "tripod", "cat": "Egyptian cat", "coffee": "espresso"}
@@ -31,7 +31,7 @@ def without_hub(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> LoadedClassifier:
+def model(tmp_path_factory) -> ClassifierModel:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SHOWTELL_STORE", str(tmp_path_factory.getbasetemp() / "features"))
         patch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)

@@ -63,7 +63,7 @@ def photo(width: int = 90, height: int = 60) -> Image.Image:
 needs_hangul = pytest.mark.skipif(fonts.hangul_family() is None, reason="no Hangul font is installed")
 
 
-@pytest.mark.parametrize("fit", ["whole", "crop"])
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
 @pytest.mark.parametrize("size", [(400, 300), (300, 400), (900, 250)])
 @pytest.mark.parametrize("cells", [False, True])
 def test_heat_lies_on_what_the_network_saw_in_that_cell(fit, size, cells):
@@ -104,21 +104,21 @@ def test_a_common_scale_keeps_words_comparable_and_zero_shows_the_photo():
     opacity = paint(np.linspace(0, 1, 50, dtype=np.float32))[:, 3]
     assert opacity[0] == 0 and (np.diff(opacity) > 0).all() and opacity[-1] < 1
     weak = one_hot(3, 2) * 0.1
-    own = np.asarray(overlay(photo(), weak, preprocessing("whole")))
-    common = np.asarray(overlay(photo(), weak, preprocessing("whole"), peak=1.0))
+    own = np.asarray(overlay(photo(), weak, preprocessing("stretch")))
+    common = np.asarray(overlay(photo(), weak, preprocessing("stretch"), peak=1.0))
     assert own[30, 45].sum() > common[30, 45].sum()
 
 
 def test_an_upright_picture_that_still_has_its_orientation_tag_is_not_turned_again():
     tagged = photo()
     tagged.getexif()[0x0112] = 6
-    assert overlay(tagged, one_hot(0, 0), preprocessing("whole")).size == (90, 60)
+    assert overlay(tagged, one_hot(0, 0), preprocessing("stretch")).size == (90, 60)
 
 
 def test_the_hottest_area_is_of_the_picture_not_of_the_crop():
     box = seen_box(preprocessing("crop"), 1000, 200)
     assert hottest_area(one_hot(0, 0), box) == (0, 1)
-    assert hottest_area(one_hot(6, 4), seen_box(preprocessing("whole"), 10, 10)) == (2, 2)
+    assert hottest_area(one_hot(6, 4), seen_box(preprocessing("stretch"), 10, 10)) == (2, 2)
 
 
 @pytest.mark.parametrize("size", [(90, 60), (40, 120), (300, 60)])
@@ -138,7 +138,7 @@ def test_the_png_has_colour_where_the_photo_is_grey(tmp_path):
     out = draw_attention(
         Image.new("RGB", (90, 60), (90, 90, 90)),
         say("a dog"),
-        preprocessing("whole"),
+        preprocessing("stretch"),
         tmp_path / "why.png",
         cells=True,
     )
@@ -158,7 +158,7 @@ def test_lines_fit_and_lose_no_letter(text):
 @pytest.mark.parametrize("name", ["why", "why.docx"])
 def test_a_suffix_that_no_figure_has_is_refused_before_anything_is_written(tmp_path, name):
     with pytest.raises(ConfigError, match=r"\.png"):
-        draw_attention(photo(), say("a dog"), preprocessing("whole"), tmp_path / "new" / name)
+        draw_attention(photo(), say("a dog"), preprocessing("stretch"), tmp_path / "new" / name)
     assert not list(tmp_path.iterdir())
 
 
@@ -172,13 +172,13 @@ def test_a_head_that_cannot_say_why_does_not_pretend_to(tmp_path, monkeypatch, s
 
     monkeypatch.setattr(Sheet, "text", listen)
     heat = one_hot(1, 1) * (0 if silent else 1)
-    draw_prediction(photo(), heat, {"cat": 0.9, "dog": 0.1}, preprocessing("whole"), tmp_path / "why.png")
+    draw_prediction(photo(), heat, {"cat": 0.9, "dog": 0.1}, preprocessing("stretch"), tmp_path / "why.png")
     assert ("cannot say why" in " ".join(said)) == silent
     assert ("what speaks for cat" in " ".join(said)) != silent
 
 
 def test_a_caption_without_words_is_drawn(tmp_path):
-    out = draw_attention(photo(), Caption("", (), 0.0), preprocessing("whole"), tmp_path / "why.png")
+    out = draw_attention(photo(), Caption("", (), 0.0), preprocessing("stretch"), tmp_path / "why.png")
     assert np.ptp(np.asarray(Image.open(out).convert("RGB"), np.int32)) > 200
 
 
@@ -187,7 +187,7 @@ def test_hangul_has_glyphs_in_every_figure(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         families = fonts.font_families(KOREAN + " −1 …")
-        draw_attention(photo(), say(KOREAN), preprocessing("whole"), tmp_path / "why.png")
+        draw_attention(photo(), say(KOREAN), preprocessing("stretch"), tmp_path / "why.png")
     assert families[0] == "DejaVu Sans" and not fonts._missing(KOREAN + "−…", tuple(families))
     # Boxes of missing letters are all alike.
     face = fonts.pil_font(32, KOREAN)
@@ -201,9 +201,9 @@ def test_decomposed_hangul_is_composed_before_it_is_drawn():
 
 
 FIGURES = {
-    "attention": lambda out: draw_attention(photo(), say(KOREAN), preprocessing("whole"), out),
+    "attention": lambda out: draw_attention(photo(), say(KOREAN), preprocessing("stretch"), out),
     "prediction": lambda out: draw_prediction(
-        photo(), one_hot(1, 1), {KOREAN: 0.9}, preprocessing("whole"), out, right=KOREAN
+        photo(), one_hot(1, 1), {KOREAN: 0.9}, preprocessing("stretch"), out, right=KOREAN
     ),
     "confusion": lambda out: save_figure(draw_confusion([KOREAN, "b"], [[1, 0], [0, 1]]), out),
     "views": lambda out: draw_views([view_of(KOREAN)], Augmentation(), out),
@@ -263,7 +263,7 @@ def write_page(tmp_path: Path, *items: PageItem, language="en", title="Scenes") 
 
 def test_a_page_asks_nobody_for_anything(tmp_path):
     item = PageItem(photo(), say("a dog"), preprocessing("crop"), references=("a brown dog",), right=True)
-    path = write_page(tmp_path, item, PageItem(photo(), say("a cat"), preprocessing("whole"), right=False))
+    path = write_page(tmp_path, item, PageItem(photo(), say("a cat"), preprocessing("stretch"), right=False))
     page = Page(path)
     for tag, attributes in page.elements:
         assert tag not in ("link", "iframe", "object", "embed", "base"), tag
@@ -279,7 +279,7 @@ def test_hostile_captions_stay_text(tmp_path):
     item = PageItem(
         photo(),
         say(HOSTILE),
-        preprocessing("whole"),
+        preprocessing("stretch"),
         name=HOSTILE,
         references=(HOSTILE,),
         right=False,
@@ -314,7 +314,7 @@ def test_pictures_of_a_page_are_small_and_tell_nothing_else(tmp_path):
     exif[0x010F] = "Camera of Somebody"
     content = io.BytesIO()
     Image.new("RGB", (2000, 1000)).save(tmp_path / "big.jpg", exif=exif)
-    path = write_page(tmp_path, PageItem(tmp_path / "big.jpg", say("night"), preprocessing("whole")))
+    path = write_page(tmp_path, PageItem(tmp_path / "big.jpg", say("night"), preprocessing("stretch")))
     encoded = re.search(r"base64,([^\"]+)", path.read_text(encoding="utf-8"))
     content = base64.b64decode(encoded.group(1))
     assert Image.open(io.BytesIO(content)).size == (360, 180)
@@ -323,7 +323,7 @@ def test_pictures_of_a_page_are_small_and_tell_nothing_else(tmp_path):
 
 def test_a_page_in_korean_has_every_word_of_the_page_in_english(tmp_path):
     assert WORDS["en"].keys() == WORDS["ko"].keys()
-    items = [PageItem(photo(), say(KOREAN), preprocessing("whole"), right=right) for right in (True, False)]
+    items = [PageItem(photo(), say(KOREAN), preprocessing("stretch"), right=right) for right in (True, False)]
     page = Page(write_page(tmp_path, *items, language="ko"))
     assert ("html", {"lang": "ko"}) in page.elements
     texts = {text.strip() for tag, text in page.texts if tag not in ("style", "script")}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from conftest import ENDED
+from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.console import Bar
 from showtell.extraction import extract
@@ -33,11 +33,11 @@ NEVER = 0
 RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "captions-val.jsonl")
 
 
-def arguments(data: Path, out: Path, store: Path, *more: str) -> list[str]:
-    settings = f"--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs {EPOCHS}"
-    settings += " --augmentations 1"
+def arguments(data: Path, out: Path, store: Path, *more: str, **rare: object) -> list[str]:
+    settings = f"--backbone test_resnet --weights random --image-size 64 --epochs {EPOCHS}"
     places = ["train-captioner", str(data / "captions.json"), "--out", str(out), "--store", str(store)]
-    return [*places, *settings.split(), *more]
+    file = settings_file(**{"hidden_dim": 16, "augmentations": 1} | rare)
+    return [*places, *settings.split(), *file, *more]
 
 
 class Stop(NamedTuple):
@@ -209,16 +209,16 @@ def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, finished, undist
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        (["--learning-rate", "0.002"], "--learning-rate 0.001, not --learning-rate 0.002"),
-        (["--seed", "1"], "--seed 0, not --seed 1"),
-        (["--cell", "gru"], "--cell lstm, not --cell gru"),
-        (["--epochs", "9"], "--epochs 8, not --epochs 9"),
-        (["--no-mirror"], "--mirror, not --no-mirror"),
-        (["--min-count", "2"], "the default --min-count, not --min-count 2"),
+        ({"learning_rate": 0.002}, "--learning-rate 0.001, not --learning-rate 0.002"),
+        ({"seed": 1}, "--seed 0, not --seed 1"),
+        ({"cell": "gru"}, "--cell lstm, not --cell gru"),
+        ({"label_smoothing": 0.2}, "--label-smoothing 0.1, not --label-smoothing 0.2"),
+        ({"hflip": False}, "--hflip, not --no-hflip"),
+        ({"min_count": 2}, "the default --min-count, not --min-count 2"),
     ],
 )
 def test_other_settings_are_refused_by_name(data, finished, undisturbed, capsys, more, named):
-    status, text = say(capsys, data, finished / "run", finished / "store", *more, "--resume")
+    status, text = say(capsys, data, finished / "run", finished / "store", "--resume", **more)
     assert status == 2
     assert f"was started with {named}." in text
     assert_equal_runs(finished / "run", undisturbed)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.evaluation.cider import CiderD
-from showtell.kinds.captioner.batch import assemble
-from showtell.kinds.captioner.reward import SAMPLES, advantages, draw_captions, reward_loss
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.reward import USUAL_SAMPLING, advantages, draw_captions, reward_loss
+from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.text.tokenizer import CaptionTokenizer
 
 CAPTIONS = {
@@ -22,7 +22,7 @@ CAPTIONS = {
 def captioner(seed: int = 0) -> Captioner:
     torch.manual_seed(seed)
     tokenizer = CaptionTokenizer.train([c for captions in CAPTIONS.values() for c in captions], min_count=1)
-    sizes = AttentionConfig(tokenizer.vocab_size, 8, 24, 24, 16, dropout=0.0)
+    sizes = DecoderConfig(tokenizer.vocab_size, 8, 24, 24, 16, dropout=0.0)
     return Captioner(sizes, tokenizer, (2, 2))
 
 
@@ -75,7 +75,7 @@ def test_training_by_reward_earns_more():
         torch.manual_seed(1)
         drawn = [rows for _ in range(20) for rows in draw_captions(model, grid)]
         texts = [model.tokenizer.decode(caption) for rows in drawn for caption in rows]
-        of = [name for _ in range(20) for name in names for _ in range(SAMPLES)]
+        of = [name for _ in range(20) for name in names for _ in range(USUAL_SAMPLING.samples)]
         return float(np.mean([references.score({name: text})[0] for name, text in zip(of, texts)]))
 
     before = mean_reward()
@@ -96,6 +96,6 @@ def test_drawing_leaves_the_network_in_training():
     model.decoder.train()
     drawn = draw_captions(model, torch.randn(2, 4, 8))
     assert model.decoder.training
-    assert [len(rows) for rows in drawn] == [SAMPLES, SAMPLES]
+    assert [len(rows) for rows in drawn] == [USUAL_SAMPLING.samples] * 2
     eos = model.tokenizer.eos_id
     assert all(caption.count(eos) <= 1 and eos not in caption[:-1] for rows in drawn for caption in rows)

@@ -5,15 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from showtell.runs.run_folder import load_training
 
-from conftest import ENDED
+from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.runs.run_folder import load_training
 from showtell.samples import write_captions_dataset
 
-SMALL = "--backbone test_resnet --weights random --image-size 64 --hidden-dim 16 --epochs 1 --reward-epochs 0"
+SMALL = "--backbone test_resnet --weights random --image-size 64 --epochs 1"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def home(tmp_path_factory) -> Path:
         patch.chdir(folder)
         table, pictures = "photos/captions.json", "photos/images"
         command = ["train-captioner", table, "--images", pictures, "--store", "store", "--out", "run"]
-        assert cli.run([*command, *SMALL.split()]) in ENDED
+        assert cli.run([*command, *SMALL.split(), *settings_file(hidden_dim=16, scst_epochs=0)]) in ENDED
     return folder
 
 

@@ -12,22 +12,21 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from conftest import ENDED, draw, opened
+from conftest import ENDED, draw, opened, settings_file
 from showtell import cli
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.class_scores import expected_calibration_error, reliability
 from showtell.evaluation.diversity import caption_habits, compared_habits
-from showtell.extraction.features import Extraction
-from showtell.kinds.captioner.batch import assemble
-from showtell.kinds.captioner.faithfulness import measure_faithfulness
-from showtell.kinds.captioner.teacher_forced import teacher_forced
+from showtell.evaluation.faithfulness import measure_faithfulness
+from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.kinds.classifier.report import draw_confusion, draw_reliability
 from showtell.kinds.loading import load
 from showtell.kinds.report import write_report
 from showtell.kinds.settings import Report
-from showtell.models.attention import AttentionConfig
+from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.report.document import save_for_page
 from showtell.samples import write_captions_dataset
 from showtell.text.tokenizer import CaptionTokenizer
@@ -40,11 +39,12 @@ COLOURS = {"빨강": "red", "Blue <b>&": "blue", "회색": "gray"}
 def captioner_run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("captioner")
     write_captions_dataset(folder / "data", language="ko", count=40, seed=0)
-    settings = f"{SETTINGS} --hidden-dim 32 --epochs 25 --reward-epochs 1 --learning-rate 0.02"
+    settings = f"{SETTINGS} --epochs 25"
     command = (
         f"train-captioner {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {settings}"
     )
-    assert cli.run(command.split()) in ENDED
+    rare = settings_file(hidden_dim=32, scst_epochs=1, learning_rate=0.02)
+    assert cli.run([*command.split(), *rare]) in ENDED
     return folder / "run"
 
 
@@ -127,7 +127,7 @@ def test_the_captioners_report_tells_what_was_measured(captioner_run):
     assert sum(model["lengths"].values()) == model["captions"] == record["pictures"]
     lines = [json.loads(line) for line in (captioner_run / "captions-val.jsonl").open(encoding="utf-8")]
     assert lines[0]["picture"] in text and lines[-1]["picture"] in text
-    assert "Can its attention be trusted?" in text and "--hidden-dim" in text
+    assert "Can its attention be trusted?" in text and "hidden_dim" in text
 
 
 def test_the_classifiers_report_names_classes_mistakes_and_problems(classifier_run):
@@ -226,25 +226,21 @@ WORDS = ["a red ball", "a dog", "a red dog runs"]
 
 
 @pytest.fixture
-def small(monkeypatch) -> tuple[Captioner, list[Picture], torch.Tensor]:
+def small() -> tuple[Captioner, list[Picture], torch.Tensor]:
     """A captioner with random weights, three pictures, and their grids, read from memory."""
     torch.manual_seed(0)
     tokenizer = CaptionTokenizer.train(WORDS, min_count=1)
-    sizes = AttentionConfig(tokenizer.vocab_size, D, 8, 8, 8, dropout=0.5)
+    sizes = DecoderConfig(tokenizer.vocab_size, D, 8, 8, 8, dropout=0.5)
     captioner = Captioner(sizes, tokenizer, (2, 2)).eval()
     for parameter in captioner.decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     grids = torch.randn(len(WORDS), L, D)
     pictures = [Picture(str(i), Path(f"{i}.png"), (text,)) for i, text in enumerate(WORDS)]
-    for module in ("teacher_forced", "faithfulness"):
-        monkeypatch.setattr(
-            f"showtell.training.{module}.read_grids",
-            lambda captioner, extraction, part: torch.stack([grids[int(p.name)] for p in part]),
-        )
     return captioner, pictures, grids
 
 
-NOTHING = Extraction(None)
+def reader(grids: torch.Tensor):
+    return lambda part: torch.stack([grids[int(picture.name)] for picture in part])
 
 
 @torch.no_grad()
@@ -252,12 +248,12 @@ def test_teacher_forcing_agrees_with_reading_word_by_word(small):
     captioner, pictures, grids = small
     tokenizer, decoder = captioner.tokenizer, captioner.decoder
     captions = {p.name: (*p.captions, "a zebra runs") for p in pictures}
-    found = teacher_forced(captioner, NOTHING, pictures, captions)
+    found = teacher_forced(captioner, reader(grids), pictures, captions)
     log_probs, right = [], []
     for picture in pictures:
         for text in captions[picture.name]:
-            memory = decoder.remember(grids[int(picture.name)].unsqueeze(0))
-            state = decoder.initial_state(memory)
+            memory = decoder.encode_grid(grids[int(picture.name)].unsqueeze(0))
+            state = decoder.start(memory)
             ids = tokenizer.encode(text)
             for read, target in zip([tokenizer.bos_id, *ids], [*ids, tokenizer.eos_id]):
                 scores, state, _ = decoder.step(memory, state, torch.tensor([[read]]))
@@ -276,14 +272,14 @@ def test_faithfulness_is_the_fall_of_each_word_in_a_picture_without_those_cells(
     captioner.decoder.fit_feature_scale(torch.randn(50, L, D) + 1)
     decoder, tokenizer = captioner.decoder, captioner.tokenizer
     found = measure_faithfulness(
-        captioner, NOTHING, pictures, {p.name: p.captions[0] for p in pictures}, share=0.5
+        captioner, reader(grids), pictures, {p.name: p.captions[0] for p in pictures}, share=0.5
     )
     drops: dict[str, list[float]] = {"most": [], "least": []}
 
     def read(grid: torch.Tensor, ids: list[int]) -> tuple[float, torch.Tensor]:
         batch = assemble(grid.unsqueeze(0), [[[tokenizer.bos_id, *ids]]], tokenizer.pad_id)
-        packed = decoder(batch.grid, batch.token_ids, batch.lengths)
-        return float(decoder.logits(packed.deep).log_softmax(-1)[-1, ids[-1]]), packed.attention[-1]
+        packed = decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+        return float(packed.logits.log_softmax(-1)[-1, ids[-1]]), packed.attention[-1]
 
     with torch.no_grad():
         for picture, grid in zip(pictures, grids):
@@ -298,7 +294,7 @@ def test_faithfulness_is_the_fall_of_each_word_in_a_picture_without_those_cells(
     for which, values in drops.items():
         assert found.drops[which] == pytest.approx(np.mean(values), abs=1e-4)
     assert found.intervals["most"][0] <= found.drops["most"] <= found.intervals["most"][1]
-    assert measure_faithfulness(captioner, NOTHING, pictures, dict.fromkeys("012", "")) is None
+    assert measure_faithfulness(captioner, reader(grids), pictures, dict.fromkeys("012", "")) is None
 
 
 def test_habits_are_counted_over_words_not_spelling():

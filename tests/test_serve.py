@@ -20,12 +20,12 @@ pytest.importorskip("fastapi")
 
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
+from showtell.kinds.records import caption_record, class_record
 
 import showtell
 from conftest import draw, encoded
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
 from showtell.errors import ConfigError, ImageError, MissingExtraError
-from showtell.kinds.records import caption_record, class_record
 from showtell.serving import schema
 from showtell.serving.batcher import Batcher
 from showtell.serving.guard import is_local

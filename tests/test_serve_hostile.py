@@ -329,13 +329,13 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(model):
-    with running({"m": model}, patience=PATIENCE, **LIMITS) as (client, _):
+    with running({"m": model}, idle_timeout=PATIENCE, **LIMITS) as (client, _):
         yield client
 
 
 @pytest.fixture(scope="module")
 def hasty_server(model):
-    with running({"m": model}, timeout=TIMEOUT, patience=PATIENCE, **LIMITS) as (client, _):
+    with running({"m": model}, timeout=TIMEOUT, idle_timeout=PATIENCE, **LIMITS) as (client, _):
         yield client
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from showtell.runs.config_record import load_config
 
-from conftest import draw
+from conftest import draw, settings_file
 from showtell import TrainCaptioner, cli
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
@@ -24,7 +25,6 @@ from showtell.kinds.captioner.learnt import refuse_unlearnt
 from showtell.kinds.captioner.recipe import SMALL, recipe_for
 from showtell.kinds.captioner.views import look_at_views
 from showtell.kinds.loading import load
-from showtell.runs.config_record import load_config
 from showtell.samples import write_captions_dataset
 
 BLIND, NEAREST = "the most frequent caption", "the nearest picture's"
@@ -208,8 +208,8 @@ def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
     """Ended untrained after six epochs of two steps once, with empty captions and status 0."""
     weights = resources.files("showtell") / "backbones" / "small_backbone"
     with resources.as_file(weights) as folder:
-        settings = "--hidden-dim 64 --augmentations 1 --epochs 40 --dropout 0.1 --learning-rate 3e-3"
-        status = train(scenes, tmp_path / "run", "--weights", str(folder), *settings.split())
+        settings = settings_file(hidden_dim=64, augmentations=1, dropout=0.1, learning_rate=3e-3)
+        status = train(scenes, tmp_path / "run", "--weights", str(folder), "--epochs", "40", *settings)
     said = capsys.readouterr().err
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
     assert status == 0, said
@@ -228,7 +228,7 @@ def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
 
 def test_a_training_that_learns_nothing_says_so_and_keeps_the_model(scenes, tmp_path, capsys):
     untaught = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--epochs", "1"]
-    status = train(scenes, tmp_path / "run", *untaught, "--hidden-dim", "16", "--augmentations", "1")
+    status = train(scenes, tmp_path / "run", *untaught, *settings_file(hidden_dim=16, augmentations=1))
     said = capsys.readouterr().err
     assert status == 3
     assert "Trained" not in said
@@ -249,12 +249,7 @@ def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
         scenes,
         tmp_path / "run",
         *untaught,
-        "--hidden-dim",
-        "16",
-        "--augmentations",
-        "0",
-        "--reward-epochs",
-        "2",
+        *settings_file(hidden_dim=16, augmentations=0, scst_epochs=2),
     )
     assert "training by reward needs captions better than" in capsys.readouterr().err
     lines = (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()

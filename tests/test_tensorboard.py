@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ENDED, draw
+from conftest import ENDED, draw, settings_file
 from showtell import cli
 from showtell.data.records import Picture
 from showtell.errors import MissingExtraError
@@ -39,12 +39,12 @@ def test_a_training_leaves_its_curves_and_its_pictures(tmp_path):
         str(data),
         "--out",
         str(out),
-        "--tensorboard",
         "--backbone",
         "test_resnet",
     ]
-    small = "--weights random --image-size 64 --hidden-dim 16 --epochs 3 --reward-epochs 0"
-    assert cli.run([*arguments, *small.split()]) in ENDED
+    small = "--weights random --image-size 64 --epochs 3"
+    settings = settings_file(hidden_dim=16, scst_epochs=0, tensorboard=True)
+    assert cli.run([*arguments, *small.split(), *settings]) in ENDED
     events = read(out / "tensorboard")
     tags = events.Tags()
     assert set(tags["scalars"]) == {
@@ -100,9 +100,7 @@ def test_a_missing_package_is_told_before_any_work(tmp_path, monkeypatch, capsys
     with pytest.raises(MissingExtraError, match="tensorboard"):
         TensorBoardLog(tmp_path)
     (tmp_path / "data" / "a").mkdir(parents=True)
-    assert (
-        cli.run(["train-classifier", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--tensorboard"])
-        == 2
-    )
+    places = [str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert cli.run(["train-classifier", *places, *settings_file(tensorboard=True)]) == 2
     assert "pip install 'showtell[tensorboard]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -191,7 +191,7 @@ def test_half_a_character_still_decodes(bpe: CaptionTokenizer) -> None:
 
 
 def test_too_few_words_say_what_would_do() -> None:
-    with pytest.raises(DataError, match=r"No word occurs 5 times.*\n.*--min-count to at most 2"):
+    with pytest.raises(DataError, match=r"No word occurs 5 times.*\n.*min_count to at most 2"):
         CaptionTokenizer.train(["a dog", "a cat"])
     with pytest.raises(DataError, match="captions that have words"):
         CaptionTokenizer.train(["!", ""])

@@ -16,16 +16,16 @@ from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
+from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Extraction
-from showtell.kinds.captioner.teacher_forced import teacher_forced
 from showtell.kinds.captioner.trainee import (
     CaptionTrainee,
     caption_surprise,
     describe_pictures,
 )
-from showtell.models.attention import AttentionConfig
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest
 from showtell.text.captions import USUAL
@@ -278,7 +278,7 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path, value):
     trainee = Line([1, 2, 3, 4], losses={7: value})
     with pytest.raises(ModelError, match=r"loss became (nan|inf|-inf) at step 7") as caught:
         run(trainee, tmp_path)
-    assert "--learning-rate" in caught.value.would_do
+    assert "learning_rate" in caught.value.would_do
     assert all(value.isfinite().all() for value in trainee.network.parameters())
     assert len(metrics(tmp_path)) == 7 + 2
 
@@ -409,7 +409,7 @@ def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionT
     )
     pictures = [Picture(name, tmp_path / name, tuple(own)) for name, own in zip(names, captions, strict=True)]
     tokenizer = CaptionTokenizer.train([c for own in captions for c in own], min_count=1)
-    sizes = AttentionConfig(tokenizer.vocab_size, D, hidden_dim=8, embed_dim=8, attention_dim=4)
+    sizes = DecoderConfig(tokenizer.vocab_size, D, hidden_dim=8, embed_dim=8, attention_dim=4)
     settings = {"batch_size": 3, "seed": 0, "beam_size": 1, **settings}
     return CaptionTrainee(Captioner(sizes, tokenizer, (2, 2)), extraction, pictures, pictures[:2], **settings)
 
@@ -558,13 +558,13 @@ def test_eight_drawn_pictures_are_learnt_by_heart(tmp_path, cell):
     torch.manual_seed(0)
     tokenizer = CaptionTokenizer.train([p.captions[0] for p in pictures], min_count=1)
     description = backbone.description
-    sizes = AttentionConfig(
+    sizes = DecoderConfig(
         tokenizer.vocab_size,
         description.grid_shape[1],
         hidden_dim=48,
         embed_dim=48,
         attention_dim=24,
-        cell=cell,
+        kind=cell,
         dropout=0.0,
     )
     captioner = Captioner(sizes, tokenizer, description.grid_size)

@@ -11,11 +11,11 @@ from showtell.hub.settings import Pull as Pull
 from showtell.hub.settings import Push as Push
 from showtell.inspection.inspect import look as look
 from showtell.inspection.settings import Look as Look
-from showtell.kinds.captioner.evaluate import evaluate as evaluate
 from showtell.kinds.captioner.settings import TrainCaptioner as TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner as train_captioner
 from showtell.kinds.classifier.settings import TrainClassifier as TrainClassifier
 from showtell.kinds.classifier.train import train_classifier as train_classifier
+from showtell.kinds.evaluate import evaluate as evaluate
 from showtell.kinds.loading import load as load
 from showtell.kinds.predict import predict as predict
 from showtell.kinds.report import write_report as write_report

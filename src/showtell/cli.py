@@ -1,6 +1,5 @@
-"""The command line: parse, call a task, print. Flags come from the dataclasses of ``config``."""
+"""The command line: parse, call a task, print."""
 
-import difflib
 import gc
 import io
 import json
@@ -10,23 +9,18 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Union
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.commands import COMMANDS, find
-from showtell.errors import ConfigError, ShowtellError
+from showtell.errors import ShowtellError
+from showtell.flags import parse
 from showtell.kinds.settings import Predict
 from showtell.process import tune_process
 from showtell.video.settings import Live
 
-_STYLE = (
-    tyro.conf.FlagCreatePairsOff,
-    tyro.conf.OmitSubcommandPrefixes,
-    tyro.conf.OmitArgPrefixes,
-    tyro.conf.DisallowNone,
-)
+if TYPE_CHECKING:
+    from showtell.kinds.predict import Prediction
 
 
 def main() -> None:
@@ -79,7 +73,7 @@ def run(arguments: list[str]) -> int:
         return 0
     settings = None
     try:
-        settings = _parse(arguments)
+        settings = parse(arguments)
         return _call(settings)
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)
@@ -115,37 +109,6 @@ def _report(what: str, advice: str, status: int, debug: bool) -> int:
     return status
 
 
-def _parse(arguments: list[str]) -> Any:
-    """Return the config of the command that is called; exits by itself for help and for wrong flags."""
-    if arguments and arguments[0] in COMMANDS:
-        command = arguments[0]
-        return tyro.cli(
-            find(COMMANDS[command].settings), prog=f"showtell {command}", args=arguments[1:], config=_STYLE
-        )
-    if arguments and not arguments[0].startswith("-"):
-        near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
-        raise ConfigError(
-            f"showtell has no command {arguments[0]!r}.",
-            would_do=f"Did you mean {near[0]}?" if near else "",
-            run="showtell --help",
-        )
-    commands = tuple(
-        Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
-        for name, kind in ((name, find(command.settings)) for name, command in COMMANDS.items())
-    )
-    return tyro.cli(
-        Union[commands],  # type: ignore[call-overload]  # noqa: UP007
-        prog="showtell",
-        description="Show it your pictures. It tells you what it sees.",
-        args=arguments or ["--help"],
-        config=_STYLE,
-    )
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").split("\n\n")[0]
-
-
 def _call(settings: Any) -> int:
     """Run a command's task and print its result."""
     # Tasks import torch, which takes seconds: not for --help.
@@ -162,7 +125,10 @@ def _call(settings: Any) -> int:
             if settings.headless:
                 print(json.dumps(record, ensure_ascii=False), flush=True)
     if getattr(settings, "json", False):
-        print(json.dumps(result, ensure_ascii=False))
+        from showtell.runs.records import as_json
+
+        record = result.record() if hasattr(result, "record") else result
+        print(json.dumps(as_json(record), ensure_ascii=False))
     return 0
 
 
@@ -177,20 +143,17 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _print_predictions(settings: Predict, records: Iterable[dict[str, Any]]) -> int:
-    from showtell.kinds.classifier.predict import percentages
-
+def _print_predictions(settings: Predict, predictions: "Iterable[Prediction]") -> int:
     failed = 0
-    for record in records:
+    alone = len(settings.pictures) == 1 and os.path.isfile(settings.pictures[0])  # noqa: PTH113
+    for found in predictions:
         if settings.json:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
-        elif "error" not in record:
-            alone = len(settings.pictures) == 1 and os.path.isfile(settings.pictures[0])  # noqa: PTH113
-            said = record["caption"] if "caption" in record else percentages(record)
-            print(said if alone else f"{record['picture']}\t{said}", flush=True)
-        if "error" in record:
+            print(json.dumps(found.record(), ensure_ascii=False), flush=True)
+        elif not found.error:
+            print(found.text if alone else f"{found.picture}\t{found.text}", flush=True)
+        if found.error:
             failed = 2
-            print(f"showtell: {record['error']}", file=sys.stderr)
-        if "drawn" in record:
-            print(f"drawn: {record['drawn']}", file=sys.stderr)
+            print(f"showtell: {found.error}", file=sys.stderr)
+        if found.drawn:
+            print(f"drawn: {found.drawn}", file=sys.stderr)
     return failed

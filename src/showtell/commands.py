@@ -25,7 +25,7 @@ COMMANDS: dict[str, Command] = {
         "kinds.classifier.settings.TrainClassifier", "kinds.classifier.train.train_classifier"
     ),
     "compare": Command("comparison.settings.Compare", "comparison.compare.compare"),
-    "evaluate": Command("kinds.settings.Evaluate", "kinds.captioner.evaluate.evaluate"),
+    "evaluate": Command("kinds.settings.Evaluate", "kinds.evaluate.evaluate"),
     "report": Command("kinds.settings.Report", "kinds.report.write_report"),
     "predict": Command("kinds.settings.Predict", "kinds.predict.predict"),
     "demo": Command("serving.settings.Demo", "serving.serve.demo"),

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from showtell.errors import ConfigError
+
 _MOST_LOOKS = 4
 """Most batches that a network looks at side by side; each holds its layers' values in memory."""
 _limiting = threading.Lock()
@@ -68,8 +70,19 @@ def quiet(library: str | None) -> Iterator[None]:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the named device, or for ``auto`` the best one there is."""
+    """Return the named device, or for ``auto`` the best one there is.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
     if name != "auto":
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(
+                f"The device {name!r} is not available here.",
+                would_do="Expected auto, cpu, or cuda or mps where there is one.",
+            ) from error
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")

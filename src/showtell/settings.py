@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -11,6 +11,8 @@ from showtell.errors import ConfigError
 T = TypeVar("T")
 Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]
 """A setting that may be left out; its help says what happens then, where tyro would say None."""
+Rare = Annotated[T, tyro.conf.Fixed]
+"""A setting that is no flag: it is set from Python, or in the file that --config names."""
 Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Engine = Literal["torch", "onnxruntime"]
@@ -46,14 +48,73 @@ class Settings:
                 object.__setattr__(self, field.name, Path(value))
 
 
-def at_least(config: Any, **minima: int) -> None:
+def rare_settings(kind: type) -> set[str]:
+    """Return the names of settings that are no flags."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if tyro.conf.Fixed in getattr(hint, "__metadata__", ())}
+
+
+def spelled(config: Any, name: str) -> str:
+    """Return a setting as it is typed: its flag, or its key in a file where it has none."""
+    return name if name in rare_settings(type(config)) else f"--{name.replace('_', '-')}"
+
+
+def at_least(config: Any, **minima: float) -> None:
     """Refuse settings below their minimum.
 
     Raises:
-        ConfigError: One is; the message names its flag.
+        ConfigError: One is; the message names it.
     """
     for name, minimum in minima.items():
         value = getattr(config, name)
-        if value is not None and value < minimum:
-            flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} {value} is out of range.", would_do=f"It takes {minimum} or more.")
+        if value is not None and not value >= minimum:
+            raise ConfigError(
+                f"{spelled(config, name)} {value} is out of range.",
+                would_do=f"Expected a value of at least {minimum}.",
+            )
+
+
+def at_most(config: Any, **maxima: float) -> None:
+    """Refuse settings above their maximum.
+
+    Raises:
+        ConfigError: One is; the message names it.
+    """
+    for name, maximum in maxima.items():
+        value = getattr(config, name)
+        if value is not None and not value <= maximum:
+            raise ConfigError(
+                f"{spelled(config, name)} {value} is out of range.",
+                would_do=f"Expected a value of at most {maximum}.",
+            )
+
+
+def above_zero(config: Any, *names: str, below: float = float("inf")) -> None:
+    """Refuse settings that are not above 0, or not below a bound.
+
+    Raises:
+        ConfigError: One is; the message names it.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not 0 < value < below:
+            limit = "" if below == float("inf") else f" and below {below:g}"
+            raise ConfigError(
+                f"{spelled(config, name)} {value} is out of range.",
+                would_do=f"Expected a value above 0{limit}.",
+            )
+
+
+def below_one(config: Any, *names: str) -> None:
+    """Refuse shares that are not in [0, 1).
+
+    Raises:
+        ConfigError: One is; the message names it.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not 0 <= value < 1:
+            raise ConfigError(
+                f"{spelled(config, name)} {value} is out of range.",
+                would_do="Expected a value of at least 0 and below 1.",
+            )

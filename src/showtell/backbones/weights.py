@@ -36,7 +36,7 @@ def load_backbone(
     weights: str | None = None,
     *,
     image_size: int | None = None,
-    fit: Fit = "whole",
+    fit: Fit = "stretch",
     seed: int = 0,
     precision: Precision = "float32",
     engine: Engine = "torch",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.backbones.weights import load_backbone
+from showtell.backbones.settings import BackboneSettings
 from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.comparison.settings import Compare
 from showtell.console import Console, Log, human_time
@@ -23,8 +23,7 @@ from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare, say_reading
 from showtell.files import write_atomic
-from showtell.kinds.captioner.train import BEAM_SIZE
-from showtell.runtime import choose_device
+from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.store.store import FeatureStore
 
 _TIMED, _BATCH = 15, 16
@@ -158,13 +157,12 @@ def _each(
 
 def _load(config: Compare, name: str, console: Console) -> Backbone:
     is_folder = Path(name).is_dir()
-    return load_backbone(
-        None if is_folder else name,
-        name if is_folder else config.weights,
+    settings = BackboneSettings(
+        backbone=None if is_folder else name,
+        weights=name if is_folder else config.weights,
         image_size=config.image_size,
-        seed=config.seed,
-        console=console,
-    ).to(choose_device())
+    )
+    return settings.load(seed=config.seed, console=console)
 
 
 def _row(name: str, contender: Contender, reached: Reached) -> Row:
@@ -227,8 +225,8 @@ def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
     lines.append(
         f"(linear head on {what}, which also chose its strength)"
         if kind == "accuracy"
-        else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam {BEAM_SIZE}; "
-        "a whole training scores higher)"
+        else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam "
+        f"{TrainCaptioner.beam_size}; a whole training scores higher)"
     )
     return "\n".join(lines)
 

@@ -18,7 +18,6 @@ from showtell.extraction.prepared import Prepared
 from showtell.kinds.captioner.recipe import BATCH_SIZE
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import (
-    BEAM_SIZE,
     build_captioner,
     caption_lengths,
     captioned,
@@ -28,7 +27,7 @@ from showtell.kinds.captioner.trainee import CaptionTrainee, describe_pictures
 from showtell.kinds.classifier.classes import learnable
 from showtell.kinds.classifier.heads import fit_linear, read_examples
 from showtell.kinds.classifier.verdict import group_numbers
-from showtell.runs.run_folder import training_fingerprint
+from showtell.runs.run import training_fingerprint
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
 from showtell.text.captions import length_limit
 from showtell.text.tokenizer import CaptionTokenizer
@@ -111,7 +110,7 @@ def captioner_scorer(
         DataError: There are no captions to learn from or to validate on.
     """
     settings = TrainCaptioner(
-        config.data, out=config.out, hidden_dim=HIDDEN_DIM, mirror=False, seed=config.seed
+        config.data, out=config.out, hidden_dim=HIDDEN_DIM, hflip=False, seed=config.seed
     )
     first = next(iter(contenders.values()))
     train = captioned(first.prepared, "train")
@@ -129,8 +128,10 @@ def captioner_scorer(
     def score(name: str, contender: Contender) -> Reached:
         console.say(f"A captioner on {name}:")
         trainee = _trainee(settings, tokenizer, contender.prepared)
-        description = contender.backbone.description.for_store()
-        mark = f"{training_fingerprint(settings, contender.prepared, description)[:16]}-{config.steps}"
+        fingerprint = training_fingerprint(
+            settings, contender.prepared, contender.backbone.description, resolved={}
+        )
+        mark = f"{fingerprint[:16]}-{config.steps}"
         loop = Loop(
             _ShortTraining(trainee, config.steps),
             LoopConfig(epochs=1, learning_rate=settings.learning_rate),
@@ -143,7 +144,7 @@ def captioner_scorer(
             found["cider_d"],
             (found["low"], found["high"]),
             len(trainee.validation),
-            lambda grid, pooled: trainee.captioner.texts(grid, beam_size=BEAM_SIZE),
+            lambda grid, pooled: trainee.captioner.texts(grid, beam_size=TrainCaptioner.beam_size),
         )
 
     return score
@@ -170,7 +171,7 @@ class _ShortTraining:
         """Score captions of the validation split by CIDEr-D, with its 95% interval."""
         pictures = self.trainee.validation
         said = describe_pictures(
-            self.trainee.captioner, self.trainee.extraction, pictures, beam_size=BEAM_SIZE
+            self.trainee.captioner, self.trainee.extraction, pictures, beam_size=TrainCaptioner.beam_size
         )
         scores = caption_scores({picture.name: picture.captions for picture in pictures}, said)
         low, high = scores.intervals["cider_d"]
@@ -182,15 +183,17 @@ def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Pr
     seed_everything(settings.seed)
     train, val = captioned(prepared, "train"), captioned(prepared, "val")
     captioner = build_captioner(settings, tokenizer, prepared, train).to(choose_device())
-    return CaptionTrainee(
+    trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
         train,
         val,
         batch_size=BATCH_SIZE,
         seed=settings.seed,
-        beam_size=BEAM_SIZE,
+        beam_size=TrainCaptioner.beam_size,
     )
+    captioner.decoder.fit_word_bias(trainee.token_counts())
+    return trainee
 
 
 def _step_time(trainee: CaptionTrainee) -> float:

@@ -10,27 +10,27 @@ from showtell.settings import Maybe, at_least
 
 @dataclass(frozen=True)
 class Compare(DataSource):
-    """Find the backbone that pays: what a short training reaches on the features of each, and what it costs.
+    """Compare backbones by what a short training on their features reaches, and by what they cost.
 
     Example: showtell compare photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
     """
 
     backbones: str = field(kw_only=True)
-    """timm networks or folders of weights, with commas between them."""
+    """timm networks or folders of weights, separated by commas."""
     out: Path = Path("runs/compare")
-    """Folder of the table and the drawing."""
+    """Folder of the table and the chart."""
     weights: Maybe[str] = None
-    """random, to compare costs without pretrained weights."""
+    """random compares costs without pretrained weights."""
     image_size: Maybe[int] = None
-    """Side of the networks' input in pixels, 32 or more; each one's own by default."""
+    """Side of the networks' input in pixels, at least 32; each network's own by default."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     steps: int = 250
-    """Of captions: steps of training on each backbone, of 32 pictures each, 1 or more."""
+    """Captions: training steps per backbone, each on 32 images, at least 1."""
     sample: int = 2000
-    """Of captions: most pictures to train on, 2 or more; half as many, which are others, score."""
+    """Captions: most images to train on, at least 2; half as many others are scored."""
     seed: int = 0
-    """Of the split, the sample and the training, 0 or more."""
+    """Seed of split, sample and training, at least 0."""
     json: bool = False
     """Print the table as JSON."""
 

@@ -22,7 +22,7 @@ _COARSE = 8
 """Of the small colour copy, pixels: coarse enough that a hand that shakes changes little."""
 _EVEN = 2
 """Neighbours that differ by fewer grey levels count as even: compression moves them by as many."""
-_SMALL = Preprocessing(_SIDE, _SIDE, "whole", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_SMALL = Preprocessing(_SIDE, _SIDE, "stretch", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _AHEAD = 512
 """Pictures handed to the threads at once."""
 

@@ -12,21 +12,20 @@ class DataSource(Settings):
     """Data as the user names it: a path, and whatever its reader is to know beforehand."""
 
     data: Data
-    """Captions (a table or JSON, or a folder that holds some), a table of labels, or a folder of class
-    folders."""
+    """Captions (a table, JSON, or a folder with one), a table of labels, or a folder of class folders."""
     images: Maybe[Path] = None
-    """Folder of the images, where they do not lie beside the table."""
+    """Folder of the images, unless they are beside the table."""
     format: Maybe[str] = None
-    """Format of DATA, where it is not recognised: csv, labels, classes, flickr8k, coco, karpathy,
-    imagefolder, sidecar or webdataset."""
+    """Format of DATA, if it is not recognised.
+    One of csv, labels, classes, flickr8k, coco, karpathy, imagefolder, sidecar, webdataset."""
     image_column: Maybe[str] = None
-    """Column that names the image; by default known by its name and its values."""
+    """Column of the image names; by default found by its name and values."""
     text_column: Maybe[str] = None
-    """Column of the caption or the label; several captions with commas: caption_1,caption_2."""
+    """Column of the caption or label; several columns with commas."""
     group_column: Maybe[str] = None
-    """Column of what belongs on one side of a split: a patient, a camera, a site, a burst."""
+    """Column of groups that a split keeps together, such as a patient, a camera or a site."""
     encoding: Maybe[str] = None
-    """Encoding of DATA where it is not UTF-8 and cannot be told, such as cp949, gbk or cp1252."""
+    """Encoding of DATA if it is not UTF-8 and not recognised, such as cp949, gbk or cp1252."""
 
 
 def source_of(config: Any, *, data: Path | None = None, images: Path | None = None) -> DataSource:

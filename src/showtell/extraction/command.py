@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from showtell.backbones.weights import load_backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.readers import read_pictures
 from showtell.data.records import Picture
@@ -10,7 +9,6 @@ from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features
 from showtell.extraction.prepared import report_problems, say_reading
 from showtell.extraction.settings import Extract
-from showtell.runtime import choose_device
 from showtell.store.store import FeatureStore
 
 
@@ -29,14 +27,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     """
     console = console or Log()
     pictures = pictures_of(config, console)
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(choose_device())
+    backbone = config.load(console=console)
     result = extract_features(pictures, backbone, FeatureStore(config.store), console=console)
     report_problems(result.unreadable, console)
     looked = (

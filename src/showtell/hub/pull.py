@@ -9,7 +9,8 @@ from showtell.errors import ConfigError, HubError, ModelError
 from showtell.files import new_folder
 from showtell.hub.hub import BESIDES, FILES, NEEDED, bars, check_name, connect, explained, file_names
 from showtell.hub.settings import Pull
-from showtell.kinds.model_folder import CaptionerModel, ClassifierModel, load_model
+from showtell.kinds.base import Model
+from showtell.kinds.model_folder import load_model
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -77,7 +78,7 @@ def _offered(there: "ModelInfo", name: str) -> dict[str, int]:
     return {s.rfilename: int(s.size or 0) for s in there.siblings or () if s.rfilename in FILES}
 
 
-def _check_model(folder: Path, name: str) -> CaptionerModel | ClassifierModel:
+def _check_model(folder: Path, name: str) -> Model[Any]:
     try:
         return load_model(folder)
     except ModelError as error:

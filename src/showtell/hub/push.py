@@ -1,6 +1,5 @@
 """Send a model to the Hugging Face Hub, with a card written from its run."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.console import Console, Log, human_bytes
-from showtell.errors import HubError, ModelError
+from showtell.data.records import SPLITS
+from showtell.errors import HubError
 from showtell.hub.hub import BESIDES, FILES, bars, check_name, connect, explained, file_names
 from showtell.hub.settings import Push
+from showtell.kinds.base import Model
 from showtell.kinds.model_card import Origin, hub_card, is_hub_card, with_license
-from showtell.kinds.model_folder import CaptionerModel, ClassifierModel, find_model, load_model
-from showtell.runs.picture_record import load_pictures
+from showtell.kinds.model_folder import find_model, load_model
+from showtell.runs.records import EvaluationRecord
+from showtell.runs.run import Run
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -28,8 +30,8 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a draft ``drafted``
-        and ``files``.
+        ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a dry run
+        ``drafted`` and ``files``.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
@@ -37,11 +39,11 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
     console = console or Log()
     folder = find_model(config.run)
     check_name(config.name)
-    if config.draft:
+    if config.dry_run:
         model = load_model(folder)
         path = folder / "README.md"
         path.write_text(_written_card(config, model, config.name), encoding="utf-8")
-        console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --draft")
+        console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --dry-run")
         return {"drafted": str(path), "files": _sizes(_contents(folder))}
     with explained(config.name):
         api = connect(config.endpoint)
@@ -148,7 +150,7 @@ def _say_what(
     console: Console,
     name: str,
     contents: Mapping[str, bytes | Path],
-    model: CaptionerModel | ClassifierModel,
+    model: Model[Any],
     *,
     private: bool,
     new: bool,
@@ -157,16 +159,12 @@ def _say_what(
     sizes = _sizes(contents)
     lines = [f"To {name} on the Hub ({'new' if new else 'there already'}; {seen}):"]
     lines += [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
-    told = (
-        f"the {len(model.config.classes):,} names of its classes"
-        if isinstance(model, ClassifierModel)
-        else f"the {model.config.captioner.vocab_size:,} words it learnt"
-    )
-    lines.append(f"{human_bytes(sum(sizes.values()))} in all, and in them {told}; no picture, no caption")
+    total, told = human_bytes(sum(sizes.values())), model.card().contents
+    lines.append(f"{total} in all, and in them {told}; no picture, no caption")
     console.say("\n".join(lines))
 
 
-def _card(config: Push, folder: Path, model: CaptionerModel | ClassifierModel, name: str) -> str:
+def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:
     path = folder / "README.md"
     own = path.read_text(encoding="utf-8") if path.is_file() else ""
     if not is_hub_card(own):
@@ -174,23 +172,14 @@ def _card(config: Push, folder: Path, model: CaptionerModel | ClassifierModel, n
     return with_license(own, config.license) if config.license else own
 
 
-def _written_card(config: Push, model: CaptionerModel | ClassifierModel, name: str) -> str:
-    return hub_card(model.config, name, _origin(config.run), config.license)
+def _written_card(config: Push, model: Model[Any], name: str) -> str:
+    return hub_card(model, name, _origin(Run(config.run)), config.license)
 
 
-def _origin(run: Path) -> Origin:
+def _origin(run: Run) -> Origin:
     """Return what the run tells of its model; nothing where the model is all that is left of it."""
-    splits: Counter[str] = Counter()
-    if (run / "pictures.jsonl").is_file():
-        splits.update(record["split"] for record in load_pictures(run / "pictures.jsonl"))
-    evaluations = []
-    for split in ("test", "val"):
-        path = run / f"evaluation-{split}.json"
-        if path.is_file():
-            try:
-                evaluations.append(json.loads(path.read_text(encoding="utf-8")))
-            except ValueError as error:
-                raise ModelError(
-                    f"{path} cannot be read: {error}.", run=f"showtell evaluate {run} --split {split}"
-                ) from error
-    return Origin({split: splits[split] for split in ("train", "val", "test") if splits[split]}, evaluations)
+    splits = Counter(image.split for image in run.images) if run.has_images else Counter()
+    return Origin(
+        {split: splits[split] for split in SPLITS if splits[split]},
+        [run.evaluation(split, EvaluationRecord) for split in run.evaluated("test", "val")],
+    )

@@ -24,7 +24,7 @@ from showtell.report.document import write_document
 
 _SIDE, _QUALITY = 240, 80
 """Of the pictures in the page: longest side in pixels, JPEG quality."""
-_THUMBNAIL = Preprocessing(_SIDE, _SIDE, "whole", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_THUMBNAIL = Preprocessing(_SIDE, _SIDE, "stretch", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _GROUPS, _TOGETHER, _PLACES = 4, 4, 100
 """Groups that a finding shows, pictures of a group, and places that it names."""
 

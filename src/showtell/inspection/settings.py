@@ -9,7 +9,7 @@ from showtell.settings import Maybe, at_least
 
 @dataclass(frozen=True)
 class Look(DataSource):
-    """See what is in a data set, and what is wrong with it: a page of text, and one to open in a browser.
+    """See what is in a data set, and what is wrong with it: as text, and as a page for the browser.
 
     Example: showtell look photos/captions.csv
     """
@@ -17,14 +17,14 @@ class Look(DataSource):
     out: Path = Path("runs/look.html")
     """The page to write."""
     vocab_size: int = 10_000
-    """Most tokens a captioner would learn, 16 or more: how much of the captions do they cover?"""
+    """Vocabulary of a captioner, at least 16 tokens, whose coverage of the captions is shown."""
     backbone: Maybe[str] = None
-    """Tell near-duplicates by this network's features in the store; by default by the last used network that
-    saw all pictures, or else by a perceptual hash."""
+    """Find near-duplicates by this network's features in the store.
+    By default the last network that encoded all images, else a perceptual hash."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False
-    """Print all that was found as JSON."""
+    """Print the findings as JSON."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -106,7 +106,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
             "note",
             sum(count for length, count in vocabulary.lengths.items() if length > USUAL),
             f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL}",
-            "Nothing: the limit follows the data, to 250 tokens. train-captioner --max-length sets it.",
+            "Nothing: the limit follows the data, to 250 tokens. max_length of train-captioner sets it.",
             (),
         ),
         Finding(

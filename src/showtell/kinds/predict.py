@@ -1,52 +1,94 @@
 """Say what pictures show."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from showtell.console import Console, Log
-from showtell.data.images import open_image
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
-from showtell.errors import ConfigError, DataError, ImageError
+from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.extraction.prepared import report_problems
-from showtell.kinds.classifier.predict import predict_classes
-from showtell.kinds.loading import Captions, LoadedCaptioner, LoadedClassifier, load
-from showtell.kinds.records import caption_record
+from showtell.kinds.base import Result
+from showtell.kinds.loading import load
 from showtell.kinds.settings import Predict
+from showtell.runs.run import Run
 
 
-def predict(config: Predict, console: Console | None = None) -> Iterator[dict[str, Any]]:
-    """Caption or name pictures one after the other.
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        picture: The image's file.
+        result: What it shows; None where it cannot be read.
+        error: Why it cannot be read; empty where it can.
+        right: What is known to be right of it; None where nothing is.
+        drawn: The drawing; None where none was asked for.
+    """
+
+    picture: Path
+    result: Result | None = None
+    error: str = ""
+    right: str | None = None
+    drawn: Path | None = None
+
+    @property
+    def text(self) -> str:
+        """Return it as a person reads it, in one line."""
+        return self.result.text if self.result else self.error
+
+    def record(self) -> dict[str, Any]:
+        """Return what a script reads."""
+        record: dict[str, Any] = {"picture": str(self.picture)}
+        if self.result is None:
+            return record | {"error": self.error}
+        record |= self.result.record()
+        return record | {
+            name: str(value) for name, value in (("right", self.right), ("drawn", self.drawn)) if value
+        }
+
+
+def predict(config: Predict, console: Console | None = None) -> Iterator[Prediction]:
+    """Say what images show, one after the other.
 
     Args:
-        config: Which run and pictures.
+        config: Which run and images.
         console: Told what of a folder is left out; None for the log of ``showtell``.
 
     Yields:
-        One record a picture: ``picture``, ``caption``, ``log_probability`` and ``words``, or for a classifier
-        ``picture``, ``class`` and ``classes``; ``picture`` and ``error`` for one that cannot be read.
+        One prediction per image, in order; one that cannot be read has an error instead of a result.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
     paths = find_pictures(config.pictures, console)
-    targets = {} if config.picture is None else _targets(paths, config.picture)
+    targets = {} if config.save_plot is None else _targets(paths, config.save_plot)
     model = load(config.run, beam_size=config.beam_size, console=console)
-    if isinstance(model, LoadedClassifier):
-        yield from predict_classes(model, config.run, paths, targets)
-        return
+    labels = _labels(config.run)
     for path, found in zip(paths, model.stream(paths, errors="return")):
         if isinstance(found, ImageError):
-            yield {"picture": str(path), "error": found.what}
+            yield Prediction(path, error=found.what)
             continue
-        record = {"picture": str(path)} | caption_record(found)
-        if path in targets:
-            record["drawn"] = str(_draw(model, path, found, targets[path]))
-        yield record
+        right, out = model.known_answer(path, labels), targets.get(path)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            model.draw(path, found, out, right)
+        yield Prediction(path, found, right=right, drawn=out)
+
+
+def _labels(folder: Path) -> dict[str, str]:
+    """Return the labels of a run's images by their SHA-256; of a model alone, those of the run around it."""
+    for run in (Run(folder), Run(folder.parent)):
+        try:
+            return {image.sha256: image.label for image in run.images if image.label is not None}
+        except ModelError:
+            continue
+    return {}
 
 
 def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
@@ -102,8 +144,8 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
         return {paths[0]: given}
     if is_file and (given.exists() or given.suffix.lower() in PICTURE_EXTENSIONS):
         raise ConfigError(
-            f"--picture {given} is one file, for {len(paths)} pictures.",
-            would_do="It takes a folder for several.",
+            f"--save-plot {given} is one file, for {len(paths)} pictures.",
+            would_do="Expected a folder for several.",
         )
     targets: dict[Path, Path] = {}
     taken: set[str] = set()
@@ -113,10 +155,3 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
         taken.add(name.casefold())
         targets[path] = given / f"{name}.png"
     return targets
-
-
-def _draw(model: LoadedCaptioner, path: Path, caption: Captions, out: Path) -> Path:
-    from showtell.kinds.captioner.drawing import draw_attention
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return draw_attention(open_image(path), caption, model.backbone.preprocessing, out)

@@ -11,7 +11,7 @@ from showtell.settings import Maybe, Run, Settings, at_least
 
 @dataclass(frozen=True)
 class Report(Settings):
-    """Write RUN/report.html: scores, curves, best and worst or mistakes, with where the model looked.
+    """Write RUN/report.html: scores, curves, best and worst images or mistakes, with the model's attention.
 
     Example: showtell report runs/mine
     """
@@ -19,11 +19,11 @@ class Report(Settings):
     run: Run
     """Folder of a run."""
     data: Annotated[Maybe[Path], tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
-    """Where the data of the training lies now; by default where it lay then."""
+    """Where the data of the training is now; by default where it was then."""
     images: Maybe[Path] = None
-    """Folder of the pictures of DATA, where they do not lie beside the table."""
+    """Folder of the images of DATA, unless they are beside the table."""
     split: Maybe[Literal["train", "val", "test"]] = None
-    """Evaluated split to report; by default test where that was evaluated, or val."""
+    """Evaluated split to report; by default test if it was evaluated, else val."""
     store: Maybe[Path] = None
     """Folder of the feature store; that of the training by default."""
 
@@ -40,13 +40,13 @@ class Evaluate(Settings):
     data: Annotated[Maybe[Path], tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
     """Other captions or labels; by default the data of the training."""
     images: Maybe[Path] = None
-    """Folder of the pictures of DATA, where they do not lie beside the table."""
+    """Folder of the images of DATA, unless they are beside the table."""
     split: Maybe[Literal["train", "val", "test"]] = None
-    """Split to score; by default test, or val where there is no test."""
+    """Split to score; by default test, or val if there is no test."""
     store: Maybe[Path] = None
     """Folder of the feature store."""
     beam_size: Maybe[int] = None
-    """Captions searched side by side, 1 or more; by default the captioner's own."""
+    """Width of the beam search, at least 1; by default the captioner's own."""
     out: Maybe[Path] = None
     """Folder of the results; RUN by default."""
     json: bool = False
@@ -60,21 +60,21 @@ class Evaluate(Settings):
 
 @dataclass(frozen=True)
 class Predict(Settings):
-    """Say what pictures show.
+    """Caption or classify images.
 
-    Example: showtell predict runs/mine cat.jpg --picture why.png
+    Example: showtell predict runs/mine cat.jpg --save-plot why.png
     """
 
     run: Run
     """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
     pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
-    """Pictures, folders of pictures, or patterns such as 'photos/*.jpg'."""
-    picture: Maybe[Path] = None
-    """Draw the photo and where the model looked: a PNG, or a folder for several pictures."""
+    """Images, folders of images, or patterns such as 'photos/*.jpg'."""
+    save_plot: Maybe[Path] = None
+    """Draw the image and the model's attention: a PNG, or a folder for several images."""
     beam_size: Maybe[int] = None
-    """Captions searched side by side, 1 or more; by default the captioner's own."""
+    """Width of the beam search, at least 1; by default the captioner's own."""
     json: bool = False
-    """Print a line of JSON a picture: caption and words, or classes, with their probabilities."""
+    """Print a line of JSON per image: caption and words, or classes, with their probabilities."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -1,64 +1,37 @@
-"""A recurrent caption decoder with soft additive attention over a grid of features.
+"""A recurrent caption decoder with soft additive attention over a grid of features, in plain torch.
 
 Source: Xu et al. 2015, "Show, Attend and Tell", sections 3.1 and 4; the additive score is Bahdanau et al.
 2015, appendix A.1.2. Letters in comments: B pictures, K captions a picture, T words, L grid cells, D
-``feature_dim``, H ``hidden_dim``, A ``attention_dim``, V ``vocab_size``.
+``feature_dim``, H ``hidden_dim``, E ``embed_dim``, A ``attention_dim``, G widths of all gates, V
+``vocab_size``, N words of a whole batch.
 
 Every caption of a picture shares the picture's projected grid: captions attend as (B, K), never to B * K
-copies of the grid.
+copies of the grid. On CPUs :mod:`showtell.models.kernels` computes the same faster; a test holds it to this.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from showtell.models.decoding import Rows, StepOutput
-from showtell.models.dropout import drop
-from showtell.models.gradients import AdditiveScore, Repeated, SharedLinear, Taken
-from showtell.models.packing import Moment, pack
-from showtell.text.captions import USUAL
+from showtell.models import kernels
+from showtell.models.config import DecoderConfig
+from showtell.models.decoder import Decoder, Packed
+from showtell.models.decoding import StepOutput, select_rows
 
-Cell = Literal["lstm", "gru"]
-Group = TypeVar("Group", "Memory", "State")
-Look = Callable[[Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class AttentionConfig:
-    """The sizes of an :class:`AttentionDecoder`.
-
-    Attributes:
-        vocab_size: Number of tokens, special ones included.
-        feature_dim: Channels of one grid cell.
-        hidden_dim: Width of the recurrent state and of the projected grid.
-        embed_dim: Width of a word vector; the output layer shares the word vectors.
-        attention_dim: Width of the space in which words and cells are compared.
-        cell: The recurrent cell.
-        dropout: Share of units dropped in the output, in [0, 1); in the word vectors 0.6 of it, in the grid
-            0.4. The recurrent state stays whole (docs/log.md).
-        max_length: Most tokens of a caption, in training and in the search.
-    """
-
-    vocab_size: int
-    feature_dim: int
-    hidden_dim: int = 512
-    embed_dim: int = 512
-    attention_dim: int = 512
-    cell: Cell = "lstm"
-    dropout: float = 0.5
-    max_length: int = USUAL
+Attend = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From queries (..., A) to contexts (..., H) and the weights behind them (..., L)."""
+Linear = Callable[[Tensor], Tensor]
 
 
 class Memory(NamedTuple):
-    """What the decoder keeps of a picture, computed once a picture.
+    """What the decoder keeps of a picture.
 
     Attributes:
-        values: Projected grid that contexts are drawn from, (B, L, H).
+        values: Projected grid that contexts are drawn from, a of the paper, (B, L, H).
         keys: The grid in attention space, (B, L, A).
     """
 
@@ -66,55 +39,45 @@ class Memory(NamedTuple):
     keys: Tensor
 
 
-class State(NamedTuple):
-    """The recurrent state: ``hidden`` and ``cell`` (the LSTM's; equal to ``hidden`` for a GRU), (..., H)."""
+class LstmState(NamedTuple):
+    """``hidden`` and ``cell``, h and c of the paper, (..., H) each."""
 
     hidden: Tensor
     cell: Tensor
 
 
-class Packed(NamedTuple):
-    """Real words only, without padding.
+class GruState(NamedTuple):
+    """``hidden``, (..., H)."""
+
+    hidden: Tensor
+
+
+State = LstmState | GruState
+
+
+class Projections(NamedTuple):
+    """The two linear maps of the recurrence.
 
     Attributes:
-        deep: Input of :meth:`AttentionDecoder.logits`, (N, embed_dim).
-        attention: Weights over cells behind each word, (N, L), float32, which sum to 1 over L.
-        place: Picture, caption and time of each word, (N, 3), int64.
+        hidden: The state (..., H) to the attention query, the context's gate and the cell's gates
+            (..., A + H + G).
+        context: The context (..., H) to the cell's gates (..., G).
     """
 
-    deep: Tensor
-    attention: Tensor
-    place: Tensor
+    hidden: Linear
+    context: Linear
 
 
-class Maps(NamedTuple):
-    """What is applied at every word.
-
-    Attributes:
-        from_hidden: The state, to the attention query, the context's gate and the cell's gates.
-        from_context: The context, to the cell's gates.
-    """
-
-    from_hidden: Callable[[Tensor], Tensor]
-    from_context: Callable[[Tensor], Tensor]
-
-
-class AttentionDecoder(nn.Module):
-    """Predict a caption word by word, looking at the grid before each word.
+class AttentionDecoder(Decoder[Memory, State]):
+    """Predict a caption word by word, attending to the grid before each word.
 
     Source: Xu et al. 2015, eq. 1-7 (state, initial state, deep output), 13-14 (soft attention, gate).
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-
-    def __init__(self, config: AttentionConfig) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__(config)
         hidden, embed = config.hidden_dim, config.embed_dim
-        gates = (4 if config.cell == "lstm" else 3) * hidden
-        self.register_buffer("feature_mean", torch.zeros(config.feature_dim))
-        self.register_buffer("feature_scale", torch.ones(()))
+        gates = (4 if config.kind == "lstm" else 3) * hidden
         self.value = nn.Linear(config.feature_dim, hidden)
         self.value_norm = nn.LayerNorm(hidden)
         self.key = nn.Linear(hidden, config.attention_dim)
@@ -130,181 +93,143 @@ class AttentionDecoder(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(config.vocab_size))
         nn.init.normal_(self.embed.weight, std=embed**-0.5)
 
-    def fit_feature_scale(self, grid: Tensor) -> None:
-        """Centre and scale features by statistics of the training split.
+    def encode_grid(self, grid: Tensor) -> Memory:
+        """Project grids (B, L, D) once for all captions and words."""
+        return self.project(self.standardise(grid))
 
-        Args:
-            grid: A sample of training grids, (B, L, D).
-        """
-        flat = grid.float().flatten(0, 1)
-        self.feature_mean.copy_(flat.mean(0))
-        self.feature_scale.copy_(flat.std().clamp_min(1e-6))
-
-    def fit_word_bias(self, counts: Tensor) -> None:
-        """Start from how often each token occurs, so that training begins with the picture, not with that.
-
-        Args:
-            counts: Occurrences of each token in the training captions, (V,).
-        """
-        share = (counts.float() + 1) / (counts.sum() + len(counts))
-        with torch.no_grad():
-            self.output_bias.copy_(share.log())
-
-    def remember(self, grid: Tensor) -> Memory:
-        """Project a grid once for all captions and words.
-
-        Args:
-            grid: Frozen features, (B, L, D), any float dtype.
-
-        Returns:
-            The picture's memory.
-        """
-        scaled = (grid.to(self.feature_mean.dtype) - self.feature_mean).div_(self.feature_scale)
-        values = self.value_norm(torch.relu(self.value(self._drop(scaled, 0.4))))  # (B, L, H)
-        keys = self.key(values)
+    def project(self, features: Tensor) -> Memory:
+        """Project standardised features (B, L, D)."""
+        values = self.value_norm(torch.relu(self.value(features)))  # (B, L, H)
+        keys = self.key(values)  # (B, L, A)
         return Memory(values.to(keys.dtype), keys)  # under autocast a norm is float32: converted once, here
 
-    def initial_state(self, memory: Memory) -> State:
-        """Start from the mean of the grid (Xu et al. 2015, section 3.1.2).
-
-        Args:
-            memory: The pictures' memory.
-
-        Returns:
-            State of one caption a picture, (B, 1, H).
-        """
-        hidden, cell = torch.tanh(self.initial(memory.values.mean(1, keepdim=True))).chunk(2, dim=-1)
-        return State(hidden, cell if self.config.cell == "lstm" else hidden)
+    def start(self, memory: Memory) -> State:
+        """Start from the mean of the grid (Xu et al. 2015, section 3.1.2): (B, 1, H)."""
+        mean = memory.values.mean(1, keepdim=True)  # (B, 1, H)
+        hidden, cell = torch.tanh(self.initial(mean)).chunk(2, dim=-1)  # (B, 1, H) each
+        return LstmState(hidden, cell) if self.config.kind == "lstm" else GruState(hidden)
 
     def attend(self, memory: Memory, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Weigh the grid by additive scores.
+        """Weigh the grid by additive scores (eq. 4-5 and 13).
 
         Args:
             memory: The pictures' memory.
             query: (B, K, A).
 
         Returns:
-            The context (B, K, H) and the weights (B, K, L), which sum to 1 over L.
+            The context (B, K, H) and the weights (B, K, L), float32, which sum to 1 over L.
         """
-        scores = AdditiveScore.apply(memory.keys, query, self.score.weight.squeeze(0).to(query.dtype))
-        weights = F.softmax(scores.float(), dim=-1)  # (B, K, L)
-        return weights.to(memory.values.dtype) @ memory.values, weights
+        score = kernels.additive_score if kernels.are_faster_on(query.device) else additive_score
+        scores = score(memory.keys, query, self.score.weight.squeeze(0).to(query.dtype))  # (B, K, L)
+        weights = F.softmax(scores.float(), dim=-1)
+        return weights.to(memory.values.dtype) @ memory.values, weights  # (B, K, H), (B, K, L)
 
-    def read(self, words: Tensor) -> Tensor:
-        """Turn word vectors (..., embed_dim) into what they say to the cell's gates (..., gates)."""
-        return F.linear(words, self.from_input.weight[:, : words.shape[-1]], self.from_input.bias)
+    def input_gates(self, words: Tensor) -> Tensor:
+        """Turn word vectors (..., E) into their part of the cell's gates (..., G)."""
+        return F.linear(words, self.from_input.weight[:, : self.config.embed_dim], self.from_input.bias)
 
-    def advance(
-        self, look: Look, state: State, said: Tensor, maps: Maps | None = None
+    def projections(self, linear: Callable[[Tensor, Tensor | None], Linear]) -> Projections:
+        """Return the maps of the recurrence.
+
+        Args:
+            linear: From a weight and a bias to the map: :func:`plain_linear` or a kernel.
+        """
+        on_context = self.from_input.weight[:, self.config.embed_dim :]  # (G, H)
+        return Projections(linear(self.from_hidden.weight, self.from_hidden.bias), linear(on_context, None))
+
+    def cell_step(
+        self, attend: Attend, state: State, gates: Tensor, projections: Projections
     ) -> tuple[State, Tensor, Tensor]:
-        """Look, then move the state by one word. Rows (..., width) are of any shape that ``look`` takes.
+        """Attend, then move the state by one word. Rows (..., width) are of any shape that ``attend`` takes.
 
         Args:
-            look: From the query (..., A) to the context (..., H) and the weights behind it, such as
-                :meth:`attend` with a memory.
+            attend: Such as :meth:`attend` with a memory.
             state: State before the word.
-            said: What :meth:`read` makes of the words just read, (..., gates).
-            maps: To share between words that are learnt from together; None for this one's own.
+            gates: What :meth:`input_gates` makes of the words just read, (..., G).
+            projections: Of :meth:`projections`.
 
         Returns:
-            The next state, the gated context (..., H) and the attention weights.
+            The next state, the gated context (..., H) and the attention weights (..., L).
         """
-        maps = maps or self._maps(_plain)
-        query, gate, hidden_gates = maps.from_hidden(state.hidden).split(self._hidden_parts, dim=-1)
-        context, weights = look(query)
-        context = torch.sigmoid(gate) * context
-        return self._move(said + maps.from_context(context), hidden_gates, state), context, weights
-
-    def _maps(self, linear: Callable[[Tensor, Tensor | None], Callable[[Tensor], Tensor]]) -> Maps:
-        on_context = self.from_input.weight[:, -self.config.hidden_dim :]
-        return Maps(linear(self.from_hidden.weight, self.from_hidden.bias), linear(on_context, None))
-
-    def _move(self, inputs: Tensor, hidden_gates: Tensor, state: State) -> State:
-        if self.config.cell == "lstm":
-            i, f, o, g = (inputs + hidden_gates).chunk(4, dim=-1)
-            cell = torch.sigmoid(f + 1.0) * state.cell + torch.sigmoid(i) * torch.tanh(g)
-            return State(torch.sigmoid(o) * torch.tanh(cell), cell)
-        input_r, input_z, input_n = inputs.chunk(3, dim=-1)
-        hidden_r, hidden_z, hidden_n = hidden_gates.chunk(3, dim=-1)
-        update = torch.sigmoid(input_z + hidden_z)
-        new = torch.tanh(input_n + torch.sigmoid(input_r + hidden_r) * hidden_n)
-        hidden = new + update * (state.hidden - new)
-        return State(hidden, hidden)
-
-    def forward(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
-        """Read whole captions with teacher forcing.
-
-        Only the attention computes anything for padding, and little where captions come sorted: see
-        :func:`showtell.models.packing.pack`. Words that occur more than once are read once, and the units
-        dropped from a word are the same wherever it occurs in the batch.
-
-        Args:
-            grid: Frozen features, (B, L, D).
-            token_ids: Words to read, ``bos`` first, (B, K, T), int64.
-            lengths: Words to read of each caption, (B, K), 0 where a picture has fewer captions.
-
-        Returns:
-            One entry a real word, N in all, ordered by time.
-        """
-        packing = pack(lengths, token_ids.device)
-        distinct, occurrences = token_ids[packing.place.unbind(1)].unique(return_inverse=True)
-        vectors, repeated = self._drop(self.embed(distinct), 0.6), Repeated(occurrences)
-        said = repeated(self.read(vectors)).split([moment.rows for moment in packing.moments])
-        memory, maps = self.remember(grid), self._maps(SharedLinear)
-        # A picture's captions begin alike: the first word is read once, (B, 1), and then theirs, (R,).
-        begun = self.advance(partial(self.attend, memory), self.initial_state(memory), said[0][:1], maps)
-        hidden, cell, context, weights = (
-            part.squeeze(1).index_select(0, packing.picture) for part in (*begun[0], *begun[1:])
-        )
-        state, parts = State(hidden, cell), [(hidden, context, weights)]
-        for moment, gates in zip(packing.moments[1:], said[1:]):
-            memory, state = _first(memory, moment.pictures), _first(state, moment.rows)
-            state, context, weights = self.advance(partial(self._look, memory, moment), state, gates, maps)
-            parts.append((state.hidden, context, weights))
-        hidden, context, weights = (torch.cat(part) for part in zip(*parts))
-        return Packed(self.deep_output(repeated(vectors), hidden, context), weights, packing.place)
-
-    def _look(self, memory: Memory, moment: Moment, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend for rows: query (rows, A) to context (rows, H) and weights (rows, L)."""
-        seats = query.new_zeros(moment.pictures * moment.captions, query.shape[1])
-        seated = seats.index_copy(0, moment.seats, query).unflatten(0, (moment.pictures, moment.captions))
-        context, weights = (part.flatten(0, 1) for part in self.attend(memory, seated))
-        return Taken.apply(context, moment.seats), Taken.apply(weights, moment.seats)
-
-    def step(self, memory: Memory, state: Rows, token_ids: Tensor) -> StepOutput:
-        """Read one word of each row and score the next.
-
-        Args:
-            memory: The pictures' memory.
-            state: A :class:`State` of (B, K, H).
-            token_ids: The words just read, (B, K).
-
-        Returns:
-            Log-probabilities of the next word (B, K, V), float32, the next state and the attention.
-        """
-        words = self.embed(token_ids)  # (B, K, E)
-        look = partial(self.attend, memory)
-        moved, context, weights = self.advance(look, State(*state), self.read(words))
-        scores = self.logits(self.deep_output(words, moved.hidden, context))
-        return StepOutput(F.log_softmax(scores.float(), dim=-1), moved, weights)
+        projected = projections.hidden(state.hidden)  # (..., A + H + G)
+        query, beta, hidden_gates = projected.split(self._hidden_parts, dim=-1)
+        context, weights = attend(query)  # (..., H), (..., L)
+        context = torch.sigmoid(beta) * context  # section 4.2.1
+        inputs = gates + projections.context(context)  # (..., G)
+        if isinstance(state, LstmState):
+            return lstm_cell(inputs, hidden_gates, state), context, weights
+        return gru_cell(inputs, hidden_gates, state), context, weights
 
     def deep_output(self, words: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
-        """Join word, state and context (Xu et al. 2015, eq. 7), each (..., width), into (..., embed_dim)."""
-        joined = words + self.output_hidden(hidden) + self.output_context(context)
-        return self._drop(torch.tanh(joined))
+        """Join word (..., E), state and context (..., H) into (..., E) (eq. 7)."""
+        return torch.tanh(words + self.output_hidden(hidden) + self.output_context(context))
 
     def logits(self, deep: Tensor) -> Tensor:
-        """Score the vocabulary by weights tied to the word vectors: (..., embed_dim) to (..., V)."""
+        """Score the vocabulary by weights tied to the word vectors: (..., E) to (..., V)."""
         return F.linear(deep, self.embed.weight, self.output_bias)
 
-    def _drop(self, x: Tensor, share: float = 1.0) -> Tensor:
-        return drop(x, self.config.dropout * share) if self.training else x
+    def step(self, memory: Memory, state: State, token_ids: Tensor) -> StepOutput:
+        """Read one word of each caption, (B, K), and score the next; see :meth:`Decoder.step`."""
+        words = self.embed(token_ids)  # (B, K, E)
+        state, context, weights = self.cell_step(
+            partial(self.attend, memory), state, self.input_gates(words), self.projections(plain_linear)
+        )
+        scores = self.logits(self.deep_output(words, state.hidden, context))  # (B, K, V)
+        return StepOutput(F.log_softmax(scores.float(), dim=-1), state, weights)
+
+    def teacher_forced(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+        """Read whole captions; see :meth:`Decoder.teacher_forced`."""
+        if kernels.are_faster_on(grid.device):
+            return kernels.packed_forward(self, grid, token_ids, lengths)
+        steps = int(lengths.max())  # T
+        # Units are dropped from a word, not from its occurrences: they are the same wherever it stands.
+        words = F.embedding(token_ids, self._drop(self.embed.weight, self.config.word_dropout))
+        gates = self.input_gates(words)  # (B, K, T, E) to (B, K, T, G)
+        projections = self.projections(plain_linear)
+        memory = self.project(self._drop(self.standardise(grid), self.config.grid_dropout))
+        state: State = select_rows(self.start(memory), torch.zeros_like(token_ids[..., 0]))  # (B, K, H)
+        outputs = []
+        for t in range(steps):
+            state, context, weights = self.cell_step(
+                partial(self.attend, memory), state, gates[:, :, t], projections
+            )
+            outputs.append((state.hidden, context, weights))
+        hidden, context, weights = map(torch.stack, zip(*outputs))  # (T, B, K, H) twice, (T, B, K, L)
+        real = torch.arange(steps).view(-1, 1, 1) < lengths  # (T, B, K)
+        time, picture, caption = real.nonzero().to(grid.device).unbind(1)  # (N,) each
+        real_words = words[picture, caption, time]  # (N, E)
+        hidden, context, weights = (
+            part[time, picture, caption] for part in (hidden, context, weights)
+        )  # (N, H), (N, H), (N, L)
+        deep = self._drop(self.deep_output(real_words, hidden, context), self.config.dropout)  # (N, E)
+        return Packed(self.logits(deep), weights, torch.stack([picture, caption, time], dim=1))
+
+    def _drop(self, x: Tensor, share: float) -> Tensor:
+        return F.dropout(x, share, self.training)
 
 
-def _plain(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+def plain_linear(weight: Tensor, bias: Tensor | None) -> Linear:
+    """Return the map from (..., in) to (..., out) by a weight (out, in) and a bias (out,)."""
     return partial(F.linear, weight=weight, bias=bias)
 
 
-def _first(parts: Group, count: int) -> Group:
-    """Keep the first rows of each part; whole parts stay as they are, which spares their gradient a copy."""
-    return type(parts)(*(part if len(part) == count else part[:count] for part in parts))
+def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
+    """Score cells (eq. 4): keys (B, L, A), query (B, K, A), weight (A,) to (B, K, L)."""
+    energy = torch.tanh(keys.unsqueeze(1) + query.unsqueeze(2))  # (B, K, L, A)
+    return energy @ weight  # (B, K, L)
+
+
+def lstm_cell(inputs: Tensor, hidden_gates: Tensor, state: LstmState) -> LstmState:
+    """Move an LSTM by one word (eq. 1-3): gates of the input and of the state, (..., 4 H) each."""
+    i, f, o, g = (inputs + hidden_gates).chunk(4, dim=-1)  # (..., H) each
+    cell = torch.sigmoid(f + 1.0) * state.cell + torch.sigmoid(i) * torch.tanh(g)  # remembers at first
+    return LstmState(torch.sigmoid(o) * torch.tanh(cell), cell)
+
+
+def gru_cell(inputs: Tensor, hidden_gates: Tensor, state: GruState) -> GruState:
+    """Move a GRU by one word (Cho et al. 2014): gates of the input and of the state, (..., 3 H) each."""
+    input_r, input_z, input_n = inputs.chunk(3, dim=-1)  # (..., H) each
+    hidden_r, hidden_z, hidden_n = hidden_gates.chunk(3, dim=-1)
+    update = torch.sigmoid(input_z + hidden_z)
+    new = torch.tanh(input_n + torch.sigmoid(input_r + hidden_r) * hidden_n)
+    return GruState(new + update * (state.hidden - new))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from showtell.models.attention import AttentionConfig, AttentionDecoder
-from showtell.models.decoding import Hypothesis, Vocabulary, beam_search
+from showtell.models.build import build_decoder
+from showtell.models.config import DecoderConfig
+from showtell.models.decoding import Hypothesis, SpecialTokens, beam_search
 from showtell.text.tokenizer import CaptionTokenizer
 
 LENGTH_PENALTY = 0.7
@@ -60,13 +61,13 @@ class Captioner(nn.Module):
     """
 
     def __init__(
-        self, config: AttentionConfig, tokenizer: CaptionTokenizer, grid_size: tuple[int, int]
+        self, config: DecoderConfig, tokenizer: CaptionTokenizer, grid_size: tuple[int, int]
     ) -> None:
         super().__init__()
-        self.decoder = AttentionDecoder(config)
+        self.decoder = build_decoder(config)
         self.tokenizer = tokenizer
         self.grid_size = grid_size
-        self.vocabulary = Vocabulary(
+        self.special = SpecialTokens(
             tokenizer.bos_id, tokenizer.eos_id, (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         )
 
@@ -90,11 +91,11 @@ class Captioner(nn.Module):
         Returns:
             Hypotheses of each picture, best first.
         """
-        memory = self.decoder.remember(grid)
+        memory = self.decoder.encode_grid(grid)
         return beam_search(
             lambda state, token_ids: self.decoder.step(memory, state, token_ids),
-            self.decoder.initial_state(memory),
-            self.vocabulary,
+            self.decoder.start(memory),
+            self.special,
             beam_size=beam_size,
             max_length=max_length or self.decoder.config.max_length,
             length_penalty=length_penalty,

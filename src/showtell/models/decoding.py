@@ -1,12 +1,12 @@
 """Turn next-word scores into captions: beam search (greedy is a beam of one) and sampling.
 
-Knows no model: a decoder is anything with ``step``. Letters: B pictures, K rows (beams or samples) a
-picture, V vocabulary, L grid cells.
+Knows no model: a decoder is anything with ``step`` (see :mod:`showtell.models.decoder`). Letters: B pictures,
+K rows (beams or samples) a picture, V vocabulary, L grid cells.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from torch import Tensor
 
 Rows = tuple[Tensor, ...]
 """A decoder's state: a named tuple of tensors, each (B, K, ...)."""
+
+Parts = TypeVar("Parts", bound=tuple[Tensor, ...])
 
 
 class StepOutput(NamedTuple):
@@ -30,8 +32,8 @@ Step = Callable[[Rows, Tensor], StepOutput]
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The ids a search needs by name.
+class SpecialTokens:
+    """The tokens that a search knows by their ids.
 
     Attributes:
         bos_id: Read first.
@@ -102,7 +104,7 @@ class _Trace:
 def beam_search(
     step: Step,
     state: Rows,
-    vocabulary: Vocabulary,
+    special: SpecialTokens,
     *,
     beam_size: int = 3,
     max_length: int = 40,
@@ -118,7 +120,7 @@ def beam_search(
     Args:
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
-        vocabulary: Special ids.
+        special: Special ids.
         beam_size: K, captions kept a picture, at least 1.
         max_length: Most words in a caption, at least 1. One with as many is cut: its end is not looked for.
         length_penalty: 0 compares sums, 1 means; at least 0.
@@ -128,24 +130,24 @@ def beam_search(
         at ``max_length`` are used only where too few ended by themselves.
     """
     pictures, device = state[0].shape[0], state[0].device
-    tokens = torch.full((pictures, 1), vocabulary.bos_id, device=device)
+    tokens = torch.full((pictures, 1), special.bos_id, device=device)
     total = torch.zeros(pictures, 1, device=device)
     trace = _Trace()
     finished: list[list[tuple[float, int, int, float]]] = [[] for _ in range(pictures)]
     open_pictures = set(range(pictures))
     for time in range(max_length):
         log_probs, state, attention = step(state, tokens)
-        log_probs = _forbid(log_probs, vocabulary.never)
+        log_probs = _forbid(log_probs, special.never)
         words = log_probs.shape[-1]
         candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
-        ending = candidates[..., vocabulary.eos_id].clone()  # (B, K)
-        candidates[..., vocabulary.eos_id] = -torch.inf
+        ending = candidates[..., special.eos_id].clone()  # (B, K)
+        candidates[..., special.eos_id] = -torch.inf
         best, flat = candidates.flatten(1).topk(min(beam_size, candidates[0].numel()), dim=-1)  # (B, beam)
         parents, chosen = flat // words, flat % words
         # An ending enters the finished captions where it ranks among the best continuations. A small
         # vocabulary has fewer continuations than the beam; impossible ones then fill it up.
         enters = (ending >= best[:, -1:]) & ending.isfinite()
-        ending_step = log_probs[..., vocabulary.eos_id]
+        ending_step = log_probs[..., special.eos_id]
         _collect(finished, open_pictures, ending, ending_step, enters, time, beam_size, length_penalty)
         chosen_step = log_probs.flatten(1).gather(1, flat)
         trace.append(parents, chosen, chosen_step.float(), attention)
@@ -207,7 +209,7 @@ def _results(
 def sample(
     step: Step,
     state: Rows,
-    vocabulary: Vocabulary,
+    special: SpecialTokens,
     *,
     count: int = 1,
     max_length: int = 40,
@@ -219,7 +221,7 @@ def sample(
     Args:
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
-        vocabulary: Special ids.
+        special: Special ids.
         count: K, captions drawn a picture.
         max_length: Most words in a caption.
         temperature: Divides the log-probabilities; above 0.
@@ -230,22 +232,22 @@ def sample(
     """
     pictures, device = state[0].shape[0], state[0].device
     state = select_rows(state, torch.zeros(pictures, count, dtype=torch.long, device=device))
-    tokens = torch.full((pictures, count), vocabulary.bos_id, device=device)
+    tokens = torch.full((pictures, count), special.bos_id, device=device)
     ended = torch.zeros(pictures, count, dtype=torch.bool, device=device)
     drawn: list[Tensor] = []
     for _ in range(max_length):
         log_probs, state, _ = step(state, tokens)
-        probs = torch.softmax(_forbid(log_probs, vocabulary.never).float() / temperature, dim=-1)
+        probs = torch.softmax(_forbid(log_probs, special.never).float() / temperature, dim=-1)
         tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(pictures, count)
-        tokens = tokens.masked_fill(ended, vocabulary.eos_id)
+        tokens = tokens.masked_fill(ended, special.eos_id)
         drawn.append(tokens)
-        ended |= tokens == vocabulary.eos_id
+        ended |= tokens == special.eos_id
         if bool(ended.all()):
             break
     return torch.stack(drawn, dim=-1)
 
 
-def select_rows(state: Rows, rows: Tensor) -> Rows:
+def select_rows(state: Parts, rows: Tensor) -> Parts:
     """Pick rows of every picture's state.
 
     Args:
@@ -260,6 +262,21 @@ def select_rows(state: Rows, rows: Tensor) -> Rows:
         index = rows.view(*rows.shape, *(1,) * (tensor.dim() - 2)).expand(*rows.shape, *tensor.shape[2:])
         picked.append(tensor.gather(1, index))
     return type(state)(*picked)
+
+
+def head_rows(parts: Parts, count: int) -> Parts:
+    """Keep the first rows of the first axis.
+
+    A tensor that has no more of them is returned as it is: slicing it would cost its gradient a copy.
+
+    Args:
+        parts: A named tuple of tensors.
+        count: How many rows.
+
+    Returns:
+        The same kind of tuple.
+    """
+    return type(parts)(*(part if len(part) == count else part[:count] for part in parts))
 
 
 def _forbid(log_probs: Tensor, never: Sequence[int]) -> Tensor:

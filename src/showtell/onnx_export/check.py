@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from showtell.errors import ModelError
-from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier
+from showtell.kinds.base import Model
 from showtell.onnx_export.runner import ExportedModel
 
 TOLERANCE = 1e-4
@@ -19,18 +19,16 @@ _WOULD_DO = "The folder is marked as unchecked; do not use it."
 
 
 class Answer(NamedTuple):
-    """What is said of a picture.
+    """What is said of an image.
 
     Attributes:
         said: The caption, or the likeliest class.
-        token_ids: Of the caption; empty for a class.
-        values: The caption's log-probability (1,), or each class's probability (C,).
+        values: The caption's log-probability, or each class's probability, by name.
         seconds: Time it took, reading aside.
     """
 
     said: str
-    token_ids: tuple[int, ...]
-    values: np.ndarray
+    values: Mapping[str, float]
     seconds: float
 
 
@@ -43,7 +41,7 @@ class Agreement:
 
     Attributes:
         pictures: How many were asked about.
-        same: Of how many the caption is the same token for token, or the likeliest class is.
+        same: Of how many the caption or the likeliest class is the same.
         largest_difference: Between log-probabilities of the same captions, or between probabilities.
         example: A picture of which they say different things, with both.
     """
@@ -55,12 +53,13 @@ class Agreement:
 
 
 def agreement(original: Answers, other: Answers) -> Agreement:
-    """Compare what two models say of the same pictures."""
-    different = [path for path, answer in original.items() if not _is_same(answer, other[path])]
+    """Compare what two models say of the same images."""
+    different = [path for path, answer in original.items() if answer.said != other[path].said]
     gaps = [
-        float(np.abs(answer.values - other[path].values).max())
+        abs(value - other[path].values[name])
         for path, answer in original.items()
-        if not answer.token_ids or _is_same(answer, other[path])
+        for name, value in answer.values.items()
+        if name in other[path].values
     ]
     example = next(
         (f"{path.name}: {other[path].said!r}, not {original[path].said!r}" for path in different), ""
@@ -68,25 +67,25 @@ def agreement(original: Answers, other: Answers) -> Agreement:
     return Agreement(len(original), len(original) - len(different), max(gaps, default=0.0), example)
 
 
-def require(found: Agreement, kind: str) -> None:
+def require(found: Agreement, *, has_scores: bool) -> None:
     """Refuse an export that does not say what its original says.
 
     Args:
         found: What the comparison found.
-        kind: ``captioner``: every caption must be the same, token for token. ``classifier``: every
-            probability, within ``TOLERANCE``.
+        has_scores: Whether the model gives probabilities, each of which must be within ``TOLERANCE``; or
+            sentences, each of which must be the same, word for word.
 
     Raises:
         ModelError: It is not so.
     """
     wrong = found.pictures - found.same
-    if kind == "captioner" and wrong:
+    if not has_scores and wrong:
         raise ModelError(
             f"The export describes {wrong} of {found.pictures} pictures in other words than the original; "
             f"{found.example}.",
             would_do=_WOULD_DO,
         )
-    if kind == "classifier" and not found.largest_difference <= TOLERANCE:
+    if has_scores and not found.largest_difference <= TOLERANCE:
         raise ModelError(
             f"The export's probabilities differ from the original's by up to {found.largest_difference:.2g}; "
             f"{TOLERANCE:g} is allowed.",
@@ -94,32 +93,26 @@ def require(found: Agreement, kind: str) -> None:
         )
 
 
-def _is_same(answer: Answer, other: Answer) -> bool:
-    return (answer.said, answer.token_ids) == (other.said, other.token_ids)
-
-
 Asker = Callable[[Path], Answer]
 
 
-def original(model: LoadedCaptioner | LoadedClassifier) -> Asker:
+def original(model: Model[Any]) -> Asker:
     """Ask the model itself."""
 
     def ask(path: Path) -> Answer:
         pixels = model.pixels(path)[None]
         start = time.perf_counter()
-        if isinstance(model, LoadedClassifier):
-            shares = model.model.probabilities(pixels)[0].numpy()
-            return Answer(model.classes[shares.argmax()], (), shares, time.perf_counter() - start)
-        captioner = model.model.captioner
-        best = captioner.search(model.backbone(pixels)[0], beam_size=model.beam_size)[0][0]
+        found = model.from_pixels(pixels)[0]
         seconds = time.perf_counter() - start
-        text = captioner.tokenizer.decode(best.token_ids)
-        return Answer(text, tuple(best.token_ids), np.array([best.log_probability]), seconds)
+        if found.scores:
+            return Answer(next(iter(found.scores)), found.scores, seconds)
+        # Log-probabilities of different captions are not compared: each has its own name.
+        return Answer(found.text, {found.text: found.record()["log_probability"]}, seconds)
 
     return ask
 
 
-def exported(export: ExportedModel, model: LoadedCaptioner | LoadedClassifier | None) -> Asker:
+def exported(export: ExportedModel, model: Model[Any] | None) -> Asker:
     """Ask an export.
 
     Args:
@@ -130,26 +123,26 @@ def exported(export: ExportedModel, model: LoadedCaptioner | LoadedClassifier | 
     def ask(path: Path) -> Answer:
         pixels = export.pixels(path) if model is None else model.pixels(path).numpy()
         start = time.perf_counter()
-        if export.about["kind"] == "classifier":
+        if "classes" in export.about:
             shares = export.probabilities(pixels[None])[0]
-            label = export.about["classes"][shares.argmax()]
-            return Answer(label, (), shares, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            scores = dict(zip(export.about["classes"], shares.tolist()))
+            return Answer(max(scores, key=lambda name: scores[name]), scores, seconds)
         token_ids, score = export.captions(pixels)[0]
         seconds = time.perf_counter() - start
-        return Answer(export.text(token_ids), tuple(token_ids), np.array([score]), seconds)
+        text = export.text(token_ids)
+        return Answer(text, {text: score}, seconds)
 
     return ask
 
 
-def check_batches(
-    export: ExportedModel, model: LoadedCaptioner | LoadedClassifier, paths: list[Path]
-) -> None:
+def check_batches(export: ExportedModel, model: Model[Any], paths: list[Path]) -> None:
     """Refuse graphs that give pictures of a batch something else than each of them alone.
 
     Raises:
         ModelError: They do.
     """
-    part = "classifier" if isinstance(model, LoadedClassifier) else "encoder"
+    part = next(iter(export.about["files"]))  # the one that is given pixels
     pixels = torch.stack([model.pixels(path) for path in paths]).numpy()
     together = export.run(part, {"pixels": pixels})
     for place in range(len(paths)):

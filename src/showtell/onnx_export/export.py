@@ -15,12 +15,14 @@ from showtell.data.records import Picture
 from showtell.engines.graph import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.evaluation.cider import CiderD
-from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier, load
+from showtell.kinds.base import Model
+from showtell.kinds.kind import find_kind
+from showtell.kinds.loading import load
 from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
 from showtell.onnx_export.pictures import CheckPictures, choose_pictures
 from showtell.onnx_export.readme import check_lines, export_readme
 from showtell.onnx_export.settings import Export
-from showtell.runs.config_record import save_config
+from showtell.runs.records import save_record
 
 if TYPE_CHECKING:
     from showtell.onnx_export.check import Answer, Answers
@@ -49,7 +51,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
     need_onnx("showtell export")
     model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32", console=console)
     with tempfile.TemporaryDirectory() as drawn:
-        chosen = choose_pictures(config, model.model.config.kind, Path(drawn), console)
+        chosen = choose_pictures(config, find_kind(model.config.kind), Path(drawn), console)
         folder = _claim(config)
         console.say(f"Writing {folder}")
         about = write_graphs(model, folder)
@@ -60,7 +62,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
         except ModelError as error:
             (folder / UNCHECKED).write_text(f"The check failed: {error.what}\n", encoding="utf-8")
             raise
-    save_config(folder / DESCRIPTION, about)
+    save_record(folder / DESCRIPTION, about)
     (folder / "README.md").write_text(export_readme(about, folder), encoding="utf-8")
     (folder / UNCHECKED).unlink()
     console.say(f"Done: python {folder / SCRIPT} PICTURE")
@@ -89,7 +91,7 @@ def _claim(config: Export) -> Path:
 
 
 def _write_int8(
-    model: LoadedCaptioner | LoadedClassifier,
+    model: Model[Any],
     folder: Path,
     about: dict[str, Any],
     chosen: CheckPictures,
@@ -111,12 +113,10 @@ def _write_int8(
             quantise_words(folder / about["files"][part], folder / file)
         else:
             quantise_looking(folder / about["files"][part], folder / file, pixels)
-    save_config(folder / DESCRIPTION, about)
+    save_record(folder / DESCRIPTION, about)
 
 
-def _check(
-    model: LoadedCaptioner | LoadedClassifier, folder: Path, chosen: CheckPictures, console: Console
-) -> dict[str, Any]:
+def _check(model: Model[Any], folder: Path, chosen: CheckPictures, console: Console) -> dict[str, Any]:
     """Ask the original and the export about every picture, and say how far they agree.
 
     Raises:
@@ -152,13 +152,13 @@ def _check(
     about = graphs.about | {"check": record}
     for line in check_lines(about, folder):
         console.say(line)
-    onnx_check.require(onnx_check.agreement(answers["original"], answers["graphs"]), about["kind"])
+    onnx_check.require(
+        onnx_check.agreement(answers["original"], answers["graphs"]), has_scores=model.has_scores
+    )
     return record
 
 
-def _readable(
-    model: LoadedCaptioner | LoadedClassifier, chosen: CheckPictures, console: Console
-) -> list[Picture]:
+def _readable(model: Model[Any], chosen: CheckPictures, console: Console) -> list[Picture]:
     """Leave out what cannot be read, and say so.
 
     Raises:

@@ -1,90 +1,25 @@
-"""Write a loaded model as ONNX graphs, with all that their reader must know in a JSON beside them.
+"""Write a model as ONNX graphs, with all that their reader must know in a JSON beside them.
 
-A captioner becomes two graphs, ``encoder`` (pixels to the decoder's memory and first state, once a picture)
-and ``decoder`` (one word); a classifier becomes one. Normalisation is part of the graph, and so is the
-rounding of features to what the store keeps, so that the graphs see what the training saw.
+Normalisation is part of the graphs, and so is the rounding of features to what the store keeps, so that the
+graphs get what the training got.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from showtell import errors
-from showtell.backbones.backbone import Backbone, grid_of
 from showtell.data import pixels
 from showtell.engines.graph import write_graph
-from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier
-from showtell.models.attention import AttentionDecoder, Memory, State
-from showtell.models.captioner import LENGTH_PENALTY
-from showtell.onnx_export.words import written_words
-from showtell.runs.config_record import save_config
+from showtell.kinds.base import Model
+from showtell.runs.records import save_record
 
 DESCRIPTION, SCRIPT, PIXELS = "model.json", "run.py", "showtell_pixels"
-_MEMORY = list(Memory._fields)
 
 
-class _Encoder(nn.Module):
-    """From pixels to what a captioner keeps of a picture, and its first state."""
-
-    def __init__(self, backbone: Backbone, decoder: AttentionDecoder) -> None:
-        super().__init__()
-        self.backbone, self.decoder = backbone, decoder
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Look at pictures (B, 3, height, width), uint8."""
-        grid, _ = grid_of(self.backbone.network, self.backbone.features(pixels))
-        memory = self.decoder.remember(_as_kept(grid, self.backbone))
-        state = self.decoder.initial_state(memory)
-        return (*memory, *(getattr(state, name) for name in state_names(self.decoder)))
-
-
-class _Step(nn.Module):
-    """One word of a captioner."""
-
-    def __init__(self, decoder: AttentionDecoder) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(
-        self, token_ids: Tensor, values: Tensor, keys: Tensor, hidden: Tensor, cell: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        """Read words (B, K), int64; the state of a GRU has no cell."""
-        state = State(hidden, hidden if cell is None else cell)
-        log_probs, moved, attention = self.decoder.step(Memory(values, keys), state, token_ids)
-        return (log_probs, *moved[: 1 if cell is None else 2], attention)
-
-
-class _Namer(nn.Module):
-    """From pixels to the probabilities of a classifier."""
-
-    def __init__(self, model: LoadedClassifier) -> None:
-        super().__init__()
-        self.backbone, self.head = model.backbone, model.model.head
-        self.temperature = model.model.config.temperature
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Name pictures (B, 3, height, width), uint8."""
-        pooled = _as_kept(self.backbone.pool(self.backbone.features(pixels)), self.backbone)
-        return (self.head(pooled) / self.temperature).softmax(1)
-
-
-def _as_kept(features: Tensor, backbone: Backbone) -> Tensor:
-    """Round features as the store does."""
-    return features.to(getattr(torch, backbone.description.dtype)).float()
-
-
-def state_names(decoder: AttentionDecoder) -> list[str]:
-    """Return the parts of a decoder's state; the two of a GRU are one."""
-    return ["hidden", "cell"] if decoder.config.cell == "lstm" else ["hidden"]
-
-
-def write_graphs(model: LoadedCaptioner | LoadedClassifier, folder: Path) -> dict[str, Any]:
+def write_graphs(model: Model[Any], folder: Path) -> dict[str, Any]:
     """Write a model's graphs, ``model.json`` and ``run.py``.
 
     Args:
@@ -95,88 +30,48 @@ def write_graphs(model: LoadedCaptioner | LoadedClassifier, folder: Path) -> dic
         The content of ``model.json``.
 
     Raises:
-        ModelError: The exporter cannot write this network.
+        ModelError: The exporter cannot write this model.
     """
-    about = _describe(model)
-    size = model.backbone.preprocessing
-    pixels = torch.zeros(2, 3, size.height, size.width, dtype=torch.uint8)
-    if isinstance(model, LoadedClassifier):
-        _write(_Namer(model), folder, about, "classifier", {"pixels": pixels}, ["probabilities"])
-        return _finish(folder, about)
-    decoder = model.model.captioner.decoder
-    state = about["search"]["state"]
-    encoder = _Encoder(model.backbone, decoder)
-    _write(encoder, folder, about, "encoder", {"pixels": pixels}, [*_MEMORY, *state])
-    with torch.inference_mode():
-        seen = dict(zip([*_MEMORY, *state], encoder(pixels)))
-    # Three rows a picture: a size of one would be taken for fixed.
-    inputs = {"token_ids": torch.full((2, 3), about["search"]["bos_id"])}
-    inputs |= {name: seen[name] for name in _MEMORY}
-    inputs |= {name: seen[name].expand(-1, 3, -1).contiguous() for name in state}
-    outputs = ["log_probs", *(f"next_{name}" for name in state), "attention"]
-    _write(_Step(decoder), folder, about, "decoder", inputs, outputs, rows=("token_ids", *state))
-    return _finish(folder, about)
-
-
-def _describe(model: LoadedCaptioner | LoadedClassifier) -> dict[str, Any]:
-    """Return what a reader of the graphs must know."""
-    description = model.backbone.description
+    config, description = model.config, model.backbone.description
+    graphs, of_kind = model.graphs()
     about: dict[str, Any] = {
-        "kind": model.model.config.kind,
+        "kind": config.kind,
         "backbone": description.architecture,
         "weights": description.weights,
         "preprocessing": asdict(description.preprocessing),
         "pixels": "(batch, 3, height, width), uint8, RGB; mean and std are applied inside the graph",
-        "provenance": model.model.config.provenance,
-        "files": {},
+        "provenance": config.provenance,
+        "files": {graph.name: f"{graph.name}.onnx" for graph in graphs},
+        "purposes": {graph.name: graph.purpose for graph in graphs},
+        **of_kind,
     }
-    if isinstance(model, LoadedClassifier):
-        return about | {"classes": list(model.classes)}
-    captioner = model.model.captioner
-    about["search"] = {
-        "bos_id": captioner.vocabulary.bos_id,
-        "eos_id": captioner.vocabulary.eos_id,
-        "never": list(captioner.vocabulary.never),
-        "beam_size": model.beam_size,
-        "max_length": captioner.decoder.config.max_length,
-        "length_penalty": LENGTH_PENALTY,
-        "memory": _MEMORY,
-        "state": state_names(captioner.decoder),
-    }
-    about["grid_size"] = list(captioner.grid_size)
-    about["words"] = written_words(captioner.tokenizer)
+    for graph in graphs:
+        axes = {name: {0: "batch"} | ({1: "rows"} if name in graph.rows else {}) for name in graph.inputs}
+        write_graph(
+            description.architecture,
+            graph.module.eval(),
+            folder / about["files"][graph.name],
+            dict(graph.inputs),
+            list(graph.outputs),
+            axes,
+            _metadata(about),
+        )
+    save_record(folder / DESCRIPTION, about)
+    _copy_script(folder)
     return about
-
-
-def _write(
-    module: nn.Module,
-    folder: Path,
-    about: dict[str, Any],
-    part: str,
-    inputs: dict[str, Tensor],
-    outputs: Sequence[str],
-    rows: Sequence[str] = (),
-) -> None:
-    """Write one graph; batches, and the rows of ``rows``, may be of any size."""
-    axes = {name: {0: "batch"} | ({1: "rows"} if name in rows else {}) for name in inputs}
-    path = folder / f"{part}.onnx"
-    write_graph(about["backbone"], module.eval(), path, inputs, outputs, axes, _metadata(about))
-    about["files"][part] = path.name
 
 
 def _metadata(about: dict[str, Any]) -> dict[str, str]:
     """Return what a graph says of itself, for whoever finds it without its folder."""
-    said = {name: value for name, value in about.items() if name not in ("files", "words", "provenance")}
+    said = {
+        name: value
+        for name, value in about.items()
+        if name not in ("files", "purposes", "words", "provenance")
+    }
     return {
         f"showtell.{name}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in said.items()
     }
-
-
-def _finish(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    save_config(folder / DESCRIPTION, about)
-    _copy_script(folder)
-    return about
 
 
 def _copy_script(folder: Path) -> None:

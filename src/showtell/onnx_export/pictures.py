@@ -9,11 +9,10 @@ from pathlib import Path
 from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.errors import DataError, ShowtellError
-from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.kind import Kind
 from showtell.kinds.predict import find_pictures
 from showtell.onnx_export.settings import Export
-from showtell.runs.run_folder import load_training
+from showtell.runs.run import Run
 from showtell.runs.trained_data import read_again
 from showtell.samples import draw_scene, make_scenes
 
@@ -37,12 +36,12 @@ class CheckPictures:
     calibration: tuple[Path, ...]
 
 
-def choose_pictures(config: Export, kind: str, drawn: Path, console: Console) -> CheckPictures:
+def choose_pictures(config: Export, kind: Kind, drawn: Path, console: Console) -> CheckPictures:
     """Choose pictures: those of --check, the run's own, or drawn ones.
 
     Args:
         config: Which run, and how many pictures.
-        kind: ``captioner`` or ``classifier``.
+        kind: Of the model.
         drawn: Folder in which pictures may be drawn.
         console: Told why the run's own are not taken.
 
@@ -52,34 +51,35 @@ def choose_pictures(config: Export, kind: str, drawn: Path, console: Console) ->
     if config.check is not None:
         paths = find_pictures([str(config.check)], console)
         return _divided(
-            f"pictures of {config.check.name}", [Picture(p.name, p) for p in paths], config.pictures
+            f"pictures of {config.check.name}", [Picture(p.name, p) for p in paths], config.num_images
         )
-    if (config.run / "pictures.jsonl").is_file():
+    if Run(config.run).has_images:
         try:
-            return _own(config, TrainClassifier if kind == "classifier" else TrainCaptioner)
+            return _own(config, kind)
         except ShowtellError as error:
             console.say(f"The run's own pictures are not at hand: {error.what}")
             console.say(f"To check with others: {_CHECK_OTHERS.format(shlex.quote(str(config.run)))}")
-    scenes = make_scenes(0, config.pictures + CALIBRATION, "val")
+    scenes = make_scenes(0, config.num_images + CALIBRATION, "val")
     pictures = []
     for place, scene in enumerate(scenes):
         path = drawn / f"{place:05d}.png"
         draw_scene(scene).save(path)
         pictures.append(Picture(path.name, path))
-    return _divided("drawn pictures", pictures, config.pictures)
+    return _divided("drawn pictures", pictures, config.num_images)
 
 
-def _own(config: Export, kind: type[TrainCaptioner] | type[TrainClassifier]) -> CheckPictures:
+def _own(config: Export, kind: Kind) -> CheckPictures:
     """Take validation pictures to check with, training pictures to calibrate with.
 
     Raises:
         ShowtellError: The data cannot be read where it was.
     """
-    trained, _ = load_training(config.run, kind)
+    run = Run(config.run)
+    trained = run.settings(kind.Settings)
     advice = _CHECK_OTHERS.format(shlex.quote(str(config.run)))
-    data = read_again(config.run, trained, Console(quiet=True), advice=advice)
+    data = read_again(run, trained, kind.read, Console(quiet=True), advice=advice)
     pictures, splits = data.dataset.pictures, data.splits
-    check = _shuffled([p for p in pictures if splits.get(p.name) == "val"])[: config.pictures]
+    check = _shuffled([p for p in pictures if splits.get(p.name) == "val"])[: config.num_images]
     calibration = _shuffled([p for p in pictures if splits.get(p.name) == "train"])[:CALIBRATION]
     if not check:
         raise DataError(f"{trained.data} has none of the run's validation pictures.")

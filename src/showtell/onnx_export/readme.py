@@ -19,7 +19,7 @@ def check_lines(about: Mapping[str, Any], folder: Path) -> list[str]:
     check = about["check"]
     ways = {name: check[name] for name in ("graphs", "script", "int8") if name in check}
     lines = [f"Against the original, on {check['pictures']:,} {check['source']}:"]
-    lines += [f"  {_NAMES[name]:<28} {_agreement(about['kind'], way)}" for name, way in ways.items()]
+    lines += [f"  {_NAMES[name]:<28} {_agreement('classes' in about, way)}" for name, way in ways.items()]
     scored = {name: check[name] for name in ("original", *ways)}
     for key, title in _SCORES.items():
         if key in check["original"]:
@@ -42,8 +42,8 @@ _NAMES = {
 }
 
 
-def _agreement(kind: str, way: Mapping[str, Any]) -> str:
-    what, numbers = ("caption", "log-probabilities") if kind == "captioner" else ("class", "probabilities")
+def _agreement(classes: bool, way: Mapping[str, Any]) -> str:
+    what, numbers = ("class", "probabilities") if classes else ("caption", "log-probabilities")
     return (
         f"the same {what} for {way['same']:,} of {way['pictures']:,}; "
         f"{numbers} differ by {way['largest_difference']:.2g} at most"
@@ -52,7 +52,7 @@ def _agreement(kind: str, way: Mapping[str, Any]) -> str:
 
 def export_readme(about: Mapping[str, Any], folder: Path) -> str:
     """Return the README of an export."""
-    files = "\n".join(f"- `{file}`: {_PARTS[part]}" for part, file in about["files"].items())
+    files = "\n".join(f"- `{file}`: {about['purposes'][part]}" for part, file in about["files"].items())
     smaller = about.get("int8_files")
     int8 = (
         f"\n- `{'`, `'.join(smaller.values())}`: the same in 8-bit integers (`run.py --int8`)"
@@ -75,10 +75,3 @@ Batches may be of any size.
 
 {lines}
 """
-
-
-_PARTS = {
-    "classifier": "pixels to probabilities",
-    "encoder": "pixels to what the decoder needs of a picture, once a picture",
-    "decoder": "the words so far to log-probabilities of the next, once a word",
-}

@@ -117,7 +117,7 @@ class ExportedModel:
     def say(self, path: Path) -> str:
         """Say what a picture shows: its caption, or its five likeliest classes."""
         pixels = self.pixels(path)
-        if self.about["kind"] == "captioner":
+        if "classes" not in self.about:
             return self.text(self.captions(pixels)[0][0])
         shares = self.probabilities(pixels[None])[0]
         top = np.argsort(-shares, kind="stable")[:5]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from showtell.settings import Maybe, Run, Settings, at_least
 
@@ -16,22 +15,20 @@ class Export(Settings):
 
     run: Run
     """Folder of a run or a model."""
-    format: Literal["onnx"] = "onnx"
-    """Kind of file."""
     out: Maybe[Path] = None
     """Folder to write; RUN/onnx by default."""
     int8: bool = False
-    """Write a smaller variant in 8-bit integers, too, and say what it loses."""
+    """Also write a smaller variant in 8-bit integers, and say what it loses."""
     check: Maybe[Path] = None
-    """Folder of pictures to check with; by default the run's own validation pictures, or drawn ones."""
-    pictures: int = 200
-    """Most pictures to check with, 1 or more."""
+    """Folder of images to check with; by default the run's validation images, or drawn ones."""
+    num_images: int = 200
+    """Most images to check with, at least 1."""
     beam_size: Maybe[int] = None
-    """Captions searched side by side, 1 or more; by default the captioner's own."""
+    """Width of the beam search, at least 1; by default the captioner's own."""
     json: bool = False
     """Print the result as JSON."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        at_least(self, pictures=1, beam_size=1)
+        at_least(self, num_images=1, beam_size=1)

@@ -136,8 +136,9 @@ def draw_views(rows: Sequence[Row], limits: Augmentation, out: Path) -> Path:
 
 def _head(views: int, height: int, width: int) -> str:
     return (
-        f"At {width} × {height} pixels, as the network sees them. train-classifier --views {views} learns "
-        "from these very pixels: a view depends on nothing but the content of the photo and its own number."
+        f"At {width} × {height} pixels, as the network sees them. train-classifier with augmentations = "
+        f"{views} learns from these very pixels: a view depends on nothing but the content of the photo and "
+        "its own number."
     )
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from showtell.backbones.sources import default_network
-from showtell.backbones.weights import RANDOM, load_backbone
 from showtell.console import Console, Log
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels, open_image
@@ -69,7 +67,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
     console = console or Log()
     check_figure_path(config.out)
     pictures = pictures_of(config, console)
-    preprocessing, _ = _preprocessing(config)
+    preprocessing, _ = config.preprocessing()
     limits = Augmentation()
     chosen = (
         named(pictures, config.pictures)
@@ -79,7 +77,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
     rows = []
     for picture, content in chosen:
         plain, digest = load_pixels(content, preprocessing), content_digest(content)
-        seen = [View(number, limits) for number in range(1, config.views + 1)]
+        seen = [View(number, limits) for number in range(1, config.augmentations + 1)]
         made = tuple((view.apply(plain, digest), view.changes(digest, *plain.shape[-2:])) for view in seen)
         rows.append(views.Row(picture.name, _note(picture, content), plain, made))
     return _written(views.draw_views(rows, limits, config.out), console)
@@ -102,7 +100,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     check_figure_path(config.out)
     pictures = pictures_of(config, console)
     training = of_training(pictures)
-    preprocessing, backbone = _preprocessing(config)
+    preprocessing, backbone = config.preprocessing()
     ((picture, content),) = (
         readable(shuffled(training, config.seed), 1, console)
         if config.picture is None
@@ -173,14 +171,6 @@ def _rows(photos: Sequence[Photo], tokenizer: CaptionTokenizer) -> list[tokens.R
         tokens.Row(picture.name, open_image(content), picture.captions[0], row)
         for ((picture, content), _), row in zip(framed, padded)
     ]
-
-
-def _preprocessing(config: PreviewAugment | PreviewNormalize) -> tuple[Preprocessing, str]:
-    """Return how pictures become the backbone's input, and the backbone's name; no weights are needed."""
-    # What a training with these settings would take, without its weights.
-    name = config.backbone if config.backbone or config.weights else default_network()
-    backbone = load_backbone(name, config.weights or RANDOM, image_size=config.image_size, fit=config.fit)
-    return backbone.preprocessing, backbone.description.architecture
 
 
 def _data_statistics(

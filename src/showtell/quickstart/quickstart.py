@@ -14,18 +14,18 @@ from typing import Any
 from showtell.backbones import packaged
 from showtell.backbones.sources import weights_at_hand
 from showtell.console import Console, Log, human_time
-from showtell.data.images import load_pixels, open_image
 from showtell.errors import ConfigError, WeightsError
 from showtell.files import write_atomic
-from showtell.kinds.captioner.evaluate import evaluate
+from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner
-from showtell.kinds.classifier.drawing import draw_prediction
-from showtell.kinds.loading import LoadedClassifier, load
-from showtell.kinds.model_folder import CaptionerModel, load_model
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.evaluate import evaluate
+from showtell.kinds.loading import load
 from showtell.kinds.settings import Evaluate
 from showtell.quickstart.settings import Quickstart
 from showtell.report.cards import PageItem, write_captions_page
+from showtell.runs.run import Run
 from showtell.samples import Language, Scene, is_right, write_captions_dataset
 
 SCENES = 2000
@@ -69,9 +69,9 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
             store=config.out / "features",
             hidden_dim=HIDDEN_DIM,
             dropout=DROPOUT,
-            mirror=False,
+            hflip=False,
             epochs=EPOCHS,
-            reward_epochs=0,
+            scst_epochs=0,
             learning_rate=3e-3,
             seed=config.seed,
         )
@@ -84,7 +84,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         f"Look at them: {result['page']}\n\n"
         f"The same with your own photos:\n"
         f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
-        f"  showtell predict runs/mine PHOTO.jpg --picture why.png\n"
+        f"  showtell predict runs/mine PHOTO.jpg --save-plot why.png\n"
     )
     result["photographs"] = name_photographs(config.out / "photographs", console)
     write_atomic(config.out / _MARKER, json.dumps(result, indent=1) + "\n")
@@ -115,7 +115,7 @@ def name_photographs(out: Path, console: Console) -> dict[str, dict[str, float]]
         )
         return {}
     model = load(found.architecture)
-    assert isinstance(model, LoadedClassifier), "a network by name comes with its own classifier"
+    assert isinstance(model, ClassifierModel), "a network by name comes with its own classifier"
     console.say(f"{found.architecture} ({found.source}) sees on three photographs:")
     named = {}
     with resources.as_file(resources.files("showtell") / "samples" / "photographs") as folder:
@@ -128,8 +128,8 @@ def name_photographs(out: Path, console: Console) -> dict[str, dict[str, float]]
                 if share >= _LEAST
             ]
             console.say(f"  {path.name:<11} {', '.join(likely)}")
-            heat, size = model.look(path, classes.label), model.backbone.preprocessing
-            draw_prediction(open_image(path), heat, named[path.name], size, out / f"{path.stem}.png")
+            out.mkdir(parents=True, exist_ok=True)
+            model.draw(path, classes, out / f"{path.stem}.png")
     console.say(f"Where it looked: {out}")
     return named
 
@@ -153,30 +153,24 @@ def _claim(out: Path) -> None:
 
 def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:
     """Caption the unseen compositions, count what is exactly right, and write the page."""
-    run = config.out / "run"
-    model = load_model(run)
-    assert isinstance(model, CaptionerModel), "the quickstart trains a captioner"
-    evaluate(Evaluate(run=run, split="test"), Console(quiet=True))
-    lines = (run / "captions-test.jsonl").read_text(encoding="utf-8").splitlines()
-    records = {record["picture"]: record for record in map(json.loads, lines)}
+    run = Run(config.out / "run")
+    evaluation = evaluate(Evaluate(run=run.folder, split="test"), Console(quiet=True))
+    assert isinstance(evaluation, CaptionEvaluation), "the quickstart trains a captioner"
     right = {
-        name: is_right(record["caption"], scenes[Path(name).name], config.language)
-        for name, record in records.items()
+        name: is_right(text, scenes[Path(name).name], config.language)
+        for name, text in evaluation.texts.items()
     }
-    items = []
-    for name in _choose(right):
-        path = config.out / "scenes" / "images" / Path(name).name
-        grid, _ = model.backbone(load_pixels(path, model.backbone.preprocessing).unsqueeze(0))
-        items.append(
-            PageItem(
-                image=path,
-                caption=model.captioner.describe(grid)[0][0],
-                preprocessing=model.backbone.preprocessing,
-                name=path.name,
-                references=tuple(records[name]["references"]),
-                right=right[name],
-            )
+    items = [
+        PageItem(
+            image=config.out / "scenes" / "images" / Path(name).name,
+            caption=evaluation.captions[name],
+            preprocessing=run.record.backbone.preprocessing,
+            name=Path(name).name,
+            references=evaluation.references[name],
+            right=right[name],
         )
+        for name in _choose(right)
+    ]
     share = sum(right.values()) / len(right)
     page = write_captions_page(
         config.out / "index.html",

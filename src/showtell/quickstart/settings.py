@@ -9,17 +9,17 @@ from showtell.settings import Settings, at_least
 
 @dataclass(frozen=True)
 class Quickstart(Settings):
-    """See the whole thing work, offline: draw scenes, look, train, evaluate on unseen compositions, show.
+    """Try everything offline: draw scenes, train a captioner, evaluate it on unseen scenes, show the result.
 
     Example: showtell quickstart --language ko
     """
 
     out: Path = Path("runs/quickstart")
-    """Folder of everything it makes."""
+    """Folder of all results."""
     language: Literal["en", "ko"] = "en"
     """Language of the captions."""
     seed: int = 0
-    """Of the drawings and the training, 0 or more."""
+    """Seed of drawings and training, at least 0."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -20,31 +20,31 @@ _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
 Floats = npt.NDArray[np.float64]
 
 
-def draw_loss(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
+def draw_loss(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
     """Draw the loss of every step with a running mean.
 
     Args:
         metrics_jsonl: ``metrics.jsonl`` of a run; the run may still be going on.
-        likelihood_epochs: Epochs until training went on by reward, whose loss is another quantity and is left
+        xe_epochs: Epochs until training went on by reward, whose loss is another quantity and is left
             out; None where there was no such change.
 
     Raises:
         ModelError: The file is missing, holds no step, or is damaged before its last line.
     """
     steps, _ = _read_metrics(metrics_jsonl)
-    if likelihood_epochs is not None:
-        steps = [record for record in steps if record["epoch"] <= likelihood_epochs] or steps
+    if xe_epochs is not None:
+        steps = [record for record in steps if record["epoch"] <= xe_epochs] or steps
     figure, axes = small_figure()
     _draw_loss(axes, steps)
     return figure
 
 
-def draw_score(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> Figure:
+def draw_score(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
     """Draw the validation score of every epoch.
 
     Args:
         metrics_jsonl: ``metrics.jsonl`` of a run; the run may still be going on.
-        likelihood_epochs: Epochs until training went on by reward; a line marks the change.
+        xe_epochs: Epochs until training went on by reward; a line marks the change.
 
     Raises:
         ModelError: As for :func:`draw_loss`.
@@ -52,12 +52,12 @@ def draw_score(metrics_jsonl: Path, *, likelihood_epochs: int | None = None) -> 
     _, validations = _read_metrics(metrics_jsonl)
     figure, axes = small_figure()
     _draw_score(axes, validations)
-    if likelihood_epochs is not None and any(f["epoch"] > likelihood_epochs for f in validations):
-        axes.axvline(likelihood_epochs + 0.5, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
+    if xe_epochs is not None and any(f["epoch"] > xe_epochs for f in validations):
+        axes.axvline(xe_epochs + 0.5, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
         text = "by reward"
         axes.annotate(
             text,
-            (likelihood_epochs + 0.5, 0.02),
+            (xe_epochs + 0.5, 0.02),
             xycoords=("data", "axes fraction"),
             xytext=(4, 0),
             textcoords="offset points",

@@ -44,7 +44,7 @@ def seen_box(preprocessing: Preprocessing, width: int, height: int) -> Box:
     """Return the part of an upright picture that the network sees.
 
     Args:
-        preprocessing: ``whole`` gives the whole picture, ``crop`` its centre.
+        preprocessing: ``stretch`` gives the whole picture, ``crop`` its centre.
         width: Of the picture, pixels.
         height: Of the picture, pixels.
     """

@@ -13,6 +13,7 @@ from showtell.data.records import SPLITS
 from showtell.report.cards import WORDS
 from showtell.report.curves import draw_loss, draw_score
 from showtell.report.document import save_for_page, write_document
+from showtell.runs.records import ImageRecord, RunRecord
 
 _MANY_CLASSES = 20
 """More classes than these are folded."""
@@ -24,23 +25,23 @@ class RunFacts:
 
     Attributes:
         run: Its folder, as people type it.
-        record: Its ``config.json``.
+        record: What was run.
         defaults: The settings of the command by name, where they have a default.
-        pictures: One record a picture: ``name``, ``split``, and ``label`` for a classifier.
+        pictures: One record per image.
         captions: How many captions the pictures of each split have; empty for a classifier.
         parts: Parameters of the model's parts by name.
         metrics: ``metrics.jsonl``, where there is one.
-        likelihood_epochs: Epochs until training went on by reward; None where it did not.
+        xe_epochs: Epochs until training went on by reward; None where it did not.
     """
 
     run: Path
-    record: Mapping[str, Any]
+    record: RunRecord
     defaults: Mapping[str, Any]
-    pictures: Sequence[Mapping[str, str]]
+    pictures: Sequence[ImageRecord]
     captions: Mapping[str, int]
     parts: Mapping[str, int]
     metrics: Path | None
-    likelihood_epochs: int | None = None
+    xe_epochs: int | None = None
 
     @property
     def figures(self) -> Path:
@@ -87,13 +88,13 @@ def write_run_report(
         lead=_lead(facts),
         splits=_splits(facts),
         classes=_classes(facts),
-        problems=facts.record["data"].get("problems"),
-        data_format=facts.record["data"].get("format", ""),
+        problems=facts.record.data.problems,
+        data_format=facts.record.data.format,
         curves=_curves(facts),
-        likelihood_epochs=facts.likelihood_epochs,
+        xe_epochs=facts.xe_epochs,
         parts=[(name, f"{count:,}") for name, count in facts.parts.items()],
         settings=_settings(facts),
-        versions=facts.record.get("environment", {}),
+        versions=facts.record.environment,
         run=shlex.quote(str(facts.run)),
         run_text=repr(str(facts.run)),
         **values,
@@ -102,19 +103,17 @@ def write_run_report(
 
 def _lead(facts: RunFacts) -> str:
     """Say in a line what was trained, on what and when."""
-    backbone = facts.record["backbone"]
-    size = backbone["preprocessing"]
-    said = (
-        f"Run {facts.run.name}: {facts.record['command']} on {facts.record['config']['data']}, "
-        f"{backbone['architecture']} at "
-        f"{size['height']} × {size['width']} pixels"
+    record = facts.record
+    size = record.backbone.preprocessing
+    return (
+        f"Run {facts.run.name}: {record.command} on {record.config['data']}, "
+        f"{record.backbone.architecture} at {size.height} × {size.width} pixels, "
+        f"started {datetime.fromisoformat(record.started):%Y-%m-%d %H:%M} UTC."
     )
-    started = facts.record.get("started")
-    return f"{said}, started {datetime.fromisoformat(started):%Y-%m-%d %H:%M} UTC." if started else f"{said}."
 
 
 def _splits(facts: RunFacts) -> list[dict[str, Any]]:
-    counts = Counter(record["split"] for record in facts.pictures)
+    counts = Counter(image.split for image in facts.pictures)
     return [
         {"name": name, "pictures": counts[name], "captions": facts.captions.get(name)}
         for name in SPLITS
@@ -125,9 +124,9 @@ def _splits(facts: RunFacts) -> list[dict[str, Any]]:
 def _classes(facts: RunFacts) -> dict[str, Any]:
     """Return how many pictures of each split every class has."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for record in facts.pictures:
-        if "label" in record:
-            counts[record["label"]][record["split"]] += 1
+    for image in facts.pictures:
+        if image.label is not None:
+            counts[image.label][str(image.split)] += 1
     splits = [split for split in SPLITS if any(count[split] for count in counts.values())]
     rows = [(name, [counts[name][split] for split in splits]) for name in sorted(counts)]
     return {"rows": rows, "splits": splits, "folded": len(rows) > _MANY_CLASSES}
@@ -137,9 +136,9 @@ def _curves(facts: RunFacts) -> list[Any]:
     """Draw loss and validation score, where the run has them."""
     if facts.metrics is None:
         return []
-    until = facts.likelihood_epochs
-    loss = draw_loss(facts.metrics, likelihood_epochs=until)
-    score = draw_score(facts.metrics, likelihood_epochs=until)
+    until = facts.xe_epochs
+    loss = draw_loss(facts.metrics, xe_epochs=until)
+    score = draw_score(facts.metrics, xe_epochs=until)
     return [
         save_for_page(loss, facts.figures / "loss.svg", "Training loss of every step"),
         save_for_page(score, facts.figures / "score.svg", "Validation score of every epoch"),
@@ -149,7 +148,7 @@ def _curves(facts: RunFacts) -> list[Any]:
 def _settings(facts: RunFacts) -> dict[str, list[tuple[str, str]]]:
     """Return settings as flags with their values: those that are not the default, and the others."""
     found: dict[str, list[tuple[str, str]]] = {"changed": [], "default": []}
-    for name, value in facts.record["config"].items():
+    for name, value in facts.record.config.items():
         same = name in facts.defaults and facts.defaults[name] == value
         shown = "off" if value is False or value is None else "on" if value is True else str(value)
         found["default" if same else "changed"].append((f"--{name.replace('_', '-')}", shown))

@@ -2,22 +2,22 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from showtell.console import Console
 from showtell.data.images import read_content
 from showtell.data.records import Dataset, Picture
 from showtell.data.source import DataSource, source_of
 from showtell.errors import ConfigError, DataError, ImageError
-from showtell.extraction.prepared import read_captions, read_labels
-from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.classifier.settings import TrainClassifier
-from showtell.runs.picture_record import load_pictures
+from showtell.runs.records import ImageRecord
+from showtell.runs.run import Run
+from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore, FileStamp, content_digest
 
+Read = Callable[[DataSource, Console], Dataset]
+"""How data of a kind of model is read."""
 _SAME = 0.5
 """Share of the training's images in other data, and of that data in the training, from which both are one."""
 
@@ -29,13 +29,13 @@ class Data:
     Attributes:
         dataset: Of the training's own data, each image bears the name that the run recorded.
         splits: The recorded splits by name; empty for other data.
-        twins: Training images of which images of other splits are near-duplicates, by their names.
+        leaks: Images of other splits that are near-duplicates of training images, with those, by name.
         groups: The recorded groups by name, of images that do not stand alone.
     """
 
     dataset: Dataset
     splits: dict[str, str]
-    twins: dict[str, str]
+    leaks: dict[str, str]
     groups: dict[str, int]
 
     @property
@@ -45,8 +45,9 @@ class Data:
 
 
 def read_again(
-    run: Path,
-    trained: TrainCaptioner | TrainClassifier,
+    run: Run,
+    trained: TrainingSettings,
+    read: Read,
     console: Console,
     *,
     advice: str,
@@ -60,8 +61,9 @@ def read_again(
     set that was moved or renamed keeps the splits of the training.
 
     Args:
-        run: Its folder.
+        run: Its run.
         trained: Its settings, with paths as seen from here.
+        read: Reads data of its kind.
         console: Told what was found.
         advice: What to run where the data is not there any more.
         data: Where the data lies now, or other data; None for where it lay at the training.
@@ -71,17 +73,17 @@ def read_again(
     Raises:
         DataError: It cannot be read, is not there any more, or holds none of the training's images.
     """
-    records = load_pictures(run / "pictures.jsonl")
+    records = run.images
     if data is None:
-        dataset = _read_in_place(run, trained, console, images, advice)
-        if {record["name"] for record in records} <= {picture.name for picture in dataset.pictures}:
+        dataset = _read_in_place(run.folder, trained, read, console, images, advice)
+        if {record.name for record in records} <= {picture.name for picture in dataset.pictures}:
             return _own(dataset, records)
     else:
-        dataset = _read_other(trained, console, data, images)
+        dataset = _read_other(trained, read, console, data, images)
     found = _recognised(dataset, records, FeatureStore(store or trained.store))
     count = len(found.pictures)
     if data is None and not count:
-        raise _moved(f"None of the images of {run} is in {dataset.source} any more.", advice)
+        raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", advice)
     if data is not None and count < _SAME * max(len(records), len(dataset.pictures)):
         return Data(dataset, {}, {}, {})
     others = len(dataset.pictures) - count
@@ -93,20 +95,19 @@ def read_again(
     return _own(found, records)
 
 
-def _own(dataset: Dataset, records: Sequence[dict[str, Any]]) -> Data:
-    def by_name(key: str) -> dict[str, Any]:
-        return {record["name"]: record[key] for record in records if key in record}
-
-    return Data(dataset, by_name("split"), by_name("twin"), by_name("group"))
-
-
-def _read(trained: TrainCaptioner | TrainClassifier, source: DataSource, console: Console) -> Dataset:
-    return (read_captions if isinstance(trained, TrainCaptioner) else read_labels)(source, console)
+def _own(dataset: Dataset, records: Sequence[ImageRecord]) -> Data:
+    return Data(
+        dataset,
+        {record.name: record.split for record in records if record.split is not None},
+        {record.name: record.leak for record in records if record.leak is not None},
+        {record.name: record.group for record in records if record.group is not None},
+    )
 
 
 def _read_in_place(
     run: Path,
-    trained: TrainCaptioner | TrainClassifier,
+    trained: TrainingSettings,
+    read: Read,
     console: Console,
     images: Path | None,
     advice: str,
@@ -118,20 +119,20 @@ def _read_in_place(
         what = f"The images of {run} were in {source.images}, and are not there any more."
         raise _moved(what, f"{advice.replace('DATA', shlex.quote(str(source.data)))} --images DIR")
     try:
-        return _read(trained, source, console)
+        return read(source, console)
     except DataError as error:
         what = f"The data of {run}, at {source.data}, cannot be read any more: {error.what}"
         raise _moved(what, advice) from error
 
 
 def _read_other(
-    trained: TrainCaptioner | TrainClassifier, console: Console, data: Path, images: Path | None
+    trained: TrainingSettings, read: Read, console: Console, data: Path, images: Path | None
 ) -> Dataset:
     """Read data in the form of the training's, such as its columns; else as it is recognised."""
     try:
-        return _read(trained, replace(source_of(trained), data=data, images=images), console)
+        return read(replace(source_of(trained), data=data, images=images), console)
     except (DataError, ConfigError):
-        return _read(trained, DataSource(data, images), console)
+        return read(DataSource(data, images), console)
 
 
 def _moved(what: str, advice: str) -> DataError:
@@ -139,15 +140,15 @@ def _moved(what: str, advice: str) -> DataError:
     return DataError(what, would_do=would_do, run=advice)
 
 
-def _recognised(dataset: Dataset, records: Sequence[dict[str, Any]], store: FeatureStore) -> Dataset:
+def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: FeatureStore) -> Dataset:
     """Return the images that a run recorded, known by their content, under the names it recorded."""
     by_content: defaultdict[str, list[Picture]] = defaultdict(list)
     for picture, digest in _digests(dataset.pictures, store):
         by_content[digest].append(picture)
-    recorded: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    recorded: defaultdict[str, dict[str, ImageRecord]] = defaultdict(dict)
     for record in records:
-        recorded[record.get("sha256", "")][record["name"]] = record
-    labels = {record.get("label") for record in records}
+        recorded[record.sha256][record.name] = record
+    labels = {record.label for record in records}
     known: dict[str, Picture] = {}  # by the name that it has now
     for digest, named in recorded.items():
         same = by_content[digest]
@@ -158,7 +159,7 @@ def _recognised(dataset: Dataset, records: Sequence[dict[str, Any]], store: Feat
             now = kept.get(name) or next(left, None)
             if now is not None:
                 # A class folder of another name is still of the class that was learnt.
-                label = now.label if now.label in labels else record.get("label")
+                label = now.label if now.label in labels else record.label
                 known[now.name] = replace(now, name=name, label=label)
     pictures = tuple(known[picture.name] for picture in dataset.pictures if picture.name in known)
     return replace(dataset, pictures=pictures)

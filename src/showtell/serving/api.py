@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from showtell import __version__
 from showtell.errors import ImageError
+from showtell.kinds.base import Model
 from showtell.runtime import limit_threads
 from showtell.serving import schema
 from showtell.serving.addresses import Prefixed, meant_address
@@ -28,7 +29,7 @@ from showtell.serving.docs import docs_page
 from showtell.serving.guard import Guard, is_local
 from showtell.serving.limits import Limit, Limits
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
-from showtell.serving.served import Loaded, Served
+from showtell.serving.served import Served
 from showtell.serving.settings import Serve
 from showtell.serving.uploads import FIELD, Upload, read_uploads
 
@@ -76,7 +77,7 @@ class Serving:
         return f"Send a picture as the body, or as parts of a form that are named {FIELD}: {curl}"
 
 
-def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
+def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
     """Build the app.
 
     Args:
@@ -115,7 +116,9 @@ def build_app(models: Mapping[str, Loaded], settings: Serve) -> FastAPI:
     app.include_router(router)
     app.add_api_route("/heat.js", _heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
-    limit = Limit(settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.patience)
+    limit = Limit(
+        settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.idle_timeout
+    )
     # The last one added is the first one asked.
     app.add_middleware(Limits, limit=limit, metrics=metrics)
     local = is_local(settings.host)

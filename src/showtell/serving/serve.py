@@ -8,10 +8,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
-from showtell.kinds.loading import LoadedCaptioner, LoadedClassifier, load
+from showtell.kinds.base import Model
+from showtell.kinds.loading import load
 from showtell.serving.settings import Demo, Serve
 
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -63,9 +65,9 @@ def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
 
 def load_models(
     runs: Sequence[Path], device: str = "auto", console: Console | None = None
-) -> dict[str, LoadedCaptioner | LoadedClassifier]:
+) -> dict[str, Model[Any]]:
     """Load models under the names of their folders; the second of a name becomes ``name-2``."""
-    models: dict[str, LoadedCaptioner | LoadedClassifier] = {}
+    models: dict[str, Model[Any]] = {}
     for run in runs:
         folder = run.absolute()
         stem = unicodedata.normalize("NFC", (folder.parent if folder.name == "model" else folder).name)
@@ -80,10 +82,8 @@ def _check_extra() -> None:
             raise MissingExtraError(package, "serve", "Serving")
 
 
-def _describe(model: LoadedCaptioner | LoadedClassifier) -> str:
-    if isinstance(model, LoadedClassifier):
-        return f"tells {len(model.classes)} classes apart"
-    return f"writes captions, {model.model.config.captioner.vocab_size:,} tokens"
+def _describe(model: Model[Any]) -> str:
+    return f"{model.config.kind} with {model.card().contents}"
 
 
 def _address(host: str, port: int) -> str:

@@ -9,19 +9,14 @@ from typing import Any
 
 from torch import Tensor
 
-from showtell.backbones.gradcam import grad_cam
 from showtell.data.images import open_image
 from showtell.errors import ImageError
-from showtell.kinds.loading import BATCH_SIZE, Captions, Classes, LoadedCaptioner, LoadedClassifier
-from showtell.kinds.model_card import captioner_card, classifier_card
-from showtell.kinds.model_folder import ClassifierConfig
-from showtell.kinds.records import caption_record, class_record
+from showtell.kinds.base import BATCH_SIZE, Model, Result
+from showtell.kinds.model_card import short_card
 from showtell.report.overlay import seen_box
 from showtell.runtime import share_cores
 from showtell.serving.batcher import Batcher
 from showtell.serving.prometheus import Metrics
-
-Loaded = LoadedCaptioner | LoadedClassifier
 
 
 class Served:
@@ -36,7 +31,7 @@ class Served:
     """
 
     def __init__(
-        self, name: str, model: Loaded, threads: Executor, max_pixels: int, metrics: Metrics
+        self, name: str, model: Model[Any], threads: Executor, max_pixels: int, metrics: Metrics
     ) -> None:
         self.name = name
         self.model = model
@@ -44,7 +39,7 @@ class Served:
         self._max_pixels = max_pixels
         self._outcomes = metrics.pictures
         batches = metrics.batches.labels(name)
-        self._batcher: Batcher[Captions | Classes] = Batcher(
+        self._batcher: Batcher[Result] = Batcher(
             self._look, BATCH_SIZE, batches.observe, share_cores(model.device)
         )
         metrics.watch_queue(name, self._batcher.__len__)
@@ -61,21 +56,19 @@ class Served:
             ImageError: It cannot be read.
         """
         loop = asyncio.get_running_loop()
-        kind = beams if isinstance(self.model, LoadedCaptioner) else None
         try:
             with self._batcher.expecting():
                 size, pixels = await loop.run_in_executor(self._threads, self._read, content)
-                asked = self._batcher.ask(pixels, kind)
+                asked = self._batcher.ask(pixels, beams)
         except ImageError:
             self._outcomes.labels(self.name, "unreadable").inc()
             raise
         found = await asyncio.wrap_future(asked)
-        record = caption_record(found) if isinstance(found, Captions) else class_record(found)
+        record = found.record()
         if look:
             record["seen"] = list(seen_box(self.model.backbone.preprocessing, *size))
-            if isinstance(found, Classes):
-                cells = await loop.run_in_executor(self._threads, self._heat, pixels, found.label)
-                record["look"] = {"label": found.label, "cells": cells}
+            for label, cells in await loop.run_in_executor(self._threads, self._heat, pixels, found):
+                record["look"] = {"label": label, "cells": cells}
         self._outcomes.labels(self.name, "answered").inc()
         return record
 
@@ -89,44 +82,36 @@ class Served:
         image = open_image(content, shrink_to=wanted, max_pixels=self._max_pixels)
         return image.size, self.model.pixels(image)
 
-    def _look(self, pixels: Tensor, beams: Hashable) -> list[Captions | Classes]:
-        model = self.model
-        if isinstance(model, LoadedCaptioner) and isinstance(beams, int):
-            model = LoadedCaptioner(model.model, beams)
+    def _look(self, pixels: Tensor, beams: Hashable) -> list[Result]:
+        model = self.model.with_beam_size(beams) if isinstance(beams, int) else self.model
         return list(model.from_pixels(pixels))
 
-    def _heat(self, pixels: Tensor, label: str) -> list[list[float]]:
-        """Return how much each cell speaks for a class, as shares of the largest."""
-        assert isinstance(self.model, LoadedClassifier)
-        batch, place = pixels.unsqueeze(0).to(self.model.device), self.model.classes.index(label)
-        heat = grad_cam(self.model.backbone, self.model.model.head, batch, place)
-        return [[round(value, 4) for value in row] for row in (heat / (heat.max().item() or 1.0)).tolist()]
+    def _heat(self, pixels: Tensor, found: Result) -> list[tuple[str, list[list[float]]]]:
+        """Return how much each cell speaks for what was found, as shares of the largest."""
+        return [
+            (label, [[round(value, 4) for value in row] for row in (heat / (heat.max() or 1.0)).tolist()])
+            for label, heat in self.model.explain(pixels, found).items()
+        ]
 
     def summary(self) -> dict[str, Any]:
         """Return what a list of models says of this one."""
-        model = self.model
-        if isinstance(model, LoadedClassifier):
-            of_kind: dict[str, Any] = {"classes": list(model.classes)}
-            words = " ".join(model.classes)
-        else:
-            tokenizer = model.model.captioner.tokenizer
-            of_kind = {"vocab_size": tokenizer.vocab_size, "beam_size": model.beam_size}
-            words = " ".join(tokenizer.decode([token]) for token in range(tokenizer.vocab_size))
-        config = model.model.config
+        config = self.model.config
         return {
             "name": self.name,
             "kind": config.kind,
             "backbone": config.backbone.architecture,
-            **of_kind,
+            **self.model.summary(),
             "scores": config.provenance.get("validation", {}),
-            "language": _language(words),
+            "language": _language(" ".join(self.model.words())),
         }
 
     def card(self) -> dict[str, Any]:
         """Return the model card: its config, and its README."""
-        config = self.model.model.config
-        readme = classifier_card(config) if isinstance(config, ClassifierConfig) else captioner_card(config)
-        return {"name": self.name, "config": asdict(config), "readme": readme}
+        return {
+            "name": self.name,
+            "config": asdict(self.model.config),
+            "readme": short_card(self.model),
+        }
 
 
 def _language(text: str) -> str:

@@ -123,7 +123,7 @@ def build_server(app: ASGIApp, settings: Serve) -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http=partial(PatientProtocol, patience=settings.patience),  # type: ignore[arg-type]
+            http=partial(PatientProtocol, patience=settings.idle_timeout),  # type: ignore[arg-type]
             ws="none",
             loop="asyncio",
             log_config=None,

@@ -11,7 +11,7 @@ from showtell.settings import Maybe, Settings, at_least
 
 @dataclass(frozen=True)
 class Serve(Settings):
-    """Answer over HTTP what pictures show.
+    """Caption or classify images over HTTP.
 
     Example: showtell serve runs/mine --port 8000
     """
@@ -19,28 +19,28 @@ class Serve(Settings):
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folders of runs or models; or timm networks, for ImageNet's classes. The first answers by default."""
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 lets in whoever reaches this machine."""
+    """Address to listen on; 0.0.0.0 accepts connections from other machines."""
     port: int = 8000
-    """Port to listen on; 0 takes any that is free."""
+    """Port to listen on; 0 takes a free one."""
     token: Maybe[str] = None
-    """What a client must show as "Authorization: Bearer TOKEN"; by default SHOWTELL_TOKEN, or none."""
+    """Token that a client must send as "Authorization: Bearer TOKEN"; by default SHOWTELL_TOKEN, or none."""
     trusted_host: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a proxy before this server, such as photos.example.org; once for each."""
     root_path: str = ""
-    """Prefix of the addresses under which a proxy shows this server, such as /showtell."""
+    """Path prefix under which a proxy serves this server, such as /showtell."""
     device: str = "auto"
-    """Where to compute: cpu, cuda or mps; the best there is by default."""
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     max_body_mb: int = 20
-    """Most megabytes of a request, 1 or more."""
+    """Largest request in megabytes, at least 1."""
     max_megapixels: int = 100
-    """Most million pixels a picture may claim, 1 or more."""
+    """Largest image in millions of pixels, at least 1."""
     max_pictures: int = 16
-    """Most pictures in a request, 1 or more."""
+    """Most images per request, at least 1."""
     max_in_flight: int = 64
-    """Requests taken at once, 1 or more; further ones are told to come back."""
+    """Requests processed at once, at least 1; further ones are asked to retry."""
     timeout: float = 30.0
     """Seconds a request may take, from its first byte to its answer."""
-    patience: float = 10.0
+    idle_timeout: float = 10.0
     """Seconds to wait for a client that sends nothing."""
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Serve(Settings):
 
 @dataclass(frozen=True)
 class Demo(Serve):
-    """Show a model to people: a web page for pictures and for the camera.
+    """Show a model on a web page, for images and for the camera.
 
     Example: showtell demo runs/mine --open
     """

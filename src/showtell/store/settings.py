@@ -8,7 +8,7 @@ from showtell.settings import Maybe, Settings
 
 @dataclass(frozen=True)
 class Store(Settings):
-    """See what the feature store holds, or remove what belongs to a backbone.
+    """List what the feature store holds, or remove the features of a backbone.
 
     Example: showtell store --remove 3f6c0a9b12de4f57
     """
@@ -16,6 +16,6 @@ class Store(Settings):
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     remove: Maybe[str] = None
-    """Name of a feature space, or an architecture: remove its features."""
+    """Remove the features of this feature space or architecture."""
     json: bool = False
     """Print as JSON."""

@@ -132,13 +132,17 @@ class CaptionTokenizer:
             )
         return cls(tokenizer)
 
+    def to_json(self) -> str:
+        """Return the tokenizer as the text of its one file."""
+        return str(self._tokenizer.to_str(pretty=True)) + "\n"
+
     def save(self, path: Path) -> None:
         """Write the tokenizer to one JSON file, whole or not at all.
 
         Args:
             path: Where to; its folder exists.
         """
-        write_atomic(path, self._tokenizer.to_str(pretty=True) + "\n", durable=True)
+        write_atomic(path, self.to_json(), durable=True)
 
     def encode(self, caption: str) -> list[int]:
         """Return the token ids of a caption, without ``bos_id`` and ``eos_id``.
@@ -245,7 +249,7 @@ def _train_words(captions: Iterable[str], vocab_size: int, min_count: int) -> To
         raise DataError(
             f"No word occurs {min_count} times in the captions: of {len(counts)} words, the most frequent "
             f"occurs {most} times.",
-            would_do=f"Train on more captions, or set --min-count to at most {most}."
+            would_do=f"Train on more captions, or set min_count to at most {most}."
             if most
             else "Train on captions that have words.",
         )

@@ -7,12 +7,12 @@ from typing import Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError
-from showtell.kinds.classifier.predict import class_record
-from showtell.kinds.loading import Classes, load
+from showtell.kinds.base import Result
+from showtell.kinds.loading import load
 from showtell.video.recorder import Recorder, check_video_path
 from showtell.video.settings import Live
 from showtell.video.sources import Frame, Source
-from showtell.video.window import Found, Watch, Window
+from showtell.video.window import Watch, Window
 
 _SHORT = 0.95
 """A video that ends before so much of what it claims to hold is told of; exact counts are rare."""
@@ -63,10 +63,6 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         console.say(f"{recorder.written:,} frames are in {recorder.path}")
 
 
-def live_record(frame: Frame, found: Found) -> dict[str, Any]:
+def live_record(frame: Frame, found: Result) -> dict[str, Any]:
     """Return what a script reads of a frame."""
-    record: dict[str, Any] = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
-    if isinstance(found, Classes):
-        return record | class_record(found)
-    words = [{"word": word.text, "probability": word.probability} for word in found.words]
-    return record | {"caption": found.text, "log_probability": found.log_probability, "words": words}
+    return {"frame": frame.number, "seconds": round(frame.seconds, 3), **found.record(attention=False)}

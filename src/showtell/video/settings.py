@@ -8,10 +8,9 @@ from showtell.settings import Maybe, Run, Settings, at_least
 
 @dataclass(frozen=True)
 class Live(Settings):
-    """Watch a camera, a video or a stream, and say what it shows; q or Esc ends it.
+    """Caption or classify a camera, a video or a stream; q or Esc ends it.
 
-    A window shows the newest frame, with a bar a class on it, or the caption under it. Nothing leaves this
-    machine.
+    A window shows the newest frame with a bar per class, or with the caption. Nothing leaves this machine.
 
     Example: showtell live runs/mine --source 0
     """
@@ -21,15 +20,15 @@ class Live(Settings):
     source: str = "0"
     """Number of a camera, a video, or the address of a stream, such as rtsp://camera.local/door."""
     record: Maybe[Path] = None
-    """Write what is shown to a video: .mp4, .avi or .mkv. A video as source is drawn frame by frame."""
+    """Write what is shown to a video: .mp4, .avi or .mkv."""
     headless: bool = False
-    """Open no window; print a line of JSON a frame that was looked at. Of a video, that is every frame."""
+    """Open no window; print a line of JSON per processed frame, which is every frame of a video."""
     smooth: float = 0.5
-    """Seconds over which the probabilities of classes are averaged, 0 for not at all."""
+    """Seconds over which the probabilities of classes are averaged; 0 for no averaging."""
     frames: Maybe[int] = None
-    """Stop after so many frames, 1 or more."""
+    """Stop after this many frames, at least 1."""
     beam_size: Maybe[int] = None
-    """Captions searched side by side, 1 or more; by default the captioner's own. Fewer are faster."""
+    """Width of the beam search, at least 1; by default the captioner's own. Smaller is faster."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -8,16 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice, tee
-from typing import TypeAlias
+from typing import Any
 
-from showtell.errors import ConfigError
-from showtell.kinds.loading import Captions, Classes, LoadedCaptioner, LoadedClassifier
+from showtell.errors import ConfigError, ImageError
+from showtell.kinds.base import Model, Result
 from showtell.video.banner import ROWS, Banner
 from showtell.video.recorder import Recorder
 from showtell.video.sources import Frame, Newest, Pixels, Source, load_opencv
 
-Model: TypeAlias = LoadedCaptioner | LoadedClassifier
-Found: TypeAlias = Captions | Classes
 _KEYS = {ord("q"), ord("Q"), 27}
 _TITLE = "showtell (q ends)"
 
@@ -33,20 +31,20 @@ class Smoothing:
         self._seconds = seconds
         self._before: tuple[float, dict[str, float]] | None = None
 
-    def __call__(self, found: Classes, at: float) -> Classes:
+    def __call__(self, found: Result, at: float) -> Result:
         """Average over what came before.
 
         Args:
-            found: What the classifier says now.
+            found: What the model says now.
             at: When, in seconds.
         """
-        now = dict(found.probabilities)
+        now = dict(found.scores)
         if self._before is not None and self._seconds > 0:
             then, before = self._before
             weight = 1 - math.exp(-(at - then) / self._seconds)
             now = {name: before[name] + weight * (value - before[name]) for name, value in now.items()}
         self._before = at, now
-        return Classes(dict(sorted(now.items(), key=lambda entry: -entry[1])))
+        return found.with_scores(now)
 
 
 class Rate:
@@ -80,7 +78,7 @@ class Watch:
 
     def __init__(
         self,
-        model: Model,
+        model: Model[Any],
         source: Source,
         *,
         smooth: float,
@@ -94,28 +92,25 @@ class Watch:
         self._recorder = recorder
         self._banner: Banner | None = None
 
-    def look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Found]]:
+    def look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Result]]:
         """Say what frames show; classes are averaged over time."""
         frames, looked_at = tee(islice(frames, self._most))
         found = self._model.stream((frame.pixels for frame in looked_at), batch_size=batch_size)
         for frame, said in zip(frames, found):
-            if isinstance(said, Classes):
-                said = self._smoothing(said, frame.seconds)
-            assert isinstance(said, Captions | Classes)
-            yield frame, said
+            assert not isinstance(said, ImageError), "frames are arrays, which are always read"
+            yield frame, self._smoothing(said, frame.seconds) if said.scores else said
 
-    def draw(self, frame: Frame, found: Found | None, note: str = "") -> Pixels:
+    def draw(self, frame: Frame, found: Result | None, note: str = "") -> Pixels:
         """Draw on a frame what was found, and add it to the video that is recorded, if any."""
-        captions = isinstance(self._model, LoadedCaptioner)
         if self._banner is None:
             height, width = frame.pixels.shape[:2]
-            self._banner = Banner(width, height, under=captions)
+            self._banner = Banner(width, height, under=not self._model.has_scores)
         drawn = self._banner.draw(frame.pixels, None if found is None else self._shown(found), note)
         if self._recorder is not None:
             self._recorder.write(drawn, frame.seconds)
         return drawn
 
-    def every_frame(self) -> Iterator[tuple[Frame, Found]]:
+    def every_frame(self) -> Iterator[tuple[Frame, Result]]:
         """Look at a video frame by frame, or at the newest frames of anything else, without a window."""
         with ExitStack() as stack:
             if self._source.is_file:
@@ -127,7 +122,7 @@ class Watch:
                     self.draw(frame, found)
                 yield frame, found
 
-    def in_window(self, window: "Window") -> Iterator[tuple[Frame, Found]]:
+    def in_window(self, window: "Window") -> Iterator[tuple[Frame, Result]]:
         """Show the newest frame as it comes, with what was last found, until the source or a key ends it."""
         with Newest(self._source) as newest, window, _Looker(self, newest) as looker:
             shown, number, told = Rate(), -1, -1
@@ -144,21 +139,20 @@ class Watch:
                     looker.check()
                     return
 
-    def _shown(self, found: Found) -> dict[str, float] | str:
-        if isinstance(found, Captions):
+    def _shown(self, found: Result) -> dict[str, float] | str:
+        if not found.scores:
             return found.text
-        if len(found.probabilities) > ROWS:
-            return dict(found.top(ROWS))
+        if len(found.scores) > ROWS:
+            return dict(islice(found.scores.items(), ROWS))
         # A few classes keep their places: the eye follows a bar, not a row that jumps.
-        assert isinstance(self._model, LoadedClassifier)
-        return {name: found.probabilities[name] for name in self._model.classes}
+        return dict(sorted(found.scores.items()))
 
 
 class _Looker:
     """A thread that looks at the newest frame, again and again, as fast as it can."""
 
     def __init__(self, watch: Watch, newest: Newest) -> None:
-        self.last: tuple[Frame, Found] | None = None
+        self.last: tuple[Frame, Result] | None = None
         self.rate = 0.0
         self.over = False
         self._error: Exception | None = None

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Fit = Literal["whole", "crop"]
+Fit = Literal["stretch", "crop"]
 
 RECIPE = "pillow draft 2x, exif, sRGB, bits by largest value, first frame shown, white behind alpha, uint8; 2"
 """Names how pixels come about; change it whenever the same file would give other pixels."""
@@ -17,7 +17,7 @@ class Preprocessing:
     Attributes:
         height: Of the input, pixels.
         width: Of the input, pixels.
-        fit: ``whole`` squeezes the whole picture into the input; ``crop`` scales its shorter side and cuts
+        fit: ``stretch`` stretches the whole picture to the input; ``crop`` scales its shorter side and cuts
             out the centre.
         crop_pct: With ``crop``, the share of the shorter side that is kept, in (0, 1].
         interpolation: ``bilinear`` or ``bicubic``, both antialiased.
@@ -37,7 +37,7 @@ class Preprocessing:
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) a picture is scaled to before any crop."""
-        if self.fit == "whole":
+        if self.fit == "stretch":
             return self.height, self.width
         target = math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
         scale = max(target[0] / height, target[1] / width)

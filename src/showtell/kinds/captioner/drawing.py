@@ -1,4 +1,4 @@
-"""Draw a photo, its caption, and where the model looked at each word: ``showtell predict --picture``."""
+"""Draw a photo, its caption, and where the model looked at each word: ``showtell predict --save-plot``."""
 
 import math
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 from showtell.errors import NotLearntError
 from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.features import Extraction
-from showtell.kinds.captioner.evaluate import Evaluation
+from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.recipe import FEW_TO_CHOOSE, Recipe
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import CaptionTrainee, describe_pictures
@@ -14,7 +14,9 @@ _ENOUGH = 200
 """Captioned photos from which captions of real photos become sentences worth reading (docs/log.md)."""
 
 
-def judge_captioner(trainee: CaptionTrainee, extraction: Extraction, evaluation: Evaluation) -> Verdict:
+def judge_captioner(
+    trainee: CaptionTrainee, extraction: Extraction, evaluation: CaptionEvaluation
+) -> Verdict:
     """Hold a trained captioner against the most frequent caption and the nearest picture's.
 
     Args:
@@ -28,7 +30,7 @@ def judge_captioner(trainee: CaptionTrainee, extraction: Extraction, evaluation:
     )
     return judge(
         evaluation.references,
-        evaluation.captions,
+        evaluation.texts,
         evaluation.scores.intervals["cider_d"],
         {
             "the most frequent caption": dict.fromkeys(evaluation.captions, common),
@@ -69,9 +71,9 @@ def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, p
     if config.epochs is not None:
         means.append(f"more --epochs than {config.epochs}")
     if not recipe.augmentations:
-        means.append("--augmentations 8")
+        means.append("augmentations = 8")
     if config.tokenizer == "bpe":
         means.append("--tokenizer word")
     if not means:
-        means.append("captions that tell the pictures apart; another --learning-rate or --seed")
+        means.append("captions that tell the pictures apart; another learning_rate or --seed")
     return f"What would help: {'; '.join(means)}."

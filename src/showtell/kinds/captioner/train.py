@@ -8,25 +8,27 @@ from typing import Any, Literal
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.backbones.weights import load_backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.records import Picture
 from showtell.data.split_sizes import sizes_for_captions
 from showtell.errors import DataError
-from showtell.evaluation.verdict import Verdict, commonest_captions
+from showtell.evaluation.verdict import commonest_captions
 from showtell.extraction.prepared import Prepared, as_used, prepare, read_captions
-from showtell.kinds.captioner.evaluate import describe_split, save_evaluation, scores_table
+from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions
 from showtell.kinds.captioner.learnt import judge_captioner, refuse_unlearnt
+from showtell.kinds.captioner.model import NAME, CaptionerModel
 from showtell.kinds.captioner.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
+from showtell.kinds.captioner.reward import Sampling
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import CaptionTrainee
 from showtell.kinds.captioner.views import look_at_mirrored, look_at_views
-from showtell.kinds.model_folder import CaptionerModel, save_captioner
+from showtell.kinds.kind import Reported
+from showtell.kinds.model_folder import save_model
 from showtell.kinds.report import report_training
-from showtell.models.attention import AttentionConfig
-from showtell.models.captioner import Captioner
-from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.runtime import choose_device, environment, seed_everything
+from showtell.models.captioner import LENGTH_PENALTY, Captioner
+from showtell.models.config import DecoderConfig
+from showtell.runs.run import Run
+from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
@@ -34,16 +36,11 @@ from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
 
-BEAM_SIZE = 3
-"""Captions searched side by side, in validation and in the finished model; measured in docs/log.md."""
-_FINAL_RATE = 0.02
-"""Of the learning rate's peak; what training by reward keeps, which learns the training split by heart at
-more (docs/log.md)."""
 _SCALE_SAMPLE = 1000
 """Training pictures from which feature statistics are taken."""
 
 
-def train_captioner(config: TrainCaptioner, console: Console | None = None) -> dict[str, Any]:
+def train_captioner(config: TrainCaptioner, console: Console | None = None) -> Run:
     """Train a captioner; leave a run with a model, its record and its validation scores.
 
     Args:
@@ -51,7 +48,7 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The validation scores.
+        The run: its folder, record, scores and model.
 
     Raises:
         NotLearntError: The training came to its end, and the model is not known to have learnt anything; the
@@ -59,11 +56,13 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
         ShowtellError: Something the user can mend, said in its message.
     """
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
-    with claimed_run(config):
-        return _train(config, console or Log(), boards)
+    run = Run(config.out)
+    with run.claim(config):
+        _train(config, run, console or Log(), boards)
+    return run
 
 
-def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
+def _train(config: TrainCaptioner, run: Run, console: Console, boards: Sequence[TensorBoardLog]) -> None:
     started = time.perf_counter()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
@@ -78,8 +77,8 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         dropout=config.dropout,
     )
     _say_recipe(recipe, len(train), len(val), console)
-    mirrored = look_at_mirrored(train, backbone, store, console) if config.mirror else None
-    views = look_at_views(train, recipe.augmentations, config.mirror, backbone, store, console)
+    mirrored = look_at_mirrored(train, backbone, store, console) if config.hflip else None
+    views = look_at_views(train, recipe.augmentations, config.hflip, backbone, store, console)
     seed_everything(config.seed)
     tokenizer = train_tokenizer(
         train, console, kind=config.tokenizer, vocab_size=config.vocab_size, min_count=config.min_count
@@ -89,8 +88,6 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
     sized = replace(config, hidden_dim=recipe.hidden_dim, dropout=recipe.dropout, max_length=max_length)
     captioner = build_captioner(sized, tokenizer, prepared, train).to(backbone.pixel_mean.device)
     say_lengths(lengths, max_length, console)
-    description = backbone.description.for_store()
-    record_run(config, "train-captioner", prepared, description, derived=asdict(recipe))
     trainee = CaptionTrainee(
         captioner,
         prepared.extraction,
@@ -98,33 +95,63 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         val,
         batch_size=recipe.batch_size,
         seed=config.seed,
-        beam_size=BEAM_SIZE,
-        likelihood_epochs=recipe.epochs if config.reward_epochs else None,
+        beam_size=config.beam_size,
+        label_smoothing=config.label_smoothing,
+        attention_regularization=config.attention_regularization,
+        likelihood_epochs=recipe.epochs if config.scst_epochs else None,
+        sampling=Sampling(config.scst_samples, config.scst_temperature, config.scst_max_tokens),
         mirrored=mirrored,
         views=views,
         baseline=commonest_captions(train),
     )
+    captioner.decoder.fit_word_bias(trainee.token_counts())
     loop = LoopConfig(
-        epochs=recipe.epochs + config.reward_epochs,
+        epochs=recipe.epochs + config.scst_epochs,
         learning_rate=config.learning_rate,
-        final_rate=_FINAL_RATE,
+        warmup_steps=config.warmup_steps,
+        final_rate=config.final_rate,
         decay_epochs=recipe.epochs,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        average=config.ema_decay,
+        patience=config.patience,
         patience_steps=recipe.patience_steps,
         criterion=recipe.criterion,
         validate_every=recipe.validate_every,
     )
     for board in boards:
         board.show(trainee.validation, lambda: trainee.described)
+    resolved = _resolved(recipe, captioner, loop)
     progress = Loop(
         trainee,
         loop,
         config.out,
-        fingerprint=training_fingerprint(config, prepared, description),
+        fingerprint=run.start(
+            config, NAME, prepared, backbone.description, resolved=resolved, console=console
+        ),
         console=console,
         watchers=boards,
         gate=trainee.why_no_reward,
     ).run(resume=config.resume)
-    verdict, model = _finish(config, recipe, trainee, progress, backbone, prepared, store, console)
+    eye, features = as_used(prepared, backbone, trainee.validation, store, console)
+    evaluation = evaluate_captions(
+        captioner,
+        features,
+        trainee.validation,
+        split="val",
+        beam_size=config.beam_size,
+        training=trainee.train,
+    )
+    evaluation = replace(evaluation, verdict=judge_captioner(trainee, prepared.extraction, evaluation))
+    run.save_evaluation(evaluation.record(), evaluation.lines())
+    console.say(evaluation.table())
+    provenance = _provenance(config, recipe, trainee, progress, prepared, evaluation)
+    model = save_model(
+        run.model,
+        CaptionerModel.of(eye, captioner, beam_size=config.beam_size, provenance=provenance),
+    )
+    verdict = evaluation.verdict
+    assert verdict is not None
     took, out = human_time(time.perf_counter() - started), config.out
     chosen = "the last" if recipe.criterion == "last" else "the best by validation"
     console.say(
@@ -132,46 +159,46 @@ def _train(config: TrainCaptioner, console: Console, boards: Sequence[TensorBoar
         f"{progress.best_epoch} ({chosen}), is in {out / 'model'}"
     )
     console.say(f"Validation: {verdict.line}")
-    report_training(config, model, prepared.dataset, console)
+    reported = Reported(run, model, prepared.dataset, "val", config, evaluation, features)
+    report_training(reported, console)
     refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
-    console.say(f"Try it: showtell predict {out} PICTURE --picture why.png")
-    validation: dict[str, float] = model.config.provenance["validation"]
-    return validation
+    console.say(f"Try it: showtell predict {out} PICTURE --save-plot why.png")
 
 
-def _finish(
+def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> dict[str, Any]:
+    """Return every number that shapes the model besides the settings."""
+    parts = {
+        "recipe": asdict(recipe),
+        "decoder": asdict(captioner.decoder.config),
+        "loop": asdict(loop),
+        "search": {"length_penalty": LENGTH_PENALTY},
+        "features": {"scale_sample": _SCALE_SAMPLE},
+    }
+    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+
+def _provenance(
     config: TrainCaptioner,
     recipe: Recipe,
     trainee: CaptionTrainee,
     progress: Progress,
-    backbone: Backbone,
     prepared: Prepared,
-    store: FeatureStore,
-    console: Console,
-) -> tuple[Verdict, CaptionerModel]:
-    """Score the finished captioner as it will be used, hold it against what needs no model, and keep both."""
-    eye, extraction = as_used(prepared, backbone, trainee.validation, store, console)
-    evaluation = describe_split(
-        trainee.captioner, extraction, trainee.validation, beam_size=BEAM_SIZE, training=trainee.train
-    )
-    verdict = judge_captioner(trainee, prepared.extraction, evaluation)
-    save_evaluation(config.out, "val", evaluation, verdict)
-    provenance = {
+    evaluation: CaptionEvaluation,
+) -> dict[str, Any]:
+    """Return what the model tells people of its making."""
+    verdict = evaluation.verdict
+    return {
         "train_pictures": len(trainee.train),
         "val_pictures": len(trainee.validation),
         "data": prepared.fingerprint,
         "recipe": asdict(recipe),
         "best_epoch": progress.best_epoch,
-        "likelihood_epochs": trainee.likelihood_epochs if config.reward_epochs else None,
+        "xe_epochs": trainee.likelihood_epochs if config.scst_epochs else None,
         "validation": evaluation.figures(),
-        "verdict": verdict.line,
-        "fault": verdict.fault,
+        "verdict": verdict.line if verdict else "",
+        "fault": verdict.fault if verdict else "",
         "environment": environment(),
     }
-    console.say(scores_table(evaluation, "val"))
-    return verdict, save_captioner(
-        config.out / "model", eye, trainee.captioner.eval(), beam_size=BEAM_SIZE, provenance=provenance
-    )
 
 
 def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
@@ -180,8 +207,8 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
     many = f"the CIDEr-D of {val:,} validation pictures chooses the checkpoint"
     views = f"{recipe.augmentations} random views of each" if recipe.augmentations else "no random views"
     console.say(
-        f"For {train:,} pictures: {views} (--augmentations), a decoder {recipe.hidden_dim} wide "
-        f"(--hidden-dim), dropout {recipe.dropout:g} (--dropout), {recipe.epochs} epochs (--epochs), "
+        f"For {train:,} pictures: {views} (augmentations), a decoder {recipe.hidden_dim} wide "
+        f"(hidden_dim), dropout {recipe.dropout:g} (dropout), {recipe.epochs} epochs (--epochs), "
         f"{recipe.batch_size} pictures a step; {few if recipe.criterion == 'last' else many}"
     )
 
@@ -189,15 +216,7 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
     dataset = read_captions(config, console)
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        seed=config.seed,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(choose_device())
+    backbone = config.load(seed=config.seed, console=console)
     val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
     return backbone, prepare(
         dataset,
@@ -262,12 +281,10 @@ def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
     if cut:
         console.say(
             f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
-            "and are learnt up to there; --max-length sets the limit"
+            "and are learnt up to there; max_length sets the limit"
         )
     elif most > USUAL:
-        console.say(
-            f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (--max-length)"
-        )
+        console.say(f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (max_length)")
 
 
 def build_captioner(
@@ -280,13 +297,13 @@ def build_captioner(
     space = prepared.extraction.space
     description = space.description
     width = config.hidden_dim or HIDDEN_DIM
-    sizes = AttentionConfig(
+    sizes = DecoderConfig(
         vocab_size=tokenizer.vocab_size,
         feature_dim=description["grid_shape"][1],
         hidden_dim=width,
         embed_dim=width,
         attention_dim=width // 2,
-        cell=config.cell,
+        kind=config.decoder,
         dropout=DROPOUT if config.dropout is None else config.dropout,
         max_length=config.max_length or USUAL,
     )

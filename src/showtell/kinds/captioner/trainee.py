@@ -13,15 +13,13 @@ from showtell.errors import DataError
 from showtell.evaluation.cider import CiderD
 from showtell.evaluation.verdict import mean_cider
 from showtell.extraction.features import Extraction
-from showtell.kinds.captioner.batch import Batch, assemble
-from showtell.kinds.captioner.reward import advantages, draw_captions, reward_loss
+from showtell.kinds.captioner.reward import USUAL_SAMPLING, Sampling, advantages, draw_captions, reward_loss
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.models import kernels
+from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner
-from showtell.models.gradients import SmoothedCrossEntropy
 from showtell.training.checkpoint import Progress
 
-LABEL_SMOOTHING = 0.1
-ATTENTION_REGULARISATION = 1.0
-"""Weight of the doubly stochastic term, lambda of Xu et al. 2015, eq. 14."""
 LOSS_BELOW = 500
 """Validations of fewer pictures measure the loss, too."""
 
@@ -42,7 +40,10 @@ class CaptionTrainee:
         batch_size: Pictures a step.
         seed: Of the order of pictures.
         beam_size: Of validation.
+        label_smoothing: Share of the target's probability that is spread over all tokens.
+        attention_regularization: Weight of the doubly stochastic term.
         likelihood_epochs: Epochs before training goes on by reward; None for never.
+        sampling: How captions are drawn to be rewarded.
         mirrored: Where the grids of mirrored training pictures are, for those that have one: half of the
             time they are learnt from instead of the plain ones.
         views: Where the grids of random views are, each of some training pictures. Each of its
@@ -63,7 +64,10 @@ class CaptionTrainee:
         batch_size: int,
         seed: int,
         beam_size: int,
+        label_smoothing: float = TrainCaptioner.label_smoothing,
+        attention_regularization: float = TrainCaptioner.attention_regularization,
         likelihood_epochs: int | None = None,
+        sampling: Sampling = USUAL_SAMPLING,
         mirrored: Extraction | None = None,
         views: Sequence[Extraction] = (),
         baseline: Sequence[str] = ("",),
@@ -77,14 +81,14 @@ class CaptionTrainee:
         self.captioner, self.extraction, self.mirrored, self._views = captioner, extraction, mirrored, views
         self.train, self.validation = train, validation
         self.batch_size, self.seed, self.beam_size = batch_size, seed, beam_size
+        self.label_smoothing, self.attention_regularization = label_smoothing, attention_regularization
+        self.sampling = sampling
         self.steps_per_epoch = -(-len(train) // batch_size)
         tokenizer = captioner.tokenizer
         self._encoded = [
             [_framed(ids, captioner) for ids in encoded]
             for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
         ]
-        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
-        captioner.decoder.fit_word_bias(torch.from_numpy(np.bincount(words, minlength=tokenizer.vocab_size)))
         self._references = CiderD({picture.name: picture.captions for picture in validation})
         self.likelihood_epochs, self._rewards = math.inf, None
         if likelihood_epochs is not None:  # else not needed, and as large as the captions
@@ -96,6 +100,11 @@ class CaptionTrainee:
         self.described: dict[str, str] = {}
         """What was said of validation pictures when they were last scored, by name."""
 
+    def token_counts(self) -> Tensor:
+        """Count each token that is learnt, ends of captions included: (V,), int64."""
+        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
+        return torch.from_numpy(np.bincount(words, minlength=self.captioner.tokenizer.vocab_size))
+
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch as a pure function of (seed, epoch, index)."""
         chosen = self._chosen(epoch, index)
@@ -106,15 +115,22 @@ class CaptionTrainee:
         """Return the loss of a batch, by likelihood or by reward, and how many captions it holds."""
         if epoch < self.likelihood_epochs:
             batch = self.batch(epoch, index)
-            return caption_loss(self.captioner, batch), int((batch.lengths > 0).sum())
+            loss = caption_loss(
+                self.captioner,
+                batch,
+                label_smoothing=self.label_smoothing,
+                attention_regularization=self.attention_regularization,
+            )
+            return loss, int((batch.lengths > 0).sum())
         assert self._rewards is not None
         chosen = self._chosen(epoch, index)
         grid = self._grids(epoch, chosen)
-        drawn = draw_captions(self.captioner, grid)
+        drawn = draw_captions(self.captioner, grid, self.sampling)
         names = [self.train[i].name for i in chosen]
         advantage = torch.from_numpy(advantages(self.captioner, self._rewards, names, drawn))
         batch = assemble(grid, drawn, self.captioner.tokenizer.pad_id)
-        return reward_loss(self.captioner, batch, advantage[batch.order]), advantage.numel()
+        loss = reward_loss(self.captioner, batch, advantage[batch.order], self.sampling.temperature)
+        return loss, advantage.numel()
 
     def _chosen(self, epoch: int, index: int) -> list[int]:
         """Return which pictures a batch holds, as a pure function of (seed, epoch, index)."""
@@ -194,22 +210,36 @@ def read_grids(captioner: Captioner, extraction: Extraction, pictures: Sequence[
     return torch.from_numpy(grid).to(next(captioner.parameters()).device)
 
 
-def caption_loss(captioner: Captioner, batch: Batch) -> Tensor:
+def caption_loss(
+    captioner: Captioner,
+    batch: Batch,
+    *,
+    label_smoothing: float = TrainCaptioner.label_smoothing,
+    attention_regularization: float = TrainCaptioner.attention_regularization,
+) -> Tensor:
     """Return label-smoothed cross-entropy a word plus the doubly stochastic term, a scalar.
+
+    Args:
+        captioner: The captioner.
+        batch: Captions of people.
+        label_smoothing: Share of the target's probability that is spread over all tokens, in [0, 1).
+        attention_regularization: Weight of the doubly stochastic term, lambda of eq. 14.
 
     Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
     """
-    packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = packed.place.unbind(1)
-    targets = batch.token_ids[picture, caption, time + 1]
-    logits = captioner.decoder.logits(packed.deep)
-    likelihood: Tensor = SmoothedCrossEntropy.apply(logits, targets, LABEL_SMOOTHING)
-    # How much each cell was looked at over a whole caption should be near 1.
+    logits, attention, position = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    picture, caption, time = position.unbind(1)
+    targets = batch.token_ids[picture, caption, time + 1]  # (N,)
+    if kernels.are_faster_on(logits.device):
+        likelihood = kernels.smoothed_cross_entropy(logits, targets, label_smoothing)
+    else:
+        likelihood = F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
+    # A cell's attention, summed over all words of a caption, should be near 1.
     captions = batch.lengths.shape[1]
-    looked = torch.zeros(batch.lengths.numel(), packed.attention.shape[1], device=packed.attention.device)
-    looked = looked.index_add(0, picture * captions + caption, packed.attention)
-    real = (batch.lengths.flatten() > 0).to(looked.device)
-    return likelihood + ATTENTION_REGULARISATION * (1 - looked[real]).square().mean()
+    total = torch.zeros(batch.lengths.numel(), attention.shape[1], device=attention.device)  # (B * K, L)
+    total = total.index_add(0, picture * captions + caption, attention)
+    real = (batch.lengths.flatten() > 0).to(total.device)
+    return likelihood + attention_regularization * (1 - total[real]).square().mean()
 
 
 @torch.inference_mode()
@@ -228,12 +258,11 @@ def caption_surprise(captioner: Captioner, extraction: Extraction, pictures: Seq
         part = pictures[start : start + _LOSS_BATCH]
         framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, extraction, part), framed, tokenizer.pad_id)
-        packed = captioner.decoder(batch.grid, batch.token_ids, batch.lengths)
-        picture, caption, time = packed.place.unbind(1)
+        packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+        picture, caption, time = packed.position.unbind(1)
         targets = batch.token_ids[picture, caption, time + 1]
-        surprise = F.cross_entropy(captioner.decoder.logits(packed.deep).float(), targets, reduction="none")[
-            targets != tokenizer.unk_id
-        ]
+        surprise = F.cross_entropy(packed.logits.float(), targets, reduction="none")
+        surprise = surprise[targets != tokenizer.unk_id]
         total, count = total + float(surprise.double().sum()), count + len(surprise)
     return total / max(1, count)
 

@@ -20,14 +20,14 @@ def look_at_mirrored(
     chosen = [picture for picture in train if not any(map(names_a_side, picture.captions))]
     sided = len(train) - len(chosen)
     aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
-    console.say(f"Mirrored: {len(chosen):,} pictures of train{aside} (--no-mirror leaves them out)")
+    console.say(f"Mirrored: {len(chosen):,} pictures of train{aside} (hflip = false leaves them out)")
     return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
 
 
 def look_at_views(
     train: Sequence[Picture],
     count: int,
-    mirror: bool,
+    hflip: bool,
     backbone: Backbone,
     store: FeatureStore,
     console: Console,
@@ -37,7 +37,7 @@ def look_at_views(
     Args:
         train: The pictures.
         count: Views of each.
-        mirror: Whether views may be mirrored, but where a caption says left or right.
+        hflip: Whether views may be mirrored, but where a caption says left or right.
         backbone: The network that looks.
         store: Where features are kept.
         console: Told what is done.
@@ -45,7 +45,7 @@ def look_at_views(
     Returns:
         Each view of some of the pictures; every picture is in ``count`` of them.
     """
-    sided = [picture for picture in train if not mirror or any(map(names_a_side, picture.captions))]
+    sided = [picture for picture in train if not hflip or any(map(names_a_side, picture.captions))]
     kept = {picture.name for picture in sided}
     free = [picture for picture in train if picture.name not in kept]
     upright = replace(CAPTION_AUGMENTATION, flip=0.0)

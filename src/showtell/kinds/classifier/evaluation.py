@@ -1,8 +1,10 @@
-"""What a classifier says of a set of pictures, and what that scores."""
+"""Predictions of a split and what they score, with 95% intervals."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,8 +23,65 @@ from showtell.evaluation.class_scores import (
 from showtell.extraction.features import Extraction
 from showtell.kinds.classifier.baselines import Margin, Trivial
 from showtell.kinds.classifier.heads import read_examples
+from showtell.kinds.classifier.model import SHOWN, ClassifierModel
 from showtell.kinds.classifier.verdict import group_numbers, margins, verdict
-from showtell.kinds.model_folder import ClassifierModel
+from showtell.runs.records import EvaluationRecord
+
+_WIDE = 12
+"""Up to as many classes, the confusion matrix is printed."""
+_MISTAKES = 5
+"""Most confident mistakes that are named."""
+
+
+class ClassRecord(msgspec.Struct):
+    """How well one class is told; None where a figure is not defined."""
+
+    pictures: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class MarginRecord(msgspec.Struct):
+    """By how much the model is better than what needs no training."""
+
+    accuracy: float
+    by: float
+    interval_95: tuple[float, float]
+
+
+class SubsetRecord(msgspec.Struct):
+    """Accuracy on some of the images."""
+
+    pictures: int
+    accuracy: float
+    interval_95: tuple[float, float]
+
+
+class ClassEvaluationRecord(EvaluationRecord, kw_only=True):
+    """``evaluation-SPLIT.json`` of a classifier.
+
+    Attributes:
+        groups: How many groups the images are of.
+        folds: Of cross-validation; 0 where one model was scored.
+        doubt: Why this is not a score that says anything; empty where it does.
+        classes: Figures by class, in the order of the confusion matrix.
+        confusion: Counts by right class and predicted class.
+        reliability: Images by how sure the prediction is, before and after temperature scaling.
+        against: Margins over what needs no training, by its name.
+        near_duplicates_of_training: Names of images that are.
+        without_near_duplicates: Scores of the others; None where there are none, or nothing else.
+    """
+
+    groups: int
+    folds: int
+    doubt: str
+    classes: dict[str, ClassRecord]
+    confusion: list[list[int]]
+    reliability: dict[str, list[dict[str, Any]]]
+    against: dict[str, MarginRecord]
+    near_duplicates_of_training: list[str]
+    without_near_duplicates: SubsetRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +89,7 @@ class ClassEvaluation:
     """Predictions for a split and what they score.
 
     Attributes:
+        split: Which split, or ``all`` of other data.
         classes: Their names in the order of the columns.
         pictures: The pictures, N.
         probabilities: (N, C), float32, after temperature scaling.
@@ -38,13 +98,14 @@ class ClassEvaluation:
         uncalibrated: Expected calibration error without temperature scaling.
         reliability: Pictures by how sure the prediction is, ``before`` and ``after`` temperature scaling.
         groups: Group by name; a picture without one stands alone.
-        twins: Pictures that are near-duplicates of training pictures, by name.
+        leaks: Images that are near-duplicates of training images, by name.
         fresh: Scores without those; None where there are none, or nothing else.
         folds: Of cross-validation; 0 where one model was scored.
         margins: Against what needs no training, by its name; empty where that was not asked.
         doubt: Why this is not a score that says anything; empty where it does.
     """
 
+    split: str
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     probabilities: npt.NDArray[np.float32]
@@ -53,7 +114,7 @@ class ClassEvaluation:
     uncalibrated: float
     reliability: dict[str, list[Bin]]
     groups: Mapping[str, int] = field(default_factory=dict)
-    twins: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
     fresh: ClassScores | None = None
     folds: int = 0
     margins: Mapping[str, Margin] = field(default_factory=dict)
@@ -93,36 +154,129 @@ class ClassEvaluation:
         order = np.argsort(-self.probabilities[wrong].max(1), kind="stable")
         return [int(row) for row in wrong[order]]
 
+    def record(self) -> ClassEvaluationRecord:
+        """Return what is kept in ``evaluation-SPLIT.json``."""
+        scores, fresh = self.scores, self.fresh
+        return ClassEvaluationRecord(
+            split=self.split,
+            pictures=scores.count,
+            scores=self.figures(),
+            intervals_95=dict(scores.intervals),
+            groups=scores.groups,
+            folds=self.folds,
+            doubt=self.doubt,
+            classes={
+                name: ClassRecord(
+                    int(scores.confusion[i].sum()),
+                    *(_number(values[i]) for values in (scores.precision, scores.recall, scores.f1)),
+                )
+                for i, name in enumerate(self.classes)
+            },
+            confusion=scores.confusion.tolist(),
+            reliability={when: [one._asdict() for one in bins] for when, bins in self.reliability.items()},
+            against={
+                name: MarginRecord(one.accuracy, one.by, one.interval) for name, one in self.margins.items()
+            },
+            near_duplicates_of_training=list(self.leaks),
+            without_near_duplicates=None
+            if fresh is None
+            else SubsetRecord(fresh.count, fresh.accuracy, fresh.intervals["accuracy"]),
+        )
 
-def name_split(
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Return what is kept of each image: its label, and the likeliest classes."""
+        for picture, row in zip(self.pictures, self.probabilities):
+            order = np.argsort(-row, kind="stable")[:SHOWN]
+            likely = {self.classes[i]: round(float(row[i]), 6) for i in order}
+            yield {"picture": picture.name, "label": picture.label, "classes": likely}
+
+    def table(self) -> str:
+        """Return the scores as a table with 95% intervals, by class, with the confusion matrix if small."""
+        scores, classes = self.scores, self.classes
+        grouped = f" in {scores.groups:,} groups" if scores.groups < scores.count else ""
+        what = f"cross-validation in {self.folds} folds" if self.folds else self.split
+        lines = [f"{what}, {scores.count:,} pictures of {len(classes):,} classes{grouped}      95% interval"]
+        for name in SCORE_NAMES:
+            low, high = scores.intervals[name]
+            lines.append(f"  {name:<18} {getattr(scores, name):7.4f}   {low:.4f} to {high:.4f}")
+        lines.append(
+            f"  calibration error  {scores.calibration_error:7.4f}   "
+            f"({self.uncalibrated:.4f} before temperature scaling)"
+        )
+        if self.leaks:
+            rest = (
+                f"; without them accuracy is {self.fresh.accuracy:.4f} of {self.fresh.count:,}"
+                if self.fresh
+                else ""
+            )
+            lines.append(f"  {len(self.leaks):,} are near-duplicates of training pictures{rest}")
+        return "\n".join([*lines, *self._by_class()])
+
+    def _by_class(self) -> list[str]:
+        scores, classes = self.scores, self.classes
+        lines = ["  precision   recall   pictures   class"]
+        worst = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")
+        for i in range(len(classes)) if len(classes) <= _WIDE else worst[:_WIDE]:
+            precision, recall = (_shown(values[i]) for values in (scores.precision, scores.recall))
+            lines.append(f"  {precision:>9}   {recall:>6}   {scores.confusion[i].sum():8,}   {classes[i]}")
+        if len(classes) > _WIDE:
+            return [
+                *lines,
+                f"  (the {_WIDE} worst of {len(classes):,}; all are in evaluation-{self.split}.json)",
+            ]
+        lines.append("  right class by row, named class by column, in the order above:")
+        return lines + ["    " + "".join(f"{count:6,}" for count in row) for row in scores.confusion]
+
+    def examples(self) -> str:
+        """Return the most confident mistakes."""
+        mistakes = self.mistakes()
+        lines = [f"Most confident of {len(mistakes):,} mistakes:"] * bool(mistakes)
+        for row in mistakes[:_MISTAKES]:
+            named = int(self.probabilities[row].argmax())
+            lines.append(
+                f"  {self.pictures[row].name}: {self.classes[named]} "
+                f"({self.probabilities[row, named]:.0%}); it is {self.pictures[row].label}"
+            )
+        return "\n".join(lines)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _shown(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
+
+
+def evaluate_classes(
     model: ClassifierModel,
     extraction: Extraction,
     pictures: Sequence[Picture],
     *,
-    twins: Collection[str],
+    leaks: Collection[str],
     groups: Mapping[str, int],
     console: Console,
-    what: str,
+    split: str,
 ) -> ClassEvaluation:
-    """Name pictures from their cached features, and score that.
+    """Classify images from their cached features, and score that.
 
     Args:
         model: The classifier.
         extraction: Holds the features.
-        pictures: What to name; those of classes that the model does not know are reported and left out.
-        twins: Names of pictures that are near-duplicates of training pictures.
+        pictures: What to classify; those of classes that the model does not know are reported and left out.
+        leaks: Names of pictures that are near-duplicates of training pictures.
         groups: Group by name of those that do not stand alone.
         console: Told what is left out.
-        what: What the pictures are, for messages.
+        split: What the images are called.
 
     Raises:
         DataError: None of the pictures is of a class that the model knows.
     """
-    classes = model.config.classes
+    classes = model.classes
     known = tuple(picture for picture in pictures if picture.label in classes)
     if not known:
         raise DataError(
-            f"None of the {len(pictures):,} pictures ({what}) is of a class that the model knows: "
+            f"None of the {len(pictures):,} pictures ({split}) is of a class that the model knows: "
             f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}.",
         )
     if len(known) < len(pictures):
@@ -136,7 +290,9 @@ def name_split(
         logits = model.head(examples.pooled.to(model.head.feature_mean.device)).cpu()
         probabilities = (logits / model.config.temperature).softmax(1).numpy()
         plain = logits.softmax(1).numpy()
-    return judged(classes, known, probabilities, examples.labels.numpy(), plain, groups=groups, twins=twins)
+    return judged(
+        classes, known, probabilities, examples.labels.numpy(), plain, groups=groups, leaks=leaks, split=split
+    )
 
 
 def judged(
@@ -147,7 +303,8 @@ def judged(
     plain: npt.NDArray[np.float32] | None = None,
     *,
     groups: Mapping[str, int],
-    twins: Collection[str] = (),
+    leaks: Collection[str] = (),
+    split: str = "val",
 ) -> ClassEvaluation:
     """Score predictions.
 
@@ -158,13 +315,15 @@ def judged(
         labels: Positions of the right classes, (N,).
         plain: The same as ``probabilities`` before temperature scaling; None where it is not known.
         groups: Group by name; a picture without one stands alone.
-        twins: Names of pictures that are near-duplicates of training pictures.
+        leaks: Names of pictures that are near-duplicates of training pictures.
+        split: What the images are called.
     """
     plain = probabilities if plain is None else plain
     numbers = group_numbers(pictures, groups)
-    leaked = tuple(picture.name for picture in pictures if picture.name in twins)
-    fresh = np.array([picture.name not in twins for picture in pictures])
+    leaked = tuple(picture.name for picture in pictures if picture.name in leaks)
+    fresh = np.array([picture.name not in leaks for picture in pictures])
     return ClassEvaluation(
+        split,
         classes,
         pictures,
         probabilities,

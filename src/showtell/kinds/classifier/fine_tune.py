@@ -13,13 +13,10 @@ from showtell.backbones.layers import Layer
 from showtell.data.augment import View
 from showtell.data.images import load_pixels, read_content
 from showtell.data.records import Picture
+from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
 
-TOP_SHARE, BOTTOM_SHARE = 0.1, 0.02
-"""Shares of the head's learning rate that the highest and the lowest trained layer get, as in Howard and
-Ruder 2018."""
-LABEL_SMOOTHING = 0.1
 _KEEP_BYTES = 256_000_000
 """Decoded pictures that are kept in memory; the others are decoded again every epoch."""
 _LOOK = 64
@@ -59,13 +56,28 @@ class TunedNetwork(nn.Module):
         return logits
 
 
-def learning_shares(network: TunedNetwork, layers: Sequence[Layer]) -> dict[str, float]:
-    """Return each backbone parameter's share of the learning rate, falling geometrically from the top."""
-    ratio = BOTTOM_SHARE / TOP_SHARE
+def learning_shares(
+    network: TunedNetwork,
+    layers: Sequence[Layer],
+    *,
+    top: float = TrainClassifier.top_share,
+    bottom: float = TrainClassifier.bottom_share,
+) -> dict[str, float]:
+    """Return each backbone parameter's share of the learning rate, falling geometrically from the top.
+
+    Args:
+        network: Backbone and head.
+        layers: What is trained of the backbone, the lowest first.
+        top: Share of the highest of them.
+        bottom: Share of the lowest.
+
+    Source: Howard and Ruder 2018.
+    """
+    ratio = bottom / top
     modules = dict(network.backbone.network.named_modules())
     shares: dict[str, float] = {}
     for place, layer in enumerate(reversed(layers)):
-        share = TOP_SHARE * ratio ** (place / max(1, len(layers) - 1))
+        share = top * ratio ** (place / max(1, len(layers) - 1))
         for name, _ in modules[layer.name].named_parameters(recurse=False):
             shares[f"backbone.network.{layer.name}.{name}"] = share
     return shares
@@ -82,6 +94,7 @@ class FineTuneTrainee:
         validation_labels: Their classes.
         batch_size: Pictures a step.
         seed: Of the order.
+        label_smoothing: Share of the target's probability that is spread over all classes.
     """
 
     unit = "pictures"
@@ -96,11 +109,12 @@ class FineTuneTrainee:
         *,
         batch_size: int,
         seed: int,
+        label_smoothing: float = TrainClassifier.label_smoothing,
     ) -> None:
         self.network: nn.Module = network
         self.train, self.labels = train, labels
         self.validation, self.validation_labels = validation, validation_labels
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.label_smoothing = batch_size, seed, label_smoothing
         self.steps_per_epoch = -(-len(train) // batch_size)
         self.preprocessing = network.backbone.preprocessing
         self.device = network.backbone.pixel_mean.device
@@ -119,7 +133,7 @@ class FineTuneTrainee:
         pixels = torch.stack([view.result() for view in batch])
         labels = self.labels[torch.from_numpy(self._chosen(epoch, index))].to(self.device)
         logits = self.network(pixels).float()
-        return F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING), len(labels)
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), len(labels)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

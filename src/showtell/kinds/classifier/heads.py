@@ -6,26 +6,19 @@ Letters: N pictures, or views of pictures; D features; C classes.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from showtell.console import Console
 from showtell.data.records import Picture
 from showtell.extraction.features import Extraction
-from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
-from showtell.training.loop import Loop, LoopConfig
+from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead
 
-STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
-"""L2 penalties that are tried, the strongest first: each fit starts from the one before."""
-NEIGHBOURS = (1, 5, 20)
-"""Numbers of neighbours that are tried."""
 _TIE = 1e-3
 """Mean log-likelihoods that are as close as this are equal, and the stronger penalty is taken."""
-_MLP_STEPS, _MLP_BATCH, _MLP_CHECKS = 360, 64, 12
 
 
 @dataclass(frozen=True)
@@ -122,7 +115,13 @@ def fit_logistic(standardised: Tensor, labels: Tensor, head: LinearHead, l2: flo
     optimizer.zero_grad()
 
 
-def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate:
+def fit_linear(
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    *,
+    strengths: Sequence[float] = TrainClassifier.l2_strengths,
+) -> Candidate:
     """Fit a linear head for each strength; keep the one that finds validation the most likely.
 
     Likelihood, not accuracy: on fifty photos many strengths have the same accuracy.
@@ -133,7 +132,7 @@ def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate
     standardised = head.standardise(train.pooled)
     best: tuple[float, float, dict[str, Tensor]] | None = None
     worse = 0
-    for l2 in STRENGTHS:
+    for l2 in strengths:
         fit_logistic(standardised, train.labels, head, l2)
         likelihood = score(head, validation)[1]
         if best is None or likelihood > best[0] + _TIE:
@@ -149,11 +148,17 @@ def fit_linear(train: Examples, validation: Examples, classes: int) -> Candidate
     return Candidate(head, f"L2 {best[1]:g}", *score(head, validation), time.perf_counter() - started)
 
 
-def fit_neighbours(train: Examples, validation: Examples, classes: int) -> Candidate:
+def fit_neighbours(
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    *,
+    neighbours: Sequence[int] = TrainClassifier.neighbours,
+) -> Candidate:
     """Remember the training pictures; choose by validation how many of them vote."""
     started = time.perf_counter()
     found: list[Candidate] = []
-    for count in NEIGHBOURS:
+    for count in neighbours:
         config = HeadConfig(
             "knn", train.pooled.shape[1], classes, neighbours=count, remembered=len(train.labels)
         )
@@ -165,65 +170,6 @@ def fit_neighbours(train: Examples, validation: Examples, classes: int) -> Candi
     best = best_of(found)
     seconds = time.perf_counter() - started
     return Candidate(best.head, best.setting, best.accuracy, best.log_likelihood, seconds)
-
-
-class MlpTrainee:
-    """What the loop needs to train an MLP on features in memory.
-
-    Args:
-        head: The MLP.
-        train: Training features.
-        validation: Features that choose when to stop.
-        seed: Of order and dropout.
-    """
-
-    unit = "pictures"
-
-    def __init__(self, head: Head, train: Examples, validation: Examples, *, seed: int) -> None:
-        self.network = head
-        self.head, self.validation, self.seed = head, validation, seed
-        self.standardised, self.labels = head.standardise(train.pooled), train.labels
-        # Small data sets are gone through many times between two validations.
-        self.steps_per_epoch = max(_MLP_STEPS // _MLP_CHECKS, -(-len(train.labels) // _MLP_BATCH))
-
-    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
-        """Return the cross-entropy of a random batch and its size."""
-        random = np.random.default_rng((self.seed, epoch, index))
-        count = min(_MLP_BATCH, len(self.labels))
-        chosen = torch.from_numpy(random.choice(len(self.labels), count, replace=False))
-        logits = self.head.logits(self.standardised[chosen])
-        return F.cross_entropy(logits, self.labels[chosen], label_smoothing=0.05), count
-
-    def validate(self) -> dict[str, float]:
-        """Score by likelihood, which tells more than accuracy where there are few pictures."""
-        accuracy, likelihood = score(self.head, self.validation)
-        return {"score": likelihood, "accuracy": accuracy}
-
-
-def fit_mlp(
-    train: Examples, validation: Examples, classes: int, *, folder: Path, seed: int, fingerprint: str
-) -> Candidate:
-    """Train an MLP of 256 ReLUs with dropout 0.5.
-
-    Args:
-        train: What to train on.
-        validation: What to stop by.
-        classes: C.
-        folder: For its checkpoints.
-        seed: Of weights, order and dropout.
-        fingerprint: Of the data; another one starts anew.
-    """
-    started = time.perf_counter()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = build_head(HeadConfig("mlp", train.pooled.shape[1], classes))
-        head.fit_scale(train.pooled)
-        trainee = MlpTrainee(head, train, validation, seed=seed)
-        config = LoopConfig(_MLP_CHECKS, learning_rate=1e-3, warmup_steps=20, average=0.99, patience=3)
-        loop = Loop(trainee, config, folder, fingerprint=fingerprint, console=Console(quiet=True))
-        best = loop.run(resume=False).best_epoch * trainee.steps_per_epoch
-    head.requires_grad_(False)
-    return Candidate(head, f"{best} steps", *score(head, validation), time.perf_counter() - started)
 
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:

@@ -13,7 +13,7 @@ from showtell.backbones.imagenet import class_names_of
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
-from showtell.kinds.model_folder import FORMAT, ClassifierConfig, ClassifierModel
+from showtell.kinds.classifier.model import ClassifierModel
 from showtell.models.heads import HeadConfig, PretrainedHead
 
 
@@ -59,16 +59,9 @@ def pretrained_classifier(
     with torch.no_grad():
         head.linear.weight.copy_(classifier.weight)
         head.linear.bias.copy_(classifier.bias)
-    config = ClassifierConfig(
-        format=FORMAT,
-        kind="classifier",
-        backbone=backbone.description,
-        head=head.config,
-        classes=class_names_of(backbone.network),
-        temperature=1.0,
-        provenance={},
-    )
-    return ClassifierModel(config, backbone.to(device), head.requires_grad_(False).to(device).eval())
+    names = class_names_of(backbone.network)
+    model = ClassifierModel.of(backbone, head.requires_grad_(False), names, temperature=1.0, provenance={})
+    return model.to(device)
 
 
 def _is_timm_folder(run: Path) -> bool:

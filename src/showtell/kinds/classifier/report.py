@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgb
@@ -11,7 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from showtell.data.images import open_image
+from showtell.data.records import Picture
 from showtell.kinds.classifier.drawing import draw_prediction
+from showtell.kinds.classifier.evaluation import ClassEvaluationRecord, ClassRecord
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.kind import Reported
+from showtell.kinds.report import facts_of, find_picture
+from showtell.models.captioner import Caption, Word
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, RIGHT, small_figure
@@ -33,41 +40,45 @@ _BESIDE = 6
 """Up to as many classes, the confusion matrix fits a phone."""
 _PAIRS = 12
 """Pairs of classes that are listed as most confused."""
+_MISTAKES = 8
+"""Images that are shown."""
+_LIKELIEST = 3
+"""Likeliest classes of an image that are explained, besides the right one."""
 _OPEN = 20
 """Classes that are listed unfolded, those with the lowest F1 first where there are more."""
 
 
-def write_classifier_report(
-    facts: RunFacts,
-    evaluation: Mapping[str, Any],
-    *,
-    heads: Sequence[Mapping[str, Any]],
-    mistakes: int,
-    shown: Sequence[PageItem],
-) -> Path:
+def report_classifier(reported: Reported) -> Path:
     """Write the report of a classifier and its figures.
 
+    Shown are the most confident mistakes; or where there is none, the least confident predictions.
+
     Args:
-        facts: What all reports tell.
-        evaluation: ``evaluation-SPLIT.json`` of the run.
-        heads: The heads that were tried, as training recorded them; empty where it did not.
-        mistakes: How many predictions are wrong.
-        shown: The most confident mistakes; or where there is none, the least confident predictions. Their
-            words are classes, their attention is Grad-CAM.
+        reported: What it is written of.
 
     Returns:
         ``report.html``.
 
     Raises:
-        ImageError: A picture cannot be read.
+        DataError: Images that were scored are not there any more.
+        ImageError: An image cannot be read.
     """
+    model, run, split = reported.model, reported.run, reported.split
+    assert isinstance(model, ClassifierModel)
+    evaluation = run.evaluation(split, ClassEvaluationRecord)
+    named = {picture.name: picture for picture in reported.dataset.pictures}
+    lines = run.predictions(split)
+    mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]
+    sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
+    chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
+    shown = [_explained(model, find_picture(line["picture"], named, reported), line) for line in chosen]
+    facts = facts_of(reported, model, metrics=f"heads/{model.head.kind}")
     cards = [card_of(item, _WORDS) for item in shown]
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
-    names, split = list(evaluation["classes"]), evaluation["split"]
-    scores = evaluation["scores"]
+    names, scores = list(evaluation.classes), evaluation.scores
     confusion = save_for_page(
-        draw_confusion(names, evaluation["confusion"]),
+        draw_confusion(names, evaluation.confusion),
         facts.figures / "confusion.svg",
         f"Confusion matrix of {len(names)} classes; the pairs below are its largest mistakes",
     )
@@ -77,25 +88,43 @@ def write_classifier_report(
         title="What the classifier learnt",
         summary=[
             (f"Accuracy, {split}", f"{scores['accuracy']:.1%}"),
-            ("Pictures scored", f"{evaluation['pictures']:,}"),
+            ("Pictures scored", f"{evaluation.pictures:,}"),
             ("Classes", f"{len(names):,}"),
         ],
         cards=cards,
         shown=cards,
         class_words=_WORDS,
-        heads=heads,
-        mistakes=mistakes,
+        heads=model.config.provenance.get("heads", []),
+        mistakes=len(mistakes),
         split=split,
-        pictures=evaluation["pictures"],
+        pictures=evaluation.pictures,
         scores=_score_rows(evaluation),
-        twins=len(evaluation["near_duplicates_of_training"]),
-        fresh=evaluation.get("without_near_duplicates"),
+        leaks=len(evaluation.near_duplicates_of_training),
+        fresh=evaluation.without_near_duplicates,
         confusion=confusion,
         wide=len(names) > _BESIDE,
-        pairs=_confused_pairs(names, evaluation["confusion"]),
-        by_class=_class_rows(evaluation["classes"]),
+        pairs=_confused_pairs(names, evaluation.confusion),
+        by_class=_class_rows(evaluation.classes),
         open=_OPEN,
         reliability=_reliability(facts, evaluation),
+    )
+
+
+def _explained(model: ClassifierModel, picture: Picture, line: Mapping[str, Any]) -> PageItem:
+    """Return an image whose words are classes and whose attention is Grad-CAM for each, on one scale."""
+    likely: dict[str, float] = dict(list(line["classes"].items())[:_LIKELIEST])
+    if line["label"] not in likely:  # the record has the likeliest classes only
+        likely[line["label"]] = model(picture.path).probabilities[line["label"]]
+    pixels = model.pixels(picture.path)
+    heats = {name: model.grad_cam(pixels, name) for name in likely}
+    top = max(float(heat.max()) for heat in heats.values()) or 1.0
+    words = tuple(Word(name, share, heats[name] / top) for name, share in likely.items())
+    return PageItem(
+        image=picture.path,
+        caption=Caption(words[0].text, words, 0.0),
+        preprocessing=model.backbone.preprocessing,
+        name=picture.name,
+        references=(line["label"],),
     )
 
 
@@ -110,17 +139,17 @@ def _draw(item: PageItem, out: Path) -> None:
     )
 
 
-def _score_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _score_rows(evaluation: ClassEvaluationRecord) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "value": evaluation["scores"][key],
-            "low": evaluation["intervals_95"][key][0],
-            "high": evaluation["intervals_95"][key][1],
-            "widest": 1.0,
+            "value": evaluation.scores[key],
+            "low": evaluation.intervals_95[key][0],
+            "high": evaluation.intervals_95[key][1],
+            "widest": 1,
         }
         for key, name in _NAMES.items()
-        if key != "top5" or len(evaluation["classes"]) > 5  # all of five are among the five likeliest
+        if key != "top5" or len(evaluation.classes) > 5  # all of five are among the five likeliest
     ]
 
 
@@ -143,24 +172,24 @@ def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) ->
     ]
 
 
-def _class_rows(classes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _class_rows(classes: Mapping[str, ClassRecord]) -> list[dict[str, Any]]:
     """Return the figures of each class; those with the lowest F1 first where there are many."""
-    rows = [{"name": name, **figures} for name, figures in classes.items()]
+    rows = [{"name": name, **msgspec.structs.asdict(figures)} for name, figures in classes.items()]
     if len(rows) > _OPEN:
         rows.sort(key=lambda row: 2.0 if row["f1"] is None else row["f1"])
     return rows
 
 
-def _reliability(facts: RunFacts, evaluation: Mapping[str, Any]) -> list[Any]:
+def _reliability(facts: RunFacts, evaluation: ClassEvaluationRecord) -> list[Any]:
     errors = {"before": "calibration_error_before_scaling", "after": "calibration_error"}
     titles = {"before": "Before scaling", "after": "After scaling"}
     return [
         save_for_page(
-            draw_reliability(bins, titles[when], evaluation["scores"][errors[when]]),
+            draw_reliability(bins, titles[when], evaluation.scores[errors[when]]),
             facts.figures / f"reliability-{when}.svg",
             f"{titles[when]}: how often predictions are right against how sure they are",
         )
-        for when, bins in evaluation["reliability"].items()
+        for when, bins in evaluation.reliability.items()
     ]
 
 

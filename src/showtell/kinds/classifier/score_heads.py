@@ -16,10 +16,10 @@ from showtell.kinds.classifier.heads import (
     Examples,
     choose_head,
     fit_linear,
-    fit_mlp,
     fit_neighbours,
     read_examples,
 )
+from showtell.kinds.classifier.mlp import MlpTraining, fit_mlp
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import group_numbers, wants_folds, why_no_score
 from showtell.models.heads import Head
@@ -47,14 +47,37 @@ def fit_heads(
     wanted = ("linear", "mlp", "knn") if config.head == "auto" else (config.head,)
     candidates: list[Candidate] = []
     if "linear" in wanted:
-        candidates.append(fit_linear(learn, check, classes))
+        candidates.append(fit_linear(learn, check, classes, strengths=config.l2_strengths))
     if "mlp" in wanted:
         candidates.append(
-            fit_mlp(learn, check, classes, folder=folder / "mlp", seed=config.seed, fingerprint=fingerprint)
+            fit_mlp(
+                learn,
+                check,
+                classes,
+                folder=folder / "mlp",
+                seed=config.seed,
+                fingerprint=fingerprint,
+                how=_mlp_training(config),
+            )
         )
     if "knn" in wanted:
-        candidates.append(fit_neighbours(learn, check, classes))
+        candidates.append(fit_neighbours(learn, check, classes, neighbours=config.neighbours))
     return candidates
+
+
+def _mlp_training(config: TrainClassifier) -> MlpTraining:
+    return MlpTraining(
+        steps=config.mlp_steps,
+        batch_size=config.mlp_batch_size,
+        learning_rate=config.mlp_learning_rate,
+        warmup_steps=config.mlp_warmup_steps,
+        ema_decay=config.mlp_ema_decay,
+        patience=config.mlp_patience,
+        label_smoothing=config.mlp_label_smoothing,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        final_rate=config.final_rate,
+    )
 
 
 def why_unscored(

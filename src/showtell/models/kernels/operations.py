@@ -1,7 +1,7 @@
 """Operations with backward passes of their own, where autograd's do several times the work.
 
 Each equals what autograd would give, which tests compare. Letters: B pictures, K captions a picture, L grid
-cells, A ``attention_dim``, N words, V ``vocab_size``.
+cells, A ``attention_dim``, N words, U distinct words, V ``vocab_size``.
 """
 
 from typing import Any
@@ -11,11 +11,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _ROWS = 64
-"""Words whose slopes are computed together: their logits stay in a core's cache."""
+"""Words whose gradients are computed together: their logits stay in a core's cache."""
 
 
-class AdditiveScore(torch.autograd.Function):
-    """``tanh(keys + query) @ weight`` over every cell, with a backward pass that writes one array.
+def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
+    """Compute :func:`showtell.models.attention.additive_score` with a backward pass that writes one array.
+
+    Args:
+        keys: (B, L, A).
+        query: (B, K, A).
+        weight: (A,).
+
+    Returns:
+        (B, K, L).
+    """
+    scores: Tensor = _AdditiveScore.apply(keys, query, weight)
+    return scores
+
+
+class _AdditiveScore(torch.autograd.Function):
+    """``tanh(keys + query) @ weight`` over every cell.
 
     Autograd's own derivative writes four arrays of (B, K, L, A) a word, which is most of a training step. And
     tanh(x) is computed as 2 * sigmoid(2 * x) - 1, since torch's sigmoid takes a third of the time of its
@@ -24,29 +39,30 @@ class AdditiveScore(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
-        """Score cells: keys (B, L, A), query (B, K, A), weight (A,) to (B, K, L)."""
         energy = ((2 * keys).unsqueeze(1) + (2 * query).unsqueeze(2)).sigmoid_()  # (B, K, L, A)
         ctx.save_for_backward(energy, weight)
-        return energy @ (2 * weight) - weight.sum()
+        return energy @ (2 * weight) - weight.sum()  # (B, K, L)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gradients of keys, query and weight."""
         energy, weight = ctx.saved_tensors
-        grad_weight = 2 * (grad.flatten() @ energy.flatten(0, 2)) - grad.sum()
-        slope = torch.addcmul(energy, energy, energy, value=-1)  # (B, K, L, A), of sigmoid
-        grad_query = (grad.unsqueeze(2) @ slope).squeeze(2)  # (B, K, A)
-        slope.mul_(grad.unsqueeze(-1))
+        grad_weight = 2 * (grad.flatten() @ energy.flatten(0, 2)) - grad.sum()  # (A,)
+        # s - s^2 is the derivative of a sigmoid s; that of its tanh is 4 times as large.
+        derivative = torch.addcmul(energy, energy, energy, value=-1)  # (B, K, L, A)
+        grad_query = (grad.unsqueeze(2) @ derivative).squeeze(2)  # (B, K, A)
+        derivative.mul_(grad.unsqueeze(-1))
         # As a product, since torch's sum over the second of four axes takes three times as long.
-        ones = slope.new_ones(len(slope), 1, slope.shape[1])
-        grad_keys = (ones @ slope.flatten(2)).view_as(slope[:, 0])  # (B, L, A)
+        ones = derivative.new_ones(len(derivative), 1, derivative.shape[1])  # (B, 1, K)
+        grad_keys = (ones @ derivative.flatten(2)).view_as(derivative[:, 0])  # (B, L, A)
         return grad_keys * (4 * weight), grad_query * (4 * weight), grad_weight
 
 
-class SharedLinear:
+class FusedLinear:
     """A linear map that is applied word after word, with one product for its gradient over all words.
 
     Autograd would compute a product for every word, each too small to be fast, and add them up one by one.
+    The applications note their inputs and gradients in a list, which the backward pass of the parameters
+    reads at the very end: a map is made anew for every forward pass, and differentiated once.
 
     Args:
         weight: (out, in).
@@ -84,7 +100,7 @@ class _Gathered(torch.autograd.Function):
     def backward(ctx: Any, *_: None) -> tuple[Tensor | None, Tensor | None, None]:
         if not ctx.applied:
             return None, None, None
-        rows, grads = (torch.cat(parts) for parts in zip(*ctx.applied))
+        rows, grads = (torch.cat(parts) for parts in zip(*ctx.applied))  # of all words, (N, in) and (N, out)
         ctx.applied.clear()
         return grads.T @ rows, grads.sum(0), None
 
@@ -107,81 +123,101 @@ class _Applied(torch.autograd.Function):
         return grad @ weight, None, None, None
 
 
-class Repeated:
-    """Rows that are each used many times, with one pass that adds up their gradients.
+def gather_repeated(rows: Tensor, index: Tensor) -> Tensor:
+    """Take rows that are each taken many times; their gradients are added up in one pass.
 
     Args:
-        occurrences: Which row each use takes, (N,), int64; every row is used.
+        rows: (U, width).
+        index: Which row each place takes, (N,), int64; every row is taken.
+
+    Returns:
+        (N, width).
     """
-
-    def __init__(self, occurrences: Tensor) -> None:
-        self._occurrences = occurrences
-        self._by_row = occurrences.argsort(stable=True)
-        counts = occurrences.bincount()
-        self._starts = counts.cumsum(0) - counts
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Repeat rows (U, width) into (N, width)."""
-        repeated: Tensor = _Repeated.apply(rows, self._occurrences, self._by_row, self._starts)
-        return repeated
+    gathered: Tensor = _GatherRepeated.apply(rows, index)
+    return gathered
 
 
-class _Repeated(torch.autograd.Function):
+class _GatherRepeated(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, occurrences: Tensor, by_row: Tensor, starts: Tensor) -> Tensor:
-        ctx.save_for_backward(by_row, starts)
-        return rows.index_select(0, occurrences)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        # A bag is a sum of rows, computed in float32: a fifth of the time of index_add, and exact.
-        return F.embedding_bag(ctx.saved_tensors[0], grad, ctx.saved_tensors[1], mode="sum"), None, None, None
-
-
-class Taken(torch.autograd.Function):
-    """Rows at places that are all different: their gradient is copied there, not added."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, places: Tensor) -> Tensor:
-        """Take values (count, width) at places (rows,): (rows, width)."""
-        ctx.save_for_backward(places)
-        ctx.count = len(values)
-        return values.index_select(0, places)
+    def forward(ctx: Any, rows: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        return rows.index_select(0, index)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient of the values."""
-        return grad.new_zeros(ctx.count, grad.shape[1]).index_copy_(0, ctx.saved_tensors[0], grad), None
+        (index,) = ctx.saved_tensors
+        by_row, counts = index.argsort(stable=True), index.bincount()  # (N,), (U,)
+        starts = counts.cumsum(0) - counts  # of each row's places in by_row, (U,)
+        # A bag is a sum of rows, computed in float32: a fifth of the time of index_add, and exact.
+        return F.embedding_bag(by_row, grad, starts, mode="sum"), None
 
 
-class SmoothedCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy a word against smoothed targets; its slopes come with its value, in one pass.
+def index_select_unique(values: Tensor, index: Tensor) -> Tensor:
+    """Take rows that are all different: their gradients are copied to their places, not added.
 
-    A second backward pass through the same value is refused: the first takes the slopes away.
+    Args:
+        values: (count, width).
+        index: Which rows, (rows,), int64, none of them twice.
+
+    Returns:
+        (rows, width).
+    """
+    selected: Tensor = _IndexSelectUnique.apply(values, index)
+    return selected
+
+
+class _IndexSelectUnique(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.count = len(values)
+        return values.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.count, grad.shape[1]).index_copy_(0, index, grad), None
+
+
+def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Return the mean cross-entropy against smoothed targets, whose gradient comes with it in one pass.
+
+    A second backward pass through the same value is refused: the first takes the gradients away.
+
+    Args:
+        logits: (N, V), any float dtype.
+        targets: The right word of each row, (N,), int64.
+        smoothing: Share that is spread over all words, in [0, 1).
+
+    Returns:
+        A scalar, float32.
 
     Source: Szegedy et al. 2016, section 7.
     """
+    loss: Tensor = _SmoothedCrossEntropy.apply(logits, targets, smoothing)
+    return loss
 
+
+class _SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        """Score logits (N, V), any float dtype, of which targets (N,) are right: a scalar, float32."""
-        losses, slopes = [], torch.empty_like(logits)
+        losses, grads = [], torch.empty_like(logits)
         count, words = logits.shape
-        room = torch.empty(min(_ROWS, count), words, device=logits.device)
-        for part, right, slope in zip(*(whole.split(_ROWS) for whole in (logits, targets, slopes))):
-            values, right = room[: len(part)].copy_(part), right.unsqueeze(1)
+        buffer = torch.empty(min(_ROWS, count), words, device=logits.device)  # float32
+        for part, right, grad in zip(*(whole.split(_ROWS) for whole in (logits, targets, grads))):
+            values, right = buffer[: len(part)].copy_(part), right.unsqueeze(1)
             mean, at_right = values.mean(1, keepdim=True), values.gather(1, right)
             highest = values.amax(1, keepdim=True)
             total = values.sub_(highest).exp_().sum(1, keepdim=True)
             losses.append(highest + total.log() - (1 - smoothing) * at_right - smoothing * mean)
+            # The softmax less the smoothed target, over the number of rows.
             values.mul_(1 / (count * total)).sub_(smoothing / (count * words))
             values.scatter_add_(1, right, values.new_full(right.shape, (smoothing - 1) / count))
-            slope.copy_(values)
-        ctx.save_for_backward(slopes)
+            grad.copy_(values)
+        ctx.save_for_backward(grads)
         return torch.cat(losses).mean()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """Return the gradient of the logits."""
-        (slopes,) = ctx.saved_tensors
-        return slopes.mul_(grad), None, None
+        (grads,) = ctx.saved_tensors
+        return grads.mul_(grad), None, None

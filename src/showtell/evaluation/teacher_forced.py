@@ -4,15 +4,14 @@ A captioner that guesses well so, and still writes poor captions, loses its way 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from showtell.data.records import Picture
-from showtell.extraction.features import Extraction
-from showtell.kinds.captioner.batch import assemble
-from showtell.kinds.captioner.trainee import read_grids
+from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner
 
 MOST = 300
@@ -44,7 +43,7 @@ class TeacherForced:
 @torch.inference_mode()
 def teacher_forced(
     captioner: Captioner,
-    extraction: Extraction,
+    grids: Callable[[Sequence[Picture]], Tensor],
     pictures: Sequence[Picture],
     captions: Mapping[str, Sequence[str]],
 ) -> TeacherForced:
@@ -52,11 +51,11 @@ def teacher_forced(
 
     Args:
         captioner: In evaluation mode.
-        extraction: Holds the grids.
+        grids: Reads the grids (B, L, D) of pictures to where the captioner is.
         pictures: Which pictures; at most ``MOST`` of them are asked about.
         captions: What is read of each, by name; at least one caption a picture.
     """
-    tokenizer, decoder = captioner.tokenizer, captioner.decoder
+    tokenizer, most = captioner.tokenizer, captioner.decoder.config.max_length
     pictures = pictures[:: max(1, -(-len(pictures) // MOST))]
     asked = right = unknown = words = 0
     log_likelihood = 0.0
@@ -64,16 +63,16 @@ def teacher_forced(
         part = pictures[start : start + _BATCH]
         encoded = [
             [
-                [tokenizer.bos_id, *ids[: decoder.config.max_length], tokenizer.eos_id]
+                [tokenizer.bos_id, *ids[:most], tokenizer.eos_id]
                 for ids in tokenizer.encode_batch(captions[picture.name])
             ]
             for picture in part
         ]
-        batch = assemble(read_grids(captioner, extraction, part), encoded, tokenizer.pad_id)
-        packed = decoder(batch.grid, batch.token_ids, batch.lengths)
-        picture, caption, time = packed.place.unbind(1)
+        batch = assemble(grids(part), encoded, tokenizer.pad_id)
+        packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+        picture, caption, time = packed.position.unbind(1)
         targets = batch.token_ids[picture, caption, time + 1]  # (N,)
-        log_probs = decoder.logits(packed.deep).float().log_softmax(-1)  # (N, V)
+        log_probs = packed.logits.float().log_softmax(-1)  # (N, V)
         known = targets != tokenizer.unk_id
         words += int((targets != tokenizer.eos_id).sum())
         unknown += int((~known).sum())

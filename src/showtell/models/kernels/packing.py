@@ -1,4 +1,4 @@
-"""Captions side by side without padding: a row each, longest first, so that those alive are the first rows.
+"""Captions side by side without padding: a row each, longest first, so that the active are the first rows.
 
 Letters: B pictures, K captions a picture, R captions with a word, N words in all.
 """
@@ -11,24 +11,24 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One word of every caption that is alive.
+class TimeStep:
+    """One word of every active caption: of those that have as many words.
 
     Attributes:
-        seats: Where each row that is alive, one of the first, lies in the smallest rectangle (pictures,
+        flat_index: Where each active row, one of the first, lies in the smallest rectangle (pictures,
             captions) that holds them all, flattened: (rows,), int64.
         pictures: Of the rectangle: the first ones of the batch.
         captions: Of the rectangle: the first ones of each picture.
     """
 
-    seats: Tensor
+    flat_index: Tensor
     pictures: int
     captions: int
 
     @property
     def rows(self) -> int:
-        """Return how many rows are alive."""
-        return len(self.seats)
+        """Return how many rows are active."""
+        return len(self.flat_index)
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Packing:
     """The order of captions and of words.
 
     Attributes:
-        moments: One a word of the longest caption.
-        place: Picture, caption and time of each word, by time, then by row: (N, 3), int64.
+        time_steps: One for each word of the longest caption.
+        position: Picture, caption and time of each word, by time, then by row: (N, 3), int64.
     """
 
-    moments: Sequence[Moment]
-    place: Tensor
+    time_steps: Sequence[TimeStep]
+    position: Tensor
 
     @property
     def picture(self) -> Tensor:
         """Return the picture of each row, (R,), int64."""
-        return self.place[: self.moments[0].rows, 0]
+        return self.position[: self.time_steps[0].rows, 0]
 
 
 def pack(lengths: Tensor, device: torch.device) -> Packing:
@@ -61,14 +61,14 @@ def pack(lengths: Tensor, device: torch.device) -> Packing:
     """
     order = lengths.flatten().argsort(descending=True, stable=True)
     picture, caption = order // lengths.shape[1], order % lengths.shape[1]
-    alive = [int((lengths > time).sum()) for time in range(int(lengths.max()))]
-    sides = [(int(picture[:rows].max()) + 1, int(caption[:rows].max()) + 1) for rows in alive]
-    seats = torch.cat([picture[:rows] * k + caption[:rows] for rows, (_, k) in zip(alive, sides)])
-    place = [
+    active = [int((lengths > time).sum()) for time in range(int(lengths.max()))]
+    sides = [(int(picture[:rows].max()) + 1, int(caption[:rows].max()) + 1) for rows in active]
+    flat_index = torch.cat([picture[:rows] * k + caption[:rows] for rows, (_, k) in zip(active, sides)])
+    position = [
         torch.stack([picture[:rows], caption[:rows], torch.full((rows,), time)], 1)
-        for time, rows in enumerate(alive)
+        for time, rows in enumerate(active)
     ]
     return Packing(
-        moments=[Moment(own, *side) for own, side in zip(seats.to(device).split(alive), sides)],
-        place=torch.cat(place).to(device),
+        time_steps=[TimeStep(own, *side) for own, side in zip(flat_index.to(device).split(active), sides)],
+        position=torch.cat(position).to(device),
     )

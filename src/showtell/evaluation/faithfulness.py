@@ -4,10 +4,9 @@ Letters: B pictures, T words of the longest caption, N words of all, L grid cell
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +16,16 @@ from torch import Tensor
 from showtell.data.records import Picture
 from showtell.evaluation.caption_scores import Interval
 from showtell.evaluation.intervals import bootstrap_interval
-from showtell.extraction.features import Extraction
-from showtell.kinds.captioner.trainee import read_grids
-from showtell.models.attention import AttentionDecoder, Memory, State
 from showtell.models.captioner import Captioner
-from showtell.models.decoding import Rows
+from showtell.models.decoder import Decoder
+from showtell.models.decoding import head_rows
 
 CHOICES = ("most", "random", "least")
 """Cells that are taken away: those that a word looked at most, any, and those it looked at least."""
 SHARE = 0.1
 """Of the cells that are taken away."""
-_BATCH = 32
-"""Pictures altered side by side: each has as many altered copies as its caption has words."""
+_BATCH = 8
+"""Pictures altered side by side: each has as many altered copies of its grid as its caption has words."""
 _SEEN_OFTEN = 8
 """A word is listed by itself if it was said as often."""
 
@@ -76,7 +73,7 @@ class Faithfulness:
 @torch.inference_mode()
 def measure_faithfulness(
     captioner: Captioner,
-    extraction: Extraction,
+    grids: Callable[[Sequence[Picture]], Tensor],
     pictures: Sequence[Picture],
     captions: Mapping[str, str],
     *,
@@ -92,7 +89,7 @@ def measure_faithfulness(
 
     Args:
         captioner: In evaluation mode.
-        extraction: Holds the grids.
+        grids: Reads the grids (B, L, D) of pictures to where the captioner is.
         pictures: Which pictures.
         captions: What the captioner said of each, by name.
         share: Of the cells that are taken away, in (0, 1); at least one is.
@@ -114,26 +111,26 @@ def measure_faithfulness(
     pictures_of, tokens, drops = [], [], []
     for start in range(0, len(spoken), _BATCH):
         part = spoken[start : start + _BATCH]
-        memory = decoder.remember(read_grids(captioner, extraction, part))
-        said = _Said.of([encoded[picture.name] for picture in part], tokenizer.bos_id)
-        plain, looked = _read(decoder, memory, said)
-        noise = torch.rand(looked.shape, generator=generator)
-        orders = {"most": looked, "random": noise, "least": -looked}
+        grid = grids(part)
+        words = _Words.of([encoded[picture.name] for picture in part], tokenizer.bos_id, grid.device)
+        whole, attention = _read(decoder, grid, words)  # (N,), (N, L)
+        noise = torch.rand(attention.shape, generator=generator).to(grid.device)
+        orders = {"most": attention, "random": noise, "least": -attention}
         without = [
-            _read_without(decoder, memory, said, orders[which].topk(cells).indices) for which in CHOICES
+            _read_without(decoder, grid, words, orders[which].topk(cells).indices) for which in CHOICES
         ]
-        pictures_of.append(said.picture + start)
-        tokens.append(said.token)
-        drops.append(plain.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 3)
-    table = torch.cat(drops).double().numpy()
-    means, intervals = _summary(torch.cat(pictures_of).numpy(), table, seed)
-    words = [tokenizer.decode([token]) for token in torch.cat(tokens).tolist()]
+        pictures_of.append(words.picture + start)
+        tokens.append(words.token)
+        drops.append(whole.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 3)
+    table = torch.cat(drops).double().cpu().numpy()
+    means, intervals = _summary(torch.cat(pictures_of).cpu().numpy(), table, seed)
+    texts = [tokenizer.decode([token]) for token in torch.cat(tokens).tolist()]
     return Faithfulness(
-        len(spoken), len(table), cells, of_cells, means, intervals, _by_word(words, table[:, :2].tolist())
+        len(spoken), len(table), cells, of_cells, means, intervals, _by_word(texts, table[:, :2].tolist())
     )
 
 
-class _Said(NamedTuple):
+class _Words(NamedTuple):
     """The words of a batch of captions, the last ones first, so that unfinished rows are a head of all rows.
 
     Attributes:
@@ -149,56 +146,44 @@ class _Said(NamedTuple):
     token: Tensor
 
     @classmethod
-    def of(cls, captions: Sequence[Sequence[int]], bos_id: int) -> "_Said":
+    def of(cls, captions: Sequence[Sequence[int]], bos_id: int, device: torch.device) -> "_Words":
         read = torch.full((len(captions), max(map(len, captions))), bos_id)
         for row, ids in enumerate(captions):
             read[row, 1 : len(ids)] = torch.tensor(ids[:-1])
-        places = [(row, time, token) for row, ids in enumerate(captions) for time, token in enumerate(ids)]
-        places.sort(key=lambda place: -place[1])
-        return cls(read, *torch.tensor(places).unbind(1))
+        positions = [(row, time, token) for row, ids in enumerate(captions) for time, token in enumerate(ids)]
+        positions.sort(key=lambda position: -position[1])
+        return cls(read.to(device), *torch.tensor(positions).to(device).unbind(1))
 
 
-def _read(decoder: AttentionDecoder, memory: Memory, said: _Said) -> tuple[Tensor, Tensor]:
-    """Return the log-probability (N,) and the attention (N, L) of each word, on the CPU."""
-    state: Rows = decoder.initial_state(memory)
+def _read(decoder: Decoder[Any, Any], grid: Tensor, words: _Words) -> tuple[Tensor, Tensor]:
+    """Return the log-probability (N,) and the attention (N, L) of each word."""
+    memory = decoder.encode_grid(grid)
+    state = decoder.start(memory)
     log_probs, attention = [], []
-    for words in said.read.to(memory.values.device).unbind(1):
-        output = decoder.step(memory, state, words.unsqueeze(1))
+    for token_ids in words.read.unbind(1):
+        output = decoder.step(memory, state, token_ids.unsqueeze(1))
         state = output.state
-        log_probs.append(output.log_probs.squeeze(1))
-        attention.append(output.attention.squeeze(1))
-    scores, looked = torch.stack(log_probs).cpu(), torch.stack(attention).cpu()  # (T, B, V), (T, B, L)
-    return scores[said.time, said.picture, said.token], looked[said.time, said.picture]
+        log_probs.append(output.log_probs.squeeze(1))  # (B, V)
+        attention.append(output.attention.squeeze(1))  # (B, L)
+    chosen = words.time, words.picture
+    return torch.stack(log_probs)[(*chosen, words.token)], torch.stack(attention)[chosen]
 
 
-def _read_without(decoder: AttentionDecoder, memory: Memory, said: _Said, cells: Tensor) -> Tensor:
-    """Return the log-probability (N,) of each word when its own copy of the picture lacks cells (N, K)."""
-    device = memory.values.device
-    read, picture, token = said.read.to(device), said.picture.to(device), said.token.to(device)
-    values, keys = _copies_without(decoder, memory, picture, cells.to(device))
-    state = decoder.initial_state(Memory(values, keys))
+def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: _Words, cells: Tensor) -> Tensor:
+    """Return the log-probability (N,) of each word when its own copy of the grid lacks cells (N, K)."""
+    copies = grid[words.picture].to(decoder.feature_mean.dtype)  # (N, L, D)
+    copies[torch.arange(len(copies)).unsqueeze(1), cells] = decoder.feature_mean
+    memory = decoder.encode_grid(copies)
+    state = decoder.start(memory)
     found = []
-    for time in range(read.shape[1]):
-        unfinished = int((said.time >= time).sum())
-        now = slice(int((said.time > time).sum()), unfinished)
-        state = State(*(part[:unfinished] for part in state))
-        words = decoder.embed(read[picture[:unfinished], time]).unsqueeze(1)  # (unfinished, 1, E)
-        left = Memory(values[:unfinished], keys[:unfinished])
-        state, context, _ = decoder.advance(partial(decoder.attend, left), state, decoder.read(words))
-        scores = decoder.logits(decoder.deep_output(words[now], state.hidden[now], context[now]))
-        log_probs = scores.float().log_softmax(-1).squeeze(1)  # (now, V)
-        found.append(log_probs.gather(1, token[now].unsqueeze(1)).squeeze(1))
-    return torch.cat(found[::-1]).cpu()
-
-
-def _copies_without(decoder: AttentionDecoder, memory: Memory, picture: Tensor, cells: Tensor) -> Memory:
-    """Copy a picture's memory for each word, with cells (N, K) as the mean feature of training gives them."""
-    blank = decoder.remember(decoder.feature_mean.view(1, 1, -1))
-    copies = []
-    for whole, nothing in zip(memory, blank):
-        place = cells.unsqueeze(-1).expand(-1, -1, whole.shape[2])  # (N, K, H or A)
-        copies.append(whole[picture].scatter(1, place, nothing.expand(place.shape)))
-    return Memory(*copies)
+    for time in range(words.read.shape[1]):
+        unfinished, later = int((words.time >= time).sum()), int((words.time > time).sum())
+        memory, state = head_rows(memory, unfinished), head_rows(state, unfinished)
+        token_ids = words.read[words.picture[:unfinished], time].unsqueeze(1)  # (unfinished, 1)
+        log_probs, state, _ = decoder.step(memory, state, token_ids)
+        last = log_probs[later:].squeeze(1)  # of the words that are asked for now, (now, V)
+        found.append(last.gather(1, words.token[later:unfinished].unsqueeze(1)).squeeze(1))
+    return torch.cat(found[::-1])
 
 
 def _summary(

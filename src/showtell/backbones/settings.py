@@ -1,0 +1,69 @@
+"""Settings of the network that encodes images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from showtell.settings import Engine, Maybe, Precision, Settings, at_least, check_engine
+
+if TYPE_CHECKING:
+    from showtell.backbones.backbone import Backbone
+    from showtell.console import Console
+
+
+@dataclass(frozen=True)
+class BackboneSettings(Settings):
+    """Which network encodes images, and how it is run."""
+
+    backbone: Maybe[str] = None
+    """Any timm network.
+    By default that of --weights, a cached mobilenetv2_100, or tf_efficientnet_lite0 of the extra weights."""
+    weights: Maybe[str] = None
+    """A folder in timm's local format, a .safetensors or .pth file, or random.
+    By default the hub's cache, then the extra weights, then the hub."""
+    image_size: Maybe[int] = None
+    """Side of the network's input in pixels, at least 32; the network's own by default."""
+    resize: Literal["stretch", "crop"] = "stretch"
+    """Stretch the whole image to the input, or crop its centre."""
+    precision: Precision = "float32"
+    """Arithmetic of the backbone; features differ slightly.
+    bfloat16 takes half the time if the CPU supports it, int8 with --engine onnxruntime even less."""
+    engine: Engine = "torch"
+    """What runs the backbone; onnxruntime is faster for small networks on a CPU (extra: export)."""
+    store: Maybe[Path] = None
+    """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        at_least(self, image_size=32)
+        check_engine(self.engine, self.precision)
+
+    def load(self, *, seed: int = 0, console: "Console | None" = None) -> "Backbone":
+        """Build the backbone with its weights, on its device.
+
+        Args:
+            seed: Of random weights.
+            console: Told which weights were found, and before anything is downloaded.
+
+        Raises:
+            WeightsError: The weights are missing, damaged, or of another network.
+            ConfigError: There is no such network or device.
+        """
+        # torch takes seconds to import, and settings are read for --help, too.
+        from showtell.backbones.weights import load_backbone
+        from showtell.runtime import choose_device
+
+        device = choose_device(self.device)
+        return load_backbone(
+            self.backbone,
+            self.weights,
+            image_size=self.image_size,
+            fit=self.resize,
+            seed=seed,
+            precision=self.precision,
+            engine=self.engine,
+            console=console,
+        ).to(device)

@@ -1,0 +1,185 @@
+"""From what is typed, and a file of settings, to the settings of a command."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_type_hints
+
+import msgspec
+import tyro
+
+from showtell.commands import COMMANDS, find
+from showtell.errors import ConfigError
+from showtell.settings import rare_settings
+
+_STYLE = (
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.DisallowNone,
+    tyro.conf.SuppressFixed,
+)
+_CONFIG = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        metavar="FILE",
+        help="TOML file of settings, such as epochs = 10; flags win over it. It also takes what has no flag.",
+        help_behavior_hint="",
+    ),
+]
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """Return the settings of the command that is called; exits by itself for help and for wrong flags.
+
+    Args:
+        arguments: As typed, without the program's name.
+
+    Raises:
+        ConfigError: There is no such command, or its settings are not valid.
+    """
+    if arguments and arguments[0] in COMMANDS:
+        command, *rest = arguments
+        kind = find(COMMANDS[command].settings)
+        variants = variants_of(kind)
+        if rest and rest[0] in variants:
+            return kind(_parse(variants[rest[0]], f"{command} {rest[0]}", rest[1:]))
+        return _parse(kind, command, rest)
+    if arguments and not arguments[0].startswith("-"):
+        near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
+        raise ConfigError(
+            f"showtell has no command {arguments[0]!r}.",
+            would_do=f"Did you mean {near[0]}?" if near else "",
+            run="showtell --help",
+        )
+    commands = tuple(
+        Annotated[kind, tyro.conf.subcommand(name, description=(kind.__doc__ or "").split("\n\n")[0])]
+        for name, kind in ((name, find(command.settings)) for name, command in COMMANDS.items())
+    )
+    return tyro.cli(
+        Union[commands],  # type: ignore[call-overload]  # noqa: UP007
+        prog="showtell",
+        description="Show it your pictures. It tells you what it sees.",
+        args=arguments or ["--help"],
+        config=(*_STYLE, tyro.conf.FlagCreatePairsOff),
+    )
+
+
+def variants_of(kind: type) -> dict[str, type]:
+    """Return the commands below a command, by name; empty for most."""
+    what = get_type_hints(kind, include_extras=True).get("what")
+    return {one.__metadata__[0].name: get_args(one)[0] for one in get_args(what)}
+
+
+def _parse(kind: type, command: str, arguments: Sequence[str]) -> Any:
+    """Return the settings of one command: what is typed, else what the file says, else the defaults."""
+    _refuse_rare(kind, command, arguments)
+    file = _file_of(arguments)
+    given = {} if file is None else read_settings(file, kind, command)
+    # Where a file may have switched something on, there is a flag to switch it off.
+    style = (*_STYLE, tyro.conf.FlagCreatePairsOff) if file is None else _STYLE
+    parsed: Any = tyro.cli(
+        _with_defaults(kind, given), prog=f"showtell {command}", args=arguments, config=style
+    )
+    return kind(**{one.name: getattr(parsed, one.name) for one in fields(kind)})
+
+
+def _with_defaults(kind: type, given: Mapping[str, Any]) -> type:
+    """Return a dataclass with other defaults and --config, for the parser alone."""
+    hints = get_type_hints(kind, include_extras=True)
+    changed = [(name, hints[name], field(default=value)) for name, value in given.items()]
+    return make_dataclass(
+        kind.__name__,
+        [*changed, ("config", _CONFIG, field(default=None))],
+        bases=(kind,),
+        frozen=True,
+        kw_only=True,
+        namespace={"__doc__": kind.__doc__},
+    )
+
+
+def _file_of(arguments: Sequence[str]) -> Path | None:
+    """Return the file that --config names."""
+    for place, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            return Path(argument.removeprefix("--config="))
+        if argument == "--config" and place + 1 < len(arguments):
+            return Path(arguments[place + 1])
+    return None
+
+
+def read_settings(file: Path, kind: type, command: str) -> dict[str, Any]:
+    """Read a TOML file whose keys are the names of settings.
+
+    Args:
+        file: The file.
+        kind: The dataclass of the settings.
+        command: That they are of, for messages.
+
+    Raises:
+        ConfigError: It cannot be read, or holds an unknown key or a value of another type.
+    """
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise ConfigError(f"--config {file} is not a TOML file: {error}.") from error
+    hints = get_type_hints(kind, include_extras=True)
+    names = [one.name for one in fields(kind)]
+    return {key: _converted(file, key, value, hints, names, command) for key, value in values.items()}
+
+
+def _converted(
+    file: Path, key: str, value: Any, hints: Mapping[str, Any], names: Sequence[str], command: str
+) -> Any:
+    if key not in names:
+        near = difflib.get_close_matches(key.replace("-", "_"), names, 1)
+        raise ConfigError(
+            f"{file} sets {key}, which {command} does not have.",
+            would_do=f"Did you mean {near[0]}?" if near else "",
+            run=f"showtell {command} --help",
+        )
+    try:
+        return msgspec.convert(value, hints[key], dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file} sets {key} to {value!r}.", would_do=f"{error}.") from error
+
+
+def _path(kind: Any, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _refuse_rare(kind: type, command: str, arguments: Sequence[str]) -> None:
+    """Say how a setting is set that has no flag.
+
+    Raises:
+        ConfigError: It is typed as a flag.
+    """
+    rare = rare_settings(kind)
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
+        flag, _, value = argument.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        key = name if name in rare else name.removeprefix("no_")
+        if flag.startswith("--") and key in rare:
+            line = f"{key} = {_as_toml(value or following, on=key == name)}"
+            raise ConfigError(
+                f"{flag} is not a flag of {command}: {key} is set in a file.",
+                would_do=f"Write the line {line} into a file, for example settings.toml.",
+                run=f"showtell {command} ... --config settings.toml",
+            )
+
+
+def _as_toml(value: str, *, on: bool) -> str:
+    """Return a typed value as TOML; a flag without one is true or false."""
+    if not value or value.startswith("--"):
+        return "true" if on else "false"
+    try:
+        float(value)
+    except ValueError:
+        return json.dumps(value, ensure_ascii=False)
+    return value

@@ -1,0 +1,177 @@
+"""Captions of a split and what they score, with 95% intervals."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from showtell.data.records import Picture
+from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
+from showtell.evaluation.diversity import Habits, compared_habits
+from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
+from showtell.evaluation.verdict import Verdict
+from showtell.extraction.features import Extraction
+from showtell.kinds.captioner.trainee import DECODING_BATCH, read_grids
+from showtell.models.captioner import Caption, Captioner
+from showtell.runs.records import EvaluationRecord
+
+_EXTREMES = 5
+"""Best captions that are shown, and as many worst ones."""
+
+
+class DiversityRecord(msgspec.Struct):
+    """What captions are like as a whole: the model's, and one caption of people per image."""
+
+    model: Habits
+    people: Habits
+
+
+class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
+    """``evaluation-SPLIT.json`` of a captioner.
+
+    Attributes:
+        beam_size: Captions searched side by side.
+        teacher_forced: How well the next word of people's captions is predicted.
+        diversity: What the captions are like as a whole.
+        verdict: Against captions that need no model, in one line, as found at the end of the training; empty
+            elsewhere.
+        fault: Why the model is not known to have learnt anything; empty where it is, or was not asked.
+    """
+
+    beam_size: int
+    teacher_forced: TeacherForced
+    diversity: DiversityRecord
+    verdict: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class CaptionEvaluation:
+    """Captions of a split and what they score.
+
+    Attributes:
+        split: Which split, or ``all`` of other data.
+        captions: The generated caption of each image, by name.
+        references: What people wrote, by name.
+        scores: Figures with intervals.
+        beam_size: Captions searched side by side.
+        diversity: What the captions are like as a whole.
+        teacher_forced: How well the next word of people's captions is predicted.
+        verdict: Against what needs no model; None where that was not asked.
+    """
+
+    split: str
+    captions: dict[str, Caption]
+    references: dict[str, tuple[str, ...]]
+    scores: CaptionScores
+    beam_size: int
+    diversity: DiversityRecord
+    teacher_forced: TeacherForced
+    verdict: Verdict | None = None
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return the generated captions as text, by name."""
+        return {name: caption.text for name, caption in self.captions.items()}
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures by name, without intervals."""
+        return {name: float(getattr(self.scores, name)) for name in SCORE_NAMES}
+
+    def ranked(self) -> list[str]:
+        """Return image names from the best caption to the worst, by CIDEr-D."""
+        by_name = dict(zip(self.scores.names, self.scores.per_picture["cider_d"].tolist()))
+        return sorted(by_name, key=lambda name: (-by_name[name], name))
+
+    def record(self) -> CaptionEvaluationRecord:
+        """Return what is kept in ``evaluation-SPLIT.json``."""
+        return CaptionEvaluationRecord(
+            split=self.split,
+            pictures=self.scores.count,
+            scores=self.figures(),
+            intervals_95=dict(self.scores.intervals),
+            beam_size=self.beam_size,
+            teacher_forced=self.teacher_forced,
+            diversity=self.diversity,
+            verdict=self.verdict.line if self.verdict else "",
+            fault=self.verdict.fault if self.verdict else "",
+        )
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Return what is kept of each image, from the best to the worst."""
+        place = {name: i for i, name in enumerate(self.scores.names)}
+        for name in self.ranked():
+            yield {
+                "picture": name,
+                "caption": self.captions[name].text,
+                "references": self.references[name],
+                "cider_d": float(self.scores.per_picture["cider_d"][place[name]]),
+            }
+
+    def table(self) -> str:
+        """Return the scores as a table with 95% intervals."""
+        lines = [f"{self.split}, {self.scores.count:,} pictures, beam {self.beam_size}      95% interval"]
+        for name, value in self.figures().items():
+            low, high = self.scores.intervals[name]
+            lines.append(f"  {name:<18} {value:7.4f}   {low:.4f} to {high:.4f}")
+        return "\n".join(lines)
+
+    def examples(self) -> str:
+        """Return the best and the worst captions beside one of people."""
+        ranked, lines = self.ranked(), []
+        for title, names in (("Best", ranked[:_EXTREMES]), ("Worst", ranked[::-1][:_EXTREMES])):
+            lines.append(f"{title} captions:")
+            for name in names:
+                lines += [
+                    f"  {name}: {self.captions[name].text}",
+                    f"    people: {self.references[name][0]}",
+                ]
+        return "\n".join(lines)
+
+
+def evaluate_captions(
+    captioner: Captioner,
+    extraction: Extraction,
+    pictures: Sequence[Picture],
+    *,
+    split: str,
+    beam_size: int,
+    training: Sequence[Picture] = (),
+) -> CaptionEvaluation:
+    """Caption images from their cached features and score the captions.
+
+    Args:
+        captioner: In evaluation mode.
+        extraction: Holds the grids.
+        pictures: What to caption, each with captions.
+        split: What they are called.
+        beam_size: Captions searched side by side.
+        training: Images whose captions count as memorized; none where they are not known.
+    """
+    captions = caption_images(captioner, extraction, pictures, beam_size=beam_size)
+    texts = {name: caption.text for name, caption in captions.items()}
+    references = {picture.name: picture.captions for picture in pictures}
+    known = [caption for picture in training for caption in picture.captions]
+    return CaptionEvaluation(
+        split,
+        captions,
+        references,
+        caption_scores(references, texts),
+        beam_size,
+        DiversityRecord(*compared_habits(texts, references, known)),
+        teacher_forced(captioner, partial(read_grids, captioner, extraction), pictures, references),
+    )
+
+
+def caption_images(
+    captioner: Captioner, extraction: Extraction, pictures: Sequence[Picture], *, beam_size: int
+) -> dict[str, Caption]:
+    """Return the best caption of each image, with where the model attended, by name."""
+    found: dict[str, Caption] = {}
+    for start in range(0, len(pictures), DECODING_BATCH):
+        part = pictures[start : start + DECODING_BATCH]
+        beams = captioner.search(read_grids(captioner, extraction, part), beam_size=beam_size)
+        found |= {picture.name: captioner.caption(beam[0]) for picture, beam in zip(part, beams)}
+    return found

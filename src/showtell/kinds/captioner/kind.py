@@ -1,0 +1,59 @@
+"""The captioner as a kind of model."""
+
+from pathlib import Path
+
+from showtell.console import Console
+from showtell.data.records import Dataset
+from showtell.data.source import DataSource
+from showtell.errors import DataError
+from showtell.extraction.prepared import read_captions
+from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions
+from showtell.kinds.captioner.model import NAME, CaptionerModel
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.kind import Kind, Question, Reported
+from showtell.runs.run import Run
+
+
+class CaptionerKind(Kind):
+    """From images and captions to a model that captions."""
+
+    name = NAME
+    Settings = TrainCaptioner
+    Model = CaptionerModel
+
+    def read(self, source: DataSource, console: Console) -> Dataset:
+        """Read captions."""
+        return read_captions(source, console)
+
+    def train(self, settings: TrainCaptioner, console: Console | None = None) -> Run:
+        """Train a captioner."""
+        from showtell.kinds.captioner.train import train_captioner  # imports the training, which use does not
+
+        return train_captioner(settings, console)
+
+    def evaluate(self, model: CaptionerModel, question: Question) -> CaptionEvaluation:
+        """Caption the images and score the captions.
+
+        Raises:
+            DataError: No image has a caption.
+        """
+        prepared = question.prepared
+        captioned = tuple(picture for picture in prepared.pictures if picture.captions)
+        if not captioned:
+            raise DataError(
+                f"The {question.split} split of {prepared.dataset.source} has no picture with captions."
+            )
+        return evaluate_captions(
+            model.captioner,
+            prepared.extraction,
+            captioned,
+            split=question.split,
+            beam_size=question.beam_size or model.beam_size,
+            training=question.training,
+        )
+
+    def report(self, reported: Reported) -> Path:
+        """Write the report of a captioner."""
+        from showtell.kinds.captioner.report import report_captioner  # matplotlib takes a second to load
+
+        return report_captioner(reported)

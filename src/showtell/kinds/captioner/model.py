@@ -1,0 +1,187 @@
+"""A captioner: a backbone, a decoder that attends to its grid, and the decoder's words."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from showtell.backbones.backbone import Backbone
+from showtell.data.images import open_image
+from showtell.errors import ModelError
+from showtell.kinds.base import Card, Graph, Model, ModelConfig
+from showtell.models.captioner import Caption, Captioner
+from showtell.models.config import DecoderConfig
+from showtell.text.tokenizer import CaptionTokenizer
+
+NAME = "captioner"
+_WORDS = "tokenizer.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionerConfig(ModelConfig):
+    """What ``config.json`` of a captioner says.
+
+    Attributes:
+        captioner: Sizes of the decoder.
+        beam_size: Captions searched side by side, unless asked otherwise.
+    """
+
+    captioner: DecoderConfig
+    beam_size: int
+
+
+@dataclass(frozen=True)
+class CaptionResult(Caption):
+    """What a captioner says of an image: the best caption, and the others of its search.
+
+    Attributes:
+        others: Further captions, best first.
+    """
+
+    others: tuple[Caption, ...] = ()
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Return nothing: a caption is a sentence."""
+        return {}
+
+    def with_scores(self, scores: Mapping[str, float]) -> Self:
+        """Return itself: a caption is a sentence."""
+        return self
+
+    def record(self, *, attention: bool = True) -> dict[str, Any]:
+        """Return what a script reads: the caption, its words, and the other captions."""
+        words: list[dict[str, Any]] = [
+            {"word": word.text, "probability": word.probability} for word in self.words
+        ]
+        record: dict[str, Any] = {
+            "caption": self.text,
+            "log_probability": self.log_probability,
+            "words": words,
+        }
+        if attention:
+            for entry, word in zip(words, self.words):
+                entry["attention"] = [[round(value, 5) for value in row] for row in word.attention.tolist()]
+            record["others"] = [
+                {"caption": other.text, "log_probability": other.log_probability} for other in self.others
+            ]
+        return record
+
+
+class CaptionerModel(Model[CaptionResult]):
+    """From images to captions.
+
+    Args:
+        config: As saved.
+        backbone: From pixels to grids.
+        captioner: From grids to captions.
+        beam_size: Captions searched side by side; None for what the config says.
+    """
+
+    config: CaptionerConfig
+    Config: ClassVar[type[ModelConfig]] = CaptionerConfig
+
+    def __init__(
+        self,
+        config: CaptionerConfig,
+        backbone: Backbone,
+        captioner: Captioner,
+        beam_size: int | None = None,
+    ) -> None:
+        super().__init__(config, backbone, captioner)
+        self.captioner = captioner
+        self.beam_size = beam_size or config.beam_size
+
+    @classmethod
+    def of(
+        cls, backbone: Backbone, captioner: Captioner, *, beam_size: int, provenance: dict[str, Any]
+    ) -> Self:
+        """Make a model of what was trained.
+
+        Args:
+            backbone: From pixels to grids.
+            captioner: From grids to captions.
+            beam_size: Captions searched side by side, unless asked otherwise.
+            provenance: Versions, data and scores of the training, for people.
+        """
+        config = CaptionerConfig(
+            kind=NAME,
+            backbone=backbone.description,
+            provenance=provenance,
+            captioner=captioner.decoder.config,
+            beam_size=beam_size,
+        )
+        return cls(config, backbone, captioner.eval())
+
+    @classmethod
+    def build(cls, config: CaptionerConfig, backbone: Backbone, folder: Path) -> Self:
+        """Build it from its saved parts, the decoder still without its weights.
+
+        Raises:
+            ModelError: The tokenizer is missing, or is of another model.
+        """
+        tokenizer = CaptionTokenizer.load(folder / _WORDS)
+        if tokenizer.vocab_size != config.captioner.vocab_size:
+            raise ModelError(
+                f"{folder / _WORDS} has {tokenizer.vocab_size} tokens; the model was trained with "
+                f"{config.captioner.vocab_size}.",
+                would_do="The folder was changed after training; take an unchanged copy.",
+            )
+        return cls(config, backbone, Captioner(config.captioner, tokenizer, config.backbone.grid_size))
+
+    def files(self) -> dict[str, str]:
+        """Return the tokenizer as text."""
+        return {_WORDS: self.captioner.tokenizer.to_json()}
+
+    def predict(self, grid: Tensor, pooled: Tensor) -> list[CaptionResult]:
+        """Caption images from their grids, (B, L, D)."""
+        found = self.captioner.describe(grid, beam_size=self.beam_size)
+        return [
+            CaptionResult(best.text, best.words, best.log_probability, tuple(others))
+            for best, *others in found
+        ]
+
+    def draw(self, picture: Path, result: CaptionResult, out: Path, known: str | None = None) -> Path:
+        """Draw an image, its caption, and where the model attended at each word."""
+        from showtell.kinds.captioner.drawing import draw_attention  # matplotlib takes a second to load
+
+        return draw_attention(open_image(picture), result, self.backbone.preprocessing, out)
+
+    def with_beam_size(self, beam_size: int | None) -> Self:
+        """Return the model with another width of its search."""
+        return type(self)(self.config, self.backbone, self.captioner, beam_size or self.beam_size)
+
+    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+        """Return encoder and decoder, and what the search and the words need."""
+        from showtell.kinds.captioner.graphs import captioner_graphs
+
+        return captioner_graphs(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the sizes of vocabulary and search."""
+        return {"vocab_size": self.captioner.tokenizer.vocab_size, "beam_size": self.beam_size}
+
+    def words(self) -> Iterable[str]:
+        """Return the texts of all tokens."""
+        tokenizer = self.captioner.tokenizer
+        return (tokenizer.decode([token]) for token in range(tokenizer.vocab_size))
+
+    def card(self) -> Card:
+        """Return what its README tells."""
+        config = self.config
+        rows, columns = config.backbone.grid_size
+        return Card(
+            purpose="Says in a sentence what a picture shows, and where it looked for each word.",
+            made=(
+                f"Decoder: {config.captioner.kind.upper()} with additive attention over a {rows}x{columns} "
+                f"grid, {config.captioner.vocab_size:,} tokens",
+            ),
+            chosen_by="CIDEr-D of its captions of",
+            limits="It knows the words and the kinds of pictures it was trained on, and nothing else; it "
+            "states what is likely, not what is true.",
+            contents=f"the {config.captioner.vocab_size:,} words it learnt",
+            pipeline_tag="image-to-text",
+            tag="image-captioning",
+        )

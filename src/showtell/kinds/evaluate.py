@@ -1,0 +1,93 @@
+"""Score a run on its test split, or on other data."""
+
+import shlex
+from dataclasses import replace
+
+from showtell.console import Console, Log
+from showtell.data.records import Picture
+from showtell.errors import DataError
+from showtell.extraction.prepared import prepare
+from showtell.kinds.kind import Evaluation, Question, find_kind
+from showtell.kinds.model_folder import load_model
+from showtell.kinds.settings import Evaluate
+from showtell.runs.run import Run
+from showtell.runs.trained_data import Data, read_again
+from showtell.runtime import choose_device
+from showtell.store.store import FeatureStore
+
+
+def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
+    """Score a run.
+
+    Args:
+        config: Which run, data and split.
+        console: Where to say what happens; None for the log of ``showtell``.
+
+    Returns:
+        What the model said and what that scores; ``evaluation-SPLIT.json`` and ``predictions-SPLIT.jsonl``
+        are written beside.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    console = console or Log()
+    model = load_model(config.run, choose_device())
+    kind, run = find_kind(model.config.kind), Run(config.run)
+    trained = run.settings(kind.Settings)
+    advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
+    data = read_again(
+        run,
+        trained,
+        kind.read,
+        console,
+        advice=advice,
+        data=config.data,
+        images=config.images,
+        store=config.store,
+    )
+    split, pictures = _chosen(config, data, advice)
+    if data.is_own and split != "test":
+        console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
+    # Nothing else needs to be encoded: a fine-tuned backbone has encoded none of them.
+    prepared = prepare(
+        replace(data.dataset, pictures=pictures),
+        model.backbone,
+        FeatureStore(config.store or trained.store),
+        console,
+        seed=trained.seed,
+        splits=data.splits,
+        groups=data.groups if data.is_own else None,
+    )
+    if not data.is_own:
+        run.warn_of_learnt(prepared, console)
+    training = tuple(p for p in data.dataset.pictures if data.splits.get(p.name) == "train")
+    evaluation = kind.evaluate(
+        model, Question(split, prepared, training, data.leaks, config.beam_size, console)
+    )
+    run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
+    console.say(evaluation.table())
+    if examples := evaluation.examples():
+        console.say(examples)
+    return evaluation
+
+
+def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[Picture, ...]]:
+    """Return the split that is asked for, and its images.
+
+    Raises:
+        DataError: It has none.
+    """
+    pictures = data.dataset.pictures
+    if data.is_own:
+        split: str = config.split or ("test" if "test" in data.splits.values() else "val")
+        chosen = tuple(picture for picture in pictures if data.splits.get(picture.name) == split)
+    else:
+        split = config.split or "all"
+        chosen = tuple(picture for picture in pictures if config.split in (None, picture.split))
+    if not chosen:
+        raise DataError(
+            f"The {split} split of {data.dataset.source} has no picture.",
+            would_do="Expected other images with their words, of scenes that were not trained on.",
+            run=advice,
+        )
+    return split, chosen

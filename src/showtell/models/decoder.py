@@ -1,0 +1,119 @@
+"""What every caption decoder offers: training, search, export and evaluation ask for nothing else.
+
+Letters: B pictures, K captions a picture, T words, L grid cells, D ``feature_dim``, V ``vocab_size``, N words
+of a whole batch.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from showtell.models.config import DecoderConfig
+from showtell.models.decoding import StepOutput
+
+Memory = TypeVar("Memory", bound=tuple[Tensor, ...])
+State = TypeVar("State", bound=tuple[Tensor, ...])
+
+
+class Packed(NamedTuple):
+    """Scores of the real words of a batch, without padding, ordered by time.
+
+    Attributes:
+        logits: Of the word that comes next, (N, V).
+        attention: Weights over cells behind each word, (N, L), float32, which sum to 1 over L.
+        position: Picture, caption and time of each word, (N, 3), int64.
+    """
+
+    logits: Tensor
+    attention: Tensor
+    position: Tensor
+
+
+class Decoder(nn.Module, ABC, Generic[Memory, State]):
+    """Predict captions word by word from grids.
+
+    A class and not a bare protocol, since a decoder is also a network with parameters, and all of them
+    standardise their features and begin with the words' frequencies in the same way.
+
+    ``Memory`` and ``State`` are named tuples of tensors, (B, ...) and (B, K, ...). Their fields are the names
+    that an export gives its inputs and outputs.
+
+    Args:
+        config: Its sizes.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+    output_bias: nn.Parameter
+    """Added to the logits, (V,); a subclass makes it."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("feature_mean", torch.zeros(config.feature_dim))
+        self.register_buffer("feature_scale", torch.ones(()))
+
+    @abstractmethod
+    def encode_grid(self, grid: Tensor) -> Memory:
+        """Compute what is kept of a picture for all its captions and words.
+
+        Args:
+            grid: Frozen features, (B, L, D), any float dtype. A cell of ``feature_mean`` says nothing.
+        """
+
+    @abstractmethod
+    def start(self, memory: Memory) -> State:
+        """Return the state before the first word, of one caption a picture: (B, 1, ...)."""
+
+    @abstractmethod
+    def step(self, memory: Memory, state: State, token_ids: Tensor) -> StepOutput:
+        """Read one word of each caption and score the next, without dropout.
+
+        Args:
+            memory: The pictures' memory.
+            state: Before the word, (B, K, ...).
+            token_ids: The words just read, (B, K), int64.
+
+        Returns:
+            Log-probabilities of the next word (B, K, V), float32, the next state and the attention (B, K, L).
+        """
+
+    @abstractmethod
+    def teacher_forced(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+        """Read whole captions, each word given the true ones before it; with dropout while training.
+
+        Args:
+            grid: Frozen features, (B, L, D).
+            token_ids: Words to read, ``bos`` first, (B, K, T), int64.
+            lengths: Words to read of each caption, (B, K), int64, on the CPU; 0 where a picture has fewer
+                captions.
+
+        Returns:
+            One entry for each real word.
+        """
+
+    def fit_feature_scale(self, grid: Tensor) -> None:
+        """Centre and scale features by statistics of the training split.
+
+        Args:
+            grid: A sample of training grids, (B, L, D).
+        """
+        flat = grid.float().flatten(0, 1)  # (B * L, D)
+        self.feature_mean.copy_(flat.mean(0))
+        self.feature_scale.copy_(flat.std().clamp_min(1e-6))
+
+    def fit_word_bias(self, counts: Tensor) -> None:
+        """Start from how often each token occurs, so that training begins with the picture, not with that.
+
+        Args:
+            counts: Occurrences of each token in the training captions, (V,).
+        """
+        share = (counts.float() + 1) / (counts.sum() + len(counts))
+        with torch.no_grad():
+            self.output_bias.copy_(share.log())
+
+    def standardise(self, grid: Tensor) -> Tensor:
+        """Centre and scale a grid (B, L, D), any float dtype."""
+        return (grid.to(self.feature_mean.dtype) - self.feature_mean).div_(self.feature_scale)

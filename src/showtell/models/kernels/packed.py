@@ -1,0 +1,87 @@
+"""Teacher forcing without padding: :meth:`AttentionDecoder.teacher_forced`, faster.
+
+Captions are rows, longest first (see :mod:`showtell.models.kernels.packing`). Only the attention computes
+anything for padding, and little where captions come sorted. A word that occurs more than once is read once,
+and the units dropped from it are the same wherever it occurs in the batch.
+
+Letters: B pictures, K captions a picture, R captions with a word, N words in all, U distinct words, L grid
+cells, E ``embed_dim``, H ``hidden_dim``, A ``attention_dim``.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from showtell.models.decoder import Packed
+from showtell.models.decoding import head_rows
+from showtell.models.kernels.dropout import drop
+from showtell.models.kernels.operations import FusedLinear, gather_repeated, index_select_unique
+from showtell.models.kernels.packing import TimeStep, pack
+
+if TYPE_CHECKING:  # whose equations these are, and who calls
+    from showtell.models.attention import AttentionDecoder, Memory
+
+
+def are_faster_on(device: torch.device) -> bool:
+    """Return whether the kernels are to be taken: on CPUs, unless a graph is being exported or compiled."""
+    return device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def packed_forward(decoder: "AttentionDecoder", grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+    """Read whole captions with teacher forcing.
+
+    Args:
+        decoder: Whose parameters and equations to use.
+        grid: Frozen features, (B, L, D).
+        token_ids: Words to read, ``bos`` first, (B, K, T), int64.
+        lengths: Words to read of each caption, (B, K), 0 where a picture has fewer captions.
+
+    Returns:
+        One entry for each real word, ordered by time.
+    """
+    config = decoder.config
+    word_dropout, grid_dropout, dropout = (
+        share if decoder.training else 0.0
+        for share in (config.word_dropout, config.grid_dropout, config.dropout)
+    )
+    packing = pack(lengths, token_ids.device)
+    distinct, occurrences = token_ids[packing.position.unbind(1)].unique(return_inverse=True)  # (U,), (N,)
+    vectors = drop(decoder.embed(distinct), word_dropout)  # (U, E)
+    gates = gather_repeated(decoder.input_gates(vectors), occurrences)  # (N, G)
+    first_gates, *later_gates = gates.split([step.rows for step in packing.time_steps])  # (rows, G) each
+    memory = decoder.project(drop(decoder.standardise(grid), grid_dropout))
+    projections = decoder.projections(FusedLinear)
+
+    # All captions of a picture begin with bos: it is read once a picture, (B, 1), then copied to the rows.
+    state, context, weights = decoder.cell_step(
+        partial(decoder.attend, memory), decoder.start(memory), first_gates[:1], projections
+    )
+    state = type(state)(*(part.squeeze(1).index_select(0, packing.picture) for part in state))  # (R, H)
+    context = context.squeeze(1).index_select(0, packing.picture)  # (R, H)
+    weights = weights.squeeze(1).index_select(0, packing.picture)  # (R, L)
+    found = [(state.hidden, context, weights)]
+    for step, step_gates in zip(packing.time_steps[1:], later_gates):
+        memory, state = head_rows(memory, step.pictures), head_rows(state, step.rows)
+        state, context, weights = decoder.cell_step(
+            partial(_attend_rows, decoder, memory, step), state, step_gates, projections
+        )
+        found.append((state.hidden, context, weights))
+    hidden, context, weights = (torch.cat(part) for part in zip(*found))  # (N, H), (N, H), (N, L)
+    words = gather_repeated(vectors, occurrences)  # (N, E)
+    deep = drop(decoder.deep_output(words, hidden, context), dropout)  # (N, E)
+    return Packed(decoder.logits(deep), weights, packing.position)
+
+
+def _attend_rows(
+    decoder: "AttentionDecoder", memory: "Memory", step: TimeStep, query: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Attend for rows: query (rows, A) to context (rows, H) and weights (rows, L)."""
+    padded = query.new_zeros(step.pictures * step.captions, query.shape[1])
+    padded = padded.index_copy(0, step.flat_index, query)
+    context, weights = decoder.attend(memory, padded.unflatten(0, (step.pictures, step.captions)))
+    return (
+        index_select_unique(context.flatten(0, 1), step.flat_index),
+        index_select_unique(weights.flatten(0, 1), step.flat_index),
+    )

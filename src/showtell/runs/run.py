@@ -1,0 +1,343 @@
+"""A run: a folder that holds one training, what was run, and all that came of it."""
+
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from showtell.backbones.backbone import BackboneDescription
+from showtell.console import Console
+from showtell.data.records import Problem
+from showtell.errors import ConfigError
+from showtell.extraction.prepared import Prepared
+from showtell.files import lock_folder
+from showtell.runs.records import (
+    RUN_FORMAT,
+    DataRecord,
+    EvaluationRecord,
+    ImageRecord,
+    ProblemRecord,
+    RunRecord,
+    as_json,
+    load_lines,
+    load_record,
+    load_settings,
+    save_lines,
+    save_record,
+)
+from showtell.runs.settings import TrainingSettings
+from showtell.runtime import environment
+
+S = TypeVar("S", bound=TrainingSettings)
+E = TypeVar("E", bound=EvaluationRecord)
+
+_WHERE = ("out", "store", "weights", "device", "tensorboard", "resume")
+"""Settings that may change from start to resume: they say where things lie, not what is learnt."""
+_EXAMPLES = 5
+"""Problems of a kind that are recorded in full."""
+
+
+class Run:
+    """The folder of a run.
+
+    Args:
+        folder: Where it is, or shall be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def model(self) -> Path:
+        """Return the folder of its model."""
+        return self.folder / "model"
+
+    @property
+    def record(self) -> RunRecord:
+        """Read what was run.
+
+        Raises:
+            ModelError: The record is missing or damaged.
+        """
+        return load_record(self.folder / "config.json", RunRecord)
+
+    @property
+    def has_images(self) -> bool:
+        """Say whether the run knows its images; a model alone does not."""
+        return (self.folder / "pictures.jsonl").is_file()
+
+    @property
+    def images(self) -> list[ImageRecord]:
+        """Read its images.
+
+        Raises:
+            ModelError: The record is missing or damaged.
+        """
+        return load_lines(self.folder / "pictures.jsonl", ImageRecord)
+
+    def settings(self, kind: type[S]) -> S:
+        """Read the settings of its training; where files are, as seen from here.
+
+        Paths are kept as they were typed. A relative one leads on from where the training was started, where
+        that folder still has it; what is not there is where it lay as seen from the run, if the two were
+        moved together.
+
+        Args:
+            kind: Of the training's settings.
+
+        Raises:
+            ModelError: The record is missing, or is not one of this kind.
+        """
+        record = self.record
+        trained = load_settings(record, kind, self.folder / "config.json")
+        start = Path(record.folder)
+        there: dict[str, Any] = {}
+        for name in ("data", "images", "store"):
+            path = getattr(trained, name)
+            if isinstance(path, Path):
+                places = [start / path, path, _beside(self.folder, start / trained.out, start / path)]
+                there[name] = next((place for place in places if place.exists()), start / path)
+        return replace(trained, **there)
+
+    @contextmanager
+    def claim(self, settings: TrainingSettings) -> Iterator[None]:
+        """Make the folder and hold it for one training, or refuse one that holds another.
+
+        Raises:
+            ConfigError: The folder is not ours to write to.
+        """
+        if settings.resume and not self.folder.exists():
+            raise ConfigError(
+                f"{self.folder} holds no training to go on with.",
+                would_do="Name its folder by --out, or start anew without --resume.",
+            )
+        _refuse_place(settings)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with lock_folder(self.folder):
+                self._refuse_another(settings)
+                yield
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"Another training writes into {self.folder} at this moment.",
+                would_do="Wait until it has ended, or name another folder by --out.",
+            ) from error
+
+    def _refuse_another(self, settings: TrainingSettings) -> None:
+        """Refuse a folder that holds another training, or this one where it is not to go on."""
+        path = self.folder / "config.json"
+        if path.exists() and settings.resume:
+            before = load_settings(self.record, type(settings), path)
+            _refuse_changes(self.folder, as_json(before), as_json(settings))
+        elif not settings.resume and (path.exists() or (self.folder / "checkpoints").exists()):
+            raise ConfigError(
+                f"{self.folder} holds a training already.",
+                would_do="Go on with it by --resume, or name another folder by --out.",
+            )
+
+    def start(
+        self,
+        settings: TrainingSettings,
+        kind: str,
+        prepared: Prepared,
+        backbone: BackboneDescription,
+        *,
+        resolved: Mapping[str, Any],
+        leaks: Mapping[str, str] | None = None,
+        console: Console,
+    ) -> str:
+        """Write what is run, on what and with what, before the first step; a resume leaves it as it is.
+
+        Args:
+            settings: As given.
+            kind: Of the model.
+            prepared: The images.
+            backbone: What encoded them.
+            resolved: Every other number that shapes the model: what settings left open, and constants.
+            leaks: Images of other splits that are near-duplicates of training images, with those, by name.
+            console: Told what has changed since the start of a training that is resumed.
+
+        Returns:
+            The SHA-256 of all that shapes the training; checkpoints of another one are of no use to it.
+
+        Raises:
+            ConfigError: The training to resume was started with other constants.
+        """
+        now = as_json(dict(resolved))
+        if settings.resume and (self.folder / "config.json").exists():
+            self._compare(now, console)
+        else:
+            save_lines(self.folder / "pictures.jsonl", _images(prepared, leaks or {}))
+            save_record(self.folder / "config.json", _record(settings, kind, prepared, backbone, now))
+        return training_fingerprint(settings, prepared, backbone, resolved=now)
+
+    def _compare(self, resolved: dict[str, Any], console: Console) -> None:
+        """Refuse other constants than those of the start, and say where the code is another."""
+        before = self.record
+        changed = [
+            f"{name} {before.resolved.get(name)}, not {resolved.get(name)}"
+            for name in sorted({*before.resolved, *resolved})
+            if before.resolved.get(name) != resolved.get(name)
+        ]
+        if changed:
+            raise ConfigError(
+                f"{self.folder} was started with {'; '.join(changed)}.",
+                would_do="Resume with the same data and version of showtell, or start anew in another --out.",
+            )
+        here = environment()
+        parts = [name for name in ("showtell", "code", "torch") if before.environment.get(name) != here[name]]
+        if parts:
+            points = (f"{name} {before.environment.get(name)}, now {here[name]}" for name in parts)
+            console.say(f"Resumed by other code than at its start: {'; '.join(points)}")
+
+    def save_evaluation(
+        self, record: EvaluationRecord, lines: Iterable[Any], out: Path | None = None
+    ) -> None:
+        """Write ``evaluation-SPLIT.json``, and ``predictions-SPLIT.jsonl`` with a line per image.
+
+        Args:
+            record: The scores.
+            lines: What is kept of each image.
+            out: Another folder than the run's.
+        """
+        folder = out or self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        save_lines(folder / f"predictions-{record.split}.jsonl", list(lines))
+        save_record(folder / f"evaluation-{record.split}.json", record)
+
+    def evaluated(self, *splits: str) -> list[str]:
+        """Return those of the splits that have scores."""
+        return [split for split in splits if (self.folder / f"evaluation-{split}.json").exists()]
+
+    def evaluation(self, split: str, kind: type[E]) -> E:
+        """Read the scores of a split.
+
+        Raises:
+            ModelError: It was not scored, or by another version.
+        """
+        return load_record(self.folder / f"evaluation-{split}.json", kind)
+
+    def predictions(self, split: str) -> list[dict[str, Any]]:
+        """Read what the model said of each image of a split.
+
+        Raises:
+            ModelError: It was not scored, or the record is damaged.
+        """
+        return load_lines(self.folder / f"predictions-{split}.jsonl", dict[str, Any])
+
+    def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
+        """Say how many of some images, by their content, the run was trained on."""
+        learnt = {image.sha256 for image in self.images if image.split == "train"}
+        count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.pictures)
+        if count:
+            console.say(
+                f"Warning: {count:,} of these {len(prepared.pictures):,} pictures were trained on; "
+                "scores on others are what counts"
+            )
+
+
+def training_fingerprint(
+    settings: TrainingSettings,
+    prepared: Prepared,
+    backbone: BackboneDescription,
+    *,
+    resolved: Mapping[str, Any],
+) -> str:
+    """Return the SHA-256 of all that shapes a training: settings, constants, data and features."""
+    given = {name: value for name, value in as_json(settings).items() if name not in _WHERE}
+    description = asdict(backbone) | {"weights_source": ""}
+    text = json.dumps([given, dict(resolved), prepared.fingerprint, description], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _record(
+    settings: TrainingSettings,
+    kind: str,
+    prepared: Prepared,
+    backbone: BackboneDescription,
+    resolved: dict[str, Any],
+) -> RunRecord:
+    return RunRecord(
+        format=RUN_FORMAT,
+        kind=kind,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        folder=str(Path.cwd()),
+        config=as_json(settings) | {"resume": False},
+        resolved=resolved,
+        backbone=backbone,
+        data=DataRecord(prepared.fingerprint, prepared.dataset.format, _problems(prepared.dataset.problems)),
+        environment=environment(),
+    )
+
+
+def _images(prepared: Prepared, leaks: Mapping[str, str]) -> list[ImageRecord]:
+    groups = prepared.groups.of
+    shared = Counter(groups.values())
+    return [
+        ImageRecord(
+            name=picture.name,
+            split=picture.split,
+            sha256=prepared.extraction.digests[picture.name].hex(),
+            label=picture.label,
+            group=groups[picture.name] if shared[groups[picture.name]] > 1 else None,
+            leak=leaks.get(picture.name),
+        )
+        for picture in prepared.pictures
+    ]
+
+
+def _problems(problems: Sequence[Problem]) -> list[ProblemRecord]:
+    """Return how many problems of each kind there were, with a few of them."""
+    kinds: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.kind].append(problem)
+    return [
+        ProblemRecord(kind, len(found), [f"{one.where}: {one.detail}" for one in found[:_EXAMPLES]])
+        for kind, found in sorted(kinds.items(), key=lambda pair: -len(pair[1]))
+    ]
+
+
+def _refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with other settings than those of the start, naming both."""
+    changed = [name for name in sorted(now) if name not in _WHERE and before[name] != now[name]]
+    if changed:
+        points = (f"{_typed(name, before[name])}, not {_typed(name, now[name])}" for name in changed)
+        raise ConfigError(
+            f"{out} was started with {'; '.join(points)}.",
+            would_do="Resume with the settings of the first start, or start anew in another --out.",
+        )
+
+
+def _typed(name: str, value: Any) -> str:
+    """Return a setting as it is typed."""
+    if name == "data":
+        return str(value)
+    flag = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return flag if value else flag.replace("--", "--no-")
+    return f"the default {flag}" if value is None else f"{flag} {value}"
+
+
+def _refuse_place(settings: TrainingSettings) -> None:
+    """Refuse a file, and the folder of what is learnt from."""
+    if settings.out.exists() and not settings.out.is_dir():
+        raise ConfigError(f"--out {settings.out} is a file.", would_do="It takes a folder.")
+    for place in (settings.data, settings.images):
+        if place is not None and settings.out.resolve() == place.resolve():
+            raise ConfigError(
+                f"--out {settings.out} is the folder of what is learnt from.", would_do="Name another one."
+            )
+
+
+def _beside(run: Path, out: Path, path: Path) -> Path:
+    """Return where a path would be, had it been moved together with a run that was ``out``."""
+    try:
+        return Path(os.path.normpath(run.resolve() / os.path.relpath(path, out)))
+    except ValueError:  # two drives of Windows
+        return path

@@ -1,0 +1,63 @@
+"""What the trainings of all kinds of models are told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from showtell.backbones.settings import BackboneSettings
+from showtell.data.sizes import DEFAULT_SIZE, check_sizes
+from showtell.data.source import DataSource
+from showtell.settings import Engine, Maybe, Precision, Rare, above_zero, at_least, at_most, below_one
+
+
+@dataclass(frozen=True)
+class TrainingSettings(BackboneSettings, DataSource):
+    """Data, backbone, and what every training shares."""
+
+    # Flags of other commands, and too rarely needed to be some of a training.
+    group_column: Rare[Maybe[str]] = None
+    encoding: Rare[Maybe[str]] = None
+    resize: Rare[Literal["stretch", "crop"]] = "stretch"
+    precision: Rare[Precision] = "float32"
+    engine: Rare[Engine] = "torch"
+
+    out: Path = Path("runs/model")
+    """Folder of the run: model, checkpoints, metrics."""
+    val_size: Maybe[float] = None
+    """Share (0.1) or count (50) of images to validate on, unless the data has splits.
+    By default 0.1; a captioner takes 8 of fewer than 80 images."""
+    test_size: Maybe[float] = None
+    """Share or count of images to test on, unless the data has splits; 0 for none.
+    By default 0.1; a captioner takes none of fewer than 80 images."""
+    seed: int = 0
+    """Seed of initial weights, order, dropout and split, at least 0."""
+    learning_rate: Rare[float] = 1e-3
+    """Peak of the schedule, above 0 and below 1."""
+    final_rate: Rare[float] = 0.05
+    """Learning rate at the end as a share of the peak, from 0 to 1."""
+    weight_decay: Rare[float] = 0.05
+    """AdamW's weight decay, on matrices only, at least 0."""
+    clip_norm: Rare[float] = 5.0
+    """Largest norm of the gradient, above 0."""
+    ema_decay: Rare[float] = 0.995
+    """Decay of the moving average of weights that is validated and kept, at least 0 and below 1."""
+    label_smoothing: Rare[float] = 0.1
+    """Share of the target's probability that is spread over all classes or tokens, at least 0 and below 1."""
+    patience: Rare[int] = 5
+    """Epochs without a better validation after which training stops, at least 1."""
+    tensorboard: Rare[bool] = False
+    """Write event files for TensorBoard into RUN/tensorboard."""
+    resume: bool = False
+    """Continue the training in RUN."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        at_least(self, seed=0, weight_decay=0, patience=1)
+        at_least(self, final_rate=0)
+        at_most(self, final_rate=1)
+        above_zero(self, "learning_rate", below=1)
+        above_zero(self, "clip_norm")
+        below_one(self, "ema_decay", "label_smoothing")
+        val, test = (DEFAULT_SIZE if size is None else size for size in (self.val_size, self.test_size))
+        check_sizes(val, test, least_val=1e-9)
