@@ -152,7 +152,8 @@ class _Trainee:
 
     def _batch(self, data: dict[str, np.ndarray], chosen: np.ndarray):
         import torch
-        from showtell.kinds.captioner.batch import assemble
+
+        from showtell.models.batch import assemble
 
         captions = [
             [ids[: length + 1].tolist() for ids, length in zip(data["token_ids"][i], data["lengths"][i])]

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from showtell.kinds.captioner.trainee import (
     CaptionTrainee,
     caption_surprise,
     describe_pictures,
+    read_grids,
 )
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -509,6 +511,16 @@ def test_training_needs_pictures_on_both_sides(tmp_path):
             )
 
 
+def test_a_trainee_leaves_its_captioner_as_it_is_and_counts_what_is_learnt(tmp_path):
+    trainee = captioned(tmp_path, [["a b b", "a"], ["c"]])
+    assert not trainee.captioner.decoder.output_bias.any()
+    tokenizer, counts = trainee.captioner.tokenizer, trainee.token_counts()
+    assert len(counts) == tokenizer.vocab_size
+    assert counts[tokenizer.encode("a b c")].tolist() == [2, 2, 1]
+    assert counts[tokenizer.eos_id] == 3
+    assert counts.sum() == 8
+
+
 def test_validation_leaves_the_random_state_alone(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     trainee.network.eval()
@@ -521,9 +533,12 @@ def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     trainee.network.eval()
     references = {picture.name: picture.captions for picture in trainee.validation}
-    arguments = (trainee.captioner, trainee.extraction, trainee.validation)
-    perplexity = teacher_forced(*arguments, references).perplexity
-    assert math.exp(caption_surprise(*arguments)) == pytest.approx(perplexity, rel=1e-5)
+    captioner, extraction, validation = trainee.captioner, trainee.extraction, trainee.validation
+    grids = partial(read_grids, captioner, extraction)
+    perplexity = teacher_forced(captioner, grids, validation, references).perplexity
+    assert math.exp(caption_surprise(captioner, extraction, validation)) == pytest.approx(
+        perplexity, rel=1e-5
+    )
     assert trainee.validate()["loss"] == pytest.approx(math.log(perplexity), rel=1e-5)
 
 

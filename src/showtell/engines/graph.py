@@ -1,6 +1,7 @@
 """A network as an ONNX graph, by torch's exporter."""
 
 import importlib.util
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def write_graph(
                 opset_version=_OPSET,
                 input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=tuple(axes[name] for name in inputs),
+                dynamic_shapes=_by_argument(module, tuple(axes[name] for name in inputs)),
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
@@ -80,6 +81,12 @@ def write_graph(
     _forget_sources(graph)
     onnx.helper.set_model_props(graph, dict(told))
     onnx.save(graph, path)
+
+
+def _by_argument(module: nn.Module, axes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Group axes as the exporter groups inputs: those of a module that takes ``*inputs`` are one argument."""
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    return (axes,) if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL else axes
 
 
 def _forget_sources(graph: Any) -> None:

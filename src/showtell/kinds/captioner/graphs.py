@@ -56,8 +56,9 @@ class _Step(nn.Module):
         self.decoder = decoder
         self._memory, self._state, self._count = type(memory), type(state), len(memory)
 
-    def forward(self, token_ids: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Read words (B, K), int64, given the tensors of memory and state."""
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Read words (B, K), int64, given the tensors of memory and state, one after the other."""
+        token_ids, *parts = inputs
         memory, state = self._memory(*parts[: self._count]), self._state(*parts[self._count :])
         log_probs, moved, attention = self.decoder.step(memory, state, token_ids)
         return (log_probs, *moved, attention)
