@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -17,6 +18,7 @@ import torch
 from conftest import shared
 from showtell.backbones import sources
 from showtell.backbones.backbone import grid_of, state_hash
+from showtell.backbones.settings import BackboneSettings
 from showtell.backbones.weights import load_backbone, restore_backbone
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, ModelError, ShowtellError, WeightsError
@@ -408,3 +410,14 @@ def test_real_weights_see_cats():
     found = backbone.network.get_classifier()(pooled.float()).topk(5).indices
     share = sum(bool(cats & {*row.tolist()}) for row in found) / len(photos)
     assert share >= 0.6, share
+
+
+def test_settings_load_the_backbone_that_they_name():
+    settings = BackboneSettings(backbone="test_resnet", weights="random", image_size=64, resize="crop")
+    found = settings.load(seed=3)
+    same = load_backbone("test_resnet", "random", image_size=64, fit="crop", seed=3)
+    assert found.description == same.description
+    with pytest.raises(ConfigError, match="'tpu9' is not available here"):
+        replace(settings, device="tpu9").load()
+    with pytest.raises(ConfigError, match="does not compute in int8"):
+        replace(settings, precision="int8")

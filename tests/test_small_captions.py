@@ -148,7 +148,7 @@ def test_a_model_that_has_learnt_nothing_is_told_from_one_that_has(said, others,
     assert caught.value.exit_status == 3
     for means in (
         "more captioned pictures (there are 24",
-        "--augmentations 8",
+        "augmentations = 8",
         "--tokenizer word",
         "--weights",
     ):

@@ -25,7 +25,7 @@ _CONFIG = Annotated[
     Path | None,
     tyro.conf.arg(
         metavar="FILE",
-        help="TOML file of settings, such as epochs = 10; flags win over it. It also takes what has no flag.",
+        help="TOML file of settings, also of those without a flag (docs/settings.md); flags win over it.",
         help_behavior_hint="",
     ),
 ]
@@ -101,13 +101,14 @@ def _with_defaults(kind: type, given: Mapping[str, Any]) -> type:
 
 
 def _file_of(arguments: Sequence[str]) -> Path | None:
-    """Return the file that --config names."""
-    for place, argument in enumerate(arguments):
+    """Return the file that --config names; of several the last, as for any flag."""
+    found = None
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
         if argument.startswith("--config="):
-            return Path(argument.removeprefix("--config="))
-        if argument == "--config" and place + 1 < len(arguments):
-            return Path(arguments[place + 1])
-    return None
+            found = argument.removeprefix("--config=")
+        elif argument == "--config":
+            found = following
+    return Path(found) if found else None
 
 
 def read_settings(file: Path, kind: type, command: str) -> dict[str, Any]:
