@@ -88,7 +88,16 @@ def features(
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    network = BackboneSettings(backbone, weights, image_size, resize, precision, engine, store, device)
+    network = BackboneSettings(
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        resize=resize,
+        precision=precision,
+        engine=engine,
+        store=store,
+        device=device,
+    )
     source = data if isinstance(data, DataSource) else DataSource(Path(data))
     return _extract(source, network, console or Console(quiet=True))
 
