@@ -26,7 +26,7 @@ from showtell.kinds.classifier.classes import learnable
 from showtell.kinds.classifier.evaluation import ClassEvaluation
 from showtell.kinds.classifier.score_heads import score_by_folds, why_unscored
 from showtell.kinds.classifier.settings import TrainClassifier
-from showtell.runtime import prepare_process
+from showtell.process import tune_process
 from showtell.store.store import FeatureStore
 
 SIZES = (5, 10, 16, 20, 40)
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--head", default="linear")
     parser.add_argument("--runs", type=int, default=40)
     given = parser.parse_args()
-    prepare_process()
+    tune_process()
     print("| scenes | runs with a score | hold 1/2 | accuracy | width | groups | s a run |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:

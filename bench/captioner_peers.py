@@ -206,10 +206,10 @@ def _ours(kind: str, path: Path, batch: int) -> dict[str, object]:
     import torch
 
     from showtell.console import Console
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
     from showtell.training.loop import Loop, LoopConfig
 
-    prepare_process()
+    tune_process()
     torch.manual_seed(0)
     trainee, clock = _Trainee(*_load(path), batch), _Clock()
     config = LoopConfig(epochs=MARKS, patience=MARKS)

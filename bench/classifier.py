@@ -76,9 +76,9 @@ def measure_prediction(run: str, photos: list[str], rounds: int = 30) -> None:
     """Print the median time from a file to its classes, the model loaded."""
     from showtell.data.images import load_pixels
     from showtell.kinds.model_folder import load_model
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
 
-    prepare_process()
+    tune_process()
     model = load_model(Path(run))
     for photo in photos:
         times = []

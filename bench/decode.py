@@ -125,10 +125,10 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
 
     from showtell.models.captioner import Captioner
     from showtell.models.config import DecoderConfig
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
     from showtell.text.tokenizer import CaptionTokenizer
 
-    prepare_process()
+    tune_process()
     words = ["".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3)]
     special = CaptionTokenizer.train(["aaa"], min_count=1).vocab_size - 1
     tokenizer = CaptionTokenizer.train(

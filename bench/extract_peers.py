@@ -121,9 +121,9 @@ def forward_torch(network: str, paths: list[Path]) -> Iterator[int]:
     import torch
 
     from showtell.backbones.weights import load_backbone
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
 
-    prepare_process()
+    tune_process()
     backbone = load_backbone(network, "random")
     values = torch.randn(BATCH, 3, SIDES[network], SIDES[network])
     values = values.to(memory_format=torch.channels_last)
@@ -138,9 +138,9 @@ def forward_side_by_side(network: str, paths: list[Path]) -> Iterator[int]:
     import torch
 
     from showtell.backbones.weights import load_backbone
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
 
-    prepare_process()
+    tune_process()
     model = load_backbone(network, "random").network
     values = torch.randn(BATCH, 3, SIDES[network], SIDES[network])
     values = values.to(memory_format=torch.channels_last)
@@ -162,9 +162,9 @@ def forward_bfloat16(network: str, paths: list[Path]) -> Iterator[int]:
     import torch
 
     from showtell.backbones.weights import load_backbone
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
 
-    prepare_process()
+    tune_process()
     model = load_backbone(network, "random").network.bfloat16()
     values = torch.randn(BATCH, 3, SIDES[network], SIDES[network], dtype=torch.bfloat16)
     values = values.to(memory_format=torch.channels_last)

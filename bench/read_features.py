@@ -163,9 +163,9 @@ def drop_from_cache(folder: Path) -> None:
 
 def work(way: str, what: str, count: int, folder: Path) -> dict[str, list[float]]:
     """Write the records one way, then time epochs of reading them."""
-    from showtell.runtime import prepare_process
+    from showtell.process import tune_process
 
-    prepare_process()  # as every command of showtell does; it spares all ways the page faults of new arrays
+    tune_process()  # as every command of showtell does; it spares all ways the page faults of new arrays
     write, open_way, _ = WAYS[way]
     write(folder, what, count)
     drop_from_cache(folder)

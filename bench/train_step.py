@@ -57,11 +57,12 @@ def _work(kind: str, steps: int) -> dict[str, float]:
 
     from showtell.models.attention import AttentionDecoder
     from showtell.models.config import DecoderConfig
-    from showtell.runtime import has_fast_bfloat16, prepare_process
+    from showtell.process import tune_process
+    from showtell.runtime import has_fast_bfloat16
 
     torch.set_num_threads(os.cpu_count() or 1)
     if kind != "naive":
-        prepare_process()
+        tune_process()
     torch.manual_seed(0)
     config = DecoderConfig(VOCABULARY, FEATURE_DIM, HIDDEN, HIDDEN, HIDDEN // 2, dropout=0.0)
     decoder = AttentionDecoder(config)

@@ -21,9 +21,11 @@ import pytest
 import torch
 from PIL import Image
 
+from showtell.process import tune_process
 from showtell.samples import draw_scene, make_scenes
 from showtell.store.store import FeatureStore
 
+tune_process()  # as the command line does; the library leaves its process alone
 torch.set_num_threads(1)
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import torch
+import uvicorn
 
 from showtell.backbones.weights import load_backbone
 from showtell.kinds.captioner.model import CaptionerModel
@@ -18,7 +19,7 @@ from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.serving.api import build_app
-from showtell.serving.server import Server, build_server, open_socket
+from showtell.serving.serve import build_server, open_socket
 from showtell.serving.settings import Serve
 from showtell.text.tokenizer import CaptionTokenizer
 
@@ -51,7 +52,7 @@ def make_classifier(run: Path) -> Path:
 
 
 @contextmanager
-def running(models: dict[str, object], **settings: object) -> Iterator[tuple[httpx.Client, Server]]:
+def running(models: dict[str, object], **settings: object) -> Iterator[tuple[httpx.Client, uvicorn.Server]]:
     """Serve models in a thread; yield a client of it, and the server itself."""
     config = replace(SETTINGS, **settings)
     with open_socket("127.0.0.1", 0) as socket:

@@ -107,42 +107,42 @@ def unscored(here: Path) -> None:
 
 RUNS: dict[str, Path] = {}
 """Folders with a trained run and its data, by kind."""
-LOOK = "look {here}/data --out {here}/look.html"
+INSPECT = "inspect {here}/data --out {here}/inspect.html"
 CASES = {
     "a table without its pictures": Case(
-        "look {here}/data/captions.csv --out {here}/look.html",
+        "inspect {here}/data/captions.csv --out {here}/inspect.html",
         table(str, images="elsewhere/photos"),
         {"DIR": "{here}/elsewhere"},
         advises=True,
     ),
     "a folder of a table without its pictures": Case(
-        LOOK, table(str, images="elsewhere/photos"), {"DIR": "{here}/elsewhere"}, advises=True
+        INSPECT, table(str, images="elsewhere/photos"), {"DIR": "{here}/elsewhere"}, advises=True
     ),
-    "addresses": Case(LOOK, table("https://host.invalid/photos/{}".format), {"DIR": "{here}/images"}),
+    "addresses": Case(INSPECT, table("https://host.invalid/photos/{}".format), {"DIR": "{here}/images"}),
     "addresses with their pictures": Case(
-        f"{LOOK} --images {{here}}/none", table("https://host.invalid/{}".format), {"DIR": "{here}/images"}
+        f"{INSPECT} --images {{here}}/none", table("https://host.invalid/{}".format), {"DIR": "{here}/images"}
     ),
     "names of another machine": Case(
-        LOOK, table("/home/somebody/photos/{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
+        INSPECT, table("/home/somebody/photos/{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
     ),
     "names of a Windows machine": Case(
-        LOOK, table(r"C:\Users\me\photos\{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
+        INSPECT, table(r"C:\Users\me\photos\{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
     ),
     "names that lead out": Case(
-        LOOK, table("../../elsewhere/{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
+        INSPECT, table("../../elsewhere/{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
     ),
     "a missing folder of pictures": Case(
-        f"{LOOK} --images {{here}}/none", table(str), {"DIR": "{here}/images"}
+        f"{INSPECT} --images {{here}}/none", table(str), {"DIR": "{here}/images"}
     ),
     "another encoding": Case(
-        "look {here}/data/captions.csv --out {here}/look.html --images {here}/images",
+        "inspect {here}/data/captions.csv --out {here}/inspect.html --images {here}/images",
         table(str, encoding="cp949", text="빨간 동그라미"),
     ),
     "an encoding that is none": Case(
-        "look {here}/data/captions.csv --images {here}/images --encoding klingon", table(str), helps=False
+        "inspect {here}/data/captions.csv --images {here}/images --encoding klingon", table(str), helps=False
     ),
-    "no data": Case(LOOK, lambda here: None),
-    "an empty folder": Case(LOOK, nothing),
+    "no data": Case(INSPECT, lambda here: None),
+    "an empty folder": Case(INSPECT, nothing),
     "pictures without words": Case("train-captioner {here}/data --out {here}/run", plain),
     "classes for a captioner": Case(
         f"train-captioner {{here}}/data --out {{here}}/run {SETTINGS}", labels, {"RUN": "{here}/new"}
@@ -150,7 +150,7 @@ CASES = {
     "captions for a classifier": Case(
         f"train-classifier {{here}}/data --images {{here}}/images --out {{here}}/run {SETTINGS}", table(str)
     ),
-    "a format that is none": Case(f"{LOOK} --format klingon", table(str)),
+    "a format that is none": Case(f"{INSPECT} --format klingon", table(str)),
     "no run": Case(
         "predict {here}/data {here}/data/photo_0.jpg",
         plain,
@@ -161,7 +161,7 @@ CASES = {
         "evaluate {here}/nowhere", plain, {"DATA": "{here}/data", "RUN": "{here}/new"}, helps=False
     ),
     "no picture": Case("predict {here}/nowhere", plain, {"RUN": "{here}", "PICTURE": "x.jpg"}, helps=False),
-    "no such command": Case("lok {here}/data", plain),
+    "no such command": Case("inspekt {here}/data", plain),
     "a store without the space": Case("store --store {here}/store --remove nothing", nothing),
     "a report of what was not scored": Case("report {here}/home/run", unscored, advises=True),
     "a report of a split that was not scored": Case(
@@ -243,20 +243,20 @@ def test_what_a_message_advises_is_not_answered_with_itself(case, tmp_path, caps
 
 
 def test_the_check_sees_an_advice_that_answers_with_itself(tmp_path, capsys, monkeypatch):
-    circle = "showtell: It cannot be read.\nRun: showtell look {} --images .\n"
+    circle = "showtell: It cannot be read.\nRun: showtell inspect {} --images .\n"
 
-    def look(arguments: list[str]) -> int:
+    def inspect(arguments: list[str]) -> int:
         print(circle.format(shlex.quote(arguments[1])), file=sys.stderr)
         return 2
 
-    monkeypatch.setattr(cli, "run", look)
+    monkeypatch.setattr(cli, "run", inspect)
     with pytest.raises(AssertionError, match="answers with the message"):
         test_what_a_message_advises_is_not_answered_with_itself(
-            Case(LOOK, nothing), tmp_path, capsys, monkeypatch
+            Case(INSPECT, nothing), tmp_path, capsys, monkeypatch
         )
     with pytest.raises(AssertionError, match="what stands for DIR"):
-        advised("Run: showtell look x --images DIR", {})
-    assert advised("Try `showtell look x` or showtell predict 'a b' c; thanks", {}) == [
-        ["look", "x"],
+        advised("Run: showtell inspect x --images DIR", {})
+    assert advised("Try `showtell inspect x` or showtell predict 'a b' c; thanks", {}) == [
+        ["inspect", "x"],
         ["predict", "a b", "c"],
     ]

@@ -207,7 +207,7 @@ def test_every_bad_input_is_told_and_the_training_goes_on(data, tmp_path, capsys
         draw(50 + number).save(data / f"한장{number}" / "하나.png")
     assert train(data, tmp_path / "run", "--head", "linear") == 0
     said = capsys.readouterr().err
-    assert "1 x empty class folder: leer: holds no pictures; left out" in said
+    assert "1 x empty class folder: leer: holds no images; left out" in said
     assert "hidden file" in said
     assert "1 x not a picture: Blue/notes.txt" in said
     assert "1 x unreadable picture: Blue/cut.jpg" in said
@@ -237,7 +237,7 @@ def test_a_small_class_is_told(data, tmp_path, capsys):
     ("spoil", "message"),
     [
         ("one class", "has a single class, 'Blue', with 8 pictures: there is nothing to tell apart"),
-        ("no pictures", "holds no class folder with pictures"),
+        ("no pictures", "holds no class folder with images"),
         ("unreadable", "None of the 24 pictures can be used"),
     ],
 )

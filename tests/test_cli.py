@@ -404,7 +404,10 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
 )
 def test_waiting_threads_sleep_soon_unless_told_otherwise(given, rounds):
     code = (
-        "import os, sys\nimport showtell\nprint(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)\n"
+        "import os, sys\n"
+        "from showtell import cli\n"
+        "cli.run = lambda _: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)\n"
+        "cli.main()\n"
     )
     kept = {name: value for name, value in os.environ.items() if "OMP_" not in name}
     environment = kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | given
@@ -433,6 +436,23 @@ def test_the_program_ends_at_once_but_not_before_all_is_done():
     )  # fmt: skip
     assert (child.returncode, child.stderr) == (3, "")
     assert child.stdout == "x" * 100_000 + "\nlast\n"
+
+
+@pytest.mark.parametrize("watch", ["sys.settrace(lambda *_: None)", "sys.modules['coverage'] = sys"])
+def test_a_program_that_is_watched_ends_as_ever(watch):
+    """A tracer may have registered what it does at the end before the program began."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(print, 'the tool writes')\n"
+        f"{watch}\n"
+        "from showtell import __main__, cli\n"
+        "cli.run = lambda _: 3\n"
+        "__main__.program()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stderr, child.stdout) == (3, "", "the tool writes\n")
 
 
 def test_a_command_that_does_not_exist_is_told_with_its_neighbour(capsys):

@@ -99,7 +99,7 @@ def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
     assert cli.run(arguments(data, "--backbones", "test_resnet,test_efficientnet")) == 0
     assert set(splits[0].values()) == {"train", "val", "test"}
     assert splits[0] == splits[1]
-    assert "Looking takes at most " in capsys.readouterr().err
+    assert "Extracting features takes at most " in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkey
     assert names(tmp_path) == ["record.json"]
 
 
-def test_a_killed_writer_leaves_the_old_content(tmp_path):
+@posix
+def test_a_killed_writer_leaves_the_old_content_and_its_rest_is_removed(tmp_path):
     path = tmp_path / "record.json"
     write_atomic(path, "old")
     program = (
@@ -71,12 +72,24 @@ def test_a_killed_writer_leaves_the_old_content(tmp_path):
     child = subprocess.run([sys.executable, "-c", program, path], env=environment, check=False)
     assert child.returncode < 0
     assert path.read_text() == "old"
-    (left,) = tmp_path.glob(".*.partial")
+    assert len(names(tmp_path)) == 2
     write_atomic(path, "newer")
-    assert left.exists(), "it might belong to a writer that is at work"
-    os.utime(left, (time.time() - 2 * files._STALE,) * 2)
-    write_atomic(path, "newest")
     assert names(tmp_path) == ["record.json"]
+
+
+def test_what_may_be_at_work_is_left_alone(tmp_path):
+    path = tmp_path / "record.json"
+    ours, elsewhere = tmp_path / files._partial(path).name, tmp_path / ".record.json.other-host.1.2.partial"
+    foreign = tmp_path / ".record.jsonl.other-host.1.2.partial"
+    for partial in (ours, elsewhere, foreign):
+        partial.mkdir()
+    ours.rename(ours.with_name(ours.name.replace(".partial", "0.partial")))  # another thread's
+    write_atomic(path, "new")
+    assert len(names(tmp_path)) == 4
+    for partial in tmp_path.glob(".*"):
+        os.utime(partial, (time.time() - 2 * files._STALE,) * 2)
+    write_atomic(path, "newer")
+    assert sorted(names(tmp_path)) == [".record.jsonl.other-host.1.2.partial", "record.json"]
 
 
 def test_many_writers_at_once_leave_one_whole_content(tmp_path):

@@ -120,19 +120,19 @@ def test_sizes_that_the_data_leaves_no_room_for_are_refused(tmp_path, capsys, pa
             for scene in range(6):
                 burst(tmp_path / "data" / part / label, 100 * number + 10 * scene + (label == "b"), 1)
     assert train(tmp_path / "data", tmp_path / "run", "--test-size", "5") == 2
-    assert "--test-size cannot be heeded" in capsys.readouterr().err
+    assert "--test-size cannot be used" in capsys.readouterr().err
     code = train(tmp_path / "data", tmp_path / "run", "--val-size", "4")
     said = capsys.readouterr().err
     if "val" in parts:
         assert code == 2
-        assert "--val-size cannot be heeded" in said
+        assert "--val-size cannot be used" in said
     else:
         assert code == 0
         assert "Split: 8 train, 4 val, 12 test" in said
 
 
-def test_look_says_where_images_are_few_scenes(coins, tmp_path, capsys):
-    assert cli.run(["look", str(coins), "--out", str(tmp_path / "look"), "--json"]) == 0
+def test_inspect_says_where_images_are_few_scenes(coins, tmp_path, capsys):
+    assert cli.run(["inspect", str(coins), "--out", str(tmp_path / "inspect"), "--json"]) == 0
     findings = {one["kind"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert findings["few scenes"]["count"] == 10
     assert "60 images are 10 scenes" in findings["few scenes"]["what"]
@@ -140,6 +140,6 @@ def test_look_says_where_images_are_few_scenes(coins, tmp_path, capsys):
     different = tmp_path / "different"
     for scene in range(20):
         burst(different / ("a", "b")[scene % 2], scene, 1)
-    assert cli.run(["look", str(different), "--out", str(tmp_path / "look2"), "--json"]) == 0
+    assert cli.run(["inspect", str(different), "--out", str(tmp_path / "inspect2"), "--json"]) == 0
     kinds = {one["kind"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert not kinds & {"few scenes", "near-duplicates"}

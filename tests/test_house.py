@@ -18,6 +18,7 @@ ROOT = Path(showtell.__file__).parent
 CORE = [
     "errors",
     "files",
+    "process",
     "settings",
     "console",
     "runtime",
@@ -39,6 +40,8 @@ EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving"
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",
+    "files",
+    "process",
     "console",
     "commands",
     "cli",

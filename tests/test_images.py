@@ -1,4 +1,4 @@
-"""Every kind of picture a folder can hold is decoded, turned and scaled alike, or refused by name."""
+"""Every kind of image a folder can hold is decoded, turned and scaled alike, or refused by name."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from PIL import Image
 
 from conftest import draw, encoded, shared
 from showtell.data.images import Preprocessing, decode, load_pixels, open_image
-from showtell.data.pixels import bounds
+from showtell.data.pixels import files
 from showtell.errors import ImageError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -22,7 +22,7 @@ CROP = Preprocessing(64, 64, "crop", 0.875, "bicubic", **IMAGENET)
 
 
 def corners(width: int = 60, height: int = 40) -> Image.Image:
-    """Make a picture whose corners are red, green, blue and white, on black."""
+    """Make an image whose corners are red, green, blue and white, on black."""
     image = Image.new("RGB", (width, height))
     w, h = width // 3, height // 4
     image.paste((255, 0, 0), (0, 0, w, h))
@@ -242,7 +242,7 @@ def test_draft_of_a_turned_portrait_shows_it_upright():
 
 
 def test_whole_squeezes_and_crop_cuts():
-    """A marker lands where geometry says, in both ways to fit a wide picture."""
+    """A marker lands where geometry says, in both ways to fit a wide image."""
     image = Image.new("RGB", (400, 200))
     image.paste((255, 255, 255), (0, 0, 100, 50))  # the left quarter of the upper quarter
     image.paste((0, 0, 255), (190, 90, 210, 110))  # the very middle
@@ -380,13 +380,13 @@ def test_random_damage_gives_pixels_or_an_image_error():
             try:
                 assert load_pixels(damaged.tobytes(), WHOLE).shape == (3, 64, 64)
             except ImageError as error:
-                assert error.what.startswith("the picture")
+                assert error.what.startswith("the image")
 
 
 def test_missing_files_folders_and_huge_files(tmp_path, monkeypatch):
     assert "No such file" in error_of(tmp_path / "없음.png").what
     assert "directory" in error_of(tmp_path).what.lower()
-    monkeypatch.setattr(bounds, "MAX_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
     path = tmp_path / "long.bmp"
     path.write_bytes(encoded(corners(), "BMP"))
     assert "is larger than" in error_of(path).what

@@ -155,7 +155,7 @@ def test_what_is_no_picture_is_refused_with_the_reason(classifier, given, reason
 
 
 def test_things_that_are_no_picture_within_a_list_are_named(classifier):
-    with pytest.raises(ImageError, match="int is no picture"):
+    with pytest.raises(ImageError, match="int is not an image"):
         classifier([3])
 
 

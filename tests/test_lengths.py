@@ -12,16 +12,15 @@ from showtell.kinds.captioner.train import caption_lengths, say_lengths
 from showtell.kinds.captioner.trainee import _framed
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
-from showtell.text.captions import MOST, USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import words
+from showtell.text.words import MOST_LENGTH, USUAL_LENGTH, length_limit, words
 
 
 @given(st.lists(st.integers(1, 400), max_size=300))
 def test_the_limit_leaves_all_but_one_in_a_thousand_whole(lengths):
     limit = length_limit(lengths)
-    assert USUAL <= limit <= MOST
-    if limit < MOST:
+    assert USUAL_LENGTH <= limit <= MOST_LENGTH
+    if limit < MOST_LENGTH:
         assert sum(length > limit for length in lengths) * 1000 <= len(lengths)
 
 
@@ -49,8 +48,8 @@ def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
     console = SimpleNamespace(say=lines.append)
     say_lengths(caption_lengths(model.tokenizer, train), limit, console)
     assert said in lines[0] and "max_length" in lines[0]
-    short, few = captioner(12, USUAL)
-    say_lengths(caption_lengths(short.tokenizer, few), USUAL, console)
+    short, few = captioner(12, USUAL_LENGTH)
+    say_lengths(caption_lengths(short.tokenizer, few), USUAL_LENGTH, console)
     assert len(lines) == 1, "captions of usual length need no word"
 
 

@@ -29,11 +29,10 @@ from showtell.report.fonts import MissingGlyphWarning
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.video import window as watching
 from showtell.video.banner import INK, Banner
-from showtell.video.clock import Clock
 from showtell.video.command import live
 from showtell.video.recorder import Recorder
 from showtell.video.settings import Live
-from showtell.video.sources import Frame, Newest, Source, load_opencv
+from showtell.video.sources import Clock, Frame, Newest, Source, load_opencv
 from showtell.video.window import Smoothing, Watch
 
 pytest.importorskip("cv2")
@@ -402,7 +401,7 @@ def test_q_ends_the_window(classifier):
 def test_frames_limit_what_is_looked_at_in_a_window(classifier, video):
     model = showtell.load(classifier, device="cpu")
     with Source(str(video)) as source:
-        found = list(Watch(model, source, smooth=0, most=3).in_window(FakeWindow()))
+        found = list(Watch(model, source, smooth=0, max_frames=3).in_window(FakeWindow()))
     assert 1 <= len(found) <= 3
 
 

@@ -16,8 +16,8 @@ from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
-from showtell.text.captions import names_a_side
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import mentions_left_right
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (3, 48, 80), (3, 1, 1)])
@@ -40,7 +40,7 @@ def test_the_mirrored_view_is_the_mirror_image(shape):
     ],
 )
 def test_words_that_name_a_side(caption, names):
-    assert names_a_side(caption) is names
+    assert mentions_left_right(caption) is names
 
 
 @pytest.fixture

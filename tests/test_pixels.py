@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from conftest import draw, encoded
 from showtell.data.images import Preprocessing, decode, load_pixels, open_image
-from showtell.data.pixels import bounds, heic, quiet
+from showtell.data.pixels import decoders, files, formats
 from showtell.data.pixels.colour import _transform
 from showtell.errors import ImageError
 
@@ -426,8 +426,8 @@ def test_of_equal_pages_the_first_that_shows_something_is_taken():
 
 
 def test_a_page_too_large_for_the_memory_gives_way_to_a_smaller_level(monkeypatch):
-    monkeypatch.setattr(bounds, "decodable_pixels", lambda: 20_000)
-    monkeypatch.setattr(bounds, "ALWAYS_PIXELS", 100)
+    monkeypatch.setattr(files, "decodable_pixels", lambda: 20_000)
+    monkeypatch.setattr(files, "ALWAYS_PIXELS", 100)
     pages = [Image.new("RGB", (600, 400)), quartered(), Image.new("RGB", (60, 40))]
     shows_quarters(encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
 
@@ -529,9 +529,9 @@ def test_without_the_extra_it_is_named(monkeypatch):
 
 
 def test_avif_and_camera_files_are_not_taken_for_heic():
-    assert not heic.is_heic(encoded(quartered(), "AVIF"))
-    assert not heic.is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif")
-    assert heic.is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
+    assert not formats.is_heic(encoded(quartered(), "AVIF"))
+    assert not formats.is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif")
+    assert formats.is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
 
 
 # Bounds
@@ -543,8 +543,8 @@ def giant_jpeg(side: int, **options: object) -> bytes:
 
 def test_a_phone_of_200_megapixels_is_read_at_a_fraction(monkeypatch):
     """Scaled down for the test: as many times the bound as 200 million pixels are."""
-    monkeypatch.setattr(bounds, "ALWAYS_PIXELS", 1_000_000)
-    monkeypatch.setattr(bounds, "decodable_pixels", lambda: 1_000_000)
+    monkeypatch.setattr(files, "ALWAYS_PIXELS", 1_000_000)
+    monkeypatch.setattr(files, "decodable_pixels", lambda: 1_000_000)
     content = giant_jpeg(2000)
     assert decode(content, shrink_to=SMALL).width == 2000
     assert open_image(content).size == (1000, 1000)  # as much of it as there is memory for
@@ -559,7 +559,7 @@ def test_200_million_pixels_are_read_in_moderate_memory(monkeypatch):
     """Above Pillow's own bound, which stands for every other format."""
     image = Image.new("L", (16320, 12240), 90)
     content = encoded(image, "JPEG", quality=30)
-    monkeypatch.setattr(bounds, "available_memory", lambda: 2 * 10**9)
+    monkeypatch.setattr(files, "available_memory", lambda: 2 * 10**9)
     found = decode(content, shrink_to=SMALL)
     assert (found.width, found.height, found.image.size) == (16320, 12240, (2040, 1530))
     assert open_image(content).size == (8160, 6120)
@@ -570,24 +570,24 @@ def test_200_million_pixels_are_read_in_moderate_memory(monkeypatch):
 
 
 def test_memory_decides_between_a_floor_and_a_ceiling(monkeypatch):
-    for free, pixels in ((None, bounds.MAX_PIXELS), (0, 50_000_000), (2**50, bounds.MAX_PIXELS)):
-        monkeypatch.setattr(bounds, "available_memory", lambda free=free: free)
-        assert bounds.decodable_pixels() == pixels
-    monkeypatch.setattr(bounds, "available_memory", lambda: 4_800_000_000)
-    assert bounds.decodable_pixels() == 100_000_000
+    for free, pixels in ((None, files.MAX_PIXELS), (0, 50_000_000), (2**50, files.MAX_PIXELS)):
+        monkeypatch.setattr(files, "available_memory", lambda free=free: free)
+        assert files.decodable_pixels() == pixels
+    monkeypatch.setattr(files, "available_memory", lambda: 4_800_000_000)
+    assert files.decodable_pixels() == 100_000_000
 
 
 def test_a_container_has_what_its_group_leaves(tmp_path):
-    assert bounds._of_container(tmp_path) == []
+    assert files._of_container(tmp_path) == []
     for name, text in (("max", "1000000"), ("current", "700000"), ("stat", "anon 1\ninactive_file 200000\n")):
         (tmp_path / f"memory.{name}").write_text(text)
-    assert bounds._of_container(tmp_path) == [500_000]
+    assert files._of_container(tmp_path) == [500_000]
     (tmp_path / "memory.max").write_text("max\n")
-    assert bounds._of_container(tmp_path) == []
+    assert files._of_container(tmp_path) == []
 
 
 def test_this_machine_says_how_much_memory_it_has():
-    free = bounds.available_memory()
+    free = files.available_memory()
     assert free is None or 0 < free < 2**48
 
 
@@ -606,13 +606,13 @@ NAMED = {
     "12 bits": (jpeg_of(0xC1, 12), "a 12-bit JPEG"),
     "lossless": (jpeg_of(0xC3, 14), "a lossless JPEG"),
     "arithmetic of 12 bits": (jpeg_of(0xC9, 12), "a 12-bit JPEG"),
-    "JPEG XL": (b"\xff\x0a\xfa\x1f", "a JPEG XL picture"),
-    "JPEG XL in a box": (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
-    "JPEG 2000": (encoded(Image.new("L", (9, 9)), "JPEG2000"), "a JPEG 2000 picture"),
+    "JPEG XL": (b"\xff\x0a\xfa\x1f", "a JPEG XL image"),
+    "JPEG XL in a box": (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    "JPEG 2000": (encoded(Image.new("L", (9, 9)), "JPEG2000"), "a JPEG 2000 image"),
     "SVG": (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing"),
     "PSD": (b"8BPS\0\1" + b"\0" * 30, "a Photoshop document"),
     "PDF": (b"%PDF-1.7\n", "a PDF document"),
-    "DICOM": (b"\0" * 128 + b"DICM", "a DICOM picture"),
+    "DICOM": (b"\0" * 128 + b"DICM", "a DICOM image"),
     "film": (b"\0\0\0\x20ftypisom", "a film"),
 }
 
@@ -680,7 +680,7 @@ def test_other_threads_are_heard_while_one_decodes():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         thread.start()
-        with quiet.quiet():
+        with decoders.quiet():
             inside.set()
             warnings.warn("from within", UserWarning, stacklevel=1)
             assert spoken.wait(10)

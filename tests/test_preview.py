@@ -20,13 +20,13 @@ from showtell.errors import ConfigError, DataError, ImageError
 from showtell.extraction.command import pictures_of
 from showtell.previews import augment as views
 from showtell.previews import preview as task
-from showtell.previews import tokens as drawn_tokens
 from showtell.previews.augment import gauges
 from showtell.previews.normalize import normalisations, with_expected
-from showtell.previews.pictures import named, part_for_words, readable, shuffled, with_unknown
 from showtell.previews.preview import preview, preview_augment
+from showtell.previews.selection import named, part_for_words, readable, shuffled, with_unknown
 from showtell.previews.settings import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
-from showtell.previews.token_layout import BYTES, Row, columns_of, pad, token_lines, tokens_of
+from showtell.previews.tokens import BYTES, Row, draw_tokens, pad, token_lines, tokens_of
+from showtell.report.text_width import columns_of
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.store.store import content_digest
 from showtell.text.tokenizer import CaptionTokenizer
@@ -98,9 +98,9 @@ def test_gauges_put_every_change_between_its_limits():
         gauge.name: gauge
         for gauge in gauges(replace(did, zoom=1.15, shear=-10.0, brightness=1.0), limits, 64, 64)
     }
-    assert (words["zoom"].said, words["zoom"].at) == ("× 1.15", pytest.approx((1.0,)))
-    assert (words["shear"].said, words["shear"].at) == ("−10°", pytest.approx((0.0,)))
-    assert (words["brightness"].said, words["brightness"].at) == ("0%", pytest.approx((0.5,)))
+    assert (words["zoom"].text, words["zoom"].at) == ("× 1.15", pytest.approx((1.0,)))
+    assert (words["shear"].text, words["shear"].at) == ("−10°", pytest.approx((0.0,)))
+    assert (words["brightness"].text, words["brightness"].at) == ("0%", pytest.approx((0.5,)))
     assert all(gauge.at for gauge in gauges(View(1, NOTHING).changes(b"y", 9, 9), NOTHING, 9, 9))
 
 
@@ -238,7 +238,8 @@ def test_terminal_lines_align_and_fit_with_hangul_too(width, colour):
 def test_width_of_letters():
     assert columns_of("dog") == 3
     assert columns_of("고양이") == 6
-    assert columns_of("e\u0301") == 1
+    assert columns_of("e\u0301") == columns_of("e\u200b") == 1
+    assert columns_of(unicodedata.normalize("NFD", "고양이")) == 6
 
 
 def test_words_are_learnt_from_training_and_shown_from_elsewhere(captions, classes):
@@ -316,7 +317,7 @@ def test_each_preview_writes_a_picture_of_everything(classes, captions, pictures
 @pytest.mark.parametrize("caption", ["빨간 공", "a " * 90, "x" * 400, "costs $5 {a} \\frac <eos> !", "..."])
 def test_nothing_on_a_sheet_of_tokens_is_cut_off(tmp_path, caption):
     rows = rows_of(caption, "a red dog")
-    out = drawn_tokens.draw_tokens(rows, "A note.", tmp_path / "tokens.png")
+    out = draw_tokens(rows, "A note.", tmp_path / "tokens.png")
     paper = np.asarray(Image.open(out).convert("RGB"))
     edges = np.concatenate([paper[:20].reshape(-1, 3), paper[-20:].reshape(-1, 3)])
     sides = np.concatenate([paper[:, :20].reshape(-1, 3), paper[:, -20:].reshape(-1, 3)])

@@ -15,12 +15,12 @@ from showtell.errors import DataError
 
 
 def table_of(root: Path, *names: str, name: str = "t.csv") -> Path:
-    """Write a captions table in which each picture's caption is its own name in the table."""
+    """Write a captions table in which each image's caption is its own name in the table."""
     return write(root / name, written(("image", "caption"), [(one, f"of {one}") for one in names]))
 
 
 def found(dataset: Dataset) -> dict[str, str]:
-    """Return the table's name of each picture by its file's."""
+    """Return the table's name of each image by its file's."""
     return {picture.name: picture.captions[0].removeprefix("of ") for picture in dataset.pictures}
 
 
@@ -54,7 +54,7 @@ def test_a_name_is_bridged_and_it_is_said_how(tmp_path: Path, file: str, name: s
     touch(tmp_path, f"images/{file}", "images/other.jpg")
     dataset = read(table_of(tmp_path, name), images=tmp_path / "images")
     assert found(dataset) == {file: name}
-    assert said(dataset, "1 pictures are found by", how, repr(name), repr(file))
+    assert said(dataset, "1 images are found by", how, repr(name), repr(file))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_half_of_the_names_may_be_absolute(tmp_path: Path) -> None:
     here = [f"{tmp_path}/images/a.jpg", "b.jpg"]
     dataset = read(table_of(tmp_path, *here, "/home/me/images/c.jpg", "D:\\images\\d.jpg"))
     assert [picture.name for picture in dataset.pictures] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
-    assert said(dataset, "2 pictures are found by the last parts")
+    assert said(dataset, "2 images are found by the last parts")
 
 
 def test_the_longest_common_tail_tells_namesakes_apart(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_longest_common_tail_tells_namesakes_apart(tmp_path: Path) -> None:
     names = [f"/export/share/coco/images/{file}" for file in files]
     dataset = read(table_of(tmp_path, *names))
     assert found(dataset) == dict(zip(files, names))
-    assert said(dataset, "3 pictures are found by the last parts")
+    assert said(dataset, "3 images are found by the last parts")
 
 
 def test_a_name_that_fits_two_files_is_none(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_missing_picture_is_not_swapped_for_one_of_another_folder(tmp_path: Pa
     touch(tmp_path, "cats/1.jpg", "cats/2.jpg", "dogs/3.jpg")
     dataset = read(table_of(tmp_path, "cats/1.jpg", "dogs/2.jpg", "birds/3.jpg"))
     assert found(dataset) == {"cats/1.jpg": "cats/1.jpg"}
-    assert [kind for kind, _ in problems(dataset)][:2] == ["missing picture"] * 2
+    assert [kind for kind, _ in problems(dataset)][:2] == ["missing image"] * 2
 
 
 def test_addresses_are_said_to_be_never_fetched(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_addresses_are_said_to_be_never_fetched(tmp_path: Path) -> None:
 
 def test_pictures_are_never_paired_by_their_order(tmp_path: Path) -> None:
     touch(tmp_path, *(f"images/{number:03}.jpg" for number in range(4)))
-    with pytest.raises(DataError, match="None of the 4 pictures") as error:
+    with pytest.raises(DataError, match="None of the 4 images") as error:
         read(table_of(tmp_path, *(f"4385058960_{number}.jpg" for number in range(4))))
     assert "4385058960_0.jpg" in error.value.what
 
@@ -151,7 +151,7 @@ def test_capitals_are_bridged_in_names_and_in_folders(tmp_path: Path) -> None:
     touch(tmp_path, "Images/A.JPG", "Images/b.Jpg")
     dataset = read(table_of(tmp_path / "Annotations", "images/a.jpg", "images/B.jpg"), images=None)
     assert found(dataset) == {"A.JPG": "images/a.jpg", "b.Jpg": "images/B.jpg"}
-    assert said(dataset, "2 pictures are found by the last parts")
+    assert said(dataset, "2 images are found by the last parts")
 
 
 # --- whatever a table says, no file outside of the folder is read
@@ -245,9 +245,9 @@ def test_a_few_missing_pictures_are_not_taken_from_a_folder_of_thumbnails(tmp_pa
 
 
 def test_on_another_machine_too_a_missing_picture_is_not_swapped_for_its_namesake(tmp_path: Path) -> None:
-    """Folders that agree for one name of the table are known; `dogs/2.jpg` is another picture then."""
+    """Folders that agree for one name of the table are known; `dogs/2.jpg` is another image then."""
     touch(tmp_path, "cats/1.jpg", "cats/2.jpg")
     rows = "/home/me/set/cats/1.jpg,A cat\n/home/me/set/dogs/2.jpg,A dog\n"
     dataset = read(write(tmp_path / "t.csv", f"image,caption\n{rows}"))
     assert captions(dataset) == {"cats/1.jpg": ("A cat",)}
-    assert ("missing picture", "t.csv:3") in problems(dataset)
+    assert ("missing image", "t.csv:3") in problems(dataset)

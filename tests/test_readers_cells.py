@@ -18,7 +18,7 @@ WORDS = [f"a dog near tree {number}" for number in range(12)]
 
 
 def table(root: Path, header: str, *columns: list[object]) -> Path:
-    """Write a table by its columns, and its pictures."""
+    """Write a table by its columns, and its images."""
     touch(root, *(f"images/{name}" for name in FILES))
     return write(root / "t.csv", written(header.split(","), zip(FILES, *columns)))
 
@@ -137,7 +137,7 @@ def test_several_ones_in_a_row_are_several_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mark", ["|", ";", ",", ", ", "#", " ", "+"])
 def test_several_labels_in_a_cell_are_refused_with_an_example(tmp_path: Path, mark: str) -> None:
     cells = ["scab", f"scab{mark}rust", "rust", f"mildew{mark}scab", "healthy", f"rust{mark}mildew"] * 2
-    with pytest.raises(DataError, match="gives a picture several labels") as error:
+    with pytest.raises(DataError, match="gives an image several labels") as error:
         read(table(tmp_path, "image,labels", cells))
     assert any(repr(cell) in error.value.what for cell in cells if mark in cell)
 
@@ -269,4 +269,4 @@ def test_a_list_of_two_pictures_is_refused_as_such(tmp_path: Path) -> None:
     records = [{"image": FILES[number : number + 2], "caption": WORDS[number]} for number in (0, 2, 4)]
     with pytest.raises(DataError) as error:
         read(write(tmp_path / "t.json", json.dumps(records)))
-    assert "None of the 3 pictures" not in error.value.what, "the pictures are there"
+    assert "None of the 3 images" not in error.value.what, "the images are there"

@@ -1,4 +1,4 @@
-"""What the columns of a table are, told by their cells: pictures, words, splits, groups, nothing of use."""
+"""What the columns of a table are, told by their cells: images, words, splits, groups, nothing of use."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ CLASSES = ["cat", "dog", "owl"] * 4
 
 
 def table(root: Path, header: str, *columns: list[object]) -> Path:
-    """Write a table by its columns, and the pictures of `FILES`."""
+    """Write a table by its columns, and the images of `FILES`."""
     touch(root, *(f"images/{name}" for name in FILES))
     return write(root / "t.csv", written(header.split(","), zip(*columns)))
 
 
-# --- the column of pictures, and that of the words
+# --- the column of images, and that of the words
 
 
-@pytest.mark.parametrize("headers", ["Bild,Beschreibung", "x,y", "file-with-picture,what is seen", "a.b,c"])
+@pytest.mark.parametrize("headers", ["Bild,Beschreibung", "x,y", "file-with-image,what is seen", "a.b,c"])
 @pytest.mark.parametrize("extension", [".jpg", ""])
 def test_columns_are_known_by_their_cells(tmp_path: Path, headers: str, extension: str) -> None:
     names = [name.removesuffix(".jpg") + extension for name in FILES]
@@ -29,7 +29,7 @@ def test_columns_are_known_by_their_cells(tmp_path: Path, headers: str, extensio
         dataset = read(table(tmp_path, header, *columns))
         assert captions(dataset) == {name: (word,) for name, word in zip(FILES, WORDS)}
         image, text = headers.split(",")
-        assert said(dataset, repr(image), "holds the pictures", "--image-column")
+        assert said(dataset, repr(image), "holds the images", "--image-column")
         assert said(dataset, repr(text), "holds the captions", "--text-column")
 
 
@@ -73,7 +73,7 @@ def test_full_names_go_before_an_index_that_fits_too(tmp_path: Path) -> None:
 
 def test_two_columns_of_pictures_are_refused_until_one_is_named(tmp_path: Path) -> None:
     path = table(tmp_path, "before,after,caption", FILES[:6], FILES[6:], WORDS[:6])
-    with pytest.raises(DataError, match="two columns of different pictures, 'before' and 'after'") as error:
+    with pytest.raises(DataError, match="two columns of different images, 'before' and 'after'") as error:
         read(path)
     assert "--image-column" in error.value.would_do
     assert captions(read(path, image_column="after")) == {n: (w,) for n, w in zip(FILES[6:], WORDS)}
@@ -214,7 +214,7 @@ def test_pictures_without_a_split_are_counted(tmp_path: Path) -> None:
     cells = ["train", "train", "test", ""] * 3
     dataset = read(table(tmp_path, "image,caption,split", FILES, WORDS, cells))
     assert list(splits(dataset).values()) == ["train", "train", "test", None] * 3
-    assert said(dataset, "3 pictures have no split in the data")
+    assert said(dataset, "3 images have no split in the data")
 
 
 def test_groups_are_offered_and_taken_where_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ CAPTIONED = {file: (word,) for file, word in zip(FILES, WORDS)}
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Unpack pictures into a folder of the test's own."""
+    """Unpack images into a folder of the test's own."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
@@ -70,7 +70,7 @@ def test_a_text_for_each_picture(tmp_path: Path, suffix: str, place: str, beside
     dataset = read(tmp_path / "set")
     assert dataset.format == "sidecar"
     assert list(captions(dataset).values()) == [(text,) for text in texts]
-    assert any(f"the .{suffix} file beside each picture" in note for note in dataset.notes)
+    assert any(f"the .{suffix} file beside each image" in note for note in dataset.notes)
 
 
 def test_gaps_among_sidecars_are_named_and_a_line_is_a_caption(tmp_path: Path) -> None:
@@ -86,11 +86,11 @@ def test_gaps_among_sidecars_are_named_and_a_line_is_a_caption(tmp_path: Path) -
         ("an owl",),
         ("two dogs",),
     ]
-    left_out = [("picture without captions", file) for file in FILES[4:]]
+    left_out = [("image without captions", file) for file in FILES[4:]]
     assert problems(dataset) == [("empty caption", "p4.txt"), *left_out]
 
 
-# --- pictures inside of a file
+# --- images inside of a file
 
 
 def test_a_workbook_is_read_by_its_first_sheet_with_rows(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_an_archive_beside_the_table_is_pointed_at(tmp_path: Path) -> None:
 
 
 def test_a_text_without_its_picture_is_named(tmp_path: Path) -> None:
-    """A download that failed, or a picture that was renamed: its caption is lost without a word."""
+    """A download that failed, or an image that was renamed: its caption is lost without a word."""
     for number in range(4):
         touch(tmp_path, f"p{number}.jpg")
         write(tmp_path / f"p{number}.txt", f"a dog {number}")
@@ -189,7 +189,7 @@ def test_json_beside_pictures_that_holds_no_captions_is_named_as_such(tmp_path: 
     [("captions.csv.zip", "unpack"), ("set.tar.gz", "unpack"), ("labels.mat", "CSV"), ("x.npz", "files")],
 )
 def test_a_folder_says_of_a_file_what_the_file_alone_would(tmp_path: Path, name: str, word: str) -> None:
-    """`look t.npz` says that its pictures are to be saved; `look .` beside it says nothing of it."""
+    """`look t.npz` says that its images are to be saved; `look .` beside it says nothing of it."""
     touch(tmp_path, name, "images/a.jpg", "images/b.jpg")
     with pytest.raises(DataError) as error:
         read(tmp_path)

@@ -19,7 +19,7 @@ CLASSES = ("blue", "green", "red")
 
 
 def classes(root: Path, *prefixes: str, each: int = 2, names: tuple[str, ...] = CLASSES) -> dict[str, str]:
-    """Make class folders below each prefix; return the label of each picture."""
+    """Make class folders below each prefix; return the label of each image."""
     made = {
         f"{prefix}{name}/{place}{name}{number}.jpg": name
         for place, prefix in enumerate(prefixes or ("",))
@@ -159,7 +159,7 @@ def test_sources_below_a_class_are_said(tmp_path: Path) -> None:
     touch(tmp_path, "cat/kaggle/0.jpg", "cat/own/1.jpg", "dog/show/2.jpg", "dog/3.jpg")
     dataset = read(tmp_path)
     assert list(labels(dataset).values()) == ["cat", "cat", "dog", "dog"]
-    assert said(dataset, "3 pictures in deeper folders", "class above", "cat/kaggle/0.jpg is of cat")
+    assert said(dataset, "3 images in deeper folders", "class above", "cat/kaggle/0.jpg is of cat")
 
 
 def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_link_that_was_copied_as_text_is_no_class(tmp_path: Path) -> None:
 
 
 def test_class_folders_beside_the_table_of_another_split_are_not_dropped(tmp_path: Path) -> None:
-    """Only the four pictures of test_labels.csv are read, and nothing is said of the twelve in train/."""
+    """Only the four images of test_labels.csv are read, and nothing is said of the twelve in train/."""
     classes(tmp_path, "train/", each=4)
     touch(tmp_path, "test/p0.jpg", "test/p1.jpg", "test/p2.jpg", "test/p3.jpg")
     write(tmp_path / "test_labels.csv", "image,label\np0.jpg,red\np1.jpg,blue\np2.jpg,green\np3.jpg,red\n")
@@ -240,7 +240,7 @@ def test_class_folders_beside_the_table_of_another_split_are_not_dropped(tmp_pat
 
 
 def test_masks_beside_numbered_pictures_are_left_out(tmp_path: Path) -> None:
-    """Pictures of several classes are called 0.png: that makes no versions of one set of the classes."""
+    """Images of several classes are called 0.png: that makes no versions of one set of the classes."""
     kinds = ("images", "masks")
     files = [f"{name}/{kind}/{n}.png" for name in ("cat", "dog") for kind in kinds for n in "012"]
     dataset = read(touch(tmp_path, *files))

@@ -65,10 +65,10 @@ def test_flickr8k_brings_splits_from_its_lists(tmp_path: Path) -> None:
     assert dataset.pictures[0].captions == ("A dog .", "A dog .")
     assert sorted(problems(dataset)) == [
         ("empty caption", "Flickr8k.token.txt:9"),
-        ("missing picture", "Flickr_8k.trainImages.txt:3"),
-        ("picture in no list", "Flickr8k.token.txt:5"),
-        ("picture in no list", "Flickr8k.token.txt:7"),
-        ("picture without captions", "Flickr_8k.devImages.txt:3"),
+        ("image in no list", "Flickr8k.token.txt:5"),
+        ("image in no list", "Flickr8k.token.txt:7"),
+        ("image without captions", "Flickr_8k.devImages.txt:3"),
+        ("missing image", "Flickr_8k.trainImages.txt:3"),
         ("two splits", "Flickr_8k.testImages.txt:1"),
         ("two splits", "Flickr_8k.trainImages.txt:2"),
         ("wrong number of fields", "Flickr8k.token.txt:8"),
@@ -78,8 +78,8 @@ def test_flickr8k_brings_splits_from_its_lists(tmp_path: Path) -> None:
 def test_flickr8k_without_lists_brings_no_split(tmp_path: Path) -> None:
     dataset = read(flickr8k(tmp_path) / "Flickr8k.token.txt")
     assert splits(dataset) == dict.fromkeys(["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
-    assert ("missing picture", "Flickr8k.token.txt:7") in problems(dataset)
-    assert ("picture without captions", "e.jpg") in problems(dataset)
+    assert ("missing image", "Flickr8k.token.txt:7") in problems(dataset)
+    assert ("image without captions", "e.jpg") in problems(dataset)
 
 
 def test_flickr8k_can_be_read_by_its_table_instead(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_coco_captions_and_their_faults(tmp_path: Path) -> None:
     assert dataset.pictures[0].captions == ('say "sentences"', "개", "개")
     assert problems(dataset) == [
         ("empty caption", "captions_val2017.json:annotations[1]"),
-        ("missing picture", "captions_val2017.json:annotations[2]"),
-        ("missing picture", "captions_val2017.json:annotations[3]"),
-        ("outside the picture folder", "captions_val2017.json:annotations[6]"),
+        ("missing image", "captions_val2017.json:annotations[2]"),
+        ("missing image", "captions_val2017.json:annotations[3]"),
+        ("outside the image folder", "captions_val2017.json:annotations[6]"),
     ]
 
 
@@ -139,7 +139,7 @@ def test_coco_pictures_in_the_folder_given_or_in_its_subset(tmp_path: Path, imag
     path = coco(tmp_path / "captions_val2017.json", {7: "1.jpg", 8: "2.jpg"}, [(7, "A")])
     dataset = read(path, images=tmp_path / "pictures_elsewhere" / images)
     assert dataset.pictures[0].path.is_file()
-    assert problems(dataset) == [("picture without captions", "captions_val2017.json:images[1]")]
+    assert problems(dataset) == [("image without captions", "captions_val2017.json:images[1]")]
 
 
 def test_a_coco_folder_brings_splits_and_skips_object_annotations(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_karpathy_splits_and_folders(tmp_path: Path, flat: bool) -> None:
     assert list(splits(dataset).values()) == ["train", "val", "test"]
     assert [picture.captions for picture in dataset.pictures] == [("A", "A"), ("b c",), ("C",)]
     assert problems(dataset) == [
-        ("picture without captions", "dataset_coco.json:images[3]"),
+        ("image without captions", "dataset_coco.json:images[3]"),
     ]
 
 
@@ -241,9 +241,9 @@ def test_image_folder_with_split_folders(tmp_path: Path, form: str) -> None:
     assert [picture.captions for picture in dataset.pictures] == [("하나",), ("two, or so",)]
     line = 3 if form == "csv" else 2
     assert problems(dataset) == [
-        ("outside the picture folder", f"metadata.{form}:{line}"),
-        ("picture without captions", "secret.png"),
-        ("picture without captions", "2.png"),
+        ("outside the image folder", f"metadata.{form}:{line}"),
+        ("image without captions", "secret.png"),
+        ("image without captions", "2.png"),
     ]
 
 
@@ -310,10 +310,10 @@ def test_class_folders_with_splits_in_any_case_and_strays(tmp_path: Path) -> Non
         ("empty class folder", "Train/Empty"),
         ("hidden file", "Train/.DS_Store"),
         ("hidden file", "Train/Eve/._2.jpg"),
-        ("not a picture", "Train/Eve/Thumbs.db"),
-        ("not a picture", "readme.md"),
-        ("picture outside a class folder", "Train/loose.jpg"),
-        ("picture outside a split folder", "extra/4.jpg"),
+        ("image outside a class folder", "Train/loose.jpg"),
+        ("image outside a split folder", "extra/4.jpg"),
+        ("not an image", "Train/Eve/Thumbs.db"),
+        ("not an image", "readme.md"),
     ]
 
 
@@ -322,7 +322,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     dataset = read(tmp_path)
     assert splits(dataset) == {"plane/2.jpg": None, "train/1.jpg": None}
     assert dataset.classes == ("plane", "train")
-    assert problems(dataset) == [("picture outside a class folder", "loose.jpg")]
+    assert problems(dataset) == [("image outside a class folder", "loose.jpg")]
 
 
 def test_links_out_of_class_folders_are_reported_not_followed(tmp_path: Path) -> None:
@@ -359,7 +359,7 @@ def test_what_is_not_recognised_says_what_was_found_and_how_to_force(tmp_path: P
         read(tmp_path / "halves")
     with pytest.raises(DataError, match="no file or folder"):
         read(tmp_path / "none")
-    with pytest.raises(DataError, match="is a picture"):
+    with pytest.raises(DataError, match="is an image"):
         read(tmp_path / "00.jpg")
     (tmp_path / "book.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match="as CSV"):

@@ -26,7 +26,7 @@ def dump(root: Path, value: object, name: str = "t.json") -> Path:
 
 
 def spoken(number: int, user: str, model: str, role: str, text: str) -> list[dict[str, str]]:
-    """Return a conversation on a picture, of which the first answer is its caption."""
+    """Return a conversation on an image, of which the first answer is its caption."""
     turns = [(user, "<image>\nWhat is seen?"), (model, WORDS[number]), (user, "And?"), (model, "No more.")]
     return [{role: who, text: what} for who, what in turns]
 
@@ -126,7 +126,7 @@ def test_records_without_a_picture_are_named(tmp_path: Path) -> None:
     value, expected = JSON["LLaVA"]
     dataset = read(dump(tmp_path, [*value, {"id": 9, "conversations": spoken(0, *LLAVA)}]))
     assert captions(dataset) == expected
-    assert problems(dataset) == [("empty picture name", "t.json:[6]")]
+    assert problems(dataset) == [("empty image name", "t.json:[6]")]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_records_without_a_picture_are_named(tmp_path: Path) -> None:
         ("[]", "no records"),
         ("[1, 2]", "no records"),
         ("{'a': 1}", "not JSON"),
-        ('{"a": 1}', "no column whose cells are pictures"),
+        ('{"a": 1}', "no column whose cells are images"),
     ],
 )
 def test_json_that_says_nothing_is_refused(tmp_path: Path, text: str, match: str) -> None:
@@ -207,7 +207,7 @@ def test_any_json_ends_in_a_data_set_or_in_a_message(tmp_path: Path, value: Any,
 
 
 def test_coco_categories_without_boxes_are_said_to_be_that(tmp_path: Path) -> None:
-    """ "no column whose cells are pictures; its fields are 'id', 'caption'" is of another file."""
+    """ "no column whose cells are images; its fields are 'id', 'caption'" is of another file."""
     touch(tmp_path, *(f"images/{name}" for name in FILES))
     value = {
         "images": [{"id": number, "file_name": name} for number, name in enumerate(FILES)],

@@ -1,4 +1,4 @@
-"""What lies in a folder beside the pictures: of systems, of showtell itself, with names of any bytes."""
+"""What lies in a folder beside the images: of systems, of showtell itself, with names of any bytes."""
 
 import os
 from pathlib import Path
@@ -42,8 +42,8 @@ def test_files_that_are_none_of_pictures_are_named(tmp_path: Path) -> None:
     dataset = read(tmp_path)
     assert labels(dataset) == made
     assert sorted(problems(dataset)) == [
-        ("hidden file", "._0red0.jpg"), ("not a file", "x.jpg"), ("not a picture", "Thumbs.db"),
-        ("not a picture", "film.mp4"), ("not a picture", "model.psd"), ("not a picture", "notes.pdf"),
+        ("hidden file", "._0red0.jpg"), ("not a file", "x.jpg"), ("not an image", "Thumbs.db"),
+        ("not an image", "film.mp4"), ("not an image", "model.psd"), ("not an image", "notes.pdf"),
     ]  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def test_names_that_are_not_utf8_are_shown_escaped(
     drawn_classes(tmp_path, each=2)
     touch(tmp_path, "notes.pdf")
     (tmp_path / os.fsdecode(b"\xed.gone")).symlink_to("/nowhere")
-    assert run(["look", str(tmp_path)]) == 0
+    assert run(["inspect", str(tmp_path)]) == 0
     printed = "".join(capsys.readouterr())
     assert "\\xb0\\xed\\xbe\\xe7" in printed
     assert printed.encode("utf-8"), "all of it can be written down"

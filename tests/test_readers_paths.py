@@ -48,7 +48,7 @@ def test_a_folder_of_pictures_without_words_holds_what_lies_in_it_and_nothing_el
     assert isinstance(error, DataError)
     assert [picture.name for picture in dataset.pictures] == ["2024/a.PNG", "b.jpg"]
     assert [(problem.kind, problem.where) for problem in dataset.problems] == [
-        ("outside the picture folder", "link.jpg")
+        ("outside the image folder", "link.jpg")
     ]
     with pytest.raises(DataError):
         read_pictures(DataSource(root, format="csv"))
@@ -74,8 +74,8 @@ def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path)
         "c:/secret.jpg",
         "..",
     ):
-        assert refused(folder, name) == "outside the picture folder", name
-    assert refused(folder, "../a.jpg", under="sub") == "outside the picture folder"
+        assert refused(folder, name) == "outside the image folder", name
+    assert refused(folder, "../a.jpg", under="sub") == "outside the image folder"
     assert {problem.where for problem in folder.problems} == {"link.jpg", "linked"}
     for name in ("./a.jpg", "sub/../a.jpg", str(root / "a.jpg"), "images/a.jpg"):
         assert matched(folder, name).name == "a.jpg"
@@ -132,8 +132,8 @@ def test_a_missing_picture_is_not_swapped_for_its_namesake_in_another_folder(tmp
     touch(tmp_path / "cats" / "1.jpg", tmp_path / "dogs" / "2.jpg", tmp_path / "3.jpg")
     folder = PictureFolder(tmp_path)
     for name in ("dogs/1.jpg", "cats/3.jpg"):
-        assert refused(folder, name) == "missing picture"
-    assert matched(folder, "1.jpg").how  # one picture alone has that name, and it is said
+        assert refused(folder, name) == "missing image"
+    assert matched(folder, "1.jpg").how  # one image alone has that name, and it is said
     (tmp_path / "t.csv").write_text("image,caption\ncats/1.jpg,A cat\nmice/1.jpg,A mouse\nbats/2.jpg,A bat\n")
     dataset = read(tmp_path / "t.csv")
     assert [picture.captions for picture in dataset.pictures] == [("A cat",)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from showtell.console import Console
 from showtell.data.readers import read_dataset
-from showtell.data.readers.cells import cleaned, is_missing
+from showtell.data.readers.table import cleaned, is_missing
 from showtell.data.reading import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
@@ -109,23 +109,23 @@ def test_every_fault_is_reported_at_its_line(tmp_path: Path) -> None:
     dataset = read(make(tmp_path, table, ["a.jpg", "unused.jpg"]))
     assert captions(dataset) == {"a.jpg": ("A dog", "A dog, a cat, and a bird")}
     assert problems(dataset) == [
-        ("missing picture", "captions.csv:3"),
+        ("missing image", "captions.csv:3"),
         ("empty caption", "captions.csv:4"),
         ("repeated row", "captions.csv:5"),
-        ("outside the picture folder", "captions.csv:6"),
-        ("outside the picture folder", "captions.csv:7"),
-        ("outside the picture folder", "captions.csv:8"),
-        ("empty picture name", "captions.csv:9"),
+        ("outside the image folder", "captions.csv:6"),
+        ("outside the image folder", "captions.csv:7"),
+        ("outside the image folder", "captions.csv:8"),
+        ("empty image name", "captions.csv:9"),
         ("wrong number of fields", "captions.csv:10"),
         ("wrong number of fields", "captions.csv:11"),
-        ("picture without captions", "unused.jpg"),
+        ("image without captions", "unused.jpg"),
     ]
 
 
 def test_a_picture_is_missing_once_however_many_captions_it_has(tmp_path):
     rows = "".join(f"gone.jpg,A cat {number}\n" for number in range(5))
     dataset = read(make(tmp_path, f"image,caption\na.jpg,A dog\n{rows}lost.jpg,A bird\n", ["a.jpg"]))
-    assert problems(dataset) == [("missing picture", "captions.csv:3"), ("missing picture", "captions.csv:8")]
+    assert problems(dataset) == [("missing image", "captions.csv:3"), ("missing image", "captions.csv:8")]
 
 
 def test_the_broken_row_of_flickr30k_is_left_out_alone(tmp_path: Path) -> None:
@@ -224,10 +224,10 @@ def test_labels_by_id_without_extension(tmp_path: Path) -> None:
         ("ambiguous name", "labels.csv:5"),
         ("two labels", "labels.csv:6"),
         ("repeated row", "labels.csv:7"),
-        ("missing picture", "labels.csv:8"),
-        ("picture without label", "x4.jpg"),
-        ("picture without label", "x4.png"),
-        ("picture without label", "x5.jpg"),
+        ("missing image", "labels.csv:8"),
+        ("image without label", "x4.jpg"),
+        ("image without label", "x4.png"),
+        ("image without label", "x5.jpg"),
     ]
     contradiction = next(problem for problem in dataset.problems if problem.kind == "two labels")
     assert "labels.csv:4" in contradiction.detail

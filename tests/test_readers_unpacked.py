@@ -1,4 +1,4 @@
-"""Tars and Parquet files, which hold their pictures themselves."""
+"""Tars and Parquet files, which hold their images themselves."""
 
 import io
 import json
@@ -23,7 +23,7 @@ CAPTIONED = {file: (word,) for file, word in zip(FILES, WORDS)}
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Unpack pictures into a folder of the test's own."""
+    """Unpack images into a folder of the test's own."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
@@ -59,7 +59,7 @@ def test_a_tar_of_samples(tmp_path: Path, own_cache: Path, suffix: str, content:
 
 def test_a_tar_of_classes_and_one_that_is_none(tmp_path: Path) -> None:
     members = {f"s{i}.png": picture for i, picture in enumerate(PICTURES)}
-    with pytest.raises(DataError, match="4 pictures and no words"):
+    with pytest.raises(DataError, match="4 images and no words"):
         read(tar(tmp_path / "bare.tar", members))
     members |= {f"s{number}.cls": CLASSES[number].encode() for number in range(4)}
     assert list(labels(read(tar(tmp_path / "cls.tar", members))).values()) == CLASSES[:4]
@@ -117,7 +117,7 @@ def test_two_pictures_in_a_row_of_parquet_are_refused_too(tmp_path: Path) -> Non
 
 
 def test_class_minus_one_of_parquet_is_no_label(tmp_path: Path) -> None:
-    """Hugging Face marks pictures without a label so, as in its test splits."""
+    """Hugging Face marks images without a label so, as in its test splits."""
     features = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
     dataset = read(
         parquet(tmp_path / "t.parquet", {"image": cells(range(4)), "label": [0, 1, -1, 0]}, features)
@@ -157,7 +157,7 @@ def test_two_pictures_of_one_sample_are_said(tmp_path: Path) -> None:
     members = {"s.jpg": PICTURES[0], "s.png": PICTURES[1], "s.txt": b"a dog", "t.png": PICTURES[2]}
     dataset = read(tar(tmp_path / "0.tar", members | {"t.txt": b"a cat"}))
     assert len(dataset.pictures) == 2
-    assert said(dataset, "1 pictures of 0.tar are left out")
+    assert said(dataset, "1 images of 0.tar are left out")
 
 
 def test_what_is_left_out_is_named_once_however_many_shards_there_are(tmp_path: Path) -> None:

@@ -22,15 +22,14 @@ from showtell.kinds.classifier.drawing import draw_prediction
 from showtell.kinds.classifier.report import draw_confusion
 from showtell.models.captioner import Caption, Word
 from showtell.previews.augment import Row, draw_views
-from showtell.previews.token_layout import Row as TokensRow
-from showtell.previews.token_layout import pad, tokens_of
-from showtell.previews.tokens import draw_tokens
+from showtell.previews.tokens import Row as TokensRow
+from showtell.previews.tokens import draw_tokens, pad, tokens_of
 from showtell.report import fonts
 from showtell.report.cards import WORDS, PageItem, write_captions_page
 from showtell.report.curves import _running_mean, draw_loss, draw_score
 from showtell.report.figures import save_figure
 from showtell.report.overlay import heat_level, hottest_area, overlay, paint, seen_box
-from showtell.report.sheet import Sheet, text_width, wrap
+from showtell.report.text_width import columns_of, shorten, wrap
 from showtell.text.tokenizer import CaptionTokenizer
 
 ROWS, COLUMNS = 7, 5
@@ -149,10 +148,13 @@ def test_the_png_has_colour_where_the_photo_is_grey(tmp_path):
 
 @pytest.mark.parametrize("text", [KOREAN, KOREAN.replace(" ", ""), "a " + 40 * "x" + " b", "", "x"])
 def test_lines_fit_and_lose_no_letter(text):
-    lines = wrap(text, 1.2, 10, bold=True)
-    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-    assert all(text_width(line, 10, bold=True) <= 1.2 for line in lines)
-    assert wrap("two words", 0.01, 10) == list("twowords"), "of a line that has no room a letter is left"
+    for width, measure in ((1.2, fonts.inches(10, bold=True)), (12, columns_of)):
+        lines = wrap(text, width, measure)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert all(measure(line) <= width for line in lines)
+        assert measure(shorten(text, width, measure)) <= width
+    assert wrap("two words", 0.01) == list("twowords"), "of a line that has no room a letter is left"
+    assert shorten("a/long/name.png", 9, middle=True) == "a/lo….png"
 
 
 @pytest.mark.parametrize("name", ["why", "why.docx"])
@@ -163,18 +165,13 @@ def test_a_suffix_that_no_figure_has_is_refused_before_anything_is_written(tmp_p
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_head_that_cannot_say_why_does_not_pretend_to(tmp_path, monkeypatch, silent):
-    said, write = [], Sheet.text
-
-    def listen(self: Sheet, text: str, *rest, **more) -> None:
-        said.append(text)
-        write(self, text, *rest, **more)
-
-    monkeypatch.setattr(Sheet, "text", listen)
+def test_a_head_that_cannot_say_why_does_not_pretend_to(tmp_path, silent):
     heat = one_hot(1, 1) * (0 if silent else 1)
-    draw_prediction(photo(), heat, {"cat": 0.9, "dog": 0.1}, preprocessing("stretch"), tmp_path / "why.png")
-    assert ("cannot say why" in " ".join(said)) == silent
-    assert ("what speaks for cat" in " ".join(said)) != silent
+    out = tmp_path / "why.svg"
+    draw_prediction(photo(), heat, {"cat": 0.9, "dog": 0.1}, preprocessing("stretch"), out)
+    texts = " ".join(re.findall("<!-- (.*?) -->", out.read_text(encoding="utf-8")))
+    assert ("cannot say why" in texts) == silent
+    assert ("what speaks for cat" in texts) != silent
 
 
 def test_a_caption_without_words_is_drawn(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.reward import USUAL_SAMPLING, advantages, draw_captions, reward_loss
 from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner

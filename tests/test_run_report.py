@@ -17,7 +17,10 @@ from showtell import cli
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.class_scores import expected_calibration_error, reliability
-from showtell.evaluation.diversity import caption_habits, compared_habits
+from showtell.evaluation.diversity import (
+    caption_diversity,
+    compared_diversity,
+)
 from showtell.evaluation.faithfulness import measure_faithfulness
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.kinds.classifier.report import draw_confusion, draw_reliability
@@ -122,7 +125,7 @@ def test_the_captioners_report_tells_what_was_measured(captioner_run):
     low, high = record["intervals_95"]["bleu4"]
     assert f"{low:.3f} to {high:.3f}" in text
     assert f"{100 * record['teacher_forced']['word_accuracy']:.1f}%" in text
-    model = record["habits"]["model"]
+    model = record["diversity"]["model"]
     assert f"{model['distinct_captions']:,} of {model['captions']:,}" in text
     assert sum(model["lengths"].values()) == model["captions"] == record["pictures"]
     lines = [json.loads(line) for line in (captioner_run / "captions-val.jsonl").open(encoding="utf-8")]
@@ -297,18 +300,23 @@ def test_faithfulness_is_the_fall_of_each_word_in_a_picture_without_those_cells(
     assert measure_faithfulness(captioner, reader(grids), pictures, dict.fromkeys("012", "")) is None
 
 
-def test_habits_are_counted_over_words_not_spelling():
-    habits = caption_habits(
+def test_diversity_is_counted_over_words_not_spelling():
+    diversity = caption_diversity(
         {"1": "A dog runs.", "2": "a dog  runs", "3": "Two dogs"},
         {"1": ["dogs run"], "2": ["The dog runs"], "3": []},
         ["a DOG runs!", "a cat"],
     )
-    assert (habits.captions, habits.distinct_captions, habits.words, habits.distinct_words) == (3, 2, 8, 5)
-    assert habits.lengths == {2: 1, 3: 2}
-    assert habits.by_rote == pytest.approx(2 / 3)
-    assert habits.agreed == pytest.approx(2 / 6)
-    model, people = compared_habits({"1": "a dog"}, {"1": ("a cat", "a dog")})
-    assert (model.agreed, people.agreed, people.by_rote) == (1.0, 0.5, None)
+    assert (diversity.captions, diversity.distinct_captions, diversity.words, diversity.distinct_words) == (
+        3,
+        2,
+        8,
+        5,
+    )
+    assert diversity.lengths == {2: 1, 3: 2}
+    assert diversity.memorized == pytest.approx(2 / 3)
+    assert diversity.word_precision == pytest.approx(2 / 6)
+    model, people = compared_diversity({"1": "a dog"}, {"1": ("a cat", "a dog")})
+    assert (model.word_precision, people.word_precision, people.memorized) == (1.0, 0.5, None)
 
 
 def test_reliability_sorts_every_picture_and_gives_the_calibration_error():

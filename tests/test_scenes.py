@@ -8,11 +8,18 @@ import pytest
 from PIL import Image
 
 from conftest import draw
-from showtell.data.groups import Groups, find_groups, likeness_of
-from showtell.data.near_duplicates import Likeness, near_duplicate_groups
+from showtell.data.groups import (
+    BURST_SECONDS,
+    Groups,
+    Taken,
+    bursts_by_time,
+    find_groups,
+    similarity_of,
+    time_of_taking,
+)
+from showtell.data.near_duplicates import Similarity, near_duplicate_groups
 from showtell.data.records import Picture
-from showtell.data.scenes import COPY, NEAR_DUPLICATE, Pixels, feature_likeness, pixel_likeness
-from showtell.data.taken import BURST_SECONDS, Taken, bursts_by_time, time_of_taking
+from showtell.data.scenes import COPY, NEAR_DUPLICATE, Pixels, feature_similarity, pixel_similarity
 
 
 def bursts(scenes: int, frames: int, loose: float = 0.3, seed: int = 0, dim: int = 64, mean: float = 1.0):
@@ -27,11 +34,11 @@ def bursts(scenes: int, frames: int, loose: float = 0.3, seed: int = 0, dim: int
 
 
 def grouped(vectors: np.ndarray, hashes: np.ndarray) -> list[list[str]]:
-    likeness = feature_likeness(
+    similarity = feature_similarity(
         vectors, lambda places: Pixels(hashes[list(places)], hashes[list(places)]), "features"
     )
     names = [str(number) for number in range(len(vectors))]
-    return near_duplicate_groups(names, likeness.vectors, threshold=likeness.threshold)
+    return near_duplicate_groups(names, similarity.vectors, threshold=similarity.threshold)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1.0, 2.0])
@@ -73,28 +80,28 @@ def test_chains_tell_nothing():
     """A continuum, in which everything is near its neighbour, is no scene."""
     angles = np.linspace(0, np.pi / 2, 300)
     ring = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    likeness = feature_likeness(
+    similarity = feature_similarity(
         ring, lambda places: Pixels(ring[list(places)], ring[list(places)]), "features"
     )
-    assert (likeness.threshold, likeness.telling) == (COPY, False)
-    assert not pixel_likeness(Pixels(ring, ring)).telling
+    assert (similarity.threshold, similarity.informative) == (COPY, False)
+    assert not pixel_similarity(Pixels(ring, ring)).informative
 
 
 def test_ordinary_photos_keep_the_measured_threshold():
     vectors, hashes = bursts(500, 1)
-    likeness = feature_likeness(
+    similarity = feature_similarity(
         vectors, lambda places: Pixels(hashes[list(places)], hashes[list(places)]), "features"
     )
-    assert likeness.threshold == NEAR_DUPLICATE
+    assert similarity.threshold == NEAR_DUPLICATE
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_hardly_any_image_is_no_fault(count: int):
     vectors, hashes = bursts(1, 2)
-    likeness = feature_likeness(
+    similarity = feature_similarity(
         vectors[:count], lambda places: Pixels(hashes[list(places)], hashes[list(places)]), "features"
     )
-    assert len(likeness.vectors) == count
+    assert len(similarity.vectors) == count
 
 
 # --- time of taking
@@ -158,11 +165,11 @@ def test_no_time_is_no_fault(tmp_path, moment):
     assert time_of_taking(tmp_path / "absent.jpg") is None
 
 
-def pairs(taken: list[Taken | None], cosines: float, telling: bool = True) -> list[tuple[int, int]]:
+def pairs(taken: list[Taken | None], cosines: float, informative: bool = True) -> list[tuple[int, int]]:
     """Find bursts among photos of which each two have one cosine."""
     basis = np.eye(len(taken), dtype=np.float32) * (1 - cosines) ** 0.5
     vectors = np.concatenate([basis, np.full((len(taken), 1), cosines**0.5, np.float32)], 1)
-    return bursts_by_time(taken, Likeness("features", vectors, NEAR_DUPLICATE, telling))
+    return bursts_by_time(taken, Similarity("features", vectors, NEAR_DUPLICATE, informative))
 
 
 def test_one_camera_within_seconds_and_alike_is_a_burst():
@@ -170,7 +177,7 @@ def test_one_camera_within_seconds_and_alike_is_a_burst():
     taken = [Taken("A", 0), Taken("A", near), Taken("A", near + far), Taken("B", 0), None]
     assert pairs(taken, 0.75) == [(0, 1)]
     assert pairs(taken, 0.6) == []
-    assert pairs(taken, 0.1, telling=False) == [(0, 1)]
+    assert pairs(taken, 0.1, informative=False) == [(0, 1)]
 
 
 def test_a_clock_that_stands_still_tells_nothing():
@@ -191,8 +198,8 @@ def test_groups_join_features_time_copies_and_the_data(tmp_path):
     vectors[2] = vectors[3]
     digests = {picture.name: picture.name.encode() for picture in pictures}
     digests["7.jpg"] = digests["6.jpg"]
-    likeness = Likeness("features", vectors, NEAR_DUPLICATE)
-    found = find_groups(pictures, digests, likeness)
+    similarity = Similarity("features", vectors, NEAR_DUPLICATE)
+    found = find_groups(pictures, digests, similarity)
     together = [group for group in found.members() if len(group) > 1]
     assert together == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"], ["4.jpg", "5.jpg"], ["6.jpg", "7.jpg"]]
     assert found.count == 5
@@ -215,7 +222,7 @@ def test_frames_that_the_package_draws_are_scenes_by_their_pixels(tmp_path):
             )
             pictures.append(Picture(path.name, path))
     vectors = (5 + random.normal(size=(30, 64))).astype(np.float32)
-    likeness = likeness_of(pictures, vectors, "features")
-    found = find_groups(pictures, {}, likeness)
+    similarity = similarity_of(pictures, vectors, "features")
+    found = find_groups(pictures, {}, similarity)
     assert found.by == "colours and outlines"
     assert [{name[0] for name in group} for group in found.members()] == [{str(s)} for s in range(5)]

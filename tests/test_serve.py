@@ -118,16 +118,16 @@ def test_what_cannot_be_read_is_said_in_its_place_or_refused_alone(client):
 
 
 def test_where_it_looked_comes_when_asked_for(client, models):
-    (found,) = client.post("/v1/predict?look=true", content=PICTURES[2]).json()["results"]
+    (found,) = client.post("/v1/predict?explain=true", content=PICTURES[2]).json()["results"]
     heat = models["고양이"].look(PICTURES[2], found["class"])
-    cells = torch.tensor(found["look"]["cells"])
-    assert found["look"]["label"] == found["class"]
+    cells = torch.tensor(found["grad_cam"]["cells"])
+    assert found["grad_cam"]["label"] == found["class"]
     assert cells.shape == heat.shape
     assert cells.max() == 1
     assert torch.allclose(cells, heat / heat.max(), atol=1e-3)
     assert found["seen"] == [0, 0, 1, 1]
-    assert "look" not in client.post("/v1/predict", content=PICTURES[2]).json()["results"][0]
-    (captioned,) = client.post("/v1/predict?look=true&model=words", content=PICTURES[2]).json()["results"]
+    assert "grad_cam" not in client.post("/v1/predict", content=PICTURES[2]).json()["results"][0]
+    (captioned,) = client.post("/v1/predict?explain=true&model=words", content=PICTURES[2]).json()["results"]
     assert captioned["seen"] == [0, 0, 1, 1]
 
 
@@ -137,7 +137,7 @@ def test_what_the_network_saw_is_the_part_that_was_cut_out(runs, monkeypatch):
     monkeypatch.setattr(model.backbone, "preprocessing", cropped)
     with running({"c": model}) as (client, _):
         wide = encoded(draw(1).resize((256, 128)), "PNG")
-        (found,) = client.post("/v1/predict?look=true", content=wide).json()["results"]
+        (found,) = client.post("/v1/predict?explain=true", content=wide).json()["results"]
     assert found["seen"] == pytest.approx([0.375, 0.25, 0.625, 0.75])
 
 
@@ -178,18 +178,16 @@ def test_its_description_holds_for_what_it_says(client):
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {"/v1/predict", "/v1/models", "/v1/model", "/healthz", "/metrics"}
     files = [("pictures", ("a", content)) for content in (PICTURES[0], b"nothing")]
-    for query, kind in (("look=true", schema.Classified), ("model=words&look=true", schema.Captioned)):
+    for query, kind in (("explain=true", schema.Classified), ("model=words&explain=true", schema.Captioned)):
         answer = client.post(f"/v1/predict?{query}", files=files).content
         found = schema.Answer.model_validate_json(answer, strict=True, extra="forbid").results
         assert [type(result) for result in found] == [kind, schema.Unreadable]
     TypeAdapter(list[schema.ModelSummary]).validate_python(client.get("/v1/models").json(), extra="forbid")
     schema.Card.model_validate(client.get("/v1/model").json(), extra="forbid")
-    page = client.get("/docs")
-    assert "/v1/predict" in page.text
+    page = client.get("/")
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.text)
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    assert client.get("/docs.css").status_code == 200
-    assert client.get("/redoc").status_code == 404
+    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
 
 
 def test_it_counts_what_it_does(client):
@@ -282,7 +280,7 @@ def test_a_token_is_asked_for(models):
             assert client.get("/metrics", headers=headers).status_code == status
             assert client.get("/v1/models", headers=headers).status_code == status
         assert client.get("/v1/models").headers["www-authenticate"] == "Bearer"
-        for path in ("/healthz", "/docs", "/openapi.json"):
+        for path in ("/healthz", "/", "/openapi.json"):
             assert client.get(path).status_code == 200
 
 
@@ -430,7 +428,7 @@ def test_what_nobody_waits_for_is_not_computed_and_a_fault_is_everybodys():
 
 
 def test_pictures_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr("showtell.serving.batcher._PATIENCE", 20)
+    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 20)
     sizes: list[int] = []
     batcher = Batcher(lambda pixels, kind: pixels.tolist(), 4, sizes.append, (1, 1))
     with batcher.expecting():
@@ -442,14 +440,14 @@ def test_pictures_that_are_being_read_share_a_look_but_are_not_waited_for_for_ev
     with pytest.raises(ImageError), batcher.expecting():
         raise ImageError("cannot be read")
     assert batcher.ask(torch.tensor(3)).result(5) == 3  # the unreadable one is not waited for
-    monkeypatch.setattr("showtell.serving.batcher._PATIENCE", 0.01)
+    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 0.01)
     with batcher.expecting():
         assert batcher.ask(torch.tensor(4)).result(5) == 4
     batcher.close()
 
 
 def test_idle_threads_share_what_waits(monkeypatch):
-    monkeypatch.setattr("showtell.serving.batcher._PATIENCE", 0.05)
+    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 0.05)
     together = threading.Barrier(2)  # passed only if both look at the same time
 
     def compute(pixels: torch.Tensor, kind: object) -> list[int]:
@@ -464,7 +462,7 @@ def test_idle_threads_share_what_waits(monkeypatch):
 
 
 def test_an_idle_thread_leaves_a_busy_one_its_share(monkeypatch):
-    monkeypatch.setattr("showtell.serving.batcher._PATIENCE", 20)
+    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 20)
     go, sizes = threading.Event(), []
 
     def compute(pixels: torch.Tensor, kind: object) -> list[int]:

@@ -37,30 +37,26 @@ def example(client: httpx.Client) -> str:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "said"),
+    ("method", "path", "status"),
     [
-        ("GET", "/predict", 404, "use POST /v1/predict, see /docs."),
-        ("POST", "/predict", 404, "use POST /v1/predict, see /docs."),
-        ("POST", "/v1/predict/", 404, "use POST /v1/predict, see /docs."),
-        ("POST", "/api/v2/Predictions", 404, "use POST /v1/predict, see /docs."),
-        ("POST", "/", 404, "use POST /v1/predict, see /docs."),
-        ("POST", "/caption", 404, "use POST /v1/predict, see /docs."),
-        ("GET", "/v1/predict", 405, "use POST /v1/predict, see /docs."),
-        ("PUT", "/v1/predict", 405, "use POST /v1/predict, see /docs."),
-        ("POST", "/v1/models", 405, "use GET /v1/models, see /docs."),
-        ("GET", "/models", 404, "use GET /v1/models, see /docs."),
-        ("GET", "/health", 404, "use GET /healthz, see /docs."),
-        ("GET", "/favicon.ico", 404, "there is nothing, see /docs."),
+        ("GET", "/predict", 404),
+        ("POST", "/v1/predict/", 404),
+        ("POST", "/api/v2/Predictions", 404),
+        ("POST", "/", 404),
+        ("GET", "/favicon.ico", 404),
+        ("GET", "/v1/predict", 405),
+        ("PUT", "/v1/predict", 405),
+        ("POST", "/v1/models", 405),
     ],
 )
-def test_a_wrong_address_is_answered_with_the_right_one(client, method, path, status, said):
+def test_a_wrong_address_is_answered_with_the_right_ones(client, method, path, status):
     found = client.request(method, path)
     assert found.status_code == status
     error = found.json()["error"]
-    assert error.startswith(f"{method} {path}: {said}")
-    assert (example(client) in error) == ("POST" in said)
+    assert error.startswith(f"{method} {path}: there is nothing.")
+    assert "POST /v1/predict, GET /v1/models" in error and example(client) in error
     if status == 405:
-        assert said.split()[1] in found.headers["allow"]
+        assert found.headers["allow"] == ("GET" if "models" in path else "POST")
 
 
 @pytest.mark.parametrize(
@@ -138,15 +134,14 @@ def test_behind_a_prefix_all_is_found_whether_or_not_the_proxy_takes_it_off(mode
         def get(path: str, **more: str) -> httpx.Response:
             return client.get(seen + path, headers=headers | more)
 
-        page = get("/docs").text
-        assert "https://cats.example/cats/v1/predict" in page
-        for link in re.findall(r'(?:href|src)="([^"]+)"', page + get("/").text):
+        assert "https://cats.example/cats/v1/predict" in get("/nothing").json()["error"]
+        for link in re.findall(r'(?:href|src)="([^"]+)"', get("/").text):
             assert not link.startswith(("/", "http")), "it leads out of the prefix"
             assert get(f"/{link}").status_code == 200
         assert get("/openapi.json").json()["servers"] == [{"url": "/cats"}]
         assert get("/v1/models", **TOKEN).status_code == 200
         wrong = get("/models", **TOKEN).json()["error"]
-        assert wrong == "GET /cats/models: use GET /cats/v1/models, see /cats/docs."
+        assert wrong.startswith("GET /cats/models: there is nothing.") and "GET /cats/v1/models" in wrong
         assert timed(get("/metrics", **TOKEN)) == 0
         assert client.post(f"{seen}/v1/predict", content=PICTURE, headers=headers | TOKEN).status_code == 200
         assert timed(get("/metrics", **TOKEN)) == 1

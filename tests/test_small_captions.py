@@ -16,9 +16,9 @@ from showtell import TrainCaptioner, cli
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import Dataset, Picture
-from showtell.data.split_sizes import sizes_for_captions
+from showtell.data.split import sizes_for_captions
 from showtell.errors import NotLearntError
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.learnt import refuse_unlearnt
@@ -173,7 +173,7 @@ def test_what_chance_could_have_done_is_called_undecided():
     assert verdict.fault == ""
 
 
-def test_views_mirror_no_picture_whose_caption_names_a_side(tmp_path, store):
+def test_views_mirror_no_picture_whose_caption_mentions_left_right(tmp_path, store):
     pictures = []
     for number in range(4):
         draw(number, 64).save(tmp_path / f"{number}.png")

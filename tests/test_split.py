@@ -50,7 +50,7 @@ def test_shares_are_those_asked_for_and_the_seed_matters() -> None:
 
 
 def test_the_place_is_pinned() -> None:
-    """Another value here moves pictures of every data set that was ever split."""
+    """Another value here moves images of every data set that was ever split."""
     places = [content_place(digest(number), seed) for number, seed in [(0, 0), (1, 0), (0, 1)]]
     assert places == pytest.approx([0.21012078242911858, 0.7554946271095428, 0.16459438722287634], abs=1e-12)
     assert all(0 <= place < 1 for place in places)
@@ -117,7 +117,7 @@ def test_a_group_with_a_member_in_train_is_in_train() -> None:
 def test_splits_that_the_data_brings_stay() -> None:
     kept: list[Picture] = [picture(n, SPLITS[n % 2]) for n in range(50)]
     assert assign_splits(kept, {}) == tuple(kept)
-    # A picture without a split that duplicates a test picture must not be trained on.
+    # An image without a split that duplicates a test image must not be trained on.
     mixed = [picture(0, "test"), picture(1, "train"), *(picture(n) for n in range(2, 200))]
     found = assigned(mixed, digests(range(2, 200)), [["0.jpg", f"{n}.jpg"] for n in range(2, 40)])
     assert {found[f"{n}.jpg"] for n in range(2, 40)} == {"test"}
@@ -352,7 +352,7 @@ def test_counts_are_kept_within_a_group(
 def test_with_any_sizes_nothing_trained_on_becomes_a_test_picture(
     old: list[int], new: list[int], val: float, test: float
 ) -> None:
-    """New pictures come in groups of their own, or join one that is in train."""
+    """New images come in groups of their own, or join one that is in train."""
 
     def find(numbers: list[int], groups: list[list[str]]) -> dict[str, Split | None]:
         found = assign_splits(

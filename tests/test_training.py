@@ -28,8 +28,8 @@ from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest
-from showtell.text.captions import USUAL
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import USUAL_LENGTH
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig, learning_rate
 from showtell.training.trainee import is_better
@@ -481,16 +481,16 @@ def test_a_batch_is_a_function_of_seed_epoch_and_index_alone(tmp_path):
 
 
 def test_a_long_caption_is_cut_without_an_end(tmp_path):
-    words = [f"w{i}" for i in range(USUAL + 5)]
-    trainee = captioned(tmp_path, [[" ".join(words[:n])] for n in (USUAL, len(words))])
+    words = [f"w{i}" for i in range(USUAL_LENGTH + 5)]
+    trainee = captioned(tmp_path, [[" ".join(words[:n])] for n in (USUAL_LENGTH, len(words))])
     batch = trainee.batch(0, 0)
     tokenizer = trainee.captioner.tokenizer
     rows = sorted(zip(batch.lengths[:, 0].tolist(), batch.token_ids[:, 0].tolist()), key=lambda row: row[0])
     (cut_length, cut), (whole_length, whole) = rows
-    assert (cut_length, whole_length) == (USUAL, USUAL + 1)
+    assert (cut_length, whole_length) == (USUAL_LENGTH, USUAL_LENGTH + 1)
     assert tokenizer.eos_id not in cut
     assert whole[-1] == tokenizer.eos_id
-    assert cut[1 : USUAL + 1] == whole[1 : USUAL + 1]
+    assert cut[1 : USUAL_LENGTH + 1] == whole[1 : USUAL_LENGTH + 1]
     assert trainee.loss(0, 0)[0].isfinite()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.text.words import join_words, ngrams, normalise, scored_words, words
+from showtell.text.words import join_words, metric_tokens, ngrams, normalise, words
 
 FLICKR = Path(__file__).parents[2] / "shared" / "data" / "flickr8k"
 
@@ -68,7 +68,7 @@ def test_words_are_joined_as_a_person_writes() -> None:
 
 def test_only_scores_count_brackets() -> None:
     assert words("a (red) dog") == ["a", "red", "dog"]
-    assert scored_words("a (red) dog") == ["a", "-lrb-", "red", "-rrb-", "dog"]
+    assert metric_tokens("a (red) dog") == ["a", "-lrb-", "red", "-rrb-", "dog"]
 
 
 def test_ngrams() -> None:
@@ -96,6 +96,6 @@ def test_flickr8k_splits_as_with_java(tmp_path: Path) -> None:
     ).stdout
     expected = [[word for word in line.split() if word not in PUNCTUATIONS] for line in output.splitlines()]
     different = [
-        caption for caption, truth in zip(captions, expected, strict=True) if scored_words(caption) != truth
+        caption for caption, truth in zip(captions, expected, strict=True) if metric_tokens(caption) != truth
     ]
     assert different == []

@@ -16,6 +16,7 @@ from showtell.commands import COMMANDS, find
 from showtell.errors import ShowtellError
 from showtell.flags import parse
 from showtell.kinds.settings import Predict
+from showtell.process import tune_process
 from showtell.video.settings import Live
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def main() -> None:
     3 is a training that came to its end with a model that is not known to have learnt anything; the run is
     kept.
     """
+    tune_process()
     if os.environ.get("NO_COLOR"):
         os.environ["TERM"] = "dumb"  # the parser of flags heeds this alone
     for stream in (sys.stdout, sys.stderr):
@@ -123,7 +125,10 @@ def _call(settings: Any) -> int:
             if settings.headless:
                 print(json.dumps(record, ensure_ascii=False), flush=True)
     if getattr(settings, "json", False):
-        print(json.dumps(result, ensure_ascii=False))
+        from showtell.runs.records import as_json
+
+        record = result.record() if hasattr(result, "record") else result
+        print(json.dumps(as_json(record), ensure_ascii=False))
     return 0
 
 

@@ -15,7 +15,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "quickstart": Command("quickstart.settings.Quickstart", "quickstart.quickstart.run_quickstart"),
-    "look": Command("inspection.settings.Look", "inspection.inspect.look"),
+    "inspect": Command("inspection.settings.Inspect", "inspection.inspect.inspect"),
     "preview": Command("previews.settings.Preview", "previews.preview.preview"),
     "extract": Command("extraction.settings.Extract", "extraction.command.extract"),
     "train-captioner": Command(
@@ -41,6 +41,7 @@ BESIDES = (
     "data.source.DataSource",
     "extraction.command.features",
     "kinds.loading.load",
+    "process.tune_process",
     "previews.preview.preview_augment",
     "previews.preview.preview_normalize",
     "previews.preview.preview_tokens",

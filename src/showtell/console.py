@@ -1,5 +1,9 @@
-"""What a person sees while a command works: lines on stderr and progress bars; results go to stdout."""
+"""What a person sees while a command works: lines on stderr and progress bars; results go to stdout.
 
+Verbs that are called as functions without a console log the same lines to ``logging.getLogger("showtell")``.
+"""
+
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -8,6 +12,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+_logger = logging.getLogger("showtell")
+_logger.addHandler(logging.NullHandler())
 _SECONDS = 10
 """Between two lines of progress, where they are written to a file."""
 
@@ -46,7 +52,7 @@ class _Lines:
 
 
 class Console:
-    """Where a task says what it does; silent for library use and tests.
+    """Where a task says what it does.
 
     Args:
         quiet: Say nothing and show no bar.
@@ -84,6 +90,18 @@ class Console:
             leave=False,
         ) as bar:
             yield bar
+
+
+class Log(Console):
+    """Where a task says what it does in somebody else's program: to its log, at level INFO, without bars."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def say(self, text: str = "") -> None:
+        """Log what a console shows."""
+        if text.strip():
+            _logger.info("%s", text.strip("\n"))
 
 
 def human_bytes(count: float) -> str:

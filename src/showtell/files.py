@@ -13,8 +13,9 @@ from pathlib import Path
 if os.name != "nt":
     import fcntl
 
+_HOST = "windows" if os.name == "nt" else os.uname().nodename
 _STALE = 24 * 3600
-"""Seconds after which a partial file that nobody has touched is taken for a killed writer's."""
+"""Seconds until an untouched partial file of another machine is taken for that of a killed writer."""
 
 
 def cache_root() -> Path:
@@ -140,15 +141,27 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 def _partial(path: Path) -> Path:
     """Return a hidden name beside a path that no other process or thread uses."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{threading.get_ident()}.partial")
 
 
 def _remove_stale(path: Path) -> None:
     """Remove what writers of this path have left that were killed."""
     with suppress(OSError):
         for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-            if time.time() - partial.stat().st_mtime > _STALE:
+            if _is_left_over(partial, f".{path.name}.{_HOST}."):
                 shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink()
+
+
+def _is_left_over(partial: Path, here: str) -> bool:
+    """Say whether the writer of a partial file is gone; ``here`` begins the names of this machine's."""
+    if os.name != "nt" and partial.name.startswith(here):
+        try:
+            os.kill(int(partial.name.removeprefix(here).split(".")[0]), 0)
+        except ProcessLookupError:
+            return True
+        except (ValueError, OverflowError, PermissionError):
+            pass
+    return time.time() - partial.stat().st_mtime > _STALE
 
 
 def _sync_folder(folder: Path) -> None:

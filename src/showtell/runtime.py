@@ -1,12 +1,12 @@
-"""The process: allocator, threads, seeds, device, and the versions that a run records."""
+"""What code runs on: threads, seeds, device, and the versions that a run records."""
 
-import ctypes
 import hashlib
 import logging
 import os
 import platform
 import random
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -17,30 +17,23 @@ import torch
 
 from showtell.errors import ConfigError
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-"""Parameters of glibc's mallopt(3)."""
 _MOST_LOOKS = 4
 """Most batches that a network looks at side by side; each holds its layers' values in memory."""
+_limiting = threading.Lock()
 
 
-def prepare_process(threads: int | None = None) -> None:
-    """Tune this process for long work on a CPU. Call it before the first large tensor.
+def limit_threads(count: int) -> None:
+    """Let every operation that this thread starts use so many threads; call it as the thread starts.
 
-    glibc gives every large tensor back to the kernel when it is freed, and pays a page fault for each 4 KiB
-    of the next one; told not to, MobileNetV2 runs 2.4 times faster (docs/log.md). Threads would still have
-    heaps of their own, which are given back all the same: they share the one that is kept. Elsewhere than on
-    glibc nothing happens.
-
-    Args:
-        threads: Threads of one operation; None for torch's choice, the number of cores.
+    torch keeps the number for the thread that sets it, and takes the last one that any thread has set for
+    those to come. Another thread sets that back, so that no thread but this one is limited.
     """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, -1)
-        libc.mallopt(_M_ARENA_MAX, 1)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    with _limiting:
+        usual = torch.get_num_threads()
+        torch.set_num_threads(count)
+        other = threading.Thread(target=torch.set_num_threads, args=(usual,))
+        other.start()
+        other.join()
 
 
 def share_cores(device: torch.device, most: int = _MOST_LOOKS) -> tuple[int, int]:

@@ -4,10 +4,7 @@ The package's code is never run: its file is found by its metadata, known by its
 alone, and kept as safetensors under timm's names.
 """
 
-import contextlib
 import hashlib
-import os
-import threading
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +17,7 @@ from timm.models import load_state_dict
 from torch import Tensor
 
 from showtell.errors import WeightsError
+from showtell.files import write_atomic
 from showtell.runtime import quiet
 from showtell.store.store import default_root
 
@@ -114,14 +112,10 @@ def _marks() -> dict[str, str]:
 
 def _keep(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write the conversion whole or not at all, though several processes may be at it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()}, _marks()))
-        temporary.replace(path)
+        write_atomic(path, save({name: value.contiguous() for name, value in state.items()}, _marks()))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise WeightsError(
             f"The weights of the package {PACKAGE} cannot be kept at {path}: {error}.",
             would_do="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",

@@ -49,8 +49,8 @@ def load_backbone(
         seed: Of random weights.
         precision: Of its arithmetic.
         engine: What runs it to fill the store.
-        console: Told which weights were found, and before anything is downloaded; None hears of downloads
-            only, on stderr.
+        console: Told which weights were found, and before anything is downloaded; None for the log of
+            ``showtell``.
 
     Raises:
         WeightsError: They are missing, damaged, or of another network.

@@ -16,15 +16,15 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.settings import BackboneSettings
 from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.comparison.settings import Compare
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.images import load_pixels
 from showtell.data.readers import read_dataset
 from showtell.data.reading import say_reading
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare
+from showtell.files import write_atomic
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.runtime import prepare_process
 from showtell.store.store import FeatureStore
 
 _TIMED, _BATCH = 15, 16
@@ -64,7 +64,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
 
     Args:
         config: Which data and backbones.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         One record a backbone, best first, as written to ``comparison.json``; the score is called
@@ -74,8 +74,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
         ShowtellError: Something the user can mend; a backbone that cannot be had is told and left out, unless
             none is left.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     dataset = _read(config, console)
     kind = "accuracy" if dataset.classes else "cider_d"
     names = dict.fromkeys(part.strip() for part in config.backbones.split(",") if part.strip())
@@ -83,25 +82,25 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     speeds = {name: _throughput(network) for name, network in networks.items()}
     seconds = sum(len(dataset.pictures) / speed for speed in speeds.values())
     console.say(
-        f"Looking takes at most {human_time(seconds)} for all backbones together, less where the store has "
-        "the features"
+        f"Extracting features takes at most {human_time(seconds)} for all backbones together, less where "
+        "the store has them"
     )
     # Near-duplicates, which stay together, are told by features: those that the first finds count for all.
     splits: dict[str, str] = {}
 
-    def look(name: str, network: Backbone) -> Contender:
+    def extract(name: str, network: Backbone) -> Contender:
         store = FeatureStore(config.store)
         prepared = prepare(dataset, network, store, console, seed=config.seed, splits=splits or None)
         splits.update({picture.name: str(picture.split) for picture in prepared.pictures})
         return Contender(network, speeds[name], prepared)
 
-    contenders = _each(networks, look, console)
+    contenders = _each(networks, extract, console)
     score = score_head if kind == "accuracy" else captioner_scorer(config, contenders, console)
     found = _each(contenders, lambda name, one: _row(name, one, score(name, one)), console)
     rows = sorted(found.values(), key=lambda row: (-row.score, row.milliseconds))
     records = [{kind if key == "score" else key: value for key, value in asdict(row).items()} for row in rows]
     config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "comparison.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_atomic(config.out / "comparison.json", json.dumps(records, indent=1) + "\n")
     shutil.rmtree(config.out / TRAINING, ignore_errors=True)
     console.say(comparison_table(rows, kind, config.steps))
     console.say(f"drawn: {_draw(rows, kind, config.out / 'comparison.png')}")
@@ -130,9 +129,9 @@ def _sampled(dataset: Dataset, config: Compare) -> Dataset:
     chance = random.Random(config.seed)
     half = config.sample // 2
     kept: set[str] = set()
-    for split, most in (("train", config.sample), ("val", half), (None, config.sample + half)):
+    for split, count in (("train", config.sample), ("val", half), (None, config.sample + half)):
         names = [picture.name for picture in dataset.pictures if picture.split == split and picture.captions]
-        kept.update(chance.sample(names, min(most, len(names))))
+        kept.update(chance.sample(names, min(count, len(names))))
     return replace(dataset, pictures=tuple(picture for picture in dataset.pictures if picture.name in kept))
 
 

@@ -1,6 +1,6 @@
-"""Random views of a picture, and its mirror image; each a pure function of content, view number and settings.
+"""Random views of an image, and its mirror image; each a pure function of content, view number and settings.
 
-So views are kept in the feature store like any picture, and a resumed training sees the very same ones.
+So views are kept in the feature store like any image, and a resumed training sees the very same ones.
 """
 
 import hashlib
@@ -22,27 +22,16 @@ _RECIPE = "torchvision v2: crop, flip, affine over mirrored edges, brightness; 2
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far views may go from the plain picture.
+    """How far views may go from the plain image."""
 
-    Attributes:
-        flip: Probability of a left-right flip.
-        crop: Least share of each side that is kept and scaled back to the full size, in (0, 1].
-        shear: Largest angle, degrees, each way.
-        zoom: Largest change of size, a share, in and out.
-        shift: Largest shift, a share of each side, each way.
-        brightness: Largest change of brightness, a share, up and down.
-        blend: Largest share of an even black, grey or white that is mixed in, in [0, 1).
-        recipe: The version of the code that makes the views.
-    """
-
-    flip: float = 0.5
-    crop: float = 0.85
-    shear: float = 10.0
-    zoom: float = 0.15
-    shift: float = 0.1
-    brightness: float = 0.2
-    blend: float = 0.0
-    recipe: str = _RECIPE
+    flip: float = 0.5  # probability of a left-right flip
+    crop: float = 0.85  # least share of each side that is kept and scaled back to the full size, in (0, 1]
+    shear: float = 10.0  # largest angle, degrees, each way
+    zoom: float = 0.15  # largest change of size, a share, in and out
+    shift: float = 0.1  # largest shift, a share of each side, each way
+    brightness: float = 0.2  # largest change of brightness, a share, up and down
+    blend: float = 0.0  # largest share of an even black, grey or white that is mixed in, in [0, 1)
+    recipe: str = _RECIPE  # the version of the code that makes the views
 
     def margins(self, height: int, width: int) -> list[int]:
         """Return how many columns and rows may come into view beyond the edges, on each side."""
@@ -56,15 +45,10 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class View:
-    """One random view of every picture.
+    """One random view of every image."""
 
-    Attributes:
-        number: 1 or more; another number is another view.
-        augmentation: How far it may go.
-    """
-
-    number: int
-    augmentation: Augmentation = Augmentation()
+    number: int  # 1 or more; another number is another view
+    augmentation: Augmentation = Augmentation()  # how far it may go
 
     @cached_property
     def name(self) -> str:
@@ -75,12 +59,12 @@ class View:
         return json.dumps({"view": self.number} | settings, sort_keys=True)
 
     def changes(self, digest: bytes, height: int, width: int) -> "Changes":
-        """Say what the view does to a picture.
+        """Say what the view does to an image.
 
         Args:
-            digest: Content digest of the picture.
-            height: Of the picture's pixels.
-            width: Of the picture's pixels.
+            digest: Content digest of the image.
+            height: Of the image's pixels.
+            width: Of the image's pixels.
         """
         seed = hashlib.blake2b(digest + self.name.encode(), digest_size=16).digest()
         random = np.random.default_rng(int.from_bytes(seed, "little"))
@@ -103,11 +87,11 @@ class View:
         )
 
     def apply(self, pixels: Tensor, digest: bytes) -> Tensor:
-        """Return the view of a picture.
+        """Return the view of an image.
 
         Args:
             pixels: As ``load_pixels`` returns them: (3, height, width), uint8.
-            digest: Content digest of the picture.
+            digest: Content digest of the image.
 
         Returns:
             As ``pixels``.
@@ -143,40 +127,25 @@ class View:
 CAPTION_AUGMENTATION = Augmentation(crop=0.85, shear=0, zoom=0, shift=0, brightness=0.2, blend=0.2)
 """What leaves captions true: no more than a strip is cut off, nothing slants, and colours stay the same."""
 MIRRORED = View(1, Augmentation(flip=1, crop=1, shear=0, zoom=0, shift=0, brightness=0))
-"""Every picture with left and right swapped, and nothing else."""
+"""Every image with left and right swapped, and nothing else."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a view does to a picture, in the order in which it is done.
+    """What a view does to an image, in the order in which it is done."""
 
-    Attributes:
-        rows: Height of the cut, pixels; it is scaled back to the full size.
-        columns: Width of the cut, pixels.
-        top: First row of the cut.
-        left: First column of the cut.
-        flip: Whether left and right are swapped.
-        shift_x: To the right, a share of the width.
-        shift_y: Down, a share of the height.
-        zoom: Factor of the size, above 1 for larger.
-        shear: Angle in degrees, above 0 where the top moves to the right.
-        brightness: Factor of every pixel.
-        blend: Share of an even tone that is mixed in.
-        tone: That tone, of all channels, 0 to 255.
-    """
-
-    rows: int
-    columns: int
-    top: int
-    left: int
-    flip: bool
-    shift_x: float
-    shift_y: float
-    zoom: float
-    shear: float
-    brightness: float
-    blend: float
-    tone: float
+    rows: int  # height of the cut, pixels; it is scaled back to the full size
+    columns: int  # width of the cut, pixels
+    top: int  # first row of the cut
+    left: int  # first column of the cut
+    flip: bool  # whether left and right are swapped
+    shift_x: float  # to the right, a share of the width
+    shift_y: float  # down, a share of the height
+    zoom: float  # factor of the size, above 1 for larger
+    shear: float  # angle in degrees, above 0 where the top moves to the right
+    brightness: float  # factor of every pixel
+    blend: float  # share of an even tone that is mixed in
+    tone: float  # that tone, of all channels, 0 to 255
 
 
 def _signed(random: np.random.Generator, limit: float) -> float:

@@ -28,16 +28,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """An encoding, and what in its text proves it.
+    """An encoding, and what in its text proves it."""
 
-    Attributes:
-        name: As Python calls it.
-        what: For people.
-        plausible: Tells of the decoded characters beyond ASCII, in order, whether they make sense.
-    """
-
-    name: str
-    what: str
+    name: str  # as Python calls it
+    what: str  # for people
+    # tells of the decoded characters beyond ASCII, in order, whether they make sense
     plausible: Callable[[str], bool]
 
 
@@ -134,7 +129,7 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, str]:
 
     Raises:
         ConfigError: ``given`` is not known.
-        DataError: It is no text, or its encoding cannot be told; candidates are shown decoded.
+        DataError: It is not text, or its encoding cannot be told; candidates are shown decoded.
     """
     if given is not None:
         try:
@@ -158,7 +153,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
         if b"\0" in head:
             raise DataError(
                 f"{path} holds NUL bytes: it is not a text file.",
-                would_do="Expected a table or JSON in text; for pictures alone, name their folder.",
+                would_do="Expected a table or JSON in text; for images alone, name their folder.",
             )
         handle.seek(0)
         strange, bad, proper, first = _beyond_ascii(handle)

@@ -1,4 +1,4 @@
-"""A folder of pictures, listed once: what is a picture in it, and what is left out for which reason."""
+"""A folder of images, listed once: what is an image in it, and what is left out for which reason."""
 
 import os
 import re
@@ -57,8 +57,8 @@ class Listing:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise DataError(
-                f"The picture folder {root} is not a folder.",
-                would_do="Expected the folder that holds the pictures: --images DIR.",
+                f"The image folder {root} is not a folder.",
+                would_do="Expected the folder that holds the images: --images DIR.",
             )
         self.root = root
         self.files: dict[str, str] = {}
@@ -95,7 +95,7 @@ class Listing:
             return
         elif entry.is_dir():
             if is_system_folder(entry.name):
-                self._leave_out("system folder", name, "left by a system beside the pictures; left out")
+                self._leave_out("system folder", name, "left by a system beside the images; left out")
                 return
             self.folders.add(name)
             pending.append((entry.path, name + "/"))
@@ -128,11 +128,11 @@ class Listing:
                 f"is a link out of {self.root}, to {shown_name(target)}; not followed (copy the files in, or "
                 "name the folder that holds both)"
             )
-            self._leave_out("outside the picture folder", name, detail)
+            self._leave_out("outside the image folder", name, detail)
         elif Path(target).is_dir():
             # Its files are listed where they are; a second time they would stand on both sides of a split.
             inside = os.path.relpath(target, self.real_root)
-            detail = f"is a link to {shown_name(inside)}, where its pictures are read; not followed"
+            detail = f"is a link to {shown_name(inside)}, where its images are read; not followed"
             self._leave_out("link inside", name, detail)
         else:
             return True
@@ -152,10 +152,10 @@ class Listing:
 
     @cached_property
     def pictures(self) -> list[str]:
-        """The names of files that are pictures, sorted.
+        """The names of files that are images, sorted.
 
-        They have a picture's extension; or one that says nothing (none, ``.jpg_large``, ``.1``) and begin as
-        a picture does. Drawings of showtell are left out, with a problem each.
+        They have an image's extension; or one that says nothing (none, ``.jpg_large``, ``.1``) and begin as
+        an image does. Drawings of showtell are left out, with a problem each.
         """
         return sorted(filter(self._is_picture, self.files))
 

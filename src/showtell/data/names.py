@@ -1,4 +1,4 @@
-"""The names by which data sets call their columns, splits, picture folders and pictures."""
+"""The names by which data sets call their columns, splits, image folders and images."""
 
 import os
 import re
@@ -27,7 +27,7 @@ OTHER_EXTENSIONS = frozenset(
         ".mp4 .mov .avi .mkv .mp3 .wav .doc .docx .xls .xlsx .parquet .caption .captions .svg .dat .pdf .exe"
     )
 )
-"""Files with one of these are no pictures; what others are is told by their first bytes."""
+"""Files with one of these are not images; what others are is told by their first bytes."""
 
 # The earlier name wins where a table has several: `id` is often a row number beside a real file name.
 IMAGE_COLUMNS = words(
@@ -145,5 +145,5 @@ def split_in_name(name: str) -> Split | None:
 
 
 def is_picture_name(name: str) -> bool:
-    """Tell by its extension whether a file is meant to be a picture; decoding has the last word."""
+    """Tell by its extension whether a file is meant to be an image; decoding has the last word."""
     return os.path.splitext(name)[1].lower() in PICTURE_EXTENSIONS  # noqa: PTH122 - asked for each file

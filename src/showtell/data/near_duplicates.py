@@ -16,21 +16,15 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """What tells near-duplicates.
+class Similarity:
+    """What tells near-duplicates."""
 
-    Attributes:
-        by: In words, such as ``perceptual hash``.
-        vectors: Of the images in order, (N, D), float32.
-        threshold: Least cosine of two near-duplicates, in (0, 1].
-        telling: Whether lower cosines mean something, too; False where the network finds all images alike,
-            so that only copies count.
-    """
-
-    by: str
-    vectors: npt.NDArray[np.float32]
-    threshold: float
-    telling: bool = True
+    by: str  # in words, such as `perceptual hash`
+    vectors: npt.NDArray[np.float32]  # of the images in order, (N, D), float32
+    threshold: float  # least cosine of two near-duplicates, in (0, 1]
+    # whether lower cosines mean something, too; False where the network finds all images alike, so that only
+    # copies count
+    informative: bool = True
 
 
 def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -42,28 +36,21 @@ def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Two near-duplicates that stand in different splits.
+    """Two near-duplicates that stand in different splits."""
 
-    Attributes:
-        first: Name of the picture that comes first in train, val, test.
-        second: Name of the other.
-        splits: Their splits.
-        cosine: How alike they are, at most 1.
-    """
-
-    first: str
-    second: str
-    splits: tuple[Split, Split]
-    cosine: float
+    first: str  # name of the image that comes first in train, val, test
+    second: str  # name of the other
+    splits: tuple[Split, Split]  # their splits
+    cosine: float  # how alike they are, at most 1
 
 
 def near_duplicate_groups(
     names: Sequence[str], vectors: npt.NDArray[np.float32], *, threshold: float
 ) -> list[list[str]]:
-    """Group pictures whose features point the same way, directly or through others.
+    """Group images whose features point the same way, directly or through others.
 
     Args:
-        names: Names of the pictures, N.
+        names: Names of the images, N.
         vectors: Their pooled features, (N, D), float32; they need not be normalised. A vector that is
             zero or not finite is like no other.
         threshold: Least cosine of two near-duplicates, in (0, 1].
@@ -95,7 +82,7 @@ def leaking_pairs(
     """Return near-duplicates that stand in different splits, for data that brings its splits.
 
     Args:
-        pictures: N pictures; those without a split leak nothing.
+        pictures: N images; those without a split leak nothing.
         vectors: Their pooled features, (N, D), float32, in the same order.
         threshold: Least cosine of two near-duplicates, in (0, 1].
 

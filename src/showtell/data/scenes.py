@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from showtell.data.facts import Facts
-from showtell.data.near_duplicates import Likeness, unit_vectors
+from showtell.data.image_info import ImageInfo
+from showtell.data.near_duplicates import Similarity, unit_vectors
 
 NEAR_DUPLICATE = 0.9
 """Cosine of pooled features from which two images count as one scene, where the data shows no clear gap;
@@ -46,31 +46,26 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pixels:
-    """What images look like, small.
+    """What images look like, small."""
 
-    Attributes:
-        signs: Perceptual hashes, (N, 480), float32.
-        steps: How colours change from one part to the next, (N, 336), float32.
-    """
-
-    signs: Vectors
-    steps: Vectors
+    phash: Vectors  # perceptual hashes, (N, 480), float32
+    steps: Vectors  # how colours change from one part to the next, (N, 336), float32
 
     @classmethod
-    def of(cls, facts: Sequence[Facts]) -> "Pixels":
+    def of(cls, facts: Sequence[ImageInfo]) -> "Pixels":
         """Collect what was found of images."""
         if not facts:
             return cls(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))
-        signs, steps = (
-            np.stack(kind).astype(np.float32) for kind in zip(*((f.signs, f.steps) for f in facts))
+        phash, steps = (
+            np.stack(kind).astype(np.float32) for kind in zip(*((f.phash, f.steps) for f in facts))
         )
-        return cls(signs, steps)
+        return cls(phash, steps)
 
 
 LookAt = Callable[[Sequence[int]], Pixels]
 
 
-def feature_likeness(vectors: Vectors, look_at: LookAt, by: str) -> Likeness:
+def feature_similarity(vectors: Vectors, look_at: LookAt, by: str) -> Similarity:
     """Decide from which cosine on two images show one scene.
 
     A fixed threshold fails at both ends. Where there are few scenes, most pairs may be near-duplicates, and
@@ -81,7 +76,7 @@ def feature_likeness(vectors: Vectors, look_at: LookAt, by: str) -> Likeness:
       all pairs within a scene are nearer than any pair across. The threshold lies in the gap. Classes are
       not taken for scenes: their pairs overlap, or their pixels do not agree.
     - Where few pairs reach `NEAR_DUPLICATE`, or those that do form groups whose pixels agree, that counts.
-    - Else the features tell nothing, and pixels are asked the same (:func:`pixel_likeness`).
+    - Else the features tell nothing, and pixels are asked the same (:func:`pixel_similarity`).
     - Else only copies count.
 
     Args:
@@ -92,42 +87,42 @@ def feature_likeness(vectors: Vectors, look_at: LookAt, by: str) -> Likeness:
     places = np.arange(0, len(vectors), max(1, -(-len(vectors) // _SAMPLE)))
     cosines = _cosines(vectors[places])
     looked_at = np.arange(0, len(places), max(1, -(-len(places) // _PIXELS)))
-    pixels = _Lazy(lambda: _cosines(look_at([int(place) for place in places[looked_at]]).signs))
+    pixels = _Lazy(lambda: _cosines(look_at([int(place) for place in places[looked_at]]).phash))
     threshold = _gap(cosines, _GAP)
     if threshold is not None and threshold >= _LEAST:
         labels = _components(cosines, threshold)
         if _agree(pixels.value, labels[looked_at]):
-            return Likeness(by, vectors, threshold)
+            return Similarity(by, vectors, threshold)
     labels = _components(cosines, NEAR_DUPLICATE)
     close = _closeness(cosines, labels, NEAR_DUPLICATE)
     few = len(places) < 2 or (_pairs(cosines) >= NEAR_DUPLICATE).mean() <= _MANY
     if (few and close >= _CHAIN) or (close >= _HALF and _agree(pixels.value, labels[looked_at])):
-        return Likeness(by, vectors, NEAR_DUPLICATE)
+        return Similarity(by, vectors, NEAR_DUPLICATE)
     if len(vectors) <= _HASHED:
-        found = pixel_likeness(look_at(range(len(vectors))))
-        if found.telling:
+        found = pixel_similarity(look_at(range(len(vectors))))
+        if found.informative:
             return found
-    return Likeness(f"copies, since {by} find all alike", vectors, COPY, telling=False)
+    return Similarity(f"copies, since {by} find all alike", vectors, COPY, informative=False)
 
 
-def pixel_likeness(pixels: Pixels) -> Likeness:
+def pixel_similarity(pixels: Pixels) -> Similarity:
     """Tell near-duplicates by pixels: by the gap between scenes in colours or in hashes, or by `SAME_HASH`.
 
     They tell nothing where hashes find many images alike, or in chains: of one layout, or of classes that
     are told by a colour.
     """
-    sample = slice(None, None, max(1, -(-len(pixels.signs) // _SAMPLE)))
-    hashes = _cosines(pixels.signs[sample])
+    sample = slice(None, None, max(1, -(-len(pixels.phash) // _SAMPLE)))
+    hashes = _cosines(pixels.phash[sample])
     colours = _cosines(pixels.steps[sample])
     gap = _gap(colours, _COLOUR_GAP)
     if gap is not None and gap >= _LEAST and _agree(hashes, _components(colours, gap)):
-        return Likeness("colours and outlines", pixels.steps, gap)
+        return Similarity("colours and outlines", pixels.steps, gap)
     gap = _gap(hashes, _HASH_GAP)
     if gap is not None and gap >= _LEAST_HASH:
-        return Likeness("perceptual hash", pixels.signs, min(gap, SAME_HASH))
+        return Similarity("perceptual hash", pixels.phash, min(gap, SAME_HASH))
     few = len(hashes) < 2 or (_pairs(hashes) >= SAME_HASH).mean() <= _MANY
-    telling = few and _closeness(hashes, _components(hashes, SAME_HASH), SAME_HASH) >= _CHAIN
-    return Likeness("perceptual hash", pixels.signs, SAME_HASH if telling else COPY, telling)
+    informative = few and _closeness(hashes, _components(hashes, SAME_HASH), SAME_HASH) >= _CHAIN
+    return Similarity("perceptual hash", pixels.phash, SAME_HASH if informative else COPY, informative)
 
 
 class _Lazy:

@@ -1,14 +1,88 @@
-"""Train, val and test by picture: stable when pictures are added, near-duplicates on one side."""
+"""Train, val and test by image: stable when images are added, near-duplicates on one side."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from showtell.data.groups import merge_groups
-from showtell.data.records import SPLITS, Picture, Split
-from showtell.data.sizes import check_sizes
+from showtell.console import Console, many
+from showtell.data.groups import Groups, merge_groups
+from showtell.data.records import SPLITS, Dataset, Picture, Split
+from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.errors import ConfigError, DataError
+
+FEW, LEAST_VAL = 80, 8
+"""Images below which a captioner has no test split unless it is asked for, and how many then validate: two
+find the better of two models two times in three, eight nineteen times in twenty (docs/log.md)."""
+
+
+def sizes_for_captions(
+    dataset: Dataset, val_size: float | None, test_size: float | None, console: Console
+) -> tuple[float, float]:
+    """Return the sizes of val and test for captions: of few images, all that are not learnt from validate.
+
+    Args:
+        dataset: As read; one that brings splits keeps them.
+        val_size: As asked for; None for what the data calls for.
+        test_size: The same.
+        console: Told what is done otherwise.
+    """
+    count = len(dataset.pictures)
+    asked = val_size is not None or test_size is not None
+    if asked or count >= FEW or any(picture.split for picture in dataset.pictures):
+        return (
+            DEFAULT_SIZE if val_size is None else val_size,
+            DEFAULT_SIZE if test_size is None else test_size,
+        )
+    validating = max(1, min(LEAST_VAL, count // 4))
+    console.say(
+        f"Few images: {validating} of {count} validate, and none is kept for a test (--val-size and "
+        "--test-size say otherwise)"
+    )
+    return validating, 0.0
+
+
+def check_room(dataset: Dataset, val_size: float, test_size: float) -> None:
+    """Refuse sizes of splits that the data brings itself.
+
+    Raises:
+        ConfigError: Said in its message.
+    """
+    brought = {picture.split for picture in dataset.pictures}
+    if None in brought:
+        return
+    asked = {"--test-size": test_size != DEFAULT_SIZE} | {
+        "--val-size": val_size != DEFAULT_SIZE and not lacks_val(dataset.pictures)
+    }
+    useless = sorted(flag for flag, is_asked in asked.items() if is_asked)
+    if useless:
+        raise ConfigError(
+            f"{' and '.join(useless)} cannot be used: {dataset.source} brings its own splits "
+            f"({', '.join(name for name in SPLITS if name in brought)}).",
+            would_do="Leave the flag out, or take the splits out of the data.",
+        )
+
+
+def say_sizes(
+    pictures: Sequence[Picture], groups: Groups, dataset: Dataset, test_size: float, console: Console
+) -> None:
+    """Say how many images each split has, of how many groups, and why a split is empty."""
+    parts = []
+    for name in SPLITS:
+        names = [picture.name for picture in pictures if picture.split == name]
+        if names:
+            count = len({groups.of[name] for name in names})
+            grouped = f" in {many(count, 'group', 'groups')}" if count < len(names) else ""
+            parts.append(f"{len(names):,} {name}{grouped}")
+    console.say("Split: " + ", ".join(parts))
+    ours = any(picture.split is None for picture in dataset.pictures)
+    untested = 0 < test_size < 1 and not any(picture.split == "test" for picture in pictures)
+    if ours and untested and groups.count < len(pictures):
+        count = max(1, round(len(pictures) * test_size))
+        console.say(
+            "  No test images: a group is in test only where each of its images would be. "
+            f"--test-size {count} takes groups of about {count:,} images"
+        )
 
 
 def assign_splits(
@@ -20,53 +94,53 @@ def assign_splits(
     test_size: float = 0.1,
     seed: int = 0,
 ) -> tuple[Picture, ...]:
-    """Give every picture a split, and keep those that the data brings.
+    """Give every image a split, and keep those that the data brings.
 
-    A picture's place u in [0, 1) is a keyed hash of its content, or of the group that the data names: train
+    An image's place u in [0, 1) is a keyed hash of its content, or of the group that the data names: train
     at the bottom, then val, test at the top. So nothing but the content, the seed and the sizes decides:
-    order, names and the other pictures don't. Pictures of equal content, and those of one group, share the
-    smallest u among them. Adding a picture can only lower that, which moves a group from test to val to
-    train and never back: what was once trained on never becomes a test picture.
+    order, names and the other images don't. Images of equal content, and those of one group, share the
+    smallest u among them. Adding an image can only lower that, which moves a group from test to val to
+    train and never back: what was once trained on never becomes a test image.
 
     Sizes of less than 1 are shares: u from ``1 - test_size`` up is test. Sizes of 1 and more are counts: the
-    groups with the largest u, until one more would miss the count by more. More pictures then push others
-    towards train, too. There is one exception: where a picture joins a *test* group and takes it to train,
-    the next groups follow in its place, from train only where val holds fewer pictures than it did.
+    groups with the largest u, until one more would miss the count by more. More images then push others
+    towards train, too. There is one exception: where an image joins a *test* group and takes it to train,
+    the next groups follow in its place, from train only where val holds fewer images than it did.
 
     What the data brings:
 
-    - A picture with a split keeps it. One without, in a group with such pictures, follows them (train
-      before val before test), since the copy of a test picture must not be trained on.
-    - Where all pictures have a split and none is val, val is taken out of train, by the same hash: the
+    - An image with a split keeps it. One without, in a group with such images, follows them (train
+      before val before test), since the copy of a test image must not be trained on.
+    - Where all images have a split and none is val, val is taken out of train, by the same hash: the
       top ``val / (train + val)`` of u, or the count.
 
-    A burst is in train unless all its pictures have a large u, so bursts leave val small or empty. Then
-    groups stand in, those with the largest u in train, so that later pictures only move them back there:
-    one where val would be empty, more where its groups took over half of its pictures away. A class's last
+    A burst is in train unless all its images have a large u, so bursts leave val small or empty. Then
+    groups stand in, those with the largest u in train, so that later images only move them back there:
+    one where val would be empty, more where its groups took over half of its images away. A class's last
     group in train does not, where others can. If train has a single group, the one with the smallest u in
     test does. Only a stand-in may go against the order above, from train to val or from val to test; from
     train to test it can't. None is taken where val has a size of 0, where the data is a single group, or
     where val would have come out of a train folder with a single group.
 
     Args:
-        pictures: The pictures, with unique names.
-        digests: Content digest by picture name; needed for each picture that the hash decides.
-        groups: Names of pictures that belong on one side, such as near-duplicates; names that are not
-            among the pictures are passed over, groups that overlap are merged.
-        val_size: A share below 1, or a count of pictures.
+        pictures: The images, with unique names.
+        digests: Content digest by image name; needed for each image that the hash decides.
+        groups: Names of images that belong on one side, such as near-duplicates; names that are not
+            among the images are passed over, groups that overlap are merged.
+        val_size: A share below 1, or a count of images.
         test_size: The same; both leave something to train on.
         seed: Chooses another assignment; from 0 to 2**64 - 1.
 
     Returns:
-        The same pictures in the same order, each with a split.
+        The same images in the same order, each with a split.
 
     Raises:
         ConfigError: A size or ``seed`` is out of range.
-        DataError: A digest is missing, or so few pictures are given that none is in train.
+        DataError: A digest is missing, or so few images are given that none is in train.
     """
     check_sizes(val_size, test_size, len(pictures))
     if not 0 <= seed < 2**64:
-        raise ConfigError(f"The seed {seed} is out of range.", would_do="A whole number from 0 up would do.")
+        raise ConfigError(f"The seed {seed} is out of range.", would_do="Expected a whole number from 0 up.")
     members = merge_groups(pictures, digests, groups)
     chosen = {picture.name: picture.split for picture in pictures if picture.split is not None}
     carve = lacks_val(pictures)
@@ -87,17 +161,17 @@ def assign_splits(
         chosen.update(dict.fromkeys(members[number], split))
     if pictures and "train" not in chosen.values():
         raise DataError(
-            f"None of the {len(pictures):,} pictures is in the training split (seed {seed}).",
-            would_do="More pictures or another --seed would do; or training pictures, where the data brings "
+            f"None of the {len(pictures):,} images is in the training split (seed {seed}).",
+            would_do="Expected more images or another --seed; or training images, where the data brings "
             "its own splits.",
         )
     return tuple(replace(picture, split=chosen[picture.name]) for picture in pictures)
 
 
 def classes_without(pictures: Iterable[Picture], split: Split) -> list[str]:
-    """Return the classes, sorted, that have no picture in a split.
+    """Return the classes, sorted, that have no image in a split.
 
-    Splits are not stratified: a class's share would hang on the other pictures, and adding one would
+    Splits are not stratified: a class's share would hang on the other images, and adding one would
     move others. So it is said instead.
     """
     labels = {(picture.label, picture.split) for picture in pictures if picture.label is not None}
@@ -106,7 +180,7 @@ def classes_without(pictures: Iterable[Picture], split: Split) -> list[str]:
 
 
 def content_place(digest: bytes, seed: int) -> float:
-    """Return a picture's place u in [0, 1): uniform, and the same on every machine.
+    """Return an image's place u in [0, 1): uniform, and the same on every machine.
 
     Args:
         digest: Content digest, any length.
@@ -117,7 +191,7 @@ def content_place(digest: bytes, seed: int) -> float:
 
 
 def lacks_val(pictures: Sequence[Picture]) -> bool:
-    """Tell whether the data brings a split for every picture, train among them, and no val."""
+    """Tell whether the data brings a split for every image, train among them, and no val."""
     splits = {picture.split for picture in pictures}
     return "train" in splits and "val" not in splits and None not in splits
 
@@ -125,13 +199,13 @@ def lacks_val(pictures: Sequence[Picture]) -> bool:
 def _own_places(
     pictures: Sequence[Picture], digests: Mapping[str, bytes], seed: int, decided: Split | None
 ) -> dict[str, float]:
-    """Return u of every picture that the hash decides: of its content, or of its group's name."""
+    """Return u of every image that the hash decides: of its content, or of its group's name."""
     undecided = [picture for picture in pictures if picture.split == decided]
     missing = sorted(picture.name for picture in undecided if picture.name not in digests)
     if missing:
         raise DataError(
-            f"{len(missing):,} pictures have no content digest to split by: {', '.join(missing[:10])}.",
-            would_do="Pictures that can be read would do; leave out the others before splitting.",
+            f"{len(missing):,} images have no content digest to split by: {', '.join(missing[:10])}.",
+            would_do="Expected images that can be read; leave out the others before splitting.",
         )
     return {
         picture.name: content_place(
@@ -142,7 +216,7 @@ def _own_places(
 
 
 def _follow(chosen: dict[str, Split], members: list[list[str]]) -> list[int]:
-    """Let pictures follow those of their group that have a split; return the groups in which none has."""
+    """Let images follow those of their group that have a split; return the groups in which none has."""
     free = []
     for number, names in enumerate(members):
         followed = [chosen[name] for name in names if name in chosen]
@@ -193,14 +267,14 @@ def _stand_in(
     labels: Mapping[str, str | None],
     alone: int,
 ) -> None:
-    """Let groups stand in where val is empty, or where groups took over half of its pictures away.
+    """Let groups stand in where val is empty, or where groups took over half of its images away.
 
     Args:
         found: Split by group; changed.
         places: Their u.
         members: Names by group.
         labels: By name.
-        alone: How many pictures val would have if each stood alone.
+        alone: How many images val would have if each stood alone.
     """
     size = sum(len(members[number]) for number, split in found.items() if split == "val")
     if size and 2 * size >= alone:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from showtell.errors import DataError
-from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
-from showtell.evaluation.matching import matching_statistics, meteor_exact_stem
-from showtell.evaluation.ngrams import bleu, bleu_statistics, rouge_l
-from showtell.text.words import scored_words
+from showtell.evaluation.meteor import matching_statistics, meteor_exact_stem
+from showtell.evaluation.ngrams import CiderD, bleu, bleu_statistics, rouge_l
+from showtell.text.words import metric_tokens
 
 SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l", "cider_d")
 """The scores in the order in which they are shown."""
@@ -31,32 +30,21 @@ class CaptionScores:
     """The scores of a set of captions.
 
     BLEU and ``meteor_exact_stem`` are ratios of counts over the whole set, ROUGE-L and CIDEr-D means over its
-    pictures. All lie in [0, 1] but CIDEr-D, which lies in [0, 10].
-
-    Attributes:
-        bleu1: BLEU with single words.
-        bleu2: BLEU with runs of up to 2 words.
-        bleu3: BLEU with runs of up to 3 words.
-        bleu4: BLEU with runs of up to 4 words.
-        meteor_exact_stem: METEOR's score from equal words and equal stems alone; not METEOR.
-        rouge_l: The longest common subsequence, as an F-measure.
-        cider_d: CIDEr-D, n-grams weighed by the references of this very set.
-        count: How many pictures were scored.
-        names: The pictures' names, sorted.
-        per_picture: For each score, its value for every picture alone, (count,), in the order of ``names``.
-        intervals: For each score, the 95% bootstrap interval over pictures; empty where none was asked for.
+    images. All lie in [0, 1] but CIDEr-D, which lies in [0, 10].
     """
 
-    bleu1: float
-    bleu2: float
-    bleu3: float
-    bleu4: float
-    meteor_exact_stem: float
-    rouge_l: float
-    cider_d: float
-    count: int
-    names: tuple[str, ...] = field(repr=False)
+    bleu1: float  # BLEU with single words
+    bleu2: float  # BLEU with runs of up to 2 words
+    bleu3: float  # BLEU with runs of up to 3 words
+    bleu4: float  # BLEU with runs of up to 4 words
+    meteor_exact_stem: float  # METEOR's score from equal words and equal stems alone; not METEOR
+    rouge_l: float  # the longest common subsequence, as an F-measure
+    cider_d: float  # CIDEr-D, n-grams weighed by the references of this very set
+    count: int  # how many images were scored
+    names: tuple[str, ...] = field(repr=False)  # the images' names, sorted
+    # for each score, its value for every image alone, (count,), in the order of `names`
     per_picture: dict[str, Scores] = field(repr=False)
+    # for each score, the 95% bootstrap interval over images; empty where none was asked for
     intervals: dict[str, Interval]
 
 
@@ -68,13 +56,13 @@ def caption_scores(
     seed: int = 0,
     cider: CiderD | None = None,
 ) -> CaptionScores:
-    """Score one caption for each picture.
+    """Score one caption for each image.
 
-    Neither the order of the pictures nor that of a picture's references changes any digit.
+    Neither the order of the images nor that of an image's references changes any digit.
 
     Args:
-        references: For each picture's name, its true captions as written, at least one.
-        hypotheses: For each of the same pictures, the caption to judge as written; it may be empty.
+        references: For each image's name, its true captions as written, at least one.
+        hypotheses: For each of the same images, the caption to judge as written; it may be empty.
         resamples: Bootstrap resamples for the intervals; 0 for none.
         seed: The seed of the resampling.
         cider: ``CiderD(references)`` if it is at hand already, as where one set is scored every epoch.
@@ -83,13 +71,13 @@ def caption_scores(
         The scores.
 
     Raises:
-        DataError: The two mappings are not of the same pictures, or a picture has no reference.
+        DataError: The two mappings are not of the same images, or an image has no reference.
     """
     _check_same_pictures(references, hypotheses)
     cider = cider or CiderD(references)
     names = tuple(sorted(references))
     truths = [cider.references[name] for name in names]
-    judged = [scored_words(hypotheses[name]) for name in names]
+    judged = [metric_tokens(hypotheses[name]) for name in names]
     bleus = np.stack([bleu_statistics(*pair) for pair in zip(judged, truths)])  # (count, 10)
     matches = np.stack([matching_statistics(*pair) for pair in zip(judged, truths)])  # (count, 5)
     rouges = np.array([rouge_l(*pair) for pair in zip(judged, truths)])  # (count,)
@@ -118,7 +106,7 @@ def caption_scores(
 
 
 def _scores_of_sums(sums: Scores, count: int) -> Scores:
-    """Return scores, (..., 7) as in ``SCORE_NAMES``, from sums over ``count`` pictures, (..., 17)."""
+    """Return scores, (..., 7) as in ``SCORE_NAMES``, from sums over ``count`` images, (..., 17)."""
     bleus, meteor = bleu(sums[..., :10]), meteor_exact_stem(sums[..., 10:15])
     return np.concatenate([bleus, meteor[..., None], sums[..., 15:] / count], axis=-1)
 
@@ -131,6 +119,6 @@ def _check_same_pictures(references: Mapping[str, Sequence[str]], hypotheses: Ma
         if names:
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             raise DataError(
-                f"These pictures lack {what}: {', '.join(sorted(names)[:10])}{more}.",
-                would_do="Give references and captions for the same pictures.",
+                f"These images lack {what}: {', '.join(sorted(names)[:10])}{more}.",
+                would_do="Give references and captions for the same images.",
             )

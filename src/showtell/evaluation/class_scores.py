@@ -1,6 +1,6 @@
-"""How well classes are told apart: all figures of a set of pictures, with their intervals.
+"""How well classes are told apart: all figures of a set of images, with their intervals.
 
-Letters: N pictures, C classes.
+Letters: N images, C classes.
 """
 
 from dataclasses import dataclass, field
@@ -21,32 +21,19 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The scores of a set of pictures; all but the confusion matrix lie in [0, 1].
+    """The scores of a set of images; all but the confusion matrix lie in [0, 1]."""
 
-    Attributes:
-        count: N.
-        groups: How many groups the pictures are; N where each stands alone.
-        accuracy: Share of pictures whose most likely class is right.
-        top5: Share of pictures whose class is among the five most likely.
-        macro_f1: Mean F1 over the classes that occur or were predicted.
-        precision: Of each class, (C,); NaN where it was never predicted.
-        recall: Of each class, (C,); NaN where it does not occur.
-        f1: Of each class, (C,); NaN where it neither occurs nor was predicted.
-        confusion: True class by predicted class, (C, C).
-        calibration_error: Expected calibration error over 15 equal bins of confidence.
-        intervals: 95% intervals, which count groups where there are some; empty where none was asked for.
-    """
-
-    count: int
-    groups: int
-    accuracy: float
-    top5: float
-    macro_f1: float
-    precision: Floats = field(repr=False)
-    recall: Floats = field(repr=False)
-    f1: Floats = field(repr=False)
-    confusion: Ints = field(repr=False)
-    calibration_error: float
+    count: int  # n
+    groups: int  # how many groups the images are; N where each stands alone
+    accuracy: float  # share of images whose most likely class is right
+    top5: float  # share of images whose class is among the five most likely
+    macro_f1: float  # mean F1 over the classes that occur or were predicted
+    precision: Floats = field(repr=False)  # of each class, (C,); NaN where it was never predicted
+    recall: Floats = field(repr=False)  # of each class, (C,); NaN where it does not occur
+    f1: Floats = field(repr=False)  # of each class, (C,); NaN where it neither occurs nor was predicted
+    confusion: Ints = field(repr=False)  # true class by predicted class, (C, C)
+    calibration_error: float  # expected calibration error over 15 equal bins of confidence
+    # 95% intervals, which count groups where there are some; empty where none was asked for
     intervals: dict[str, tuple[float, float]]
 
 
@@ -65,7 +52,7 @@ def class_scores(
     Args:
         probabilities: (N, C), each row sums to 1; N at least 1.
         labels: Right classes, (N,), each in [0, C).
-        groups: Each picture's group, (N,); None where each stands alone.
+        groups: Each image's group, (N,); None where each stands alone.
         resamples: Bootstrap resamples for the interval of macro-F1; 0 for no intervals.
         seed: Of the resampling.
     """
@@ -110,23 +97,17 @@ def class_scores(
 
 
 class Bin(NamedTuple):
-    """Pictures about as sure as each other.
+    """Images about as sure as each other."""
 
-    Attributes:
-        pictures: How many; 0 leaves the rest at 0.
-        confidence: Mean probability of the predicted class, in [0, 1].
-        accuracy: Share of the predictions that are right, in [0, 1].
-    """
-
-    pictures: int
-    confidence: float
-    accuracy: float
+    pictures: int  # how many; 0 leaves the rest at 0
+    confidence: float  # mean probability of the predicted class, in [0, 1]
+    accuracy: float  # share of the predictions that are right, in [0, 1]
 
 
 def reliability(
     confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], bins: int = _BINS
 ) -> list[Bin]:
-    """Sort pictures by how sure the prediction is, and see how many are right.
+    """Sort images by how sure the prediction is, and see how many are right.
 
     Args:
         confidence: Probability of the predicted class, (N,), in [0, 1].
@@ -141,7 +122,7 @@ def reliability(
 
 
 def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
-    """Return the mean gap between confidence and accuracy, over 15 equal bins weighed by their pictures.
+    """Return the mean gap between confidence and accuracy, over 15 equal bins weighed by their images.
 
     Source: Naeini et al. 2015; Guo et al. 2017, eq. 3.
 
@@ -154,7 +135,7 @@ def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: np
 
 
 def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted: Ints) -> Floats:
-    """Return what each picture adds: right, among five, and by class right, present, named: (N, 2 + 3C)."""
+    """Return what each image adds: right, among five, and by class right, present, named: (N, 2 + 3C)."""
     count, classes = probabilities.shape
     rows = np.arange(count)
     own = probabilities[rows, labels]
@@ -168,7 +149,7 @@ def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted
 
 
 def _scores_of_sums(sums: Floats, count: int) -> Floats:
-    """Return scores (..., 3) as in ``SCORE_NAMES`` from sums (..., 2 + 3C) over ``count`` pictures."""
+    """Return scores (..., 3) as in ``SCORE_NAMES`` from sums (..., 2 + 3C) over ``count`` images."""
     right, present, named = np.split(sums[..., 2:], 3, axis=-1)
     seen = present + named > 0
     f1 = np.where(seen, 2 * right / np.maximum(present + named, 1), 0).sum(-1) / seen.sum(-1)

@@ -8,66 +8,57 @@ from showtell.text.words import words
 
 
 @dataclass(frozen=True)
-class Habits:
-    """What one caption a picture says together.
+class CaptionDiversity:
+    """What one caption an image says together."""
 
-    Attributes:
-        captions: How many there are.
-        distinct_captions: How many of them are different.
-        words: In all.
-        distinct_words: How many of them are different.
-        lengths: How many captions have as many words.
-        agreed: Share of the words that others use of the same picture, in [0, 1]; None where nobody else
-            describes it.
-        by_rote: Share of the captions that occur word for word in training, in [0, 1]; None where the
-            captions of training are not known.
-    """
-
-    captions: int
-    distinct_captions: int
-    words: int
-    distinct_words: int
-    lengths: dict[int, int]
-    agreed: float | None
-    by_rote: float | None
+    captions: int  # how many there are
+    distinct_captions: int  # how many of them are different
+    words: int  # in all
+    distinct_words: int  # how many of them are different
+    lengths: dict[int, int]  # how many captions have as many words
+    # share of the words that others use of the same image, in [0, 1]; None where nobody else describes it
+    word_precision: float | None
+    # share of the captions that occur word for word in training, in [0, 1]; None where the captions of
+    # training are not known
+    memorized: float | None
 
 
-def caption_habits(
+def caption_diversity(
     captions: Mapping[str, str], others: Mapping[str, Sequence[str]], training: Collection[str] = ()
-) -> Habits:
+) -> CaptionDiversity:
     """Count words and captions; case, punctuation and blanks make no difference.
 
     Args:
-        captions: One caption a picture, as written, by the picture's name.
-        others: What others say of the same pictures, as written.
+        captions: One caption an image, as written, by the image's name.
+        others: What others say of the same images, as written.
         training: The captions of training, as written; empty where they are not known.
     """
     said = {name: tuple(words(caption)) for name, caption in captions.items()}
     heard = {name: {word for caption in others[name] for word in words(caption)} for name in captions}
     known = {tuple(words(caption)) for caption in training}
     both = [word in heard[name] for name, caption in said.items() if heard[name] for word in caption]
-    return Habits(
+    return CaptionDiversity(
         captions=len(said),
         distinct_captions=len(set(said.values())),
         words=sum(map(len, said.values())),
         distinct_words=len({word for caption in said.values() for word in caption}),
         lengths=dict(sorted(Counter(map(len, said.values())).items())),
-        agreed=sum(both) / len(both) if both else None,
-        by_rote=sum(caption in known for caption in said.values()) / len(said) if known and said else None,
+        word_precision=sum(both) / len(both) if both else None,
+        memorized=sum(caption in known for caption in said.values()) / len(said) if known and said else None,
     )
 
 
-def compared_habits(
+def compared_diversity(
     captions: Mapping[str, str], references: Mapping[str, Sequence[str]], training: Collection[str] = ()
-) -> tuple[Habits, Habits]:
-    """Return the habits of a captioner and of people, on an equal footing.
+) -> tuple[CaptionDiversity, CaptionDiversity]:
+    """Return the diversity of a captioner and of people, on an equal footing.
 
     Args:
-        captions: The captioner's, by the picture's name.
-        references: What people wrote of the same pictures. The first of each picture is counted as people's;
+        captions: The captioner's, by the image's name.
+        references: What people wrote of the same images. The first of each image is counted as people's;
             both are held against the others.
         training: The captions of training; empty where they are not known.
     """
     first = {name: references[name][0] for name in captions}
     others = {name: references[name][1:] for name in captions}
-    return caption_habits(captions, others, training), caption_habits(first, others, training)
+    return caption_diversity(captions, others, training), caption_diversity(first, others, training)

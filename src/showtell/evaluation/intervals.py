@@ -1,6 +1,6 @@
-"""Intervals of scores over which pictures happened to be in the set, of honest width where these are few.
+"""Intervals of scores over which images happened to be in the set, of honest width where these are few.
 
-The plain percentile bootstrap is too narrow then: of five pictures its 95% interval holds the truth four
+The plain percentile bootstrap is too narrow then: of five images its 95% interval holds the truth four
 times in five, and where all score alike it is a point. Here the resamples say how a score varies and how
 skewed that is; how far the interval reaches follows Student's t.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 
-# Resamples weighed at once: bounds the memory at 8 bytes times this times the number of pictures.
+# Resamples weighed at once: bounds the memory at 8 bytes times this times the number of images.
 _BLOCK = 100
 _SKEW = 3.06
 """How much more skewed an interval of a mean is than its resamples, at 95%: (2 z^2 + 1) / (z^2 - 1)."""
@@ -31,28 +31,28 @@ def bootstrap_interval(
     limits: Scores | None = None,
     rare: float = 1.0,
 ) -> Scores:
-    """Return intervals of a score over which pictures happened to be in the set.
+    """Return intervals of a score over which images happened to be in the set.
 
     Each side is at least that of the percentile interval, times Student's t over the normal's quantile. The
     longer one is as long as the skewness of the resamples asks for (an Edgeworth expansion: Hall 1992,
-    chapter 3). And no side is shorter than what pictures could add of a kind of which the set of n has none:
+    chapter 3). And no side is shorter than what images could add of a kind of which the set of n has none:
     they may be up to 1 - (1 - level)^(1/n) of all (the rule of three).
 
     Args:
-        statistics: What each picture adds to the sums that the score is made of, (count, statistics), of at
-            least 1 picture.
+        statistics: What each image adds to the sums that the score is made of, (count, statistics), of at
+            least 1 image.
         score: From sums (resamples, statistics) to scores, (resamples, scores).
         seed: The seed of the resampling; the same seed gives the same intervals.
-        resamples: How many sets of ``count`` pictures to draw with replacement, at least 1.
+        resamples: How many sets of ``count`` images to draw with replacement, at least 1.
         level: The share of sets whose interval holds the truth, in (0, 1).
         limits: Least and greatest possible value of each score, (scores, 2); None where there are none, and
             nothing rare is reckoned with.
-        rare: How far rare pictures may score from the others, above 0; 1 is the whole range of a share, and
+        rare: How far rare images may score from the others, above 0; 1 is the whole range of a share, and
             more than most people reach by CIDEr-D.
 
     Returns:
         (scores, 2): for each score, its lower and upper bound, with the score of the set between them. They
-        are apart, but where all pictures score alike and there are no limits.
+        are apart, but where all images score alike and there are no limits.
 
     Source: Efron 1979 for the resamples.
     """
@@ -87,7 +87,7 @@ def _resampled_sums(statistics: Scores, resamples: int, seed: int) -> Scores:
 
 
 def _reach(count: int, tail: float) -> float:
-    """Return how much farther than a percentile interval one of so few pictures reaches."""
+    """Return how much farther than a percentile interval one of so few images reaches."""
     if count < 2:
         return 1.0  # there is nothing to widen
     normal = NormalDist().inv_cdf(1 - tail)

@@ -9,32 +9,25 @@ import numpy.typing as npt
 
 from showtell.data.near_duplicates import unit_vectors
 from showtell.data.records import Picture
-from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
+from showtell.evaluation.ngrams import CiderD
 from showtell.extraction.features import Features
-from showtell.text.words import scored_words
+from showtell.text.words import metric_tokens
 
 _MOST_EMPTY = 0.5
 """A larger share of captions without a word is as good as none."""
 _RARE = 0.1
-"""How far apart rare pictures may set a model and its rival besides: less than either is from right."""
+"""How far apart rare images may set a model and its rival besides: less than either is from right."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """What a model is held against.
+    """What a model is held against."""
 
-    Attributes:
-        name: What it says of a picture.
-        cider_d: What it scores on the same pictures.
-        difference: By how much the model's score is higher.
-        interval: 95% interval of the difference, from paired resamples.
-    """
-
-    name: str
-    cider_d: float
-    difference: float
-    interval: tuple[float, float]
+    name: str  # what it says of an image
+    cider_d: float  # what it scores on the same images
+    difference: float  # by how much the model's score is higher
+    interval: tuple[float, float]  # 95% interval of the difference, from paired resamples
 
     @property
     def said(self) -> str:
@@ -49,21 +42,13 @@ class Rival:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What validation says of a captioner.
+    """What validation says of a captioner."""
 
-    Attributes:
-        pictures: How many were captioned.
-        cider_d: Score of the captioner.
-        interval: Its 95% interval.
-        rivals: The most frequent caption and the nearest picture's.
-        fault: Why the model is not known to have learnt anything; empty where it is.
-    """
-
-    pictures: int
-    cider_d: float
-    interval: tuple[float, float]
-    rivals: tuple[Rival, ...]
-    fault: str
+    pictures: int  # how many were captioned
+    cider_d: float  # score of the captioner
+    interval: tuple[float, float]  # its 95% interval
+    rivals: tuple[Rival, ...]  # the most frequent caption and the nearest image's
+    fault: str  # why the model is not known to have learnt anything; empty where it is
 
     @property
     def line(self) -> str:
@@ -75,7 +60,7 @@ class Verdict:
         else:
             said = "; ".join(rival.said for rival in self.rivals)
         return (
-            f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.pictures:,} pictures, against "
+            f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.pictures:,} images, against "
             f"{scores}: {said}"
         )
 
@@ -89,23 +74,23 @@ def judge(
 ) -> Verdict:
     """Hold captions against those that need no model.
 
-    A model is at fault if most of its captions have no word, if it says one and the same of all pictures, or
+    A model is at fault if most of its captions have no word, if it says one and the same of all images, or
     if it scores nothing or no more than the first rival.
 
     Args:
-        references: What people wrote of each picture, by name.
+        references: What people wrote of each image, by name.
         captions: What the model says of each, by name.
         interval: 95% interval of the model's CIDEr-D.
-        rivals: What each rival may say of each picture, by the rival's name; the mean of these captions is
+        rivals: What each rival may say of each image, by the rival's name; the mean of these captions is
             its score. The first rival is the one to beat.
-        others: What the model says of further pictures: one caption for few pictures may be chance.
+        others: What the model says of further images: one caption for few images may be chance.
     """
     cider = CiderD(references)
     names = sorted(references)
     own = {name: (caption,) for name, caption in captions.items()}
     scores = np.array(
         [[mean_cider(cider, name, said[name]) for name in names] for said in (own, *rivals.values())]
-    )  # (1 + rivals, pictures)
+    )  # (1 + rivals, images)
     count = len(names)
     bounds = bootstrap_interval(
         scores.T,
@@ -124,18 +109,18 @@ def judge(
 
 
 def mean_cider(cider: CiderD, name: str, captions: Sequence[str]) -> float:
-    """Return the mean score of captions of one picture."""
-    return float(np.mean([cider.score_words(name, scored_words(caption)) for caption in captions]))
+    """Return the mean score of captions of one image."""
+    return float(np.mean([cider.score_words(name, metric_tokens(caption)) for caption in captions]))
 
 
 def _fault(said: Sequence[str], score: float, least: Rival) -> str:
     """Return why a model is not known to have learnt anything; empty where it is."""
-    words = [tuple(scored_words(caption)) for caption in said]
+    words = [tuple(metric_tokens(caption)) for caption in said]
     empty = sum(not one for one in words)
     if empty > _MOST_EMPTY * len(words):
         return f"{empty:,} of {len(words):,} captions have no word"
     if len(words) > 1 and len(set(words)) == 1:
-        return f"it says the same of every picture: {said[0]!r}"
+        return f"it says the same of every image: {said[0]!r}"
     if score <= 0:
         return "its captions of validation have no phrase in common with people's"
     low, high = least.interval
@@ -143,7 +128,7 @@ def _fault(said: Sequence[str], score: float, least: Rival) -> str:
         return f"its captions of validation score less than {least.name}"
     if least.difference <= 0:
         return (
-            f"its captions of validation score no more than {least.name}, on too few pictures to tell "
+            f"its captions of validation score no more than {least.name}, on too few images to tell "
             f"whether that is chance (by {low:.2f} to {high:.2f})"
         )
     return ""
@@ -152,7 +137,7 @@ def _fault(said: Sequence[str], score: float, least: Rival) -> str:
 _MOST = 100
 """Equally frequent captions that are scored."""
 _BLOCK = 1000
-"""Pictures whose neighbours are looked for together."""
+"""Images whose neighbours are looked for together."""
 
 
 def commonest_captions(train: Sequence[Picture]) -> list[str]:
@@ -162,13 +147,13 @@ def commonest_captions(train: Sequence[Picture]) -> list[str]:
     of all: a single one would be the luck of the draw. Of many, some are taken at equal distances.
 
     Args:
-        train: Pictures with captions.
+        train: Images with captions.
     """
     written: dict[tuple[str, ...], str] = {}
     counts: Counter[tuple[str, ...]] = Counter()
     for picture in train:
         for caption in picture.captions:
-            words = tuple(scored_words(caption))
+            words = tuple(metric_tokens(caption))
             written.setdefault(words, caption)
             counts[words] += 1
     most = max(counts.values())
@@ -179,14 +164,14 @@ def commonest_captions(train: Sequence[Picture]) -> list[str]:
 def nearest_captions(
     extraction: Features, train: Sequence[Picture], asked: Sequence[Picture]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the captions of the training picture nearest to each one asked about, by its name.
+    """Return the captions of the training image nearest to each one asked about, by its name.
 
     Nearest by the cosine of pooled features; of equally near ones the first.
 
     Args:
         extraction: Holds the features of all.
-        train: Pictures with captions.
-        asked: Which pictures.
+        train: Images with captions.
+        asked: Which images.
     """
 
     def directions(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:

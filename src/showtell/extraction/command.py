@@ -5,7 +5,7 @@ from typing import Any
 
 from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.pixels.preprocessing import Fit
 from showtell.data.readers import read_pictures
 from showtell.data.reading import report_problems, say_reading
@@ -14,7 +14,6 @@ from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.settings import Extract
-from showtell.runtime import prepare_process
 from showtell.store.store import FeatureStore
 
 
@@ -23,7 +22,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which images and which network.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The name of the feature space, how many images were encoded now and in all, and the unreadable.
@@ -31,8 +30,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     result = _extract(config, config, console)
     looked = (
         f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
@@ -71,7 +69,7 @@ def features(
         >>> found.grid(found.names[:8])  # (8, L, D), read from the store when asked for
 
     Args:
-        data: A folder of images, a table, or whatever else ``showtell look`` reads.
+        data: A folder of images, a table, or whatever else ``showtell inspect`` reads.
         backbone: timm's name of the network; None for the default.
         weights: A folder in timm's local format, a file, or ``random``; None for what this machine has.
         image_size: Side of the network's input, pixels; None for its own.
@@ -80,7 +78,7 @@ def features(
         engine: What runs the network.
         store: Folder of the feature store; None for that of the user's cache.
         device: Where to compute: cpu, cuda or mps; auto for the best there is.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         Features by image name, and the images that could not be read.
@@ -99,7 +97,7 @@ def features(
         device=device,
     )
     source = data if isinstance(data, DataSource) else DataSource(Path(data))
-    return _extract(source, network, console or Console(quiet=True))
+    return _extract(source, network, console or Log())
 
 
 def _extract(source: DataSource, network: BackboneSettings, console: Console) -> Features:

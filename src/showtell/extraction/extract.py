@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console, human_bytes, human_time
+from showtell.console import Console, Log, human_bytes, human_time
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.data.records import Picture
 from showtell.engines.base import Pixels, find_engine
@@ -55,7 +55,7 @@ def extract_features(
     Raises:
         StoreError: The disk has no room for what is missing, or the store cannot be used.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     plan = plan_extraction(images, store, store.space(backbone.description.for_store()), view)
     statuses, seconds = execute(plan, backbone, executor or ThreadExecutor(), console)
     known = len(images) - len(plan.waiting)

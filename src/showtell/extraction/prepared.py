@@ -10,13 +10,12 @@ import numpy as np
 
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console
-from showtell.data.groups import Groups, find_groups, likeness_of
+from showtell.data.groups import Groups, find_groups, similarity_of
 from showtell.data.near_duplicates import leaking_pairs
 from showtell.data.reading import report_problems
 from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
 from showtell.data.sizes import DEFAULT_SIZE
-from showtell.data.split import assign_splits, lacks_val
-from showtell.data.split_sizes import check_room, say_sizes
+from showtell.data.split import assign_splits, check_room, lacks_val, say_sizes
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
@@ -95,7 +94,7 @@ def prepare(
     if groups is None and (dataset.classes or (splits is None and not brought)):
         vectors = extraction.pooled(readable).astype(np.float32)
         architecture = f"features of {extraction.space.description['architecture']}"
-        found = find_groups(readable, extraction.digests, likeness_of(readable, vectors, architecture))
+        found = find_groups(readable, extraction.digests, similarity_of(readable, vectors, architecture))
     else:
         found = Groups.recorded(readable, groups or {})
     if sentence := found.sentence():
@@ -171,9 +170,9 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
     if len({(groups.of[picture.name], picture.split) for picture in pictures}) == groups.count:
         return twins
     vectors = prepared.extraction.pooled(pictures).astype(np.float32)
-    likeness = likeness_of(pictures, vectors, groups.by)
+    similarity = similarity_of(pictures, vectors, groups.by)
     # The most alike come first.
-    for leak in leaking_pairs(pictures, likeness.vectors, threshold=likeness.threshold):
+    for leak in leaking_pairs(pictures, similarity.vectors, threshold=similarity.threshold):
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins

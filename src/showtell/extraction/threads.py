@@ -16,7 +16,7 @@ from showtell.engines.base import Engine
 from showtell.extraction import executor
 from showtell.extraction.executor import ReadImage, Status, batch_size_on, encode, read_image
 from showtell.extraction.plan import Plan
-from showtell.runtime import share_cores
+from showtell.runtime import limit_threads, share_cores
 
 
 class ThreadExecutor:
@@ -60,8 +60,8 @@ class ThreadExecutor:
 
     def _read_ahead(self, plan: Plan, backbone: Backbone, most: int) -> Iterator[ReadImage]:
         """Yield images in order, at most so many of them being read and decoded ahead."""
-        rest = iter(plan.waiting)
-        with ThreadPoolExecutor(self._workers or torch.get_num_threads() + 1, "decode") as decoders:
+        rest, workers = iter(plan.waiting), self._workers or torch.get_num_threads() + 1
+        with ThreadPoolExecutor(workers, "decode", limit_threads, (1,)) as decoders:
             ahead: deque[Future[ReadImage]] = deque()
             try:
                 while True:
@@ -77,14 +77,13 @@ class ThreadExecutor:
 @contextmanager
 def _encoders(plan: Plan, backbone: Backbone) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """Lend threads that encode side by side, each with cores of its own, and say how many they are."""
-    threads, batches = torch.get_num_threads(), math.ceil(len(plan.waiting) / batch_size_on(backbone.device))
+    batches = math.ceil(len(plan.waiting) / batch_size_on(backbone.device))
     number, cores = share_cores(backbone.device, most=batches)
-    encoders = ThreadPoolExecutor(number, "encode", torch.set_num_threads, (cores,))
+    encoders = ThreadPoolExecutor(number, "encode", limit_threads, (cores,))
     try:
         yield encoders, number
     finally:
         encoders.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # threads to come would take the encoders' number for theirs
 
 
 class _Batches:

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from showtell.console import Console, human_bytes
+from showtell.console import Console, Log, human_bytes
 from showtell.errors import ConfigError, HubError, ModelError
+from showtell.files import new_folder
 from showtell.hub.hub import BESIDES, FILES, NEEDED, bars, check_name, connect, explained, file_names
 from showtell.hub.settings import Pull
 from showtell.kinds.base import Model
@@ -22,7 +23,7 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which model, and where to put it.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         ``name``, ``commit``, ``out``, and ``files`` with their bytes.
@@ -30,7 +31,7 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
     Raises:
         ShowtellError: Something the user can mend, said in its message. Nothing is left behind.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_name(config.name)
     if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
         raise ConfigError(f"{config.out} exists already.", would_do="Name a new folder.")
@@ -45,19 +46,12 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
     console.say(f"{config.name}, commit {commit[:12]}, {human_bytes(total)}, goes to {config.out}")
     if total > free:
         raise ConfigError(f"{config.name} needs {human_bytes(total)}; there are {human_bytes(free)} free.")
-    partial = config.out.absolute().with_name(f".{config.out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with new_folder(config.out.absolute()) as partial:
         with explained(config.name), bars(console):
             for file in sizes:
                 api.hf_hub_download(config.name, file, revision=commit, local_dir=partial)
         shutil.rmtree(partial / ".cache", ignore_errors=True)  # the client's own notes
         model = _check_model(partial, config.name)
-        if config.out.exists():
-            config.out.rmdir()
-        partial.rename(config.out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     console.say(f"A {model.config.kind}, whole and sound. Try it: showtell predict {config.out} PICTURE")
     return {"name": config.name, "commit": commit, "out": str(config.out), "files": sizes}
 

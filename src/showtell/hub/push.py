@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
-from showtell.console import Console, human_bytes
+from showtell.console import Console, Log, human_bytes
 from showtell.data.records import SPLITS
 from showtell.errors import HubError
 from showtell.hub.hub import BESIDES, FILES, bars, check_name, connect, explained, file_names
@@ -27,7 +27,7 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
 
     Args:
         config: Which model, and where to.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         ``name``, ``address``, ``private``, ``commit``, and ``files`` with their bytes; of a dry run
@@ -36,7 +36,7 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     folder = find_model(config.run)
     check_name(config.name)
     if config.dry_run:

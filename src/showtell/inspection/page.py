@@ -1,4 +1,4 @@
-"""What a look at a data set found, as one HTML file to open anywhere."""
+"""What an inspection found, as one HTML file to open anywhere."""
 
 import base64
 import io
@@ -9,58 +9,49 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from showtell.console import human_bytes
 from showtell.data.images import Preprocessing, open_image
-from showtell.inspection.text import (
-    bars,
-    counted,
-    grouped,
-    likeness_line,
-    rotations_line,
-    splits_line,
-    spread,
-)
+from showtell.inspection.check import Finding
+from showtell.inspection.result import Inspection
+from showtell.inspection.text import bars, file_lines, grouped, similarity_line, splits_line
 from showtell.report.document import write_document
 
 _SIDE, _QUALITY = 240, 80
-"""Of the pictures in the page: longest side in pixels, JPEG quality."""
+"""Of the images in the page: longest side in pixels, JPEG quality."""
 _THUMBNAIL = Preprocessing(_SIDE, _SIDE, "stretch", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _GROUPS, _TOGETHER, _PLACES = 4, 4, 100
-"""Groups that a finding shows, pictures of a group, and places that it names."""
+"""Groups that a finding shows, images of a group, and places that it names."""
 
 
-def write_look_page(record: dict[str, Any], paths: Mapping[str, Path], out: Path) -> Path:
-    """Write a page that shows what is in a data set and what is wrong with it.
-
-    Everything lies in the one file: it asks no network for anything.
+def write_inspection_page(found: Inspection, paths: Mapping[str, Path]) -> None:
+    """Write the page of an inspection: one file that asks no network for anything.
 
     Args:
-        record: What `showtell.inspection.inspect.look` found.
-        paths: The files of the pictures by their names.
-        out: The HTML file; folders are made if missing.
-
-    Returns:
-        ``out``.
+        found: Names the file, too; its folders are made if missing.
+        paths: The files of the images by their names.
     """
-    pictures = _Thumbnails(paths)
-    return write_document(
-        out,
+    images = _Thumbnails(paths)
+    write_document(
+        Path(found.page),
         "inspection/page.html",
-        title=Path(record["data"]).resolve().name,
-        summary=_summary(record),
+        title=Path(found.data).resolve().name,
+        summary=_summary(found),
         cards=(),
         styles=("report/frame.css", "inspection/page.css"),
         language="en",
-        record=record,
-        facts=_facts(record),
-        charts=_charts(record),
-        findings=[_finding(finding, pictures) for finding in record["findings"]],
-        samples=[sample | {"picture": pictures[sample["name"]]} for sample in record["samples"]],
+        found=found,
+        files=[
+            *file_lines(found),
+            ("Splits", splits_line(found)),
+            ("Near-duplicates", similarity_line(found)),
+        ],
+        charts=_charts(found),
+        findings=[_finding(finding, images) for finding in found.findings],
+        examples=[(example, images[example.name]) for example in found.examples],
     )
 
 
 class _Thumbnails:
-    """Small copies of pictures as data URIs, each made once."""
+    """Small copies of images as data URIs, each made once."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = paths
@@ -77,48 +68,29 @@ class _Thumbnails:
         return self._made[name]
 
 
-def _summary(record: dict[str, Any]) -> list[tuple[str, str]]:
-    levels = [finding["level"] for finding in record["findings"]]
-    found = [("pictures", f"{record['pictures']:,}")]
-    if unread := record["pictures"] - record["readable"]:
-        found.append(("cannot be read", f"{unread:,}"))
-    if record["classes"]:
-        found.append(("classes", f"{len(record['classes']):,}"))
-    if record["captions"]:
-        found.append(("captions", f"{record['captions']['count']:,}"))
-        found.append(("different words", f"{record['captions']['distinct_words']:,}"))
-    found.append(("to mend", f"{levels.count('wrong'):,}"))
-    found.append(("to look at", f"{levels.count('mind'):,}"))
-    return found
+def _summary(found: Inspection) -> list[tuple[str, str]]:
+    levels = [finding.level for finding in found.findings]
+    counts = [("images", found.images)]
+    if found.unreadable:
+        counts.append(("cannot be read", found.unreadable))
+    if found.classes:
+        counts.append(("classes", len(found.classes)))
+    if found.captions:
+        counts += [("captions", found.captions.count), ("different words", found.captions.distinct_words)]
+    counts += [("to fix", levels.count("error")), ("to check", levels.count("warning"))]
+    return [(name, f"{count:,}") for name, count in counts]
 
 
-def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
-    shapes = {name: count for name, count in record["shapes"].items() if count}
-    return [
-        ("Files", f"{human_bytes(record['bytes'])}; {counted(record['formats'])}"),
-        ("Width", f"{spread(record['width'])} px"),
-        ("Height", f"{spread(record['height'])} px"),
-        ("Usual sizes", counted(record["sizes"])),
-        ("Width : height", spread(record["aspect"], ".2f")),
-        ("Shapes", counted(shapes)),
-        ("Colour modes", counted(record["modes"])),
-        ("EXIF rotations", rotations_line(record["rotations"])),
-        ("Splits", splits_line(record)),
-        ("Near-duplicates", likeness_line(record)),
-    ]
-
-
-def _charts(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _charts(found: Inspection) -> list[dict[str, Any]]:
     """Return the bar charts: title, rows of (name, count, length in percent), and whether names are wide."""
     charts = []
-    if classes := record["classes"]:
-        charts.append(_chart("Pictures of each class", [(c["name"], c["count"]) for c in classes], True))
-    if captions := record["captions"]:
-        per_picture = grouped(record["captions_per_picture"]["counts"], 10)
-        lengths = grouped(captions["words_per_caption"]["counts"], 14)
-        charts.append(_chart("Words of a caption", lengths, False))
-        charts.append(_chart("Captions of a picture", per_picture, False))
-        charts.append(_chart("Most frequent words", captions["frequent"], True))
+    if found.classes:
+        charts.append(_chart("Images of each class", [(one.name, one.count) for one in found.classes], True))
+    if captions := found.captions:
+        lengths, per_image = captions.words_per_caption.counts, captions.per_image.counts
+        charts.append(_chart("Words of a caption", grouped(lengths, 14), False))
+        charts.append(_chart("Captions of an image", grouped(per_image, 10), False))
+        charts.append(_chart("Most frequent words", list(captions.frequent), True))
     return charts
 
 
@@ -128,12 +100,13 @@ def _chart(title: str, counts: list[tuple[str, int]], wide: bool) -> dict[str, A
     return {"title": title, "rows": rows, "wide": wide}
 
 
-def _finding(finding: dict[str, Any], pictures: _Thumbnails) -> dict[str, Any]:
-    shown = finding["groups"][:_GROUPS] if finding["groups"] else ()
-    if shown and all(len(group) == 1 for group in shown):  # single pictures stand in one row
-        shown = (tuple(group[0] for group in finding["groups"][: _GROUPS + 2]),)
-    return finding | {
-        "drawn": [[(name, pictures[name]) for name in group[: _TOGETHER + 2]] for group in shown],
-        "named": finding["places"][:_PLACES],
-        "unnamed": max(0, len(finding["places"]) - _PLACES),
+def _finding(finding: Finding, images: _Thumbnails) -> dict[str, Any]:
+    shown = finding.groups[:_GROUPS]
+    if shown and all(len(group) == 1 for group in shown):  # single images stand in one row
+        shown = (tuple(group[0] for group in finding.groups[: _GROUPS + 2]),)
+    return {
+        "found": finding,
+        "drawn": [[(name, images[name]) for name in group[: _TOGETHER + 2]] for group in shown],
+        "named": finding.places[:_PLACES],
+        "unnamed": max(0, len(finding.places) - _PLACES),
     }

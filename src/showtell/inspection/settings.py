@@ -1,4 +1,4 @@
-"""The command that looks at a data set before anything is trained on it."""
+"""The command that inspects a data set before anything is trained on it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,13 @@ from showtell.settings import Maybe, at_least
 
 
 @dataclass(frozen=True)
-class Look(DataSource):
+class Inspect(DataSource):
     """See what is in a data set, and what is wrong with it: as text, and as a page for the browser.
 
-    Example: showtell look photos/captions.csv
+    Example: showtell inspect photos/captions.csv
     """
 
-    out: Path = Path("runs/look.html")
+    out: Path = Path("runs/inspect.html")
     """The page to write."""
     vocab_size: int = 10_000
     """Vocabulary of a captioner, at least 16 tokens, whose coverage of the captions is shown."""

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
-from showtell.data.given import PictureLike, is_picture, picture_source
-from showtell.data.images import load_pixels
+from showtell.data.images import PictureLike, is_picture, load_pixels, picture_source
 from showtell.errors import ImageError, ModelError
 
 BATCH_SIZE = 16

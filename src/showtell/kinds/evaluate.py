@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import replace
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.records import Picture
 from showtell.errors import DataError
 from showtell.extraction.prepared import prepare
@@ -12,7 +12,7 @@ from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Evaluate
 from showtell.runs.run import Run
 from showtell.runs.trained_data import Data, read_again
-from showtell.runtime import choose_device, prepare_process
+from showtell.runtime import choose_device
 from showtell.store.store import FeatureStore
 
 
@@ -21,7 +21,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
 
     Args:
         config: Which run, data and split.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         What the model said and what that scores; ``evaluation-SPLIT.json`` and ``predictions-SPLIT.jsonl``
@@ -30,8 +30,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
-    prepare_process()
+    console = console or Log()
     model = load_model(config.run, choose_device())
     kind, run = find_kind(model.config.kind), Run(config.run)
     trained = run.settings(kind.Settings)
@@ -65,8 +64,8 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     evaluation = kind.evaluate(
         model, Question(split, prepared, training, data.leaks, config.beam_size, console)
     )
-    run.save_evaluation(evaluation.record(split), evaluation.lines(), config.out)
-    console.say(evaluation.table(split))
+    run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
+    console.say(evaluation.table())
     if examples := evaluation.examples():
         console.say(examples)
     return evaluation

@@ -44,16 +44,20 @@ class Question:
 class Evaluation(Protocol):
     """What a model says of a split, and what that scores."""
 
+    @property
+    def split(self) -> str:
+        """Return which split it is, or ``all`` of other data."""
+
     def figures(self) -> dict[str, float]:
         """Return the scores by name, without intervals."""
 
-    def record(self, split: str) -> EvaluationRecord:
+    def record(self) -> EvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""
 
     def lines(self) -> Iterable[dict[str, Any]]:
         """Return what is kept of each image, a line of ``predictions-SPLIT.jsonl`` each."""
 
-    def table(self, split: str) -> str:
+    def table(self) -> str:
         """Return the scores as text, with 95% intervals."""
 
     def examples(self) -> str:
@@ -109,8 +113,8 @@ class Kind(ABC):
         """
 
     @abstractmethod
-    def train(self, settings: Any, console: Console | None = None) -> Any:
-        """Train a model; leave a run with the model, its record and its validation scores."""
+    def train(self, settings: Any, console: Console | None = None) -> Run:
+        """Train a model; return the run with the model, its record and its validation scores."""
 
     @abstractmethod
     def evaluate(self, model: Any, question: Question) -> Evaluation:
@@ -128,7 +132,7 @@ class Kind(ABC):
         """
         raise ModelError(f"There is no report of a {self.name}.")
 
-    def pretrained(self, name: Path, device: torch.device) -> AnyModel | None:
+    def pretrained(self, name: Path, device: torch.device, console: Console | None) -> AnyModel | None:
         """Return a model that needs no training, where a name other than a run's stands for one."""
         return None
 

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
 from showtell.data.reading import report_problems
@@ -57,7 +57,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[Predict
 
     Args:
         config: Which run and images.
-        console: Told what of a folder is left out; None for silence.
+        console: Told what of a folder is left out; None for the log of ``showtell``.
 
     Yields:
         One prediction per image, in order; one that cannot be read has an error instead of a result.
@@ -65,9 +65,10 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[Predict
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    paths = find_pictures(config.pictures, console or Console(quiet=True))
+    console = console or Log()
+    paths = find_pictures(config.pictures, console)
     targets = {} if config.save_plot is None else _targets(paths, config.save_plot)
-    model = load(config.run, beam_size=config.beam_size)
+    model = load(config.run, beam_size=config.beam_size, console=console)
     labels = _labels(config.run)
     for path, found in zip(paths, model.stream(paths, errors="return")):
         if isinstance(found, ImageError):

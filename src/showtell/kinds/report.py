@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.records import Picture
 from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.kinds.base import Model
@@ -29,7 +29,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
 
     Args:
         config: Which run.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The report.
@@ -59,7 +59,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
         )
     settings = replace(settings, store=config.store or settings.store)
     split = _evaluated(config, run)
-    return _write(Reported(run, model, data.dataset, split, settings), console or Console(quiet=True))
+    return _write(Reported(run, model, data.dataset, split, settings), console or Log())
 
 
 def report_training(reported: Reported, console: Console) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from showtell.text.captions import USUAL
+from showtell.text.words import USUAL_LENGTH
 
 DecoderKind = Literal["lstm", "gru"]
 """Which decoders there are: an LSTM or a GRU, each with additive attention."""
@@ -32,7 +32,7 @@ class DecoderConfig:
     attention_dim: int = 512
     kind: DecoderKind = "lstm"
     dropout: float = 0.5
-    max_length: int = USUAL
+    max_length: int = USUAL_LENGTH
 
     @property
     def grid_dropout(self) -> float:

@@ -87,10 +87,10 @@ def _own(config: Export, kind: Kind) -> CheckPictures:
     return CheckPictures("validation pictures of the run", tuple(check), paths)
 
 
-def _divided(source: str, pictures: Sequence[Picture], most: int) -> CheckPictures:
+def _divided(source: str, pictures: Sequence[Picture], count: int) -> CheckPictures:
     """Check with some of the pictures, calibrate with others."""
     shuffled = _shuffled(pictures)
-    check, rest = shuffled[:most], shuffled[most : most + CALIBRATION]
+    check, rest = shuffled[:count], shuffled[count : count + CALIBRATION]
     return CheckPictures(source, tuple(check), tuple(picture.path for picture in rest or check))
 
 

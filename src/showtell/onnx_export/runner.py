@@ -16,8 +16,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from showtell.data.pixels.bounds import MAX_PIXELS
-from showtell.data.pixels.files import pictures_at
+from showtell.data.pixels.files import MAX_PIXELS, pictures_at
 from showtell.data.pixels.opening import open_image
 from showtell.data.pixels.preprocessing import Preprocessing
 from showtell.errors import ImageError

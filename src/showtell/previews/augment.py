@@ -5,17 +5,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from showtell.data.augment import Augmentation, Changes
-from showtell.report.figures import ACCENT, FAINT
-from showtell.report.sheet import Sheet, shorten, wrap
+from showtell.report.figures import (
+    ACCENT,
+    FAINT,
+    figure_grid,
+    inch_axes,
+    save_figure,
+    show_image,
+    write,
+    write_around,
+)
+from showtell.report.fonts import inches
+from showtell.report.text_width import shorten
 
-_MARGIN, _GAP, _BETWEEN_ROWS, _BESIDE_PLAIN = 0.35, 0.18, 0.16, 0.14
-"""Inches."""
-_SIDE, _BELOW, _LINE, _NOTE_LINE = 1.66, 0.19, 0.15, 0.155
-"""Inches: width of a picture, from it to the first base line below, between base lines."""
-_NAME, _SMALL, _NOTE = 8.5, 7.0, 8.0
+_SIDE, _BELOW, _LINE = 1.66, 0.19, 0.15
+"""Inches: width of an image, from it to the first base line below, between base lines."""
+_NAME, _SMALL = 8.5, 7.0
 """Points."""
 _TRACK = "#e4dfd7"
 
@@ -26,13 +35,13 @@ class Gauge:
 
     Attributes:
         name: Of the setting.
-        said: What was done, in words.
+        text: What was done, in words.
         at: Where on the way from one limit to the other, each in [0, 1].
         middle: Where no change lies on that way, in [0, 1].
     """
 
     name: str
-    said: str
+    text: str
     at: tuple[float, ...]
     middle: float = 0.5
 
@@ -70,12 +79,12 @@ def gauges(changes: Changes, limits: Augmentation, height: int, width: int) -> t
         return (0.5 + 0.5 * value / limit,) if limit else (0.5,)
 
     kept = 1 - limits.crop
-    shares = tuple((share - limits.crop) / kept if kept else 1.0 for share in (across, down))
+    sides = tuple((side - limits.crop) / kept if kept else 1.0 for side in (across, down))
     return (
         Gauge(
             "crop",
             f"{100 * across:.0f} × {down:.0%}",
-            tuple(min(1.0, max(0.0, s)) for s in shares),
+            tuple(min(1.0, max(0.0, side)) for side in sides),
             middle=1.0,
         ),
         Gauge("zoom", f"× {changes.zoom:.2f}", place(changes.zoom - 1, limits.zoom)),
@@ -105,33 +114,30 @@ def draw_views(rows: Sequence[Row], limits: Augmentation, out: Path) -> Path:
         ConfigError: The suffix names no format that matplotlib writes.
     """
     height, width = rows[0].plain.shape[-2:]
-    views = len(rows[0].views)
-    size = _SIDE, _SIDE * height / width
-    lines = len(gauges(rows[0].views[0][1], limits, height, width))
-    step = size[1] + _BELOW + (lines + 1) * _LINE + _BETWEEN_ROWS
-    inner = max((views + 1) * (_SIDE + _GAP) - _GAP + _BESIDE_PLAIN, 6.8)
-    head = wrap(_head(views, height, width), inner, _NOTE)
-    foot = wrap(_foot(limits), inner, _NOTE)
-    first = 0.76 + len(head) * _NOTE_LINE
-    last = first + len(rows) * step + 0.12
-    sheet = Sheet(inner + 2 * _MARGIN, last + len(foot) * _NOTE_LINE + _MARGIN - 0.12)
+    views, lines = len(rows[0].views), len(gauges(rows[0].views[0][1], limits, height, width))
+    below = _BELOW + (lines + 2) * _LINE
+    tall = _SIDE * height / width
+    columns = max(views + 1, 4)  # wide enough for the words above
+    figure, axes = figure_grid([_SIDE] * columns, [tall, below] * len(rows), (0.18, 0))
+    for row, images, words in zip(rows, axes[::2], axes[1::2]):
+        for place in words:
+            inch_axes(place, _SIDE, below)
+        show_image(images[0], _shown(row.plain))
+        write(words[0], 0, _BELOW, "as it is", _NAME, bold=True)
+        name = shorten(row.name, _SIDE, inches(_SMALL), middle=True)
+        note = shorten(row.note, _SIDE, inches(_SMALL))
+        for number, text in enumerate((name, note), start=1):
+            write(words[0], 0, _BELOW + number * _LINE, text, _SMALL, colour=FAINT)
+        for number, (pixels, changes) in enumerate(row.views, start=1):
+            show_image(images[number], _shown(pixels))
+            place = words[number]
+            write(place, 0, _BELOW, f"view {number}", _NAME, bold=True)
+            write(place, _SIDE, _BELOW, "mirrored" if changes.flip else "", _SMALL, ha="right")
+            for line, gauge in enumerate(gauges(changes, limits, height, width), start=1):
+                _draw_gauge(place, gauge, _BELOW + line * _LINE)
     what = "One random view" if views == 1 else f"{views} random views"
-    sheet.text(f"{what} of each photo", _MARGIN, 0.48, 15, bold=True)
-    for text, y in ((head, 0.70), (foot, last)):
-        for number, line in enumerate(text):
-            sheet.text(line, _MARGIN, y + number * _NOTE_LINE, _NOTE, colour=FAINT)
-    for index, row in enumerate(rows):
-        top = first + index * step
-        _draw_plain(sheet, row, top, size)
-        for column, (pixels, changes) in enumerate(row.views, start=1):
-            left = _MARGIN + _BESIDE_PLAIN + column * (_SIDE + _GAP)
-            sheet.picture(_shown(pixels), left, top, size)
-            base = top + size[1] + _BELOW
-            sheet.text(f"view {column}", left, base, _NAME, bold=True)
-            sheet.text("mirrored" if changes.flip else "", left + _SIDE, base, _SMALL, ha="right")
-            for line_number, gauge in enumerate(gauges(changes, limits, height, width), start=1):
-                _draw_gauge(sheet, gauge, left, base + line_number * _LINE)
-    return sheet.save(out)
+    write_around(figure, f"{what} of each photo", _head(views, height, width), _foot(limits))
+    return save_figure(figure, out, crop=True)
 
 
 def _head(views: int, height: int, width: int) -> str:
@@ -151,24 +157,15 @@ def _foot(limits: Augmentation) -> str:
     )
 
 
-def _draw_plain(sheet: Sheet, row: Row, top: float, size: tuple[float, float]) -> None:
-    sheet.picture(_shown(row.plain), _MARGIN, top, size)
-    below = top + size[1] + _BELOW
-    sheet.text("as it is", _MARGIN, below, _NAME, bold=True)
-    sheet.text(shorten(row.name, _SIDE, _SMALL, middle=True), _MARGIN, below + _LINE, _SMALL, colour=FAINT)
-    sheet.text(shorten(row.note, _SIDE, _SMALL), _MARGIN, below + 2 * _LINE, _SMALL, colour=FAINT)
-
-
-def _draw_gauge(sheet: Sheet, gauge: Gauge, left: float, base: float) -> None:
+def _draw_gauge(axes: Axes, gauge: Gauge, base: float) -> None:
     """Draw name, track with a dot, and words; a tick on the track is no change at all."""
-    sheet.text(gauge.name, left, base, _SMALL, colour=FAINT)
-    sheet.text(gauge.said, left + _SIDE, base, _SMALL, ha="right")
-    start, end, y = left + 0.58, left + 1.0, base - 0.035
-    sheet.line((start, y), (end, y), colour=_TRACK, width=1.6)
-    none = start + gauge.middle * (end - start)
-    sheet.line((none, y - 0.03), (none, y + 0.03), colour=FAINT, width=0.7)
-    for place in gauge.at:
-        sheet.dot(start + place * (end - start), y, colour=ACCENT, size=3.6)
+    write(axes, 0, base, gauge.name, _SMALL, colour=FAINT)
+    write(axes, _SIDE, base, gauge.text, _SMALL, ha="right")
+    start, length, y = 0.58, 0.42, base - 0.035
+    axes.plot((start, start + length), (y, y), color=_TRACK, linewidth=1.6)
+    axes.plot(start + gauge.middle * length, y, "|", color=FAINT, markersize=4.5, markeredgewidth=0.7)
+    dots = [start + place * length for place in gauge.at]
+    axes.plot(dots, [y] * len(dots), "o", color=ACCENT, markersize=3.6, markeredgewidth=0)
 
 
 def _shown(pixels: Tensor) -> np.ndarray:

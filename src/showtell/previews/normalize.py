@@ -3,14 +3,25 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
 
-from showtell.report.figures import ACCENT, FAINT, INK
-from showtell.report.fonts import font
-from showtell.report.sheet import Sheet, shorten, text_width, wrap
+from showtell.report.figures import (
+    ACCENT,
+    FAINT,
+    figure_grid,
+    inch_axes,
+    save_figure,
+    show_image,
+    write,
+    write_around,
+)
+from showtell.report.fonts import font, inches
+from showtell.report.text_width import shorten
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -19,11 +30,11 @@ CHANNELS = ("#c62828", "#2e7d32", "#1f5fbf")
 """Colours of red, green and blue."""
 _LEVELS_A_BIN = 4
 _SOFT, _EXPECTED = "#efe9df", "#fdf1e7"
-_MARGIN, _GAP, _WORDS, _DIAGRAM, _NUMBERS = 0.35, 0.28, 2.55, 3.9, 1.62
-"""Inches: around everything, between columns, widths of three columns."""
-_PHOTO, _STEP, _NOTE_LINE = 1.34, 1.62, 0.155
-"""Inches: height of a photo, of a row, of a line of notes."""
-_NAME_SIZE, _SMALL, _NOTE = 11.0, 7.5, 8.0
+_WORDS, _DIAGRAM, _NUMBERS, _HEIGHT = 2.55, 3.9, 1.62, 1.34
+"""Inches: widths of three columns, height of a row."""
+_GAP, _ABOVE, _BELOW = (0.28, 0.36), 0.12, 0.22
+"""Inches: between columns and rows; around the row that is expected, above and below, where the ticks are."""
+_NAME, _NOTE, _SMALL = 11.0, 8.0, 7.5
 """Points."""
 
 
@@ -68,8 +79,8 @@ def normalisations(
         sample: From how many photos the two were taken.
         imagenet: Mean and standard deviation of ImageNet, per channel.
     """
-    shares = pixels.reshape(-1, 3) / 255
-    low, high = float(shares.min()), float(shares.max())
+    unit = pixels.reshape(-1, 3) / 255
+    low, high = float(unit.min()), float(unit.max())
     counted = "the photo itself" if sample == 1 else f"{sample:,} photos of the data"
     return (
         Normalisation("As it is", "x, where 0 to 255 is 0 to 1", *_same(0.0, 1.0)),
@@ -77,8 +88,8 @@ def normalisations(
         Normalisation(
             "This photo's own",
             "(x − mean) / std, each channel's own",
-            _three(shares.mean(0)),
-            _three(_above_0(std) for std in shares.std(0)),
+            _three(unit.mean(0)),
+            _three(_above_0(std) for std in unit.std(0)),
         ),
         Normalisation(
             "The data set's",
@@ -114,7 +125,7 @@ def with_expected(
 def draw_normalisations(
     pixels: Pixels, choices: Sequence[Normalisation], expected: int, backbone: str, name: str, out: Path
 ) -> Path:
-    """Draw a row a normalisation: what it is, the photo, its histogram, and its statistics.
+    """Draw a row for each normalisation: what it is, the photo, its histogram, and its statistics.
 
     Args:
         pixels: The photo as the network sees it, (height, width, 3).
@@ -131,29 +142,23 @@ def draw_normalisations(
         ConfigError: The suffix names no format that matplotlib writes.
     """
     height, width = pixels.shape[:2]
-    photo = min(_PHOTO * width / height, 2.2), _PHOTO
-    inner = _WORDS + photo[0] + _DIAGRAM + _NUMBERS + 3 * _GAP
-    note = wrap(_note(name, pixels), inner, _NOTE)
-    first = 0.80 + len(note) * _NOTE_LINE
-    sheet = Sheet(inner + 2 * _MARGIN, first + len(choices) * _STEP + 0.35)
-    sheet.text("One photo, and what normalising makes of it", _MARGIN, 0.48, 15, bold=True)
-    for number, line in enumerate(note):
-        sheet.text(line, _MARGIN, 0.70 + number * _NOTE_LINE, _NOTE, colour=FAINT)
+    columns = [_WORDS, min(_HEIGHT * width / height, 2.2), _DIAGRAM, _NUMBERS]
+    figure, axes = figure_grid(columns, [_HEIGHT] * len(choices), _GAP)
+    total = figure.get_size_inches()
     reach = _reach(pixels, choices)
-    for index, choice in enumerate(choices):
-        top = first + index * _STEP
+    for index, (choice, (words, photo, diagram, numbers)) in enumerate(zip(choices, axes)):
         if index == expected:
-            around = inner + _MARGIN, _STEP - 0.03
-            sheet.box(_MARGIN / 2, top - 0.13, around, face=_EXPECTED, round=0.08)
-        _write_words(sheet, choice, top, backbone if index == expected else None)
+            pad, below = _ABOVE / total[0], words.get_position().y0 - _BELOW / total[1]
+            tall = (_ABOVE + _HEIGHT + _BELOW) / total[1]
+            style: dict[str, Any] = {"boxstyle": "square,pad=0", "facecolor": _EXPECTED, "zorder": -1}
+            figure.add_artist(FancyBboxPatch((-pad, below), 1 + 2 * pad, tall, edgecolor="none", **style))
         values = choice.apply(pixels)
-        left = _MARGIN + _WORDS + _GAP
-        sheet.picture(_as_brightness(values), left, top, photo)
-        left += photo[0] + _GAP
-        axes = sheet.axes(left, top, (_DIAGRAM, _PHOTO - 0.13))
-        _draw_histogram(axes, pixels, choice, values, reach)
-        _write_numbers(sheet, values, left + _DIAGRAM + _GAP, top)
-    return sheet.save(out)
+        _write_words(words, choice, backbone if index == expected else None)
+        show_image(photo, _as_brightness(values))
+        _draw_histogram(diagram, pixels, choice, values, reach)
+        _write_numbers(numbers, values)
+    write_around(figure, "One photo, and what normalising makes of it", _note(name, pixels))
+    return save_figure(figure, out, crop=True)
 
 
 def _note(name: str, pixels: Pixels) -> str:
@@ -166,27 +171,25 @@ def _note(name: str, pixels: Pixels) -> str:
     )
 
 
-def _write_words(sheet: Sheet, choice: Normalisation, top: float, backbone: str | None) -> None:
-    sheet.text(
-        shorten(choice.name, _WORDS, _NAME_SIZE, bold=True), _MARGIN, top + 0.18, _NAME_SIZE, bold=True
-    )
-    sheet.text(choice.how, _MARGIN, top + 0.38, _NOTE, colour=INK)
+def _write_words(axes: Axes, choice: Normalisation, backbone: str | None) -> None:
+    inch_axes(axes, _WORDS, _HEIGHT)
+    write(axes, 0, 0.13, shorten(choice.name, _WORDS, inches(_NAME, bold=True)), _NAME, bold=True)
+    write(axes, 0, 0.33, choice.how, _NOTE)
     for line, (what, values) in enumerate((("subtract", choice.subtract), ("divide by", choice.divide))):
-        said = "  ".join(f"{value:.3f}" for value in (values if len(set(values)) > 1 else values[:1]))
-        base = top + 0.58 + line * 0.155
-        sheet.text(what, _MARGIN, base, _SMALL, colour=FAINT)
-        sheet.text(said, _MARGIN + 0.62, base, _SMALL, colour=FAINT)
+        text = "  ".join(f"{value:.3f}" for value in (values if len(set(values)) > 1 else values[:1]))
+        write(axes, 0, 0.53 + line * 0.155, what, _SMALL, colour=FAINT)
+        write(axes, 0.62, 0.53 + line * 0.155, text, _SMALL, colour=FAINT)
     if backbone is not None:
-        mark = "expected by " + shorten(backbone, _WORDS - 1.05, _NOTE, bold=True, middle=True)
-        width = text_width(mark, _NOTE, bold=True)
-        sheet.box(_MARGIN, top + 0.93, (width + 0.2, 0.23), face=ACCENT, round=0.07)
-        sheet.text(mark, _MARGIN + 0.1, top + 1.085, _NOTE, bold=True, colour="white")
+        name = shorten(backbone, _WORDS - 1.05, inches(_NOTE, bold=True), middle=True)
+        badge = {"boxstyle": "round,pad=0.5", "facecolor": ACCENT, "edgecolor": "none"}
+        write(axes, 0.08, 1.04, f"expected by {name}", _NOTE, bold=True, colour="white", bbox=badge)
 
 
 def _draw_histogram(
     axes: Axes, pixels: Pixels, choice: Normalisation, values: Values, reach: tuple[float, float]
 ) -> None:
-    """Draw a hill a channel, and below it its mean and standard deviation."""
+    """Draw a hill for each channel, and below it its mean and standard deviation."""
+    axes.set_axis_on()
     edges = np.arange(0, 257, _LEVELS_A_BIN)
     hills = [np.histogram(pixels[..., channel], edges)[0] for channel in range(3)]
     # A burnt-out sky would press everything else to the ground, so a hill's highest bin may be cut off.
@@ -214,20 +217,17 @@ def _draw_histogram(
     axes.patch.set_visible(False)
 
 
-def _write_numbers(sheet: Sheet, values: Values, left: float, top: float) -> None:
-    column = (_NUMBERS - 0.36) / 3
-    rows = {"mean": values.mean((0, 1)), "std": values.std((0, 1))}
-    rows |= {"min": values.min((0, 1)), "max": values.max((0, 1))}
-    for channel, (name, colour) in enumerate(zip("RGB", CHANNELS)):
-        right = left + 0.36 + (channel + 1) * column
-        sheet.text(name, right, top + 0.18, _SMALL, bold=True, colour=colour, ha="right")
-        for line, numbers in enumerate(rows.values(), start=1):
-            said = f"{numbers[channel]:.2f}".replace("-0.00", "0.00").replace("-", "−")
-            sheet.text(said, right, top + 0.18 + line * 0.165, _SMALL, ha="right")
-    for line, name in enumerate(rows, start=1):
-        sheet.text(name, left, top + 0.18 + line * 0.165, _SMALL, colour=FAINT)
-    inside = float(((values >= 0) & (values <= 1)).mean())
-    sheet.text(f"{inside:.0%} within 0 to 1", left, top + 0.18 + 5.4 * 0.165, _SMALL, colour=FAINT)
+def _write_numbers(axes: Axes, values: Values) -> None:
+    inch_axes(axes, _NUMBERS, _HEIGHT)
+    lines: dict[str, Any] = {"va": "top", "linespacing": 1.55}
+    inside = f"{((values >= 0) & (values <= 1)).mean():.0%} within 0 to 1"
+    write(axes, 0, 0.05, f"\nmean\nstd\nmin\nmax\n\n{inside}", _SMALL, colour=FAINT, **lines)
+    rows = [values.mean((0, 1)), values.std((0, 1)), values.min((0, 1)), values.max((0, 1))]
+    for channel, colour in enumerate(CHANNELS):
+        right = 0.36 + (channel + 1) * (_NUMBERS - 0.36) / 3
+        numbers = [f"{row[channel]:.2f}".replace("-0.00", "0.00").replace("-", "−") for row in rows]
+        write(axes, right, 0.05, "RGB"[channel], _SMALL, bold=True, colour=colour, ha="right", **lines)
+        write(axes, right, 0.05, "\n" + "\n".join(numbers), _SMALL, ha="right", **lines)
 
 
 def _reach(pixels: Pixels, choices: Sequence[Normalisation]) -> tuple[float, float]:

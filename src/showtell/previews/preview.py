@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels, open_image
 from showtell.data.names import nfc
@@ -19,8 +19,8 @@ from showtell.extraction.command import pictures_of
 from showtell.kinds.captioner.train import train_tokenizer
 from showtell.previews import augment as views
 from showtell.previews import normalize as normal
-from showtell.previews import token_layout as tokens
-from showtell.previews.pictures import (
+from showtell.previews import tokens
+from showtell.previews.selection import (
     Photo,
     named,
     of_training,
@@ -30,7 +30,6 @@ from showtell.previews.pictures import (
     with_unknown,
 )
 from showtell.previews.settings import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
-from showtell.previews.tokens import draw_tokens
 from showtell.report.figures import check_figure_path
 from showtell.store.store import content_digest
 from showtell.text.tokenizer import CaptionTokenizer
@@ -56,7 +55,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
 
     Args:
         config: Which photos, and how many views.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The file that was written.
@@ -64,7 +63,7 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_figure_path(config.out)
     pictures = pictures_of(config, console)
     preprocessing, _ = config.preprocessing()
@@ -88,7 +87,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
 
     Args:
         config: Which photo, and which backbone.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The file that was written.
@@ -96,7 +95,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_figure_path(config.out)
     pictures = pictures_of(config, console)
     training = of_training(pictures)
@@ -121,7 +120,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
 
     Args:
         config: Which captions, and the settings of the tokenizer.
-        console: Where to write them; None for silence.
+        console: Where to write them; None for the log of ``showtell``.
 
     Returns:
         The file that was written.
@@ -129,7 +128,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     check_figure_path(config.out)
     pictures = tuple(picture for picture in pictures_of(config, console) if picture.captions)
     if not pictures:
@@ -159,7 +158,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
         )
     else:
         note = f"A vocabulary of {tokenizer.vocab_size:,} pieces of words, {source}; no word is ever unknown."
-    return _written(draw_tokens(rows, note, config.out), console)
+    return _written(tokens.draw_tokens(rows, note, config.out), console)
 
 
 def _rows(photos: Sequence[Photo], tokenizer: CaptionTokenizer) -> list[tokens.Row]:

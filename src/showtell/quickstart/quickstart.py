@@ -13,8 +13,9 @@ from typing import Any
 
 from showtell.backbones import packaged
 from showtell.backbones.sources import weights_at_hand
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.errors import ConfigError, WeightsError
+from showtell.files import write_atomic
 from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner
@@ -42,7 +43,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
 
     Args:
         config: Where to write, in which language.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         The share of unseen scenes whose caption is exactly right, their count, the seconds, the page, and
@@ -51,7 +52,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
     Raises:
         ConfigError: ``--out`` holds something else.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     started = time.perf_counter()
     _claim(config.out)
     console.say(f"Drawing {SCENES:,} scenes")
@@ -86,7 +87,7 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         f"  showtell predict runs/mine PHOTO.jpg --save-plot why.png\n"
     )
     result["photographs"] = name_photographs(config.out / "photographs", console)
-    (config.out / _MARKER).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_atomic(config.out / _MARKER, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -147,7 +148,7 @@ def _claim(out: Path) -> None:
     for part in ("scenes", "run", "photographs"):
         shutil.rmtree(out / part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    (out / _MARKER).write_text("{}\n", encoding="utf-8")
+    write_atomic(out / _MARKER, "{}\n")
 
 
 def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from showtell.files import write_atomic
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, RIGHT, save_figure
 from showtell.report.overlay import GREY, OUTSIDE, RAMP
 
@@ -67,7 +68,7 @@ def write_document(
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     # The path of a file may hold bytes that are not UTF-8.
-    out.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
+    write_atomic(out, page, errors="backslashreplace")
     return out
 
 

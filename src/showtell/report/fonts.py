@@ -11,12 +11,15 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 from PIL import ImageFont
+
+from showtell.report.text_width import Measure
 
 BASE_FAMILY = "DejaVu Sans"
 HANGUL_FAMILIES = (
@@ -49,20 +52,24 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "Failed to find font weight" not in record.getMessage() or BASE_FAMILY in record.getMessage()
 
 
-# NanumGothic calls its bold 600, which matplotlib finds worth a line on stderr for every figure.
-logging.getLogger("matplotlib.font_manager").addFilter(_is_news)
-
-
 class MissingGlyphWarning(UserWarning):
     """Letters of a text are in no font that was found, and are drawn as boxes."""
 
 
 @contextmanager
 def silent_boxes() -> Iterator[None]:
-    """Keep matplotlib from warning of each letter that has no glyph: ``font_families`` has warned once."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
+    """Keep matplotlib from warning of each letter that has no glyph: ``font_families`` has warned once.
+
+    NanumGothic calls its bold 600, which matplotlib finds worth a line on stderr for every figure, too.
+    """
+    logger = logging.getLogger("matplotlib.font_manager")
+    logger.addFilter(_is_news)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            yield
+    finally:
+        logger.removeFilter(_is_news)
 
 
 def plain(text: str) -> str:
@@ -99,6 +106,22 @@ def font(text: str, size: float, *, bold: bool = False) -> FontProperties:
         bold: Heavy letters, where the font has them.
     """
     return FontProperties(family=font_families(text), size=size, weight="bold" if bold else "normal")
+
+
+@lru_cache(4096)
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Measure a line of so many points, in inches."""
+    with silent_boxes():
+        # At 72 dots per inch a dot is a point; of the renderer's own pixels only a few are needed.
+        width, _, _ = RendererAgg(1, 1, 72).get_text_width_height_descent(
+            plain(text), font(text, size, bold=bold), False
+        )
+    return float(width) / 72
+
+
+def inches(size: float, *, bold: bool = False) -> Measure:
+    """Return what measures lines of so many points in inches, to wrap and shorten them by."""
+    return partial(text_width, size=size, bold=bold)
 
 
 def pil_font(size: float, text: str) -> ImageFont.FreeTypeFont:

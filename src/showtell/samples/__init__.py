@@ -1,4 +1,4 @@
-"""Pictures that the package draws itself, with captions from a small grammar, for the offline quickstart."""
+"""Images that the package draws itself, with captions from a small grammar, for the offline quickstart."""
 
 from showtell.samples.drawing import Placed, draw_scene, place_objects
 from showtell.samples.folders import write_captions_dataset, write_classes_dataset

@@ -1,18 +1,67 @@
 """Scenes drawn with Pillow: soft backgrounds, shaded shapes with smooth edges, a little shadow.
 
-A drawing is a pure function of its scene. Lengths are in picture widths, so a scene looks the same at any
+A drawing is a pure function of its scene. Lengths are in image widths, so a scene looks the same at any
 size.
 """
 
 import colorsys
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from showtell.samples.outlines import OUTLINES, Point
-from showtell.samples.scenes import Colour, Group, Scene, Size
+from showtell.samples.scenes import Colour, Group, Scene, Shape, Size
+
+Point = tuple[float, float]
+
+
+def _circle() -> list[Point]:
+    return [(0.92 * math.cos(math.tau * k / 60), 0.92 * math.sin(math.tau * k / 60)) for k in range(60)]
+
+
+def _square() -> list[Point]:
+    return [(-0.78, -0.78), (0.78, -0.78), (0.78, 0.78), (-0.78, 0.78)]
+
+
+def _triangle() -> list[Point]:
+    return [(0.0, -0.95), (0.95, 0.72), (-0.95, 0.72)]
+
+
+def _star() -> list[Point]:
+    corners = []
+    for k in range(10):
+        radius = 1.0 if k % 2 == 0 else 0.45
+        corners.append((radius * math.sin(math.pi * k / 5), -radius * math.cos(math.pi * k / 5)))
+    return corners
+
+
+def _heart() -> list[Point]:
+    outline = []
+    for k in range(60):
+        t = math.tau * k / 60
+        x = 16 * math.sin(t) ** 3
+        y = 13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)
+        outline.append((x / 17, -(y + 2.5) / 17))
+    return outline
+
+
+def _diamond() -> list[Point]:
+    return [(0.0, -1.0), (0.66, 0.0), (0.0, 1.0), (-0.66, 0.0)]
+
+
+_DRAWERS: dict[Shape, Callable[[], list[Point]]] = {
+    "circle": _circle,
+    "square": _square,
+    "triangle": _triangle,
+    "star": _star,
+    "heart": _heart,
+    "diamond": _diamond,
+}
+
+OUTLINES: dict[Shape, tuple[Point, ...]] = {shape: tuple(draw()) for shape, draw in _DRAWERS.items()}
+
 
 DRAWING_SIZE = 192
 _OVERSAMPLING = 4
@@ -34,25 +83,17 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One object where it is drawn.
+    """One object where it is drawn."""
 
-    Attributes:
-        group: What it is one of.
-        x: Centre, 0 at the left edge to 1 at the right.
-        y: Centre, 0 at the top edge to 1 at the bottom.
-        radius: Of the circle it lies in, in picture widths.
-        turn: Rotation in radians.
-    """
-
-    group: Group
-    x: float
-    y: float
-    radius: float
-    turn: float
+    group: Group  # what it is one of
+    x: float  # centre, 0 at the left edge to 1 at the right
+    y: float  # centre, 0 at the top edge to 1 at the bottom
+    radius: float  # of the circle it lies in, in image widths
+    turn: float  # rotation in radians
 
 
 def _scatter(chance: random.Random, radii: list[float]) -> list[Point]:
-    """Find places without overlap anywhere in the picture, by trying."""
+    """Find places without overlap anywhere in the image, by trying."""
     while True:
         points: list[Point] = []
         for radius in radii:
@@ -64,7 +105,7 @@ def _scatter(chance: random.Random, radii: list[float]) -> list[Point]:
 
 
 def _line_up(chance: random.Random, radii: list[float], *, near_side: bool, middle: float) -> list[Point]:
-    """Place a group in one half of the picture, side by side across the axis of its relation.
+    """Place a group in one half of the image, side by side across the axis of its relation.
 
     Returns:
         (along, across) of each object, where ``along`` runs from the first group to the second.
@@ -172,7 +213,7 @@ def draw_scene(scene: Scene, size: int = DRAWING_SIZE) -> Image.Image:
         size: Width and height in pixels, 32 or more.
 
     Returns:
-        An RGB picture; the same scene and size give the same pixels.
+        An RGB image; the same scene and size give the same pixels.
     """
     chance = random.Random(f"look/{scene.look}")
     picture = _background(chance, size)

@@ -1,4 +1,4 @@
-"""Drawn scenes written as the data sets that people bring: captions with pictures, and class folders."""
+"""Drawn scenes written as the data sets that people bring: captions with images, and class folders."""
 
 import json
 import unicodedata
@@ -14,7 +14,7 @@ PICTURES_FOLDER = "images"
 
 
 def _sizes(count: int) -> dict[Split, int]:
-    """Divide a number of pictures: a twelfth for validation, an eighth for test, at least one each."""
+    """Divide a number of images: a twelfth for validation, an eighth for test, at least one each."""
     val, test = max(1, count // 12), max(1, count // 8)
     return {"train": max(1, count - val - test), "val": val, "test": test}
 
@@ -25,18 +25,18 @@ def _draw(scene: Scene, path: Path) -> None:
 
 
 def write_captions_dataset(folder: Path, *, language: Language, count: int, seed: int) -> dict[str, Scene]:
-    """Write drawn pictures with a Karpathy JSON of captions and splits.
+    """Write drawn images with a Karpathy JSON of captions and splits.
 
-    A picture of train has one caption, in the plain way; one of val or test has every right caption.
+    An image of train has one caption, in the plain way; one of val or test has every right caption.
 
     Args:
         folder: Where ``captions.json`` and ``images/`` are written; made if missing.
         language: Of the captions.
-        count: Number of pictures over all splits, 3 or more.
+        count: Number of images over all splits, 3 or more.
         seed: Any integer; the same seed gives the same files.
 
     Returns:
-        The scene of each picture by its file name, in the order of the JSON.
+        The scene of each image by its file name, in the order of the JSON.
     """
     scenes: dict[str, Scene] = {}
     images: list[dict[str, object]] = []
@@ -67,18 +67,18 @@ def write_captions_dataset(folder: Path, *, language: Language, count: int, seed
 def write_classes_dataset(
     folder: Path, *, count: int, seed: int, language: Language = "en"
 ) -> dict[str, Scene]:
-    """Write drawn pictures of one group each as class folders ``SPLIT/SHAPE/NAME.png``.
+    """Write drawn images of one group each as class folders ``SPLIT/SHAPE/NAME.png``.
 
     Val and test show each shape in colours or counts in which train never shows it.
 
     Args:
         folder: Where ``train/``, ``val/`` and ``test/`` are written; made if missing.
-        count: Number of pictures over all splits, 3 or more.
+        count: Number of images over all splits, 3 or more.
         seed: Any integer; the same seed gives the same files.
         language: Of the folder names.
 
     Returns:
-        The scene of each picture by its path in the folder, with forward slashes.
+        The scene of each image by its path in the folder, with forward slashes.
     """
     scenes: dict[str, Scene] = {}
     for split, share in _sizes(count).items():

@@ -83,7 +83,7 @@ def write_captions(scene: Scene, language: Language) -> tuple[str, ...]:
     """Describe a scene in every right way.
 
     Args:
-        scene: What the picture shows.
+        scene: What the image shows.
         language: ``en`` or ``ko``.
 
     Returns:

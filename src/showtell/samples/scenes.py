@@ -1,4 +1,4 @@
-"""What there is to see in a drawn picture, and which compositions are kept for validation and test.
+"""What there is to see in a drawn image, and which compositions are kept for validation and test.
 
 A scene is one group of equal objects (three small green triangles), or two groups in a relation (a big
 red circle above two small yellow stars) that differ in colour and in shape. Two kinds of composition are
@@ -41,35 +41,23 @@ _TEST: frozenset[Split] = frozenset({"test"})
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Equal objects that are described together.
+    """Equal objects that are described together."""
 
-    Attributes:
-        count: How many, 1 to 4; at most 2 in a scene with a relation.
-        size: Of each of them.
-        colour: Of each of them.
-        shape: Of each of them.
-    """
-
-    count: int
-    size: Size
-    colour: Colour
-    shape: Shape
+    count: int  # how many, 1 to 4; at most 2 in a scene with a relation
+    size: Size  # of each of them
+    colour: Colour  # of each of them
+    shape: Shape  # of each of them
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a picture shows.
+    """What an image shows."""
 
-    Attributes:
-        groups: One group, or two that differ in colour and in shape: the upper before the lower, the left
-            before the right.
-        relation: How the first group lies to the second; None with one group.
-        look: Seed of everything a caption leaves open: places, exact hues, turns, background.
-    """
-
+    # one group, or two that differ in colour and in shape: the upper before the lower, the left before the
+    # right
     groups: tuple[Group, ...]
-    relation: Relation | None
-    look: int
+    relation: Relation | None  # how the first group lies to the second; None with one group
+    look: int  # seed of everything a caption leaves open: places, exact hues, turns, background
 
 
 def held_out_in(group: Group) -> frozenset[Split]:

@@ -1,6 +1,7 @@
 """The HTTP API: pictures in, records out."""
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -8,14 +9,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-import torch
 from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -23,20 +24,20 @@ from starlette.staticfiles import StaticFiles
 from showtell import __version__
 from showtell.errors import ImageError
 from showtell.kinds.base import Model
+from showtell.runtime import limit_threads
 from showtell.serving import schema
-from showtell.serving.addresses import Prefixed, meant_address
-from showtell.serving.docs import docs_page
-from showtell.serving.guard import Guard, is_local
+from showtell.serving.guard import Guard, Prefixed, is_local
 from showtell.serving.limits import Limit, Limits
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
 from showtell.serving.served import Served
 from showtell.serving.settings import Serve
-from showtell.serving.uploads import FIELD, Upload, read_uploads
 
 STATIC = Path(__file__).parent / "static"
 READERS = 2
 """Threads that decode pictures."""
 PREDICT = "/v1/predict"
+FIELD = "pictures"
+"""Name of the parts of a form that are images."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
         settings: Limits and who may ask; ``runs`` and ``port`` are not read.
     """
     metrics = Metrics()
-    threads = ThreadPoolExecutor(READERS, "showtell-read", initializer=torch.set_num_threads, initargs=(1,))
+    threads = ThreadPoolExecutor(READERS, "showtell-read", initializer=limit_threads, initargs=(1,))
     pixels = settings.max_megapixels * 10**6
     served = {name: Served(name, model, threads, pixels, metrics) for name, model in models.items()}
 
@@ -100,7 +101,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
         title="showtell",
         summary="Show it your pictures. It tells you what it sees.",
         version=__version__,
-        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
         servers=[{"url": settings.root_path}] if settings.root_path else None,
@@ -164,14 +165,14 @@ ModelName = Annotated[str | None, Query(description="Which model; the first by d
 async def predict(
     request: Request,
     model: ModelName = None,
-    look: Annotated[bool, Query(description="Add where the model looked.")] = False,
+    explain: Annotated[bool, Query(description="Add what part the network saw, and Grad-CAM.")] = False,
     beams: Annotated[int | None, Query(ge=1, le=10, description="Captions searched side by side.")] = None,
 ) -> Response:
     """Send one picture as the body, or one or several as parts of a form that are named pictures."""
     serving: Serving = request.app.state.serving
     served = serving.model(model)
     uploads = await read_uploads(request, serving.max_pictures, serving.example(request))
-    results = await asyncio.gather(*(_record(served, upload, look, beams) for upload in uploads))
+    results = await asyncio.gather(*(_record(served, upload, explain, beams) for upload in uploads))
     if len(results) == 1 and "error" in results[0]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         fits = not kind or kind.startswith(_KINDS)
@@ -181,12 +182,12 @@ async def predict(
     return JSONResponse({"model": served.name, "results": results})
 
 
-async def _record(served: Served, upload: Upload, look: bool, beams: int | None) -> dict[str, Any]:
+async def _record(served: Served, upload: "Upload", explain: bool, beams: int | None) -> dict[str, Any]:
     named = {} if upload.name is None else {"picture": upload.name}
     try:
         if isinstance(upload.content, ImageError):
             raise upload.content
-        return named | await served.answer(upload.content, look=look, beams=beams)
+        return named | await served.answer(upload.content, explain=explain, beams=beams)
     except ImageError as error:
         return named | {"error": " ".join(str(error).splitlines())}
 
@@ -215,12 +216,54 @@ async def metrics(request: Request) -> Response:
     return Response(request.app.state.serving.metrics.text(), media_type=CONTENT_TYPE)
 
 
-@router.get("/docs", include_in_schema=False)
-async def docs(request: Request) -> Response:
-    """Describe the endpoints to people."""
-    serving: Serving = request.app.state.serving
-    address = f"{str(request.base_url).rstrip('/')}{serving.prefix}"
-    return HTMLResponse(docs_page(request.app.openapi(), address))
+class Upload(NamedTuple):
+    """A picture as it was sent.
+
+    Attributes:
+        content: Of the file; or why there is none.
+        name: Of the file, where the client gave one.
+    """
+
+    content: bytes | ImageError
+    name: str | None
+
+
+async def read_uploads(request: Request, max_images: int, how: str) -> list[Upload]:
+    """Return the pictures of a request, in order.
+
+    Args:
+        request: Its body has been checked to be within its limit.
+        max_images: Most images.
+        how: What a client is told that sent no picture.
+
+    Raises:
+        HTTPException: The form is damaged, holds no picture, or too many.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/"):
+        return [Upload(await request.body(), None)]
+    parser = MultiPartParser(request.headers, request.stream(), max_files=max_images, max_fields=max_images)
+    parser.spool_max_size = 0  # never to the disk: the body is in memory already, and is not large
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, f"The form cannot be read: {error.message}") from error
+    except (ValueError, LookupError) as error:  # headers of parts that the parser trips over
+        raise HTTPException(400, f"The form cannot be read: {error}") from error
+    found = []
+    try:
+        for part in form.getlist(FIELD):
+            if isinstance(part, str):
+                reason = ImageError(f"The part {FIELD} is a text; send the picture as a file, with its name.")
+                found.append(Upload(reason, None))
+            else:
+                name = unicodedata.normalize("NFC", part.filename or "") or None
+                found.append(Upload(await part.read(), name))
+    finally:
+        await form.close()
+    if not found:
+        names = ", ".join(sorted({str(name)[:40] for name in form})[:5]) or "none"
+        raise HTTPException(422, f"No part of the form is named {FIELD}; its parts: {names}. {how}")
+    return found
 
 
 async def _heat() -> Response:
@@ -231,21 +274,19 @@ async def _heat() -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code in (404, 405) and error.detail == HTTPStatus(error.status_code).phrase:
-        return _astray(request)
+        return _no_such_address(request)
     return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
 
-def _astray(request: Request) -> Response:
-    """Answer who asked where nothing is, or in a wrong way, with where it is and how."""
+def _no_such_address(request: Request) -> Response:
+    """Answer who asked where nothing is, or in a wrong way, with what there is and how to send an image."""
     serving: Serving = request.app.state.serving
-    method, path = request.method, request.url.path
     known = {route.path: route.methods or set() for route in router.routes if isinstance(route, APIRoute)}
-    meant = meant_address(method, path, known)
-    use = f"use {meant[0]} {serving.prefix}{meant[1]}" if meant else "there is nothing"
-    how = f" {serving.example(request)}" if meant and meant[1] == PREDICT else ""
-    error = f"{method[:20]} {serving.prefix}{path[:100]}: {use}, see {serving.prefix}/docs.{how}"
-    if path in known:
-        return JSONResponse({"error": error}, 405, {"allow": ", ".join(sorted(known[path]))})
+    there = ", ".join(f"{min(methods)} {serving.prefix}{path}" for path, methods in known.items())
+    asked = f"{request.method[:20]} {serving.prefix}{request.url.path[:100]}"
+    error = f"{asked}: there is nothing. Expected one of {there}. {serving.example(request)}"
+    if methods := known.get(request.url.path):
+        return JSONResponse({"error": error}, 405, {"allow": ", ".join(sorted(methods))})
     return JSONResponse({"error": error}, 404)
 
 

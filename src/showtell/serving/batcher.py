@@ -1,4 +1,4 @@
-"""Pictures of many requests, looked at together: while the model is busy, they gather for its next look."""
+"""Images of many requests in one batch: while the model is busy, they gather for its next batch."""
 
 import threading
 from collections import deque
@@ -10,10 +10,12 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from showtell.runtime import limit_threads
+
 Result = TypeVar("Result")
 Compute = Callable[[Tensor, Hashable], list[Result]]
-_PATIENCE = 0.03
-"""Seconds that a picture waits for others that are being read, at most."""
+_MAX_WAIT = 0.03
+"""Seconds that an image waits at most for others that are being read."""
 
 
 class _Waiting(NamedTuple):
@@ -23,43 +25,43 @@ class _Waiting(NamedTuple):
 
 
 class Batcher(Generic[Result]):
-    """Threads that look at whatever waits; an idle one looks as soon as no other picture is being read.
+    """Threads that compute whatever waits; an idle one begins as soon as no other image is being read.
 
-    None takes more than its share of all that wait or are looked at: the others would soon be idle.
+    None takes more than its fraction of all that wait or are computed: the others would soon be idle.
 
     Args:
         compute: From pixels (B, 3, height, width), uint8, and the kind of question to one result each.
-        most: Most pictures of a batch.
-        watch: Told the size of every batch.
-        cores: Batches that are looked at side by side, and torch's threads for each.
+        max_batch: Most images of a batch.
+        watch: Called with the size of every batch.
+        cores: Batches that are computed side by side, and torch's threads for each.
     """
 
     def __init__(
-        self, compute: Compute[Result], most: int, watch: Callable[[int], None], cores: tuple[int, int]
+        self, compute: Compute[Result], max_batch: int, watch: Callable[[int], None], cores: tuple[int, int]
     ) -> None:
         self._compute = compute
-        self._most = most
+        self._max_batch = max_batch
         self._watch = watch
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._coming = 0
         self._under_way = 0
-        looks, threads = cores
+        workers, threads = cores
         self._threads = [
             threading.Thread(target=self._work, args=(threads,), name=f"showtell-model-{number}", daemon=True)
-            for number in range(looks)
+            for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
     def __len__(self) -> int:
-        """Return how many pictures wait."""
+        """Return how many images wait."""
         return len(self._waiting)
 
     @contextmanager
     def expecting(self) -> Iterator[None]:
-        """Announce a picture that is being read, and will be asked about inside of this context."""
+        """Announce an image that is being read, and is queued inside of this context."""
         with self._changed:
             self._coming += 1
         try:
@@ -71,14 +73,14 @@ class Batcher(Generic[Result]):
                     self._changed.notify_all()
 
     def ask(self, pixels: Tensor, kind: Hashable = None) -> "Future[Result]":
-        """Queue a picture.
+        """Queue an image.
 
         Args:
             pixels: (3, height, width), uint8.
             kind: Only questions of one kind share a batch.
 
         Returns:
-            What will hold the result; a picture whose future is cancelled in time is not looked at.
+            What will hold the result; an image whose future is cancelled in time is not computed.
         """
         answer: Future[Result] = Future()
         with self._changed:
@@ -97,7 +99,7 @@ class Batcher(Generic[Result]):
             thread.join()
 
     def _work(self, threads: int) -> None:
-        torch.set_num_threads(threads)  # of this thread
+        limit_threads(threads)
         batch: list[_Waiting] = []
         while batch := self._next(len(batch)):
             try:
@@ -110,26 +112,26 @@ class Batcher(Generic[Result]):
                     item.answer.set_result(result)
 
     def _next(self, done: int) -> list[_Waiting]:
-        """Return the oldest pictures of one kind; none where all is answered and no more will come.
+        """Return the oldest images of one kind; none where all is answered and no more will come.
 
         Args:
-            done: Pictures this thread has looked at since it was here.
+            done: Images this thread has computed since it was here.
         """
         batch: list[_Waiting] = []
         with self._changed:
             self._under_way -= done
             while not batch:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
-                self._changed.wait_for(self._is_gathered, _PATIENCE)
+                self._changed.wait_for(self._is_gathered, _MAX_WAIT)
                 if not self._waiting:
                     if self._closed:
                         return []
                     continue  # another thread took them
                 kind = self._waiting[0].kind
                 others = deque[_Waiting]()
-                all_of_them = len(self._waiting) + self._under_way
-                share = min(self._most, -(-all_of_them // len(self._threads)))
-                while self._waiting and len(batch) < share:
+                unanswered = len(self._waiting) + self._under_way
+                size = min(self._max_batch, -(-unanswered // len(self._threads)))
+                while self._waiting and len(batch) < size:
                     item = self._waiting.popleft()
                     if item.kind != kind:
                         others.append(item)
@@ -143,5 +145,5 @@ class Batcher(Generic[Result]):
         return batch
 
     def _is_gathered(self) -> bool:
-        """Say whether nothing is gained by waiting: small batches take more time a picture."""
-        return not self._coming or not self._waiting or len(self._waiting) >= self._most or self._closed
+        """Return whether to begin now: no image is being read that a larger batch could wait for."""
+        return not self._coming or not self._waiting or len(self._waiting) >= self._max_batch or self._closed

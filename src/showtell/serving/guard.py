@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PROTECTED = ("/v1/", "/metrics")
-"""Paths that need the token, where there is one; the page, its documentation and /healthz are open."""
+"""Paths that need the token, where there is one; the page, openapi.json and /healthz are open."""
 
 _HOST_NAME = re.compile(r"[a-z0-9.-]{1,100}")
 _HEADERS = {
@@ -100,6 +101,31 @@ class Guard:
         return page == host or _name(page) in self.trusted
 
 
+class Prefixed:
+    """Take requests with and without the prefix of a proxy: some proxies take it off, some leave it.
+
+    Whatever comes after sees one form of each address, so that no spelling evades the guard.
+
+    Args:
+        app: What answers.
+        prefix: Such as ``/showtell``; or empty.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        app = self.app
+        if scope["type"] == "http" and self.prefix:
+            if scope["path"] == self.prefix:  # the page's own links begin below it
+                app = RedirectResponse(self.prefix + "/")
+            elif scope["path"].startswith(self.prefix + "/"):
+                scope = dict(scope, path=scope["path"][len(self.prefix) :])
+        await app(scope, receive, send)
+
+
 def _trust(host: str) -> str:
     """Return what to do where a refused name is that of a proxy."""
     name = _name(host.rpartition("//")[2])
@@ -125,11 +151,6 @@ LINGER = 1.0
 """Seconds that a refused client's bytes are read and forgotten, so that the reason can reach it."""
 
 
-def error_body(reason: str) -> bytes:
-    """Return the JSON that every error has."""
-    return json.dumps({"error": reason}, ensure_ascii=False).encode()
-
-
 async def refuse(
     receive: Receive, send: Send, status: int, reason: str, headers: Mapping[str, str] | None = None
 ) -> None:
@@ -138,7 +159,7 @@ async def refuse(
     Closing a connection with unread bytes makes the kernel throw the answer away; so what the client goes
     on sending is read for a moment after the answer has gone out.
     """
-    body = error_body(reason)
+    body = json.dumps({"error": reason}, ensure_ascii=False).encode()
     fields = {
         "content-type": "application/json",
         "content-length": str(len(body)),

@@ -60,18 +60,18 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD"):
-            await self._handle(scope, receive, send, most=0)
+            await self._handle(scope, receive, send, max_body=0)
         elif self.in_flight >= self.limit.in_flight:
             reason = f"{self.limit.in_flight} requests are being worked on; come back in a second."
             await refuse(receive, send, 503, reason, {"retry-after": "1"})
         else:
             self.in_flight += 1
             try:
-                await self._handle(scope, receive, send, most=self.limit.body)
+                await self._handle(scope, receive, send, max_body=self.limit.body)
             finally:
                 self.in_flight -= 1
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, max_body: int) -> None:
         began = False  # to answer: from then on it is too late for another answer
 
         async def watched(message: Message) -> None:
@@ -82,7 +82,7 @@ class Limits:
         body: bytes | None = None
         try:
             async with asyncio.timeout(self.limit.timeout):
-                body = await self._read(scope, receive, most)
+                body = await self._read(scope, receive, max_body)
                 await self.app(scope, _replay(body, receive), watched)
         except _Gone:
             pass
@@ -98,15 +98,15 @@ class Limits:
                 reason = f"There was no answer within {seconds}; come back later."
                 await refuse(receive, send, 503, reason, {"retry-after": "5"})
 
-    async def _read(self, scope: Scope, receive: Receive, most: int) -> bytes:
+    async def _read(self, scope: Scope, receive: Receive, max_body: int) -> bytes:
         """Return the body.
 
         Raises:
             _Refused: It is too large, or stalls.
         """
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if int(declared) > most:
-            raise _too_large(scope, most)
+        if int(declared) > max_body:
+            raise _too_large(scope, max_body)
         body = bytearray()
         while True:
             try:
@@ -118,16 +118,16 @@ class Limits:
             if message["type"] == "http.disconnect":
                 raise _Gone
             body += message.get("body", b"")
-            if len(body) > most:
-                raise _too_large(scope, most)
+            if len(body) > max_body:
+                raise _too_large(scope, max_body)
             if not message.get("more_body", False):
                 return bytes(body)
 
 
-def _too_large(scope: Scope, most: int) -> _Refused:
-    if not most:
+def _too_large(scope: Scope, max_body: int) -> _Refused:
+    if not max_body:
         return _Refused(413, f"A {scope['method']} request takes no body.")
-    return _Refused(413, f"The request is larger than {most / 1e6:g} MB.")
+    return _Refused(413, f"The request is larger than {max_body / 1e6:g} MB.")
 
 
 def _replay(body: bytes, rest: Receive) -> Receive:

@@ -9,7 +9,7 @@ class Word(BaseModel):
     word: str
     probability: float = Field(description="Given the picture and the words before, 0 to 1.")
     attention: list[list[float]] = Field(
-        description="Where the model looked, rows x columns over what it saw of the picture; sums to 1."
+        description="Attention weights, rows x columns over what it saw of the picture; sums to 1."
     )
 
 
@@ -20,12 +20,12 @@ class OtherCaption(BaseModel):
     log_probability: float
 
 
-class Look(BaseModel):
-    """Where a classifier looked: Grad-CAM."""
+class GradCam(BaseModel):
+    """What speaks for the class a classifier chose: Grad-CAM."""
 
     label: str
     cells: list[list[float]] = Field(
-        description="How much each cell speaks for the class, rows x columns, as shares of the largest."
+        description="How much each cell speaks for the class, rows x columns, as fractions of the largest."
     )
 
 
@@ -35,7 +35,7 @@ class Seen(BaseModel):
     picture: str | None = Field(None, description="Name of the file, where one was sent.")
     seen: tuple[float, float, float, float] | None = Field(
         None,
-        description="With look: left, top, right, bottom of what the network saw, shares of the picture.",
+        description="With explain: left, top, right, bottom of what the network saw, in [0, 1].",
     )
 
 
@@ -53,7 +53,7 @@ class Classified(Seen):
 
     label: str = Field(alias="class")
     classes: dict[str, float] = Field(description="The five likeliest with their probabilities.")
-    look: Look | None = None
+    grad_cam: GradCam | None = None
 
 
 class Unreadable(BaseModel):

@@ -1,6 +1,8 @@
 """Answer over HTTP, to programs and to people."""
 
+import math
 import os
+import socket
 import unicodedata
 import webbrowser
 from collections.abc import Sequence
@@ -8,16 +10,24 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
 from showtell.kinds.base import Model
 from showtell.kinds.loading import load
 from showtell.serving.settings import Demo, Serve
 
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 """Packages of the extra, as they are imported."""
+MAX_HEAD = 16384
+"""Bytes of a request's line and headers."""
+MAX_CONNECTIONS = 500
+"""Connections at once, idle ones included; an operating system gives a process about 1,000 files."""
 
 
 def serve(config: Serve, console: Console | None = None) -> None:
@@ -30,12 +40,12 @@ def serve(config: Serve, console: Console | None = None) -> None:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    _run(config, console or Console(quiet=True), open_browser=False)
+    _run(config, console or Log(), open_browser=False)
 
 
 def demo(config: Demo, console: Console | None = None) -> None:
     """Serve the page for people, as :func:`serve` does, and open it in the browser if asked to."""
-    _run(config, console or Console(quiet=True), open_browser=config.open_browser)
+    _run(config, console or Log(), open_browser=config.open_browser)
 
 
 def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
@@ -46,32 +56,82 @@ def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
     _check_extra()
     from showtell.serving.api import build_app
     from showtell.serving.guard import is_local
-    from showtell.serving.server import build_server, open_socket
 
-    with open_socket(config.host, config.port) as socket:  # before the models, which take seconds
-        models = load_models(config.runs, config.device)
+    with open_socket(config.host, config.port) as listening:  # before the models, which take seconds
+        models = load_models(config.runs, config.device, console)
         for name, model in models.items():
             console.say(f"{name}: {_describe(model)}")
-        address = _address(config.host, socket.getsockname()[1])
+        address = _address(config.host, listening.getsockname()[1])
         server = build_server(build_app(models, config), config)
         if not is_local(config.host):
             console.say(_warning(config))
-        console.say(f"{address} (page), {address}/docs (HTTP API); Ctrl-C ends it")
+        console.say(f"{address} (page), {address}/openapi.json (HTTP API); Ctrl-C ends it")
         if open_browser:
             webbrowser.open(address)  # the socket listens: the browser waits until it is answered
-        server.run(sockets=[socket])
+        server.run(sockets=[listening])
     console.say("Stopped; every request that was in flight was answered.")
 
 
-def load_models(runs: Sequence[Path], device: str = "auto") -> dict[str, Model[Any]]:
+def load_models(
+    runs: Sequence[Path], device: str = "auto", console: Console | None = None
+) -> dict[str, Model[Any]]:
     """Load models under the names of their folders; the second of a name becomes ``name-2``."""
     models: dict[str, Model[Any]] = {}
     for run in runs:
         folder = run.absolute()
         stem = unicodedata.normalize("NFC", (folder.parent if folder.name == "model" else folder).name)
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        models[next(name for name in names if name not in models)] = load(run, device=device)
+        models[next(name for name in names if name not in models)] = load(run, device=device, console=console)
     return models
+
+
+def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
+    """Return what serves an app on the socket that its ``run`` is given.
+
+    It ends quietly when it is told to, and finishes what is in flight; told twice, it ends at once.
+    """
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        # uvicorn's own would raise the signal again at the end.
+        def handle_exit(self, sig: int, frame: object) -> None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+    return Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=bool(settings.trusted_host or settings.root_path),
+            server_header=False,
+            h11_max_incomplete_event_size=MAX_HEAD,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=math.ceil(settings.idle_timeout),
+            timeout_graceful_shutdown=math.ceil(settings.timeout) + 1,
+        )
+    )
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Take an address to listen on.
+
+    Raises:
+        ConfigError: Another program has it, or it is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=256)
+    except (OSError, OverflowError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise ConfigError(
+            f"{host} port {port} cannot be listened on: {reason}.",
+            would_do="Another --port, or --port 0 for any that is free.",
+        ) from error
 
 
 def _check_extra() -> None:

@@ -1,4 +1,4 @@
-"""A model as the server holds it: read in threads, looked at in batches, told as records."""
+"""A model as the server holds it: images are decoded in threads and answered in batches, as records."""
 
 import asyncio
 import unicodedata
@@ -40,16 +40,18 @@ class Served:
         self._outcomes = metrics.pictures
         batches = metrics.batches.labels(name)
         self._batcher: Batcher[Result] = Batcher(
-            self._look, BATCH_SIZE, batches.observe, share_cores(model.device)
+            self._predict, BATCH_SIZE, batches.observe, share_cores(model.device)
         )
         metrics.watch_queue(name, self._batcher.__len__)
 
-    async def answer(self, content: bytes, *, look: bool = False, beams: int | None = None) -> dict[str, Any]:
+    async def answer(
+        self, content: bytes, *, explain: bool = False, beams: int | None = None
+    ) -> dict[str, Any]:
         """Say what a picture shows.
 
         Args:
             content: Of its file.
-            look: Add where the classifier looked, and what part of the picture the network saw.
+            explain: Add a classifier's Grad-CAM, and what part of the image the network saw.
             beams: Captions searched side by side; None for the model's own.
 
         Raises:
@@ -65,10 +67,10 @@ class Served:
             raise
         found = await asyncio.wrap_future(asked)
         record = found.record()
-        if look:
+        if explain:
             record["seen"] = list(seen_box(self.model.backbone.preprocessing, *size))
-            for label, cells in await loop.run_in_executor(self._threads, self._heat, pixels, found):
-                record["look"] = {"label": label, "cells": cells}
+            for label, cells in await loop.run_in_executor(self._threads, self._explain, pixels, found):
+                record["grad_cam"] = {"label": label, "cells": cells}
         self._outcomes.labels(self.name, "answered").inc()
         return record
 
@@ -82,11 +84,11 @@ class Served:
         image = open_image(content, shrink_to=wanted, max_pixels=self._max_pixels)
         return image.size, self.model.pixels(image)
 
-    def _look(self, pixels: Tensor, beams: Hashable) -> list[Result]:
+    def _predict(self, pixels: Tensor, beams: Hashable) -> list[Result]:
         model = self.model.with_beam_size(beams) if isinstance(beams, int) else self.model
         return list(model.from_pixels(pixels))
 
-    def _heat(self, pixels: Tensor, found: Result) -> list[tuple[str, list[list[float]]]]:
+    def _explain(self, pixels: Tensor, found: Result) -> list[tuple[str, list[list[float]]]]:
         """Return how much each cell speaks for what was found, as shares of the largest."""
         return [
             (label, [[round(value, 4) for value in row] for row in (heat / (heat.max() or 1.0)).tolist()])

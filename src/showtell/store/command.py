@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from showtell.console import Console, human_bytes
+from showtell.console import Console, Log, human_bytes
 from showtell.store.settings import Store
 from showtell.store.store import FeatureStore, SpaceInfo
 
@@ -13,7 +13,7 @@ def list_store(config: Store, console: Console | None = None) -> list[dict[str, 
 
     Args:
         config: Which store, and what to remove.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
         One record a feature space, after any removal.
@@ -21,7 +21,7 @@ def list_store(config: Store, console: Console | None = None) -> list[dict[str, 
     Raises:
         StoreError: There is nothing of that name, or it is in use.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     features = FeatureStore(config.store)
     if config.remove is not None:
         named = [info.id for info in features.spaces() if _architecture(info.description) == config.remove]

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
-import threading
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from showtell.errors import StoreError
+from showtell.files import write_atomic
 
 DTYPES = ("float16", "float32")
 
@@ -63,12 +62,7 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".space.json.{os.getpid()}.{threading.get_ident()}"
-    with temporary.open("wb") as file:
-        file.write(canonical)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_atomic(path, canonical, durable=True)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

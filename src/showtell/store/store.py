@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.errors import StoreError
-from showtell.files import cache_root
+from showtell.files import cache_root, take_lock
 from showtell.store.description import (
     canonical_description,
     read_description,
@@ -25,9 +25,6 @@ from showtell.store.description import (
 from showtell.store.environment import open_environment
 from showtell.store.known_files import FileStamp, KnownFiles
 from showtell.store.space import FeatureSpace, Reader, content_digest, record_key
-
-if os.name != "nt":
-    import fcntl
 
 __all__ = [
     "FeatureSpace",
@@ -182,19 +179,13 @@ def _size(folder: Path) -> int:
 
 def _take_lock(path: Path, *, shared: bool) -> int:
     """Lock a space, for use or for removal; closing the descriptor, or the end of the process, lets go."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if os.name == "nt":  # where a folder with open files cannot be renamed, which serves the same end
-        return descriptor
     try:
-        # Waiting is short: an exclusive lock is held for a rename.
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return take_lock(path, shared=shared)  # waiting is short: an exclusive lock is held for a rename
     except BlockingIOError as error:
-        os.close(descriptor)
         raise StoreError(
             f"Feature space {path.stem} is open in this or another process.",
             would_do="Wait until it has ended, or stop it.",
         ) from error
-    return descriptor
 
 
 @contextmanager

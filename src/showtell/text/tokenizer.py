@@ -4,7 +4,6 @@ Word level (``words``) suits English and small vocabularies. Byte-level BPE suit
 together or take endings, such as Korean: it knows every string, so nothing is ever unknown.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from tokenizers.pre_tokenizers import Sequence as PreTokenizerSequence
 from tokenizers.trainers import BpeTrainer
 
 from showtell.errors import ConfigError, DataError, ModelError
+from showtell.files import write_atomic
 from showtell.text.words import (
     attaches,
     join_words,
@@ -142,12 +142,7 @@ class CaptionTokenizer:
         Args:
             path: Where to; its folder exists.
         """
-        unfinished = path.with_name(path.name + ".unfinished")
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(self.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        write_atomic(path, self.to_json(), durable=True)
 
     def encode(self, caption: str) -> list[int]:
         """Return the token ids of a caption, without ``bos_id`` and ``eos_id``.

@@ -24,7 +24,7 @@ from tokenizers.normalizers import Sequence as NormalizerSequence
 from tokenizers.pre_tokenizers import PreTokenizer, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizerSequence
 
-LONGEST = 4
+MAX_NGRAM = 4
 """The longest run of words that a metric counts."""
 
 _UNSPACED_RANGES = (
@@ -85,7 +85,7 @@ def word_normalizer() -> Normalizer:
 
 @cache
 def word_splitter(*, brackets: bool = False) -> PreTokenizer:
-    """Build the splitter of normalised text into words; what is no word is dropped.
+    """Build the splitter of normalised text into words; all else is dropped.
 
     Args:
         brackets: Whether a bracket counts as a word.
@@ -116,7 +116,7 @@ def words(text: str) -> list[str]:
     return [word for word, _ in word_splitter().pre_tokenize_str(normalise(text))]
 
 
-def scored_words(text: str) -> list[str]:
+def metric_tokens(text: str) -> list[str]:
     """Split a caption into the words that metrics compare: ``words``, and brackets as well.
 
     The COCO toolkit means to drop brackets but looks for them in upper case after lower-casing; its published
@@ -160,5 +160,43 @@ def join_words(parts: Sequence[str]) -> str:
 
 
 def ngrams(parts: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return every run of 1 to ``LONGEST`` neighbouring words, shorter runs first."""
-    return [run for n in range(LONGEST) for run in zip(*(parts[skip:] for skip in range(n + 1)))]
+    """Return every run of 1 to ``MAX_NGRAM`` neighbouring words, shorter runs first."""
+    return [run for n in range(MAX_NGRAM) for run in zip(*(parts[skip:] for skip in range(n + 1)))]
+
+
+USUAL_LENGTH = 40
+"""Most tokens of a caption, where none is known to be longer."""
+MOST_LENGTH = 250
+"""Tokens that no limit is set beyond by itself: time and memory grow with the longest caption of a batch."""
+_WHOLE = 0.999
+"""Share of the captions that the limit leaves whole."""
+
+
+def length_limit(lengths: Sequence[int]) -> int:
+    """Return the most tokens of a caption that training learns and the search writes.
+
+    Args:
+        lengths: Tokens of each training caption.
+
+    Returns:
+        As many as leave 999 of 1,000 captions whole; at least `USUAL_LENGTH`, at most `MOST_LENGTH`.
+    """
+    if not lengths:
+        return USUAL_LENGTH
+    ordered = sorted(lengths)
+    return max(USUAL_LENGTH, min(MOST_LENGTH, ordered[min(len(ordered) - 1, int(_WHOLE * len(ordered)))]))
+
+
+_SIDES = re.compile(
+    r"\b(?:left|right|leftmost|rightmost|links|rechts|gauche|droite|izquierd[ao]|derech[ao]|sinistra|destra)\b"
+    r"|왼|오른|좌측|우측|左|右",
+    re.IGNORECASE,
+)
+
+
+def mentions_left_right(caption: str) -> bool:
+    """Say whether a caption, in Unicode NFC, speaks of left or right.
+
+    Errs on the side of yes: "right" means other things, too.
+    """
+    return _SIDES.search(caption) is not None

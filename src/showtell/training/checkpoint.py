@@ -1,7 +1,6 @@
 """Everything that an exact resume needs, in one safetensors file that is either whole or not there."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from showtell.errors import ModelError
+from showtell.files import write_atomic
 
 
 @dataclass
@@ -126,14 +126,9 @@ def load_checkpoint(
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file atomically and durably."""
-    temporary = path.with_name(f".{path.name}.partial")
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     # Written here, since the library's own file could be read by nobody but its owner.
-    with temporary.open("wb") as file:
-        file.write(save(contiguous, metadata=dict(metadata)))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_atomic(path, save(contiguous, metadata=dict(metadata)), durable=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

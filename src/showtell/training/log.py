@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from showtell.files import write_atomic
+
 
 class Watcher(Protocol):
     """Who is told how a training goes."""
@@ -38,9 +40,7 @@ class MetricsLog:
                 with contextlib.suppress(ValueError):  # a kill can cut the last line
                     if _is_past(json.loads(line), step, epoch):
                         kept.append(line + "\n")
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(self._path)
+        write_atomic(self._path, "".join(kept))
 
     def step(self, step: int, epoch: int, loss: float, learning_rate: float) -> None:
         """Log a step."""

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from showtell.data.images import open_image
 from showtell.data.records import Picture
 from showtell.errors import MissingExtraError
-from showtell.report.figures import ACCENT, FAINT
-from showtell.report.sheet import Sheet, wrap
+from showtell.report.figures import ACCENT, FAINT, figure_grid, figure_pixels, inch_axes, show_image, write
+from showtell.report.fonts import inches
+from showtell.report.text_width import wrap
 
 _SHOWN = 6
 _COLUMNS = 3
@@ -72,20 +73,18 @@ class TensorBoardLog:
 def _draw(pictures: Sequence[Picture], said: Mapping[str, str]) -> npt.NDArray[np.uint8]:
     """Draw photos, each above what the model and what people say of it; return (height, width, 3)."""
     rows = -(-len(pictures) // _COLUMNS)
-    height = _CELL + (2 * _LINES) * _LINE + _GAP
-    sheet = Sheet(_COLUMNS * (_CELL + _GAP) + _GAP, rows * height + _GAP)
-    for place, picture in enumerate(pictures):
-        row, column = divmod(place, _COLUMNS)
-        left, top = _GAP + column * (_CELL + _GAP), _GAP + row * height
+    cell = _CELL + _GAP, _CELL + 2 * _LINES * _LINE + 2 * _GAP
+    figure, axes = figure_grid([cell[0]] * _COLUMNS, [cell[1]] * rows)
+    for one, picture in zip(axes.flat, pictures):
+        inch_axes(one, *cell)
         image = open_image(picture.path).convert("RGB")
         image.thumbnail((400, 400))
-        longer = max(image.size)
-        shape = _CELL * image.width / longer, _CELL * image.height / longer
-        sheet.picture(np.asarray(image), left, top + _CELL - shape[1], shape)
+        width, height = (_CELL * side / max(image.size) for side in image.size)
+        base = _GAP + _CELL
+        show_image(one, np.asarray(image), (_GAP / 2, _GAP / 2 + width, base, base - height))
         right = picture.label if picture.label is not None else next(iter(picture.captions), "")
-        base = top + _CELL
         for text, colour, bold in ((said[picture.name], ACCENT, True), (right, FAINT, False)):
-            for line in wrap(text, _CELL, _LETTERS, bold=bold)[:_LINES]:
+            for line in wrap(text, _CELL, inches(_LETTERS, bold=bold))[:_LINES]:
                 base += _LINE
-                sheet.text(line, left, base, _LETTERS, bold=bold, colour=colour)
-    return sheet.pixels()
+                write(one, _GAP / 2, base, line, _LETTERS, bold=bold, colour=colour)
+    return figure_pixels(figure)

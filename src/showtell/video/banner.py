@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from showtell.report.fonts import pil_font, plain
+from showtell.report.text_width import shorten, wrap
 from showtell.video.sources import Pixels
 
 INK, TEXT, FAINT, ACCENT, TRACK = "#161513", "#f1ece3", "#a79f92", "#ff9d4d", "#4a453d"
@@ -68,13 +69,13 @@ class Banner:
 
     def _bars(self, canvas: Image.Image, brush: ImageDraw.ImageDraw, classes: Mapping[str, float]) -> None:
         unit, best = self.unit, max(classes, key=lambda name: classes[name])
-        share, pad, row = round(3.1 * unit), round(0.8 * unit), round(1.7 * unit)
+        percent, pad, row = round(3.1 * unit), round(0.8 * unit), round(1.7 * unit)
         width = min(self._picture[0] - unit, 21 * unit)
         names = min(9 * unit, max(_length(plain(name), unit) for name in classes))
         height = len(classes) * row + pad
         left, top = unit // 2, self._picture[1] - unit // 2 - height
         self._ground(canvas, (left, top, width, height))
-        start, end = left + pad + round(names) + pad, left + width - pad - share
+        start, end = left + pad + round(names) + pad, left + width - pad - percent
         for i, (name, probability) in enumerate(classes.items()):
             middle = top + pad // 2 + i * row + row // 2
             color = ACCENT if name == best else FAINT
@@ -134,28 +135,17 @@ def _length(text: str, size: int) -> float:
 
 @lru_cache(256)
 def _fitted(text: str, size: int, width: float) -> str:
-    """Shorten a text to a width."""
-    if _length(text, size) <= width:
-        return text
-    while text and _length(text + "…", size) > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    """Shorten a text to a width, in pixels."""
+    return shorten(text, width, partial(_length, size=size))
 
 
 @lru_cache(64)
 def _wrapped(text: str, size: int, width: float) -> tuple[str, ...]:
-    """Break a text into lines between words; what goes beyond the last line is cut off."""
-    lines, words = [""], text.split()
-    for i, word in enumerate(words):
-        longer = f"{lines[-1]} {word}".strip()
-        if not lines[-1] or _length(longer, size) <= width:
-            lines[-1] = longer
-        elif len(lines) < _LINES:
-            lines.append(word)
-        else:
-            lines[-1] = " ".join([lines[-1], *words[i:]])
-            break
-    return tuple(_fitted(line, size, width) for line in lines)
+    """Break a text into lines of a width in pixels; what goes beyond the last line is cut off."""
+    lines = wrap(text, width, partial(_length, size=size))
+    if len(lines) > _LINES:
+        lines[_LINES - 1 :] = [_fitted(" ".join(lines[_LINES - 1 :]), size, width)]
+    return tuple(lines)
 
 
 @lru_cache(8)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from showtell.console import Console
+from showtell.console import Console, Log
 from showtell.errors import ConfigError
 from showtell.kinds.base import Result
 from showtell.kinds.loading import load
@@ -23,16 +23,16 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
 
     Args:
         config: Which run and source.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Yields:
-        One record a frame that was looked at: ``frame`` and ``seconds``, with ``class`` and ``classes``, or
-        ``caption``, ``log_probability`` and ``words``.
+        One record for each frame that was predicted on: ``frame`` and ``seconds``, with ``class`` and
+        ``classes``, or ``caption``, ``log_probability`` and ``words``.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    console = console or Console(quiet=True)
+    console = console or Log()
     if config.record is not None:
         check_video_path(config.record)
         if Path(config.source).exists() and config.record.resolve() == Path(config.source).resolve():
@@ -43,11 +43,11 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         source = stack.enter_context(Source(config.source, console.say))
         unseen = config.headless or (config.record is not None and source.is_file)
         window = None if unseen else Window()
-        model = load(config.run, beam_size=config.beam_size)
+        model = load(config.run, beam_size=config.beam_size, console=console)
         recorder = None
         if config.record is not None:
             recorder = stack.enter_context(Recorder(config.record, source.rate))
-        watch = Watch(model, source, smooth=config.smooth, most=config.frames, recorder=recorder)
+        watch = Watch(model, source, smooth=config.smooth, max_frames=config.frames, recorder=recorder)
         total = min(source.expected, config.frames or source.expected)
         quiet = Console(quiet=console.quiet or config.headless or window is not None)
         bar = stack.enter_context(quiet.bar(total, "Watching", "frames"))

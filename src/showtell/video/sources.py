@@ -1,6 +1,6 @@
 """Moving pictures: frames from a camera, a video or a stream, by OpenCV."""
 
-import os
+import math
 import threading
 import time
 import unicodedata
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.errors import DataError, MissingExtraError, ShowtellError
-from showtell.video.clock import Clock
 
 Pixels = npt.NDArray[np.uint8]
 """A frame: (height, width, 3), RGB."""
@@ -29,12 +28,11 @@ _USUAL_RATE = 25.0
 
 
 def load_opencv() -> ModuleType:
-    """Return OpenCV, told to keep its decoders' mutterings to itself.
+    """Return OpenCV.
 
     Raises:
         ShowtellError: It is not installed, or cannot be loaded.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
     except ModuleNotFoundError:
@@ -45,7 +43,6 @@ def load_opencv() -> ModuleType:
             would_do="Without a screen, opencv-python-headless does instead of opencv-python.",
             run="pip uninstall opencv-python && pip install opencv-python-headless",
         ) from error
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 
@@ -68,6 +65,53 @@ class Frame:
     pixels: Pixels
 
 
+class Clock:
+    """Seconds since the first frame, always growing.
+
+    A phone records more frames a second in bright light than in the dark, and a stream has gaps: a frame's
+    number over an average rate tells neither. What the film itself says of a frame does.
+
+    Args:
+        rate: Frames a second, for frames without a usable timestamp.
+        say: Called once where the timestamps are missing or go back.
+    """
+
+    def __init__(self, rate: float, say: Callable[[str], None]) -> None:
+        self._apart = 1 / rate
+        self._rate = rate
+        self._say = say
+        self._number = -1
+        self._last = 0.0
+        self._origin = 0.0
+        self._warned = False
+
+    def __call__(self, timestamp: float) -> float:
+        """Return when the next frame is to be seen.
+
+        Args:
+            timestamp: What the film says of it, in seconds on any scale; NaN where it says nothing.
+
+        Returns:
+            Seconds since the first frame: the timestamp where it is later than that of the frame before, else
+            one frame's time after it.
+        """
+        self._number += 1
+        if self._number == 0:
+            self._origin = timestamp if math.isfinite(timestamp) else 0.0
+            return 0.0
+        seconds = timestamp - self._origin
+        if not (math.isfinite(seconds) and seconds > self._last):
+            if not self._warned:
+                self._say(
+                    f"Frame {self._number} has no timestamp, or one that is not later than that of the frame "
+                    f"before; such frames are timed by {self._rate:.4g} frames a second"
+                )
+                self._warned = True
+            seconds = self._last + self._apart
+        self._last = seconds
+        return seconds
+
+
 class Source:
     """A camera, a video or a stream that has been opened; to be used in a ``with`` statement.
 
@@ -75,7 +119,7 @@ class Source:
 
     Args:
         name: Number of a camera, a path, or an address.
-        say: Told where the timestamps of a video are of no use.
+        say: Called where the timestamps of a video are of no use.
 
     Attributes:
         is_file: It is a file here or at an address, so that every frame can be waited for.
@@ -103,8 +147,8 @@ class Source:
         if not self._capture.isOpened():
             raise self._closed()
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        told = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = told if 0 < told <= 1000 else _USUAL_RATE
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate <= 1000 else _USUAL_RATE
         claimed = 0 if name.isdecimal() else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.expected = int(claimed) if 0 < claimed < _NO_FILM else 0
         self.is_file = self.is_file or self.expected > 0

@@ -69,10 +69,10 @@ class Watch:
     """A model that watches a source.
 
     Args:
-        model: What looks.
-        source: What it looks at.
+        model: A captioner or classifier.
+        source: Its frames.
         smooth: Seconds over which classes are averaged.
-        most: Frames to look at; None for all.
+        max_frames: Frames to predict on; None for all.
         recorder: Where to write what is shown; None for nowhere.
     """
 
@@ -82,23 +82,23 @@ class Watch:
         source: Source,
         *,
         smooth: float,
-        most: int | None = None,
+        max_frames: int | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self._model = model
         self._source = source
         self._smoothing = Smoothing(smooth)
-        self._most = most
+        self._max_frames = max_frames
         self._recorder = recorder
         self._banner: Banner | None = None
 
-    def look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Result]]:
-        """Say what frames show; classes are averaged over time."""
-        frames, looked_at = tee(islice(frames, self._most))
-        found = self._model.stream((frame.pixels for frame in looked_at), batch_size=batch_size)
-        for frame, said in zip(frames, found):
-            assert not isinstance(said, ImageError), "frames are arrays, which are always read"
-            yield frame, self._smoothing(said, frame.seconds) if said.scores else said
+    def predict(self, frames: Iterator[Frame], batch_size: int) -> Iterator[tuple[Frame, Result]]:
+        """Predict on frames; classes are averaged over time."""
+        frames, copies = tee(islice(frames, self._max_frames))
+        found = self._model.stream((frame.pixels for frame in copies), batch_size=batch_size)
+        for frame, result in zip(frames, found):
+            assert not isinstance(result, ImageError), "frames are arrays, which are always read"
+            yield frame, self._smoothing(result, frame.seconds) if result.scores else result
 
     def draw(self, frame: Frame, found: Result | None, note: str = "") -> Pixels:
         """Draw on a frame what was found, and add it to the video that is recorded, if any."""
@@ -111,32 +111,33 @@ class Watch:
         return drawn
 
     def every_frame(self) -> Iterator[tuple[Frame, Result]]:
-        """Look at a video frame by frame, or at the newest frames of anything else, without a window."""
+        """Predict on a video frame by frame, or on the newest frames of anything else, without a window."""
         with ExitStack() as stack:
             if self._source.is_file:
                 frames, together = self._source.frames(), 16
             else:
                 frames, together = stack.enter_context(Newest(self._source)).frames(), 1
-            for frame, found in self.look(frames, together):
+            for frame, found in self.predict(frames, together):
                 if self._recorder is not None:
                     self.draw(frame, found)
                 yield frame, found
 
     def in_window(self, window: "Window") -> Iterator[tuple[Frame, Result]]:
         """Show the newest frame as it comes, with what was last found, until the source or a key ends it."""
-        with Newest(self._source) as newest, window, _Looker(self, newest) as looker:
-            shown, number, told = Rate(), -1, -1
+        with Newest(self._source) as newest, window, _Predictor(self, newest) as predictor:
+            shown, number, yielded = Rate(), -1, -1
             while not window.ended():
-                over = newest.over or looker.over
+                over = newest.over or predictor.over
                 if (frame := newest.after(number, timeout=0.1)) is not None:
                     number = frame.number
-                    note = f"{shown():.0f} frames/s, {looker.rate:.{1 if looker.rate < 10 else 0}f} looks/s"
-                    window.show(self.draw(frame, looker.last[1] if looker.last else None, note))
-                if looker.last is not None and looker.last[0].number > told:
-                    told = looker.last[0].number
-                    yield looker.last
+                    rate = predictor.rate
+                    note = f"{shown():.0f} frames/s, {rate:.{0 if rate >= 10 else 1}f} predictions/s"
+                    window.show(self.draw(frame, predictor.last and predictor.last[1], note))
+                if predictor.last is not None and predictor.last[0].number > yielded:
+                    yielded = predictor.last[0].number
+                    yield predictor.last
                 if over:
-                    looker.check()
+                    predictor.check()
                     return
 
     def _shown(self, found: Result) -> dict[str, float] | str:
@@ -148,8 +149,8 @@ class Watch:
         return dict(sorted(found.scores.items()))
 
 
-class _Looker:
-    """A thread that looks at the newest frame, again and again, as fast as it can."""
+class _Predictor:
+    """A thread that predicts on the newest frame, again and again, as fast as it can."""
 
     def __init__(self, watch: Watch, newest: Newest) -> None:
         self.last: tuple[Frame, Result] | None = None
@@ -158,9 +159,9 @@ class _Looker:
         self._error: Exception | None = None
         self._left = False
         self._watch, self._newest = watch, newest
-        self._thread = threading.Thread(target=self._look, name="showtell-looks", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="showtell-predictions", daemon=True)
 
-    def __enter__(self) -> "_Looker":
+    def __enter__(self) -> "_Predictor":
         self._thread.start()
         return self
 
@@ -170,14 +171,14 @@ class _Looker:
         self._thread.join()
 
     def check(self) -> None:
-        """Raise what ended the looking, if anything did."""
+        """Raise what ended the predictions, if anything did."""
         if self._error is not None:
             raise self._error
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         rate = Rate()
         try:
-            for found in self._watch.look(self._newest.frames(), 1):
+            for found in self._watch.predict(self._newest.frames(), 1):
                 self.rate = rate()
                 self.last = found
                 if self._left:

@@ -1,6 +1,7 @@
-"""Image files: which of them a path or a pattern names, and what they hold."""
+"""Image files: which a path or a pattern names, what they hold, and how large one may be."""
 
 import glob
+import io
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -9,8 +10,101 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from showtell.data.pixels import bounds
 from showtell.errors import ImageError
+
+MAX_BYTES = 256_000_000
+"""Most bytes of one image file."""
+MAX_PIXELS = 178_956_970
+"""Most pixels of one image that are ever decoded into memory, however much of that there is."""
+ALWAYS_PIXELS = 50_000_000
+"""Pixels that are decoded however little memory there seems to be: what cameras and phones write."""
+MAX_CLAIM = 500_000_000
+"""Most pixels that a JPEG may claim which is decoded at a fraction of its size; phones write 200 million."""
+
+_BYTES_A_PIXEL = 12
+"""Pillow keeps a colour in 4 bytes; a converted copy and an array of it stand beside it for a moment."""
+_SHARE = 4
+"""Of the memory that is available, one image takes one part in so many: several are decoded at a time."""
+
+
+def decodable_pixels() -> int:
+    """Return how many pixels of one image this machine has the memory for, at this moment."""
+    available = available_memory()
+    if available is None:
+        return MAX_PIXELS
+    return min(MAX_PIXELS, max(ALWAYS_PIXELS, available // (_SHARE * _BYTES_A_PIXEL)))
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that are free for use; None where the system does not say.
+
+    The lowest counts of what the machine and the container have.
+    """
+    found = [*_of_machine(), *_of_container(Path("/sys/fs/cgroup"))]
+    return min(found) if found else None
+
+
+def _of_machine() -> list[int]:
+    try:
+        with open("/proc/meminfo", "rb") as lines:  # noqa: PTH123
+            return [int(line.split()[1]) * 1024 for line in lines if line.startswith(b"MemAvailable:")]
+    except (OSError, ValueError, IndexError):
+        pass
+    try:  # macOS says how much there is, not how much of it is free
+        return [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2]
+    except (AttributeError, ValueError, OSError):
+        return []
+
+
+def _of_container(root: Path) -> list[int]:
+    """Return what is left of a control group's memory, of its second or its first version."""
+    for limit, used, files in (
+        ("memory.max", "memory.current", "inactive_file "),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file "),
+    ):
+        try:
+            most = int((root / limit).read_text())  # the word "max" where there is no limit
+            stat = (root / limit).with_name("memory.stat").read_text().splitlines()
+            cached = sum(int(line.split()[1]) for line in stat if line.startswith(files))
+            return [max(0, most - int((root / used).read_text()) + cached)]
+        except (OSError, ValueError, IndexError):
+            continue
+    return []
+
+
+def too_large(name: str, claim: str, most: int) -> ImageError:
+    """Return the refusal of an image that claims more pixels than ``most``."""
+    return ImageError(
+        f"{name} claims {claim} pixels, more than {most // 10**6} million.",
+        would_do="Scale it down first, if it is what it claims to be.",
+    )
+
+
+class InFewReads(io.BytesIO):
+    """A file's content, to be read in no more pieces than an image has.
+
+    Pillow walks the segments of a JPEG and the chunks of a PNG in Python, about a microsecond each: a file of
+    nothing but empty ones would hold the interpreter for 0.4 seconds a megabyte.
+
+    Args:
+        content: Of the file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = 20_000 + len(content) // 100  # photos take some dozens; one strip a row, some thousands
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file does.
+
+        Raises:
+            OSError: It was read too often.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("it is in more pieces than an image has")
+        return super().read(size)
+
 
 _EXTENSIONS = ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .avif .heic .heif .jp2"
 PICTURE_EXTENSIONS = frozenset(_EXTENSIONS.split())
@@ -19,7 +113,7 @@ _LEFT_BEHIND = (
     "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found system_volume_information"
 )
 _SYSTEM_FOLDERS = frozenset(_LEFT_BEHIND.split())
-"""Folders that systems and network disks leave in folders of pictures, with copies of them."""
+"""Folders that systems and network disks leave in folders of images, with copies of them."""
 
 Source = Path | bytes | BinaryIO | Image.Image
 
@@ -30,7 +124,7 @@ def is_system_folder(name: str) -> bool:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the files below a folder that are called as pictures are, in order.
+    """Return the files below a folder that are called as images are, in order.
 
     Hidden files are left out, and folders that are hidden or that systems leave behind.
     """
@@ -38,11 +132,11 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def pictures_at(pattern: str, inside: Callable[[Path], list[Path]] = pictures_in) -> list[Path]:
-    """Return the pictures at a path, in a folder, or of a pattern; none where there are none.
+    """Return the images at a path, in a folder, or of a pattern; none where there are none.
 
     Args:
         pattern: As typed. What it names as a file is always returned.
-        inside: Returns the pictures of a folder.
+        inside: Returns the images of a folder.
     """
     # What is typed is composed; a name that came from a Mac may be decomposed.
     forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
@@ -76,7 +170,7 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
     """Read an image file whole.
 
     Raises:
-        ImageError: It is missing, a folder, empty, or larger than :data:`bounds.MAX_BYTES`.
+        ImageError: It is missing, a folder, empty, or larger than :data:`MAX_BYTES`.
     """
     name = source_name(source)
     if isinstance(source, bytes):
@@ -84,13 +178,13 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
     elif isinstance(source, Path):
         try:
             with source.open("rb") as file:
-                content = file.read(bounds.MAX_BYTES + 1)
+                content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise ImageError(f"{name} cannot be read: {error.strerror or error}.") from error
     else:
-        content = source.read(bounds.MAX_BYTES + 1)
-    if len(content) > bounds.MAX_BYTES:
-        raise ImageError(f"{name} is larger than {bounds.MAX_BYTES // 10**6} MB.")
+        content = source.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"{name} is larger than {MAX_BYTES // 10**6} MB.")
     if not content:
         raise ImageError(f"{name} is empty (0 bytes).")
     return content
@@ -98,4 +192,4 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
 
 def source_name(source: Source) -> str:
     """Return how messages call an image."""
-    return str(source) if isinstance(source, Path) else "the picture"
+    return str(source) if isinstance(source, Path) else "the image"

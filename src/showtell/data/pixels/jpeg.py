@@ -13,28 +13,19 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length."""
 _MOST_SEGMENTS = 20_000
 _MOST_MISSING = 0.1
-"""Of the height: a row of blocks is a sixth of a thumbnail, which is no little loss."""
+"""Of the height: a row of blocks is a sixth of a thumbnail, which is not a small loss."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What the header of a JPEG says.
+    """What the header of a JPEG says."""
 
-    Attributes:
-        coding: The second byte of the marker at which the frame begins: 0xC0 is baseline.
-        bits: Of a sample.
-        width: Pixels.
-        height: Pixels.
-        components: Identity and vertical sampling of each.
-        scan_at: Where the first scan's header lies in the file.
-    """
-
-    coding: int
-    bits: int
-    width: int
-    height: int
-    components: tuple[tuple[int, int], ...]
-    scan_at: int
+    coding: int  # the second byte of the marker at which the frame begins: 0xC0 is baseline
+    bits: int  # of a sample
+    width: int  # pixels
+    height: int  # pixels
+    components: tuple[tuple[int, int], ...]  # identity and vertical sampling of each
+    scan_at: int  # where the first scan's header lies in the file
 
     @property
     def is_usual(self) -> bool:

@@ -6,51 +6,36 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
-from showtell.data.pixels import bounds, camera, depth, frames, heic, jpeg, png, tiff
+from showtell.data.pixels import colour, files, formats, jpeg, tiff
 from showtell.data.pixels.colour import to_srgb
+from showtell.data.pixels.decoders import FORMATS, no_preview, quiet, quiet_libtiff, unreadable
+from showtell.data.pixels.exif import orientation_of, turned
 from showtell.data.pixels.files import Source, read_content, source_name
 from showtell.data.pixels.preprocessing import Preprocessing
-from showtell.data.pixels.quiet import quiet, quiet_libtiff
-from showtell.data.pixels.refusals import FORMATS, no_preview, unreadable
-from showtell.data.pixels.turning import orientation_of, turned
 from showtell.errors import ImageError
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that was done to an image because of what its file is like.
+    """Something that was done to an image because of what its file is like."""
 
-    Attributes:
-        kind: A constant name: ``cut off at its end``, ``bits in use``, ``one of several``, ``camera preview``
-            or ``colour profile``.
-        detail: Which, in a few words.
-    """
-
+    # a constant name: `cut off at its end`, `bits in use`, `one of several`, `camera preview` or `colour
+    # profile`
     kind: str
-    detail: str
+    detail: str  # which, in a few words
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An image, and what its file says of itself.
+    """An image, and what its file says of itself."""
 
-    Attributes:
-        image: RGB, upright, without EXIF.
-        format: Of the file, such as ``JPEG``.
-        mode: Of its pixels as Pillow calls it, such as ``RGB``, ``L`` or ``CMYK``.
-        width: Upright and before any scaling, pixels.
-        height: Likewise.
-        orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
-        notes: What was done to it.
-    """
-
-    image: Image.Image
-    format: str
-    mode: str
-    width: int
-    height: int
-    orientation: int
-    notes: tuple[Note, ...] = ()
+    image: Image.Image  # RGB, upright, without EXIF
+    format: str  # of the file, such as `JPEG`
+    mode: str  # of its pixels as Pillow calls it, such as `RGB`, `L` or `CMYK`
+    width: int  # upright and before any scaling, pixels
+    height: int  # likewise
+    orientation: int  # as EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense
+    notes: tuple[Note, ...] = ()  # what was done to it
 
 
 def open_image(
@@ -74,7 +59,7 @@ def decode(
         shrink_to: Where given, a JPEG may be decoded at a fraction of its size, at least twice what this
             preprocessing needs: 5 times faster on phone photos, mean error below 1 of 255 (docs/log.md).
         max_pixels: Most pixels that a file may claim; None for as many as the memory allows
-            (:func:`bounds.decodable_pixels`) after what a JPEG is scaled down by while it is decoded, which
+            (:func:`files.decodable_pixels`) after what a JPEG is scaled down by while it is decoded, which
             happens by itself to one that is larger.
 
     Returns:
@@ -96,7 +81,7 @@ def decode(
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d{6,}", str(error))
         millions = f"{int(claimed[0]) // 10**6:,}" if claimed else "many"
-        raise bounds.too_large(name, f"{millions} million", max_pixels or bounds.decodable_pixels()) from None
+        raise files.too_large(name, f"{millions} million", max_pixels or files.decodable_pixels()) from None
     except UnidentifiedImageError:
         raise unreadable(name, content) from None
     # Decoders of third parties fail in many ways on damaged files (OSError, SyntaxError, struct.error, ...).
@@ -106,24 +91,18 @@ def decode(
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one file.
+    """Reads one file."""
 
-    Attributes:
-        name: How messages call it.
-        shrink_to: As of :func:`decode`.
-        max_pixels: As of :func:`decode`.
-    """
-
-    name: str
-    shrink_to: Preprocessing | None
-    max_pixels: int | None
+    name: str  # how messages call it
+    shrink_to: Preprocessing | None  # as of :func:`decode`
+    max_pixels: int | None  # as of :func:`decode`
 
     def read(self, content: bytes) -> Decoded:
         """Decode a file's content, whatever it turns out to be."""
-        if heic.is_heic(content):
-            image = heic.open_heic(content, self.name, self.max_pixels)
+        if formats.is_heic(content):
+            image = formats.open_heic(content, self.name, self.max_pixels)
             return _finished(_Opened(image, image.size), self.name)
-        if camera.is_camera_file(content):
+        if formats.is_camera_file(content):
             return self._read_camera_file(content)
         if content.startswith(tiff.MAGIC):
             with quiet_libtiff():
@@ -131,13 +110,13 @@ class _Reader:
         try:
             return self._read_frames(content)
         except (ValueError, UnidentifiedImageError):
-            if not content.startswith(png.MAGIC):
+            if not content.startswith(formats.PNG_MAGIC):
                 raise
-            bare, profile = png.bare(content)
+            bare, profile = formats.bare_png(content)
             return self._read_frames(bare, profile=profile)
 
     def _read_camera_file(self, content: bytes) -> Decoded:
-        found = camera.preview(content)
+        found = formats.camera_preview(content)
         if found is None:
             raise no_preview(self.name)
         inner, turned = found
@@ -147,8 +126,8 @@ class _Reader:
 
     def _read_tiff(self, content: bytes) -> Decoded:
         file = tiff.Tiff(content)
-        most = bounds.decodable_pixels() if self.max_pixels is None else self.max_pixels
-        page = frames.largest_page(file.pages, most)
+        most = files.decodable_pixels() if self.max_pixels is None else self.max_pixels
+        page = formats.largest_page(file.pages, most)
         white_at_zero = page < len(file.pages) and file.pages[page].is_white_at_zero
         decoded = self._read_frames(file.black_at_zero(), page=page, white_at_zero=white_at_zero)
         # Pillow has turned the image, and forgets how it lay.
@@ -174,8 +153,8 @@ class _Reader:
         """
         opened = self._open(content, page)
         image, notes, shown = opened.image, [], page
-        if getattr(image, "is_animated", False) and image.format in frames.ANIMATED:
-            shown = frames.show_something(image)
+        if getattr(image, "is_animated", False) and image.format in formats.ANIMATED:
+            shown = formats.show_something(image)
         if shown:
             notes.append(Note("one of several", f"number {shown + 1}, {image.width}x{image.height}"))
         try:
@@ -183,7 +162,7 @@ class _Reader:
         except OSError as error:
             opened = self._mended(content, image, error)
             notes.append(Note("cut off at its end", "less than a row of blocks is missing"))
-        deepened = depth.deepened(opened.image, opened.raw_mode, lambda: self._open(content, shown).image)
+        deepened = colour.deepened(opened.image, opened.raw_mode, lambda: self._open(content, shown).image)
         return _finished(
             opened,
             self.name,
@@ -214,16 +193,16 @@ class _Reader:
         if page:
             image.seek(page)
         full, claim, kept = image.size, image.width * image.height, 0
-        claimable = bounds.MAX_CLAIM if self.max_pixels is None else self.max_pixels
+        claimable = files.MAX_CLAIM if self.max_pixels is None else self.max_pixels
         if claim > claimable:
-            raise bounds.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
-        most = bounds.ALWAYS_PIXELS if claim <= bounds.ALWAYS_PIXELS else bounds.decodable_pixels()
+            raise files.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
+        most = files.ALWAYS_PIXELS if claim <= files.ALWAYS_PIXELS else files.decodable_pixels()
         if image.format in ("JPEG", "MPO"):
             _draft(image, self.shrink_to, most)
-            if claim > bounds.ALWAYS_PIXELS and jpeg.keeps_coefficients(content):
+            if claim > files.ALWAYS_PIXELS and jpeg.keeps_coefficients(content):
                 kept = claim // 2  # 6 bytes of coefficients a pixel, half of what a decoded one takes
         if image.width * image.height + kept > most:
-            raise bounds.too_large(self.name, f"{full[0]}x{full[1]}", most)
+            raise files.too_large(self.name, f"{full[0]}x{full[1]}", most)
         tile = next(iter(image.tile), None)
         args = tile.args if tile is not None else ""
         raw_mode = args[0] if isinstance(args, tuple) and args else args
@@ -232,21 +211,13 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An image as Pillow opens it.
+    """An image as Pillow opens it."""
 
-    Attributes:
-        image: May be decoded at a fraction of its size.
-        full: Its size, as it lies in the file.
-        raw_mode: How its values lie in the file, in Pillow's words.
-        stated: Whether the file says which value is white, and Pillow scales by it.
-        is_own: Whether nobody else holds the image.
-    """
-
-    image: Image.Image
-    full: tuple[int, int]
-    raw_mode: str = ""
-    stated: bool = False
-    is_own: bool = False
+    image: Image.Image  # may be decoded at a fraction of its size
+    full: tuple[int, int]  # its size, as it lies in the file
+    raw_mode: str = ""  # how its values lie in the file, in Pillow's words
+    stated: bool = False  # whether the file says which value is white, and Pillow scales by it
+    is_own: bool = False  # whether nobody else holds the image
 
 
 def _finished(
@@ -273,8 +244,8 @@ def _finished(
     image, said = opened.image, list(notes)
     image.load()
     shown, bits = deepened or (image, 16)
-    if depth.is_deep(shown):
-        shown, bits = depth.to_8_bits(shown, name, white_at_zero=white_at_zero, stated=opened.stated)
+    if colour.is_deep(shown):
+        shown, bits = colour.to_8_bits(shown, name, white_at_zero=white_at_zero, stated=opened.stated)
     if bits != 16:
         said.append(Note("bits in use", f"{bits} of {32 if image.mode == 'I' else 16}"))
     # Asked after loading: Pillow turns a TIFF by itself then, and says so by dropping its orientation.
@@ -297,11 +268,11 @@ def _finished(
 def _from_pillow(content: bytes) -> ImageFile.ImageFile:
     """Open a file; Pillow's own bound on claims does not hold for a JPEG, which may be scaled down."""
     try:
-        return Image.open(bounds.InFewReads(content), formats=FORMATS)
+        return Image.open(files.InFewReads(content), formats=FORMATS)
     except Image.DecompressionBombError:
         if not content.startswith(b"\xff\xd8"):
             raise
-        return JpegImagePlugin.jpeg_factory(bounds.InFewReads(content))
+        return JpegImagePlugin.jpeg_factory(files.InFewReads(content))
 
 
 def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> None:

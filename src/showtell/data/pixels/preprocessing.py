@@ -12,31 +12,21 @@ RECIPE = "pillow draft 2x, exif, sRGB, bits by largest value, first frame shown,
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input.
+    """How an image becomes the network's input."""
 
-    Attributes:
-        height: Of the input, pixels.
-        width: Of the input, pixels.
-        fit: ``stretch`` stretches the whole picture to the input; ``crop`` scales its shorter side and cuts
-            out the centre.
-        crop_pct: With ``crop``, the share of the shorter side that is kept, in (0, 1].
-        interpolation: ``bilinear`` or ``bicubic``, both antialiased.
-        mean: Per channel, of pixels in [0, 1]; subtracted inside the network.
-        std: Per channel, of pixels in [0, 1]; divided by inside the network.
-        recipe: The version of the code that makes the pixels.
-    """
-
-    height: int
-    width: int
+    height: int  # of the input, pixels
+    width: int  # of the input, pixels
+    # `stretch` stretches the whole image to the input; `crop` scales its shorter side and cuts out the
+    # centre
     fit: Fit
-    crop_pct: float
-    interpolation: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    recipe: str = RECIPE
+    crop_pct: float  # with `crop`, the share of the shorter side that is kept, in (0, 1]
+    interpolation: str  # `bilinear` or `bicubic`, both antialiased
+    mean: tuple[float, float, float]  # per channel, of pixels in [0, 1]; subtracted inside the network
+    std: tuple[float, float, float]  # per channel, of pixels in [0, 1]; divided by inside the network
+    recipe: str = RECIPE  # the version of the code that makes the pixels
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) a picture is scaled to before any crop."""
+        """Return the (height, width) an image is scaled to before any crop."""
         if self.fit == "stretch":
             return self.height, self.width
         target = math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
@@ -44,6 +34,6 @@ class Preprocessing:
         return max(target[0], round(height * scale)), max(target[1], round(width * scale))
 
     def window(self, scaled: tuple[int, int]) -> tuple[slice, slice]:
-        """Return the rows and columns of a scaled picture that the network sees."""
+        """Return the rows and columns of a scaled image that the network sees."""
         top, left = (scaled[0] - self.height) // 2, (scaled[1] - self.width) // 2
         return slice(top, top + self.height), slice(left, left + self.width)

@@ -20,17 +20,11 @@ _MOST_DIRECTORIES, _MOST_ENTRIES, _MOST_VALUES = 256, 4096, 64
 
 @dataclass(frozen=True)
 class Directory:
-    """One image of a TIFF file, or of those that it hides inside another.
+    """One image of a TIFF file, or of those that it hides inside another."""
 
-    Attributes:
-        tags: Values of the tags that matter here, by number.
-        places: Where in the file each of these values lies.
-        children: Where in the file its own directories begin.
-    """
-
-    tags: dict[int, tuple[int, ...]]
-    places: dict[int, int]
-    children: tuple[int, ...]
+    tags: dict[int, tuple[int, ...]]  # values of the tags that matter here, by number
+    places: dict[int, int]  # where in the file each of these values lies
+    children: tuple[int, ...]  # where in the file its own directories begin
 
     def _one(self, tag: int, otherwise: int) -> int:
         return next(iter(self.tags.get(tag, ())), otherwise)
@@ -47,7 +41,7 @@ class Directory:
 
     @property
     def is_sensor(self) -> bool:
-        """Whether it holds what a camera's sensor saw, which is no picture yet."""
+        """Whether it holds what a camera's sensor saw, which is not an image yet."""
         return self._one(_PHOTOMETRIC, -1) in _SENSOR
 
     @property

@@ -1,12 +1,11 @@
-"""Readers: from a path to pictures with their words, whatever the form."""
+"""Readers: from a path to images with their words, whatever the form."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from showtell.data.names import split_in_name
-from showtell.data.readers.captions_json import read_coco, read_karpathy
+from showtell.data.readers.caption_files import read_coco, read_flickr8k, read_karpathy
 from showtell.data.readers.classes import read_classes
-from showtell.data.readers.flickr8k import read_flickr8k
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.recognise import FORMATS, Candidate, metadata_parts, recognise
@@ -29,7 +28,7 @@ _WITHOUT_COLUMNS = {
 
 
 def read_dataset(source: DataSource) -> Dataset:
-    """Read pictures with their captions or labels, in any of the known formats.
+    """Read images with their captions or labels, in any of the known formats.
 
     Args:
         source: Where the data is, and what is known of its form.
@@ -68,13 +67,13 @@ def _read(source: DataSource, reading: Reading) -> Dataset:
 
 
 def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
-    """Read Hugging Face's metadata; pictures below a folder named after a split have that split."""
+    """Read Hugging Face's metadata; images below a folder named after a split have that split."""
     source, images = found.source, reading.source.images
     parts = found.parts or (metadata_parts(source) if source.is_dir() else ())
     if not parts:
         raise DataError(
             f"{source} holds no metadata.csv or metadata.jsonl, nor do its split folders.",
-            would_do="Expected a metadata.csv with the columns file_name,text beside the pictures.",
+            would_do="Expected a metadata.csv with the columns file_name,text beside the images.",
         )
     folder = reading.folder(images or (source.parent if source.is_file() else source))
     if images:
@@ -89,13 +88,13 @@ def _with_split_of_folder(picture: Picture) -> Picture:
 
 
 def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:
-    """Read pictures, whether or not anything is said of them; the argument is that of `read_dataset`.
+    """Read images, whether or not anything is said of them; the argument is that of `read_dataset`.
 
     Returns:
-        The data set, and None; or all pictures below a folder, and why it is no data set.
+        The data set, and None; or all images below a folder, and why it is not a data set.
 
     Raises:
-        DataError: There are no pictures, or the format that was named does not fit.
+        DataError: There are no images, or the format that was named does not fit.
         ConfigError: As `read_dataset` does.
     """
     try:
@@ -107,4 +106,4 @@ def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:
         if not folder.pictures:
             raise
         pictures = tuple(Picture(name, Path(folder.files[name])) for name in folder.pictures)
-        return Dataset(source.data, "pictures without words", pictures, tuple(folder.problems)), error
+        return Dataset(source.data, "images without words", pictures, tuple(folder.problems)), error

@@ -1,4 +1,4 @@
-"""What in the data says which split a picture is in: a column, list files beside a table, or folders."""
+"""What in the data says which split an image is in: a column, list files beside a table, or folders."""
 
 import posixpath
 import re
@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from showtell.data.names import KNOWN_COLUMNS, SPLIT_COLUMNS, column_key, nfc, split_in_name, split_named
-from showtell.data.readers.cells import truth_of
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import truth_of
 from showtell.data.records import SPLITS, Dataset, Problem, Split
 from showtell.errors import DataError
 
@@ -90,10 +90,10 @@ def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None
 
 
 def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, str]], list[Problem]]:
-    """Read lists of pictures, a name a line, in text files named after splits: ``Flickr_8k.trainImages.txt``.
+    """Read lists of images, a name a line, in text files named after splits: ``Flickr_8k.trainImages.txt``.
 
     Returns:
-        The split of every listed picture and its ``file:line``; and names that are in two lists, which stay
+        The split of every listed image and its ``file:line``; and names that are in two lists, which stay
         in the earlier of train, val and test.
     """
     listed: dict[str, tuple[Split, str]] = {}
@@ -114,7 +114,7 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
 
 
 def strictest(earlier: Split | None, split: Split) -> Split:
-    """Return what a picture of two splits is in: what may be trained on must not be tested on."""
+    """Return what an image of two splits is in: what may be trained on must not be tested on."""
     return min(earlier or split, split, key=SPLITS.index)
 
 
@@ -128,15 +128,15 @@ def is_list(path: Path, reading: Reading) -> bool:
 
 
 def with_brought_splits(dataset: Dataset, beside: Path, reading: Reading) -> Dataset:
-    """Give pictures the splits of lists beside their table, or of the folders in their names; say which.
+    """Give images the splits of lists beside their table, or of the folders in their names; say which.
 
-    The folders count where they name two splits or more, and one for every picture.
+    The folders count where they name two splits or more, and one for every image.
     """
     pictures = dataset.pictures
     if any(picture.split for picture in pictures):
         without = sum(picture.split is None for picture in pictures)
         if without:
-            reading.note(f"{without:,} pictures have no split in the data; training puts them into one")
+            reading.note(f"{without:,} images have no split in the data; training puts them into one")
         return replace(dataset, notes=tuple(reading.notes))
     listed, problems = read_lists(beside, reading)
     found: list[Split | None] = []
@@ -149,7 +149,7 @@ def with_brought_splits(dataset: Dataset, beside: Path, reading: Reading) -> Dat
         found = [split_in_name(p.name.partition("/")[0]) if "/" in p.name else None for p in pictures]
         if None in found or len(set(found)) < 2:
             return dataset
-        reading.note("the splits are those of the folders in the pictures' names")
+        reading.note("the splits are those of the folders in the images' names")
     pictures = tuple(replace(picture, split=split) for picture, split in zip(pictures, found))
     problems = [*dataset.problems, *problems]
     return replace(dataset, pictures=pictures, problems=tuple(problems), notes=tuple(reading.notes))

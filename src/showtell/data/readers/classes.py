@@ -28,11 +28,11 @@ class Layout:
     # folders that are splits: which, and the folders between it and its classes
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
     inner: bool = False  # whether each class has split folders inside, instead
-    classes: Counter[str] = field(default_factory=Counter)  # number of pictures by class folder
-    variants: tuple[str, ...] = ()  # folders that hold the same classes and are no splits: which is meant?
+    classes: Counter[str] = field(default_factory=Counter)  # number of images by class folder
+    variants: tuple[str, ...] = ()  # folders that hold the same classes and are not splits: which is meant?
 
     def place(self, name: str) -> tuple[str, Split | None]:
-        """Return the class folder of a picture, empty where it is in none, and its split."""
+        """Return the class folder of an image, empty where it is in none, and its split."""
         parts = name.removeprefix(self.wrapper).split("/")
         split: Split | None = None
         if self.splits:
@@ -50,7 +50,7 @@ def layout_of(folder: PictureFolder) -> Layout:
 
     A folder that holds everything is looked through, however many there are, and so is one inside of a split
     (``seg_train/seg_train/cat``). A folder named after a split is one only where it holds folders with
-    pictures, so that a class may be called ``train`` as well; loose pictures in ``test`` beside classes have
+    images, so that a class may be called ``train`` as well; loose images in ``test`` beside classes have
     no label.
     """
     layout = Layout(_through(folder.pictures, loose=True))
@@ -89,9 +89,9 @@ def _folds(nested: Collection[str]) -> dict[str, Split | None]:
 
 
 def _through(names: Collection[str], *, loose: bool = False) -> str:
-    """Return the folders through which all pictures are reached, classes and splits excluded.
+    """Return the folders through which all images are reached, classes and splits excluded.
 
-    Loose: where some pictures lie in folders below it, others may lie in such a folder itself.
+    Loose: where some images lie in folders below it, others may lie in such a folder itself.
     """
     through = ""
     while True:
@@ -106,7 +106,7 @@ def _through(names: Collection[str], *, loose: bool = False) -> str:
 def holds_classes(folder: PictureFolder) -> bool:
     """Tell whether a folder is one of class folders."""
     layout = layout_of(folder)
-    # train/ and test/ with loose pictures are the two halves of something, not two classes.
+    # train/ and test/ with loose images are the two halves of something, not two classes.
     names = [name for name in layout.classes if not split_in_name(name) and name.casefold() not in _NO_CLASS]
     names = [name for name in names if not _CAMERA.fullmatch(name)]
     if layout.splits or layout.variants or (names and len(layout.classes) >= 2):
@@ -115,19 +115,19 @@ def holds_classes(folder: PictureFolder) -> bool:
 
 
 def read_classes(source: Path, reading: Reading) -> Dataset:
-    """Read pictures whose folder is their label.
+    """Read images whose folder is their label.
 
-    ``Train/Leo/a.jpg`` has the label Leo and the split train; ``Leo/a.jpg`` has no split. Pictures in deeper
-    folders belong to the class above them. Hidden files, files that are no pictures, empty class folders and
-    pictures without a class are reported.
+    ``Train/Leo/a.jpg`` has the label Leo and the split train; ``Leo/a.jpg`` has no split. Images in deeper
+    folders belong to the class above them. Hidden files, files that are not images, empty class folders and
+    images without a class are reported.
 
     Raises:
-        DataError: There is no picture in a class folder, or several folders hold the same classes.
+        DataError: There is no image in a class folder, or several folders hold the same classes.
         ConfigError: ``--images`` was given.
     """
     if reading.source.images is not None:
         raise ConfigError(
-            f"--images {reading.source.images} has no meaning here: {source} holds its pictures itself, in "
+            f"--images {reading.source.images} has no meaning here: {source} holds its images itself, in "
             "class folders.",
             would_do="Leave --images out, or give a table as DATA.",
         )
@@ -138,7 +138,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         raise DataError(
             f"{source} holds folders with the same classes that are not named after splits: {names}.",
             would_do="Expected one of them as DATA, or names such as train and val.",
-            run=f"showtell look {source / layout.wrapper / layout.variants[0]}",
+            run=f"showtell inspect {source / layout.wrapper / layout.variants[0]}",
         )
     problems: list[Problem] = []
     pictures: list[Picture] = []
@@ -152,8 +152,8 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     if not pictures:
         shown = "".join(f"\n  {problem.where}: {problem.kind}: {problem.detail}" for problem in problems[:10])
         raise DataError(
-            f"{source} holds no class folder with pictures ({len(problems)} problems).{shown}",
-            would_do="Expected a folder for each class with its pictures inside, such as cats/leo/1.jpg.",
+            f"{source} holds no class folder with images ({len(problems)} problems).{shown}",
+            would_do="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
         )
     _say(layout, pictures, reading)
     return dataset_of(source, "classes", pictures, problems, reading)
@@ -162,19 +162,19 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
 def _without_class(name: str, label: str, layout: Layout) -> Problem:
     top = name.removeprefix(layout.wrapper).partition("/")[0]
     if label:
-        detail = f"has no label: {label!r} is taken for unlabelled pictures beside the classes; left out"
-        return Problem("unlabelled picture", name, detail)
+        detail = f"has no label: {label!r} is taken for unlabelled images beside the classes; left out"
+        return Problem("unlabelled image", name, detail)
     if layout.splits and top not in layout.splits:
         beside = ", ".join(sorted(layout.splits))
         detail = f"has no label: it lies beside the split folders ({beside}); left out"
-        return Problem("picture outside a split folder", name, detail)
+        return Problem("image outside a split folder", name, detail)
     if not _MASKS.isdisjoint(name.casefold().split("/")):
         return Problem("mask", name, "lies in a folder of masks; left out")
-    return Problem("picture outside a class folder", name, "has no label; left out")
+    return Problem("image outside a class folder", name, "has no label; left out")
 
 
 def _without_pictures(folder: PictureFolder, layout: Layout) -> list[Problem]:
-    """Report hidden files, files that are no pictures, and class folders that hold none."""
+    """Report hidden files, files that are not images, and class folders that hold none."""
     reported = {problem.where for problem in folder.problems}
     others = folder.files.keys() - set(folder.pictures) - reported
     above = {f"{layout.wrapper}{top}/{between}" for top, (_, between) in layout.splits.items()}
@@ -184,8 +184,8 @@ def _without_pictures(folder: PictureFolder, layout: Layout) -> list[Problem]:
     empty = [name for name in folder.folders - filled - reported if name[: name.rfind("/") + 1] in above]
     return [
         *(Problem("hidden file", name, "left out") for name in sorted(folder.hidden)),
-        *(Problem("not a picture", name, "by its name and its content; left out") for name in sorted(others)),
-        *(Problem("empty class folder", name, "holds no pictures; left out") for name in sorted(empty)),
+        *(Problem("not an image", name, "by its name and its content; left out") for name in sorted(others)),
+        *(Problem("empty class folder", name, "holds no images; left out") for name in sorted(empty)),
     ]
 
 
@@ -208,4 +208,4 @@ def _say(layout: Layout, pictures: Sequence[Picture], reading: Reading) -> None:
     deep = [picture for picture in pictures if picture.name.split("/")[-2].strip() != picture.label]
     if deep and not layout.inner:
         example = f"{deep[0].name} is of {deep[0].label}"
-        reading.note(f"{len(deep):,} pictures in deeper folders belong to the class above: {example}")
+        reading.note(f"{len(deep):,} images in deeper folders belong to the class above: {example}")

@@ -1,4 +1,4 @@
-"""Rows into pictures: the counting and reporting that all readers share."""
+"""Rows into images: the counting and reporting that all readers share."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from showtell.data.names import split_named
 from showtell.data.readers.brought_splits import strictest
-from showtell.data.readers.cells import cleaned, is_missing
 from showtell.data.readers.folders import all_missing
 from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import cleaned, is_missing
 from showtell.data.records import Dataset, Picture, Problem, Split
 from showtell.errors import DataError
 
@@ -20,18 +20,18 @@ class Entry(NamedTuple):
     """One row of a table, or what stands for one in JSON."""
 
     where: str  # ``file:line``
-    name: str  # the picture as the row names it
+    name: str  # the image as the row names it
     captions: Sequence[str] = ()  # captions, in NFC without outer blanks
     label: str | None = None  # the label, in the same form; None where the data has none
-    split: Split | None = None  # the split that the data brings for this picture
-    group: str | None = None  # what the picture belongs to, as the data says it
-    # what tells equal captions of one picture apart (two people wrote the same); else they are repeats
+    split: Split | None = None  # the split that the data brings for this image
+    group: str | None = None  # what the image belongs to, as the data says it
+    # what tells equal captions of one image apart (two people wrote the same); else they are repeats
     number: Hashable = None
 
 
 @dataclass(slots=True)
 class _Known:
-    """What the rows so far say of one picture."""
+    """What the rows so far say of one image."""
 
     name: str
     path: Path
@@ -44,9 +44,9 @@ class _Known:
 
 
 class Collector:
-    """Find each row's picture, merge rows of one picture, and report whatever is wrong.
+    """Find each row's image, merge rows of one image, and report whatever is wrong.
 
-    A picture under two labels is left out, for neither can be trusted; so are pictures for which several
+    An image under two labels is left out, for neither can be trusted; so are images for which several
     names of the table stand, where these had to be bridged.
     """
 
@@ -72,7 +72,7 @@ class Collector:
 
         Args:
             entry: The row.
-            under: Folder below the picture folder that the name is relative to, and may not leave.
+            under: Folder below the image folder that the name is relative to, and may not leave.
         """
         self.rows += 1
         known = self._find(entry, under)
@@ -110,9 +110,9 @@ class Collector:
                     self.problem("name differs in case", entry.where, found.note)
             known.names.setdefault(entry.name, found.how)
             return known
-        if found.kind in ("missing picture", "address", "outside the picture folder"):
+        if found.kind in ("missing image", "address", "outside the image folder"):
             self._missing[entry.name] += 1
-        if self._missing[entry.name] < 2:  # a picture is missing once, however many captions it has
+        if self._missing[entry.name] < 2:  # an image is missing once, however many captions it has
             self.problem(found.kind, entry.where, found.detail)
         return None
 
@@ -159,7 +159,7 @@ class Collector:
 
         Args:
             format_name: As ``--format`` takes it.
-            report_unused: Whether pictures of the folder without words are problems; not so where
+            report_unused: Whether images of the folder without words are problems; not so where
                 they were reported already, or the folder serves other tables as well.
 
         Raises:
@@ -181,7 +181,7 @@ class Collector:
         ]
         if report_unused:
             captioned = any(known.captions for known in worded.values())
-            kind = "picture without captions" if captioned else "picture without label"
+            kind = "image without captions" if captioned else "image without label"
             detail = f"in {self.folder.root}, but not usable from {self.source}; left out"
             self.problems += [
                 Problem(kind, name, detail) for name in self.folder.pictures if name not in worded
@@ -208,27 +208,27 @@ class Collector:
         for how, pairs in ways.items():
             name, file = pairs[0]
             fetched = "; addresses are never fetched" if "://" in name else ""
-            self.reading.note(f"{len(pairs):,} pictures are found by {how}: {name!r} is {file!r}{fetched}")
+            self.reading.note(f"{len(pairs):,} images are found by {how}: {name!r} is {file!r}{fetched}")
 
     def _nothing_usable(self) -> DataError:
-        """Explain why: the table has no rows, all pictures are missing, or all rows are unusable."""
+        """Explain why: the table has no rows, all images are missing, or all rows are unusable."""
         if not self.rows:
             return DataError(
                 f"{self.source} holds no captions or labels: there are no rows below its header.",
-                would_do="Expected a row for each picture and caption or label.",
+                would_do="Expected a row for each image and caption or label.",
             )
         if self._missing and self._missing.total() == self.rows:
             return all_missing(self.source, self.folder, list(self._missing))
         shown = "\n".join(f"  {p.where}: {p.kind}: {p.detail}" for p in self.problems[:10])
         return DataError(
             f"No row of {self.source} is usable; {len(self.problems):,} problems, the first are:\n{shown}",
-            would_do="Expected at least one row with an existing picture and its words.",
+            would_do="Expected at least one row with an existing image and its words.",
         )
 
 
 def dataset_of(
     source: Path, format_name: str, pictures: Sequence[Picture], problems: Sequence[Problem], reading: Reading
 ) -> Dataset:
-    """Return pictures as a data set, with their classes and what was guessed."""
+    """Return images as a data set, with their classes and what was guessed."""
     classes = tuple(sorted({picture.label for picture in pictures if picture.label is not None}))
     return Dataset(source, format_name, tuple(pictures), tuple(problems), classes, tuple(reading.notes))

@@ -126,7 +126,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
 
 def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:
     """Return a table whose first line proved to be data."""
-    reading.note(f"{table.path.name} has no header: its first line names a picture")
+    reading.note(f"{table.path.name} has no header: its first line names an image")
     header = tuple(f"column {place}" for place in range(1, len(table.header) + 1))
     return replace(table, header=header, headed=False)
 
@@ -151,6 +151,6 @@ def _split(line: str, delimiter: str) -> tuple[str, ...]:
 
 
 def _parted_by_blank(line: str) -> tuple[str, ...]:
-    """Part a line behind the name of a picture, which may hold blanks itself."""
+    """Part a line behind the name of an image, which may hold blanks itself."""
     match = _NAME_AND_WORDS.fullmatch(line.strip())
     return (match[1], match[2]) if match else (line.strip(),)

@@ -1,4 +1,4 @@
-"""Which folder holds the pictures of a table, and which of its columns names them."""
+"""Which folder holds the images of a table, and which of its columns names them."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_picture_name, split_in_name
-from showtell.data.readers.cells import listed, picture_of
 from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import Sample
+from showtell.data.readers.table import Sample, listed, picture_of
 from showtell.errors import DataError
 
 _SAMPLE = 100
@@ -36,10 +35,10 @@ class _Fit(NamedTuple):
 def find_pictures(
     reading: Reading, sample: Sample, places: Sequence[int], folder: PictureFolder | None
 ) -> tuple[int, PictureFolder, bool]:
-    """Find the column of a table whose cells are pictures, and their folder where it is not known.
+    """Find the column of a table whose cells are images, and their folder where it is not known.
 
-    Returns its place, of those that may name pictures, the likeliest first; the folder; and whether any
-    picture is found there. Raises DataError where no column names pictures, and none looks as if it did.
+    Returns its place, of those that may name images, the likeliest first; the folder; and whether any
+    image is found there. Raises DataError where no column names images, and none looks as if it did.
     """
     path = sample.table.path
     if not places:
@@ -83,7 +82,7 @@ def choose_folder(
 def _folders(
     reading: Reading, beside: Path, names: Sequence[str], first: Sequence[Path]
 ) -> Iterator[PictureFolder]:
-    """Yield the folder that the user named; or those in which pictures may lie, the likeliest first."""
+    """Yield the folder that the user named; or those in which images may lie, the likeliest first."""
     if reading.source.images is not None:
         yield reading.folder(reading.source.images)
         return
@@ -119,7 +118,7 @@ def _best(
 
 
 def _whole(best: _Fit, reading: Reading, beside: Path, columns: Mapping[int, Sequence[str]]) -> _Fit:
-    """Return the table's own folder where pictures without folders in their names lie in several below it."""
+    """Return the table's own folder where images without folders in their names lie in several below it."""
     names, root = columns[best.column], best.folder.root
     bare = not any("/" in name or "\\" in name for name in names)
     if best.exact in (0, 1) or not bare or reading.source.images or beside not in root.parents:
@@ -141,7 +140,7 @@ def _fit(names: Sequence[str], place: int, folder: PictureFolder) -> _Fit:
 
 
 def _refuse_two(sample: Sample, best: _Fit, places: Sequence[int]) -> None:
-    """Refuse a table with two pictures in a row: of which is something said?"""
+    """Refuse a table with two images in a row: of which is something said?"""
     table, images = sample.table, [picture_of(cell) for cell in sample.cells[best.column]]
     for place in places:
         names = sample.texts[place][:_SAMPLE]
@@ -150,7 +149,7 @@ def _refuse_two(sample: Sample, best: _Fit, places: Sequence[int]) -> None:
         other = [a for a, b in found if isinstance(a, Match) and isinstance(b, Match) and a.name != b.name]
         if place != best.column and 2 * len(other) > len(names):
             which = f"{table.header[best.column]!r} and {table.header[place]!r}"
-            raise table.lacking(f"two columns of different pictures, {which}")
+            raise table.lacking(f"two columns of different images, {which}")
 
 
 def _refuse_lists(sample: Sample, places: Sequence[int]) -> None:
@@ -158,7 +157,7 @@ def _refuse_lists(sample: Sample, places: Sequence[int]) -> None:
         cells, column = sample.cells[place], sample.table.header[place]
         several = [parts for parts in map(listed, cells) if len(parts) > 1]
         if 2 * len(several) > len(cells) and all(is_picture_name(str(part)) for part in several[0]):
-            raise sample.table.lacking(f"several pictures in a cell of {column!r}: {several[0]}"[:200])
+            raise sample.table.lacking(f"several images in a cell of {column!r}: {several[0]}"[:200])
 
 
 def _spread(cells: Iterable[str]) -> list[str]:
@@ -167,7 +166,7 @@ def _spread(cells: Iterable[str]) -> list[str]:
 
 
 def _named_like_pictures(sample: Sample, columns: Mapping[int, Sequence[str]]) -> int:
-    """Return the column of names that look like pictures, though none is found; then the one of that name."""
+    """Return the column of names that look like images, though none is found; then the one of that name."""
     for place, names in columns.items():
         if names and 2 * sum(map(is_picture_name, names)) > len(names):
             return place
@@ -178,23 +177,23 @@ def _named_like_pictures(sample: Sample, columns: Mapping[int, Sequence[str]]) -
 
 
 def _no_pictures(sample: Sample) -> DataError:
-    error = sample.table.lacking("no column whose cells are pictures")
+    error = sample.table.lacking("no column whose cells are images")
     return DataError(error.what, would_do=error.would_do)
 
 
 def all_missing(source: Path, folder: PictureFolder, names: Sequence[str]) -> DataError:
-    """Explain that none of a table's pictures is in the folder, and what would do."""
+    """Explain that none of a table's images is in the folder, and what is expected."""
     shown = "\n".join(f"  {name[:200]}" for name in names[:10])
     what = (
-        f"None of the {len(names):,} pictures named in {source} is in {folder.root}, "
-        f"which holds {len(folder.pictures):,} pictures. Not found:\n{shown}"
+        f"None of the {len(names):,} images named in {source} is in {folder.root}, "
+        f"which holds {len(folder.pictures):,} images. Not found:\n{shown}"
     )
     if all("://" in name for name in names):
         return DataError(
             f"{what}\nThese are addresses, and addresses are never fetched.",
-            would_do="Download the pictures: by --images DIR they are found by the ends of their addresses.",
+            would_do="Download the images: by --images DIR they are found by the ends of their addresses.",
         )
     if archives := sorted(path.name for path in folder.root.glob("*.zip")):
         what += f"\nBeside it lies {', '.join(archives)}: unpack it first."
-    run = f"showtell look {shlex.quote(str(source))} --images DIR"
-    return DataError(what, would_do="Expected the folder that holds these pictures: --images DIR.", run=run)
+    run = f"showtell inspect {shlex.quote(str(source))} --images DIR"
+    return DataError(what, would_do="Expected the folder that holds these images: --images DIR.", run=run)

@@ -1,4 +1,4 @@
-"""Where the pictures of a table lie: its names found in a listed folder, however they are written."""
+"""Where the images of a table lie: its names found in a listed folder, however they are written."""
 
 import os
 import posixpath
@@ -48,7 +48,7 @@ class Refusal(NamedTuple):
 
 
 def _index(key: Callable[[str], Any]) -> "cached_property[dict[Any, list[str]]]":
-    """Return the pictures of a folder by a form of their names, made when it is first asked for."""
+    """Return the images of a folder by a form of their names, made when it is first asked for."""
 
     def group(folder: Listing) -> dict[Any, list[str]]:
         groups: defaultdict[Any, list[str]] = defaultdict(list)
@@ -93,10 +93,10 @@ class PictureFolder(Listing):
     _by_number = _index(_number)
 
     def allow_namesakes(self, allowed: bool) -> None:
-        """Say whether a name may stand for the one picture of that base name in a folder of another name.
+        """Say whether a name may stand for the one image of that base name in a folder of another name.
 
         So it may where no name of a table is that of a file: its folders are another machine's then. Where
-        some are, a picture that is missing would be swapped for its namesake.
+        some are, an image that is missing would be swapped for its namesake.
         """
         if self._namesakes != allowed:
             self._namesakes = allowed
@@ -110,8 +110,8 @@ class PictureFolder(Listing):
             under: A folder inside the root that the name is relative to, and may not leave.
 
         Returns:
-            A match, or a refusal whose kind is ``missing picture``, ``outside the picture folder``,
-            ``ambiguous name``, ``address`` or ``empty picture name``.
+            A match, or a refusal whose kind is ``missing image``, ``outside the image folder``,
+            ``ambiguous name``, ``address`` or ``empty image name``.
         """
         key = (name, under)
         found = self._found.get(key)
@@ -121,9 +121,9 @@ class PictureFolder(Listing):
 
     def _find(self, name: str, under: str) -> Match | Refusal:
         if not name:
-            return Refusal("empty picture name", "the row names no picture; left out")
-        if "\0" in name or len(name) > _LONGEST:  # such as a picture in base64
-            return Refusal("missing picture", f"{name[:40]!r}... is no name of a file; left out")
+            return Refusal("empty image name", "the row names no image; left out")
+        if "\0" in name or len(name) > _LONGEST:  # such as an image in base64
+            return Refusal("missing image", f"{name[:40]!r}... is not a file name; left out")
         exact = posixpath.join(under, name)
         if exact in self.files:
             return self._match(exact)
@@ -135,7 +135,7 @@ class PictureFolder(Listing):
             found = self._exactly(name, below)
             if found is not None:
                 return found
-            # Below a folder that is there, a picture of another folder is another picture.
+            # Below a folder that is there, an image of another folder is another image.
             home = posixpath.dirname(below) if posixpath.dirname(below) in self.folders else None
         found = self._bridged(name, plain, under, home)
         if found is not None:
@@ -143,9 +143,9 @@ class PictureFolder(Listing):
         if "://" in plain and not plain.startswith("file:"):
             return Refusal("address", f"{name!r} is an address, which is never fetched; left out")
         if relative is None:
-            detail = f"{name!r} leads out of {self.root}, and no picture inside has that name; left out"
-            return Refusal("outside the picture folder", detail)
-        return Refusal("missing picture", f"{name!r} is not in {self.root}; left out")
+            detail = f"{name!r} leads out of {self.root}, and no image inside has that name; left out"
+            return Refusal("outside the image folder", detail)
+        return Refusal("missing image", f"{name!r} is not in {self.root}; left out")
 
     def _relative(self, name: str) -> str | None:
         """Return the normal form of a name relative to the root; None where it lies elsewhere."""
@@ -166,7 +166,7 @@ class PictureFolder(Listing):
                 return self._match(candidate)
             if any(candidate == link or candidate.startswith(link + "/") for link in self.outside):
                 detail = f"{name!r} is a link out of {self.root}; left out"
-                return Refusal("outside the picture folder", detail)
+                return Refusal("outside the image folder", detail)
             alike = self._by_folded.get(candidate.casefold()) or self._by_stem.get(candidate, [])
             if len(alike) > 1:
                 return _ambiguous(name, alike)
@@ -195,8 +195,8 @@ class PictureFolder(Listing):
             if fitting and self._namesakes:
                 return self._match(fitting[0], how=NAMESAKE)
             other = other or "".join(fitting)
-        detail = f"{name!r} is not in {self.root}, and {other!r} is another picture; left out"
-        return Refusal("missing picture", detail) if other and "://" not in plain else None
+        detail = f"{name!r} is not in {self.root}, and {other!r} is another image; left out"
+        return Refusal("missing image", detail) if other and "://" not in plain else None
 
     def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
         """Yield the ways to bridge a base name, and the files to which each of them leads."""

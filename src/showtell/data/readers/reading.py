@@ -1,12 +1,14 @@
 """One reading of one data source: what the user said of it, and what was guessed."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from showtell.data.encoding import encoding_of, read_lines
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.source import DataSource
+from showtell.files import cache_root, new_folder
 
 Kind = Literal["caption", "label"]
 _KINDS: dict[str | None, Kind] = {"csv": "caption", "labels": "label"}
@@ -51,7 +53,7 @@ class Reading:
         """Return the encoding of a text file, and say it where it was guessed.
 
         Raises:
-            DataError: It is no text, or its encoding cannot be told.
+            DataError: It is not text, or its encoding cannot be told.
             ConfigError: ``--encoding`` is not known.
         """
         encoding, guess = encoding_of(path, self.source.encoding)
@@ -70,3 +72,29 @@ class Reading:
         if encoding == "utf-8-sig":
             return content.removeprefix(b"\xef\xbb\xbf")
         return content.decode(encoding, "replace").encode()
+
+    def unpacked(
+        self, path: Path, members: Callable[[], Iterator[tuple[str, bytes]]], column: str = ""
+    ) -> Path:
+        """Return a folder in the user's cache that holds the members of a file, unpacked the first time.
+
+        Args:
+            path: The file; another size or time of change is another file.
+            members: Yields plain file names and contents.
+            column: Of the file from which they come, where it may hold several.
+        """
+        state = path.stat()
+        mark = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}|{column}"
+        digest = hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()
+        folder = cache_root() / "unpacked" / digest[:24]
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with new_folder(folder) as partial:
+                    for name, content in members():
+                        (partial / name).write_bytes(content)
+            except OSError:
+                if not folder.is_dir():  # no other process was faster
+                    raise
+        self.note(f"the images inside of {path.name} are unpacked in {folder}")
+        return folder

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from showtell.data.names import few, is_picture_name, shown_name, split_in_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
-from showtell.data.readers.captions_json import coco_files, json_kind
+from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
-from showtell.data.readers.flickr8k import is_token_file
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import sidecars
 from showtell.data.readers.table import UnclearColumnsError
@@ -24,8 +23,8 @@ FORMATS: dict[str, str] = {
     "coco": "COCO captions JSON",
     "karpathy": "Karpathy dataset JSON",
     "imagefolder": "Hugging Face image folder: metadata.csv or metadata.jsonl",
-    "sidecar": "each picture with a text of its name: 7.jpg, 7.txt",
-    "webdataset": "pictures with their texts in .tar files",
+    "sidecar": "each image with a text of its name: 7.jpg, 7.txt",
+    "webdataset": "images with their texts in .tar files",
 }
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 _NOT_TEXT = {
@@ -33,8 +32,8 @@ _NOT_TEXT = {
     ".mat": "a MATLAB file; write its columns as CSV",
     ".xml": "an XML file (CVAT, VOC); export it as CSV, JSON or COCO",
     ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
-    ".npy": "a NumPy array; save its pictures as files",
-    ".npz": "a NumPy archive; save its pictures as files",
+    ".npy": "a NumPy array; save its images as files",
+    ".npz": "a NumPy archive; save its images as files",
 } | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
 
@@ -46,7 +45,7 @@ class Candidate:
     format: str  # a key of `FORMATS`
     source: Path  # the file or the folder
     parts: tuple[Part, ...] = ()  # the tables that are read together
-    pictures: Path | None = None  # where the pictures of a table are found; None where none are
+    pictures: Path | None = None  # where the images of a table are found; None where none are
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -100,14 +99,14 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     """Leave out what is read into files that mean something else.
 
     ``Flickr8k.token.txt`` wins over ``captions.txt`` beside it, since its lists bring splits; captions JSON
-    and metadata win over folders of pictures that look like classes, such as ``train2017`` and ``val2017``.
+    and metadata win over folders of images that look like classes, such as ``train2017`` and ``val2017``.
     """
     weaker: set[str] = set()
     sure = [one for one in candidates if one.pictures is not None or one.format not in ("csv", "labels")]
-    candidates = sure or candidates  # a table whose pictures are not here is what it is only by itself
+    candidates = sure or candidates  # a table whose images are not here is what it is only by itself
     formats = {candidate.format for candidate in candidates}
     if any(one.pictures not in (None, one.source.parent) for one in candidates):
-        weaker |= {"classes"}  # the folder of a table's pictures is no class
+        weaker |= {"classes"}  # the folder of a table's images is not a class
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
     if formats & {"flickr8k", "coco", "karpathy", "imagefolder", "sidecar", "webdataset"}:
@@ -118,15 +117,13 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
-    """Say that class folders beside a table are left out, where they are not those of its pictures."""
+    """Say that class folders beside a table are left out, where they are not those of its images."""
     taken = {one.pictures.name for one in candidates if one.pictures}
     for left in found if taken else ():
         if left.format == "classes" and left not in candidates:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).pictures if "/" in name}
             if beside := sorted(tops - taken):
-                reading.note(
-                    f"pictures beside the table's are left out: {few(beside)} (see --format classes)"
-                )
+                reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
 
 
 class _Search:
@@ -144,12 +141,12 @@ class _Search:
             self._fail(f"{path} is {_NOT_TEXT[suffix]}.", "Expected a table in text.")
         elif is_picture_name(name):
             expected = "Expected a captions table, a folder of class folders or a labels table."
-            self._fail(f"{path} is a picture, not a data set.", expected)
+            self._fail(f"{path} is an image, not a data set.", expected)
         elif suffix == ".tar":
             yield Candidate("webdataset", path, (Part(path),))
         elif kind == "boxes":
             expected = "Expected captions_*.json; or crop the boxes into class folders, for a classifier."
-            self._fail(f"{path} holds COCO's boxes or categories, which are no captions.", expected)
+            self._fail(f"{path} holds COCO's boxes or categories, which are not captions.", expected)
         elif kind is not None:
             yield Candidate(kind, path)
         elif name in _METADATA:
@@ -192,7 +189,7 @@ class _Search:
         if shards := tuple(Part(path) for path in files if path.suffix.lower() == ".tar"):
             yield Candidate("webdataset", folder, shards)
         yield from self._together(folder, tables)
-        # To list all that lies below takes time, and beside a table one folder is that of its pictures.
+        # To list all that lies below takes time, and beside a table one folder is that of its images.
         if not tables or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
             if 2 * len(sidecars(listing)) >= len(listing.pictures) > 0:
@@ -201,7 +198,7 @@ class _Search:
                 yield Candidate("classes", folder)
 
     def _in_folder(self, path: Path) -> Iterator[Candidate]:
-        """Yield what one of a folder's files may be, but for those that are no data by themselves."""
+        """Yield what one of a folder's files may be, but for those that are not data by themselves."""
         suffix, name = path.suffix.lower(), path.name.lower()
         if suffix == ".arrow":  # the JSON beside it is of no use
             raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")

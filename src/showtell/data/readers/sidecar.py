@@ -1,16 +1,20 @@
-"""Format ``sidecar``: each picture with a text file of the same name, as img2dataset and taggers write it."""
+"""Images with texts of their name: beside them in a folder (``sidecar``), or in a tar (``webdataset``)."""
 
 import posixpath
 import re
+import tarfile
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
-from showtell.data.names import few, nfc, split_in_name
+from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
@@ -19,9 +23,9 @@ _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 
 
 def sidecars(folder: PictureFolder) -> dict[str, str]:
-    """Return the text file of each picture that has one, by the names of both.
+    """Return the text file of each image that has one, by the names of both.
 
-    It lies beside the picture; or elsewhere below the folder, where one text alone has that base name
+    It lies beside the image; or elsewhere below the folder, where one text alone has that base name
     (``images/7.jpg`` and ``captions/7.txt``).
     """
     stems: dict[str, str] = {}
@@ -43,9 +47,9 @@ def sidecars(folder: PictureFolder) -> dict[str, str]:
 
 
 def read_sidecar(source: Path, reading: Reading) -> Dataset:
-    """Read pictures with the text beside them: each line is a caption, of a JSON file its ``caption``.
+    """Read images with the text beside them: each line is a caption, of a JSON file its ``caption``.
 
-    Pictures below a folder named after a split have that split. Raises DataError where there are no texts,
+    Images below a folder named after a split have that split. Raises DataError where there are no texts,
     or they hold boxes, or JSON without captions.
     """
     folder = reading.folder(source)
@@ -53,7 +57,7 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     texts = sidecars(folder)
     if not texts:
         raise DataError(
-            f"{source} holds no picture with a text file of its name.",
+            f"{source} holds no image with a text file of its name.",
             would_do="Expected files such as 7.jpg with 7.txt beside it.",
         )
     boxes = without = 0
@@ -68,12 +72,12 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
         collector.add(Entry(str(path), name, captions or ("",), split=split))
     if 2 * boxes > len(texts):
         raise DataError(
-            f"{source} holds boxes (YOLO) beside its pictures, not captions.",
+            f"{source} holds boxes (YOLO) beside its images, not captions.",
             would_do="Expected captions; or class folders, for a classifier.",
         )
     if without == len(texts):
         raise DataError(
-            f"{source} holds JSON files beside its pictures, and none of them a 'caption'.",
+            f"{source} holds JSON files beside its images, and none of them a 'caption'.",
             would_do='Expected {"caption": "a dog"} in them, or a table of captions.',
         )
     suffixes = sorted({posixpath.splitext(text)[1].lower() for text in texts.values()})
@@ -83,9 +87,9 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     alone = [name for name, stem, suffix in parts if suffix.lower() in suffixes and stem not in stems]
     alone = [name for name in alone if not posixpath.basename(name).lower().startswith(("readme", "licen"))]
     if alone:
-        reading.note(f"{len(alone):,} texts are left out, for no picture has their name: {few(alone, 5)}")
+        reading.note(f"{len(alone):,} texts are left out, for no image has their name: {few(alone, 5)}")
     left = f"; files that end in {' and '.join(others)} are not read" if others else ""
-    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each picture{left}")
+    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each image{left}")
     return collector.finish("sidecar")
 
 
@@ -99,3 +103,73 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
         said = record.get("caption") if isinstance(record, dict) else None
         return [nfc(said.strip())] if isinstance(said, str) else None
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
+
+
+_TEXTS = (".txt", ".caption", ".json", ".cls")
+_MOST_BYTES = 256_000_000  # of one member, as of one image file
+
+
+def open_webdataset(path: Path, reading: Reading) -> RecordTable:
+    """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
+
+    Raises:
+        DataError: It is not a tar, or holds no images with words.
+    """
+    words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    several = 0
+    try:
+        for stem, suffix, size, read in _members(path):
+            if suffix in PICTURE_EXTENSIONS:
+                several += "image" in words[stem]
+                words[stem]["image"] = _flat_name(stem + suffix)
+            elif suffix in _TEXTS and size < 1_000_000:
+                words[stem] |= _said(suffix, read())
+        records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
+        if not any(len(record) > 1 for _, record in records):
+            raise DataError(
+                f"{path} holds {len(records):,} images and no words for them.",
+                would_do="Expected a .txt, .json or .cls of the same name beside each image.",
+            )
+        if several:
+            reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
+        folder = reading.unpacked(path, lambda: _pictures(path))
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as a tar: {error}.") from error
+    return RecordTable(path, records, pictures=folder)
+
+
+def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
+    """Yield of each file its sample and its suffix, parted at the first dot; its size; its content."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if member.isfile() and (handle := tar.extractfile(member)):
+                name = PurePosixPath(member.name)
+                base, dot, suffix = name.name.partition(".")
+                stem = nfc(str(name.with_name(base))) if base else member.name
+                yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
+
+
+def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
+    for stem, suffix, size, read in _members(path):
+        if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
+            yield _flat_name(stem + suffix), read()
+
+
+def _flat_name(name: str) -> str:
+    """Return a member's name without folders, so that none leads out of the cache; different ones stay so."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+    return "%2F".join(part.replace("%", "%25") for part in parts)
+
+
+def _said(suffix: str, content: bytes) -> dict[str, Any]:
+    text = content.decode("utf-8", "replace").strip()
+    if suffix == ".cls":
+        return {"label": text}
+    if suffix != ".json":
+        return {"caption": text}
+    try:
+        record = msgspec.json.decode(content)
+    except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError is of its bytes
+        return {}
+    kept = ("caption", "text", "label", "class", "split")
+    return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}

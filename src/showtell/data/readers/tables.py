@@ -7,16 +7,14 @@ from typing import Any
 
 from showtell.data.names import split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
-from showtell.data.readers.cells import picture_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
-from showtell.data.readers.json_records import open_json
 from showtell.data.readers.picture_folder import PictureFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.sheets import open_parquet, open_workbook
-from showtell.data.readers.table import Row, Table
-from showtell.data.readers.unpacked import open_webdataset
+from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
+from showtell.data.readers.sidecar import open_webdataset
+from showtell.data.readers.table import Row, Table, picture_of
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
@@ -35,7 +33,7 @@ class Part:
 
     path: Path  # the file
     split: Split | None = None  # that its name brings
-    under: str = ""  # folder below the picture folder that its names are relative to
+    under: str = ""  # folder below the image folder that its names are relative to
 
 
 def open_table(path: Path, reading: Reading) -> Table:
@@ -62,7 +60,7 @@ def read_tables(
         parts: The tables, in order.
         reading: Holds what the user said; told what was guessed.
         format_name: What the data set is said to be.
-        folder: Where the pictures lie, where that is known.
+        folder: Where the images lie, where that is known.
 
     Raises:
         DataError: Columns are missing, a file cannot be decoded, or nothing in it is usable.
@@ -73,7 +71,7 @@ def read_tables(
         under = part.under
         try:
             table = open_table(part.path, reading)
-            if table.pictures and folder:  # a further file that holds its pictures itself
+            if table.pictures and folder:  # a further file that holds its images itself
                 under = part.path.stem
                 folder.adopt(table.pictures, under)
             columns = choose_columns(table, reading, folder)
@@ -166,5 +164,5 @@ def _mend(row: Row, table: DelimitedTable, columns: Columns) -> tuple[list[str],
         joined = [*fields[:last], table.delimiter.join(fields[last:])]
         return joined, f"{counts}; the surplus was joined to the {table.header[last]}"
     if len(fields) < count and len(captions) > 1 and len(fields) > columns.image:
-        return [*fields, *[""] * (count - len(fields))], ""  # a picture with fewer captions than others
+        return [*fields, *[""] * (count - len(fields))], ""  # an image with fewer captions than others
     return [], f"{counts}: {table.delimiter.join(fields)[:80]!r}; left out"

@@ -9,7 +9,7 @@ import msgspec
 
 from showtell.data.records import Picture
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
-from showtell.evaluation.diversity import Habits, compared_habits
+from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
 from showtell.evaluation.verdict import Verdict
 from showtell.extraction.features import Features
@@ -24,8 +24,8 @@ _EXTREMES = 5
 class DiversityRecord(msgspec.Struct):
     """What captions are like as a whole: the model's, and one caption of people per image."""
 
-    model: Habits
-    people: Habits
+    model: CaptionDiversity
+    people: CaptionDiversity
 
 
 class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
@@ -52,6 +52,7 @@ class CaptionEvaluation:
     """Captions of a split and what they score.
 
     Attributes:
+        split: Which split, or ``all`` of other data.
         captions: The generated caption of each image, by name.
         references: What people wrote, by name.
         scores: Figures with intervals.
@@ -61,6 +62,7 @@ class CaptionEvaluation:
         verdict: Against what needs no model; None where that was not asked.
     """
 
+    split: str
     captions: dict[str, Caption]
     references: dict[str, tuple[str, ...]]
     scores: CaptionScores
@@ -83,10 +85,10 @@ class CaptionEvaluation:
         by_name = dict(zip(self.scores.names, self.scores.per_picture["cider_d"].tolist()))
         return sorted(by_name, key=lambda name: (-by_name[name], name))
 
-    def record(self, split: str) -> CaptionEvaluationRecord:
+    def record(self) -> CaptionEvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""
         return CaptionEvaluationRecord(
-            split=split,
+            split=self.split,
             pictures=self.scores.count,
             scores=self.figures(),
             intervals_95=dict(self.scores.intervals),
@@ -108,9 +110,9 @@ class CaptionEvaluation:
                 "cider_d": float(self.scores.per_picture["cider_d"][place[name]]),
             }
 
-    def table(self, split: str) -> str:
+    def table(self) -> str:
         """Return the scores as a table with 95% intervals."""
-        lines = [f"{split}, {self.scores.count:,} pictures, beam {self.beam_size}      95% interval"]
+        lines = [f"{self.split}, {self.scores.count:,} pictures, beam {self.beam_size}      95% interval"]
         for name, value in self.figures().items():
             low, high = self.scores.intervals[name]
             lines.append(f"  {name:<18} {value:7.4f}   {low:.4f} to {high:.4f}")
@@ -134,6 +136,7 @@ def evaluate_captions(
     extraction: Features,
     pictures: Sequence[Picture],
     *,
+    split: str,
     beam_size: int,
     training: Sequence[Picture] = (),
 ) -> CaptionEvaluation:
@@ -143,6 +146,7 @@ def evaluate_captions(
         captioner: In evaluation mode.
         extraction: Holds the grids.
         pictures: What to caption, each with captions.
+        split: What they are called.
         beam_size: Captions searched side by side.
         training: Images whose captions count as memorized; none where they are not known.
     """
@@ -151,11 +155,12 @@ def evaluate_captions(
     references = {picture.name: picture.captions for picture in pictures}
     known = [caption for picture in training for caption in picture.captions]
     return CaptionEvaluation(
+        split,
         captions,
         references,
         caption_scores(references, texts),
         beam_size,
-        DiversityRecord(*compared_habits(texts, references, known)),
+        DiversityRecord(*compared_diversity(texts, references, known)),
         teacher_forced(captioner, partial(read_grids, captioner, extraction), pictures, references),
     )
 

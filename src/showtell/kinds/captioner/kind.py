@@ -1,7 +1,6 @@
 """The captioner as a kind of model."""
 
 from pathlib import Path
-from typing import Any
 
 from showtell.console import Console
 from showtell.data.reading import read_annotated
@@ -12,6 +11,7 @@ from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_capt
 from showtell.kinds.captioner.model import NAME, CaptionerModel
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.kind import Kind, Question, Reported
+from showtell.runs.run import Run
 
 
 class CaptionerKind(Kind):
@@ -25,7 +25,7 @@ class CaptionerKind(Kind):
         """Read captions."""
         return read_annotated(source, "captions", console)
 
-    def train(self, settings: TrainCaptioner, console: Console | None = None) -> Any:
+    def train(self, settings: TrainCaptioner, console: Console | None = None) -> Run:
         """Train a captioner."""
         from showtell.kinds.captioner.train import train_captioner  # imports the training, which use does not
 
@@ -47,6 +47,7 @@ class CaptionerKind(Kind):
             model.captioner,
             prepared.extraction,
             captioned,
+            split=question.split,
             beam_size=question.beam_size or model.beam_size,
             training=question.training,
         )

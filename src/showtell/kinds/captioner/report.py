@@ -90,7 +90,7 @@ def report_captioner(reported: Reported) -> Path:
         scores=_score_rows(evaluation),
         verdict=evaluation.verdict,
         fault=evaluation.fault,
-        agreed=diversity.model.agreed,
+        word_precision=diversity.model.word_precision,
         forced=evaluation.teacher_forced,
         diversity=_diversity_rows(diversity),
         unknown=evaluation.teacher_forced.unknown_words,
@@ -189,8 +189,8 @@ def _diversity_rows(diversity: DiversityRecord) -> list[tuple[str, list[str]]]:
         ("Words a caption", [f"{one.words / max(one.captions, 1):.1f}" for one in both]),
     ]
     for what, shares in (
-        ("Words that others use of the same picture", [one.agreed for one in both]),
-        ("Captions that stand word for word in training", [one.by_rote for one in both]),
+        ("Words that others use of the same picture", [one.word_precision for one in both]),
+        ("Captions that stand word for word in training", [one.memorized for one in both]),
     ):
         if shares[0] is not None:
             rows.append((what, ["-" if share is None else f"{share:.1%}" for share in shares]))

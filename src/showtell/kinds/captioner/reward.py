@@ -12,13 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
-from showtell.text.captions import USUAL
-from showtell.text.words import scored_words
+from showtell.text.words import USUAL_LENGTH, metric_tokens
 
 
 class Sampling(NamedTuple):
@@ -59,7 +58,7 @@ def draw_captions(
             decoder.start(memory),
             captioner.special,
             count=sampling.samples,
-            max_length=sampling.max_tokens if most <= USUAL else most,
+            max_length=sampling.max_tokens if most <= USUAL_LENGTH else most,
             temperature=sampling.temperature,
         )
     decoder.train()
@@ -83,7 +82,7 @@ def advantages(
     decode = captioner.tokenizer.decode
     scores = np.array(
         [
-            [references.score_words(name, scored_words(decode(ids))) for ids in rows]
+            [references.score_words(name, metric_tokens(decode(ids))) for ids in rows]
             for name, rows in zip(names, drawn)
         ]
     )

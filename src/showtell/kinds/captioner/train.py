@@ -8,10 +8,10 @@ from typing import Any, Literal
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.reading import read_annotated
 from showtell.data.records import Picture
-from showtell.data.split_sizes import sizes_for_captions
+from showtell.data.split import sizes_for_captions
 from showtell.errors import DataError
 from showtell.evaluation.verdict import commonest_captions
 from showtell.extraction.prepared import Prepared, features_for_inference, prepare
@@ -29,10 +29,10 @@ from showtell.kinds.report import report_training
 from showtell.models.captioner import LENGTH_PENALTY, Captioner
 from showtell.models.config import DecoderConfig
 from showtell.runs.run import Run
-from showtell.runtime import environment, prepare_process, seed_everything
+from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
-from showtell.text.captions import USUAL, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import USUAL_LENGTH, length_limit
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -41,15 +41,15 @@ _SCALE_SAMPLE = 1000
 """Training pictures from which feature statistics are taken."""
 
 
-def train_captioner(config: TrainCaptioner, console: Console | None = None) -> dict[str, Any]:
+def train_captioner(config: TrainCaptioner, console: Console | None = None) -> Run:
     """Train a captioner; leave a run with a model, its record and its validation scores.
 
     Args:
         config: What to train on and how.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The validation scores.
+        The run: its folder, record, scores and model.
 
     Raises:
         NotLearntError: The training came to its end, and the model is not known to have learnt anything; the
@@ -59,14 +59,12 @@ def train_captioner(config: TrainCaptioner, console: Console | None = None) -> d
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     run = Run(config.out)
     with run.claim(config):
-        return _train(config, run, console or Console(quiet=True), boards)
+        _train(config, run, console or Log(), boards)
+    return run
 
 
-def _train(
-    config: TrainCaptioner, run: Run, console: Console, boards: Sequence[TensorBoardLog]
-) -> dict[str, Any]:
+def _train(config: TrainCaptioner, run: Run, console: Console, boards: Sequence[TensorBoardLog]) -> None:
     started = time.perf_counter()
-    prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
     train, val = captioned(prepared, "train"), captioned(prepared, "val")
@@ -138,11 +136,16 @@ def _train(
     ).run(resume=config.resume)
     used, features = features_for_inference(prepared, backbone, trainee.validation, store, console)
     evaluation = evaluate_captions(
-        captioner, features, trainee.validation, beam_size=config.beam_size, training=trainee.train
+        captioner,
+        features,
+        trainee.validation,
+        split="val",
+        beam_size=config.beam_size,
+        training=trainee.train,
     )
     evaluation = replace(evaluation, verdict=judge_captioner(trainee, prepared.extraction, evaluation))
-    run.save_evaluation(evaluation.record("val"), evaluation.lines())
-    console.say(evaluation.table("val"))
+    run.save_evaluation(evaluation.record(), evaluation.lines())
+    console.say(evaluation.table())
     provenance = _provenance(config, recipe, trainee, progress, prepared, evaluation)
     model = save_model(
         run.model,
@@ -161,7 +164,6 @@ def _train(
     report_training(reported, console)
     refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
     console.say(f"Try it: showtell predict {out} PICTURE --save-plot why.png")
-    return evaluation.figures()
 
 
 def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> dict[str, Any]:
@@ -282,7 +284,7 @@ def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
             f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
             "and are learnt up to there; max_length sets the limit"
         )
-    elif most > USUAL:
+    elif most > USUAL_LENGTH:
         console.say(f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (max_length)")
 
 
@@ -303,7 +305,7 @@ def build_captioner(
         attention_dim=width // 2,
         kind=config.decoder,
         dropout=DROPOUT if config.dropout is None else config.dropout,
-        max_length=config.max_length or USUAL,
+        max_length=config.max_length or USUAL_LENGTH,
     )
     rows, columns = description["grid_size"]
     captioner = Captioner(sizes, tokenizer, (rows, columns))

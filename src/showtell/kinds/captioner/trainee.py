@@ -10,7 +10,7 @@ from torch import Tensor
 
 from showtell.data.records import Picture
 from showtell.errors import DataError
-from showtell.evaluation.cider import CiderD
+from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import mean_cider
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.reward import USUAL_SAMPLING, Sampling, advantages, draw_captions, reward_loss

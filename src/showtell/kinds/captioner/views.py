@@ -10,14 +10,14 @@ from showtell.data.records import Picture
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.store.store import FeatureStore
-from showtell.text.captions import names_a_side
+from showtell.text.words import mentions_left_right
 
 
 def look_at_mirrored(
     train: Sequence[Picture], backbone: Backbone, store: FeatureStore, console: Console
 ) -> Features:
     """Bring the features of mirrored pictures into the store, but where that makes a caption wrong."""
-    chosen = [picture for picture in train if not any(map(names_a_side, picture.captions))]
+    chosen = [picture for picture in train if not any(map(mentions_left_right, picture.captions))]
     sided = len(train) - len(chosen)
     aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
     console.say(f"Mirrored: {len(chosen):,} pictures of train{aside} (hflip = false leaves them out)")
@@ -45,7 +45,7 @@ def look_at_views(
     Returns:
         Each view of some of the pictures; every picture is in ``count`` of them.
     """
-    sided = [picture for picture in train if not hflip or any(map(names_a_side, picture.captions))]
+    sided = [picture for picture in train if not hflip or any(map(mentions_left_right, picture.captions))]
     kept = {picture.name for picture in sided}
     free = [picture for picture in train if picture.name not in kept]
     upright = replace(CAPTION_AUGMENTATION, flip=0.0)

@@ -2,21 +2,32 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from showtell.data.images import Preprocessing
-from showtell.report.figures import FAINT, INK, RIGHT, check_figure_path
-from showtell.report.fonts import plain
+from showtell.report.figures import (
+    FAINT,
+    INK,
+    RIGHT,
+    check_figure_path,
+    figure_grid,
+    inch_axes,
+    save_figure,
+    show_image,
+    write,
+)
+from showtell.report.fonts import inches, plain, text_width
 from showtell.report.overlay import overlay
-from showtell.report.sheet import POINT, Sheet, shorten, text_width, wrap
+from showtell.report.text_width import shorten, wrap
 
 _OTHER = "#b9b2a7"
 """Colour of the bars of classes that are not known to be right."""
-_MARGIN, _GAP, _LINE = 0.2, 0.22, 0.19
-"""Inches: around everything, between columns, between lines of a title."""
+_GAP, _PAD, _PERCENT = 0.22, 0.08, 0.6
+"""Inches: between columns, beside a bar, for its percentage."""
 _HEIGHT, _LEAST_COLUMN, _NAMES, _BAR = 3.2, 1.9, 2.6, 2.6
 """Inches: of the photo, of a title's width at least, of a class's name at most, of a bar of 100%."""
 _TITLE, _NAME = 10.0, 11.0
@@ -55,8 +66,8 @@ def draw_prediction(
     check_figure_path(out)
     image = image.convert("RGB")
     image.thumbnail((900, 900))
-    size = _HEIGHT * image.width / image.height, _HEIGHT
-    column = max(size[0], _LEAST_COLUMN)
+    width = _HEIGHT * image.width / image.height
+    column = max(width, _LEAST_COLUMN)
     best = next(iter(probabilities))
     photos = (
         (image, "" if right is None else f"it is {right}"),
@@ -65,25 +76,23 @@ def draw_prediction(
             f"what speaks for {best}" if heat.any() else f"{best}; this kind of head cannot say why",
         ),
     )
-    titles = [wrap(title, column, _TITLE)[:_LINES] for _, title in photos]
-    top = _MARGIN + max(map(len, titles)) * _LINE + 0.06
-    names = {name: shorten(plain(name), _NAMES, _NAME, bold=True, middle=True) for name in probabilities}
-    start = _MARGIN + 2 * (column + _GAP)
-    axis = start + max(text_width(name, _NAME, bold=True) for name in names.values())
-    sheet = Sheet(axis + _BAR + 0.75 + _MARGIN, top + _HEIGHT + _MARGIN)
-    for place, ((shown, _), lines) in enumerate(zip(photos, titles)):
-        left = _MARGIN + place * (column + _GAP)
-        sheet.picture(np.asarray(shown), left + (column - size[0]) / 2, top, size)
-        for number, line in enumerate(reversed(lines)):
-            base = top - 0.1 - number * _LINE
-            sheet.text(line, left + column / 2, base, _TITLE, colour=FAINT, ha="center")
-    step = _HEIGHT / max(_SLOTS, len(names))
-    first = top + (_HEIGHT - step * len(names)) / 2
+    shorter = inches(_NAME, bold=True)
+    names = {name: shorten(plain(name), _NAMES, shorter, middle=True) for name in probabilities}
+    beside = _PAD + max(text_width(name, _NAME, bold=True) for name in names.values())
+    figure, ((*axes, bars),) = figure_grid([column, column, beside + _BAR + _PERCENT], [_HEIGHT], (_GAP, 0))
+    start = (column - width) / 2
+    for one, (shown, title) in zip(axes, photos):
+        inch_axes(one, column, _HEIGHT)
+        show_image(one, np.asarray(shown), (start, start + width, _HEIGHT, 0))
+        lines = wrap(title, column, inches(_TITLE))[:_LINES]
+        write(one, column / 2, -0.1, "\n".join(lines), _TITLE, colour=FAINT, ha="center", va="bottom")
+    slots, middle = max(_SLOTS, len(names)), (len(names) - 1) / 2
+    bars.set(xlim=(-beside, _BAR + _PERCENT), ylim=(middle + slots / 2, middle - slots / 2))
     for row, (name, share) in enumerate(probabilities.items()):
-        y, found = first + row * step, name == right
-        base = y + step / 2 + 0.36 * _NAME * POINT
-        sheet.text(names[name], axis, base, _NAME, bold=found, colour=RIGHT if found else INK, ha="right")
-        length = max(0.01, _BAR * share)
-        sheet.box(axis + 0.08, y + 0.14 * step, (length, 0.72 * step), face=RIGHT if found else _OTHER)
-        sheet.text(f"{share:.1%}", axis + 0.16 + length, base, _TITLE)
-    return sheet.save(out)
+        found, length = name == right, max(0.01, _BAR * share)
+        bars.barh(row, length, height=0.72, color=RIGHT if found else _OTHER)
+        ink = RIGHT if found else INK
+        beside_bar: dict[str, Any] = {"bold": found, "colour": ink, "ha": "right", "va": "center_baseline"}
+        write(bars, -_PAD, row, names[name], _NAME, **beside_bar)
+        write(bars, length + _PAD, row, f"{share:.1%}", _TITLE, va="center_baseline")
+    return save_figure(figure, out, crop=True)

@@ -89,6 +89,7 @@ class ClassEvaluation:
     """Predictions for a split and what they score.
 
     Attributes:
+        split: Which split, or ``all`` of other data.
         classes: Their names in the order of the columns.
         pictures: The pictures, N.
         probabilities: (N, C), float32, after temperature scaling.
@@ -104,6 +105,7 @@ class ClassEvaluation:
         doubt: Why this is not a score that says anything; empty where it does.
     """
 
+    split: str
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     probabilities: npt.NDArray[np.float32]
@@ -152,11 +154,11 @@ class ClassEvaluation:
         order = np.argsort(-self.probabilities[wrong].max(1), kind="stable")
         return [int(row) for row in wrong[order]]
 
-    def record(self, split: str) -> ClassEvaluationRecord:
+    def record(self) -> ClassEvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""
         scores, fresh = self.scores, self.fresh
         return ClassEvaluationRecord(
-            split=split,
+            split=self.split,
             pictures=scores.count,
             scores=self.figures(),
             intervals_95=dict(scores.intervals),
@@ -188,11 +190,11 @@ class ClassEvaluation:
             likely = {self.classes[i]: round(float(row[i]), 6) for i in order}
             yield {"picture": picture.name, "label": picture.label, "classes": likely}
 
-    def table(self, split: str) -> str:
+    def table(self) -> str:
         """Return the scores as a table with 95% intervals, by class, with the confusion matrix if small."""
         scores, classes = self.scores, self.classes
         grouped = f" in {scores.groups:,} groups" if scores.groups < scores.count else ""
-        what = f"cross-validation in {self.folds} folds" if self.folds else split
+        what = f"cross-validation in {self.folds} folds" if self.folds else self.split
         lines = [f"{what}, {scores.count:,} pictures of {len(classes):,} classes{grouped}      95% interval"]
         for name in SCORE_NAMES:
             low, high = scores.intervals[name]
@@ -208,9 +210,9 @@ class ClassEvaluation:
                 else ""
             )
             lines.append(f"  {len(self.leaks):,} are near-duplicates of training pictures{rest}")
-        return "\n".join([*lines, *self._by_class(split)])
+        return "\n".join([*lines, *self._by_class()])
 
-    def _by_class(self, split: str) -> list[str]:
+    def _by_class(self) -> list[str]:
         scores, classes = self.scores, self.classes
         lines = ["  precision   recall   pictures   class"]
         worst = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")
@@ -218,7 +220,10 @@ class ClassEvaluation:
             precision, recall = (_shown(values[i]) for values in (scores.precision, scores.recall))
             lines.append(f"  {precision:>9}   {recall:>6}   {scores.confusion[i].sum():8,}   {classes[i]}")
         if len(classes) > _WIDE:
-            return [*lines, f"  (the {_WIDE} worst of {len(classes):,}; all are in evaluation-{split}.json)"]
+            return [
+                *lines,
+                f"  (the {_WIDE} worst of {len(classes):,}; all are in evaluation-{self.split}.json)",
+            ]
         lines.append("  right class by row, named class by column, in the order above:")
         return lines + ["    " + "".join(f"{count:6,}" for count in row) for row in scores.confusion]
 
@@ -251,7 +256,7 @@ def evaluate_classes(
     leaks: Collection[str],
     groups: Mapping[str, int],
     console: Console,
-    what: str,
+    split: str,
 ) -> ClassEvaluation:
     """Classify images from their cached features, and score that.
 
@@ -262,7 +267,7 @@ def evaluate_classes(
         leaks: Names of pictures that are near-duplicates of training pictures.
         groups: Group by name of those that do not stand alone.
         console: Told what is left out.
-        what: What the pictures are, for messages.
+        split: What the images are called.
 
     Raises:
         DataError: None of the pictures is of a class that the model knows.
@@ -271,7 +276,7 @@ def evaluate_classes(
     known = tuple(picture for picture in pictures if picture.label in classes)
     if not known:
         raise DataError(
-            f"None of the {len(pictures):,} pictures ({what}) is of a class that the model knows: "
+            f"None of the {len(pictures):,} pictures ({split}) is of a class that the model knows: "
             f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}.",
         )
     if len(known) < len(pictures):
@@ -285,7 +290,9 @@ def evaluate_classes(
         logits = model.head(examples.pooled.to(model.head.feature_mean.device)).cpu()
         probabilities = (logits / model.config.temperature).softmax(1).numpy()
         plain = logits.softmax(1).numpy()
-    return judged(classes, known, probabilities, examples.labels.numpy(), plain, groups=groups, leaks=leaks)
+    return judged(
+        classes, known, probabilities, examples.labels.numpy(), plain, groups=groups, leaks=leaks, split=split
+    )
 
 
 def judged(
@@ -297,6 +304,7 @@ def judged(
     *,
     groups: Mapping[str, int],
     leaks: Collection[str] = (),
+    split: str = "val",
 ) -> ClassEvaluation:
     """Score predictions.
 
@@ -308,12 +316,14 @@ def judged(
         plain: The same as ``probabilities`` before temperature scaling; None where it is not known.
         groups: Group by name; a picture without one stands alone.
         leaks: Names of pictures that are near-duplicates of training pictures.
+        split: What the images are called.
     """
     plain = probabilities if plain is None else plain
     numbers = group_numbers(pictures, groups)
     leaked = tuple(picture.name for picture in pictures if picture.name in leaks)
     fresh = np.array([picture.name not in leaks for picture in pictures])
     return ClassEvaluation(
+        split,
         classes,
         pictures,
         probabilities,

@@ -1,7 +1,6 @@
 """The classifier as a kind of model."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from showtell.kinds.classifier.model import NAME, ClassifierModel
 from showtell.kinds.classifier.pretrained import pretrained_classifier
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.kind import Kind, Question, Reported
+from showtell.runs.run import Run
 
 
 class ClassifierKind(Kind):
@@ -28,7 +28,7 @@ class ClassifierKind(Kind):
         """Read labels."""
         return read_annotated(source, "labels", console)
 
-    def train(self, settings: TrainClassifier, console: Console | None = None) -> Any:
+    def train(self, settings: TrainClassifier, console: Console | None = None) -> Run:
         """Train a classifier."""
         from showtell.kinds.classifier.train import (
             train_classifier,  # imports the training, which use does not
@@ -52,7 +52,7 @@ class ClassifierKind(Kind):
             leaks=question.leaks,
             groups=prepared.groups.of,
             console=console,
-            what=question.split,
+            split=question.split,
         )
 
     def report(self, reported: Reported) -> Path:
@@ -61,6 +61,6 @@ class ClassifierKind(Kind):
 
         return report_classifier(reported)
 
-    def pretrained(self, name: Path, device: torch.device) -> ClassifierModel | None:
+    def pretrained(self, name: Path, device: torch.device, console: Console | None) -> ClassifierModel | None:
         """Return a backbone with its own classifier, where the name is that of one."""
-        return pretrained_classifier(name, device)
+        return pretrained_classifier(name, device, console)

@@ -11,17 +11,21 @@ from torch import nn
 from showtell.backbones import packaged
 from showtell.backbones.imagenet import class_names_of
 from showtell.backbones.weights import load_backbone
+from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.models.heads import HeadConfig, PretrainedHead
 
 
-def pretrained_classifier(run: Path, device: torch.device) -> ClassifierModel | None:
+def pretrained_classifier(
+    run: Path, device: torch.device, console: Console | None = None
+) -> ClassifierModel | None:
     """Return a backbone with its own classifier, where ``run`` names one instead of a run.
 
     Args:
         run: A folder in timm's local format, or the name of a timm network whose weights are at hand.
         device: Where to put it.
+        console: Told before anything is downloaded; None for the log of ``showtell``.
 
     Returns:
         The classifier, or None where ``run`` is neither.
@@ -30,10 +34,10 @@ def pretrained_classifier(run: Path, device: torch.device) -> ClassifierModel | 
         ShowtellError: Its weights are missing, or it came without a classifier.
     """
     if _is_timm_folder(run):
-        backbone = load_backbone(weights=str(run))
+        backbone = load_backbone(weights=str(run), console=console)
     elif not run.exists() and timm.is_model(str(run)):
         try:
-            backbone = load_backbone(str(run))
+            backbone = load_backbone(str(run), console=console)
         except WeightsError as error:
             raise WeightsError(
                 error.what,

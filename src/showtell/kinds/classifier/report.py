@@ -22,9 +22,8 @@ from showtell.models.captioner import Caption, Word
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, RIGHT, small_figure
-from showtell.report.fonts import font, plain
+from showtell.report.fonts import font, plain, text_width
 from showtell.report.run_report import RunFacts, write_run_report
-from showtell.report.sheet import text_width
 
 _WORDS = WORDS["en"] | {
     "hint": "Point at a class, tap it, or move with the arrow keys: the picture shows what speaks for that "

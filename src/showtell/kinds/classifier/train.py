@@ -4,12 +4,11 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import layers_from
-from showtell.console import Console, human_time
+from showtell.console import Console, Log, human_time
 from showtell.data.augment import View
 from showtell.data.reading import read_annotated
 from showtell.data.records import Picture
@@ -39,7 +38,7 @@ from showtell.kinds.kind import Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.report import report_training
 from showtell.runs.run import Run
-from showtell.runtime import environment, prepare_process, seed_everything
+from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
@@ -61,15 +60,15 @@ class _Task:
         return read_examples([self.extraction], self.val, self.classes)
 
 
-def train_classifier(config: TrainClassifier, console: Console | None = None) -> dict[str, Any]:
+def train_classifier(config: TrainClassifier, console: Console | None = None) -> Run:
     """Train a classifier; leave a run with a model, its record and its validation scores.
 
     Args:
         config: What to train on and how.
-        console: Where to say what happens; None for silence.
+        console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The validation scores.
+        The run: its folder, record, scores and model.
 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
@@ -77,14 +76,12 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
     run = Run(config.out)
     with run.claim(config):
-        return _train(config, run, console or Console(quiet=True), boards)
+        _train(config, run, console or Log(), boards)
+    return run
 
 
-def _train(
-    config: TrainClassifier, run: Run, console: Console, boards: Sequence[TensorBoardLog]
-) -> dict[str, Any]:
+def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence[TensorBoardLog]) -> None:
     started = time.perf_counter()
-    prepare_process()
     store = FeatureStore(config.store)
     backbone, prepared = _look_at_all(config, store, console)
     classes, train, val = learnable(prepared, console)
@@ -127,21 +124,19 @@ def _train(
     if evaluation is None and prepared.split("val"):
         groups = prepared.groups.of
         evaluation = evaluate_classes(
-            model, task.extraction, val, leaks=leaks, groups=groups, console=console, what="val"
+            model, task.extraction, val, leaks=leaks, groups=groups, console=console, split="val"
         )
         trivial = trivial_answers(read_examples([prepared.extraction], train, classes), task.check())
         evaluation = evaluation.against(trivial, doubt)
     reported = Reported(run, model, prepared.dataset, "val", config, evaluation)
-    return _tell(reported, evaluation, doubt, console)
+    _tell(reported, evaluation, doubt, console)
 
 
-def _tell(
-    reported: Reported, evaluation: ClassEvaluation | None, doubt: str, console: Console
-) -> dict[str, Any]:
+def _tell(reported: Reported, evaluation: ClassEvaluation | None, doubt: str, console: Console) -> None:
     """Say how good the model is, or why that is not known, and keep it."""
     if evaluation is not None:
-        reported.run.save_evaluation(evaluation.record("val"), evaluation.lines())
-        console.say(evaluation.table("val"))
+        reported.run.save_evaluation(evaluation.record(), evaluation.lines())
+        console.say(evaluation.table())
         if examples := evaluation.examples():
             console.say(examples)
         console.say(f"{'No score to go by' if doubt else 'Validation'}: {evaluation.verdict}")
@@ -152,7 +147,6 @@ def _tell(
             "of other scenes beside train, would tell"
         )
     console.say(f"Try it: showtell predict {reported.run.folder} PICTURE --save-plot why.png")
-    return {} if evaluation is None else evaluation.figures()
 
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:

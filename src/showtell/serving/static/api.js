@@ -54,8 +54,8 @@ export const fetchModels = async () => {
 };
 
 /** Return what a model says of a picture; a busy model is asked again after the time it names. */
-export const predict = async (name, blob, { look = false, signal, seconds = 60 } = {}) => {
-  const address = `v1/predict?model=${encodeURIComponent(name)}&look=${look}`;
+export const predict = async (name, blob, { explain = false, signal, seconds = 60 } = {}) => {
+  const address = `v1/predict?model=${encodeURIComponent(name)}&explain=${explain}`;
   const options = { method: "POST", body: blob, headers: { "Content-Type": blob.type || "application/octet-stream" }, signal };
   for (let tries = 0; ; tries += 1) {
     const { response, answer } = await request(address, options, seconds);

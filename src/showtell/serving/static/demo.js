@@ -72,13 +72,13 @@ const tell = (record) => {
   announce(say("heard", { label: record.class, percent: finePercent(classes[0][1]) }));
   showSeen(record.seen ?? [0, 0, 1, 1]);
   const show = () => {
-    if (at("look").checked && record.look) look(record.look.cells, 1, record.look.label);
+    if (at("look").checked && record.grad_cam) look(record.grad_cam.cells, 1, record.grad_cam.label);
     else clearLook();
   };
   at("look").onchange = () => { clearTimeout(glance); show(); };
   let glance = 0;
-  if (record.look && !calm.matches && !at("look").checked) {
-    look(record.look.cells, 1, record.look.label);
+  if (record.grad_cam && !calm.matches && !at("look").checked) {
+    look(record.grad_cam.cells, 1, record.grad_cam.label);
     glance = setTimeout(show, GLANCE);
   } else show();
   takeBack = () => {
@@ -96,7 +96,7 @@ const ask = async () => {
   think(true);
   announce(say("looking"));
   try {
-    const record = await predict(model.name, picture.blob, { look: true, signal: question.signal });
+    const record = await predict(model.name, picture.blob, { explain: true, signal: question.signal });
     if (asking === question) tell(record);
   } catch (error) {
     if (asking === question) showTrouble(error, ask);
@@ -130,14 +130,14 @@ const watch = async () => {
   arrange();
   const asked = async (blob, rate) => {
     try {
-      const record = await predict(model.name, blob, { look: at("look").checked, seconds: 15 });
+      const record = await predict(model.name, blob, { explain: at("look").checked, seconds: 15 });
       if (live !== run) return;
       clearTrouble();
       const now = performance.now();
       const classes = smoothed.add(record.classes, now);
       bars.show(classes, { moving: true });
       showSeen(record.seen ?? [0, 0, 1, 1]);
-      if (at("look").checked && record.look) look(record.look.cells, 1, record.look.label);
+      if (at("look").checked && record.grad_cam) look(record.grad_cam.cells, 1, record.grad_cam.label);
       else clearLook();
       if (rate) at("rate").textContent = say("rate", { rate: count(rate < 9.5 ? Math.round(10 * rate) / 10 : Math.round(rate)) });
       const [label, share] = classes[0];

@@ -7,30 +7,24 @@ from dataclasses import dataclass, field
 from showtell.console import many
 from showtell.data.records import Picture
 from showtell.inspection.check import Finding
-from showtell.text.captions import USUAL
 from showtell.text.tokenizer import SPECIAL_TOKENS
-from showtell.text.words import words
+from showtell.text.words import USUAL_LENGTH, words
 
 _REPEATED, _MANY_REPEATED = 3, 0.05
-"""Pictures from which a caption counts as repeated, and share of such captions that is worth a thought."""
+"""Images from which a caption counts as repeated, and share of such captions that is worth a thought."""
 _POOR_COVERAGE = 0.9
 """Share of words seen at least twice below which whole words are too many."""
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The words of captions, counted.
+class WordCounts:
+    """The words of captions, counted."""
 
-    Attributes:
-        counts: How often each word occurs.
-        lengths: How many captions have so many words.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    lengths: Counter[int] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # how often each word occurs
+    lengths: Counter[int] = field(default_factory=Counter)  # how many captions have so many words
 
     @classmethod
-    def of(cls, captions: Iterable[str]) -> "Vocabulary":
+    def of(cls, captions: Iterable[str]) -> "WordCounts":
         """Count the words of captions."""
         vocabulary = cls()
         for caption in captions:
@@ -72,7 +66,7 @@ class Vocabulary:
         return found[:count]
 
 
-def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[Finding]:
+def check_captions(pictures: Sequence[Picture], vocabulary: WordCounts) -> list[Finding]:
     """Find captions that repeat each other or say nothing, and words that whole words cannot cover."""
     repeated = _repeated(pictures)
     count = sum(len(picture.captions) for picture in pictures)
@@ -82,20 +76,20 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
     _, twice = vocabulary.known(min_count=2, vocab_size=len(vocabulary.counts) + len(SPECIAL_TOKENS))
     found = [
         Finding(
-            "captions repeated across pictures",
-            "mind" if often else "note",
+            "captions repeated across images",
+            "warning" if often else "info",
             len(repeated),
-            f"{many(len(repeated), 'caption stands', 'captions stand')} at {_REPEATED} pictures or more "
+            f"{many(len(repeated), 'caption stands', 'captions stand')} at {_REPEATED} images or more "
             f"({share:.1%} of all captions)",
-            "Write what is particular to each picture: a captioner learns to say what stands everywhere."
+            "Write what is particular to each image: a captioner learns to say what stands everywhere."
             if often
             else "Nothing: so few do no harm.",
-            tuple(f"{len(names):,} pictures: {text}" for text, names in repeated.items()),
+            tuple(f"{len(names):,} images: {text}" for text, names in repeated.items()),
             tuple(tuple(names) for names in repeated.values())[:_REPEATED],
         ),
         Finding(
             "captions without words",
-            "mind",
+            "warning",
             len(wordless),
             f"{many(len(wordless), 'caption has', 'captions have')} no word in it",
             "Write one, or remove the row.",
@@ -103,15 +97,15 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
         ),
         Finding(
             "long captions",
-            "note",
-            sum(count for length, count in vocabulary.lengths.items() if length > USUAL),
-            f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL}",
+            "info",
+            sum(count for length, count in vocabulary.lengths.items() if length > USUAL_LENGTH),
+            f"Captions have up to {max(vocabulary.lengths, default=0)} words, more than {USUAL_LENGTH}",
             "Nothing: the limit follows the data, to 250 tokens. max_length of train-captioner sets it.",
             (),
         ),
         Finding(
             "rare words",
-            "mind",
+            "warning",
             int(twice < _POOR_COVERAGE),
             f"Words that are seen twice or more make up only {twice:.0%} of the captions",
             "Train with --tokenizer bpe: it learns pieces of words, and none is unknown.",
@@ -122,7 +116,7 @@ def check_captions(pictures: Sequence[Picture], vocabulary: Vocabulary) -> list[
 
 
 def _repeated(pictures: Iterable[Picture]) -> dict[str, list[str]]:
-    """Return the pictures of captions whose words stand at many, the most repeated first."""
+    """Return the images of captions whose words stand at many, the most repeated first."""
     written: dict[tuple[str, ...], str] = {}
     where: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
     for picture in pictures:

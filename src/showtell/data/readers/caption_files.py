@@ -1,13 +1,16 @@
-"""Formats ``coco`` and ``karpathy``: caption files as JSON with a list of images, with their splits."""
+"""Formats ``coco``, ``karpathy`` and ``flickr8k``: caption files of corpora, with their splits."""
 
 import mmap
 import posixpath
+import re
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from showtell.data.names import nfc
+from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.picture_folder import Match, PictureFolder
@@ -83,8 +86,8 @@ def _decode(path: Path, reading: Reading) -> _Captions:
 def read_karpathy(source: Path, reading: Reading) -> Dataset:
     """Read a Karpathy JSON (2015): ``images[].sentences[].raw`` and ``split``, with ``restval`` as train.
 
-    ``filepath`` (``val2014``) is followed where it exists below the picture folder, and left out where the
-    pictures lie in one folder. Raises DataError where the file is malformed, or nothing in it is usable.
+    ``filepath`` (``val2014``) is followed where it exists below the image folder, and left out where the
+    images lie in one folder. Raises DataError where the file is malformed, or nothing in it is usable.
     """
     content = _decode(source, reading)
     sample = [name for image in content.images[:_SAMPLE] for name in dict.fromkeys(_names(image))]
@@ -94,11 +97,11 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
         name = _existing(collector.folder, image)
         split = collector.read_split(where, image.split)
         if not image.sentences:
-            collector.problem("picture without captions", where, f"{name!r} has no sentences; left out")
+            collector.problem("image without captions", where, f"{name!r} has no sentences; left out")
         for number, sentence in enumerate(image.sentences):
             caption = nfc((sentence.raw or " ".join(sentence.tokens)).strip())
             collector.add(Entry(f"{where}.sentences[{number}]", name, (caption,), split=split, number=number))
-    # Of the folder's other pictures nothing is said: COCO's folders hold more than any one file names.
+    # Of the folder's other images nothing is said: COCO's folders hold more than any one file names.
     return collector.finish("karpathy", report_unused=False)
 
 
@@ -111,7 +114,7 @@ def _existing(folder: PictureFolder, image: _Image) -> str:
     full, bare = _names(image)
     # A path that leads out must be refused as such, so only a plainly missing one falls back.
     found = folder.find(full)
-    missing = not isinstance(found, Match) and found.kind == "missing picture"
+    missing = not isinstance(found, Match) and found.kind == "missing image"
     return bare if missing and isinstance(folder.find(bare), Match) else full
 
 
@@ -119,7 +122,7 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     """Read COCO captions: a JSON, or a folder that holds some, itself or in ``annotations/``.
 
     Several files with ``train`` and ``val`` in their names bring splits; a single file brings none, whatever
-    its name, for it is the whole data set then. The picture folder may hold ``train2017/`` and the like.
+    its name, for it is the whole data set then. The image folder may hold ``train2017/`` and the like.
     Raises DataError where there is no such file, it is malformed, or nothing in it is usable.
     """
     files = [source] if source.is_file() else coco_files(source)
@@ -140,8 +143,8 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     collector = Collector(source, folder, reading)
     for path, subset, content in zip(files, subsets, contents):
         split = None if alone else next((split for split in SPLITS if subset.lower().startswith(split)), None)
-        _add(collector, path, content, split, subset if subset in folder.folders else "")
-    # Of the folder's other pictures nothing is said: it is often shared with other annotation files.
+        _add_coco(collector, path, content, split, subset if subset in folder.folders else "")
+    # Of the folder's other images nothing is said: it is often shared with other annotation files.
     return collector.finish("coco", report_unused=False)
 
 
@@ -151,14 +154,14 @@ def coco_files(folder: Path) -> list[Path]:
     return sorted(path for path in candidates if path.is_file() and json_kind(path) == "coco")
 
 
-def _add(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
+def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
     names = {_number(image.id): image.file_name for image in content.images}
     captioned = set()
     for place, annotation in enumerate(content.annotations):
         where, number = f"{path}:annotations[{place}]", _number(annotation.image_id)
         if number not in names:
             detail = f"image_id {annotation.image_id!r} is not among the images; left out"
-            collector.skip("missing picture", where, detail)
+            collector.skip("missing image", where, detail)
             continue
         captioned.add(number)
         caption = nfc((annotation.caption or "").strip())
@@ -166,9 +169,62 @@ def _add(collector: Collector, path: Path, content: _Captions, split: Split | No
     for place, image in enumerate(content.images):
         if _number(image.id) not in captioned:
             detail = f"{image.file_name!r} has no annotation; left out"
-            collector.problem("picture without captions", f"{path}:images[{place}]", detail)
+            collector.problem("image without captions", f"{path}:images[{place}]", detail)
 
 
 def _number(name: int | str | None) -> int | str | None:
     """Return an id that is written as text in one place and as a number in the other."""
     return int(name) if isinstance(name, str) and name.isdecimal() and len(name) < 19 else name
+
+
+_LINE = re.compile(r"(?P<key>(?P<name>[^#\t]+)#[\w#]+)[\t ,;]+(?P<caption>.*)")
+
+
+def is_token_file(path: Path, reading: Reading) -> bool:
+    """Tell whether its first lines have the form ``NAME#NUMBER<tab>CAPTION``, or that of other languages."""
+    if path.suffix.lower() not in (".txt", ".token", ""):
+        return False
+    try:
+        lines = [line.strip() for line in islice(reading.trial().lines(path), 5)]
+    except DataError:  # said where it is read as a table
+        return False
+    return any(lines) and all(_LINE.match(line) for line in lines if line)
+
+
+def read_flickr8k(source: Path, reading: Reading) -> Dataset:
+    """Read ``NAME#NUMBER<tab>CAPTION`` lines, with splits from the image lists beside the file.
+
+    Where there are image lists, each image has the split of its list (dev is val), and images in no list
+    are left out and reported.
+    Flickr30k's ``results_20130124.token`` has the same form. Raises DataError where the file cannot be
+    decoded, or nothing in it is usable.
+    """
+    matches = (_LINE.match(line) for line in islice(reading.lines(source), _SAMPLE))
+    sample = [match["name"].strip() for match in matches if match]
+    collector = Collector(source, choose_folder(reading, source.parent, sample), reading)
+    listed, doubled = read_lists(source.parent, reading)
+    collector.problems += doubled
+    seen: set[str] = set()
+    for number, line in enumerate(reading.lines(source), start=1):
+        if not line.strip():
+            continue
+        where = f"{source}:{number}"
+        match = _LINE.match(line.rstrip("\r\n"))
+        if not match:
+            detail = f"not NAME#NUMBER, a tab and a caption: {line.strip()[:80]!r}; left out"
+            collector.skip("wrong number of fields", where, detail)
+            continue
+        name, caption = nfc(match["name"].strip()), nfc(match["caption"].strip())
+        if not listed or name in listed:
+            split = listed[name][0] if listed else None
+            collector.add(Entry(where, name, (caption,), split=split, number=match["key"]))
+        elif name not in seen:
+            collector.skip("image in no list", where, f"{name!r}; left out with its captions")
+        seen.add(name)
+    for name, (_, where) in listed.items():
+        if name not in seen:
+            found = isinstance(collector.folder.find(name), Match)
+            kind = "image without captions" if found else "missing image"
+            collector.problem(kind, where, f"{name!r} has no caption in {source}; left out")
+    # With lists, the images that are not used have been reported with their line already.
+    return collector.finish("flickr8k", report_unused=not listed)

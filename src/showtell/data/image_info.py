@@ -1,4 +1,4 @@
-"""What a picture's file turns out to hold when it is read and decoded to its last row."""
+"""What an image's file turns out to hold when it is read and decoded to its last row."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from showtell.data.images import Note, Preprocessing, decode, read_content
 from showtell.data.records import Picture
 from showtell.errors import ImageError
 
-Signs = npt.NDArray[np.int8]
+Hash = npt.NDArray[np.int8]
 
 _SIDE = 16
 """Of the small grey copy that the perceptual hash is made of, pixels."""
@@ -24,51 +24,38 @@ _EVEN = 2
 """Neighbours that differ by fewer grey levels count as even: compression moves them by as many."""
 _SMALL = Preprocessing(_SIDE, _SIDE, "stretch", 1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _AHEAD = 512
-"""Pictures handed to the threads at once."""
+"""Images handed to the threads at once."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Facts:
-    """What was found of one picture.
+class ImageInfo:
+    """What was found of one image."""
 
-    Attributes:
-        picture: As the data names it.
-        reason: Why it cannot be decoded; empty where it can, and only then is the rest known.
-        length: Of the file, bytes.
-        digest: SHA-256 of the file.
-        format: Of the file, such as ``JPEG``.
-        mode: Of its pixels as Pillow calls it, such as ``RGB``, ``L`` or ``CMYK``.
-        width: Upright, pixels.
-        height: Upright, pixels.
-        orientation: As EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense.
-        signs: Perceptual hash, (480,), of -1, 0 and 1; all 0 for a picture of one plain colour.
-        notes: What was done to it because of what its file is like.
-        steps: From one part of the picture to the next in red, green and blue, (336,), from -127 to 127.
-    """
-
-    picture: Picture
-    reason: str = ""
-    length: int = 0
-    digest: bytes = b""
-    format: str = ""
-    mode: str = ""
-    width: int = 0
-    height: int = 0
-    orientation: int = 1
-    signs: Signs = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
-    notes: tuple[Note, ...] = ()
-    steps: Signs = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
+    picture: Picture  # as the data names it
+    reason: str = ""  # why it cannot be decoded; empty where it can, and only then is the rest known
+    length: int = 0  # of the file, bytes
+    digest: bytes = b""  # SHA-256 of the file
+    format: str = ""  # of the file, such as `JPEG`
+    mode: str = ""  # of its pixels as Pillow calls it, such as `RGB`, `L` or `CMYK`
+    width: int = 0  # upright, pixels
+    height: int = 0  # upright, pixels
+    orientation: int = 1  # as EXIF says it, 1 to 8; 1 where it says nothing; 0 where it says nonsense
+    # perceptual hash, (480,), of -1, 0 and 1; all 0 for an image of one plain colour
+    phash: Hash = field(default_factory=lambda: np.zeros(2 * _SIDE * (_SIDE - 1), np.int8))
+    notes: tuple[Note, ...] = ()  # what was done to it because of what its file is like
+    # from one part of the image to the next in red, green and blue, (336,), from -127 to 127
+    steps: Hash = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
 
 
-def read_all(pictures: Sequence[Picture]) -> Iterator[Facts]:
-    """Yield what each picture's file holds, in order; several are read at a time."""
+def read_image_infos(pictures: Sequence[Picture]) -> Iterator[ImageInfo]:
+    """Yield what each image's file holds, in order; several are read at a time."""
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1, "read") as readers:
         for start in range(0, len(pictures), _AHEAD):
-            yield from readers.map(read_facts, pictures[start : start + _AHEAD])
+            yield from readers.map(read_image_info, pictures[start : start + _AHEAD])
 
 
-def read_facts(picture: Picture) -> Facts:
-    """Read and decode one picture.
+def read_image_info(picture: Picture) -> ImageInfo:
+    """Read and decode one image.
 
     A JPEG is decoded at an eighth of its size, which goes through the file to its end all the same, so that
     a file that is cut off does not pass for a whole one.
@@ -77,8 +64,8 @@ def read_facts(picture: Picture) -> Facts:
         content = read_content(picture.path)
         found = decode(content, shrink_to=_SMALL)
     except ImageError as error:
-        return Facts(picture, reason=error.what)
-    return Facts(
+        return ImageInfo(picture, reason=error.what)
+    return ImageInfo(
         picture,
         length=len(content),
         digest=hashlib.sha256(content).digest(),
@@ -87,14 +74,14 @@ def read_facts(picture: Picture) -> Facts:
         width=found.width,
         height=found.height,
         orientation=found.orientation,
-        signs=perceptual_hash(found.image),
+        phash=perceptual_hash(found.image),
         notes=found.notes,
         steps=colour_steps(found.image),
     )
 
 
-def perceptual_hash(image: Image.Image) -> Signs:
-    """Say of neighbouring parts of a picture which is the brighter one.
+def perceptual_hash(image: Image.Image) -> Hash:
+    """Say of neighbouring parts of an image which is the brighter one.
 
     Another size, another compression or a little more light leave almost all answers as they are. The cosine
     of two hashes is the share of equal answers less that of opposite ones.
@@ -111,8 +98,8 @@ def perceptual_hash(image: Image.Image) -> Signs:
     return np.where(np.abs(steps) < _EVEN, 0, np.sign(steps)).astype(np.int8)
 
 
-def colour_steps(image: Image.Image) -> Signs:
-    """Say how colours change from one part of a picture to the next.
+def colour_steps(image: Image.Image) -> Hash:
+    """Say how colours change from one part of an image to the next.
 
     Frames of one scene agree in it, also where flat ground and grain leave little to the perceptual hash.
 

@@ -1,71 +1,71 @@
-"""Pictures that are there twice, to the byte or nearly, and where that does harm."""
+"""Images that are there twice, to the byte or nearly, and where that does harm."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from showtell.console import many
-from showtell.data.facts import Facts
 from showtell.data.groups import find_groups
-from showtell.data.near_duplicates import Likeness, leaking_pairs, near_duplicate_groups
+from showtell.data.image_info import ImageInfo
+from showtell.data.near_duplicates import Similarity, leaking_pairs, near_duplicate_groups
 from showtell.data.records import Picture
 from showtell.inspection.check import Finding, Level
 
 _FEW_SCENES = 30
 """Up to as many scenes are few."""
 _DRAWN = 12
-"""Groups of pictures that a finding names for drawing."""
+"""Groups of images that a finding names for drawing."""
 
 
-def check_copies(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
-    """Find pictures that are there twice, to the byte or nearly.
+def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
+    """Find images that are there twice, to the byte or nearly.
 
     Args:
-        readable: What was found of each readable picture.
-        likeness: What tells near-duplicates, of the same pictures.
+        readable: What was found of each readable image.
+        similarity: What tells near-duplicates, of the same images.
     """
     contents: defaultdict[bytes, list[Picture]] = defaultdict(list)
-    for facts in readable:
-        contents[facts.digest].append(facts.picture)
+    for info in readable:
+        contents[info.digest].append(info.picture)
     copies = [same for same in contents.values() if len(same) > 1]
     harmless = [same for same in copies if not _labels_differ(same) and not _splits_differ(same)]
     found = [
         _finding(
             "one photo, two labels",
-            "wrong",
+            "error",
             [same for same in copies if _labels_differ(same)],
-            ("picture is there under two labels", "pictures are there under two labels"),
+            ("image is there under two labels", "images are there under two labels"),
             "Delete the wrong copies. Training leaves all of them out, since neither label can be trusted.",
         ),
         _finding(
             "both sides of a split",
-            "wrong",
+            "error",
             [same for same in copies if _splits_differ(same)],
-            ("picture stands on both sides of a split", "pictures stand on both sides of a split"),
+            ("image stands on both sides of a split", "images stand on both sides of a split"),
             "Delete the copies in val and test: what was seen in training is scored too well.",
         ),
         _finding(
             "exact duplicates",
-            "mind",
+            "warning",
             harmless,
             (
-                "picture is there more than once, to the byte",
-                "pictures are there more than once, to the byte",
+                "image is there more than once, to the byte",
+                "images are there more than once, to the byte",
             ),
             "Keep one file of each: a copy counts once more in training and in scores.",
         ),
     ]
-    return [finding for finding in found if finding.count] + _check_near(readable, likeness)
+    return [finding for finding in found if finding.count] + _check_near(readable, similarity)
 
 
-def _check_near(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
-    by = f"by {likeness.by}"
-    across = _near_across(readable, likeness)
-    near = _near_groups(readable, likeness)
+def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
+    by = f"by {similarity.by}"
+    across = _near_across(readable, similarity)
+    near = _near_groups(readable, similarity)
     harmless = [group for group in near if not _labels_differ(group) and not _splits_differ(group)]
     found = [
         _finding(
             "nearly on both sides of a split",
-            "wrong",
+            "error",
             list(across),
             (
                 f"pair is much the same on two sides of a split ({by})",
@@ -77,7 +77,7 @@ def _check_near(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
         ),
         _finding(
             "nearly the same, two labels",
-            "mind",
+            "warning",
             [group for group in near if _labels_differ(group)],
             (
                 f"group is much the same ({by}) under different labels",
@@ -87,11 +87,11 @@ def _check_near(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
         ),
         _finding(
             "near-duplicates",
-            "note",
+            "info",
             harmless,
             (
-                f"group of pictures shows much the same ({by})",
-                f"groups of pictures show much the same ({by})",
+                f"group of images shows much the same ({by})",
+                f"groups of images show much the same ({by})",
             ),
             "Nothing, if they are bursts of one scene: a split that training makes keeps them together. "
             "Remove what adds nothing.",
@@ -100,22 +100,22 @@ def _check_near(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
     return [finding for finding in found if finding.count]
 
 
-def check_scenes(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]:
+def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
     """Warn where many images are few scenes: scores count scenes then.
 
     Args:
-        readable: What was found of each readable picture.
-        likeness: What tells near-duplicates, of the same pictures.
+        readable: What was found of each readable image.
+        similarity: What tells near-duplicates, of the same images.
     """
-    pictures = [facts.picture for facts in readable]
-    groups = find_groups(pictures, {facts.picture.name: facts.digest for facts in readable}, likeness)
+    pictures = [info.picture for info in readable]
+    groups = find_groups(pictures, {info.picture.name: info.digest for info in readable}, similarity)
     if groups.count > _FEW_SCENES or 2 * groups.count > len(pictures):
         return []
     members = [names for names in groups.members() if len(names) > 1]
     scenes = many(groups.count, "scene", "scenes")
     finding = Finding(
         "few scenes",
-        "mind",
+        "warning",
         groups.count,
         f"{len(pictures):,} images are {scenes} ({groups.told}): scores count scenes",
         "Bring images of more scenes: from about 30 on, scores say something. Training keeps a scene on one "
@@ -126,13 +126,15 @@ def check_scenes(readable: Sequence[Facts], likeness: Likeness) -> list[Finding]
     return [finding]
 
 
-def _near_across(readable: Sequence[Facts], likeness: Likeness) -> dict[tuple[Picture, Picture], float]:
+def _near_across(
+    readable: Sequence[ImageInfo], similarity: Similarity
+) -> dict[tuple[Picture, Picture], float]:
     """Return pairs in different splits that are not equal to the byte, with their cosines."""
-    pictures = [facts.picture for facts in readable]
+    pictures = [info.picture for info in readable]
     if not _splits_differ(pictures):
         return {}
-    known = {facts.picture.name: facts for facts in readable}
-    leaks = leaking_pairs(pictures, likeness.vectors, threshold=likeness.threshold)
+    known = {info.picture.name: info for info in readable}
+    leaks = leaking_pairs(pictures, similarity.vectors, threshold=similarity.threshold)
     return {
         (known[leak.first].picture, known[leak.second].picture): leak.cosine
         for leak in leaks
@@ -140,12 +142,12 @@ def _near_across(readable: Sequence[Facts], likeness: Likeness) -> dict[tuple[Pi
     }
 
 
-def _near_groups(readable: Sequence[Facts], likeness: Likeness) -> list[list[Picture]]:
-    """Return groups that are much the same, with one picture of each content."""
-    first = {facts.digest: place for place, facts in reversed(list(enumerate(readable)))}
+def _near_groups(readable: Sequence[ImageInfo], similarity: Similarity) -> list[list[Picture]]:
+    """Return groups that are much the same, with one image of each content."""
+    first = {info.digest: place for place, info in reversed(list(enumerate(readable)))}
     places = sorted(first.values())
     pictures = {readable[place].picture.name: readable[place].picture for place in places}
-    groups = near_duplicate_groups(list(pictures), likeness.vectors[places], threshold=likeness.threshold)
+    groups = near_duplicate_groups(list(pictures), similarity.vectors[places], threshold=similarity.threshold)
     return [[pictures[name] for name in group] for group in groups]
 
 
@@ -157,7 +159,7 @@ def _finding(
     advice: str,
     details: Sequence[str] = (),
 ) -> Finding:
-    """Return a finding about pictures that belong together; ``what`` is in the singular and the plural."""
+    """Return a finding about images that belong together; ``what`` is in the singular and the plural."""
     places = [" = ".join(_described(picture, group) for picture in group) for group in groups]
     if details:
         places = [place + detail for place, detail in zip(places, details)]
@@ -166,7 +168,7 @@ def _finding(
 
 
 def _described(picture: Picture, group: Sequence[Picture]) -> str:
-    """Name a picture, with its label and its split where those of the group differ."""
+    """Name an image, with its label and its split where those of the group differ."""
     label = picture.label if _labels_differ(group) else None
     split = picture.split if _splits_differ(group) else None
     known = ", ".join(part for part in (label, split) if part)

@@ -1,24 +1,19 @@
-"""METEOR's matching of exact words and of stems, and the official METEOR where it can be run.
+"""METEOR's exact and stem stages: not METEOR, and named so wherever it is shown.
 
-METEOR proper also matches synonyms and paraphrases, with English tables that only its Java program has. What
-is computed here is that program's score with its two other matchers, and is named so wherever it is shown.
-It knows the stems of English; in other languages it compares whole words.
+METEOR proper also matches synonyms and paraphrases, with English tables that only its Java program has. The
+stems are those of English; words of other languages are compared whole.
 """
 
-import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
-from importlib.util import find_spec
+from collections.abc import Sequence
+from functools import lru_cache
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import snowballstemmer  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from showtell.text.words import scored_words
-
+_STEMMER = snowballstemmer.stemmer("english")
 _ALPHA, _BETA, _GAMMA = 0.85, 0.2, 0.6
 # A match of stems counts for so much of a match of equal words.
 _STEM_WEIGHT = 0.6
@@ -38,9 +33,8 @@ def matching_statistics(
         references: The words of each true caption, at least one.
 
     Returns:
-        (5,): the weights of the matched words, 1 for the same word and 0.6 for the same stem; the number of
-        matched words; the chunks in which they stand in both, 0 where all is one chunk; the lengths of
-        hypothesis and reference.
+        (5,): sum of the matched words' weights, 1 for the same word and 0.6 for the same stem; how many are
+        matched; in how many chunks, 0 where all is one chunk; the lengths of hypothesis and reference.
     """
     candidates = np.array([_align(hypothesis, reference) for reference in references])
     scores = meteor_exact_stem(candidates)
@@ -51,7 +45,7 @@ def matching_statistics(
 
 
 def meteor_exact_stem(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score pictures or corpora.
+    """Score images or corpora.
 
     Args:
         statistics: Counts of ``matching_statistics`` or sums of them, (..., 5).
@@ -73,13 +67,8 @@ def meteor_exact_stem(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=65536)
 def _stem(word: str) -> str:
-    stem: str = _stemmer().stemWord(word)
+    stem: str = _STEMMER.stemWord(word)
     return stem
-
-
-@cache
-def _stemmer() -> Any:
-    return snowballstemmer.stemmer("english")
 
 
 def _align(hypothesis: Sequence[str], reference: Sequence[str]) -> tuple[float, ...]:
@@ -130,25 +119,3 @@ def _options(hypothesis: Sequence[str], reference: Sequence[str]) -> list[list[t
     return [
         [(there, reference[there] == word) for there in stems.get(_stem(word), ())] for word in hypothesis
     ]
-
-
-def official_meteor(references: Mapping[str, Sequence[str]], hypotheses: Mapping[str, str]) -> float | None:
-    """Run METEOR 1.5 itself, which the package ``pycocoevalcap`` brings and which needs Java.
-
-    Args:
-        references: For each picture's name, its true captions as written, at least one.
-        hypotheses: For each of the same pictures, the caption to judge as written.
-
-    Returns:
-        The score of the set as the COCO caption toolkit prints it, in [0, 1]; None where the package or Java
-        is missing.
-    """
-    if not shutil.which("java") or not find_spec("pycocoevalcap"):
-        return None
-    from pycocoevalcap.meteor.meteor import Meteor
-
-    names = sorted(references)
-    truths = {name: [" ".join(scored_words(text)) for text in references[name]] for name in names}
-    judged = {name: [" ".join(scored_words(hypotheses[name]))] for name in names}
-    score, _ = Meteor().compute_score(truths, judged)
-    return float(score)

@@ -1,4 +1,4 @@
-"""A look at a data set finds what was planted in it, names it, and cries no wolf."""
+"""An inspection of a data set finds what was planted in it, names it, and raises no false alarm."""
 
 import base64
 import csv
@@ -15,15 +15,17 @@ from PIL import Image, ImageEnhance
 
 from conftest import opened, shared
 from showtell.cli import run
-from showtell.data.facts import perceptual_hash, read_facts
+from showtell.data.image_info import perceptual_hash, read_image_info
 from showtell.data.images import open_image
 from showtell.data.records import Picture
 from showtell.data.scenes import SAME_HASH
 from showtell.errors import ConfigError, DataError, StoreError
-from showtell.inspection.inspect import look
-from showtell.inspection.settings import Look
+from showtell.inspection.check import Finding
+from showtell.inspection.inspect import inspect
+from showtell.inspection.result import Inspection, Spread
+from showtell.inspection.settings import Inspect
 from showtell.inspection.text import bars, columns_of, grouped, shorten
-from showtell.inspection.vocabulary import Vocabulary
+from showtell.inspection.word_counts import WordCounts
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest
 from showtell.text.tokenizer import CaptionTokenizer
@@ -44,10 +46,10 @@ def save(image: Image.Image, path: Path, **options: object) -> Path:
     return path
 
 
-def findings(record: dict) -> dict[str, dict]:
-    kinds = [finding["kind"] for finding in record["findings"]]
+def findings(found: Inspection) -> dict[str, Finding]:
+    kinds = [finding.kind for finding in found.findings]
     assert len(kinds) == len(set(kinds))
-    return dict(zip(kinds, record["findings"]))
+    return dict(zip(kinds, found.findings))
 
 
 def visible(page: Path) -> str:
@@ -92,9 +94,9 @@ def classes(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def record(classes, tmp_path_factory) -> dict:
-    out = tmp_path_factory.mktemp("out") / "new" / "look.html"
-    return look(Look(classes, out=out, store=out.parent / "store"))
+def found(classes, tmp_path_factory) -> Inspection:
+    out = tmp_path_factory.mktemp("out") / "new" / "inspect.html"
+    return inspect(Inspect(classes, out=out, store=out.parent / "store"))
 
 
 PLANTED = {
@@ -112,44 +114,44 @@ PLANTED = {
     "tiny": ["Train/dog/strip.png: 40x400"],
     "strip": ["Train/dog/strip.png: 40x400"],
     "decomposed name": [f"Train/{CAT}/0.jpg: {CAT}"],
-    "small class": ["Dog: 1 picture"],
+    "small class": ["Dog: 1 image"],
     "class missing in a split": ["Dog"],
     "alike class names": ["dog"],
-    "not a picture": ["Train/dog/notes.txt"],
+    "not an image": ["Train/dog/notes.txt"],
 }
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_every_planted_fault_is_found_and_named(record, kind):
-    finding = findings(record)[kind]
+def test_every_planted_fault_is_found_and_named(found, kind):
+    finding = findings(found)[kind]
     for place in PLANTED[kind]:
-        assert any(place in line for line in finding["places"]), finding["places"]
+        assert any(place in line for line in finding.places), finding.places
     alone = {"decomposed name": 24, "both sides of a split": 2}  # the two labels stand in two splits as well
-    assert finding["count"] == len(finding["places"]) == alone.get(kind, 1)
+    assert finding.count == len(finding.places) == alone.get(kind, 1)
 
 
-def test_nothing_else_is_found(record):
-    assert set(findings(record)) == set(PLANTED)
-    levels = [finding["level"] for finding in record["findings"]]
-    assert levels == sorted(levels, key=["wrong", "mind", "note"].index)
+def test_nothing_else_is_found(found):
+    assert set(findings(found)) == set(PLANTED)
+    levels = [finding.level for finding in found.findings]
+    assert levels == sorted(levels, key=["error", "warning", "info"].index)
 
 
-def test_no_picture_is_skipped(record, classes):
+def test_no_picture_is_skipped(found, classes):
     files = [path for path in classes.rglob("*") if path.suffix in (".jpg", ".png")]
-    assert record["pictures"] == len(files)
-    assert record["readable"] == len(files) - 2
-    assert sum(record["splits"].values()) == sum(entry["count"] for entry in record["classes"]) == len(files)
-    assert record["rotations"] == {"6": 1, "0": 1}
-    assert record["modes"]["CMYK"] == 1
-    assert record["shapes"]["square"] == 1
-    assert record["width"] == {"min": 40, "median": 160, "max": 400}
+    assert found.images == len(files)
+    assert found.files.count == len(files) - 2
+    assert sum(found.splits.values()) == sum(one.count for one in found.classes) == len(files)
+    assert found.files.rotations == {6: 1, 0: 1}
+    assert found.files.modes["CMYK"] == 1
+    assert found.files.shapes["square"] == 1
+    assert found.files.width == Spread(40, 160, 400)
 
 
 def test_data_without_fault_is_told_so(tmp_path, capsys):
     for number in range(24):
         save(photo(number), tmp_path / "data" / ("a" if number % 2 else "b") / f"{number}.png")
-    out = tmp_path / "look.html"
-    assert run(["look", str(tmp_path / "data"), "--out", str(out), "--json"]) == 0
+    out = tmp_path / "inspect.html"
+    assert run(["inspect", str(tmp_path / "data"), "--out", str(out), "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["findings"] == []
     assert "No fault was found" in said.err
@@ -157,27 +159,27 @@ def test_data_without_fault_is_told_so(tmp_path, capsys):
 
 
 def test_the_terminal_names_what_to_do(classes, tmp_path, capsys):
-    assert run(["look", str(classes), "--out", str(tmp_path / "look.html")]) == 0
+    assert run(["inspect", str(classes), "--out", str(tmp_path / "inspect.html")]) == 0
     said = capsys.readouterr().err
     text = said[said.index(f"{classes} (classes)") :]
     for words in (
-        "[!] 1 picture is cut off",
-        "Train/dog/cut.jpg: the picture cannot be decoded",
+        "[!] 1 image is cut off",
+        "Train/dog/cut.jpg: the image cannot be decoded",
         f"  {CAT} ",
     ):
         assert words in text
     advice = [line for line in text.splitlines() if line.strip().startswith("-> ")]
     assert len(advice) == len(PLANTED)
     assert max(columns_of(line) for line in text.splitlines()[1:-1]) <= 88
-    assert text.splitlines()[-1].startswith(f"The same with pictures: {tmp_path / 'look.html'}")
+    assert text.splitlines()[-1].startswith(f"The same with images: {tmp_path / 'inspect.html'}")
 
 
-def test_the_page_shows_it_and_asks_nobody_for_anything(record):
-    page = Path(record["page"])
+def test_the_page_shows_it_and_asks_nobody_for_anything(found):
+    page = Path(found.page)
     text = visible(page)
-    for finding in record["findings"]:
-        assert finding["what"] in text and finding["advice"] in text
-        assert all(" ".join(place.split()) in text for place in finding["places"][:100])
+    for finding in found.findings:
+        assert finding.what in text and finding.advice in text
+        assert all(" ".join(place.split()) in text for place in finding.places[:100])
     assert CAT in text
     source = page.read_text(encoding="utf-8")
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', source)
@@ -193,16 +195,16 @@ def test_the_page_shows_it_and_asks_nobody_for_anything(record):
 def captions_page(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("장면")
     write_captions_dataset(root / "data", language="ko", count=30, seed=0)
-    return Path(look(Look(root / "data", out=root / "look.html", store=root / "store"))["page"])
+    return Path(inspect(Inspect(root / "data", out=root / "inspect.html", store=root / "store")).page)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("what", ["classes", "captions"])
 def test_a_browser_shows_the_page_and_a_keyboard_reaches_what_to_do(
-    browser, record, captions_page, what, width, scheme
+    browser, found, captions_page, what, width, scheme
 ):
-    path = Path(record["page"]) if what == "classes" else captions_page
+    path = Path(found.page) if what == "classes" else captions_page
     with opened(browser, path, width=width, scheme=scheme) as page:
         blank = "all => all.filter(one => !(one.complete && one.naturalWidth)).length"
         assert page.locator("img").evaluate_all(blank) == 0
@@ -226,8 +228,8 @@ def test_a_browser_shows_the_page_and_a_keyboard_reaches_what_to_do(
 
 
 def test_a_photo_that_lies_on_its_side_is_shown_upright_without_its_exif(classes, tmp_path):
-    facts = read_facts(Picture("lying.jpg", classes / "Train" / "dog" / "lying.jpg"))
-    assert (facts.width, facts.height, facts.orientation) == (160, 120, 6)
+    info = read_image_info(Picture("lying.jpg", classes / "Train" / "dog" / "lying.jpg"))
+    assert (info.width, info.height, info.orientation) == (160, 120, 6)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP"])
@@ -239,19 +241,19 @@ def test_a_file_that_is_cut_off_is_no_picture(tmp_path, format, share):
     path.write_bytes(content.getvalue()[: int(len(content.getvalue()) * share)])
     if format != "WEBP":
         assert Image.open(path).size == (800, 600), "its header reads well"
-    assert read_facts(Picture("cut", path)).reason
+    assert read_image_info(Picture("cut", path)).reason
     path.write_bytes(content.getvalue())
-    facts = read_facts(Picture("whole", path))
-    assert (facts.reason, facts.width, facts.height, facts.format) == ("", 800, 600, format)
-    assert facts.digest == content_digest(content.getvalue())
+    info = read_image_info(Picture("whole", path))
+    assert (info.reason, info.width, info.height, info.format) == ("", 800, 600, format)
+    assert info.digest == content_digest(content.getvalue())
 
 
 def test_the_exif_of_a_png_is_read(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 8
     path = save(photo(0), tmp_path / "a.png", exif=exif)
-    facts = read_facts(Picture("a.png", path))
-    assert (facts.orientation, facts.width, facts.height) == (8, 120, 160)
+    info = read_image_info(Picture("a.png", path))
+    assert (info.orientation, info.width, info.height) == (8, 120, 160)
 
 
 def cosine(first: Image.Image, second: Image.Image) -> float:
@@ -298,21 +300,19 @@ def test_captions_are_counted_and_their_faults_named(tmp_path):
     (tmp_path / "images" / "copy.png").write_bytes((tmp_path / "images" / "photo5.png").read_bytes())
     with table.open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerow(("copy.png", "another one"))
-    record = look(Look(table, out=tmp_path / "look.html", vocab_size=16))
-    found = findings(record)
-    assert found["captions repeated across pictures"]["places"] == ("4 pictures: A dog runs.",)
-    assert found["captions without words"]["places"] == ("photo0.png: !!!",)
-    assert (
-        found["missing picture"]["level"] == "wrong" and "gone.png" in found["missing picture"]["places"][0]
-    )
-    assert found["exact duplicates"]["places"] == ("photo5.png = copy.png",)
-    assert found["rare words"]["level"] == "mind"
-    captions = record["captions"]
-    assert captions["count"] == len(rows)  # less the missing picture, and one more for the copy
-    assert record["captions_per_picture"]["counts"] == {"1": 18, "2": 2, "3": 2}
-    assert captions["words_per_caption"]["min"] == 0
-    assert (tmp_path / "look.html").read_text(encoding="utf-8").count("<script") == 1
-    text = visible(tmp_path / "look.html")
+    found = inspect(Inspect(table, out=tmp_path / "inspect.html", vocab_size=16))
+    named = findings(found)
+    assert named["captions repeated across images"].places == ("4 images: A dog runs.",)
+    assert named["captions without words"].places == ("photo0.png: !!!",)
+    assert named["missing image"].level == "error" and "gone.png" in named["missing image"].places[0]
+    assert named["exact duplicates"].places == ("photo5.png = copy.png",)
+    assert named["rare words"].level == "warning"
+    captions = found.captions
+    assert captions.count == len(rows)  # less the missing image, and one more for the copy
+    assert captions.per_image.counts == {1: 18, 2: 2, 3: 2}
+    assert captions.words_per_caption.spread.min == 0
+    assert (tmp_path / "inspect.html").read_text(encoding="utf-8").count("<script") == 1
+    text = visible(tmp_path / "inspect.html")
     assert HOSTILE in text and f"{CAT}가 그림" in text
 
 
@@ -320,18 +320,18 @@ def test_captions_are_counted_and_their_faults_named(tmp_path):
 @pytest.mark.parametrize("vocab_size", [30, 10_000])
 def test_coverage_is_that_of_the_tokenizer(min_count, vocab_size):
     captions = [" ".join(f"w{i}" for i in range(number % 37 + 1)) + " the dog's" for number in range(120)]
-    vocabulary = Vocabulary.of(captions)
+    counts = WordCounts.of(captions)
     tokenizer = CaptionTokenizer.train(captions, vocab_size=vocab_size, min_count=min_count)
-    count, share = vocabulary.known(min_count=min_count, vocab_size=vocab_size)
+    count, share = counts.known(min_count=min_count, vocab_size=vocab_size)
     assert count == tokenizer.vocab_size - 4
     assert share == pytest.approx(tokenizer.coverage(captions))
 
 
 def test_frequent_and_rare_words():
-    vocabulary = Vocabulary.of(["the the the dog", "the dog", "a cat", "zebra cat"])
-    assert vocabulary.frequent(3) == [("the", 4), ("cat", 2), ("dog", 2)]
-    assert vocabulary.rare(2) == [("a", 1), ("zebra", 1)]
-    assert vocabulary.rare(99)[-1] == ("the", 4) and len(vocabulary.rare(99)) == 5
+    counts = WordCounts.of(["the the the dog", "the dog", "a cat", "zebra cat"])
+    assert counts.frequent(3) == [("the", 4), ("cat", 2), ("dog", 2)]
+    assert counts.rare(2) == [("a", 1), ("zebra", 1)]
+    assert counts.rare(99)[-1] == ("the", 4) and len(counts.rare(99)) == 5
 
 
 def put_features(store: Path, files: list[Path], vectors: np.ndarray) -> None:
@@ -347,29 +347,29 @@ def test_features_of_the_store_tell_near_duplicates(tmp_path):
     files = [save(photo(n), tmp_path / "data" / "ab"[n % 2] / f"{n:02}.png") for n in range(24)]
     vectors = np.random.default_rng(0).normal(size=(24, 64))
     vectors[22] = vectors[0] * 1.1
-    config = Look(tmp_path / "data", out=tmp_path / "look.html", store=tmp_path / "store")
+    config = Inspect(tmp_path / "data", out=tmp_path / "inspect.html", store=tmp_path / "store")
     put_features(tmp_path / "store", files[:-1], vectors)
-    assert look(config)["near_duplicates_by"] == "perceptual hash", "of one picture there are no features"
+    assert inspect(config).near_duplicates_by == "perceptual hash", "of one image there are no features"
     with pytest.raises(StoreError, match="showtell extract"):
-        look(Look(config.data, out=config.out, store=config.store, backbone="net"))
+        inspect(Inspect(config.data, out=config.out, store=config.store, backbone="net"))
     put_features(tmp_path / "store", files, vectors)
-    record = look(config)
-    assert record["near_duplicates_by"] == "features of net"
-    assert findings(record)["near-duplicates"]["places"] == ("a/00.png = a/22.png",)
+    found = inspect(config)
+    assert found.near_duplicates_by == "features of net"
+    assert findings(found)["near-duplicates"].places == ("a/00.png = a/22.png",)
 
 
-def test_pictures_without_words_are_looked_at_and_told_apart(tmp_path):
+def test_images_without_words_are_inspected_and_told_apart(tmp_path):
     save(photo(1), tmp_path / "data" / "only" / "1.png")
-    record = look(Look(tmp_path / "data", out=tmp_path / "look.html"))
-    assert (record["pictures"], record["format"]) == (1, "classes")
-    assert findings(record)["one class"]["places"] == ("only",)
+    found = inspect(Inspect(tmp_path / "data", out=tmp_path / "inspect.html"))
+    assert (found.images, found.format) == (1, "classes")
+    assert findings(found)["one class"].places == ("only",)
     (tmp_path / "data" / "only" / "1.png").write_bytes(b"")
-    assert look(Look(tmp_path / "data", out=tmp_path / "look.html"))["readable"] == 0
+    assert inspect(Inspect(tmp_path / "data", out=tmp_path / "inspect.html")).files.count == 0
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError):
-        look(Look(tmp_path / "none", out=tmp_path / "look.html"))
+        inspect(Inspect(tmp_path / "none", out=tmp_path / "inspect.html"))
     with pytest.raises(ConfigError, match="vocab-size"):
-        Look(tmp_path, vocab_size=3)
+        Inspect(tmp_path, vocab_size=3)
 
 
 def test_bars_and_columns():
@@ -377,11 +377,13 @@ def test_bars_and_columns():
     assert bars([0], 5) == [0]
     assert columns_of(f"a{CAT}") == 7
     assert shorten(CAT * 5, 12) == "고양이고..." and shorten("dog", 3) == "dog"
-    assert grouped({"1": 5, "3": 2, "9": 1}, 3) == [("1-3", 7), ("4-6", 0), ("7-9", 1)]
-    assert grouped({"5": 7000}, 8) == [("5", 7000)]
+    assert grouped({1: 5, 3: 2, 9: 1}, 3) == [("1-3", 7), ("4-6", 0), ("7-9", 1)]
+    assert grouped({5: 7000}, 8) == [("5", 7000)]
 
 
 def test_real_photos_are_read_in_time(tmp_path):
-    record = look(Look(shared("data", "knyang"), out=tmp_path / "look.html", store=tmp_path / "store"))
-    assert record["pictures"] == record["readable"] == 418
-    assert record["seconds"] < 60
+    found = inspect(
+        Inspect(shared("data", "knyang"), out=tmp_path / "inspect.html", store=tmp_path / "store")
+    )
+    assert found.images == found.files.count == 418
+    assert found.seconds < 60

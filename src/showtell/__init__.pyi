@@ -1,0 +1,47 @@
+# What `__init__.py` imports when it is asked for, as type checkers and editors see it.
+from showtell.comparison.compare import compare as compare
+from showtell.comparison.settings import Compare as Compare
+from showtell.data.source import DataSource as DataSource
+from showtell.errors import ShowtellError as ShowtellError
+from showtell.extraction.command import extract as extract
+from showtell.extraction.settings import Extract as Extract
+from showtell.hub.pull import pull as pull
+from showtell.hub.push import push as push
+from showtell.hub.settings import Pull as Pull
+from showtell.hub.settings import Push as Push
+from showtell.inspection.inspect import inspect as inspect
+from showtell.inspection.settings import Inspect as Inspect
+from showtell.kinds.captioner.settings import TrainCaptioner as TrainCaptioner
+from showtell.kinds.captioner.train import train_captioner as train_captioner
+from showtell.kinds.classifier.settings import TrainClassifier as TrainClassifier
+from showtell.kinds.classifier.train import train_classifier as train_classifier
+from showtell.kinds.evaluate import evaluate as evaluate
+from showtell.kinds.loading import load as load
+from showtell.kinds.predict import predict as predict
+from showtell.kinds.report import write_report as write_report
+from showtell.kinds.settings import Evaluate as Evaluate
+from showtell.kinds.settings import Predict as Predict
+from showtell.kinds.settings import Report as Report
+from showtell.onnx_export.export import export as export
+from showtell.onnx_export.settings import Export as Export
+from showtell.previews.preview import preview as preview
+from showtell.previews.preview import preview_augment as preview_augment
+from showtell.previews.preview import preview_normalize as preview_normalize
+from showtell.previews.preview import preview_tokens as preview_tokens
+from showtell.previews.settings import Preview as Preview
+from showtell.previews.settings import PreviewAugment as PreviewAugment
+from showtell.previews.settings import PreviewNormalize as PreviewNormalize
+from showtell.previews.settings import PreviewTokens as PreviewTokens
+from showtell.process import tune_process as tune_process
+from showtell.quickstart.quickstart import run_quickstart as run_quickstart
+from showtell.quickstart.settings import Quickstart as Quickstart
+from showtell.serving.serve import demo as demo
+from showtell.serving.serve import serve as serve
+from showtell.serving.settings import Demo as Demo
+from showtell.serving.settings import Serve as Serve
+from showtell.store.command import list_store as list_store
+from showtell.store.settings import Store as Store
+from showtell.video.command import live as live
+from showtell.video.settings import Live as Live
+
+__version__: str
