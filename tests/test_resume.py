@@ -30,7 +30,7 @@ from showtell.training.loop import Loop
 
 PICTURES, BATCHES_OF_EXTRACTION, EPOCHS, PATIENCE = 80, 4, 8, 99  # mirrored pictures are further batches
 NEVER = 0
-RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "captions-val.jsonl")
+RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "predictions-val.jsonl")
 
 
 def arguments(data: Path, out: Path, store: Path, *more: str, **rare: object) -> list[str]:
@@ -161,8 +161,8 @@ def finished(undisturbed, tmp_path, monkeypatch) -> Iterator[Path]:
     torch.set_num_threads(threads)
 
 
-def say(capsys, *positional) -> tuple[int, str]:
-    status = cli.run(arguments(*positional))
+def say(capsys, *positional, **rare) -> tuple[int, str]:
+    status = cli.run(arguments(*positional, **rare))
     return status, capsys.readouterr().err
 
 

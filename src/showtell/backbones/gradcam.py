@@ -1,4 +1,4 @@
-"""Where a classifier looked for a class: Grad-CAM, in a few lines of our own."""
+"""Grad-CAM: how much each cell of an image speaks for a class."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ def grad_cam(backbone: Backbone, head: nn.Module, pixels: Tensor, class_index: i
     """Return how much each cell of the backbone's grid speaks for a class.
 
     Args:
-        backbone: What looks.
+        backbone: The encoder.
         head: From pooled features (1, D) to logits (1, C), differentiable.
         pixels: One picture, (1, 3, height, width), uint8.
         class_index: The class, in [0, C).

@@ -32,13 +32,13 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     """
     console = console or Log()
     result = _extract(config, config, console)
-    looked = (
+    encoded = (
         f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} pictures/s"
         if result.computed
         else ""
     )
-    console.say(f"{len(result):,} pictures are in the feature space {result.space.id}{looked}")
+    console.say(f"{len(result):,} pictures are in the feature space {result.space.id}{encoded}")
     return {
         "space": result.space.id,
         "pictures": len(result),
@@ -86,7 +86,16 @@ def features(
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    network = BackboneSettings(backbone, weights, image_size, resize, precision, engine, store, device)
+    network = BackboneSettings(
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        resize=resize,
+        precision=precision,
+        engine=engine,
+        store=store,
+        device=device,
+    )
     source = data if isinstance(data, DataSource) else DataSource(Path(data))
     return _extract(source, network, console or Log())
 

@@ -1,4 +1,4 @@
-"""Settings of a look at the feature store."""
+"""Settings of the listing of the feature store."""
 
 from dataclasses import dataclass
 from pathlib import Path
