@@ -19,6 +19,7 @@ from showtell.report.figures import (
     small_figure,
 )
 from showtell.report.fonts import font, plain
+from showtell.report.text_width import columns_of
 
 _TITLES = {"accuracy": "accuracy", "cider_d": "CIDEr-D"}
 
@@ -56,15 +57,16 @@ def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
         kind: ``accuracy`` or ``cider_d``.
         steps: Of each captioner's training.
     """
-    width = max(8, *(len(row.backbone) for row in rows))
+    width = max(8, *(columns_of(row.backbone) for row in rows))
     lines = [
         f"{'backbone':<{width}}  input  {_TITLES[kind]:>8}   95% interval       pictures/s   MB/1,000   "
         "ms/prediction"
     ]
     for row in rows:
         low, high = row.interval_95
+        name = row.backbone + " " * (width - columns_of(row.backbone))
         lines.append(
-            f"{row.backbone:<{width}}  {row.input_size:5}  {row.score:8.4f}   {low:.4f} to {high:.4f}   "
+            f"{name}  {row.input_size:5}  {row.score:8.4f}   {low:.4f} to {high:.4f}   "
             f"{row.pictures_per_second:10.0f}   {row.megabytes_per_thousand:8.1f}   {row.milliseconds:13.1f}"
         )
     what = f"{rows[0].pictures:,} validation pictures"
