@@ -5,8 +5,8 @@ import random
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import torch
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.settings import BackboneSettings
+from showtell.comparison.results import Row, comparison_table, draw_comparison
 from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.comparison.settings import Compare
 from showtell.console import Console, Log, human_time
@@ -22,41 +23,14 @@ from showtell.data.readers import read_dataset
 from showtell.data.reading import say_reading
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
-from showtell.extraction.prepared import prepare
+from showtell.extraction.prepared import prepare, say_reading
 from showtell.files import write_atomic
-from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.store.store import FeatureStore
 
 _TIMED, _BATCH = 15, 16
-_TITLES = {"accuracy": "accuracy", "cider_d": "CIDEr-D"}
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A backbone in the table.
-
-    Attributes:
-        backbone: As it was named; a folder without those above it.
-        score: Accuracy of a linear head, or CIDEr-D of a captioner, on validation.
-        interval_95: Of the score.
-        pictures_per_second: Of the network alone, in batches.
-        megabytes_per_thousand: Of features in the store.
-        milliseconds: Median time of a prediction, from file to class or caption.
-        pictures: Validation pictures.
-        input_size: Side of the input, pixels.
-    """
-
-    backbone: str
-    score: float
-    interval_95: tuple[float, float]
-    pictures_per_second: float
-    megabytes_per_thousand: float
-    milliseconds: float
-    pictures: int
-    input_size: int
 
 
 def compare(config: Compare, console: Console | None = None) -> list[dict[str, Any]]:
@@ -103,7 +77,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     write_atomic(config.out / "comparison.json", json.dumps(records, indent=1) + "\n")
     shutil.rmtree(config.out / TRAINING, ignore_errors=True)
     console.say(comparison_table(rows, kind, config.steps))
-    console.say(f"drawn: {_draw(rows, kind, config.out / 'comparison.png')}")
+    console.say(f"drawn: {draw_comparison(rows, kind, config.out / 'comparison.png')}")
     return records
 
 
@@ -201,43 +175,3 @@ def _prediction_time(contender: Contender, reached: Reached) -> float:
         reached.predict(*contender.backbone(pixels.unsqueeze(0)))
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[1:])
-
-
-def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
-    """Return the backbones as a table, best first.
-
-    Args:
-        rows: At least one.
-        kind: ``accuracy`` or ``cider_d``.
-        steps: Of each captioner's training.
-    """
-    width = max(8, *(len(row.backbone) for row in rows))
-    lines = [
-        f"{'backbone':<{width}}  input  {_TITLES[kind]:>8}   95% interval       pictures/s   MB/1,000   "
-        "ms/prediction"
-    ]
-    for row in rows:
-        low, high = row.interval_95
-        lines.append(
-            f"{row.backbone:<{width}}  {row.input_size:5}  {row.score:8.4f}   {low:.4f} to {high:.4f}   "
-            f"{row.pictures_per_second:10.0f}   {row.megabytes_per_thousand:8.1f}   {row.milliseconds:13.1f}"
-        )
-    what = f"{rows[0].pictures:,} validation pictures"
-    lines.append(
-        f"(linear head on {what}, which also chose its strength)"
-        if kind == "accuracy"
-        else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam "
-        f"{TrainCaptioner.beam_size}; a whole training scores higher)"
-    )
-    return "\n".join(lines)
-
-
-def _draw(rows: Sequence[Row], kind: str, out: Path) -> Path:
-    from showtell.comparison.drawing import Point, draw_comparison
-
-    scale, unit = (100, " in %") if kind == "accuracy" else (1, "")
-    points = [
-        Point(row.backbone, row.milliseconds, scale * row.score, *(scale * end for end in row.interval_95))
-        for row in rows
-    ]
-    return draw_comparison(points, f"{_TITLES[kind]}{unit} (val, {rows[0].pictures:,} pictures)", out)

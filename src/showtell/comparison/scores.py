@@ -41,7 +41,7 @@ HIDDEN_DIM = 256
 
 @dataclass(frozen=True)
 class Contender:
-    """A backbone that has looked at all pictures.
+    """A backbone and its features of all images.
 
     Attributes:
         backbone: The network.

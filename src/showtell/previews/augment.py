@@ -75,27 +75,19 @@ def gauges(changes: Changes, limits: Augmentation, height: int, width: int) -> t
     across, down = changes.columns / width, changes.rows / height
     right, lower = changes.shift_x, changes.shift_y
 
+    light = changes.brightness - 1
+
     def place(value: float, limit: float) -> tuple[float, ...]:
         return (0.5 + 0.5 * value / limit,) if limit else (0.5,)
 
-    kept = 1 - limits.crop
-    sides = tuple((side - limits.crop) / kept if kept else 1.0 for side in (across, down))
+    sides = np.divide(np.array((across, down)) - limits.crop, (1 - limits.crop) or 1.0).clip(0, 1)
     return (
-        Gauge(
-            "crop",
-            f"{100 * across:.0f} × {down:.0%}",
-            tuple(min(1.0, max(0.0, side)) for side in sides),
-            middle=1.0,
-        ),
+        Gauge("crop", f"{100 * across:.0f} × {down:.0%}", tuple(sides), middle=1.0),
         Gauge("zoom", f"× {changes.zoom:.2f}", place(changes.zoom - 1, limits.zoom)),
         Gauge("shear", f"{_signed(changes.shear)}°", place(changes.shear, limits.shear)),
         Gauge("shift", f"{'→' if right > 0 else '←'} {abs(right):.0%}", place(right, limits.shift)),
         Gauge("", f"{'↓' if lower > 0 else '↑'} {abs(lower):.0%}", place(lower, limits.shift)),
-        Gauge(
-            "brightness",
-            f"{_signed(100 * (changes.brightness - 1))}%",
-            place(changes.brightness - 1, limits.brightness),
-        ),
+        Gauge("brightness", f"{_signed(100 * light)}%", place(light, limits.brightness)),
     )
 
 

@@ -1,6 +1,6 @@
 """Draw a photo under several normalisations, each with its histogram: ``showtell preview normalize``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ Values = npt.NDArray[np.float64]
 
 CHANNELS = ("#c62828", "#2e7d32", "#1f5fbf")
 """Colours of red, green and blue."""
-_LEVELS_A_BIN = 4
+_LEVELS_PER_BIN = 4
 _SOFT, _EXPECTED = "#efe9df", "#fdf1e7"
 _WORDS, _DIAGRAM, _NUMBERS, _HEIGHT = 2.55, 3.9, 1.62, 1.34
 """Inches: widths of three columns, height of a row."""
@@ -45,22 +45,22 @@ class Normalisation:
     Attributes:
         name: What it is called.
         how: The same as a formula, for people.
-        subtract: Per channel.
-        divide: Per channel, above 0.
+        subtract: Per channel, or one number for all.
+        divide: The same, above 0.
     """
 
     name: str
     how: str
-    subtract: tuple[float, float, float]
-    divide: tuple[float, float, float]
+    subtract: npt.ArrayLike
+    divide: npt.ArrayLike
 
     def apply(self, pixels: Pixels) -> Values:
         """Return normalised pixels: (height, width, 3) in any unit, from uint8."""
-        return (pixels / 255 - np.array(self.subtract)) / np.array(self.divide)
+        return (pixels / 255 - np.asarray(self.subtract)) / np.asarray(self.divide)
 
     def is_that_of(self, mean: Sequence[float], std: Sequence[float]) -> bool:
         """Say whether a network that states this mean and standard deviation expects it."""
-        return np.allclose((*self.subtract, *self.divide), (*mean, *std), atol=2e-3)
+        return np.allclose(self.subtract, mean, atol=2e-3) and np.allclose(self.divide, std, atol=2e-3)
 
 
 def normalisations(
@@ -81,24 +81,15 @@ def normalisations(
     """
     unit = pixels.reshape(-1, 3) / 255
     low, high = float(unit.min()), float(unit.max())
+    own = unit.mean(0), _above_0(unit.std(0))
     counted = "the photo itself" if sample == 1 else f"{sample:,} photos of the data"
     return (
-        Normalisation("As it is", "x, where 0 to 255 is 0 to 1", *_same(0.0, 1.0)),
-        Normalisation("Minimum and maximum", "(x − min) / (max − min)", *_same(low, _above_0(high - low))),
-        Normalisation(
-            "This photo's own",
-            "(x − mean) / std, each channel's own",
-            _three(unit.mean(0)),
-            _three(_above_0(std) for std in unit.std(0)),
-        ),
-        Normalisation(
-            "The data set's",
-            f"(x − mean) / std, of {counted}",
-            _three(data_mean),
-            _three(_above_0(std) for std in data_std),
-        ),
-        Normalisation("ImageNet's", "(x − mean) / std, of its photos", *map(_three, imagenet)),
-        Normalisation("From −1 to 1", "(x − 0.5) / 0.5", *_same(0.5, 0.5)),
+        Normalisation("As it is", "x, where 0 to 255 is 0 to 1", 0.0, 1.0),
+        Normalisation("Minimum and maximum", "(x − min) / (max − min)", low, _above_0(high - low)),
+        Normalisation("This photo's own", "(x − mean) / std, each channel's own", *own),
+        Normalisation("The data set's", f"(x − mean) / std, of {counted}", data_mean, _above_0(data_std)),
+        Normalisation("ImageNet's", "(x − mean) / std, of its photos", *imagenet),
+        Normalisation("From −1 to 1", "(x − 0.5) / 0.5", 0.5, 0.5),
     )
 
 
@@ -118,7 +109,7 @@ def with_expected(
     for index, choice in enumerate(choices):
         if choice.is_that_of(mean, std):
             return choices, index
-    own = Normalisation("The backbone's own", "(x − mean) / std, of its training", _three(mean), _three(std))
+    own = Normalisation("The backbone's own", "(x − mean) / std, of its training", mean, std)
     return (*choices, own), len(choices)
 
 
@@ -176,7 +167,7 @@ def _write_words(axes: Axes, choice: Normalisation, backbone: str | None) -> Non
     write(axes, 0, 0.13, shorten(choice.name, _WORDS, inches(_NAME, bold=True)), _NAME, bold=True)
     write(axes, 0, 0.33, choice.how, _NOTE)
     for line, (what, values) in enumerate((("subtract", choice.subtract), ("divide by", choice.divide))):
-        text = "  ".join(f"{value:.3f}" for value in (values if len(set(values)) > 1 else values[:1]))
+        text = "  ".join(f"{value:.3f}" for value in np.atleast_1d(values))
         write(axes, 0, 0.53 + line * 0.155, what, _SMALL, colour=FAINT)
         write(axes, 0.62, 0.53 + line * 0.155, text, _SMALL, colour=FAINT)
     if backbone is not None:
@@ -190,14 +181,15 @@ def _draw_histogram(
 ) -> None:
     """Draw a hill for each channel, and below it its mean and standard deviation."""
     axes.set_axis_on()
-    edges = np.arange(0, 257, _LEVELS_A_BIN)
+    edges = np.arange(0, 257, _LEVELS_PER_BIN)
+    subtract, divide = (np.broadcast_to(values, 3) for values in (choice.subtract, choice.divide))
     hills = [np.histogram(pixels[..., channel], edges)[0] for channel in range(3)]
     # A burnt-out sky would press everything else to the ground, so a hill's highest bin may be cut off.
     peaks = [float(np.sort(hill)[-2] or hill.max()) for hill in hills]
     axes.axvspan(0, 1, color=_SOFT, zorder=0, linewidth=0)
     axes.axhline(0, color=FAINT, linewidth=0.5)
     for channel, (hill, peak, colour) in enumerate(zip(hills, peaks, CHANNELS)):
-        where = (edges / 255 - choice.subtract[channel]) / choice.divide[channel]
+        where = (edges / 255 - subtract[channel]) / divide[channel]
         axes.stairs(hill / peak, where, fill=True, color=colour, alpha=0.16)
         axes.stairs(hill / peak, where, color=colour, linewidth=0.9)
         mean, std = values[..., channel].mean(), values[..., channel].std()
@@ -241,15 +233,6 @@ def _as_brightness(values: Values) -> Pixels:
     return np.rint(255 * values.clip(0, 1)).astype(np.uint8)
 
 
-def _above_0(divide: float) -> float:
+def _above_0(divide: npt.ArrayLike) -> Values:
     """Return a divisor that is safe where all pixels are alike: the difference is 0 then, and stays so."""
-    return float(divide) if divide > 1e-6 else 1.0
-
-
-def _same(subtract: float, divide: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    return (subtract,) * 3, (divide,) * 3
-
-
-def _three(values: Iterable[float]) -> tuple[float, float, float]:
-    red, green, blue = map(float, values)
-    return red, green, blue
+    return np.where(np.asarray(divide) > 1e-6, divide, 1.0)

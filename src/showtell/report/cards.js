@@ -24,7 +24,7 @@ const prepare = (card) => {
   const caption = card.querySelector(".caption[role=listbox]");
   if (!caption) return;
   const words = [...caption.querySelectorAll(".word")];
-  const looks = JSON.parse(card.querySelector(".looks").textContent);
+  const attention = JSON.parse(card.querySelector("script.attention").textContent);
   const canvas = card.querySelector(".heat"), readout = card.querySelector(".readout"), play = card.querySelector(".play");
   let kept = -1, shown = -1, timer = 0; // the word that stays when the pointer has gone; the clock while playing
 
@@ -34,7 +34,7 @@ const prepare = (card) => {
     card.classList.toggle("looking", index >= 0);
     if (index < 0) { caption.removeAttribute("aria-activedescendant"); return; }
     caption.setAttribute("aria-activedescendant", words[index].id);
-    draw(canvas, looks.maps[index], looks.peak, bare.checked);
+    draw(canvas, attention.maps[index], attention.peak, bare.checked);
     const name = document.createElement("b");
     name.textContent = words[index].textContent;
     readout.replaceChildren(name, `${words[index].dataset.percent}%`);

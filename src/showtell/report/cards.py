@@ -1,4 +1,4 @@
-"""A picture as a card: what was said of it and, word by word, where the model looked."""
+"""An image as a card: its caption and, word by word, the attention of the model."""
 
 import base64
 import io
@@ -107,7 +107,7 @@ def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
     image = image.convert("RGB")
     box = seen_box(item.preprocessing, image.width, image.height)
     said = item.caption.words
-    looks = {
+    attention = {
         "peak": round(peak_of(word.attention for word in said) * _UNIT),
         "maps": [(word.attention * _UNIT).round().int().tolist() for word in said],
     }
@@ -124,7 +124,7 @@ def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
         "score": item.score,
         "words": [_word(word, box, words) for word in said],
         # Nothing but numbers, so nothing to escape.
-        "looks": Markup(json.dumps(looks, separators=(",", ":"))),
+        "attention": Markup(json.dumps(attention, separators=(",", ":"))),
     }
 
 
@@ -155,7 +155,7 @@ def write_captions_page(
     items: Sequence[PageItem],
     language: Language,
 ) -> Path:
-    """Write a page that shows captions with their pictures and, word by word, where the model looked.
+    """Write a page that shows captions with their pictures and, word by word, the attention.
 
     Everything lies in the one file: it works from a memory stick and asks no network for anything. Without
     scripts it still shows all pictures and texts. The colours of a picture's words share one scale.

@@ -140,7 +140,7 @@ def hangul_family() -> str | None:
     """Return the family name of the best Hangul font there is; None where there is none."""
     if (family := _installed_hangul()) is not None:
         return family
-    # Matplotlib keeps its list of fonts for ever: one that was installed since is found only if looked for.
+    # Matplotlib keeps its list of fonts for ever; one that was installed since is added here.
     if _add_new_fonts() and (family := _installed_hangul()) is not None:
         return family
     spec = importlib.util.find_spec(_EXTRA_PACKAGE)

@@ -95,7 +95,7 @@ def overlay(
     peak: float | None = None,
     cells: bool = False,
 ) -> Image.Image:
-    """Draw where the network looked over a dimmed, greyed copy of a picture.
+    """Draw attention over a dimmed, greyed copy of an image.
 
     Between the centres of the cells the colours are interpolated, by a cubic: nothing appears that the grid
     does not hold. Outside of what the network saw there is no heat, and the picture is darker.

@@ -3,13 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from showtell.serving.guard import refuse
 from showtell.serving.prometheus import Metrics
-
-CHUNK = 65536
-"""Bytes of a body handed on at a time."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +26,6 @@ class Limit:
     in_flight: int
     timeout: float
     patience: float
-
-
-class _Refused(Exception):  # noqa: N818
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
-class _Gone(Exception):  # noqa: N818
-    """The client hung up."""
 
 
 class Limits:
@@ -84,10 +72,10 @@ class Limits:
             async with asyncio.timeout(self.limit.timeout):
                 body = await self._read(scope, receive, max_body)
                 await self.app(scope, _replay(body, receive), watched)
-        except _Gone:
+        except ClientDisconnect:
             pass
-        except _Refused as refused:
-            await refuse(receive, send, refused.status, refused.reason)
+        except HTTPException as refused:
+            await refuse(receive, send, refused.status_code, refused.detail)
         except TimeoutError:
             if began:
                 raise
@@ -102,7 +90,8 @@ class Limits:
         """Return the body.
 
         Raises:
-            _Refused: It is too large, or stalls.
+            HTTPException: It is too large, or stalls.
+            ClientDisconnect: The client hung up.
         """
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if int(declared) > max_body:
@@ -114,9 +103,9 @@ class Limits:
                     message = await receive()
             except TimeoutError:
                 reason = f"Nothing of the request's body came for {self.limit.patience:g} seconds."
-                raise _Refused(408, reason) from None
+                raise HTTPException(408, reason) from None
             if message["type"] == "http.disconnect":
-                raise _Gone
+                raise ClientDisconnect
             body += message.get("body", b"")
             if len(body) > max_body:
                 raise _too_large(scope, max_body)
@@ -124,21 +113,17 @@ class Limits:
                 return bytes(body)
 
 
-def _too_large(scope: Scope, max_body: int) -> _Refused:
+def _too_large(scope: Scope, max_body: int) -> HTTPException:
     if not max_body:
-        return _Refused(413, f"A {scope['method']} request takes no body.")
-    return _Refused(413, f"The request is larger than {max_body / 1e6:g} MB.")
+        return HTTPException(413, f"A {scope['method']} request takes no body.")
+    return HTTPException(413, f"The request is larger than {max_body / 1e6:g} MB.")
 
 
 def _replay(body: bytes, rest: Receive) -> Receive:
-    """Return what hands a body on piece by piece, and then whatever comes after it."""
-    pieces = iter(range(0, max(len(body), 1), CHUNK))
+    """Return what hands a body on, and then whatever comes after it."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Message:
-        start = next(pieces, None)
-        if start is None:
-            return await rest()
-        more = start + CHUNK < len(body)
-        return {"type": "http.request", "body": body[start : start + CHUNK], "more_body": more}
+        return next(messages, None) or await rest()
 
     return receive

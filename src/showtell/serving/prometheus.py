@@ -17,7 +17,7 @@ class Metrics:
         requests: By status.
         seconds: From the first byte of a request for a prediction to the last of its answer.
         pictures: By model and outcome, ``answered`` or ``unreadable``.
-        batches: Pictures looked at together, by model.
+        batches: Images of a batch, by model.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Metrics:
         )
         self.batches = Histogram(
             "showtell_batch_pictures",
-            "Pictures looked at together.",
+            "Images of a batch.",
             ["model"],
             buckets=(1, 2, 4, 8, 16),
             registry=self.registry,

@@ -222,7 +222,7 @@ def _without_password(address: str) -> str:
 class Newest:
     """The newest frame of a source, and no other: a thread grabs them all and keeps the last.
 
-    Frames never queue up, however slow the one who looks at them. A video is shown at its own speed.
+    Frames never queue up, however slow their reader. A video is shown at its own speed.
 
     Args:
         source: Read by this object alone.
