@@ -18,12 +18,7 @@ _DRAWN = 12
 
 
 def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
-    """Find images that are there twice, to the byte or nearly.
-
-    Args:
-        readable: What was found of each readable image.
-        similarity: What tells near-duplicates, of the same images.
-    """
+    """Find images that are there twice, to the byte or nearly."""
     contents: defaultdict[bytes, list[Picture]] = defaultdict(list)
     for info in readable:
         contents[info.digest].append(info.picture)
@@ -90,12 +85,7 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
 
 
 def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
-    """Warn where many images are few scenes: scores count scenes then.
-
-    Args:
-        readable: What was found of each readable image.
-        similarity: What tells near-duplicates, of the same images.
-    """
+    """Warn where many images are few scenes: scores count scenes then."""
     pictures = [info.picture for info in readable]
     groups = find_groups(pictures, {info.picture.name: info.digest for info in readable}, similarity)
     if groups.count > _FEW_SCENES or 2 * groups.count > len(pictures):
