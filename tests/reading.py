@@ -2,17 +2,32 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
+from showtell.errors import ShowtellError
+
+FILES = [f"{number:02}.jpg" for number in range(12)]
+WORDS = [f"a dog near tree {number}" for number in range(12)]
 
 
 def read(data: Path, **known: Any) -> Dataset:
     return read_dataset(DataSource(data, **known))
+
+
+def read_or_refused(data: Path, names: Collection[str]) -> Dataset | None:
+    """Read whatever is there; it ends in images of these names, or (None) in a message."""
+    try:
+        dataset = read(data)
+    except ShowtellError as error:
+        assert error.what
+        return None
+    assert {picture.name for picture in dataset.pictures} <= set(names)
+    return dataset
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -34,6 +49,12 @@ def written(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: 
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
     return buffer.getvalue()
+
+
+def table(root: Path, header: str, *columns: Sequence[object]) -> Path:
+    """Write a table by its columns, and the images of `FILES`."""
+    touch(root, *(f"images/{name}" for name in FILES))
+    return write(root / "t.csv", written(header.split(","), zip(*columns)))
 
 
 def captions(dataset: Dataset) -> dict[str, tuple[str, ...]]:

@@ -209,7 +209,7 @@ def test_every_bad_input_is_told_and_the_training_goes_on(data, tmp_path, capsys
     said = capsys.readouterr().err
     assert "1 x empty class folder: leer: holds no images; left out" in said
     assert "hidden file" in said
-    assert "1 x not a picture: Blue/notes.txt" in said
+    assert "1 x not an image: Blue/notes.txt" in said
     assert "1 x unreadable picture: Blue/cut.jpg" in said
     other = "Blue/0.png: 'Blue' here, and '빨강' as 빨강/same.png; left out"
     assert f"2 x one photo, two labels, for example: {other}" in said

@@ -260,7 +260,7 @@ def test_predict_answers_what_it_can(trained, capsys, tmp_path):
     assert len(out.splitlines()) == 3
     assert all("\t" in line for line in out.splitlines())
     assert [line for line in err.splitlines() if line.startswith("showtell: ")] == [
-        f"showtell: {folder / 'bad.jpg'} is not a picture: it holds a web page or an XML text."
+        f"showtell: {folder / 'bad.jpg'} is not an image: it holds a web page or an XML text."
     ]
     status, out, _ = run(capsys, "predict", trained, folder, folder / "b.jpg", "--json")
     records = [json.loads(line) for line in out.splitlines()]

@@ -167,11 +167,11 @@ def test_threads_do_not_disturb_one_another(captioner):
 
 
 def test_where_a_classifier_looked(classifier):
-    heat = classifier.look(draw(1), "레오")
+    heat = classifier.grad_cam(classifier.pixels(draw(1)), "레오")
     assert heat.shape == classifier.backbone.description.grid_size
     assert (heat >= 0).all()
     with pytest.raises(ConfigError, match="tiger"):
-        classifier.look(draw(1), "tiger")
+        classifier.grad_cam(classifier.pixels(draw(1)), "tiger")
 
 
 def test_no_model_is_said_in_words(tmp_path):

@@ -8,20 +8,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reading import captions, labels, problems, read, said, touch, write, written
-from showtell.errors import DataError, ShowtellError
-
-FILES = [f"{number:02}.jpg" for number in range(12)]
-
-
-WORDS = [f"a dog near tree {number}" for number in range(12)]
-
-
-def table(root: Path, header: str, *columns: list[object]) -> Path:
-    """Write a table by its columns, and its images."""
-    touch(root, *(f"images/{name}" for name in FILES))
-    return write(root / "t.csv", written(header.split(","), zip(FILES, *columns)))
-
+from reading import (
+    FILES,
+    WORDS,
+    captions,
+    labels,
+    problems,
+    read,
+    read_or_refused,
+    said,
+    table,
+    touch,
+    write,
+    written,
+)
+from showtell.errors import DataError
 
 # --- lists of captions
 
@@ -41,7 +42,7 @@ LISTS = {
 @pytest.mark.parametrize("form", LISTS)
 @pytest.mark.parametrize("name", ["caption", "raw", "Sätze"])
 def test_a_list_in_a_cell_is_several_captions(tmp_path: Path, form: str, name: str) -> None:
-    dataset = read(table(tmp_path, f"image,{name}", [LISTS[form]] * 12))
+    dataset = read(table(tmp_path, f"image,{name}", FILES, [LISTS[form]] * 12))
     expected = ("a dog", "two dogs") if "NumPy" in form else tuple(TWO)
     assert captions(dataset) == dict.fromkeys(FILES, expected)
     assert said(dataset, f"each cell of {name!r} is a list")
@@ -55,13 +56,14 @@ def test_a_list_in_a_cell_is_several_captions(tmp_path: Path, form: str, name: s
 def test_any_list_is_read_back(tmp_path: Path, texts: list[str], form: object) -> None:
     texts = list(dict.fromkeys(map(" ".join, map(str.split, texts))))
     cell = json.dumps(texts) if form is json.dumps else repr(texts)
-    dataset = read(table(tmp_path, "image,caption", [cell] * 12))
+    dataset = read(table(tmp_path, "image,caption", FILES, [cell] * 12))
     assert captions(dataset) == dict.fromkeys(FILES, tuple(texts))
 
 
 def test_captions_that_begin_with_a_bracket_are_no_lists(tmp_path: Path) -> None:
     words = ["[a dog", "(left) a dog", "[sic] a (dog)", *(f"a dog {number}" for number in range(9))]
-    assert captions(read(table(tmp_path, "image,caption", words))) == {f: (w,) for f, w in zip(FILES, words)}
+    found = captions(read(table(tmp_path, "image,caption", FILES, words)))
+    assert found == {f: (w,) for f, w in zip(FILES, words)}
 
 
 # --- what stands for nothing
@@ -70,7 +72,7 @@ def test_captions_that_begin_with_a_bracket_are_no_lists(tmp_path: Path) -> None
 def test_what_stands_for_a_missing_caption_is_not_learnt(tmp_path: Path) -> None:
     nothing = ["nan", "NaN", "None", "NULL", "N/A", "#N/A", "-", "<NA>", "  "]
     words = [*nothing, "none of them runs", "nan bread", "a null sign"]
-    dataset = read(table(tmp_path, "image,caption", words))
+    dataset = read(table(tmp_path, "image,caption", FILES, words))
     assert captions(dataset) == {file: (word,) for file, word in zip(FILES[9:], words[9:])}
     left_out = [(kind, where) for kind, where in problems(dataset) if kind.endswith("caption")]
     missing = [("missing caption", f"t.csv:{line}") for line in range(2, 10)]
@@ -79,7 +81,7 @@ def test_what_stands_for_a_missing_caption_is_not_learnt(tmp_path: Path) -> None
 
 def test_a_class_may_be_called_none_but_not_nan(tmp_path: Path) -> None:
     cells = ["None", "NA", "glioma", "nan", "NULL", ""] * 2
-    dataset = read(table(tmp_path, "image,label", cells))
+    dataset = read(table(tmp_path, "image,label", FILES, cells))
     assert labels(dataset) == {file: cell for file, cell in zip(FILES, cells) if cell in cells[:3]}
     assert [kind for kind, _ in problems(dataset)][:6] == [*["missing label"] * 2, "empty label"] * 2
 
@@ -102,14 +104,14 @@ PLAIN = ["a < b and c > d", "I <3 dogs", "C++ & 3.5% #dog ❤️", "👨\u200d�
 @pytest.mark.parametrize("text", MARKUP)
 def test_markup_and_invisible_signs_are_taken_out_and_counted(tmp_path: Path, text: str) -> None:
     clean, what = MARKUP[text]
-    dataset = read(table(tmp_path, "image,caption", [text] * 11 + ["a plain dog"]))
+    dataset = read(table(tmp_path, "image,caption", FILES, [text] * 11 + ["a plain dog"]))
     assert captions(dataset) == dict.fromkeys(FILES[:-1], (clean,)) | {FILES[-1]: ("a plain dog",)}
     assert said(dataset, what, "taken out of 11 captions")
 
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_signs_that_are_no_markup_stay(tmp_path: Path, text: str) -> None:
-    dataset = read(table(tmp_path, "image,caption", [text] * 12))
+    dataset = read(table(tmp_path, "image,caption", FILES, [text] * 12))
     assert captions(dataset) == dict.fromkeys(FILES, (text,))
     assert dataset.notes == ()
 
@@ -122,7 +124,7 @@ def test_signs_that_are_no_markup_stay(tmp_path: Path, text: str) -> None:
 def test_one_hot_columns_are_one_label(tmp_path: Path, yes: str, no: str, classes: list[str]) -> None:
     expected = [classes[number % len(classes)] for number in range(12)]
     columns = [[yes if label == name else no for label in expected] for name in classes]
-    dataset = read(table(tmp_path, f"image,{','.join(classes)}", *columns))
+    dataset = read(table(tmp_path, f"image,{','.join(classes)}", FILES, *columns))
     assert labels(dataset) == dict(zip(FILES, expected))
     assert said(dataset, "the label is the column that holds 1", *classes)
 
@@ -130,7 +132,7 @@ def test_one_hot_columns_are_one_label(tmp_path: Path, yes: str, no: str, classe
 def test_several_ones_in_a_row_are_several_labels(tmp_path: Path) -> None:
     columns = [[str(number >> bit & 1) for number in range(12)] for bit in range(3)]
     with pytest.raises(DataError, match=r"several labels.*red, round, big") as error:
-        read(table(tmp_path, "image,red,round,big", *columns))
+        read(table(tmp_path, "image,red,round,big", FILES, *columns))
     assert "one classifier on each" in error.value.would_do
 
 
@@ -138,7 +140,7 @@ def test_several_ones_in_a_row_are_several_labels(tmp_path: Path) -> None:
 def test_several_labels_in_a_cell_are_refused_with_an_example(tmp_path: Path, mark: str) -> None:
     cells = ["scab", f"scab{mark}rust", "rust", f"mildew{mark}scab", "healthy", f"rust{mark}mildew"] * 2
     with pytest.raises(DataError, match="gives an image several labels") as error:
-        read(table(tmp_path, "image,labels", cells))
+        read(table(tmp_path, "image,labels", FILES, cells))
     assert any(repr(cell) in error.value.what for cell in cells if mark in cell)
 
 
@@ -146,7 +148,7 @@ def test_several_labels_in_a_cell_are_refused_with_an_example(tmp_path: Path, ma
 def test_lists_of_labels_are_several_labels(tmp_path: Path, form: type[repr]) -> None:
     cells = [form(labels) for labels in (["scab", "rust"], ["rust"], ["mildew"])] * 4
     with pytest.raises(DataError, match="several labels: lists in 'label'"):
-        read(table(tmp_path, "image,label", cells))
+        read(table(tmp_path, "image,label", FILES, cells))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_lists_of_labels_are_several_labels(tmp_path: Path, form: type[repr]) ->
     ],
 )
 def test_names_of_one_class_stay_whole(tmp_path: Path, names: list[str]) -> None:
-    dataset = read(table(tmp_path, "image,label", names * 4))
+    dataset = read(table(tmp_path, "image,label", FILES, names * 4))
     assert labels(dataset) == dict(zip(FILES, names * 4))
 
 
@@ -230,19 +232,14 @@ def test_any_text_ends_in_a_data_set_or_in_a_message(
     path = touch(tmp_path, "00.jpg", "01.jpg") / name
     path.write_bytes(text.encode(encoding, "replace"))
     for data in (path, tmp_path):
-        try:
-            dataset = read(data)
-        except ShowtellError as error:
-            assert error.what
-        else:
-            assert {picture.name for picture in dataset.pictures} <= {"00.jpg", "01.jpg"}
+        read_or_refused(data, ["00.jpg", "01.jpg"])
     path.unlink()
 
 
 def test_rows_of_no_class_are_not_called_several_labels(tmp_path: Path) -> None:
     """The message says that up to 1 of the columns are 1, and advises one classifier on each."""
     columns = [[int(number % 4 == place) for number in range(12)] for place in range(3)]
-    path = table(tmp_path, "image,cat,dog,owl", *columns)
+    path = table(tmp_path, "image,cat,dog,owl", FILES, *columns)
     try:
         dataset = read(path)
     except DataError as error:
@@ -256,7 +253,7 @@ def test_rows_of_no_class_are_not_called_several_labels(tmp_path: Path) -> None:
 def test_a_list_of_one_picture_is_that_picture(tmp_path: Path, cell: str) -> None:
     """ShareGPT's `images`, and NLVR's and R2Gen's paths; the list's text is taken for a name."""
     if cell == "text":
-        path = table(tmp_path, "no,images,caption", [f"['{name}']" for name in FILES], WORDS)
+        path = table(tmp_path, "no,images,caption", FILES, [f"['{name}']" for name in FILES], WORDS)
     else:
         touch(tmp_path, *(f"images/{name}" for name in FILES))
         records = [{"images": [name], "caption": word} for name, word in zip(FILES, WORDS)]

@@ -4,18 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from reading import captions, labels, messages, problems, read, said, splits, touch, write, written
+from reading import (
+    FILES,
+    WORDS,
+    captions,
+    labels,
+    messages,
+    problems,
+    read,
+    said,
+    splits,
+    table,
+    touch,
+    write,
+    written,
+)
 from showtell.errors import DataError
 
-FILES = [f"{number:02}.jpg" for number in range(12)]
-WORDS = [f"a dog near tree {number}" for number in range(12)]
 CLASSES = ["cat", "dog", "owl"] * 4
-
-
-def table(root: Path, header: str, *columns: list[object]) -> Path:
-    """Write a table by its columns, and the images of `FILES`."""
-    touch(root, *(f"images/{name}" for name in FILES))
-    return write(root / "t.csv", written(header.split(","), zip(*columns)))
 
 
 # --- the column of images, and that of the words

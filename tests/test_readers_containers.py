@@ -1,14 +1,20 @@
 """What holds captions and labels besides one text table: several, sidecars, tars, Parquet, workbooks."""
 
 import builtins
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
-from reading import captions, messages, problems, read, said, splits, touch, write
+from conftest import draw, encoded
+from reading import captions, labels, messages, problems, read, said, splits, touch, write
 from showtell.errors import DataError, MissingExtraError
+from showtell.files import cache_root
+from showtell.store.store import default_root
 
 FILES = [f"p{number}.jpg" for number in range(6)]
 WORDS = [f"a dog near tree {number}" for number in range(6)]
@@ -195,3 +201,174 @@ def test_a_folder_says_of_a_file_what_the_file_alone_would(tmp_path: Path, name:
         read(tmp_path)
     assert name in error.value.what
     assert word in error.value.what
+
+
+# --- tars and Parquet files, which hold their images themselves
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as file:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return path
+
+
+PICTURES = [encoded(draw(number, 32), "PNG") for number in range(4)]
+
+
+@pytest.mark.parametrize("suffix, content", [("txt", "{}"), ("json", '{{"caption": "{}", "width": 9}}')])
+def test_a_tar_of_samples(tmp_path: Path, own_cache: Path, suffix: str, content: str) -> None:
+    members: dict[str, bytes] = {}
+    for number, picture in enumerate(PICTURES):
+        members[f"../v1.0/s{number}.png"] = picture
+        members[f"../v1.0/s{number}.{suffix}"] = content.format(WORDS[number]).encode()
+    dataset = read(tar(tmp_path / "00000.tar", members))
+    assert dataset.format == "webdataset"
+    assert [picture.captions for picture in dataset.pictures] == [(word,) for word in WORDS[:4]]
+    assert [picture.path.read_bytes() for picture in dataset.pictures] == PICTURES
+    assert all(picture.path.is_relative_to(own_cache) for picture in dataset.pictures)
+    assert said(dataset, "inside of 00000.tar are unpacked in", str(own_cache))
+    again = read(tmp_path)
+    assert captions(again) == captions(dataset)
+
+
+def test_a_tar_of_classes_and_one_that_is_none(tmp_path: Path) -> None:
+    members = {f"s{i}.png": picture for i, picture in enumerate(PICTURES)}
+    with pytest.raises(DataError, match="4 images and no words"):
+        read(tar(tmp_path / "bare.tar", members))
+    members |= {f"s{number}.cls": CLASSES[number].encode() for number in range(4)}
+    assert list(labels(read(tar(tmp_path / "cls.tar", members))).values()) == CLASSES[:4]
+    (tmp_path / "broken.tar").write_bytes(b"no tar at all" * 100)
+    with pytest.raises(DataError, match="cannot be read as a tar"):
+        read(tmp_path / "broken.tar")
+
+
+def parquet(path: Path, columns: dict[str, list[Any]], features: dict[str, Any] | None = None) -> Path:
+    arrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    holds = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    made = {
+        name: arrow.array(cells, holds if isinstance(cells[0], dict) else None)
+        for name, cells in columns.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else None
+    arrow.parquet.write_table(arrow.table(made).replace_schema_metadata(about), path)
+    return path
+
+
+def cells(order: range) -> list[dict[str, Any]]:
+    return [{"bytes": PICTURES[number], "path": None} for number in order]
+
+
+def test_parquet_that_names_files(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    dataset = read(parquet(tmp_path / "t.parquet", {"image": FILES, "caption": WORDS}))
+    assert captions(dataset) == CAPTIONED
+
+
+def test_parquet_that_holds_pictures_and_names_classes(tmp_path: Path) -> None:
+    features = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    for split, order in (("train", range(3)), ("test", range(3, 4))):
+        columns = {"image": cells(order), "label": [number % 2 for number in order]}
+        parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", columns, features)
+    dataset = read(tmp_path)
+    assert sorted(p.path.read_bytes() for p in dataset.pictures) == sorted(PICTURES)
+    known = {picture.path.read_bytes(): (picture.label, picture.split) for picture in dataset.pictures}
+    expected = [("cat", "train"), ("dog", "train"), ("cat", "train"), ("dog", "test")]
+    assert known == dict(zip(PICTURES, expected))
+    one = read(parquet(tmp_path / "one.parquet", {"image": cells(range(4)), "text": WORDS[:4]}))
+    assert [picture.captions for picture in one.pictures] == [(word,) for word in WORDS[:4]]
+
+
+def test_two_pictures_in_a_row_of_parquet_are_refused_too(tmp_path: Path) -> None:
+    """As in a text table; here the second column is dropped without a word."""
+    path = parquet(
+        tmp_path / "t.parquet",
+        {"before": cells(range(4)), "after": cells(range(3, -1, -1)), "caption": WORDS[:4]},
+    )
+    with pytest.raises(DataError, match="'before' and 'after'"):
+        read(path)
+
+
+def test_class_minus_one_of_parquet_is_no_label(tmp_path: Path) -> None:
+    """Hugging Face marks images without a label so, as in its test splits."""
+    features = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    dataset = read(
+        parquet(tmp_path / "t.parquet", {"image": cells(range(4)), "label": [0, 1, -1, 0]}, features)
+    )
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.pictures) == 3
+
+
+def test_pictures_as_bare_bytes_in_parquet_are_read_or_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "t.parquet", {"image": PICTURES, "caption": WORDS[:4]})
+    try:
+        assert len(read(path).pictures) == 4
+    except DataError as error:
+        assert "\\x89PNG" not in str(error)
+
+
+def test_the_column_of_pictures_may_be_named(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path / "t.parquet",
+        {"before": cells(range(4)), "after": cells(range(3, -1, -1)), "caption": WORDS[:4]},
+    )
+    for column, expected in (("before", PICTURES), ("after", PICTURES[::-1])):
+        dataset = read(path, image_column=column)
+        assert [picture.path.read_bytes() for picture in dataset.pictures] == expected
+
+
+def test_members_of_a_tar_whose_folders_make_like_names_stay_apart(tmp_path: Path) -> None:
+    stems = ("a/b", "a_b", "a%2Fb", "a/c_b")
+    members = {f"{stem}.png": picture for stem, picture in zip(stems, PICTURES)}
+    members |= {f"{stem}.txt": word.encode() for stem, word in zip(stems, WORDS)}
+    dataset = read(tar(tmp_path / "0.tar", members))
+    assert [picture.path.read_bytes() for picture in dataset.pictures] == PICTURES
+    assert [picture.captions for picture in dataset.pictures] == [(word,) for word in WORDS[:4]]
+
+
+def test_two_pictures_of_one_sample_are_said(tmp_path: Path) -> None:
+    members = {"s.jpg": PICTURES[0], "s.png": PICTURES[1], "s.txt": b"a dog", "t.png": PICTURES[2]}
+    dataset = read(tar(tmp_path / "0.tar", members | {"t.txt": b"a cat"}))
+    assert len(dataset.pictures) == 2
+    assert said(dataset, "1 images of 0.tar are left out")
+
+
+def test_what_is_left_out_is_named_once_however_many_shards_there_are(tmp_path: Path) -> None:
+    for place in range(3):
+        drawn = encoded(draw(9, 16), "PNG", pnginfo=showtell_mark())
+        members = {"s.png": PICTURES[place], "s.txt": b"a dog", "d.png": drawn}
+        tar(tmp_path / f"{place}.tar", members)
+    dataset = read(tmp_path)
+    assert len(dataset.pictures) == 3
+    made = [problem.where for problem in dataset.problems if problem.kind == "made by showtell"]
+    assert made == ["d.png", "1/d.png", "2/d.png"]
+
+
+def showtell_mark() -> PngInfo:
+    info = PngInfo()
+    info.add_text("Software", "showtell")
+    return info
+
+
+def test_what_a_tar_holds_beside_pictures_may_be_of_any_bytes(tmp_path: Path) -> None:
+    members = {"s.png": PICTURES[0], "s.txt": b"a dog", "s.json": b'["\xff"]', "t.png": PICTURES[1]}
+    members |= {"t.txt": b"a cat", "t.json": b"[" * 100_000}
+    dataset = read(tar(tmp_path / "0.tar", members))
+    assert [picture.captions for picture in dataset.pictures] == [("a dog",), ("a cat",)]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_unpacked_pictures_and_features_lie_in_one_cache(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """SHOWTELL_STORE means the features alone."""
+    if named:
+        monkeypatch.setenv("SHOWTELL_STORE", "/elsewhere")
+    else:
+        monkeypatch.delenv("SHOWTELL_STORE")
+    assert cache_root() == own_cache / "showtell"
+    assert default_root() == (Path("/elsewhere") if named else own_cache / "showtell" / "features")

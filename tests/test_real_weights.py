@@ -91,7 +91,7 @@ def test_gradcam_points_at_the_corner_where_the_photograph_is(model, name, right
     """On grey, in one quarter of the picture; a map that says nothing has a third of its mass there."""
     canvas = Image.new("RGB", (448, 448), (127, 127, 127))
     canvas.paste(photograph(name).resize((224, 224)), (224 * right, 224 * low))
-    heat = model.look(canvas, NAMES[name])
+    heat = model.grad_cam(model.pixels(canvas), NAMES[name])
     assert heat.shape == (7, 7)
     rows, columns = (slice(3, 7) if far else slice(0, 4) for far in (low, right))
     assert heat[rows, columns].sum() >= 0.75 * heat.sum() > 0
@@ -104,7 +104,7 @@ def test_in_a_collage_gradcam_points_at_the_one_that_is_named(model, above, belo
         collage.paste(photograph(name).resize((320, 213)), (0, 213 * place))
     shares = []
     for name in (above, below):
-        heat = model.look(collage, NAMES[name])
+        heat = model.grad_cam(model.pixels(collage), NAMES[name])
         shares.append(((heat[:3].sum() + heat[3].sum() / 2) / heat.sum()).item())
     assert shares[0] >= 0.75
     assert shares[1] <= 0.3
@@ -112,7 +112,7 @@ def test_in_a_collage_gradcam_points_at_the_one_that_is_named(model, above, belo
 
 def test_the_tripod_is_what_speaks_for_the_tripod(model):
     """It stands in the middle and to the right; the man fills the left, and the sky the top."""
-    heat = model.look(photograph("camera"), "tripod")
+    heat = model.grad_cam(model.pixels(photograph("camera")), "tripod")
     assert heat[:, :2].sum() < 0.05 * heat.sum()
     assert heat[0].sum() < 0.05 * heat.sum()
     assert heat[4:, 2:6].sum() > 0.5 * heat.sum()

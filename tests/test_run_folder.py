@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from showtell.runs.run_folder import load_training
 
 from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 
 SMALL = "--backbone test_resnet --weights random --image-size 64 --epochs 1"
@@ -45,7 +45,7 @@ def test_a_run_that_was_moved_with_its_data_is_read_from_where_one_stands(
     record = tmp_path / "run" / "config.json"
     record.write_text(record.read_text("utf-8").replace(json.dumps(str(home)), '"/no/such/folder"'), "utf-8")
     monkeypatch.chdir(tmp_path)
-    trained, _ = load_training(Path("run"), TrainCaptioner)
+    trained = Run(Path("run")).settings(TrainCaptioner)
     assert trained.data == Path("photos/captions.json")
     assert cli.run(["evaluate", "run"]) == 0
     monkeypatch.chdir(tmp_path / "run")
@@ -57,15 +57,26 @@ def test_settings_are_recorded_as_they_were_typed(home):
     settings = json.loads((home / "run" / "config.json").read_text("utf-8"))
     assert settings["config"]["data"] == "photos/captions.json"
     assert settings["folder"] == str(home)
-    trained, _ = load_training(home / "run", TrainCaptioner)
+    trained = Run(home / "run").settings(TrainCaptioner)
     assert trained.data == home / "photos" / "captions.json"
 
 
-def test_a_record_without_a_folder_is_read_as_before(home, tmp_path):
+def test_every_number_that_shaped_the_model_is_recorded(home):
+    record = Run(home / "run").record
+    assert record.config["epochs"] == 1 and record.config["label_smoothing"] == TrainCaptioner.label_smoothing
+    assert record.resolved["recipe.epochs"] == 1 and record.resolved["recipe.batch_size"] == 8
+    assert record.resolved["decoder.hidden_dim"] == 16 and record.resolved["decoder.vocab_size"] > 4
+    assert record.resolved["loop.weight_decay"] == TrainCaptioner.weight_decay
+    assert record.resolved["search.length_penalty"] == 0.7
+    assert record.environment["code"] and record.kind == "captioner"
+
+
+def test_a_damaged_record_is_named(home, tmp_path):
     record = json.loads((home / "run" / "config.json").read_text("utf-8"))
-    del record["folder"]
-    (tmp_path / "config.json").write_text(json.dumps(record), "utf-8")
-    assert load_training(tmp_path, TrainCaptioner)[0].data == Path("photos/captions.json")
-    (tmp_path / "config.json").write_text("{}", "utf-8")
-    with pytest.raises(ModelError, match=r"cannot be read as a run's record"):
-        load_training(tmp_path, TrainCaptioner)
+    for broken in ("{}", json.dumps(record | {"resolved": 3})):
+        (tmp_path / "config.json").write_text(broken, "utf-8")
+        with pytest.raises(ModelError, match=r"cannot be read as a run's record"):
+            Run(tmp_path).settings(TrainCaptioner)
+    (tmp_path / "config.json").write_text(json.dumps(record | {"format": 99}), "utf-8")
+    with pytest.raises(ModelError, match=r"has format 99; this showtell reads up to 1"):
+        Run(tmp_path).settings(TrainCaptioner)

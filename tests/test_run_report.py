@@ -128,7 +128,7 @@ def test_the_captioners_report_tells_what_was_measured(captioner_run):
     model = record["diversity"]["model"]
     assert f"{model['distinct_captions']:,} of {model['captions']:,}" in text
     assert sum(model["lengths"].values()) == model["captions"] == record["pictures"]
-    lines = [json.loads(line) for line in (captioner_run / "captions-val.jsonl").open(encoding="utf-8")]
+    lines = [json.loads(line) for line in (captioner_run / "predictions-val.jsonl").open(encoding="utf-8")]
     assert lines[0]["picture"] in text and lines[-1]["picture"] in text
     assert "Can its attention be trusted?" in text and "hidden_dim" in text
 

@@ -20,7 +20,6 @@ pytest.importorskip("fastapi")
 
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
-from showtell.kinds.records import caption_record, class_record
 
 import showtell
 from conftest import draw, encoded
@@ -81,14 +80,14 @@ def same(a: object, b: object) -> bool:
 
 
 def test_it_answers_as_the_library_does(client, models):
-    expected = class_record(models["고양이"](PICTURES[0]))
+    expected = models["고양이"](PICTURES[0]).record()
     raw = client.post("/v1/predict", content=PICTURES[0])
     assert raw.status_code == 200
     assert raw.json()["model"] == "고양이"
     assert same(raw.json()["results"], [expected])
     assert same(
         client.post("/v1/predict?model=words", content=PICTURES[1]).json()["results"],
-        [caption_record(models["words"](PICTURES[1]))],
+        [models["words"](PICTURES[1]).record()],
     )
 
 
@@ -97,7 +96,7 @@ def test_several_pictures_are_answered_in_order_under_their_names(client, models
     files = [("pictures", (name, content)) for name, content in zip(names, PICTURES)]
     results = client.post("/v1/predict", files=files).json()["results"]
     assert [result["picture"] for result in results] == [unicodedata.normalize("NFC", name) for name in names]
-    singles = [class_record(models["고양이"](content)) for content in PICTURES[:4]]
+    singles = [models["고양이"](content).record() for content in PICTURES[:4]]
     assert len({single["classes"]["zoe"] for single in singles}) == 4
     assert all(same({"picture": r["picture"]} | s, r) for r, s in zip(results, singles))
 
@@ -119,7 +118,7 @@ def test_what_cannot_be_read_is_said_in_its_place_or_refused_alone(client):
 
 def test_where_it_looked_comes_when_asked_for(client, models):
     (found,) = client.post("/v1/predict?explain=true", content=PICTURES[2]).json()["results"]
-    heat = models["고양이"].look(PICTURES[2], found["class"])
+    heat = models["고양이"].grad_cam(models["고양이"].pixels(PICTURES[2]), found["class"])
     cells = torch.tensor(found["grad_cam"]["cells"])
     assert found["grad_cam"]["label"] == found["class"]
     assert cells.shape == heat.shape

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from showtell.runs.config_record import load_config
 
 from conftest import draw, settings_file
 from showtell import TrainCaptioner, cli
@@ -21,10 +20,12 @@ from showtell.errors import NotLearntError
 from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord
 from showtell.kinds.captioner.learnt import refuse_unlearnt
 from showtell.kinds.captioner.recipe import SMALL, recipe_for
 from showtell.kinds.captioner.views import look_at_views
 from showtell.kinds.loading import load
+from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 
 BLIND, NEAREST = "the most frequent caption", "the nearest picture's"
@@ -213,17 +214,17 @@ def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
     said = capsys.readouterr().err
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
     assert status == 0, said
-    verdict = record["verdict"]
-    assert verdict["fault"] == ""
-    assert record["scores"]["cider_d"] > verdict["rivals"][0]["cider_d"]
-    assert f"Validation: {verdict['line']}" in said
+    verdict = Run(tmp_path / "run").evaluation("val", CaptionEvaluationRecord).verdict
+    assert verdict.fault == ""
+    assert record["scores"]["cider_d"] > verdict.rivals[0].cider_d
+    assert f"Validation: {verdict.line}" in said
     assert "Trained in" in said
     assert "1 random views of each" in said
     assert "of epoch 43 (the last), is in" in said
-    recipe = load_config(tmp_path / "run" / "config.json", TrainCaptioner)[1]["derived"]
-    assert (recipe["augmentations"], recipe["hidden_dim"]) == (1, 64)
+    recipe = Run(tmp_path / "run").record.resolved
+    assert (recipe["recipe.augmentations"], recipe["recipe.hidden_dim"]) == (1, 64)
     page = html.unescape((tmp_path / "run" / "report.html").read_text("utf-8"))
-    assert verdict["line"] in page
+    assert verdict.line in page
 
 
 def test_a_training_that_learns_nothing_says_so_and_keeps_the_model(scenes, tmp_path, capsys):

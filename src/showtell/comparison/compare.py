@@ -23,7 +23,7 @@ from showtell.data.readers import read_dataset
 from showtell.data.reading import say_reading
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
-from showtell.extraction.prepared import prepare, say_reading
+from showtell.extraction.prepared import prepare
 from showtell.files import write_atomic
 from showtell.store.store import FeatureStore
 

@@ -73,8 +73,8 @@ def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
     lines.append(
         f"(linear head on {what}, which also chose its strength)"
         if kind == "accuracy"
-        else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam {TrainCaptioner.beam_size}; "
-        "a whole training scores higher)"
+        else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam "
+        f"{TrainCaptioner.beam_size}; a whole training scores higher)"
     )
     return "\n".join(lines)
 

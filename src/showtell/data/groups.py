@@ -129,13 +129,7 @@ class Groups:
 
 
 def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], similarity: Similarity) -> Groups:
-    """Find what belongs on one side of a split.
-
-    Args:
-        pictures: Readable images, N.
-        digests: Content digest by name.
-        similarity: What tells near-duplicates, of the same images.
-    """
+    """Find what belongs on one side of a split."""
     names = [picture.name for picture in pictures]
     near = near_duplicate_groups(names, similarity.vectors, threshold=similarity.threshold)
     timed = bursts_by_time(times_of_taking([picture.path for picture in pictures]), similarity)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -87,16 +88,20 @@ def feature_similarity(vectors: Vectors, look_at: LookAt, by: str) -> Similarity
     places = np.arange(0, len(vectors), max(1, -(-len(vectors) // _SAMPLE)))
     cosines = _cosines(vectors[places])
     looked_at = np.arange(0, len(places), max(1, -(-len(places) // _PIXELS)))
-    pixels = _Lazy(lambda: _cosines(look_at([int(place) for place in places[looked_at]]).phash))
+
+    @cache
+    def pixels() -> Vectors:
+        return _cosines(look_at([int(place) for place in places[looked_at]]).phash)
+
     threshold = _gap(cosines, _GAP)
     if threshold is not None and threshold >= _LEAST:
         labels = _components(cosines, threshold)
-        if _agree(pixels.value, labels[looked_at]):
+        if _agree(pixels(), labels[looked_at]):
             return Similarity(by, vectors, threshold)
     labels = _components(cosines, NEAR_DUPLICATE)
     close = _closeness(cosines, labels, NEAR_DUPLICATE)
     few = len(places) < 2 or (_pairs(cosines) >= NEAR_DUPLICATE).mean() <= _MANY
-    if (few and close >= _CHAIN) or (close >= _HALF and _agree(pixels.value, labels[looked_at])):
+    if (few and close >= _CHAIN) or (close >= _HALF and _agree(pixels(), labels[looked_at])):
         return Similarity(by, vectors, NEAR_DUPLICATE)
     if len(vectors) <= _HASHED:
         found = pixel_similarity(look_at(range(len(vectors))))
@@ -123,20 +128,6 @@ def pixel_similarity(pixels: Pixels) -> Similarity:
     few = len(hashes) < 2 or (_pairs(hashes) >= SAME_HASH).mean() <= _MANY
     informative = few and _closeness(hashes, _components(hashes, SAME_HASH), SAME_HASH) >= _CHAIN
     return Similarity("perceptual hash", pixels.phash, SAME_HASH if informative else COPY, informative)
-
-
-class _Lazy:
-    """Something that is worked out when it is asked for, once."""
-
-    def __init__(self, work: Callable[[], Vectors]) -> None:
-        self._work = work
-        self._found: Vectors | None = None
-
-    @property
-    def value(self) -> Vectors:
-        if self._found is None:
-            self._found = self._work()
-        return self._found
 
 
 def _cosines(vectors: Vectors) -> Vectors:

@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 class ClassScores:
     """The scores of a set of images; all but the confusion matrix lie in [0, 1]."""
 
-    count: int  # n
+    count: int  # N
     groups: int  # how many groups the images are; N where each stands alone
     accuracy: float  # share of images whose most likely class is right
     top5: float  # share of images whose class is among the five most likely

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from showtell.console import many
 from showtell.data.groups import find_groups
@@ -17,12 +18,7 @@ _DRAWN = 12
 
 
 def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
-    """Find images that are there twice, to the byte or nearly.
-
-    Args:
-        readable: What was found of each readable image.
-        similarity: What tells near-duplicates, of the same images.
-    """
+    """Find images that are there twice, to the byte or nearly."""
     contents: defaultdict[bytes, list[Picture]] = defaultdict(list)
     for info in readable:
         contents[info.digest].append(info.picture)
@@ -47,10 +43,7 @@ def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> l
             "exact duplicates",
             "warning",
             harmless,
-            (
-                "image is there more than once, to the byte",
-                "images are there more than once, to the byte",
-            ),
+            ("image is there more than once, to the byte", "images are there more than once, to the byte"),
             "Keep one file of each: a copy counts once more in training and in scores.",
         ),
     ]
@@ -58,7 +51,6 @@ def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> l
 
 
 def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
-    by = f"by {similarity.by}"
     across = _near_across(readable, similarity)
     near = _near_groups(readable, similarity)
     harmless = [group for group in near if not _labels_differ(group) and not _splits_differ(group)]
@@ -67,10 +59,7 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
             "nearly on both sides of a split",
             "error",
             list(across),
-            (
-                f"pair is much the same on two sides of a split ({by})",
-                f"pairs are much the same on two sides of a split ({by})",
-            ),
+            ("pair is nearly the same across splits", "pairs are nearly the same across splits"),
             "Look at them. Move one scene to one side; or leave the splits out of the data, for those that "
             "training makes keep near-duplicates together.",
             [f"; cosine {cosine:.2f}" for cosine in across.values()],
@@ -79,34 +68,24 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
             "nearly the same, two labels",
             "warning",
             [group for group in near if _labels_differ(group)],
-            (
-                f"group is much the same ({by}) under different labels",
-                f"groups are much the same ({by}) under different labels",
-            ),
+            ("group is nearly the same, two labels", "groups are nearly the same, two labels"),
             "Look at them: a label may be a slip.",
         ),
         _finding(
             "near-duplicates",
             "info",
             harmless,
-            (
-                f"group of images shows much the same ({by})",
-                f"groups of images show much the same ({by})",
-            ),
+            ("group of images is nearly the same", "groups of images are nearly the same"),
             "Nothing, if they are bursts of one scene: a split that training makes keeps them together. "
             "Remove what adds nothing.",
         ),
     ]
-    return [finding for finding in found if finding.count]
+    by = f" (by {similarity.by})"
+    return [replace(finding, what=finding.what + by) for finding in found if finding.count]
 
 
 def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
-    """Warn where many images are few scenes: scores count scenes then.
-
-    Args:
-        readable: What was found of each readable image.
-        similarity: What tells near-duplicates, of the same images.
-    """
+    """Warn where many images are few scenes: scores count scenes then."""
     pictures = [info.picture for info in readable]
     groups = find_groups(pictures, {info.picture.name: info.digest for info in readable}, similarity)
     if groups.count > _FEW_SCENES or 2 * groups.count > len(pictures):

@@ -82,10 +82,6 @@ def _write_korean(scene: Scene) -> tuple[str, ...]:
 def write_captions(scene: Scene, language: Language) -> tuple[str, ...]:
     """Describe a scene in every right way.
 
-    Args:
-        scene: What the image shows.
-        language: ``en`` or ``ko``.
-
     Returns:
         One caption of one group, two captions of two groups; the plain way first.
     """

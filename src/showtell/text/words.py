@@ -107,9 +107,6 @@ def normalise(text: str) -> str:
 def words(text: str) -> list[str]:
     """Split a caption into its words.
 
-    Args:
-        text: A caption in any language, NFC or NFD.
-
     Returns:
         Its words, lower case, without punctuation; empty for a caption that has none.
     """
@@ -121,9 +118,6 @@ def metric_tokens(text: str) -> list[str]:
 
     The COCO toolkit means to drop brackets but looks for them in upper case after lower-casing; its published
     scores count each as a word, ``-lrb-`` and so on. Scores that are to equal its scores must do the same.
-
-    Args:
-        text: A caption in any language, NFC or NFD.
 
     Returns:
         Its words, lower case; empty for a caption that has none.
@@ -145,9 +139,6 @@ def unspaced(character: str) -> bool:
 
 def join_words(parts: Sequence[str]) -> str:
     """Write words as a person would: ``["a", "dog", "'s", "ball"]`` becomes ``a dog's ball``.
-
-    Args:
-        parts: Words as ``words`` returns them.
 
     Returns:
         The text; ``words`` of it are the same words again.

@@ -26,9 +26,6 @@ def bare_png(content: bytes) -> tuple[bytes, bytes | None]:
 
     Pillow refuses a file for a text of more than a megabyte, and for a wrong check sum of any chunk.
 
-    Args:
-        content: Of the file.
-
     Returns:
         The file with the chunks of its pixels, and its colour profile where it has one of a bearable size.
     """
@@ -177,12 +174,7 @@ _MOST_FRAMES = 32
 
 
 def largest_page(pages: Sequence[Directory], most: int) -> int:
-    """Return the place of the largest image of a TIFF that may be decoded; of equal ones the first.
-
-    Args:
-        pages: Of the file, at least one.
-        most: Most pixels; where all have more, the smallest is returned.
-    """
+    """Return the place of the largest image of a TIFF that may be decoded; of equal ones the first."""
     images = [place for place, page in enumerate(pages) if not page.is_mask and page.pixels]
     fitting = [place for place in images if pages[place].pixels <= most]
     if fitting:

@@ -66,14 +66,7 @@ def find_pictures(
 def choose_folder(
     reading: Reading, beside: Path, names: Sequence[str], first: Sequence[Path] = ()
 ) -> PictureFolder:
-    """Return the folder that the user named, or the first that holds half of some names, or else most.
-
-    Args:
-        reading: Holds the folder that the user named.
-        beside: The folder of the table.
-        names: Some names from the table.
-        first: Folders to try before the usual ones.
-    """
+    """Return the folder that the user named, or the first that holds half of some names, or else most."""
     folders = _folders(reading, beside, names, first)
     best = _best(folders, {0: names}, namesakes=reading.source.images is not None)
     return _whole(best, reading, beside, {0: names}).folder

@@ -35,16 +35,13 @@ class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
         beam_size: Captions searched side by side.
         teacher_forced: How well the next word of people's captions is predicted.
         diversity: What the captions are like as a whole.
-        verdict: Against captions that need no model, in one line, as found at the end of the training; empty
-            elsewhere.
-        fault: Why the model is not known to have learnt anything; empty where it is, or was not asked.
+        verdict: Against captions that need no model, as found at the end of the training; None elsewhere.
     """
 
     beam_size: int
     teacher_forced: TeacherForced
     diversity: DiversityRecord
-    verdict: str = ""
-    fault: str = ""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,7 @@ class CaptionEvaluation:
             beam_size=self.beam_size,
             teacher_forced=self.teacher_forced,
             diversity=self.diversity,
-            verdict=self.verdict.line if self.verdict else "",
-            fault=self.verdict.fault if self.verdict else "",
+            verdict=self.verdict,
         )
 
     def lines(self) -> Iterator[dict[str, Any]]:

@@ -89,7 +89,6 @@ def report_captioner(reported: Reported) -> Path:
         beam_size=evaluation.beam_size,
         scores=_score_rows(evaluation),
         verdict=evaluation.verdict,
-        fault=evaluation.fault,
         word_precision=diversity.model.word_precision,
         forced=evaluation.teacher_forced,
         diversity=_diversity_rows(diversity),
