@@ -100,7 +100,7 @@ def test_an_export_says_what_its_original_says(exported, kind):
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        (captioner, {"cell": "gru", "kind": "bpe"}),
+        (captioner, {"decoder": "gru", "kind": "bpe"}),
         (captioner, {"backbone": "test_vit"}),
         (classifier, {"kind": "mlp", "backbone": "test_vit"}),
         (classifier, {"kind": "knn"}),

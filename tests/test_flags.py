@@ -104,7 +104,7 @@ def test_a_file_sets_what_has_a_flag_and_what_has_none_and_flags_win(tmp_path):
         ('hidden_dim = "wide"', "sets hidden_dim to 'wide'.\nExpected `int | null`, got `str`"),
         ("data = 3", "sets data to 3.\nExpected `str`, got `int`"),
         ("resume = 1", "sets resume to 1.\nExpected `bool`, got `int`"),
-        ('cell = "rnn"', "sets cell to 'rnn'.\nInvalid enum value 'rnn'"),
+        ('decoder = "rnn"', "sets decoder to 'rnn'.\nInvalid enum value 'rnn'"),
         ("hidden_dim 3", "is not a TOML file"),
         ("hidden_dim = 3", "hidden_dim 3 is out of range.\nExpected a value of at least 16."),
         ("[training]\nepochs = 3", "sets training, which"),
@@ -129,7 +129,7 @@ def test_a_missing_file_is_named(tmp_path):
     ("typed", "line"),
     [
         (["--hidden-dim", "16"], "hidden_dim = 16"),
-        (["--cell=gru"], 'cell = "gru"'),
+        (["--decoder=gru"], 'decoder = "gru"'),
         (["--no-hflip"], "hflip = false"),
         (["--tensorboard", "--seed", "1"], "tensorboard = true"),
     ],

@@ -42,7 +42,7 @@ TRAININGS = {
             "scst_epochs": 0,
             "tokenizer": "bpe",
             "vocab_size": 300,
-            "cell": "gru",
+            "decoder": "gru",
         },
     ),
     "classifier-frozen": ("train-classifier", {"augmentations": 1}),

@@ -211,7 +211,7 @@ def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, finished, undist
     [
         ({"learning_rate": 0.002}, "--learning-rate 0.001, not --learning-rate 0.002"),
         ({"seed": 1}, "--seed 0, not --seed 1"),
-        ({"cell": "gru"}, "--cell lstm, not --cell gru"),
+        ({"decoder": "gru"}, "--cell lstm, not --cell gru"),
         ({"label_smoothing": 0.2}, "--label-smoothing 0.1, not --label-smoothing 0.2"),
         ({"hflip": False}, "--hflip, not --no-hflip"),
         ({"min_count": 2}, "the default --min-count, not --min-count 2"),
