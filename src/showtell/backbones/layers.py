@@ -33,7 +33,7 @@ class _Counter(TorchDispatchMode):
     """Counts operations that turn values into new values; reshaping and allocating do not."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 1  # the input
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -17,7 +17,8 @@ from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.base import Model
 from showtell.runs.records import EvaluationRecord
-from showtell.runs.run import Run, TrainingSettings
+from showtell.runs.run import Run
+from showtell.runs.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

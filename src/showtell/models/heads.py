@@ -71,10 +71,12 @@ class Head(nn.Module):
         How long a picture's features are says how much of anything there is in it, not what; without it,
         unseen photos are told apart better (docs/log.md).
         """
-        return (self._directions(pooled) - self.feature_mean) * self.feature_scale
+        standard: Tensor = (self._directions(pooled) - self.feature_mean) * self.feature_scale
+        return standard
 
     def _directions(self, pooled: Tensor) -> Tensor:
-        return F.normalize(pooled.float(), dim=1) * self.config.feature_dim**0.5  # (B, D), mean square 1
+        directions: Tensor = F.normalize(pooled.float(), dim=1)  # (B, D)
+        return directions * self.config.feature_dim**0.5  # mean square 1
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Turn pooled features (B, D) into logits (B, C), float32."""

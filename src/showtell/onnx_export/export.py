@@ -65,7 +65,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
     (folder / "README.md").write_text(export_readme(about, folder), encoding="utf-8")
     (folder / UNCHECKED).unlink()
     console.say(f"Done: python {folder / SCRIPT} PICTURE")
-    return {"out": str(folder)} | about["check"]
+    return {"out": str(folder), **about["check"]}
 
 
 def _claim(config: Export) -> Path:

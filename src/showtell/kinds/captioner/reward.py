@@ -87,7 +87,8 @@ def advantages(
         ]
     )
     others = (scores.sum(1, keepdims=True) - scores) / (scores.shape[1] - 1)
-    return scores - others
+    better: np.ndarray = scores - others
+    return better
 
 
 def reward_loss(

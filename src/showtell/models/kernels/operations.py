@@ -82,7 +82,8 @@ class FusedLinear:
         """Map values (..., in) to (..., out)."""
         rows = values.to(self._dtype).flatten(0, -2)
         mapped: Tensor = _Applied.apply(rows, self._weight, self._bias, self._applied)
-        return mapped.unflatten(0, values.shape[:-1])
+        unflattened: Tensor = mapped.unflatten(0, values.shape[:-1])
+        return unflattened
 
 
 class _Gathered(torch.autograd.Function):
