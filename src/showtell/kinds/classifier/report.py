@@ -71,7 +71,7 @@ def report_classifier(reported: Reported) -> Path:
     sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
     chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
     shown = [_explained(model, find_picture(line["picture"], named, reported), line) for line in chosen]
-    facts = facts_of(reported, model, metrics=f"heads/{model.head.kind}")
+    facts = facts_of(reported, model, metrics=f"heads/{model.head.config.kind}")
     cards = [card_of(item, _WORDS) for item in shown]
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
