@@ -165,7 +165,7 @@ def test_unknown_networks_name_similar_ones(name, similar, given, monkeypatch):
     with pytest.raises(ConfigError, match="knows no") as caught:
         load_backbone(name, given)
     assert name in caught.value.what
-    assert similar in caught.value.would_do
+    assert similar in caught.value.hint
 
 
 def test_without_a_network_missing_weights_are_said_at_once(monkeypatch):
@@ -181,7 +181,7 @@ def test_without_a_network_missing_weights_are_said_at_once(monkeypatch):
     assert time.perf_counter() - started < 5
     assert "resnet18" in caught.value.what
     assert "not in the hub's cache" in caught.value.what
-    assert "--weights PATH" in caught.value.would_do
+    assert "--weights PATH" in caught.value.hint
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +339,7 @@ def test_weights_of_another_network_are_refused(tmp_path, donor):
     with pytest.raises(WeightsError, match=r"does not hold weights of resnet18: .*conv1") as caught:
         load_backbone("resnet18", str(path))
     assert len(str(caught.value)) < 500  # not a list of all parameters
-    assert "--backbone" in caught.value.would_do
+    assert "--backbone" in caught.value.hint
 
 
 def test_five_classes_where_a_thousand_are_meant(tmp_path, donor):

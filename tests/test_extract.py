@@ -217,7 +217,7 @@ def test_no_room_is_said_before_anything_is_read(tmp_path, store, backbone, draw
     seen = reads(monkeypatch)
     with pytest.raises(StoreError, match=r"5 pictures take .* has 1\.0 kB free") as caught:
         extract_features(pictures, backbone, store)
-    assert "--store" in caught.value.would_do
+    assert "--store" in caught.value.hint
     assert seen == []
     monkeypatch.undo()
     assert extract_features(pictures, backbone, store).computed == 5

@@ -276,7 +276,7 @@ def refused(kind: type[ShowtellError], match: str, task, *arguments, **settings)
 
 def test_nothing_is_published_by_accident(there, classifier_run):
     there.put("sunja/my-cats", {}, private=False)
-    assert "--public" in refused(HubError, "everybody can see it", send, there, classifier_run).would_do
+    assert "--public" in refused(HubError, "everybody can see it", send, there, classifier_run).hint
     assert there.wrote() == []
     assert send(there, classifier_run, public=True)["private"] is False
 
@@ -307,7 +307,7 @@ def test_names_are_checked(there, classifier_run):
     refused(ConfigError, "no name on the Hub", send, there, classifier_run, "a/b/c")
     assert there.requests == []
     error = refused(HubError, "cannot write to minsu", send, there, classifier_run, "minsu/cats")
-    assert "sunja, cats-inc" in error.would_do
+    assert "sunja, cats-inc" in error.hint
 
 
 # What pull refuses
@@ -388,7 +388,7 @@ def test_without_a_network_the_message_comes_at_once(there, classifier_run, tmp_
         (pull, Pull("sunja/my-cats", tmp_path / "out", endpoint=endpoint)),
     ):
         error = refused(HubError, f"at {endpoint} cannot be reached", task, config)
-        assert "copy" in error.would_do
+        assert "copy" in error.hint
     assert time.monotonic() - started < 5
 
 
@@ -402,7 +402,7 @@ def test_the_hubs_own_offline_switch_is_obeyed(there, classifier_run, monkeypatc
 def test_a_hub_that_refuses_is_quoted(there, classifier_run, where, status):
     there.faults[where] = status
     error = refused(HubError, rf"refused \({status}\).*told to fail", send, there, classifier_run)
-    assert ("right to write" in error.would_do) == (status == 403)
+    assert ("right to write" in error.hint) == (status == 403)
 
 
 def test_a_download_that_fails_leaves_nothing(there, files, tmp_path):

@@ -520,7 +520,7 @@ def test_without_a_screen_the_message_says_what_works(classifier, video, monkeyp
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     error = refused(ConfigError, "no screen", run=classifier, source=str(video))
-    assert "--headless" in error.would_do
+    assert "--headless" in error.hint
 
 
 def test_an_opencv_without_windows_is_named(monkeypatch):

@@ -281,7 +281,7 @@ def test_pictures_are_chosen_by_seed_and_by_name(classes, tmp_path):
         named(twins, [base])
     with pytest.raises(DataError, match="No pictures are called 없음") as error:
         named(pictures, ["없음.png"])
-    assert ".png" in error.value.would_do
+    assert ".png" in error.value.hint
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"<html>")
     broken = replace(one, name="bad.png", path=bad)

@@ -137,7 +137,7 @@ def test_addresses_are_said_to_be_never_fetched(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="addresses are never fetched") as error:
         read(table)
     assert error.value.run == "", "to run the same once more would help nobody"
-    assert "--images DIR" in error.value.would_do
+    assert "--images DIR" in error.value.hint
 
 
 def test_pictures_are_never_paired_by_their_order(tmp_path: Path) -> None:

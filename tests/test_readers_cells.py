@@ -133,7 +133,7 @@ def test_several_ones_in_a_row_are_several_labels(tmp_path: Path) -> None:
     columns = [[str(number >> bit & 1) for number in range(12)] for bit in range(3)]
     with pytest.raises(DataError, match=r"several labels.*red, round, big") as error:
         read(table(tmp_path, "image,red,round,big", FILES, *columns))
-    assert "one classifier on each" in error.value.would_do
+    assert "one classifier on each" in error.value.hint
 
 
 @pytest.mark.parametrize("mark", ["|", ";", ",", ", ", "#", " ", "+"])

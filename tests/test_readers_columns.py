@@ -81,7 +81,7 @@ def test_two_columns_of_pictures_are_refused_until_one_is_named(tmp_path: Path) 
     path = table(tmp_path, "before,after,caption", FILES[:6], FILES[6:], WORDS[:6])
     with pytest.raises(DataError, match="two columns of different images, 'before' and 'after'") as error:
         read(path)
-    assert "--image-column" in error.value.would_do
+    assert "--image-column" in error.value.hint
     assert captions(read(path, image_column="after")) == {n: (w,) for n, w in zip(FILES[6:], WORDS)}
 
 
@@ -129,7 +129,7 @@ def test_languages_are_not_mixed(tmp_path: Path) -> None:
     path = table(tmp_path, "image,caption_en,caption_de", FILES, WORDS, german)
     with pytest.raises(DataError, match="several languages: caption_en, caption_de") as error:
         read(path)
-    assert "--text-column" in error.value.would_do
+    assert "--text-column" in error.value.hint
     assert captions(read(path, text_column="caption_de"))[FILES[0]] == ("Hund 0",)
     assert captions(read(path, text_column="caption_en,caption_de"))[FILES[0]] == (WORDS[0], "Hund 0")
 

@@ -153,8 +153,8 @@ def test_a_model_that_has_learnt_nothing_is_told_from_one_that_has(said, others,
         "--tokenizer word",
         "--weights",
     ):
-        assert means in caught.value.would_do
-    assert "--epochs than 2" in caught.value.would_do
+        assert means in caught.value.hint
+    assert "--epochs than 2" in caught.value.hint
 
 
 def test_one_caption_of_a_single_picture_is_not_the_same_of_every_picture():

@@ -280,7 +280,7 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path, value):
     trainee = Line([1, 2, 3, 4], losses={7: value})
     with pytest.raises(ModelError, match=r"loss became (nan|inf|-inf) at step 7") as caught:
         run(trainee, tmp_path)
-    assert "learning_rate" in caught.value.would_do
+    assert "learning_rate" in caught.value.hint
     assert all(value.isfinite().all() for value in trainee.network.parameters())
     assert len(metrics(tmp_path)) == 7 + 2
 

@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _said(error: OSError) -> tuple[str, str]:
-    """Return what the system refused, and what would do."""
+    """Return what the system refused, and a hint."""
     where = error.filename or "The system"
     if isinstance(error, PermissionError):
         return f"{where} may not be read or written by this user.", "Name another place."

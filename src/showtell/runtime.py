@@ -81,7 +81,7 @@ def choose_device(name: str = "auto") -> torch.device:
         except (RuntimeError, AssertionError) as error:
             raise ConfigError(
                 f"The device {name!r} is not available here.",
-                would_do="Expected auto, cpu, or cuda or mps where there is one.",
+                hint="Expected auto, cpu, or cuda or mps where there is one.",
             ) from error
         return torch.device(name)
     if torch.cuda.is_available():

@@ -72,7 +72,7 @@ class Backbone(nn.Module):
             raise ConfigError(
                 f"{architecture} cannot look at {preprocessing.width}x{preprocessing.height} pixels: "
                 f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
-                would_do="Give another --image-size, or leave it out for the network's own.",
+                hint="Give another --image-size, or leave it out for the network's own.",
             ) from error
         self.description = BackboneDescription(
             architecture=architecture,
@@ -162,7 +162,7 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
     if not isinstance(features, Tensor):
         raise ModelError(
             f"{type(network).__name__} gives several features at once, which are no grid.",
-            would_do="Choose a network whose forward_features keeps a grid of cells.",
+            hint="Choose a network whose forward_features keeps a grid of cells.",
         )
     if features.dim() == 4:
         channels_first = str(getattr(network, "output_fmt", "NCHW")).upper().endswith("NCHW")
@@ -178,7 +178,7 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
             return grid, size
     raise ModelError(
         f"{type(network).__name__} gives features of shape {tuple(features.shape)}, which are no grid.",
-        would_do="Choose a network whose forward_features keeps a grid of cells.",
+        hint="Choose a network whose forward_features keeps a grid of cells.",
     )
 
 
@@ -212,10 +212,10 @@ def _check_patches(network: nn.Module, image_size: int) -> None:
     if image_size % side:
         below = image_size // side * side
         raise ConfigError(
-            f"--image-size {image_size} is no multiple of the network's patches of {side} pixels.",
-            would_do=f"It takes {below or side} or {below + side}."
+            f"--image-size {image_size} is not a multiple of the network's patches of {side} pixels.",
+            hint=f"Expected {below or side} or {below + side}."
             if below >= 32
-            else f"It takes {below + side}.",
+            else f"Expected {below + side}.",
         )
 
 
@@ -234,7 +234,7 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     _, height, width = config["input_size"]
     if image_size is not None:
         if image_size < 32:
-            raise ConfigError(f"--image-size {image_size} is too small.", would_do="It takes 32 or more.")
+            raise ConfigError(f"--image-size {image_size} is too small.", hint="Expected a value of at least 32.")
         _check_patches(network, image_size)
         height = width = image_size
     # Antialiased kernels exist for these two; "random" and "bilinear" tags of old weights mean bilinear.

@@ -90,7 +90,7 @@ def layers_from(backbone: Backbone, start: str) -> list[Layer]:
     if not chosen:
         raise ConfigError(
             f"--fine-tune {start} names no layer of {backbone.description.architecture}.",
-            would_do=f"{range_of}; a number, a share such as 0.3, a stage or a name would do.",
+            hint=f"{range_of}; expected a number, a share such as 0.3, a stage or a name.",
         )
     return chosen
 

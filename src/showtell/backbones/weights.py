@@ -81,7 +81,7 @@ def _find_spec(name: str | None, weights: str | None, seed: int, console: Consol
         return BackboneSpec(name or DEFAULT_BACKBONE, f"file {path.name}", path)
     raise WeightsError(
         f"There are no weights at {path}.",
-        would_do="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
+        hint="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
     )
 
 
@@ -104,7 +104,7 @@ def build(spec: BackboneSpec) -> Backbone:
         raise WeightsError(
             f"The weights of {spec.architecture} from the {spec.weights_source} are {found[:12]}; expected "
             f"{str(spec.weights_hash)[:12]}.",
-            would_do="The file is another one here, or was changed; take an unchanged copy.",
+            hint="The file is another one here, or was changed; take an unchanged copy.",
         )
     return Backbone(
         network,
@@ -142,7 +142,7 @@ def restore_backbone(
         raise WeightsError(
             f"The model's backbone has the weights {found[:12]}; its features were made with "
             f"{description.weights[:12]}.",
-            would_do="The model folder was changed after training; take an unchanged copy.",
+            hint="The model folder was changed after training; take an unchanged copy.",
         )
     return Backbone(
         network,
@@ -196,7 +196,7 @@ def _check_name(name: str) -> None:
         near = difflib.get_close_matches(name, timm.list_models(), 5) or timm.list_models(f"*{name}*")[:5]
         raise ConfigError(
             f"timm {timm.__version__} knows no network {name!r}.",
-            would_do=f"Similar names: {', '.join(near)}."
+            hint=f"Similar names: {', '.join(near)}."
             if near
             else "timm.list_models() names all of them.",
         )
@@ -204,7 +204,7 @@ def _check_name(name: str) -> None:
     if "." in name and name not in tags:
         raise ConfigError(
             f"timm {timm.__version__} knows no weights {name!r}.",
-            would_do=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
+            hint=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
         )
 
 
@@ -219,17 +219,17 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])[:200]
         if file is None:
             raise ConfigError(
-                f"{name} cannot be built so: {reason}", would_do="Leave --image-size out, if you gave one."
+                f"{name} cannot be built so: {reason}", hint="Leave --image-size out, if you gave one."
             ) from error
         # timm's own error, or pickle's
         if "weights_only" in reason or isinstance(error, pickle.UnpicklingError):
             raise WeightsError(
                 f"{file} is damaged, or holds more than tensors; it is not opened, as it could run code.",
-                would_do="Save its state_dict alone, best as safetensors.",
+                hint="Save its state_dict alone, best as safetensors.",
             ) from error
         raise WeightsError(
             f"{file} does not hold weights of {name}: {reason}",
-            would_do="Give --backbone the network they were made for, or other weights.",
+            hint="Give --backbone the network they were made for, or other weights.",
         ) from error
 
 
@@ -238,7 +238,7 @@ def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
     if not path.is_file():
         raise WeightsError(
             f"{folder} holds no weights of a network.",
-            would_do="In timm's local format there is a config.json beside model.safetensors.",
+            hint="In timm's local format there is a config.json beside model.safetensors.",
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -250,13 +250,13 @@ def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path} cannot be read: {error!r}.",
-            would_do="A folder of weights holds config.json (with architecture) beside model.safetensors.",
+            hint="A folder of weights holds config.json (with architecture) beside model.safetensors.",
         ) from error
     _check_name(architecture)
     if name is not None and name.split(".")[0] != architecture.split(".")[0]:
         raise WeightsError(
             f"{folder} holds weights of {architecture}, not of {name}.",
-            would_do="Leave --backbone out; the folder names its network.",
+            hint="Leave --backbone out; the folder names its network.",
         )
     stated = {"num_classes": config.get("num_classes", 1000)} | pretrained_cfg
     # The folder's own description stands alone: timm's of the same architecture may speak of other sizes.

@@ -81,7 +81,7 @@ def score_head(name: str, contender: Contender) -> Reached:
     if not val:
         raise DataError(
             "There is no validation image to compare by: each class is a single group of near-duplicates.",
-            would_do="Expected images of two scenes or more of each class.",
+            hint="Expected images of two scenes or more of each class.",
         )
     check = read_examples([extraction], val, classes)
     head = fit_linear(read_examples([extraction], train, classes), check, len(classes)).head

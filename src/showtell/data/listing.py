@@ -58,7 +58,7 @@ class Listing:
         if not root.is_dir():
             raise DataError(
                 f"The image folder {root} is not a folder.",
-                would_do="Expected the folder that holds the images: --images DIR.",
+                hint="Expected the folder that holds the images: --images DIR.",
             )
         self.root = root
         self.files: dict[str, str] = {}

@@ -34,14 +34,14 @@ def read_annotated(
         if not pictures:
             raise DataError(
                 f"{source.data} was read as {dataset.format}, which holds no captions.",
-                would_do="A captioner needs a table with a picture and a caption in each row.",
+                hint="A captioner needs a table with a picture and a caption in each row.",
             )
         what = f"with {sum(len(picture.captions) for picture in pictures):,} captions"
     else:
         if not dataset.classes:
             raise DataError(
                 f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
-                would_do="A classifier needs class folders, or a table with a picture and a label in each "
+                hint="A classifier needs class folders, or a table with a picture and a label in each "
                 "row.",
             )
         if to_learn and len(dataset.classes) == 1:
@@ -58,7 +58,7 @@ def _one_class(dataset: Dataset) -> DataError:
     return DataError(
         f"{dataset.source} has a single class, {dataset.classes[0]!r}, with {len(dataset.pictures):,} "
         "pictures: there is nothing to tell apart.",
-        would_do="Expected two classes or more: put pictures of something else into a folder beside it.",
+        hint="Expected two classes or more: put pictures of something else into a folder beside it.",
     )
 
 

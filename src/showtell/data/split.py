@@ -59,7 +59,7 @@ def check_room(dataset: Dataset, val_size: float, test_size: float) -> None:
         raise ConfigError(
             f"{' and '.join(useless)} cannot be used: {dataset.source} brings its own splits "
             f"({', '.join(name for name in SPLITS if name in brought)}).",
-            would_do="Leave the flag out, or take the splits out of the data.",
+            hint="Leave the flag out, or take the splits out of the data.",
         )
 
 
@@ -140,7 +140,7 @@ def assign_splits(
     """
     check_sizes(val_size, test_size, len(pictures))
     if not 0 <= seed < 2**64:
-        raise ConfigError(f"The seed {seed} is out of range.", would_do="Expected a whole number from 0 up.")
+        raise ConfigError(f"The seed {seed} is out of range.", hint="Expected a whole number from 0 up.")
     members = merge_groups(pictures, digests, groups)
     chosen = {picture.name: picture.split for picture in pictures if picture.split is not None}
     carve = lacks_val(pictures)
@@ -162,7 +162,7 @@ def assign_splits(
     if pictures and "train" not in chosen.values():
         raise DataError(
             f"None of the {len(pictures):,} images is in the training split (seed {seed}).",
-            would_do="Expected more images or another --seed; or training images, where the data brings "
+            hint="Expected more images or another --seed; or training images, where the data brings "
             "its own splits.",
         )
     return tuple(replace(picture, split=chosen[picture.name]) for picture in pictures)
@@ -205,7 +205,7 @@ def _own_places(
     if missing:
         raise DataError(
             f"{len(missing):,} images have no content digest to split by: {', '.join(missing[:10])}.",
-            would_do="Expected images that can be read; leave out the others before splitting.",
+            hint="Expected images that can be read; leave out the others before splitting.",
         )
     return {
         picture.name: content_place(

@@ -120,5 +120,5 @@ def _check_same_pictures(references: Mapping[str, Sequence[str]], hypotheses: Ma
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             raise DataError(
                 f"These images lack {what}: {', '.join(sorted(names)[:10])}{more}.",
-                would_do="Give references and captions for the same images.",
+                hint="Give references and captions for the same images.",
             )

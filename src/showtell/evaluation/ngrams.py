@@ -146,7 +146,7 @@ class CiderD:
                 f"These images lack references: {', '.join(sorted(bare)[:10])}."
                 if bare
                 else "There are no images to score.",
-                would_do="Give every image at least one true caption.",
+                hint="Give every image at least one true caption.",
             )
         self.references = {
             name: [metric_tokens(caption) for caption in captions] for name, captions in references.items()
@@ -223,7 +223,7 @@ class CiderD:
         if name not in self.references:
             raise DataError(
                 f"There are no references for the image {name}.",
-                would_do="Score only images whose true captions were given.",
+                hint="Score only images whose true captions were given.",
             )
         picture = _WeightedReferences({}, [], [])
         for index, caption in enumerate(self.references[name]):

@@ -125,6 +125,6 @@ def _forecast(plan: Plan, backbone: Backbone, pace: float, console: Console) -> 
         raise StoreError(
             f"The features of {count} pictures take {human_bytes(room)}, and {plan.store.root} has "
             f"{human_bytes(free)} free.",
-            would_do="Name a larger disk by --store, or remove features that are not used any more.",
+            hint="Name a larger disk by --store, or remove features that are not used any more.",
             run="showtell store",
         )

@@ -136,7 +136,7 @@ def _space(config: Inspect, keys: Sequence[bytes]) -> FeatureSpace | None:
         return None
     raise StoreError(
         f"The store {store.root} does not hold the features of all images by {config.backbone}.",
-        would_do="Extract them first, or leave --backbone out.",
+        hint="Extract them first, or leave --backbone out.",
         run=f"showtell extract {config.data} --backbone {config.backbone}",
     )
 

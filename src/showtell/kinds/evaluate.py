@@ -87,7 +87,7 @@ def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[Pictu
     if not chosen:
         raise DataError(
             f"The {split} split of {data.dataset.source} has no picture.",
-            would_do="Expected other images with their words, of scenes that were not trained on.",
+            hint="Expected other images with their words, of scenes that were not trained on.",
             run=advice,
         )
     return split, chosen

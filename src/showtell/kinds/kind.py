@@ -154,7 +154,7 @@ def find_kind(name: str) -> Kind:
     found = KINDS.get(name)
     if found is None:
         raise ModelError(
-            f"A model of the kind {name!r} is not known here.", would_do=f"Known: {', '.join(KINDS)}."
+            f"A model of the kind {name!r} is not known here.", hint=f"Known: {', '.join(KINDS)}."
         )
     if isinstance(found, str):
         module, _, kind = found.rpartition(".")

@@ -111,7 +111,7 @@ def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
         if not found:
             raise DataError(
                 f"There is no picture at {pattern}.",
-                would_do=f"It takes pictures, folders and patterns; {Path.cwd()} is where it looked.",
+                hint=f"Expected images, folders or patterns; it looked in {Path.cwd()}.",
             )
         paths |= dict.fromkeys(found)
     return list(paths)
@@ -145,7 +145,7 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
     if is_file and (given.exists() or given.suffix.lower() in PICTURE_EXTENSIONS):
         raise ConfigError(
             f"--save-plot {given} is one file, for {len(paths)} pictures.",
-            would_do="Expected a folder for several.",
+            hint="Expected a folder for several.",
         )
     targets: dict[Path, Path] = {}
     taken: set[str] = set()

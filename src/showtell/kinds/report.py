@@ -54,7 +54,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
     if not data.is_own:
         raise DataError(
             f"{data.dataset.source} holds hardly any of the images that {config.run} was trained with.",
-            would_do="A report shows images of the training; others can be scored.",
+            hint="A report shows images of the training; others can be scored.",
             run=f"showtell evaluate {shlex.quote(str(config.run))} {shlex.quote(str(config.data))}",
         )
     settings = replace(settings, store=config.store or settings.store)
@@ -138,7 +138,7 @@ def find_picture(name: str, named: Mapping[str, Picture], reported: Reported) ->
         source = reported.dataset.source
         raise DataError(
             f"{name}, which was scored, is not in {source} any more.",
-            would_do="Scores of the images that are left can be reported.",
+            hint="Scores of the images that are left can be reported.",
             run=f"showtell evaluate {shlex.quote(str(reported.run.folder))} {shlex.quote(str(source))}",
         )
     return named[name]

@@ -3,6 +3,7 @@
 Letters: B pictures, D features, C classes, N remembered pictures.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,7 +77,7 @@ class Head(nn.Module):
 
     def _directions(self, pooled: Tensor) -> Tensor:
         directions: Tensor = F.normalize(pooled.float(), dim=1)  # (B, D)
-        return directions * self.config.feature_dim**0.5  # mean square 1
+        return directions * math.sqrt(self.config.feature_dim)  # mean square 1
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Turn pooled features (B, D) into logits (B, C), float32."""

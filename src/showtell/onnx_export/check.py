@@ -83,13 +83,13 @@ def require(found: Agreement, *, has_scores: bool) -> None:
         raise ModelError(
             f"The export describes {wrong} of {found.pictures} pictures in other words than the original; "
             f"{found.example}.",
-            would_do=_WOULD_DO,
+            hint=_WOULD_DO,
         )
     if has_scores and not found.largest_difference <= TOLERANCE:
         raise ModelError(
             f"The export's probabilities differ from the original's by up to {found.largest_difference:.2g}; "
             f"{TOLERANCE:g} is allowed.",
-            would_do=_WOULD_DO,
+            hint=_WOULD_DO,
         )
 
 

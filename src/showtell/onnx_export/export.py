@@ -76,12 +76,12 @@ def _claim(config: Export) -> Path:
     """
     folder = config.out or config.run / "onnx"
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {folder} is a file.", would_do="It takes a folder.")
+        raise ConfigError(f"--out {folder} is a file.", hint="Expected a folder.")
     ours = [folder / name for name in (UNCHECKED, DESCRIPTION, SCRIPT, "README.md")] + [
         *folder.glob("*.onnx")
     ]
     if folder.is_dir() and any(folder.iterdir()) and not any(path.exists() for path in ours[:2]):
-        raise ConfigError(f"{folder} holds other files.", would_do="Name another folder by --out.")
+        raise ConfigError(f"{folder} holds other files.", hint="Name another folder by --out.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNCHECKED).write_text("The check is not finished.\n", encoding="utf-8")
     for path in ours[1:]:

@@ -57,7 +57,7 @@ def choose_pictures(config: Export, kind: Kind, drawn: Path, console: Console) -
         try:
             return _own(config, kind)
         except ShowtellError as error:
-            console.say(f"The run's own pictures are not at hand: {error.what}")
+            console.say(f"The run's own images are not available: {error.what}")
             console.say(f"To check with others: {_CHECK_OTHERS.format(shlex.quote(str(config.run)))}")
     scenes = make_scenes(0, config.num_images + CALIBRATION, "val")
     pictures = []

@@ -134,7 +134,7 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
     if not pictures:
         raise DataError(
             f"{config.data} has pictures but no captions, so there are no tokens to show.",
-            would_do="A table with a picture and a caption in each row would do; "
+            hint="Expected a table with an image and a caption in each row; "
             "showtell preview augment and normalize take any pictures.",
         )
     learn, unseen, how = part_for_words(pictures, config.count, config.seed)
@@ -194,7 +194,7 @@ def _data_statistics(
             count += 1
     if not count:
         raise DataError(
-            f"None of a sample of {len(sample)} pictures can be read.", would_do="Give a larger --sample."
+            f"None of a sample of {len(sample)} pictures can be read.", hint="Give a larger --sample."
         )
     mean = sums / count
     std = np.sqrt(np.maximum(0, squares / count - np.square(mean)))

@@ -111,7 +111,7 @@ def named(pictures: Sequence[Picture], names: Sequence[str]) -> list[Photo]:
             near = known[:3] if alike else difflib.get_close_matches(name, known, 3)
             raise DataError(
                 f"{len(alike) or 'No'} pictures are called {name}.",
-                would_do=f"The data has {', '.join(near or known[:3])}.",
+                hint=f"The data has {', '.join(near or known[:3])}.",
             )
         found.append(Photo(alike[0], read_content(alike[0].path)))
     return found

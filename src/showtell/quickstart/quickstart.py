@@ -142,8 +142,8 @@ def _claim(out: Path) -> None:
     """
     if out.exists() and any(out.iterdir()) and not (out / _MARKER).exists():
         raise ConfigError(
-            f"--out {out} holds something that no quickstart made.",
-            would_do="It takes a new folder, an empty one, or that of an earlier quickstart.",
+            f"--out {out} holds files that the quickstart did not make.",
+            hint="Expected a new folder, an empty one, or that of an earlier quickstart.",
         )
     for part in ("scenes", "run", "photographs"):
         shutil.rmtree(out / part, ignore_errors=True)

@@ -115,7 +115,7 @@ class Run:
         if settings.resume and not self.folder.exists():
             raise ConfigError(
                 f"{self.folder} holds no training to go on with.",
-                would_do="Name its folder by --out, or start anew without --resume.",
+                hint="Name its folder by --out, or start anew without --resume.",
             )
         _refuse_place(settings)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ class Run:
         except BlockingIOError as error:
             raise ConfigError(
                 f"Another training writes into {self.folder} at this moment.",
-                would_do="Wait until it has ended, or name another folder by --out.",
+                hint="Wait until it has ended, or name another folder by --out.",
             ) from error
 
     def _refuse_another(self, settings: TrainingSettings) -> None:
@@ -138,7 +138,7 @@ class Run:
         elif not settings.resume and (path.exists() or (self.folder / "checkpoints").exists()):
             raise ConfigError(
                 f"{self.folder} holds a training already.",
-                would_do="Go on with it by --resume, or name another folder by --out.",
+                hint="Go on with it by --resume, or name another folder by --out.",
             )
 
     def start(
@@ -188,7 +188,7 @@ class Run:
         if changed:
             raise ConfigError(
                 f"{self.folder} was started with {'; '.join(changed)}.",
-                would_do="Resume with the same data and version of showtell, or start anew in another --out.",
+                hint="Resume with the same data and version of showtell, or start anew in another --out.",
             )
         here = environment()
         parts = [name for name in ("showtell", "code", "torch") if before.environment.get(name) != here[name]]
@@ -310,7 +310,7 @@ def _refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]
         points = (f"{_typed(name, before[name])}, not {_typed(name, now[name])}" for name in changed)
         raise ConfigError(
             f"{out} was started with {'; '.join(points)}.",
-            would_do="Resume with the settings of the first start, or start anew in another --out.",
+            hint="Resume with the settings of the first start, or start anew in another --out.",
         )
 
 
@@ -327,11 +327,11 @@ def _typed(name: str, value: Any) -> str:
 def _refuse_place(settings: TrainingSettings) -> None:
     """Refuse a file, and the folder of what is learnt from."""
     if settings.out.exists() and not settings.out.is_dir():
-        raise ConfigError(f"--out {settings.out} is a file.", would_do="It takes a folder.")
+        raise ConfigError(f"--out {settings.out} is a file.", hint="Expected a folder.")
     for place in (settings.data, settings.images):
         if place is not None and settings.out.resolve() == place.resolve():
             raise ConfigError(
-                f"--out {settings.out} is the folder of what is learnt from.", would_do="Name another one."
+                f"--out {settings.out} is the folder of what is learnt from.", hint="Name another one."
             )
 
 

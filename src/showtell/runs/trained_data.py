@@ -136,8 +136,8 @@ def _read_other(
 
 
 def _moved(what: str, advice: str) -> DataError:
-    would_do = "Name where it lies now: its images are known by their content, whatever they are called."
-    return DataError(what, would_do=would_do, run=advice)
+    hint = "Name where it lies now: its images are known by their content, whatever they are called."
+    return DataError(what, hint=hint, run=advice)
 
 
 def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: FeatureStore) -> Dataset:

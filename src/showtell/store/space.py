@@ -180,7 +180,7 @@ class FeatureSpace:
             raise StoreError(
                 f"{what} of {key.hex()[:12]} holds values that {self.dtype.name} cannot: "
                 f"the largest is {np.abs(values).max():g}.",
-                would_do="float32 features hold them, unless the network itself gives no finite numbers.",
+                hint="float32 features hold them, unless the network itself gives no finite numbers.",
             )
         return encoded
 
@@ -224,12 +224,12 @@ class Reader:
         if value is None:
             raise StoreError(
                 f"{where} has no record {key.hex()[:12]}.",
-                would_do="Extract the features of this data set first.",
+                hint="Extract the features of this data set first.",
                 run="showtell extract DATA",
             )
         raise StoreError(
             f"{where} is damaged: record {key.hex()[:12]} has {len(value)} bytes instead of {length}.",
-            would_do="Remove the space and extract again.",
+            hint="Remove the space and extract again.",
             run=f"showtell store --remove {self._space.id}",
         )
 

@@ -139,7 +139,7 @@ class FeatureStore:
             shutil.rmtree(doomed, ignore_errors=True)
             if doomed.exists():
                 raise StoreError(
-                    f"{doomed} cannot be deleted.", would_do="Its files belong to somebody else; ask them."
+                    f"{doomed} cannot be deleted.", hint="Its files belong to somebody else; ask them."
                 )
         return size
 
@@ -184,7 +184,7 @@ def _take_lock(path: Path, *, shared: bool) -> int:
     except BlockingIOError as error:
         raise StoreError(
             f"Feature space {path.stem} is open in this or another process.",
-            would_do="Wait until it has ended, or stop it.",
+            hint="Wait until it has ended, or stop it.",
         ) from error
 
 
@@ -195,6 +195,6 @@ def _explained(root: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"The feature store {root} cannot be used: {error}.",
-            would_do="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
+            hint="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
             run="showtell store",
         ) from error

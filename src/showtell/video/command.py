@@ -37,7 +37,7 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         check_video_path(config.record)
         if Path(config.source).exists() and config.record.resolve() == Path(config.source).resolve():
             raise ConfigError(
-                f"--record {config.record} is the source itself.", would_do="Name another video."
+                f"--record {config.record} is the source itself.", hint="Name another video."
             )
     with ExitStack() as stack:
         source = stack.enter_context(Source(config.source, console.say))

@@ -145,15 +145,15 @@ def unreadable(name: str, content: bytes) -> ImageError:
     """Return the refusal of a file that no decoder knows."""
     takes = f"Expected {', '.join(FORMATS)} or HEIC."
     if picture := _picture(content):
-        return ImageError(f"{name} cannot be read: it is {picture}.", would_do=takes)
-    return ImageError(f"{name} is not an image: {_other(content)}.", would_do=takes)
+        return ImageError(f"{name} cannot be read: it is {picture}.", hint=takes)
+    return ImageError(f"{name} is not an image: {_other(content)}.", hint=takes)
 
 
 def no_preview(name: str) -> ImageError:
     """Return the refusal of a camera's raw file that holds no ready image."""
     return ImageError(
         f"{name} cannot be read: it is a camera's raw file without a preview in it; save it as JPEG first.",
-        would_do="The camera's own program, darktable or RawTherapee writes JPEG.",
+        hint="The camera's own program, darktable or RawTherapee writes JPEG.",
     )
 
 

@@ -76,7 +76,7 @@ def too_large(name: str, claim: str, most: int) -> ImageError:
     """Return the refusal of an image that claims more pixels than ``most``."""
     return ImageError(
         f"{name} claims {claim} pixels, more than {most // 10**6} million.",
-        would_do="Scale it down first, if it is what it claims to be.",
+        hint="Scale it down first, if it is what it claims to be.",
     )
 
 

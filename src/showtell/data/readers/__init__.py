@@ -43,7 +43,7 @@ def read_dataset(source: DataSource) -> Dataset:
     """
     if source.format is not None and source.format not in FORMATS:
         raise ConfigError(
-            f"--format {source.format} is not known.", would_do=f"Expected one of {', '.join(FORMATS)}."
+            f"--format {source.format} is not known.", hint=f"Expected one of {', '.join(FORMATS)}."
         )
     try:
         return _read(source, Reading(source))
@@ -57,7 +57,7 @@ def _read(source: DataSource, reading: Reading) -> Dataset:
         if reading.columns:
             raise ConfigError(
                 f"{found.source} is read as {found.format}, which has no columns to name.",
-                would_do="Leave --image-column, --text-column and --group-column out, or give the table "
+                hint="Leave --image-column, --text-column and --group-column out, or give the table "
                 "itself as DATA.",
             )
         return _WITHOUT_COLUMNS[found.format](found.source, reading)
@@ -73,7 +73,7 @@ def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
     if not parts:
         raise DataError(
             f"{source} holds no metadata.csv or metadata.jsonl, nor do its split folders.",
-            would_do="Expected a metadata.csv with the columns file_name,text beside the images.",
+            hint="Expected a metadata.csv with the columns file_name,text beside the images.",
         )
     folder = reading.folder(images or (source.parent if source.is_file() else source))
     if images:

@@ -78,7 +78,7 @@ def _decode(path: Path, reading: Reading) -> _Captions:
     ) as error:  # with the place of a wrong type: $.annotations[12].caption
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
-            would_do='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
+            hint='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
             '({"images": [{"filename": ..., "sentences": [...]}]}).',
         ) from error
 
@@ -129,7 +129,7 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     if not files:
         raise DataError(
             f"{source} holds no COCO captions JSON, nor does its annotations/ folder.",
-            would_do="Expected a file such as captions_val2017.json.",
+            hint="Expected a file such as captions_val2017.json.",
         )
     contents = [_decode(path, reading) for path in files]
     sample = [image.file_name for content in contents for image in content.images[:_SAMPLE]]

@@ -129,7 +129,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         raise ConfigError(
             f"--images {reading.source.images} has no meaning here: {source} holds its images itself, in "
             "class folders.",
-            would_do="Leave --images out, or give a table as DATA.",
+            hint="Leave --images out, or give a table as DATA.",
         )
     folder = reading.folder(source)
     layout = layout_of(folder)
@@ -137,7 +137,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         names = ", ".join(layout.variants)
         raise DataError(
             f"{source} holds folders with the same classes that are not named after splits: {names}.",
-            would_do="Expected one of them as DATA, or names such as train and val.",
+            hint="Expected one of them as DATA, or names such as train and val.",
             run=f"showtell inspect {source / layout.wrapper / layout.variants[0]}",
         )
     problems: list[Problem] = []
@@ -153,7 +153,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         shown = "".join(f"\n  {problem.where}: {problem.kind}: {problem.detail}" for problem in problems[:10])
         raise DataError(
             f"{source} holds no class folder with images ({len(problems)} problems).{shown}",
-            would_do="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
+            hint="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
         )
     _say(layout, pictures, reading)
     return dataset_of(source, "classes", pictures, problems, reading)

@@ -215,14 +215,14 @@ class Collector:
         if not self.rows:
             return DataError(
                 f"{self.source} holds no captions or labels: there are no rows below its header.",
-                would_do="Expected a row for each image and caption or label.",
+                hint="Expected a row for each image and caption or label.",
             )
         if self._missing and self._missing.total() == self.rows:
             return all_missing(self.source, self.folder, list(self._missing))
         shown = "\n".join(f"  {p.where}: {p.kind}: {p.detail}" for p in self.problems[:10])
         return DataError(
             f"No row of {self.source} is usable; {len(self.problems):,} problems, the first are:\n{shown}",
-            would_do="Expected at least one row with an existing image and its words.",
+            hint="Expected at least one row with an existing image and its words.",
         )
 
 

@@ -125,7 +125,7 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
         several = table.names([place for places in languages.values() for place in places])
         raise UnclearColumnsError(
             f"{table.path} has captions in several languages: {several}.",
-            would_do="Expected the one to learn: --text-column NAME.",
+            hint="Expected the one to learn: --text-column NAME.",
         )
     elif languages:
         (found,) = languages.values()
@@ -203,7 +203,7 @@ def _refuse_several_labels(sample: Sample, label: int) -> None:
 def _several_labels(table: Table, what: str) -> UnclearColumnsError:
     return UnclearColumnsError(
         f"{table.path} gives an image several labels: {what}.",
-        would_do="A classifier learns one label an image: keep one question to a column (colour, shape) and "
+        hint="A classifier learns one label an image: keep one question to a column (colour, shape) and "
         "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
         "'caption', and train a captioner.",
     )
@@ -242,7 +242,7 @@ def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None 
     try:
         words, split, group = _beside(image, sample, reading)
     except UnclearColumnsError as error:
-        raise error if found else DataError(error.what, would_do=error.would_do) from None
+        raise error if found else DataError(error.what, hint=error.hint) from None
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     used = {image, *words.captions, words.label, *words.one_hot, group, split.place if split else None}

@@ -102,8 +102,8 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     lines = list(islice(read_lines(path, encoding), 20))
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if not filled:
-        would_do = "Expected a table with a header, such as image,caption."
-        raise DataError(f"{path} is empty.", would_do=would_do)
+        hint = "Expected a table with a header, such as image,caption."
+        raise DataError(f"{path} is empty.", hint=hint)
     first, delimiter = filled[0], ""
     told = lines[first].strip().strip('"')
     if told.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -116,7 +116,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if len(header) < 2:
         raise DataError(
             f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
-            would_do="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
+            hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
             "image,caption.",
         )
     escaped = any(re.search(r'\\"(?!")', line) for line in lines)

@@ -171,7 +171,7 @@ def _named_like_pictures(sample: Sample, columns: Mapping[int, Sequence[str]]) -
 
 def _no_pictures(sample: Sample) -> DataError:
     error = sample.table.lacking("no column whose cells are images")
-    return DataError(error.what, would_do=error.would_do)
+    return DataError(error.what, hint=error.hint)
 
 
 def all_missing(source: Path, folder: PictureFolder, names: Sequence[str]) -> DataError:
@@ -184,9 +184,9 @@ def all_missing(source: Path, folder: PictureFolder, names: Sequence[str]) -> Da
     if all("://" in name for name in names):
         return DataError(
             f"{what}\nThese are addresses, and addresses are never fetched.",
-            would_do="Download the images: by --images DIR they are found by the ends of their addresses.",
+            hint="Download the images: by --images DIR they are found by the ends of their addresses.",
         )
     if archives := sorted(path.name for path in folder.root.glob("*.zip")):
         what += f"\nBeside it lies {', '.join(archives)}: unpack it first."
     run = f"showtell inspect {shlex.quote(str(source))} --images DIR"
-    return DataError(what, would_do="Expected the folder that holds these images: --images DIR.", run=run)
+    return DataError(what, hint="Expected the folder that holds these images: --images DIR.", run=run)

@@ -65,7 +65,7 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if not data.exists():
         raise DataError(
             f"There is no file or folder {data}.",
-            would_do="Expected a captions table, a folder of class folders or a labels table.",
+            hint="Expected a captions table, a folder of class folders or a labels table.",
         )
     format, search = reading.source.format, _Search(reading)
     if data.is_file() and format is not None:
@@ -88,11 +88,11 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         found = "\n".join(f"  {candidate.source}: {candidate.format}" for candidate in candidates)
         raise DataError(
             f"{data} can be read in several ways:\n{found}",
-            would_do=f"Expected one of the files as DATA, or the format:\n{formats}",
+            hint=f"Expected one of the files as DATA, or the format:\n{formats}",
         )
     if len(search.failures) == 1:
         raise search.failures[0]
-    raise DataError(_what_lies_in(data, search), would_do=f"Expected one of these:\n{formats}")
+    raise DataError(_what_lies_in(data, search), hint=f"Expected one of these:\n{formats}")
 
 
 def _strongest(candidates: list[Candidate]) -> list[Candidate]:
@@ -234,8 +234,8 @@ class _Search:
         pictures = columns.folder.root if columns.found else None
         yield Candidate("csv" if columns.words.captions else "labels", path, (Part(path),), pictures)
 
-    def _fail(self, what: str, would_do: str) -> None:
-        self.failures.append(DataError(what, would_do=would_do))
+    def _fail(self, what: str, hint: str) -> None:
+        self.failures.append(DataError(what, hint=hint))
 
 
 def metadata_parts(folder: Path) -> tuple[Part, ...]:

@@ -36,12 +36,12 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
     records = list(_lines(path, content)) if records is None else records
     found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
     if flaw and not found:
-        would_do = "Expected a list of records, or a record a line."
-        raise DataError(f"{path} is not JSON: {flaw}.", would_do=would_do) from flaw
+        hint = "Expected a list of records, or a record a line."
+        raise DataError(f"{path} is not JSON: {flaw}.", hint=hint) from flaw
     if not found:
         raise DataError(
             f"{path} holds no records.",
-            would_do='Expected a list such as [{"image": "a.jpg", "caption": "a dog"}], or a mapping such as '
+            hint='Expected a list such as [{"image": "a.jpg", "caption": "a dog"}], or a mapping such as '
             '{"a.jpg": "a dog"}.',
         )
     broken = [where for where, record in records if not isinstance(record, dict)]
@@ -145,7 +145,7 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
         sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
     except Exception as error:  # of zipfile, of XML, and its own
         what = f"{path} cannot be read as a workbook: {error}."
-        raise DataError(what, would_do="Save it again, or as CSV.") from error
+        raise DataError(what, hint="Save it again, or as CSV.") from error
     for title, rows in sheets.items():
         filled = [(f"{path}:{number}", row) for number, row in enumerate(rows, 1) if set(row) - {None}]
         if len(filled) > 1:
@@ -154,7 +154,7 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
             (_, header), *below = filled
             names = [f"column {place}" if cell is None else str(cell) for place, cell in enumerate(header, 1)]
             return RecordTable(path, [(where, dict(zip(names, row))) for where, row in below])
-    raise DataError(f"{path} holds no sheet with rows.", would_do="Expected a header such as image,caption.")
+    raise DataError(f"{path} holds no sheet with rows.", hint="Expected a header such as image,caption.")
 
 
 def open_parquet(path: Path, reading: Reading) -> RecordTable:
@@ -197,7 +197,7 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
 def _column_of_pictures(path: Path, columns: list[str], named: str | None) -> str:
     if len(columns) > 1 and named not in columns:
         what = f"{path} has several columns of images: {' and '.join(map(repr, columns))}."
-        raise DataError(what, would_do="Expected the one to learn from: --image-column NAME.")
+        raise DataError(what, hint="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
 
 

@@ -58,7 +58,7 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     if not texts:
         raise DataError(
             f"{source} holds no image with a text file of its name.",
-            would_do="Expected files such as 7.jpg with 7.txt beside it.",
+            hint="Expected files such as 7.jpg with 7.txt beside it.",
         )
     boxes = without = 0
     for name, text in texts.items():
@@ -73,12 +73,12 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     if 2 * boxes > len(texts):
         raise DataError(
             f"{source} holds boxes (YOLO) beside its images, not captions.",
-            would_do="Expected captions; or class folders, for a classifier.",
+            hint="Expected captions; or class folders, for a classifier.",
         )
     if without == len(texts):
         raise DataError(
             f"{source} holds JSON files beside its images, and none of them a 'caption'.",
-            would_do='Expected {"caption": "a dog"} in them, or a table of captions.',
+            hint='Expected {"caption": "a dog"} in them, or a table of captions.',
         )
     suffixes = sorted({posixpath.splitext(text)[1].lower() for text in texts.values()})
     others = sorted({s for name in folder.files for s in _SUFFIXES if name.endswith(s)} - set(suffixes))
@@ -128,7 +128,7 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
                 f"{path} holds {len(records):,} images and no words for them.",
-                would_do="Expected a .txt, .json or .cls of the same name beside each image.",
+                hint="Expected a .txt, .json or .cls of the same name beside each image.",
             )
         if several:
             reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")

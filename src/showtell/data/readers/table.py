@@ -193,7 +193,7 @@ class Table:
         """Explain what the table lacks, with the columns that it has."""
         return UnclearColumnsError(
             f"{self.path} has {what}; its {self.shown()}.",
-            would_do="Expected a header such as image,caption or file_name,label, "
+            hint="Expected a header such as image,caption or file_name,label, "
             "or the names of your columns: --image-column NAME --text-column NAME.",
         )
 

@@ -53,7 +53,7 @@ def refuse_unlearnt(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, pi
     if verdict.fault:
         raise NotLearntError(
             f"The captioner in {config.out} is not known to have learnt anything: {verdict.fault}.",
-            would_do=_what_would_help(config, recipe, verdict, pictures),
+            hint=_what_would_help(config, recipe, verdict, pictures),
         )
 
 

@@ -127,7 +127,7 @@ class CaptionerModel(Model[CaptionResult]):
             raise ModelError(
                 f"{folder / _WORDS} has {tokenizer.vocab_size} tokens; the model was trained with "
                 f"{config.captioner.vocab_size}.",
-                would_do="The folder was changed after training; take an unchanged copy.",
+                hint="The folder was changed after training; take an unchanged copy.",
             )
         return cls(config, backbone, Captioner(config.captioner, tokenizer, config.backbone.grid_size))
 

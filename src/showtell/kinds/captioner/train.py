@@ -240,7 +240,7 @@ def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
     if not pictures:
         raise DataError(
             f"No picture of the {split} split has a caption ({len(prepared.pictures)} pictures in all).",
-            would_do="Both train and val need some; about 100 captioned pictures are a beginning.",
+            hint="Both train and val need some; about 100 captioned pictures are a beginning.",
         )
     return pictures
 

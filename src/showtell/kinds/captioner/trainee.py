@@ -75,7 +75,7 @@ class CaptionTrainee:
         if not train or not validation:
             raise DataError(
                 f"There are {len(train)} pictures to train on and {len(validation)} to validate on.",
-                would_do="Both splits need pictures with captions.",
+                hint="Both splits need pictures with captions.",
             )
         self.network = captioner.decoder
         self.captioner, self.extraction, self.mirrored, self._views = captioner, extraction, mirrored, views

@@ -30,7 +30,7 @@ def learnable(
     if len(classes) < 2:
         raise DataError(
             f"Only {len(classes)} class of {prepared.dataset.source} has training pictures.",
-            would_do="At least two classes with a few pictures each would do.",
+            hint="Expected at least two classes with a few images each.",
         )
     report_problems(_imbalances(prepared, counts), console)
     val = tuple(picture for picture in prepared.split("val") if picture.label in classes)
@@ -49,7 +49,7 @@ def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem
         if not counts[name]
     ]
     problems += [
-        Problem("class with one training picture", str(name), "it is learnt, but hardly known")
+        Problem("class with one training picture", str(name), "it learned, but from one image")
         for name, count in sorted(counts.items(), key=str)
         if count == 1
     ]

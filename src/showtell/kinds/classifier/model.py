@@ -128,7 +128,7 @@ class ClassifierModel(Model[ClassResult]):
         if len(config.classes) != config.head.classes:
             raise ModelError(
                 f"{folder} names {len(config.classes)} classes; its head knows {config.head.classes}.",
-                would_do="The folder was changed after training; take an unchanged copy.",
+                hint="The folder was changed after training; take an unchanged copy.",
             )
         return cls(config, backbone, build_head(config.head))
 
@@ -165,7 +165,7 @@ class ClassifierModel(Model[ClassResult]):
             ConfigError: There is no such class.
         """
         if label not in self.classes:
-            raise ConfigError(f"{label!r} is no class of this model.", would_do=", ".join(self.classes[:20]))
+            raise ConfigError(f"{label!r} is not a class of this model.", hint=", ".join(self.classes[:20]))
         batch = pixels.unsqueeze(0).to(self.device)
         return grad_cam(self.backbone, self.head, batch, self.classes.index(label)).cpu()
 

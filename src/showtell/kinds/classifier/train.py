@@ -90,7 +90,7 @@ def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence
         if config.fine_tune is not None:
             raise DataError(
                 f"There is no validation image to fine-tune by: {doubt}.",
-                would_do="Images of more scenes, or training without --fine-tune, would do.",
+                hint="Expected images of more scenes, or training without --fine-tune.",
             )
         train, val = set_aside(train)
     leaks = find_twins(prepared)
