@@ -25,7 +25,7 @@ from showtell.errors import ConfigError, ModelError, ShowtellError, WeightsError
 from showtell.store.description import description_difference
 
 # Network, side of the input, and whether a change in one cell's pixels must change that cell most: in deep
-# convolutional networks with random weights each cell sees the whole small picture.
+# convolutional networks with random weights each cell sees the whole small image.
 FAMILIES = [
     ("mobilenetv2_100", 96, False),
     ("mobilenetv3_small_050", 64, False),
@@ -79,18 +79,18 @@ def test_contract(name, side, is_local):
 
 
 def assert_places(backbone, side: int, is_local: bool) -> None:
-    """Change one corner of the picture after the other: the grid must change where that corner lies."""
+    """Change one corner of the image after the other: the grid must change where that corner lies."""
     rows, columns = backbone.description.grid_size
     cell = side // rows
     plain = torch.full((1, 3, side, side), 110, dtype=torch.uint8)
     corners = [(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)]
-    pictures = plain.repeat(5, 1, 1, 1)
+    images = plain.repeat(5, 1, 1, 1)
     for i, (row, column) in enumerate(corners):
         top, left = (0 if at == 0 else side - cell for at in (row, column))
-        pictures[i, :, top : top + cell, left : left + cell] = noise(1, cell, seed=i)[0]
+        images[i, :, top : top + cell, left : left + cell] = noise(1, cell, seed=i)[0]
     # In float32, where small changes far from the corner are not lost.
     with torch.inference_mode():
-        grid = grid_of(backbone.network, backbone.network.forward_features(backbone.normalise(pictures)))[0]
+        grid = grid_of(backbone.network, backbone.network.forward_features(backbone.normalise(images)))[0]
     change = (grid[:4] - grid[4:]).norm(dim=-1)  # (4, L)
     if is_local:
         assert change.argmax(1).tolist() == [row * columns + column for row, column in corners]

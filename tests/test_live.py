@@ -435,7 +435,7 @@ class FakeSource(Camera):
 # What is drawn
 
 
-def test_a_caption_stands_under_the_picture_and_leaves_it_alone():
+def test_a_caption_stands_under_the_image_and_leaves_it_alone():
     pixels = np.asarray(draw(1, 480))
     banner = Banner(480, 480, under=True)
     said = banner.draw(pixels, "빨간 동그라미 두 개")

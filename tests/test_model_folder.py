@@ -37,7 +37,7 @@ def saved(tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("실행")
     save_model(
         run / "model",
-        CaptionerModel.of(*build(), beam_size=4, provenance={"train_pictures": 3, "데이터": "우리 것"}),
+        CaptionerModel.of(*build(), beam_size=4, provenance={"train_images": 3, "데이터": "우리 것"}),
     )
     return run
 

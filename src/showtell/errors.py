@@ -33,7 +33,7 @@ class DataError(ShowtellError):
 
 
 class ImageError(ShowtellError):
-    """A picture that cannot be read; extraction quarantines it, prediction reports it."""
+    """An image that cannot be read; extraction quarantines it, prediction reports it."""
 
 
 class WeightsError(ShowtellError):

@@ -40,7 +40,7 @@ def share_cores(device: torch.device, most: int = _MOST_LOOKS) -> tuple[int, int
     """Return how many batches to look at side by side, and how many threads each look gets.
 
     On a processor every look has cores of its own: together on one batch, they would wait for each other
-    after every layer, and for any that decodes a picture meanwhile.
+    after every layer, and for any that decodes an image meanwhile.
 
     Args:
         device: Where the network is.

@@ -23,7 +23,7 @@ class Backbone(nn.Module):
 
     Args:
         network: A timm network, whatever its family.
-        preprocessing: How pictures become its input.
+        preprocessing: How images become its input.
         architecture: timm's name of it.
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
@@ -35,7 +35,7 @@ class Backbone(nn.Module):
             are in this process's memory only.
 
     Raises:
-        ConfigError: The network cannot take pictures of that size.
+        ConfigError: The network cannot take images of that size.
         ModelError: Its features are no grid.
     """
 
@@ -67,7 +67,7 @@ class Backbone(nn.Module):
         try:
             with torch.inference_mode():
                 grid, size, pooled = self._encode(pixels)
-        # Each network says in its own way that a picture is too small for it.
+        # Each network says in its own way that an image is too small for it.
         except (RuntimeError, AssertionError, TypeError) as error:
             raise ConfigError(
                 f"{architecture} cannot look at {preprocessing.width}x{preprocessing.height} pixels: "
@@ -225,7 +225,7 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     Args:
         network: A timm network.
         image_size: Side of the input, pixels; None for the network's own.
-        fit: What to do with pictures that are not square.
+        fit: What to do with images that are not square.
 
     Raises:
         ConfigError: The network cannot take that size.
@@ -234,7 +234,9 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     _, height, width = config["input_size"]
     if image_size is not None:
         if image_size < 32:
-            raise ConfigError(f"--image-size {image_size} is too small.", hint="Expected a value of at least 32.")
+            raise ConfigError(
+                f"--image-size {image_size} is too small.", hint="Expected a value of at least 32."
+            )
         _check_patches(network, image_size)
         height = width = image_size
     # Antialiased kernels exist for these two; "random" and "bilinear" tags of old weights mean bilinear.

@@ -18,8 +18,8 @@ from showtell.backbones.backbone import Backbone, preprocessing_of, state_hash
 from showtell.backbones.description import BackboneDescription, EngineName, Precision, check_engine
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.backbones.spec import BackboneSpec
-from showtell.console import Console
-from showtell.data.images import Fit
+from showtell.console import Console, Log
+from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, WeightsError
 from showtell.runtime import quiet
 
@@ -57,10 +57,34 @@ def load_backbone(
         ConfigError: timm knows no such network, or the engine has no such precision.
     """
     check_engine(engine, precision)
-    spec = _find_spec(name, weights, seed, console)
-    if image_size is not None and _has_fixed_size(spec):
-        spec = replace(spec, model_args={**spec.model_args, "img_size": image_size})
-    return build(replace(spec, image_size=image_size, fit=fit, precision=precision, engine=engine))
+    spec = replace(_find_spec(name, weights, seed, console), image_size=image_size, fit=fit)
+    return build(replace(_sized(spec), precision=precision, engine=engine))
+
+
+def input_of(
+    name: str | None, weights: str | None, *, image_size: int | None, fit: Fit
+) -> tuple[Preprocessing, str]:
+    """Return how images become a network's input, and the network's name; no weight is made or read.
+
+    Raises:
+        WeightsError: There are no weights of that name.
+        ConfigError: timm knows no such network, or it does not take that size.
+    """
+    spec = _sized(replace(_find_spec(name, weights or RANDOM, 0, None), image_size=image_size, fit=fit))
+    with torch.device("meta"), _explained(spec.architecture, None):
+        network = timm.create_model(
+            spec.architecture,
+            pretrained_cfg=None if spec.pretrained_cfg is None else dict(spec.pretrained_cfg),
+            **spec.model_args,
+        )
+    return preprocessing_of(network, image_size=spec.image_size, fit=spec.fit), spec.architecture
+
+
+def _sized(spec: BackboneSpec) -> BackboneSpec:
+    """Tell a network whose input has a fixed size which size that is."""
+    if spec.image_size is None or not _has_fixed_size(spec):
+        return spec
+    return replace(spec, model_args={**spec.model_args, "img_size": spec.image_size})
 
 
 def _find_spec(name: str | None, weights: str | None, seed: int, console: Console | None) -> BackboneSpec:
@@ -70,9 +94,9 @@ def _find_spec(name: str | None, weights: str | None, seed: int, console: Consol
     if weights == RANDOM:
         return BackboneSpec(name or DEFAULT_BACKBONE, f"random, seed {seed}", seed=seed)
     if weights is None:
-        found = find_weights(name, console or Console())
-        if console is not None:
-            console.say(f"Backbone {found.architecture}, weights from the {found.source}")
+        console = console or Log()
+        found = find_weights(name, console)
+        console.say(f"Backbone {found.architecture}, weights from the {found.source}")
         return BackboneSpec(found.architecture, found.source, found.file)
     path = Path(weights)
     if path.is_dir():
@@ -196,9 +220,7 @@ def _check_name(name: str) -> None:
         near = difflib.get_close_matches(name, timm.list_models(), 5) or timm.list_models(f"*{name}*")[:5]
         raise ConfigError(
             f"timm {timm.__version__} knows no network {name!r}.",
-            hint=f"Similar names: {', '.join(near)}."
-            if near
-            else "timm.list_models() names all of them.",
+            hint=f"Similar names: {', '.join(near)}." if near else "timm.list_models() names all of them.",
         )
     tags = timm.list_pretrained(f"{name.split('.')[0]}.*")
     if "." in name and name not in tags:

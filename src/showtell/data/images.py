@@ -21,20 +21,20 @@ from showtell.data.pixels.opening import Decoded, Note, decode, open_image
 from showtell.data.pixels.preprocessing import Fit, Preprocessing
 from showtell.errors import ImageError
 
-PictureLike: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
+ImageLike: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
 """A path, the content of a file, an open binary file, a Pillow image, or an array (H, W), (H, W, 3) or
 (H, W, 4) of uint8, RGB; as a tensor (3, H, W)."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def is_picture(value: Any) -> bool:
+def is_image(value: Any) -> bool:
     """Say whether a value is one image, not several."""
     single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Tensor)
     return isinstance(value, single) or hasattr(value, "read")
 
 
-def picture_source(value: PictureLike) -> Source:
+def image_source(value: ImageLike) -> Source:
     """Return an image as the room of images takes it.
 
     Raises:

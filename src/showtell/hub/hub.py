@@ -35,7 +35,9 @@ def connect(endpoint: str | None) -> "HfApi":
     try:
         get_session().head(api.endpoint, timeout=_WAIT)
     except OfflineModeIsEnabled as error:
-        raise HubError("HF_HUB_OFFLINE is set, so the Hub is not contacted.", hint="Unset HF_HUB_OFFLINE first.") from error
+        raise HubError(
+            "HF_HUB_OFFLINE is set, so the Hub is not contacted.", hint="Unset HF_HUB_OFFLINE first."
+        ) from error
     except Exception as error:  # whatever the client's transport raises
         raise HubError(
             f"The Hub at {api.endpoint} cannot be reached: {_reason(error)}.",

@@ -70,7 +70,8 @@ def _offered(there: "ModelInfo", name: str) -> dict[str, int]:
         )
     if foreign := sorted(set(files) - {*FILES, *BESIDES}):
         raise HubError(
-            f"{name} holds files that are not part of a model: {', '.join(foreign[:5])}. Nothing was fetched.",
+            f"{name} holds files that are not part of a model: {', '.join(foreign[:5])}. "
+            "Nothing was fetched.",
             hint="Expected a model that showtell push has sent.",
         )
     if missing := [file for file in NEEDED if file not in files]:
@@ -83,6 +84,4 @@ def _check_model(folder: Path, name: str) -> Model[Any]:
         return load_model(folder)
     except ModelError as error:
         reason = error.what.replace(str(folder), name)
-        raise ModelError(
-            f"{reason} Nothing was kept.", hint="Ask who sent it to push it again."
-        ) from error
+        raise ModelError(f"{reason} Nothing was kept.", hint="Ask who sent it to push it again.") from error

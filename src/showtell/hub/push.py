@@ -89,9 +89,7 @@ def _full_name(api: "HfApi", name: str) -> str:
     owner, _, rest = name.rpartition("/")
     owners = [user["name"], *(organisation["name"] for organisation in user.get("orgs", []))]
     if owner and owner not in owners:
-        raise HubError(
-            f"You cannot write to {owner}.", hint=f"Your token speaks for {', '.join(owners)}."
-        )
+        raise HubError(f"You cannot write to {owner}.", hint=f"Your token speaks for {', '.join(owners)}.")
     return f"{owner or user['name']}/{rest}"
 
 
@@ -160,7 +158,7 @@ def _say_what(
     lines = [f"To {name} on the Hub ({'new' if new else 'there already'}; {seen}):"]
     lines += [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
     total, told = human_bytes(sum(sizes.values())), model.card().contents
-    lines.append(f"{total} in all, and in them {told}; no picture, no caption")
+    lines.append(f"{total} in all, and in them {told}; no image, no caption")
     console.say("\n".join(lines))
 
 

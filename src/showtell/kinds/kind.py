@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 
 from showtell.console import Console
-from showtell.data.records import Dataset, Picture
+from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ModelError
 from showtell.extraction.features import Features
@@ -36,7 +36,7 @@ class Question:
 
     split: str
     prepared: Prepared
-    training: tuple[Picture, ...] = ()
+    training: tuple[AnnotatedImage, ...] = ()
     leaks: Mapping[str, str] = field(default_factory=dict)
     beam_size: int | None = None
     console: Console = field(default_factory=lambda: Console(quiet=True))

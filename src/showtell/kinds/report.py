@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from showtell.console import Console, Log
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.kinds.base import Model
 from showtell.kinds.kind import Reported, find_kind
@@ -108,7 +108,7 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
     """
     run, record = reported.run, reported.run.record
     images = run.images
-    named = {picture.name: picture for picture in reported.dataset.pictures}
+    named = {image.name: image for image in reported.dataset.images}
     captions = Counter[str]()
     for image in images:
         captions[str(image.split)] += len(named[image.name].captions) if image.name in named else 0
@@ -120,7 +120,7 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
         run=run.folder,
         record=record,
         defaults=_defaults(type(reported.settings)),
-        pictures=images,
+        images=images,
         captions=captions if captions.total() else {},
         parts={name: _parameters(part) for name, part in parts.items()},
         metrics=_metrics(run.folder, metrics),
@@ -128,7 +128,7 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
     )
 
 
-def find_picture(name: str, named: Mapping[str, Picture], reported: Reported) -> Picture:
+def find_image(name: str, named: Mapping[str, AnnotatedImage], reported: Reported) -> AnnotatedImage:
     """Return an image that was scored.
 
     Raises:

@@ -157,7 +157,7 @@ def _note(name: str, pixels: Pixels) -> str:
     height, width = pixels.shape[:2]
     return (
         f"{name} at {width} × {height} pixels, as the network sees it. A normalisation moves the hills of "
-        "the histogram and stretches them, and changes nothing else. The pictures show 0 as black and 1 as "
+        "the histogram and stretches them, and changes nothing else. The images show 0 as black and 1 as "
         "full brightness, the shaded stretch; what lies outside of it is clipped. Below each histogram: mean "
         "and standard deviation of every channel."
     )

@@ -29,7 +29,7 @@ from showtell.runs.run import Run
 from showtell.samples import Language, Scene, is_right, write_captions_dataset
 
 SCENES = 2000
-"""Pictures drawn, over all splits."""
+"""Images drawn, over all splits."""
 HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
 """A small captioner suffices for small scenes."""
 _SHOWN = 24

@@ -70,7 +70,7 @@ class Run:
     @property
     def has_images(self) -> bool:
         """Say whether the run knows its images; a model alone does not."""
-        return (self.folder / "pictures.jsonl").is_file()
+        return (self.folder / "images.jsonl").is_file()
 
     @property
     def images(self) -> list[ImageRecord]:
@@ -79,7 +79,7 @@ class Run:
         Raises:
             ModelError: The record is missing or damaged.
         """
-        return load_lines(self.folder / "pictures.jsonl", ImageRecord)
+        return load_lines(self.folder / "images.jsonl", ImageRecord)
 
     def settings(self, kind: type[S]) -> S:
         """Read the settings of its training; where files are, as seen from here.
@@ -173,7 +173,7 @@ class Run:
         if settings.resume and (self.folder / "config.json").exists():
             self._compare(now, console)
         else:
-            save_lines(self.folder / "pictures.jsonl", _images(prepared, leaks or {}))
+            save_lines(self.folder / "images.jsonl", _images(prepared, leaks or {}))
             save_record(self.folder / "config.json", _record(settings, kind, prepared, backbone, now))
         return training_fingerprint(settings, prepared, backbone, resolved=now)
 
@@ -234,10 +234,10 @@ class Run:
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""
         learnt = {image.sha256 for image in self.images if image.split == "train"}
-        count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.pictures)
+        count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.images)
         if count:
             console.say(
-                f"Warning: {count:,} of these {len(prepared.pictures):,} pictures were trained on; "
+                f"Warning: {count:,} of these {len(prepared.images):,} images were trained on; "
                 "scores on others are what counts"
             )
 
@@ -281,14 +281,14 @@ def _images(prepared: Prepared, leaks: Mapping[str, str]) -> list[ImageRecord]:
     shared = Counter(groups.values())
     return [
         ImageRecord(
-            name=picture.name,
-            split=picture.split,
-            sha256=prepared.extraction.digests[picture.name].hex(),
-            label=picture.label,
-            group=groups[picture.name] if shared[groups[picture.name]] > 1 else None,
-            leak=leaks.get(picture.name),
+            name=image.name,
+            split=image.split,
+            sha256=prepared.extraction.digests[image.name].hex(),
+            label=image.label,
+            group=groups[image.name] if shared[groups[image.name]] > 1 else None,
+            leak=leaks.get(image.name),
         )
-        for picture in prepared.pictures
+        for image in prepared.images
     ]
 
 

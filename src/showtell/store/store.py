@@ -1,6 +1,6 @@
-"""The feature store: what a backbone saw in a picture, kept once, addressed by the picture's content.
+"""The feature store: what a backbone saw in an image, kept once, addressed by the image's content.
 
-ROOT/pictures/        path, size and times of a file -> SHA-256 of its content
+ROOT/images/        path, size and times of a file -> SHA-256 of its content
 ROOT/<space id>/      one feature space: `space.json` (what shaped the features), `pooled/`, `grid/`
 ROOT/<space id>.lock  held by whoever has the space open; its time is when the space was last used
 """
@@ -37,7 +37,7 @@ __all__ = [
     "record_key",
 ]
 
-_KNOWN_FILES = "pictures"
+_KNOWN_FILES = "images"
 _SPACE_ID = re.compile(r"[0-9a-f]{16}")
 
 

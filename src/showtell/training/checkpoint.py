@@ -98,7 +98,7 @@ def load_checkpoint(
     if metadata.get("fingerprint") != fingerprint:
         raise ModelError(
             f"{path} was made with other settings or other data, so its training cannot be resumed.",
-            hint="Resume with the first settings and pictures, or start anew in another --out.",
+            hint="Resume with the first settings and images, or start anew in another --out.",
         )
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "random": {}}
     for name, value in tensors.items():

@@ -1,4 +1,4 @@
-"""Moving pictures: frames from a camera, a video or a stream, by OpenCV."""
+"""Moving images: frames from a camera, a video or a stream, by OpenCV."""
 
 import math
 import threading
@@ -52,7 +52,7 @@ def _unsaid(_: str) -> None:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a moving one.
+    """One image of a moving one.
 
     Attributes:
         number: Counted by the source, from 0.

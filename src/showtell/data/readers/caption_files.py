@@ -13,7 +13,7 @@ from showtell.data.names import nfc
 from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
-from showtell.data.readers.picture_folder import Match, PictureFolder
+from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.records import SPLITS, Dataset, Split
 from showtell.errors import DataError
@@ -110,7 +110,7 @@ def _names(image: _Image) -> tuple[str, str]:
     return posixpath.join(image.filepath, image.filename), image.filename
 
 
-def _existing(folder: PictureFolder, image: _Image) -> str:
+def _existing(folder: ImageFolder, image: _Image) -> str:
     full, bare = _names(image)
     # A path that leads out must be refused as such, so only a plainly missing one falls back.
     found = folder.find(full)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
-from showtell.data.names import KNOWN_COLUMNS, column_key, is_picture_name, nfc
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_image_name, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
@@ -67,7 +67,7 @@ class DelimitedTable(Table):
 
     def _is_record(self, line: str) -> bool:
         fields = line.split(self.delimiter)
-        return len(fields) >= len(self.header) and any(is_picture_name(field.strip()) for field in fields)
+        return len(fields) >= len(self.header) and any(is_image_name(field.strip()) for field in fields)
 
 
 class _Lines:
@@ -121,7 +121,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
         )
     escaped = any(re.search(r'\\"(?!")', line) for line in lines)
     table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
-    return without_header(table, reading) if any(map(is_picture_name, header)) else table
+    return without_header(table, reading) if any(map(is_image_name, header)) else table
 
 
 def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:

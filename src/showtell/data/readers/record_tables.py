@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_picture_name, split_named
+from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError, MissingExtraError
@@ -64,7 +64,7 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         return
     if not isinstance(value, dict):
         return
-    named = any(map(is_picture_name, value))
+    named = any(map(is_image_name, value))
     lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
     listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
     if lists.keys() == value.keys() and all(map(split_named, value)):  # {"train": [...], "val": [...]}
@@ -97,7 +97,7 @@ def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
 
 def _of_mapping(name: str, said: Any) -> Any:
     """Return the record that a mapping holds for an image; None for what is none."""
-    key = "image" if is_picture_name(name) else "id"
+    key = "image" if is_image_name(name) else "id"
     if isinstance(said, dict):
         known = {column_key(key) for key in said}
         return said if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **said}
@@ -178,9 +178,9 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
         usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
         plain = [name for name in schema.names if name not in (*cells, *bare)]
         rows = parquet.read_table(path, columns=plain).to_pylist()
-        column, folder = _column_of_pictures(path, cells or usual, named), None
+        column, folder = _column_of_images(path, cells or usual, named), None
         if column:
-            folder = reading.unpacked(path, lambda: _pictures(path, column), column)
+            folder = reading.unpacked(path, lambda: _images(path, column), column)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
     files = sorted(file.name for file in folder.iterdir()) if folder else []
@@ -191,17 +191,17 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
             if isinstance(number := row.get(name), int):  # -1 stands for no class
                 row[name] = names[number] if 0 <= number < len(names) else None
         records.append((f"{path}:{place + 1}", ({column: files[place]} if files else {}) | row))
-    return RecordTable(path, records, pictures=folder)
+    return RecordTable(path, records, images=folder)
 
 
-def _column_of_pictures(path: Path, columns: list[str], named: str | None) -> str:
+def _column_of_images(path: Path, columns: list[str], named: str | None) -> str:
     if len(columns) > 1 and named not in columns:
         what = f"{path} has several columns of images: {' and '.join(map(repr, columns))}."
         raise DataError(what, hint="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
 
 
-def _pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
+def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
     import pyarrow.parquet as parquet
 
     place = 0

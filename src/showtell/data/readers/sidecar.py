@@ -12,7 +12,7 @@ import msgspec
 
 from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
 from showtell.data.readers.collect import Collector, Entry
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
@@ -22,7 +22,7 @@ _SUFFIXES = (".caption", ".captions", ".txt", ".json")
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 
 
-def sidecars(folder: PictureFolder) -> dict[str, str]:
+def sidecars(folder: ImageFolder) -> dict[str, str]:
     """Return the text file of each image that has one, by the names of both.
 
     It lies beside the image; or elsewhere below the folder, where one text alone has that base name
@@ -37,7 +37,7 @@ def sidecars(folder: PictureFolder) -> dict[str, str]:
                 stems[stem] = name
                 bases[posixpath.basename(stem)].append(name)
     found: dict[str, str] = {}
-    for name in folder.pictures:
+    for name in folder.images:
         stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
         alone = bases.get(posixpath.basename(stem), [])
         text = stems.get(stem) or stems.get(name) or (alone[0] if len(alone) == 1 else None)
@@ -132,10 +132,10 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
             )
         if several:
             reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
-        folder = reading.unpacked(path, lambda: _pictures(path))
+        folder = reading.unpacked(path, lambda: _images(path))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a tar: {error}.") from error
-    return RecordTable(path, records, pictures=folder)
+    return RecordTable(path, records, images=folder)
 
 
 def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
@@ -149,7 +149,7 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
                 yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
 
 
-def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
+def _images(path: Path) -> Iterator[tuple[str, bytes]]:
     for stem, suffix, size, read in _members(path):
         if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
             yield _flat_name(stem + suffix), read()

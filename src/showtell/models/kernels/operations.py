@@ -1,6 +1,6 @@
 """Operations with backward passes of their own, where autograd's do several times the work.
 
-Each equals what autograd would give, which tests compare. Letters: B pictures, K captions a picture, L grid
+Each equals what autograd would give, which tests compare. Letters: B images, K captions an image, L grid
 cells, A ``attention_dim``, N words, U distinct words, V ``vocab_size``.
 """
 
