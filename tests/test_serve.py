@@ -160,7 +160,7 @@ def test_it_tells_what_it_holds(client, models):
     assert cats["kind"] == "classifier"
     assert cats["classes"] == list(CLASSES)
     assert words["kind"] == korean["kind"] == "captioner"
-    assert words["vocab_size"] == models["words"].model.captioner.tokenizer.vocab_size
+    assert words["vocab_size"] == models["words"].captioner.tokenizer.vocab_size
     assert words["scores"] == {"cider_d": 0.5}
     assert (words["language"], korean["language"]) == ("en", "ko")
     card = client.get("/v1/model", params={"model": "말"}).json()

@@ -151,6 +151,11 @@ LINGER = 1.0
 """Seconds that a refused client's bytes are read and forgotten, so that the reason can reach it."""
 
 
+def error_body(reason: str) -> bytes:
+    """Return an error as it is sent: ``{"error": reason}``."""
+    return json.dumps({"error": reason}, ensure_ascii=False).encode()
+
+
 async def refuse(
     receive: Receive, send: Send, status: int, reason: str, headers: Mapping[str, str] | None = None
 ) -> None:
@@ -159,7 +164,7 @@ async def refuse(
     Closing a connection with unread bytes makes the kernel throw the answer away; so what the client goes
     on sending is read for a moment after the answer has gone out.
     """
-    body = json.dumps({"error": reason}, ensure_ascii=False).encode()
+    body = error_body(reason)
     fields = {
         "content-type": "application/json",
         "content-length": str(len(body)),
