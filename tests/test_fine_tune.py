@@ -202,8 +202,16 @@ def classes(tmp_path_factory) -> Path:
 
 
 def arguments(classes: Path, out: Path, *more: str) -> list[str]:
-    settings = "--backbone test_efficientnet --weights random --image-size 64 --epochs 2 --batch-size 8"
-    return ["train-classifier", str(classes), "--out", str(out), *settings.split(), *more]
+    settings = "--backbone test_efficientnet --weights random --epochs 2 --batch-size 8"
+    return [
+        "train-classifier",
+        str(classes),
+        "--out",
+        str(out),
+        *settings.split(),
+        *settings_file(image_size=64),
+        *more,
+    ]
 
 
 def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path, capsys, monkeypatch):
@@ -225,7 +233,7 @@ def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path,
 
 def test_a_worse_tuning_is_not_kept(classes, tmp_path, capsys):
     out = tmp_path / "run"
-    harsh = ["--fine-tune", "0.3", "--epochs", "1", *settings_file(learning_rate=0.9)]
+    harsh = ["--fine-tune", "0.3", "--epochs", "1", *settings_file(image_size=64, learning_rate=0.9)]
     assert cli.run(arguments(classes, out, *harsh)) == 0
     frozen = load_backbone("test_efficientnet", "random", image_size=64)
     model = load_model(out)

@@ -34,7 +34,7 @@ from showtell.report.document import save_for_page
 from showtell.samples import write_captions_dataset
 from showtell.text.tokenizer import CaptionTokenizer
 
-SETTINGS = "--backbone test_resnet --weights random --image-size 64"
+SETTINGS = "--backbone test_resnet --weights random"
 COLOURS = {"빨강": "red", "Blue <b>&": "blue", "회색": "gray"}
 
 
@@ -46,7 +46,7 @@ def captioner_run(tmp_path_factory) -> Path:
     command = (
         f"train-captioner {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {settings}"
     )
-    rare = settings_file(hidden_dim=32, scst_epochs=1, learning_rate=0.02)
+    rare = settings_file(image_size=64, hidden_dim=32, scst_epochs=1, learning_rate=0.02)
     assert cli.run([*command.split(), *rare]) in ENDED
     return folder / "run"
 
@@ -64,7 +64,7 @@ def classifier_run(tmp_path_factory) -> Path:
     command = (
         f"train-classifier {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {SETTINGS}"
     )
-    assert cli.run([*command.split(), "--head", "linear"]) == 0
+    assert cli.run([*command.split(), "--head", "linear", *settings_file(image_size=64)]) == 0
     return folder / "run"
 
 

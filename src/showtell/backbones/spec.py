@@ -16,7 +16,7 @@ class BackboneSpec:
     Attributes:
         architecture: The library's name of the network.
         weights_source: Where its weights come from, for people.
-        weights_file: What holds them; None for random ones.
+        weights_file: What holds them; None for random ones, and for those in memory.
         model_args: Arguments of the library's constructor.
         pretrained_cfg: timm's description of weights that bring their own; None for timm's.
         image_size: Side of the input, pixels; None for the network's own.
@@ -26,6 +26,7 @@ class BackboneSpec:
         engine: What runs it to fill the store.
         library: Whose network it is.
         weights_hash: Their ``state_hash``, once it is known: a worker that reads others refuses them.
+        in_memory: Whether the weights are in one process's memory only, so that no other can build it.
     """
 
     architecture: str
@@ -40,3 +41,4 @@ class BackboneSpec:
     engine: EngineName = "torch"
     library: Literal["timm"] = "timm"
     weights_hash: str | None = None
+    in_memory: bool = False

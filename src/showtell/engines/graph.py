@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,31 +33,40 @@ def need_onnx(purpose: str, packages: Sequence[str] = ("onnx", "onnxscript", "on
             raise MissingExtraError(package, "export", purpose)
 
 
-def write_graph(
-    name: str,
-    module: nn.Module,
-    path: Path,
-    inputs: Mapping[str, Tensor],
-    outputs: Sequence[str],
-    axes: Mapping[str, dict[int, str]],
-    told: Mapping[str, str],
-) -> None:
+@dataclass(frozen=True)
+class GraphSource:
+    """What becomes a graph.
+
+    Attributes:
+        name: Of the network, for messages.
+        module: In evaluation mode.
+        inputs: Examples, by name, in the order of the module's arguments; their first axis is the batch.
+        outputs: Names of what it returns.
+        rows: Inputs whose second axis may be of any size, too.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    rows: Sequence[str] = ()
+
+
+def write_graph(source: GraphSource, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a module as a graph.
 
     Args:
-        name: Of the network, for people.
-        module: In evaluation mode.
+        source: The module, and what it takes and returns.
         path: Where to.
-        inputs: Examples, by name, in the order of the module's arguments.
-        outputs: Names of what it returns.
-        axes: Of each input, the axes that may be of any size.
-        told: What the graph says of itself.
+        metadata: Kept inside the graph.
 
     Raises:
         ModelError: The exporter cannot.
     """
     import onnx
 
+    module, inputs = source.module, source.inputs
+    axes = tuple({0: "batch"} | ({1: "rows"} if name in source.rows else {}) for name in inputs)
     try:
         with quiet("torch.onnx"), warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -66,20 +76,20 @@ def write_graph(
                 dynamo=True,
                 opset_version=_OPSET,
                 input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_shapes=_by_argument(module, tuple(axes[name] for name in inputs)),
+                output_names=list(source.outputs),
+                dynamic_shapes=_by_argument(module, axes),
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ModelError(
-            f"{name} cannot be written as ONNX: {reason}.",
+            f"{source.name} cannot be written as ONNX: {reason}.",
             hint="Another backbone can; mobilenetv2_100, resnet50 and ViTs of fixed size are known to.",
         ) from error
     assert program is not None  # only where it writes the file itself
     graph = program.model_proto
     _forget_sources(graph)
-    onnx.helper.set_model_props(graph, dict(told))
+    onnx.helper.set_model_props(graph, dict(metadata))
     onnx.save(graph, path)
 
 

@@ -18,7 +18,7 @@ from showtell.backbones.backbone import Backbone, grid_of
 from showtell.backbones.description import ENGINES, EngineName
 from showtell.console import Console
 from showtell.engines.base import Pixels
-from showtell.engines.graph import need_onnx, write_graph
+from showtell.engines.graph import GraphSource, need_onnx, write_graph
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.runtime import share_cores
 
@@ -106,10 +106,11 @@ def _open(path: Path, threads: int) -> Any:
 def _write(backbone: Backbone, path: Path, calibration: Iterable[Pixels]) -> None:
     size = backbone.preprocessing
     pixels = {"pixels": torch.zeros(2, 3, size.height, size.width, dtype=torch.uint8)}
-    name, axes = backbone.description.architecture, {"pixels": {0: "batch"}}
+    encoder = _Encoder(backbone).eval()
+    source = GraphSource(backbone.description.architecture, encoder, pixels, ["grid", "pooled"])
     with tempfile.TemporaryDirectory(prefix=".graph-", dir=path.parent) as scratch:
         graph = Path(scratch) / "float32.onnx"
-        write_graph(name, _Encoder(backbone).eval(), graph, pixels, ["grid", "pooled"], axes, {})
+        write_graph(source, graph, {})
         if backbone.precision == "int8":
             from showtell.engines.int8 import quantise_encoder
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from showtell import errors
 from showtell.data import pixels
-from showtell.engines.graph import write_graph
+from showtell.engines.graph import GraphSource, write_graph
 from showtell.kinds.base import Model
 from showtell.runs.records import save_record
 
@@ -46,16 +46,9 @@ def write_graphs(model: Model[Any], folder: Path) -> dict[str, Any]:
         **of_kind,
     }
     for graph in graphs:
-        axes = {name: {0: "batch"} | ({1: "rows"} if name in graph.rows else {}) for name in graph.inputs}
-        write_graph(
-            description.architecture,
-            graph.module.eval(),
-            folder / about["files"][graph.name],
-            dict(graph.inputs),
-            list(graph.outputs),
-            axes,
-            _metadata(about),
-        )
+        module = graph.module.eval()
+        source = GraphSource(description.architecture, module, graph.inputs, graph.outputs, graph.rows)
+        write_graph(source, folder / about["files"][graph.name], _metadata(about))
     save_record(folder / DESCRIPTION, about)
     _copy_script(folder)
     return about

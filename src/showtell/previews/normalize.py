@@ -115,16 +115,14 @@ def with_expected(
 
 
 def draw_normalisations(
-    pixels: Pixels, choices: Sequence[Normalisation], expected: int, backbone: str, name: str, out: Path
+    photo: tuple[str, Pixels], choices: Sequence[Normalisation], expected: tuple[int, str], out: Path
 ) -> Path:
     """Draw a row for each normalisation: what it is, the photo, its histogram, and its statistics.
 
     Args:
-        pixels: The photo as the network sees it, (height, width, 3).
+        photo: Its name, and its pixels as the network sees them, (height, width, 3).
         choices: What to draw.
-        expected: Which of them the backbone expects.
-        backbone: Its name.
-        name: Of the photo.
+        expected: Which of them a backbone expects, and the name of the backbone.
         out: The file to write; its suffix chooses the format.
 
     Returns:
@@ -133,20 +131,21 @@ def draw_normalisations(
     Raises:
         ConfigError: The suffix names no format that matplotlib writes.
     """
+    (name, pixels), (number, backbone) = photo, expected
     height, width = pixels.shape[:2]
     columns = [_WORDS, min(_HEIGHT * width / height, 2.2), _DIAGRAM, _NUMBERS]
     figure, axes = figure_grid(columns, [_HEIGHT] * len(choices), _GAP)
     total = figure.get_size_inches()
     reach = _reach(pixels, choices)
-    for index, (choice, (words, photo, diagram, numbers)) in enumerate(zip(choices, axes)):
-        if index == expected:
+    for index, (choice, (words, image, diagram, numbers)) in enumerate(zip(choices, axes)):
+        if index == number:
             pad, below = _ABOVE / total[0], words.get_position().y0 - _BELOW / total[1]
             tall = (_ABOVE + _HEIGHT + _BELOW) / total[1]
             style: dict[str, Any] = {"boxstyle": "square,pad=0", "facecolor": _EXPECTED, "zorder": -1}
             figure.add_artist(FancyBboxPatch((-pad, below), 1 + 2 * pad, tall, edgecolor="none", **style))
         values = choice.apply(pixels)
-        _write_words(words, choice, backbone if index == expected else None)
-        show_image(photo, _as_brightness(values))
+        _write_words(words, choice, backbone if index == number else None)
+        show_image(image, _as_brightness(values))
         _draw_histogram(diagram, pixels, choice, values, reach)
         _write_numbers(numbers, values)
     write_around(figure, "One photo, and what normalising makes of it", _note(name, pixels))

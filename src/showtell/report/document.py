@@ -24,8 +24,6 @@ def write_document(
     out: Path,
     template: str,
     *,
-    title: str,
-    summary: Sequence[tuple[str, str]],
     cards: Sequence[dict[str, Any]],
     styles: Sequence[str] = ("report/frame.css", "report/cards.css"),
     **values: Any,
@@ -37,11 +35,10 @@ def write_document(
     Args:
         out: The HTML file; folders are made if missing.
         template: Its path within the package.
-        title: Of the page.
-        summary: Names and values of the figures on top.
         cards: All cards of the page, as ``card_of`` makes them; their places for an image are one size.
         styles: Style sheets, by their paths within the package, in order.
-        values: What the template asks for; ``language`` is needed.
+        values: What the template asks for: ``title``, ``language``, ``summary`` (names and values of the
+            figures on top), and its own.
 
     Returns:
         ``out``.
@@ -55,8 +52,6 @@ def write_document(
     )
     script = _read("report/heat.js") + _read("report/cards.js")
     page = environment.get_template(template).render(
-        title=title,
-        summary=summary,
         style=Markup("\n".join(_read(name) for name in styles)),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from showtell.backbones.backbone import Backbone
+from showtell.backbones.backbone import Backbone, spec_in_memory
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import layers_from
 from showtell.console import Console, Log, human_time
@@ -258,14 +258,9 @@ def _fine_tune(
         resume=config.resume
     )
     description = task.backbone.description
-    tuned = Backbone(
-        network.backbone.network,
-        description.preprocessing,
-        architecture=description.architecture,
-        model_args=description.model_args,
-        weights_source=f"{description.weights_source}, fine-tuned from {layers[0].name} up",
-        precision=description.precision,
-    )
+    source = f"{description.weights_source}, fine-tuned from {layers[0].name} up"
+    spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
+    tuned = Backbone(network.backbone.network, description.preprocessing, spec)
     after = replace(task, backbone=tuned, extraction=extract_features(task.val, tuned, store))
     head = network.head.requires_grad_(False).eval()
     seconds = time.perf_counter() - started
