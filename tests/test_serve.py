@@ -354,7 +354,7 @@ def test_the_command_serves_warns_and_ends_well(runs):
         rest = process.stderr.read()
     assert answer.status_code == 200
     assert process.returncode == 0
-    assert "고양이: tells 3 classes apart" in said[0]
+    assert "고양이: classifier with the 3 names of its classes" in said[0]
     assert "Warning" in "".join(said)
     assert "0.0.0.0" in "".join(said)
     assert rest == "Stopped; every request that was in flight was answered.\n"
