@@ -86,7 +86,7 @@ def _parse(kind: type, command: str, arguments: Sequence[str]) -> Any:
     return kind(**{one.name: getattr(parsed, one.name) for one in fields(kind)})
 
 
-def _with_defaults(kind: type, given: Mapping[str, Any]) -> type:
+def _with_defaults(kind: type, given: Mapping[str, object]) -> type:
     """Return a dataclass with other defaults and --config, for the parser alone."""
     hints = get_type_hints(kind, include_extras=True)
     changed = [(name, hints[name], field(default=value)) for name, value in given.items()]
@@ -111,7 +111,7 @@ def _file_of(arguments: Sequence[str]) -> Path | None:
     return Path(found) if found else None
 
 
-def read_settings(file: Path, kind: type, command: str) -> dict[str, Any]:
+def read_settings(file: Path, kind: type, command: str) -> dict[str, object]:
     """Read a TOML file whose keys are the names of settings.
 
     Args:

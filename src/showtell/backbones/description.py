@@ -75,8 +75,8 @@ class BackboneDescription:
     precision: Precision = "float32"
     dtype: str = "float16"
 
-    def for_store(self) -> dict[str, Any]:
+    def for_store(self) -> dict[str, object]:
         """Return what the features depend on, as the store keys them: all but where weights came from."""
-        description: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        description: dict[str, object] = json.loads(json.dumps(asdict(self)))
         del description["weights_source"]
         return description | {"engine": ENGINES[self.engine].in_store}

@@ -23,8 +23,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from showtell.runtime import quiet
 
-_SHARED: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
-
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]  # the library carries no types
     """Images one by one, as the calibration asks for them."""
@@ -52,7 +50,8 @@ def quantise_encoder(source: Path, target: Path, pixels: Iterable[np.ndarray]) -
             _Images(pixels),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
-            **_SHARED,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
         )
 
 
@@ -66,7 +65,8 @@ def quantise_words(source: Path, target: Path) -> None:
             target,
             op_types_to_quantize=["MatMul", "Gather"],
             nodes_to_exclude=_products_with_vectors(onnx.load(folded).graph),
-            **_SHARED,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 
-def push(config: Push, console: Console | None = None) -> dict[str, Any]:
+def push(config: Push, console: Console | None = None) -> dict[str, object]:
     """Send a model to the Hub.
 
     Args:

@@ -4,7 +4,6 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from showtell.data.image_info import ImageInfo
 from showtell.inspection.check import Finding
@@ -157,7 +156,7 @@ class Inspection:
     page: str  # the HTML file that shows all of it
     seconds: float  # that the inspection took
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Return it as JSON values."""
         return asdict(self)
 

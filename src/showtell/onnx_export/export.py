@@ -25,6 +25,7 @@ from showtell.runs.records import save_record
 
 if TYPE_CHECKING:
     from showtell.onnx_export.check import Answer, Answers
+    from showtell.onnx_export.runner import Description
 
 UNCHECKED = "UNCHECKED.txt"
 """A file that says, as long as it is there, that nobody knows whether the folder is right."""
@@ -32,7 +33,7 @@ _BATCH = 4
 """Images that are tried as one batch."""
 
 
-def export(config: Export, console: Console | None = None) -> dict[str, Any]:
+def export(config: Export, console: Console | None = None) -> dict[str, object]:
     """Export a model.
 
     Args:
@@ -92,7 +93,7 @@ def _claim(config: Export) -> Path:
 def _write_int8(
     model: Model[Any],
     folder: Path,
-    about: dict[str, Any],
+    about: "Description",
     chosen: CheckImages,
     console: Console,
 ) -> None:
@@ -148,8 +149,7 @@ def _check(model: Model[Any], folder: Path, chosen: CheckImages, console: Consol
         agreed = onnx_check.agreement(answers["original"], found)
         milliseconds = 1000 * statistics.median(answer.seconds for answer in found.values())
         record[name] = asdict(agreed) | {"milliseconds": milliseconds} | _score(images, found)
-    about = graphs.about | {"check": record}
-    for line in check_lines(about, folder):
+    for line in check_lines({**graphs.about, "check": record}, folder):
         console.say(line)
     onnx_check.require(
         onnx_check.agreement(answers["original"], answers["graphs"]), has_scores=model.has_scores
@@ -191,7 +191,7 @@ def _score(images: Sequence[AnnotatedImage], answers: "Answers") -> dict[str, fl
 _SCORES = {"cider_d": "CIDEr-D", "accuracy": "accuracy"}
 
 
-def check_lines(about: Mapping[str, Any], folder: Path) -> list[str]:
+def check_lines(about: "Description", folder: Path) -> list[str]:
     """Say what the check found, and what the files cost.
 
     Args:
@@ -224,7 +224,7 @@ _NAMES = {
 }
 
 
-def _agreement(classes: bool, way: Mapping[str, Any]) -> str:
+def _agreement(classes: bool, way: Mapping[str, float]) -> str:
     what, numbers = ("class", "probabilities") if classes else ("caption", "log-probabilities")
     return (
         f"the same {what} for {way['same']:,} of {way['images']:,}; "
@@ -232,7 +232,7 @@ def _agreement(classes: bool, way: Mapping[str, Any]) -> str:
     )
 
 
-def export_readme(about: Mapping[str, Any], folder: Path) -> str:
+def export_readme(about: "Description", folder: Path) -> str:
     """Return the README of an export."""
     files = "\n".join(f"- `{file}`: {about['purposes'][part]}" for part, file in about["files"].items())
     smaller = about.get("int8_files")

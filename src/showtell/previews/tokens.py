@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -267,8 +267,9 @@ def _draw_box(
 ) -> None:
     face, own_edge, _ = _FACES[kind]
     style = "square,pad=0" if edge else "round,pad=0,rounding_size=0.03"
-    colours: dict[str, Any] = {"facecolor": face, "edgecolor": edge or own_edge, "linewidth": 0.7}
-    axes.add_patch(FancyBboxPatch(at, *size, boxstyle=style, clip_on=False, **colours))
+    box = FancyBboxPatch(at, *size, boxstyle=style, facecolor=face, edgecolor=edge or own_edge, linewidth=0.7)
+    box.set_clip_on(False)
+    axes.add_patch(box)
 
 
 def _square(photo: Image.Image) -> Image.Image:

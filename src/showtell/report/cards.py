@@ -23,7 +23,9 @@ _SIDE, _QUALITY = 360, 82
 _UNIT = 10_000
 """Weights are written as whole ten-thousandths."""
 
-WORDS: dict[Language, dict[str, Any]] = {
+PageWords = dict[str, Any]
+"""Texts of a page by name; some are several, as the template takes them."""
+WORDS: dict[Language, PageWords] = {
     "en": {
         "hint": "Point at a word, tap it, or move with the arrow keys: the image shows where the model "
         "looked as it said that word. The line under a word is how sure it was.",
@@ -93,7 +95,7 @@ class PageItem:
     score: str = ""
 
 
-def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
+def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
     """Return what the template needs of an image.
 
     Args:
@@ -128,7 +130,7 @@ def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _word(word: Word, box: Box, words: dict[str, Any]) -> dict[str, Any]:
+def _word(word: Word, box: Box, words: PageWords) -> dict[str, object]:
     row, column = hottest_area(word.attention, box)
     percent = round(100 * word.probability)
     return {

@@ -5,7 +5,7 @@ import hashlib
 import html
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,15 @@ from showtell.files import write_atomic
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, RIGHT, save_figure
 from showtell.report.overlay import GREY, OUTSIDE, RAMP
 
+Card = Mapping[str, Any]
+"""What a template shows of an image; ``width`` and ``height`` are those of the image, pixels."""
+
 
 def write_document(
     out: Path,
     template: str,
     *,
-    cards: Sequence[dict[str, Any]],
+    cards: Sequence[Card],
     styles: Sequence[str] = ("report/frame.css", "report/cards.css"),
     **values: Any,
 ) -> Path:
@@ -71,7 +74,7 @@ def _read(name: str) -> str:
     return resources.files("showtell").joinpath(name).read_text(encoding="utf-8")
 
 
-def _stage_aspect(cards: Sequence[dict[str, Any]]) -> float:
+def _stage_aspect(cards: Sequence[Card]) -> float:
     """Return width over height of the place for an image, the same on all cards: what suits most of them."""
     typical: float = statistics.median([card["width"] / card["height"] for card in cards] or [4 / 3])
     return round(min(1.5, max(0.9, typical)), 3)

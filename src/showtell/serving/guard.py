@@ -5,8 +5,7 @@ import hmac
 import ipaddress
 import json
 import re
-from collections.abc import Collection, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -141,7 +140,7 @@ def _name(host: str) -> str:
         return ""
 
 
-def _add_headers(message: MutableMapping[str, Any]) -> None:
+def _add_headers(message: Message) -> None:
     headers = MutableHeaders(raw=message.setdefault("headers", []))
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)

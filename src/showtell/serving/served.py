@@ -46,7 +46,7 @@ class Served:
 
     async def answer(
         self, content: bytes, *, explain: bool = False, beams: int | None = None
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Say what an image shows.
 
         Args:
@@ -95,7 +95,7 @@ class Served:
             for label, heat in self.model.explain(pixels, found).items()
         ]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Return what a list of models says of this one."""
         config = self.model.config
         return {
@@ -107,7 +107,7 @@ class Served:
             "language": _language(" ".join(self.model.words())),
         }
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """Return the model card: its config, and its README."""
         return {
             "name": self.name,

@@ -87,10 +87,11 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield f"[{name!r}]", _of_mapping(name, said)
 
 
-def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
+def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
     """Return the columns of a table, as pandas writes one; nothing where it is none."""
-    columns = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
-    alike = all(isinstance(p, list) for p in columns.values()) and len(set(map(len, columns.values()))) == 1
+    cells = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
+    columns = {key: p for key, p in cells.items() if isinstance(p, list)}
+    alike = len(columns) == len(cells) and len(set(map(len, columns.values()))) == 1
     named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
     return columns if len(value) > 1 and alike and named else {}
 
@@ -108,7 +109,7 @@ def _of_mapping(name: str, said: Any) -> Any:
     return None
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def _flat(record: dict[str, object]) -> dict[str, object]:
     """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
     spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
     if isinstance(spoken, list):
@@ -117,7 +118,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
         answers = [turn.get("value") or turn.get("content") for turn in turns]
         rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
         return rest | {"caption": next((answer for answer in answers if isinstance(answer, str)), "")}
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in record.items():
         if isinstance(value, dict) and column_key(key) not in (*CAPTION_COLUMNS, *IMAGE_COLUMNS):
             flat |= {inner: cell for inner, cell in value.items() if inner not in record}

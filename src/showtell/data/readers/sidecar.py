@@ -6,7 +6,6 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 
@@ -115,7 +114,7 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     Raises:
         DataError: It is not a tar, or holds no images with words.
     """
-    words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    words: defaultdict[str, dict[str, object]] = defaultdict(dict)
     several = 0
     try:
         for stem, suffix, size, read in _members(path):
@@ -161,7 +160,7 @@ def _flat_name(name: str) -> str:
     return "%2F".join(part.replace("%", "%25") for part in parts)
 
 
-def _said(suffix: str, content: bytes) -> dict[str, Any]:
+def _said(suffix: str, content: bytes) -> dict[str, object]:
     text = content.decode("utf-8", "replace").strip()
     if suffix == ".cls":
         return {"label": text}
