@@ -246,7 +246,7 @@ def test_a_wrong_layer_is_told_before_any_work(classes, tmp_path, capsys):
     assert cli.run(arguments(classes, tmp_path / "run", "--fine-tune", "blocks.99")) == 2
     said = capsys.readouterr().err
     assert "--fine-tune blocks.99 names no layer of test_efficientnet" in said
-    assert "Looking at" not in said
+    assert "Encoding" not in said
 
 
 def test_neighbours_cannot_be_tuned_through(classes, tmp_path):

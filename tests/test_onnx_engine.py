@@ -143,7 +143,7 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(images, tmp_path,
     assert "as a graph for onnxruntime, once" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cli.run(["evaluate", str(run), "--split", "val", *store]) == 0
-    assert "Looking at" not in capsys.readouterr().err  # its features are all there
+    assert "Encoding" not in capsys.readouterr().err  # its features are all there
     model = load(run)
     assert model.backbone.description.engine == "onnxruntime"
     lines = (run / "predictions-val.jsonl").read_text("utf-8").splitlines()

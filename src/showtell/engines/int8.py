@@ -55,7 +55,7 @@ def quantise_encoder(source: Path, target: Path, pixels: Iterable[np.ndarray]) -
         )
 
 
-def quantise_words(source: Path, target: Path) -> None:
+def quantise_decoder(source: Path, target: Path) -> None:
     """Write the int8 variant of a decoder's graph."""
     import onnx
 
@@ -72,7 +72,7 @@ def quantise_words(source: Path, target: Path) -> None:
 
 @contextmanager
 def _folded(source: Path, target: Path) -> Iterator[Path]:
-    """Lend a graph with its constants folded; then let the target say of itself what the source does."""
+    """Lend a graph with its constants folded; then copy the metadata of the source to the target."""
     import onnx
 
     with quiet(None), tempfile.TemporaryDirectory() as scratch:
@@ -81,8 +81,8 @@ def _folded(source: Path, target: Path) -> Iterator[Path]:
         quant_pre_process(source, folded, skip_symbolic_shape=True)
         yield folded
     graph = onnx.load(target)
-    told = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
-    onnx.helper.set_model_props(graph, told)
+    metadata = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    onnx.helper.set_model_props(graph, metadata)
     onnx.save(graph, target)
 
 

@@ -49,7 +49,7 @@ class OnnxEngine:
         device = backbone.device
         if device.type != "cpu":
             raise ConfigError(
-                f"{_PURPOSE} looks on the processor only; this machine has a faster device, {device.type}.",
+                f"{_PURPOSE} computes on the processor only; there is a faster device, {device.type}.",
                 hint="Leave --engine out: torch uses that device.",
             )
         if not self.is_available():

@@ -32,7 +32,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
     console = console or Log()
     result = _extract(config, config, console)
     encoded = (
-        f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
+        f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
         if result.computed
         else ""

@@ -78,7 +78,7 @@ class ThreadExecutor:
 def _encoders(plan: Plan, backbone: Backbone) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """Lend threads that encode side by side, each with cores of its own, and say how many they are."""
     batches = math.ceil(len(plan.waiting) / batch_size_on(backbone.device))
-    number, cores = share_cores(backbone.device, most=batches)
+    number, cores = share_cores(backbone.device, batches)
     encoders = ThreadPoolExecutor(number, "encode", limit_threads, (cores,))
     try:
         yield encoders, number

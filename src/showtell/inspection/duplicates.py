@@ -97,7 +97,7 @@ def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[
         "few scenes",
         "warning",
         groups.count,
-        f"{len(images):,} images are {scenes} ({groups.told}): scores count scenes",
+        f"{len(images):,} images are {scenes} ({groups.criteria}): scores count scenes",
         "Bring images of more scenes: from about 30 on, scores say something. Training keeps a scene on one "
         "side of the split, and a classifier is scored by cross-validation over scenes where they are few.",
         tuple(f"{names[0]}, and {len(names) - 1:,} more like it" for names in members),

@@ -82,7 +82,7 @@ class Coverage:
 
     min_count: int  # how often a word must be seen to be learnt
     words: int  # how many words are
-    share: float  # of all words of the captions, in [0, 1]
+    fraction: float  # of all words of the captions, in [0, 1]
 
 
 @dataclass(frozen=True)

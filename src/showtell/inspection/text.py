@@ -88,12 +88,12 @@ def bars(counts: Sequence[int], width: int) -> list[int]:
     return [-(-count * width // largest) if largest else 0 for count in counts]
 
 
-def grouped(counts: Mapping[int, int], most: int) -> list[tuple[str, int]]:
+def grouped(counts: Mapping[int, int], limit: int) -> list[tuple[str, int]]:
     """Return counts of whole numbers in at most so many groups of equal width, as ``("4-7", 120)``."""
     if not counts:
         return []
     low, high = min(counts), max(counts)
-    width = -(-(high - low + 1) // most)
+    width = -(-(high - low + 1) // limit)
     found = []
     for start in range(low, high + 1, width):
         stop = min(start + width - 1, high)
@@ -161,7 +161,7 @@ def _captions(captions: Captions) -> list[str]:
         f"{captions.distinct_words:,} different words, {captions.seen_once:,} of them seen once; what "
         f"{captions.vocab_size:,} tokens know:",
         *(
-            f"  {step.share:8.2%} of all text: {step.words:,} words seen {step.min_count}+ times"
+            f"  {step.fraction:8.2%} of all text: {step.words:,} words seen {step.min_count}+ times"
             for step in captions.coverage
         ),
     ]

@@ -97,7 +97,7 @@ def _write_int8(
     chosen: CheckImages,
     console: Console,
 ) -> None:
-    from showtell.engines.int8 import quantise_encoder, quantise_words
+    from showtell.engines.int8 import quantise_decoder, quantise_encoder
 
     pixels = []
     for path in chosen.calibration:
@@ -110,7 +110,7 @@ def _write_int8(
     about["int8_files"] = {part: f"{part}.int8.onnx" for part in about["files"]}
     for part, file in about["int8_files"].items():
         if part == "decoder":
-            quantise_words(folder / about["files"][part], folder / file)
+            quantise_decoder(folder / about["files"][part], folder / file)
         else:
             quantise_encoder(folder / about["files"][part], folder / file, pixels)
     save_record(folder / DESCRIPTION, about)
@@ -146,9 +146,9 @@ def _check(model: Model[Any], folder: Path, chosen: CheckImages, console: Consol
             bar.update(1)
     record: dict[str, Any] = {"images": len(images), "source": chosen.source}
     for name, found in answers.items():
-        agreed = onnx_check.agreement(answers["original"], found)
+        compared = onnx_check.agreement(answers["original"], found)
         milliseconds = 1000 * statistics.median(answer.seconds for answer in found.values())
-        record[name] = asdict(agreed) | {"milliseconds": milliseconds} | _score(images, found)
+        record[name] = asdict(compared) | {"milliseconds": milliseconds} | _score(images, found)
     for line in check_lines({**graphs.about, "check": record}, folder):
         console.say(line)
     onnx_check.require(
@@ -180,11 +180,11 @@ def _score(images: Sequence[AnnotatedImage], answers: "Answers") -> dict[str, fl
     captioned = [image for image in images if image.captions]
     if captioned:
         references = {image.name: image.captions for image in captioned}
-        said = {image.name: answers[image.path].said for image in captioned}
-        return {"cider_d": float(np.mean(CiderD(references).score(said)))}
+        captions = {image.name: answers[image.path].text for image in captioned}
+        return {"cider_d": float(np.mean(CiderD(references).score(captions)))}
     labelled = [image for image in images if image.label is not None]
     if labelled:
-        return {"accuracy": float(np.mean([answers[p.path].said == p.label for p in labelled]))}
+        return {"accuracy": float(np.mean([answers[p.path].text == p.label for p in labelled]))}
     return {}
 
 

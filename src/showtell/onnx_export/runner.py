@@ -174,10 +174,10 @@ def main() -> int:
     found = [path for given in arguments.images for path in images_at(given) or [Path(given)]]
     for path in dict.fromkeys(found):
         try:
-            said, out = model.say(path), sys.stdout
+            text, out = model.say(path), sys.stdout
         except ImageError as error:
-            said, out, status = f"not read: {error.what}", sys.stderr, 2
-        line = f"{path}\t{said}\n"  # a name that is not UTF-8 is shown escaped
+            text, out, status = f"not read: {error.what}", sys.stderr, 2
+        line = f"{path}\t{text}\n"  # a name that is not UTF-8 is shown escaped
         out.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
     return status
 

@@ -108,10 +108,10 @@ def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
     image = item.image if isinstance(item.image, Image.Image) else open_image(item.image)
     image = image.convert("RGB")
     box = seen_box(item.preprocessing, image.width, image.height)
-    said = item.caption.words
+    spoken = item.caption.words
     attention = {
-        "peak": round(peak_of(word.attention for word in said) * _UNIT),
-        "maps": [(word.attention * _UNIT).round().int().tolist() for word in said],
+        "peak": round(peak_of(word.attention for word in spoken) * _UNIT),
+        "maps": [(word.attention * _UNIT).round().int().tolist() for word in spoken],
     }
     return {
         "image": Markup(_data_uri(image)),
@@ -124,7 +124,7 @@ def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
         "references": item.references,
         "right": item.right,
         "score": item.score,
-        "words": [_word(word, box, words) for word in said],
+        "words": [_word(word, box, words) for word in spoken],
         # Nothing but numbers, so nothing to escape.
         "attention": Markup(json.dumps(attention, separators=(",", ":"))),
     }

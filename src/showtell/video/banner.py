@@ -87,8 +87,8 @@ class Banner:
             filled = start + round(probability * (end - start))
             if filled > start:
                 brush.rounded_rectangle((*box[:2], filled, box[3]), radius=2, fill=color)
-            share = f"{probability:.0%}"
-            brush.text((left + width - pad, middle), share, ink, _font(unit, share), "rm")
+            percentage = f"{probability:.0%}"
+            brush.text((left + width - pad, middle), percentage, ink, _font(unit, percentage), "rm")
 
     def _caption(self, brush: ImageDraw.ImageDraw, caption: str) -> None:
         size = round(self.unit * 1.2)

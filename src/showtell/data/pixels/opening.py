@@ -126,8 +126,8 @@ class _Reader:
 
     def _read_tiff(self, content: bytes) -> Decoded:
         file = tiff.Tiff(content)
-        most = files.decodable_pixels() if self.max_pixels is None else self.max_pixels
-        page = formats.largest_page(file.pages, most)
+        limit = files.decodable_pixels() if self.max_pixels is None else self.max_pixels
+        page = formats.largest_page(file.pages, limit)
         white_at_zero = page < len(file.pages) and file.pages[page].is_white_at_zero
         decoded = self._read_frames(file.black_at_zero(), _Known(page, white_at_zero))
         # Pillow has turned the image, and forgets how it lay.
@@ -173,13 +173,13 @@ class _Reader:
         claimable = files.MAX_CLAIM if self.max_pixels is None else self.max_pixels
         if claim > claimable:
             raise files.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
-        most = files.ALWAYS_PIXELS if claim <= files.ALWAYS_PIXELS else files.decodable_pixels()
+        limit = files.ALWAYS_PIXELS if claim <= files.ALWAYS_PIXELS else files.decodable_pixels()
         if image.format in ("JPEG", "MPO"):
-            _draft(image, self.shrink_to, most)
+            _draft(image, self.shrink_to, limit)
             if claim > files.ALWAYS_PIXELS and jpeg.keeps_coefficients(content):
                 kept = claim // 2  # 6 bytes of coefficients a pixel, half of what a decoded one takes
-        if image.width * image.height + kept > most:
-            raise files.too_large(self.name, f"{full[0]}x{full[1]}", most)
+        if image.width * image.height + kept > limit:
+            raise files.too_large(self.name, f"{full[0]}x{full[1]}", limit)
         tile = next(iter(image.tile), None)
         args = tile.args if tile is not None else ""
         raw_mode = args[0] if isinstance(args, tuple) and args else args
@@ -257,7 +257,7 @@ def _from_pillow(content: bytes) -> ImageFile.ImageFile:
         return JpegImagePlugin.jpeg_factory(files.InFewReads(content))
 
 
-def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> None:
+def _draft(image: Image.Image, shrink_to: Preprocessing | None, limit: int) -> None:
     """Let the JPEG decoder shrink: to twice the size that is needed, or until there is memory for it."""
     wanted = image.size
     if shrink_to is not None:
@@ -266,7 +266,7 @@ def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> No
         else:
             height, width = shrink_to.scaled_size(image.height, image.width)
         wanted = 2 * width, 2 * height
-    scale = next((s for s in (1, 2, 4) if image.width * image.height <= most * s * s), 8)
+    scale = next((s for s in (1, 2, 4) if image.width * image.height <= limit * s * s), 8)
     wanted = min(wanted[0], image.width // scale), min(wanted[1], image.height // scale)
     if wanted != image.size:
         image.draft(None, (max(1, wanted[0]), max(1, wanted[1])))

@@ -83,8 +83,8 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     elif len(value) == 1 and not named and isinstance(inner := next(iter(value.values())), dict):
         yield from _records(inner)
     else:
-        for name, said in value.items():
-            yield f"[{name!r}]", _of_mapping(name, said)
+        for name, content in value.items():
+            yield f"[{name!r}]", _of_mapping(name, content)
 
 
 def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
@@ -96,16 +96,16 @@ def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
     return columns if len(value) > 1 and alike and named else {}
 
 
-def _of_mapping(name: str, said: Any) -> Any:
+def _of_mapping(name: str, content: Any) -> Any:
     """Return the record that a mapping holds for an image; None for what is none."""
     key = "image" if is_image_name(name) else "id"
-    if isinstance(said, dict):
-        known = {column_key(key) for key in said}
-        return said if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **said}
-    if isinstance(said, list) and all(isinstance(part, str | dict) for part in said):
-        return {key: name, "caption": said}
-    if isinstance(said, str | int):
-        return {key: name, "text" if " " in str(said).strip() else "words": said}
+    if isinstance(content, dict):
+        known = {column_key(key) for key in content}
+        return content if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **content}
+    if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
+        return {key: name, "caption": content}
+    if isinstance(content, str | int):
+        return {key: name, "text" if " " in str(content).strip() else "words": content}
     return None
 
 

@@ -99,8 +99,8 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
             record = msgspec.json.decode(reading.utf8(path))
         except (msgspec.DecodeError, RecursionError):
             return None
-        said = record.get("caption") if isinstance(record, dict) else None
-        return [nfc(said.strip())] if isinstance(said, str) else None
+        caption = record.get("caption") if isinstance(record, dict) else None
+        return [nfc(caption.strip())] if isinstance(caption, str) else None
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
 
 
@@ -122,7 +122,7 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
                 several += "image" in words[stem]
                 words[stem]["image"] = _flat_name(stem + suffix)
             elif suffix in _TEXTS and size < 1_000_000:
-                words[stem] |= _said(suffix, read())
+                words[stem] |= _words_of(suffix, read())
         records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
@@ -160,7 +160,7 @@ def _flat_name(name: str) -> str:
     return "%2F".join(part.replace("%", "%25") for part in parts)
 
 
-def _said(suffix: str, content: bytes) -> dict[str, object]:
+def _words_of(suffix: str, content: bytes) -> dict[str, object]:
     text = content.decode("utf-8", "replace").strip()
     if suffix == ".cls":
         return {"label": text}
