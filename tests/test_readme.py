@@ -30,8 +30,11 @@ def commands(readme: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_desk(tmp_path_factory.mktemp("desk"))
+
+
+def lay_desk(folder: Path) -> Path:
     """Lay out what a reader has: photos with a table, and the backbone's weights in the hub's cache."""
-    folder = tmp_path_factory.mktemp("desk")
     write_captions_dataset(folder / "drawn", language="en", count=30, seed=0)
     photos = folder / "photos"
     photos.mkdir()
