@@ -62,10 +62,10 @@ def parts_of(said: str) -> Counter[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
-    parser.add_argument("picture")
+    parser.add_argument("image")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    predict = ["predict", options.run, options.picture]
+    predict = ["predict", options.run, options.image]
     for name, arguments in (("--help", ["--help"]), ("predict", predict)):
         found = [run(arguments)[:2] for _ in range(options.repeats)]
         walls, processors = zip(*found)

@@ -101,8 +101,8 @@ def _own_loss(decoder, grid, token_ids, lengths):
     import torch.nn.functional as F
 
     packed = decoder.teacher_forced(grid, token_ids, lengths)
-    picture, caption, moment = packed.position.unbind(1)
-    return F.cross_entropy(packed.logits.float(), token_ids[picture, caption, moment + 1])
+    image, caption, moment = packed.position.unbind(1)
+    return F.cross_entropy(packed.logits.float(), token_ids[image, caption, moment + 1])
 
 
 def _naive_loss(decoder, grid, token_ids, lengths):
@@ -150,8 +150,8 @@ def _time_parts(decoder, optimizer, grid, token_ids, lengths) -> dict[str, float
             marks.append(("project the grids", time.perf_counter()))
             packed = decoder.teacher_forced(grid, token_ids, lengths)
             marks.append(("read words and score the next, grids projected again", time.perf_counter()))
-        picture, caption, moment = packed.position.unbind(1)
-        loss = F.cross_entropy(packed.logits.float(), token_ids[picture, caption, moment + 1])
+        image, caption, moment = packed.position.unbind(1)
+        loss = F.cross_entropy(packed.logits.float(), token_ids[image, caption, moment + 1])
         marks.append(("loss", time.perf_counter()))
         loss.backward()
         marks.append(("backward", time.perf_counter()))

@@ -68,7 +68,7 @@ class RunRecord(msgspec.Struct):
 
 
 class ImageRecord(msgspec.Struct, omit_defaults=True):
-    """A line of ``pictures.jsonl``: an image, its split and content, so that the same are used again.
+    """A line of ``images.jsonl``: an image, its split and content, so that the same are used again.
 
     Attributes:
         name: As the data calls it.
@@ -92,13 +92,13 @@ class EvaluationRecord(msgspec.Struct, kw_only=True):
 
     Attributes:
         split: Which split, or ``all`` of other data.
-        pictures: How many images.
+        images: How many images.
         scores: Figures by name.
         intervals_95: Their 95% intervals.
     """
 
     split: str
-    pictures: int
+    images: int
     scores: dict[str, float]
     intervals_95: dict[str, tuple[float, float]] = {}
 
