@@ -29,8 +29,8 @@ from showtell.kinds.classifier.heads import fit_linear, read_examples
 from showtell.kinds.classifier.verdict import group_numbers
 from showtell.runs.run import training_fingerprint
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
+from showtell.text.lengths import length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import length_limit
 from showtell.training.loop import Loop, LoopConfig
 
 TRAINING = "comparison-training"

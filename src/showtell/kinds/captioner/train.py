@@ -31,8 +31,8 @@ from showtell.models.config import DecoderConfig
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
+from showtell.text.lengths import USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import USUAL_LENGTH, length_limit
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
