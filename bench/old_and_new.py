@@ -6,8 +6,9 @@ OLD and NEW are checkouts, each with ``src/`` and ``bench/``. Every pair measure
 other, and begins with the other one than the pair before it; the figure is the median of the pairs' ratios,
 new over old, so that below 1 is faster. One thread each, and the processor's time, which other work on the
 machine disturbs least. ``train_step`` and ``decode`` are each tree's own scripts, ``serve`` too (needs hey);
-``extract`` and ``start`` are whole commands, as those scripts time them. The run that is predicted with and served
-is trained for one epoch by each tree, since formats may differ; the backbone is random unless --weights names one.
+``extract`` and ``start`` are whole commands, as those scripts time them. The run that is predicted with and
+served is trained for one epoch by each tree, since formats may differ; the backbone is random unless
+--weights names one.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     bench/results/<name>.jsonl
 
-A line says when, on what machine, with which versions and settings and of which code the figures are. It names
-no host, no user and no path: a setting that is one is left out.
+A line says when, on what machine, with which versions and settings and of which code the figures are. It
+names no host, no user and no path: a setting that is one is left out.
 """
 
 import argparse
