@@ -21,7 +21,7 @@ from record import add_results, record
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
-from showtell.data.records import Dataset, Picture
+from showtell.data.records import AnnotatedImage, Dataset
 from showtell.errors import DataError
 from showtell.extraction.prepared import prepare
 from showtell.kinds.classifier.classes import learnable
@@ -69,13 +69,15 @@ def run(
     random = np.random.default_rng((11, seed, scenes))
     chosen = random.choice(SCENES, scenes, replace=False)
     coins = random.integers(0, 2, scenes)
-    pictures = tuple(
-        Picture(f"{n:03d}_{f:02d}.jpg", folder / f"{n:03d}_{f:02d}.jpg", label=("heads", "tails")[coin])
+    images = tuple(
+        AnnotatedImage(
+            f"{n:03d}_{f:02d}.jpg", folder / f"{n:03d}_{f:02d}.jpg", label=("heads", "tails")[coin]
+        )
         for n, coin in zip(chosen, coins)
         for f in range(FRAMES)
     )
-    classes = tuple(sorted({str(picture.label) for picture in pictures}))
-    dataset = Dataset(folder, "classes", pictures, classes=classes)
+    classes = tuple(sorted({str(image.label) for image in images}))
+    dataset = Dataset(folder, "classes", images, classes=classes)
     quiet = Console(quiet=True)
     prepared = prepare(dataset, backbone, store, quiet, seed=seed)
     try:

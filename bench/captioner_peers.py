@@ -30,13 +30,13 @@ VOCABULARY, HIDDEN, CAPTIONS = 5000, 512, 5
 PAD, BOS, EOS, FIRST = 0, 1, 2, 4
 """Special ids, and the first that is a word."""
 HELD_OUT = 64
-"""Pictures that nobody trains on."""
+"""Images that nobody trains on."""
 MARKS = 3
 """How often the loss is taken on the way."""
 PEERS = {"torch": "PyTorch tutorial", "keys": "the same, keys once", "tensorflow": "TensorFlow tutorial"}
 
 
-def make_data(pictures: int, cells: int, channels: int, seed: int = 0) -> dict[str, np.ndarray]:
+def make_data(images: int, cells: int, channels: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Draw grids (B, L, D), float16, and captions shaped like Flickr8k's: 5 to 26 words, 11 on average."""
     random = np.random.default_rng(seed)
     subjects = 40
@@ -44,17 +44,17 @@ def make_data(pictures: int, cells: int, channels: int, seed: int = 0) -> dict[s
     frequency = 1 / np.arange(2, VOCABULARY - FIRST + 2)
     frequency /= frequency.sum()
     words_of = random.choice(VOCABULARY - FIRST, (subjects, 20), p=frequency) + FIRST
-    subject = random.integers(subjects, size=pictures)
-    grid = np.empty((pictures, cells, channels), np.float16)
-    for picture in range(pictures):
+    subject = random.integers(subjects, size=images)
+    grid = np.empty((images, cells, channels), np.float16)
+    for image in range(images):
         shown = random.random((cells, 1)) < 0.4
         noise = random.standard_normal((cells, channels)) * 0.7
-        grid[picture] = np.maximum(noise + shown * looks[subject[picture]], 0)
-    lengths = (random.standard_normal((pictures, CAPTIONS)) * 3.8 + 11.5).round().clip(5, 26).astype(np.int64)
-    any_word = random.choice(VOCABULARY - FIRST, (pictures, CAPTIONS, 26), p=frequency) + FIRST
+        grid[image] = np.maximum(noise + shown * looks[subject[image]], 0)
+    lengths = (random.standard_normal((images, CAPTIONS)) * 3.8 + 11.5).round().clip(5, 26).astype(np.int64)
+    any_word = random.choice(VOCABULARY - FIRST, (images, CAPTIONS, 26), p=frequency) + FIRST
     own_word = words_of[subject[:, None, None], random.integers(20, size=any_word.shape)]
     words = np.where(random.random(any_word.shape) < 0.5, own_word, any_word)
-    token_ids = np.full((pictures, CAPTIONS, 27), PAD, np.int64)
+    token_ids = np.full((images, CAPTIONS, 27), PAD, np.int64)
     token_ids[..., 0] = BOS
     place = np.arange(1, 27)
     token_ids[..., 1:] = np.where(
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["49x1280", "64x2048"])
     parser.add_argument("--captions", type=int, default=4800, help="that everybody trains on")
-    parser.add_argument("--batch", type=int, default=32, help="pictures a step of ours; 32 is the product's")
+    parser.add_argument("--batch", type=int, default=32, help="images a step of ours; 32 is the product's")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of everybody")
     parser.add_argument("--python", help="a Python that has tensorflow")
     parser.add_argument("--only", nargs="+", choices=("ours", *PEERS))
@@ -79,6 +79,8 @@ def main() -> None:
         work = _ours if kind == "ours" else _tutorial
         print(json.dumps(work(kind, Path(path), options.batch)))
         return
+    if options.captions < 3 * MARKS * options.batch * CAPTIONS:
+        parser.error(f"--captions: expected at least {3 * MARKS * options.batch * CAPTIONS}")
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(options.threads)
     figures = {}
@@ -183,8 +185,8 @@ class _Trainee:
         batch = self._batch(self.held, np.arange(len(self.held["grid"])))
         with torch.no_grad():
             packed = self.network.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-            picture, caption, moment = packed.position.unbind(1)
-            targets = batch.token_ids[picture, caption, moment + 1]
+            image, caption, moment = packed.position.unbind(1)
+            targets = batch.token_ids[image, caption, moment + 1]
             loss = F.cross_entropy(packed.logits, targets).item()
         seen = (len(self.losses) + 1) * self.steps_per_epoch * self.batch * CAPTIONS
         self.losses.append((seen, loss))

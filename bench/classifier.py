@@ -1,9 +1,9 @@
-"""Measure a classifier: memory and time over many tiny pictures, and the time of one prediction.
+"""Measure a classifier: memory and time over many tiny images, and the time of one prediction.
 
-    python bench/classifier.py table --classes 120 --pictures 10000
+    python bench/classifier.py table --classes 120 --images 10000
     python bench/classifier.py predict RUN PHOTO...
 
-Needs the package on the path; draws its own pictures.
+Needs the package on the path; draws its own images.
 """
 
 import argparse
@@ -23,22 +23,22 @@ from PIL import Image
 from record import add_results, record
 
 SIDE = 64
-"""Of a drawn picture, pixels: ten thousand of them, decoded, are 123 MB."""
+"""Of a drawn image, pixels: ten thousand of them, decoded, are 123 MB."""
 
 
-def draw_table(folder: Path, classes: int, pictures: int) -> Path:
-    """Draw pictures whose class is a pattern of 4x4 colours, shaded at random, with ``labels.csv``."""
+def draw_table(folder: Path, classes: int, images: int) -> Path:
+    """Draw images whose class is a pattern of 4x4 colours, shaded at random, with ``labels.csv``."""
     random = np.random.default_rng(0)
     patterns = random.integers(40, 216, (classes, 4, 4, 3))
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["id", "breed", "split"])
-        for number in range(pictures):
+        for number in range(images):
             label = number % classes
             shaded = patterns[label] * random.uniform(0.6, 1.0, (4, 4, 1))
             noisy = shaded.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1).astype(np.uint8)
-            Image.fromarray(noisy).save(folder / "pictures" / f"{number:05d}.jpg", quality=90)
+            Image.fromarray(noisy).save(folder / "images" / f"{number:05d}.jpg", quality=90)
             split = {8: "val", 9: "test"}.get(number // classes % 10, "train")
             table.writerow([f"{number:05d}", f"품종 {label:03d}", split])
     return folder / "labels.csv"
@@ -54,12 +54,12 @@ def peak_memory(command: list[str]) -> float:
     return int(done.stdout.split()[-1]) / 1000
 
 
-def measure_table(classes: int, pictures: int) -> dict[str, object]:
+def measure_table(classes: int, images: int) -> dict[str, object]:
     """Train and evaluate in a process of their own; print and return time and peak memory of each."""
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = draw_table(folder, classes, pictures)
+        table = draw_table(folder, classes, images)
         small = draw_table(folder / "small", classes, 10 * classes)
         os.environ["SHOWTELL_STORE"] = str(folder / "store")
         settings = ["--backbone", "test_resnet", "--weights", "random", "--image-size", str(SIDE)]
@@ -74,7 +74,7 @@ def measure_table(classes: int, pictures: int) -> dict[str, object]:
             figures[what] = {"s": seconds, "peak_mb": peak}
             print(f"{what:<10}  {seconds:6.1f} s   peak {peak:6.0f} MB", flush=True)
         found = json.loads((folder / "run" / "evaluation-test.json").read_text("utf-8"))
-        print(f"test accuracy {found['scores']['accuracy']:.3f} of {found['pictures']} pictures")
+        print(f"test accuracy {found['scores']['accuracy']:.3f} of {found['images']} images")
     return figures | {"test_accuracy": found["scores"]["accuracy"]}
 
 
@@ -105,7 +105,7 @@ if __name__ == "__main__":
     commands = parser.add_subparsers(dest="command", required=True)
     table = commands.add_parser("table")
     table.add_argument("--classes", type=int, default=120)
-    table.add_argument("--pictures", type=int, default=10_000)
+    table.add_argument("--images", type=int, default=10_000)
     predict = commands.add_parser("predict")
     predict.add_argument("run")
     predict.add_argument("photos", nargs="+")
@@ -113,7 +113,7 @@ if __name__ == "__main__":
     add_results(predict)
     arguments = parser.parse_args()
     if arguments.command == "table":
-        found = measure_table(arguments.classes, arguments.pictures)
+        found = measure_table(arguments.classes, arguments.images)
     else:
         found = measure_prediction(arguments.run, arguments.photos)
         arguments.photos = len(arguments.photos)

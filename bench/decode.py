@@ -1,11 +1,11 @@
 """Time beam search from grids to captions against a widely used tutorial and Hugging Face's ``generate``.
 
     python bench/decode.py [--python PATH] [--sizes 49x1280 64x2048] [--threads N]
-    python bench/decode.py --run RUN --pictures FOLDER
+    python bench/decode.py --run RUN --images FOLDER
 
 Beam 3, hidden 512, 5,000 words, float32, random weights whose captions are all 11 words long (an end is made
 unlikely), so that everybody makes the same number of steps. Ours is the product's ``search`` and its captions
-with a probability and a map a word. The tutorial (tutorial_torch.py) describes one picture at a time.
+with a probability and a map a word. The tutorial (tutorial_torch.py) describes one image at a time.
 ``generate`` drives GPT-2 with cross-attention and about as many weights as ours, by ``--python``, a Python
 with transformers and torch, in two shapes: 6 layers of 256, and 1 layer of 512. ``--run`` times a real model
 on real photos, whose captions end when they end. "Our matrix products alone" repeats those of our search and
@@ -31,7 +31,7 @@ from record import add_results, record
 VOCABULARY, HIDDEN, BEAM, WORDS = 5000, 512, 3, 11
 PAD, BOS, EOS = 0, 1, 2
 BATCHES = {1: 30, 64: 2}
-"""Pictures side by side, and how often each is timed."""
+"""Images side by side, and how often each is timed."""
 PEERS = {
     "products": "our matrix products alone",
     "tutorial": "PyTorch tutorial",
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="everybody takes turns as often")
     parser.add_argument("--python", default=sys.executable, help="a Python that has transformers and torch")
     parser.add_argument("--run", type=Path, help="a captioner's run, timed as it is")
-    parser.add_argument("--pictures", type=Path, help="a folder of photos for --run")
+    parser.add_argument("--images", type=Path, help="a folder of photos for --run")
     parser.add_argument("--worker", nargs=3, metavar=("KIND", "CELLS", "CHANNELS"))
     add_results(parser)
     options = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
         kind, *sizes = options.worker
         print(json.dumps(_work(kind, *map(int, sizes))))
     elif options.run:
-        record("decode", {"run": _real(options.run, options.pictures)}, options)
+        record("decode", {"run": _real(options.run, options.images)}, options)
     else:
         found = {}
         for size in options.sizes:
@@ -148,8 +148,8 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
 
     def describe(grid) -> list[int]:
         found = captioner.search(grid, beam_size=BEAM, max_length=WORDS)
-        captions = [[captioner.caption(hypothesis) for hypothesis in picture] for picture in found]
-        return [len(picture[0].words) for picture in captions]
+        captions = [[captioner.caption(hypothesis) for hypothesis in image] for image in found]
+        return [len(image[0].words) for image in captions]
 
     return sum(part.numel() for part in captioner.parameters()), describe
 

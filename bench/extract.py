@@ -55,7 +55,7 @@ def make_photos(source: Path, folder: Path, number: int) -> None:
 def copy_phone(source: Path, folder: Path, number: int) -> None:
     """Write that many copies of a phone's photos, each with other bytes after its end.
 
-    The store looks at the same content once; decoders do not read what follows a picture's end.
+    The store looks at the same content once; decoders do not read what follows an image's end.
     """
     files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
     folder.mkdir()
@@ -66,18 +66,18 @@ def copy_phone(source: Path, folder: Path, number: int) -> None:
 def run_ours(network: str, folder: Path, number: int, how: list[str]) -> dict[str, Any]:
     """Run the whole command over a folder, and time it from outside.
 
-    The store knows one picture: onnxruntime's graph is written at the first look, ever.
+    The store knows one image: onnxruntime's graph is written at the first look, ever.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        pictures = Path(scratch) / "pictures"
-        pictures.mkdir()
+        images = Path(scratch) / "images"
+        images.mkdir()
         files = sorted(folder.iterdir())[:number]
-        (pictures / files[0].name).hardlink_to(files[0])
-        command = [sys.executable, "-m", "showtell", "extract", str(pictures), "--backbone", network]
+        (images / files[0].name).hardlink_to(files[0])
+        command = [sys.executable, "-m", "showtell", "extract", str(images), "--backbone", network]
         command += ["--weights", "random", "--store", f"{scratch}/store", "--json", *how]
         if subprocess.run(command, capture_output=True).returncode == 0:
             for path in files[1:]:
-                (pictures / path.name).hardlink_to(path)
+                (images / path.name).hardlink_to(path)
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         seconds = time.perf_counter() - started
@@ -85,7 +85,7 @@ def run_ours(network: str, folder: Path, number: int, how: list[str]) -> dict[st
         raise SystemExit(done.stderr)
     result = json.loads(done.stdout)
     assert result["computed"] == number - 1, result
-    return {"pictures": number - 1, "seconds": seconds, "inside": result["seconds"]}
+    return {"images": number - 1, "seconds": seconds, "inside": result["seconds"]}
 
 
 def run_way(way: str, network: str, folder: Path, number: int, python: str) -> dict[str, Any]:
@@ -118,22 +118,22 @@ def measure(options: argparse.Namespace, network: str, kind: str, folder: Path) 
             else:
                 number = min(available, options.slow if name.startswith(SLOW) else options.forward)
                 found = run_way(name, network, folder, number, options.python or sys.executable)
-            row = rows.setdefault(name, {"network": network, "pictures": kind, "way": name, "rates": []})
+            row = rows.setdefault(name, {"network": network, "images": kind, "way": name, "rates": []})
             if "missing" in found:
                 row["missing"] = found["missing"]
                 continue
-            row["count"] = found["pictures"]
-            row["rates"].append(found["pictures"] / found["seconds"])
+            row["count"] = found["images"]
+            row["rates"].append(found["images"] / found["seconds"])
             if "inside" in found:
-                row.setdefault("inside", []).append(found["pictures"] / found["inside"])
+                row.setdefault("inside", []).append(found["images"] / found["inside"])
     return list(rows.values())
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print one table: medians, the range, and how many times as fast ours is."""
-    network, kind = rows[0]["network"], rows[0]["pictures"]
+    network, kind = rows[0]["network"], rows[0]["images"]
     print(f"\n{network} at {SIDES[network]}, {kind}\n")
-    print("| way | pictures | pictures/s | lowest to highest | ours is |")
+    print("| way | images | images/s | lowest to highest | ours is |")
     print("|---|---|---|---|---|")
     own = next((row for row in rows if row["way"] == PLAIN), None)
     for row in rows:
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--ways", nargs="+", help="only ways whose name holds one of these")
     parser.add_argument("--python", help="interpreter that has the other ways' packages")
-    parser.add_argument("--folder", type=Path, help="where to write pictures and features")
+    parser.add_argument("--folder", type=Path, help="where to write images and features")
     add_results(parser)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -1,6 +1,6 @@
 """Other ways to features, each as its own documentation writes it, for bench/extract.py.
 
-Every way takes the same picture files, the same network with random weights and all cores, and is timed from
+Every way takes the same image files, the same network with random weights and all cores, and is timed from
 its second batch on, so that a start, a trace or a first allocation count for nothing. Run as a program, one
 way in one process, under the interpreter of an environment that has its packages:
 
@@ -21,7 +21,7 @@ Way = Callable[[str, list[Path]], Iterable[int]]
 
 
 def keras(network: str, paths: list[Path], *, compiled: bool = False) -> Iterator[int]:
-    """Decode with tf.data, run the Keras network, write one .npy a picture: the way of the study notes."""
+    """Decode with tf.data, run the Keras network, write one .npy an image: the way of the study notes."""
     import numpy as np
     import tensorflow as tf
 
@@ -38,8 +38,8 @@ def keras(network: str, paths: list[Path], *, compiled: bool = False) -> Iterato
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
         return prepare(tf.image.resize(image, (side, side))), path
 
-    pictures = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-    batches = pictures.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(16)
+    images = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+    batches = images.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(16)
     with tempfile.TemporaryDirectory() as out:
         for images, names in batches:
             grids = look(images)
@@ -77,7 +77,7 @@ def timm_loop(network: str, paths: list[Path]) -> Iterator[int]:
     model = timm.create_model(network, num_classes=0).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 
-    class Pictures(torch.utils.data.Dataset):
+    class Images(torch.utils.data.Dataset):
         def __len__(self):
             return len(paths)
 
@@ -86,13 +86,13 @@ def timm_loop(network: str, paths: list[Path]) -> Iterator[int]:
 
     features = []
     with torch.inference_mode():
-        for images in torch.utils.data.DataLoader(Pictures(), batch_size=BATCH, num_workers=2):
+        for images in torch.utils.data.DataLoader(Images(), batch_size=BATCH, num_workers=2):
             features.append(model.forward_features(images))
             yield len(images)
 
 
 def img2vec(network: str, paths: list[Path]) -> Iterator[int]:
-    """Run a torchvision network picture by picture and copy a layer's output in a hook, as img2vec does."""
+    """Run a torchvision network image by image and copy a layer's output in a hook, as img2vec does."""
     import torch
     import torchvision
     from PIL import Image
@@ -208,7 +208,7 @@ def forward_openvino(network: str, paths: list[Path], precision: str = "f32") ->
 
 
 def matrix_products(network: str, paths: list[Path]) -> Iterator[int]:
-    """Multiply large float32 matrices, as many operations a picture as the network needs."""
+    """Multiply large float32 matrices, as many operations an image as the network needs."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -247,13 +247,13 @@ WAYS: dict[str, Way] = {
 
 
 def measure(way: Way, network: str, paths: list[Path]) -> dict[str, float]:
-    """Return how many pictures a way handled after its first batch, and in what time."""
+    """Return how many images a way handled after its first batch, and in what time."""
     done, warm, started = 0, 0, 0.0
     for count in way(network, paths):
         done += count
         if not warm and done >= BATCH:
             warm, started = done, time.perf_counter()
-    return {"pictures": done - warm, "seconds": time.perf_counter() - started}
+    return {"images": done - warm, "seconds": time.perf_counter() - started}
 
 
 def main() -> None:

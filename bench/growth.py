@@ -1,12 +1,12 @@
-"""Measure how time and memory grow with the number of pictures, and draw it.
+"""Measure how time and memory grow with the number of images, and draw it.
 
-    python bench/growth.py [--pictures 1000 3000 10000] [--records 10000 100000 1000000] [--out GROWTH.png]
+    python bench/growth.py [--images 1000 3000 10000] [--records 10000 100000 1000000] [--out GROWTH.png]
 
 Draws small JPEGs (64 px), each with five captions, and runs `showtell extract` on them, the same again, and
 `showtell train-captioner` (one epoch, a narrow decoder), each in a process of its own, with a tiny backbone
 of random weights: so the network counts for little and whatever grows shows. Memory is the largest that was
 seen, 100 times a second: the process's own, without the pages of the store's files that the system lends it.
-Then it opens stores of many tiny records and looks keys up. Name 100,000 pictures to have them, too.
+Then it opens stores of many tiny records and looks keys up. Name 100,000 images to have them, too.
 """
 
 import argparse
@@ -30,14 +30,14 @@ STEPS = ("extract", "extract again", "train-captioner")
 TINY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 16}
 
 
-def draw(folder: Path, pictures: int) -> Path:
-    """Draw pictures of 4x4 colours, and their captions; return the table."""
+def draw(folder: Path, images: int) -> Path:
+    """Draw images of 4x4 colours, and their captions; return the table."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
     with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["image", "caption"])
-        for number in range(pictures):
+        for number in range(images):
             colours = random.integers(0, 256, (4, 4, 3), np.uint8)
             Image.fromarray(colours).resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg")
             for _ in range(5):
@@ -69,9 +69,9 @@ def own_memory(process: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
-def measure_pictures(folder: Path, pictures: int) -> dict[str, tuple[float, float]]:
+def measure_images(folder: Path, images: int) -> dict[str, tuple[float, float]]:
     """Extract twice and train; return seconds and MB of each."""
-    table = str(draw(folder / "pictures", pictures))
+    table = str(draw(folder / "images", images))
     store = ["--store", str(folder / "store")]
     settings = folder / "settings.toml"
     settings.write_text("hidden_dim = 64\nscst_epochs = 0\n")
@@ -85,8 +85,8 @@ def measure_pictures(folder: Path, pictures: int) -> dict[str, tuple[float, floa
     for name, command in zip(STEPS, commands):
         found[name] = run(command)
         seconds, megabytes = found[name]
-        rate = f"{1e6 * seconds / pictures:9.0f} us a picture"
-        print(f"{pictures:>8} pictures  {name:<16} {seconds:7.1f} s  {rate}  {megabytes:6.0f} MB", flush=True)
+        rate = f"{1e6 * seconds / images:9.0f} us an image"
+        print(f"{images:>8} images  {name:<16} {seconds:7.1f} s  {rate}  {megabytes:6.0f} MB", flush=True)
     return found
 
 
@@ -113,8 +113,8 @@ def measure_records(folder: Path, records: int) -> tuple[float, float]:
     return found
 
 
-def draw_growth(pictures: dict[int, dict[str, tuple[float, float]]], out: Path) -> None:
-    """Draw seconds and memory against pictures."""
+def draw_growth(images: dict[int, dict[str, tuple[float, float]]], out: Path) -> None:
+    """Draw seconds and memory against images."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -122,23 +122,23 @@ def draw_growth(pictures: dict[int, dict[str, tuple[float, float]]], out: Path) 
 
     figure = Figure((8.4, 3.4), facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
-    counts = sorted(pictures)
+    counts = sorted(images)
     colours = dict(zip(STEPS, (ACCENT, FAINT, RIGHT)))
     titles = ("Seconds of the whole command", "Memory of its own, MB")
     for which, (axes, title) in enumerate(zip(figure.subplots(1, 2), titles)):
         for name, colour in colours.items():
-            values = [pictures[count][name][which] for count in counts]
+            values = [images[count][name][which] for count in counts]
             axes.plot(counts, values, "o-", color=colour, label=name)
         axes.set_xscale("log")
         axes.set_xticks(counts, [f"{count:,}" for count in counts])
         axes.minorticks_off()
-        axes.set_xlabel("pictures", color=INK)
+        axes.set_xlabel("images", color=INK)
         axes.set_title(title, color=INK, fontsize=11, loc="left")
         axes.grid(color=GRID)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         if which == 0:
-            first = pictures[counts[0]]["train-captioner"][0]
+            first = images[counts[0]]["train-captioner"][0]
             steady = [first * count / counts[0] for count in counts]
             axes.plot(counts, steady, "--", color=INK, lw=0.8, label="in proportion")
             axes.set_yscale("log")
@@ -150,7 +150,7 @@ def draw_growth(pictures: dict[int, dict[str, tuple[float, float]]], out: Path) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, nargs="+", default=[1000, 3000, 10_000])
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 3000, 10_000])
     parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--out", type=Path, default=Path("growth.png"))
     parser.add_argument("--figures", type=Path, help="keep the figures here, and draw what is there already")
@@ -159,10 +159,10 @@ def main() -> None:
     known: dict[int, dict[str, tuple[float, float]]] = {}
     if options.figures and options.figures.exists():
         known = {int(count): found for count, found in json.loads(options.figures.read_text()).items()}
-    for count in options.pictures:
+    for count in options.images:
         if count not in known:
             with tempfile.TemporaryDirectory() as folder:
-                known[count] = measure_pictures(Path(folder), count)
+                known[count] = measure_images(Path(folder), count)
             if options.figures:
                 options.figures.write_text(json.dumps(known))
     stores = {}
@@ -170,7 +170,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             stores[records] = measure_records(Path(folder), records)
     figures = {
-        "pictures": {
+        "images": {
             n: {step: {"s": s, "mb": mb} for step, (s, mb) in found.items()} for n, found in known.items()
         },
         "records": {n: {"open_ms": ms, "look_up_us": us} for n, (ms, us) in stores.items()},

@@ -132,7 +132,7 @@ def open_notes(folder: Path, what: str, count: int, cache: str = "") -> Epoch:
     return lambda order: (batch.numpy() for batch in data)
 
 
-NOTES, OURS, MAPPED = "notes: .npy a picture, float32", "the store (LMDB)", "one memory-mapped array"
+NOTES, OURS, MAPPED = "notes: .npy an image, float32", "the store (LMDB)", "one memory-mapped array"
 WAYS: dict[str, tuple[Callable[..., None], Callable[..., Epoch], str]] = {
     NOTES: (partial(write_files, dtype="float32"), open_files, "float32"),
     "notes: the same through tf.data": (partial(write_files, dtype="float32"), open_notes, "float32"),
@@ -146,8 +146,8 @@ WAYS: dict[str, tuple[Callable[..., None], Callable[..., Epoch], str]] = {
         partial(open_notes, cache="memory"),
         "float32",
     ),
-    ".npy a picture, float16": (partial(write_files, dtype="float16"), open_files, "float16"),
-    "HDF5, a chunk a picture": (write_hdf5, open_hdf5, "float16"),
+    ".npy an image, float16": (partial(write_files, dtype="float16"), open_files, "float16"),
+    "HDF5, a chunk an image": (write_hdf5, open_hdf5, "float16"),
     MAPPED: (write_array, open_array, "float16"),
     OURS: (write_store, open_store, "float16"),
 }
@@ -237,7 +237,7 @@ def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
     axes.set_yticks(places, list(found))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlabel("microseconds to read one picture's grid (logarithmic)")
+    axes.set_xlabel("microseconds to read one image's grid (logarithmic)")
     axes.margins(x=0.15)
     axes.grid(axis="x", color="#eceff2")
     axes.set_axisbelow(True)

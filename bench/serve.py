@@ -1,8 +1,8 @@
 """Measure the HTTP API under load against the library's own batched throughput, in the same run.
 
-    python bench/serve.py RUN [--pictures FOLDER] [--seconds 60]
+    python bench/serve.py RUN [--images FOLDER] [--seconds 60]
 
-Needs the load tool hey (apt install hey). 16 clients, four pictures of 500x375. The server and the library
+Needs the load tool hey (apt install hey). 16 clients, four images of 500x375. The server and the library
 take turns, since the speed of a shared machine comes and goes; each turn is compared with its neighbours.
 """
 
@@ -50,7 +50,7 @@ def jpegs(folder: Path | None) -> list[bytes]:
 
 
 def time_library(model, contents: list[bytes], seconds: float) -> tuple[float, float]:
-    """Return pictures a second and CPU milliseconds a picture of ``model.stream``."""
+    """Return images a second and CPU milliseconds an image of ``model.stream``."""
     list(model.stream(islice(cycle(contents), 32)))
     count, end = 0, time.perf_counter() + seconds
     began, cpu = time.perf_counter(), time.process_time()
@@ -81,7 +81,7 @@ def load(
 
     Args:
         address: Of the server.
-        paths: One picture an instance of the tool.
+        paths: One image an instance of the tool.
         clients: All together.
         seconds: How long.
         rate: Requests a second, all together; 0 for as many as are answered.
@@ -128,7 +128,7 @@ def p99(answers: list[tuple[float, str]]) -> float:
 def full_load(
     address: str, paths: list[Path], seconds: float
 ) -> tuple[list[tuple[float, str]], float, float]:
-    """Return the answers to 16 clients, none lost; pictures a second; and CPU milliseconds a picture."""
+    """Return the answers to 16 clients, none lost; images a second; and CPU milliseconds an image."""
     counters = ("showtell_predict_seconds_count", "process_cpu_seconds_total")
     before = [metric(address, name) for name in counters]
     began = time.perf_counter()
@@ -150,15 +150,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run")
-    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--images", type=Path)
     parser.add_argument("--seconds", type=float, default=60)
     add_results(parser)
     options = parser.parse_args()
     if shutil.which("hey") is None:
         raise SystemExit("hey is not installed: apt install hey")
-    contents = jpegs(options.pictures)
+    contents = jpegs(options.images)
     print(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; pictures of {len(contents[0]) / 1000:.0f} kB"
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; images of {len(contents[0]) / 1000:.0f} kB"
     )
     model = showtell.load(options.run, device="cpu")
     with tempfile.TemporaryDirectory() as folder, server(options.run) as address:
@@ -177,7 +177,7 @@ def main() -> None:
             library.append(time_library(model, contents, each / 2))
             beside = (library[-2][0] + library[-1][0]) / 2
             print(
-                f"server {speed:.1f} pictures/s, CPU {cpu:.1f} ms a picture; library before and after "
+                f"server {speed:.1f} images/s, CPU {cpu:.1f} ms an image; library before and after "
                 f"{beside:.1f}, {library[-1][1]:.1f} ms: {speed / beside:.0%}"
             )
             answers += found
@@ -187,7 +187,7 @@ def main() -> None:
         stop.set()
         watcher.join()
         speed = statistics.median(speeds)
-        print(f"the server reaches {statistics.median(shares):.0%} of the library, {speed:.1f} pictures/s")
+        print(f"the server reaches {statistics.median(shares):.0%} of the library, {speed:.1f} images/s")
         median = statistics.median(seconds for seconds, _ in answers)
         print(f"p50 {median:.3f} s, p99 {p99(answers):.3f} s, {CLIENTS} clients; {statuses(answers)}")
         early, late = memory[len(memory) // 6], memory[-1]
@@ -198,7 +198,7 @@ def main() -> None:
         print(f"128 clients, 64 let in: {statuses(beyond)}")
     figures = {
         "share_of_library": statistics.median(shares),
-        "pictures_per_s": speed,
+        "images_per_s": speed,
         "server_processor_ms": statistics.median(processor),
         "library_processor_ms": statistics.median(ms for _, ms in library),
         "p50_s": median,

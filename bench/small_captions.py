@@ -1,12 +1,12 @@
-"""Train captioners on few pictures, and see on others whether they are what their trainings say.
+"""Train captioners on few images, and see on others whether they are what their trainings say.
 
     python bench/small_captions.py ../shared/data/flickr8k ../shared/weights/mobilenetv2_100_tf \
         [--kinds word bpe drawn] [--sizes 20 30 40 50 60] [--seeds 0 1 2] [--json small.json]
 
 Each size and seed is a table of so many photos of Flickr8k's training list with their five captions, without
 splits, as people bring them; drawn scenes likewise. `showtell train-captioner` runs on it as it comes, in a
-process of its own. Then the model and its two rivals (the most frequent caption and the nearest picture's, of
-its own training pictures) caption 200 pictures that it has nothing to do with: photos of the dev list, or
+process of its own. Then the model and its two rivals (the most frequent caption and the nearest image's, of
+its own training images) caption 200 images that it has nothing to do with: photos of the dev list, or
 other scenes. "Untrained" is a model that on those scores no more than the most frequent caption, says nothing
 or the same of all; the last line counts those that were called trained. With --json, trainings that it holds
 already are not made again.
@@ -27,24 +27,24 @@ from typing import Any
 
 from record import add_results, record
 from showtell.data.readers import read_dataset
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
 from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.model import CaptionerModel
-from showtell.kinds.captioner.trainee import describe_pictures
+from showtell.kinds.captioner.trainee import describe_images
 from showtell.kinds.model_folder import load_model
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore
 
 UNSEEN = 200
-"""Pictures that judge every model."""
-HEAD = ("what", "pictures", "seed", "status", "said", "CIDEr-D", "most frequent", "nearest", "words", "s")
+"""Images that judge every model."""
+HEAD = ("what", "images", "seed", "status", "said", "CIDEr-D", "most frequent", "nearest", "words", "s")
 
 
-def photos(data: Path) -> dict[str, list[Picture]]:
+def photos(data: Path) -> dict[str, list[AnnotatedImage]]:
     """Return the photos of Flickr8k's training and dev lists."""
-    by_name = {picture.name: picture for picture in read_dataset(DataSource(data)).pictures}
+    by_name = {image.name: image for image in read_dataset(DataSource(data)).images}
     lists = {"train": "Flickr_8k.trainImages.txt", "dev": "Flickr_8k.devImages.txt"}
     names = {split: (data / name).read_text("utf-8").split() for split, name in lists.items()}
     return {
@@ -52,12 +52,12 @@ def photos(data: Path) -> dict[str, list[Picture]]:
     }
 
 
-def scenes(folder: Path, count: int, seed: int) -> list[Picture]:
-    """Draw scenes; their pictures are not split."""
+def scenes(folder: Path, count: int, seed: int) -> list[AnnotatedImage]:
+    """Draw scenes; their images are not split."""
     write_captions_dataset(folder, language="en", count=count, seed=seed)
     table = json.loads((folder / "captions.json").read_text("utf-8"))
     return [
-        Picture(
+        AnnotatedImage(
             one["filename"],
             folder / "images" / one["filename"],
             tuple(sentence["raw"] for sentence in one["sentences"]),
@@ -66,16 +66,16 @@ def scenes(folder: Path, count: int, seed: int) -> list[Picture]:
     ]
 
 
-def write_table(folder: Path, pictures: list[Picture]) -> Path:
-    """Write a table of pictures beside copies of them."""
+def write_table(folder: Path, images: list[AnnotatedImage]) -> Path:
+    """Write a table of images beside copies of them."""
     folder.mkdir(parents=True)
     with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["image", "caption"])
-        for picture in pictures:
-            name = Path(picture.name).name
-            shutil.copy(picture.path, folder / name)
-            table.writerows([name, caption] for caption in picture.captions)
+        for image in images:
+            name = Path(image.name).name
+            shutil.copy(image.path, folder / name)
+            table.writerows([name, caption] for caption in image.captions)
     return folder / "captions.csv"
 
 
@@ -91,20 +91,22 @@ def train(table: Path, run: Path, store: Path, weights: Path, seed: int, kind: s
     return done.returncode, time.perf_counter() - started, done.stderr
 
 
-def judge_on(run: Path, pictures: list[Picture], unseen: list[Picture], store: Path) -> tuple[Verdict, float]:
-    """Judge a run's model on pictures that it never saw; return the words of a caption, too."""
+def judge_on(
+    run: Path, images: list[AnnotatedImage], unseen: list[AnnotatedImage], store: Path
+) -> tuple[Verdict, float]:
+    """Judge a run's model on images that it never saw; return the words of a caption, too."""
     model = load_model(run)
     assert isinstance(model, CaptionerModel)
-    lines = [json.loads(line) for line in (run / "pictures.jsonl").read_text("utf-8").splitlines()]
+    lines = [json.loads(line) for line in (run / "images.jsonl").read_text("utf-8").splitlines()]
     learnt = {line["name"] for line in lines if line["split"] == "train"}
-    known = [picture for picture in pictures if Path(picture.name).name in learnt]
+    known = [image for image in images if Path(image.name).name in learnt]
     extraction = extract_features([*known, *unseen], model.backbone, FeatureStore(store))
-    said = describe_pictures(model.captioner, extraction, unseen, beam_size=model.config.beam_size)
+    said = describe_images(model.captioner, extraction, unseen, beam_size=model.config.beam_size)
     rivals = {
         "the most frequent caption": dict.fromkeys(said, commonest_captions(known)),
-        "the nearest picture's": nearest_captions(extraction, known, unseen),
+        "the nearest image's": nearest_captions(extraction, known, unseen),
     }
-    verdict = judge({picture.name: picture.captions for picture in unseen}, said, (0.0, 0.0), rivals)
+    verdict = judge({image.name: image.captions for image in unseen}, said, (0.0, 0.0), rivals)
     return verdict, statistics.mean(len(caption.split()) for caption in said.values())
 
 
@@ -112,15 +114,15 @@ def one_row(options: argparse.Namespace, kind: str, size: int, seed: int, folder
     """Train once and judge the model."""
     store = options.store or folder / "store"
     if kind == "drawn":
-        pictures = scenes(folder / "scenes", size, seed + 1)
+        images = scenes(folder / "scenes", size, seed + 1)
         unseen = scenes(folder / "unseen", UNSEEN, 1000)
     else:
         pool = photos(options.data)
-        pictures = random.Random(1000 * seed + size).sample(pool["train"], size)
+        images = random.Random(1000 * seed + size).sample(pool["train"], size)
         unseen = random.Random(7).sample(pool["dev"], UNSEEN)
-    table = write_table(folder / "data", pictures)
+    table = write_table(folder / "data", images)
     status, seconds, said = train(table, folder / "run", store, options.weights, seed, kind)
-    verdict, words = judge_on(folder / "run", pictures, unseen, store)
+    verdict, words = judge_on(folder / "run", images, unseen, store)
     blind, nearest = verdict.rivals
     return {
         "kind": kind,
@@ -182,7 +184,7 @@ def main() -> None:
     refused = [row for row in rows if not row["fault"] and row["status"] == 3]
     print(
         f"\nOf {len(rows)} trainings {sum(row['status'] == 0 for row in rows)} were called trained, "
-        f"{len(false)} of them untrained; {len(refused)} were refused that on unseen pictures beat the most "
+        f"{len(false)} of them untrained; {len(refused)} were refused that on unseen images beat the most "
         "frequent caption."
     )
     record("small_captions", rows, options)

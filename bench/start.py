@@ -1,8 +1,8 @@
 """Time whole commands from nothing to their end, and say where the seconds of a prediction go.
 
-    python bench/start.py RUN PICTURE [--repeats 5]
+    python bench/start.py RUN IMAGE [--repeats 5]
 
-`showtell --help`, and `showtell predict RUN PICTURE`: a new process each time, its files in the system's
+`showtell --help`, and `showtell predict RUN IMAGE`: a new process each time, its files in the system's
 cache after the first. The parts are what importing takes by Python's own clock (-X importtime, which slows it
 down), by who has to be imported.
 """
@@ -64,12 +64,12 @@ def parts_of(said: str) -> Counter[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
-    parser.add_argument("picture")
+    parser.add_argument("image")
     parser.add_argument("--repeats", type=int, default=5)
     add_results(parser)
     options = parser.parse_args()
     figures: dict[str, object] = {}
-    predict = ["predict", options.run, options.picture]
+    predict = ["predict", options.run, options.image]
     for name, arguments in (("--help", ["--help"]), ("predict", predict)):
         found = [run(arguments)[:2] for _ in range(options.repeats)]
         walls, processors = zip(*found)

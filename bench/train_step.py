@@ -114,8 +114,8 @@ def _own_loss(decoder, grid, token_ids, lengths):
     import torch.nn.functional as F
 
     packed = decoder.teacher_forced(grid, token_ids, lengths)
-    picture, caption, moment = packed.position.unbind(1)
-    return F.cross_entropy(packed.logits.float(), token_ids[picture, caption, moment + 1])
+    image, caption, moment = packed.position.unbind(1)
+    return F.cross_entropy(packed.logits.float(), token_ids[image, caption, moment + 1])
 
 
 def _naive_loss(decoder, grid, token_ids, lengths):
@@ -164,8 +164,8 @@ def _time_parts(decoder, optimizer, grid, token_ids, lengths) -> dict[str, float
             marks.append(("project the grids", _now()))
             packed = decoder.teacher_forced(grid, token_ids, lengths)
             marks.append(("read words and score the next, grids projected again", _now()))
-        picture, caption, moment = packed.position.unbind(1)
-        loss = F.cross_entropy(packed.logits.float(), token_ids[picture, caption, moment + 1])
+        image, caption, moment = packed.position.unbind(1)
+        loss = F.cross_entropy(packed.logits.float(), token_ids[image, caption, moment + 1])
         marks.append(("loss", _now()))
         loss.backward()
         marks.append(("backward", _now()))

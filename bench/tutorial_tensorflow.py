@@ -51,7 +51,7 @@ class Captioner(tf.keras.Model):
 
 
 def rows_of(data: dict[str, np.ndarray], rows: np.ndarray) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return grid, token ids and lengths of captions, numbered picture by picture."""
+    """Return grid, token ids and lengths of captions, numbered image by image."""
     captions = data["lengths"].shape[1]
     token_ids = data["token_ids"].reshape(-1, data["token_ids"].shape[-1])[rows]
     lengths = data["lengths"].reshape(-1)[rows]

@@ -1,8 +1,8 @@
 """The widely used PyTorch tutorial's way to caption with attention, written anew from its description.
 
-Every caption is a row of its own with its own copy of the picture's grid; rows are sorted by length and the
+Every caption is a row of its own with its own copy of the image's grid; rows are sorted by length and the
 batch shrinks as captions end; keys are projected again at every word; float32; Adam at 4e-4, gradients
-clipped to 5 by value. Its search describes one picture at a time, with the beam as the batch. The
+clipped to 5 by value. Its search describes one image at a time, with the beam as the batch. The
 convolutional network is left out: grids are given, as they are to everybody compared here.
 """
 
@@ -84,7 +84,7 @@ class Captioner(nn.Module):
 def sorted_rows(
     data: dict[str, np.ndarray], rows: np.ndarray, captions: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return grid, token ids and lengths of captions, numbered picture by picture, longest first."""
+    """Return grid, token ids and lengths of captions, numbered image by image, longest first."""
     rows = rows[np.argsort(-data["lengths"].reshape(-1)[rows], kind="stable")]
     grid = torch.from_numpy(data["grid"][rows // captions]).float()
     token_ids = torch.from_numpy(data["token_ids"].reshape(-1, data["token_ids"].shape[-1])[rows])
@@ -122,7 +122,7 @@ def held_out_loss(model: Captioner, data: dict[str, np.ndarray]) -> float:
 def search(
     model: Captioner, grid: Tensor, *, bos: int, eos: int, beam: int, longest: int
 ) -> tuple[list[int], list[Tensor]]:
-    """Describe one picture (L, D) by beam search, its beam as the batch.
+    """Describe one image (L, D) by beam search, its beam as the batch.
 
     Returns:
         The token ids of the likeliest caption, and the weights of the cells behind each.

@@ -1,4 +1,4 @@
-"""Draw the pictures of the documents from pictures that the package draws itself; the same each time.
+"""Draw the images of the documents from images that the package draws itself; the same each time.
 
 Run: python scripts/draw_docs.py
 
@@ -81,7 +81,7 @@ def make_small(path: Path) -> None:
 
 
 def draw(out: Path = PICTURES) -> None:
-    """Draw all pictures into a folder."""
+    """Draw all images into a folder."""
     with TemporaryDirectory() as folder:
         classes, dusk, english, korean = (Path(folder) / name for name in ("shapes", "dusk", "en", "ko"))
         write_classes_dataset(classes, count=COUNT, seed=0)

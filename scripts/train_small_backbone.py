@@ -1,7 +1,7 @@
 """Train the small backbone that the package ships, from scratch, on drawings made on the fly.
 
 The network learns to say, at the grid cells around an object's centre, what the object is: size, colour,
-shape, and how many of its kind there are; at every cell where it lies in the picture; and from the mean
+shape, and how many of its kind there are; at every cell where it lies in the image; and from the mean
 over the cells how many objects of each size, colour and shape there are. These three read-outs are linear
 and thrown away; what they leave in the grid is what a captioner reads.
 

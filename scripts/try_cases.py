@@ -1,6 +1,6 @@
 """Read each input of a folder of cases, and print in a line or two how it was read or why not.
 
-Of the pictures in its folder ``pictures`` the colour in the middle of each quarter is printed.
+Of the images in its folder ``images`` the colour in the middle of each quarter is printed.
 
     python scripts/try_cases.py ../shared/cases
     python scripts/try_cases.py FOLDER --full    # every note and problem
@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from showtell.data.images import open_image
-from showtell.data.readers import read_pictures
+from showtell.data.readers import read_images
 from showtell.data.source import DataSource
 from showtell.errors import ShowtellError
 
@@ -31,13 +31,13 @@ def sources_of(case: Path) -> list[Path]:
 def line_of(source: Path, full: bool) -> str:
     """Read one source; return what is to be said of it."""
     try:
-        dataset, obstacle = read_pictures(DataSource(source))
+        dataset, obstacle = read_images(DataSource(source))
     except ShowtellError as error:
         return "REFUSED " + str(error).replace("\n", "\n      ")
     captions = [caption for _, caption in dataset.captions()]
-    splits = dict(Counter(picture.split for picture in dataset.pictures if picture.split))
+    splits = dict(Counter(image.split for image in dataset.images if image.split))
     lines = [
-        f"{dataset.format}: {len(dataset.pictures)} pictures, {len(captions)} captions, "
+        f"{dataset.format}: {len(dataset.images)} images, {len(captions)} captions, "
         f"{len(dataset.classes)} classes {list(dataset.classes[:4])}, splits {splits or 'none'}"
     ]
     if obstacle:
@@ -48,12 +48,12 @@ def line_of(source: Path, full: bool) -> str:
         example = next(problem for problem in dataset.problems if problem.kind == kind)
         lines.append(f"{count} x {kind}: {example.where}: {example.detail}"[: None if full else 160])
     if full:
-        lines += [f"{picture.name}: {picture.captions or picture.label}" for picture in dataset.pictures[:3]]
+        lines += [f"{image.name}: {image.captions or image.label}" for image in dataset.images[:3]]
     return "\n      ".join(lines)
 
 
 def quarters_of(path: Path) -> str:
-    """Decode a picture; return the colour in the middle of each quarter, or why it cannot be read."""
+    """Decode an image; return the colour in the middle of each quarter, or why it cannot be read."""
     try:
         image = open_image(path)
     except ShowtellError as error:
@@ -65,9 +65,9 @@ def quarters_of(path: Path) -> str:
 def main() -> None:
     """Go through all cases."""
     root, full = Path(sys.argv[1]), "--full" in sys.argv
-    for picture in sorted((root / "pictures").iterdir()) if (root / "pictures").is_dir() else ():
-        print(f"{picture.relative_to(root)}\n      {quarters_of(picture)}")
-    for case in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "pictures"):
+    for image in sorted((root / "images").iterdir()) if (root / "images").is_dir() else ():
+        print(f"{image.relative_to(root)}\n      {quarters_of(image)}")
+    for case in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "images"):
         for source in sources_of(case):
             print(f"{source.relative_to(root)}\n      {line_of(source, full)}")
 

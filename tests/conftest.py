@@ -1,4 +1,4 @@
-"""Shared ground: drawn pictures, a store in a folder of its own, one thread, a browser."""
+"""Shared ground: drawn images, a store in a folder of its own, one thread, a browser."""
 
 import hashlib
 import io
@@ -45,12 +45,12 @@ def settings_file(**settings: object) -> list[str]:
 
 
 def draw(number: int, size: int = 96) -> Image.Image:
-    """Draw the picture of a number."""
+    """Draw the image of a number."""
     return draw_scene(make_scenes(number, 1, "train")[0], size)
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
-    """Return a picture as the content of a file."""
+    """Return an image as the content of a file."""
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
@@ -68,8 +68,8 @@ def store(tmp_path) -> FeatureStore:
 
 
 @pytest.fixture(scope="session")
-def pictures_folder(tmp_path_factory) -> Path:
-    """Ten drawn pictures, one with a Hangul name."""
+def images_folder(tmp_path_factory) -> Path:
+    """Ten drawn images, one with a Hangul name."""
     folder = tmp_path_factory.mktemp("사진들")
     for number in range(9):
         draw(number).save(folder / f"{number:02d}.png")

@@ -22,7 +22,7 @@ def film(frames: Sequence[Image.Image], apart: Sequence[int], *, late: int = 0, 
         late: Milliseconds before the first frame.
         turn: Degrees, clockwise, that a player is told to turn the frames.
     """
-    pictures = [encoded(frame, "JPEG", quality=95) for frame in frames]
+    images = [encoded(frame, "JPEG", quality=95) for frame in frames]
     width, height = frames[0].size
     head = _box(b"ftyp", b"qt  ", _words(0x200), b"qt  ")
     depth = struct.pack(">Hh", 24, -1)
@@ -35,8 +35,8 @@ def film(frames: Sequence[Image.Image], apart: Sequence[int], *, late: int = 0, 
         b"stbl",
         _box(b"stsd", _words(0, 1), entry),
         _box(b"stts", _words(0, len(apart), *(value for ticks in apart for value in (1, ticks)))),
-        _box(b"stsc", _words(0, 1, 1, len(pictures), 1)),
-        _box(b"stsz", _words(0, 0, len(pictures), *map(len, pictures))),
+        _box(b"stsc", _words(0, 1, 1, len(images), 1)),
+        _box(b"stsz", _words(0, 0, len(images), *map(len, images))),
         _box(b"stco", _words(0, 1, len(head) + 8)),
     )
     here = _box(b"dinf", _box(b"dref", _words(0, 1), _box(b"url ", _words(1))))
@@ -57,7 +57,7 @@ def film(frames: Sequence[Image.Image], apart: Sequence[int], *, late: int = 0, 
         media,
     )
     movie = _words(0, 0, 0, _SECOND, total + late, _ONE) + bytes(12) + _matrix(0) + bytes(24) + _words(2)
-    return head + _box(b"mdat", *pictures) + _box(b"moov", _box(b"mvhd", movie), track)
+    return head + _box(b"mdat", *images) + _box(b"moov", _box(b"mvhd", movie), track)
 
 
 def _matrix(turn: int) -> bytes:

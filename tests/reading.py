@@ -26,7 +26,7 @@ def read_or_refused(data: Path, names: Collection[str]) -> Dataset | None:
     except ShowtellError as error:
         assert error.what
         return None
-    assert {picture.name for picture in dataset.pictures} <= set(names)
+    assert {image.name for image in dataset.images} <= set(names)
     return dataset
 
 
@@ -58,15 +58,15 @@ def table(root: Path, header: str, *columns: Sequence[object]) -> Path:
 
 
 def captions(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    return {picture.name: picture.captions for picture in dataset.pictures}
+    return {image.name: image.captions for image in dataset.images}
 
 
 def labels(dataset: Dataset) -> dict[str, str | None]:
-    return {picture.name: picture.label for picture in dataset.pictures}
+    return {image.name: image.label for image in dataset.images}
 
 
 def splits(dataset: Dataset) -> dict[str, str | None]:
-    return {picture.name: picture.split for picture in dataset.pictures}
+    return {image.name: image.split for image in dataset.images}
 
 
 def problems(dataset: Dataset) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ def make_captioner(run: Path, captions: list[str]) -> Path:
 
 
 def make_classifier(run: Path) -> Path:
-    """Write a classifier of three classes that tells pictures apart at random."""
+    """Write a classifier of three classes that tells images apart at random."""
     backbone = load_backbone("test_resnet", "random", image_size=64)
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()

@@ -44,7 +44,7 @@ class Case:
     advises: bool = False
 
 
-def pictures(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
+def images(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"photo_{number}.jpg" for number in range(count)]
     for number, name in enumerate(names):
@@ -55,10 +55,10 @@ def pictures(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
 def table(
     write: Callable[[str], str], *, images: str = "images", encoding: str = "utf-8", text: str = "a dog"
 ):
-    """Return what makes six pictures and a table of them, whose names are written in a way."""
+    """Return what makes six images and a table of them, whose names are written in a way."""
 
     def prepare(here: Path) -> None:
-        rows = [f"{write(name)},{text} {number}" for number, name in enumerate(pictures(here / images))]
+        rows = [f"{write(name)},{text} {number}" for number, name in enumerate(images(here / images))]
         (here / "data").mkdir()
         (here / "data" / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", encoding)
 
@@ -67,17 +67,17 @@ def table(
 
 def labels(here: Path) -> None:
     for number, name in enumerate(("red", "blue")):
-        pictures(here / "data" / name, first=100 * number)
+        images(here / "data" / name, first=100 * number)
 
 
 def plain(here: Path) -> None:
-    pictures(here / "data")
+    images(here / "data")
 
 
 def other(here: Path) -> None:
     run_of("classifier")(here)
     for number in range(2):
-        pictures(here / "other" / str(number), first=100 * number)
+        images(here / "other" / str(number), first=100 * number)
 
 
 def nothing(here: Path) -> None:
@@ -109,17 +109,17 @@ RUNS: dict[str, Path] = {}
 """Folders with a trained run and its data, by kind."""
 INSPECT = "inspect {here}/data --out {here}/inspect.html"
 CASES = {
-    "a table without its pictures": Case(
+    "a table without its images": Case(
         "inspect {here}/data/captions.csv --out {here}/inspect.html",
         table(str, images="elsewhere/photos"),
         {"DIR": "{here}/elsewhere"},
         advises=True,
     ),
-    "a folder of a table without its pictures": Case(
+    "a folder of a table without its images": Case(
         INSPECT, table(str, images="elsewhere/photos"), {"DIR": "{here}/elsewhere"}, advises=True
     ),
     "addresses": Case(INSPECT, table("https://host.invalid/photos/{}".format), {"DIR": "{here}/images"}),
-    "addresses with their pictures": Case(
+    "addresses with their images": Case(
         f"{INSPECT} --images {{here}}/none", table("https://host.invalid/{}".format), {"DIR": "{here}/images"}
     ),
     "names of another machine": Case(
@@ -131,7 +131,7 @@ CASES = {
     "names that lead out": Case(
         INSPECT, table("../../elsewhere/{}".format, images="elsewhere"), {"DIR": "{here}/elsewhere"}
     ),
-    "a missing folder of pictures": Case(
+    "a missing folder of images": Case(
         f"{INSPECT} --images {{here}}/none", table(str), {"DIR": "{here}/images"}
     ),
     "another encoding": Case(
@@ -143,7 +143,7 @@ CASES = {
     ),
     "no data": Case(INSPECT, lambda here: None),
     "an empty folder": Case(INSPECT, nothing),
-    "pictures without words": Case("train-captioner {here}/data --out {here}/run", plain),
+    "images without words": Case("train-captioner {here}/data --out {here}/run", plain),
     "classes for a captioner": Case(
         f"train-captioner {{here}}/data --out {{here}}/run {SETTINGS}", labels, {"RUN": "{here}/new"}
     ),
@@ -160,7 +160,7 @@ CASES = {
     "a run that is not there": Case(
         "evaluate {here}/nowhere", plain, {"DATA": "{here}/data", "RUN": "{here}/new"}, helps=False
     ),
-    "no picture": Case("predict {here}/nowhere", plain, {"RUN": "{here}", "PICTURE": "x.jpg"}, helps=False),
+    "no image": Case("predict {here}/nowhere", plain, {"RUN": "{here}", "PICTURE": "x.jpg"}, helps=False),
     "no such command": Case("inspekt {here}/data", plain),
     "a store without the space": Case("store --store {here}/store --remove nothing", nothing),
     "a report of what was not scored": Case("report {here}/home/run", unscored, advises=True),
@@ -183,8 +183,8 @@ def runs(tmp_path_factory) -> None:
     """Train a run of each kind."""
     for kind in ("captioner", "classifier"):
         home = tmp_path_factory.mktemp(kind)
-        names = pictures(home / "data", 30) if kind == "captioner" else []
-        rows = [f"{name},a picture of {number % 5} things" for number, name in enumerate(names)]
+        names = images(home / "data", 30) if kind == "captioner" else []
+        rows = [f"{name},an image of {number % 5} things" for number, name in enumerate(names)]
         if kind == "captioner":
             (home / "data" / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", "utf-8")
         else:

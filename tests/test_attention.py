@@ -49,8 +49,8 @@ def build(cell: str, seed: int = 0, dropout: float = 0.5) -> Captioner:
     return captioner
 
 
-def pictures(captions: list[list[int]], seed: int = 0, extra_words: int = 0, extra_columns: int = 0) -> Batch:
-    """Make a batch with as many captions a picture, and of such lengths, as the lists say."""
+def images(captions: list[list[int]], seed: int = 0, extra_words: int = 0, extra_columns: int = 0) -> Batch:
+    """Make a batch with as many captions an image, and of such lengths, as the lists say."""
     random = torch.Generator().manual_seed(seed)
     longest = max(itertools.chain(*captions)) + 1 + extra_words
     columns = max(map(len, captions)) + extra_columns
@@ -67,12 +67,12 @@ def pictures(captions: list[list[int]], seed: int = 0, extra_words: int = 0, ext
     return Batch(grid, token_ids, lengths)
 
 
-def alone(batch: Batch, picture: int, caption: int) -> Batch:
-    length = int(batch.lengths[picture, caption])
+def alone(batch: Batch, image: int, caption: int) -> Batch:
+    length = int(batch.lengths[image, caption])
     return Batch(
-        batch.grid[picture : picture + 1],
-        batch.token_ids[picture : picture + 1, caption : caption + 1, : length + 1],
-        batch.lengths[picture : picture + 1, caption : caption + 1],
+        batch.grid[image : image + 1],
+        batch.token_ids[image : image + 1, caption : caption + 1, : length + 1],
+        batch.lengths[image : image + 1, caption : caption + 1],
     )
 
 
@@ -96,34 +96,34 @@ LENGTHS = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3), min_size
 def test_a_caption_is_read_the_same_alone_and_in_any_batch(cell, lengths, extra_words, extra_columns):
     """Any number of captions of any lengths in any order, with padding and empty columns beyond need."""
     captioner = build(cell)
-    batch = pictures(lengths, extra_words=extra_words, extra_columns=extra_columns)
+    batch = images(lengths, extra_words=extra_words, extra_columns=extra_columns)
     found = read(captioner, batch)
     expected_places = {
         (p, c, t) for p in range(len(lengths)) for c in range(len(lengths[p])) for t in range(lengths[p][c])
     }
     assert found.keys() == expected_places
-    for picture, caption in {(p, c) for p, c, _ in expected_places}:
-        for (_, _, time), expected in read(captioner, alone(batch, picture, caption)).items():
-            assert_same(found[picture, caption, time], expected)
+    for image, caption in {(p, c) for p, c, _ in expected_places}:
+        for (_, _, time), expected in read(captioner, alone(batch, image, caption)).items():
+            assert_same(found[image, caption, time], expected)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_lies_in_the_padding_does_not_matter(cell):
     captioner = build(cell)
-    batch = pictures([[5, 2], [3]], extra_words=1, extra_columns=1)
+    batch = images([[5, 2], [3]], extra_words=1, extra_columns=1)
     changed = batch.token_ids.clone()
-    for picture, caption in itertools.product(range(2), range(3)):
-        length = int(batch.lengths[picture, caption])
-        changed[picture, caption, length + 1 if length else 0 :] = 6
+    for image, caption in itertools.product(range(2), range(3)):
+        length = int(batch.lengths[image, caption])
+        changed[image, caption, length + 1 if length else 0 :] = 6
     other = Batch(batch.grid, changed, batch.lengths)
     assert not torch.equal(changed, batch.token_ids)
     assert caption_loss(captioner, other).item() == caption_loss(captioner, batch).item()
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_order_of_pictures_and_captions_does_not_matter(cell):
+def test_the_order_of_images_and_captions_does_not_matter(cell):
     captioner = build(cell)
-    batch = pictures([[5, 4, 1], [4], [2, 2], [2]])
+    batch = images([[5, 4, 1], [4], [2, 2], [2]])
     loss = caption_loss(captioner, batch).item()
     for order in ([3, 2, 1, 0], [1, 3, 0, 2]):
         shuffled = Batch(batch.grid[order], batch.token_ids[order], batch.lengths[order])
@@ -136,11 +136,11 @@ def test_the_order_of_pictures_and_captions_does_not_matter(cell):
 def test_the_loss_of_a_batch_is_made_of_its_captions_losses(cell):
     """Cross-entropy is a mean over words, the doubly stochastic term a mean over captions."""
     captioner = build(cell)
-    batch = pictures([[5, 3], [4], [1, 1]])
+    batch = images([[5, 3], [4], [1, 1]])
     likelihood = words = stochastic = 0.0
     places = batch.lengths.nonzero().tolist()
-    for picture, caption in places:
-        one = alone(batch, picture, caption)
+    for image, caption in places:
+        one = alone(batch, image, caption)
         together, deviation = caption_loss(captioner, one).item(), attention_deviation(captioner, one)
         length = int(one.lengths)
         likelihood += (together - ATTENTION_REGULARISATION * deviation) * length
@@ -158,22 +158,22 @@ def attention_deviation(captioner: Captioner, batch: Batch) -> float:
 @pytest.mark.parametrize("cell", CELLS)
 def test_teacher_forcing_equals_word_by_word(cell):
     captioner = build(cell)
-    batch = pictures([[5, 4], [3, 2]])
+    batch = images([[5, 4], [3, 2]])
     decoder, found = captioner.decoder, read(captioner, batch)
     memory = decoder.encode_grid(batch.grid)
     state = select_rows(decoder.start(memory), torch.zeros(2, 2, dtype=torch.long))
     for time in range(5):
         log_probs, state, attention = decoder.step(memory, state, batch.token_ids[..., time])
-        for picture, caption in (batch.lengths > time).nonzero().tolist():
-            logits, expected = found[picture, caption, time]
-            assert_same([attention[picture, caption]], [expected])
-            assert torch.allclose(log_probs[picture, caption], F.log_softmax(logits.float(), -1), atol=1e-5)
+        for image, caption in (batch.lengths > time).nonzero().tolist():
+            logits, expected = found[image, caption, time]
+            assert_same([attention[image, caption]], [expected])
+            assert torch.allclose(log_probs[image, caption], F.log_softmax(logits.float(), -1), atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_attention_is_a_distribution_over_the_cells(cell):
     captioner = build(cell)
-    packed = captioner.decoder.teacher_forced(*pictures([[5, 4], [3]]))
+    packed = captioner.decoder.teacher_forced(*images([[5, 4], [3]]))
     assert packed.attention.shape == (12, L)
     assert bool((packed.attention >= 0).all())
     assert torch.allclose(packed.attention.sum(-1), torch.ones(12), atol=1e-6)
@@ -188,7 +188,7 @@ def test_the_packed_path_equals_the_plain_equations(cell, lengths):
     """Values and all gradients, with captions of any lengths in any order, and some that are missing."""
     assume(any(map(any, lengths)))
     captioner = build(cell)
-    batch = pictures(lengths)
+    batch = images(lengths)
     found = outcome(captioner.decoder, batch, kernels.packed_forward)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "are_faster_on", lambda device: False)
@@ -221,21 +221,21 @@ def test_the_plain_equations_run_where_a_graph_is_compiled_or_there_is_no_cpu(mo
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_plain_and_packed_training_have_one_loss(cell, monkeypatch):
-    captioner, batch = build(cell), pictures([[4, 2], [3, 5], [1]])
+    captioner, batch = build(cell), images([[4, 2], [3, 5], [1]])
     packed = caption_loss(captioner, batch).item()
     monkeypatch.setattr(kernels, "are_faster_on", lambda device: False)
     assert caption_loss(captioner, batch).item() == pytest.approx(packed, rel=1e-6)
 
 
 def xu_loss(decoder: AttentionDecoder, batch: Batch) -> torch.Tensor:
-    """Compute the loss as the paper states it: one picture, one caption, one word, one cell at a time."""
+    """Compute the loss as the paper states it: one image, one caption, one word, one cell at a time."""
     p = dict(decoder.named_parameters())
     lstm = decoder.config.kind == "lstm"
     hidden_dim, attention_dim = decoder.config.hidden_dim, decoder.config.attention_dim
     cross_entropies, deviations = [], []
-    for picture, caption in batch.lengths.nonzero().tolist():
+    for image, caption in batch.lengths.nonzero().tolist():
         cells = []
-        for cell in batch.grid[picture]:
+        for cell in batch.grid[image]:
             raw = p["value.weight"] @ ((cell - decoder.feature_mean) / decoder.feature_scale)
             raw = (raw + p["value.bias"]).clamp_min(0)
             mean, variance = raw.mean(), raw.var(unbiased=False)
@@ -244,8 +244,8 @@ def xu_loss(decoder: AttentionDecoder, batch: Batch) -> torch.Tensor:
         start = torch.tanh(p["initial.weight"] @ (sum(cells) / len(cells)) + p["initial.bias"])
         h, c = start[:hidden_dim], start[hidden_dim:]
         looked = torch.zeros(len(cells), dtype=h.dtype)
-        for time in range(int(batch.lengths[picture, caption])):
-            word = p["embed.weight"][batch.token_ids[picture, caption, time]]  # E y_{t-1}
+        for time in range(int(batch.lengths[image, caption])):
+            word = p["embed.weight"][batch.token_ids[image, caption, time]]  # E y_{t-1}
             parts = p["from_hidden.weight"] @ h + p["from_hidden.bias"]
             query, beta = parts[:attention_dim], torch.sigmoid(parts[attention_dim:][:hidden_dim])
             gates = parts[attention_dim + hidden_dim :]
@@ -269,7 +269,7 @@ def xu_loss(decoder: AttentionDecoder, batch: Batch) -> torch.Tensor:
             deep = torch.tanh(deep + p["output_context.weight"] @ z)
             logits = p["embed.weight"] @ deep + p["output_bias"]  # eq. 7
             log_p = logits - logits.exp().sum().log()
-            target = batch.token_ids[picture, caption, time + 1]
+            target = batch.token_ids[image, caption, time + 1]
             smoothed = (1 - LABEL_SMOOTHING) * log_p[target] + LABEL_SMOOTHING * log_p.mean()
             cross_entropies.append(-smoothed)
         deviations.append(((1 - looked) ** 2).mean())
@@ -280,7 +280,7 @@ def xu_loss(decoder: AttentionDecoder, batch: Batch) -> torch.Tensor:
 @pytest.mark.parametrize("cell", CELLS)
 def test_loss_and_gradients_equal_the_paper_s_equations(cell):
     captioner = build(cell)
-    batch = pictures([[4, 2], [3], [1]], seed=3)
+    batch = images([[4, 2], [3], [1]], seed=3)
     names, parameters = zip(*captioner.decoder.named_parameters())
     expected = xu_loss(captioner.decoder, batch)
     found = caption_loss(captioner, batch)
@@ -300,14 +300,14 @@ def test_the_doubly_stochastic_term_of_a_case_done_by_hand():
     torch.nn.init.zeros_(captioner.decoder.output_bias)
     entropy = torch.tensor(float(WORDS.vocab_size)).log().item()  # every word equally likely
     for lengths, deviation in (([[3]], 0.25), ([[6]], 0.0), ([[3, 6], [3]], 0.5 / 3)):
-        loss = caption_loss(captioner, pictures(lengths)).item()
+        loss = caption_loss(captioner, images(lengths)).item()
         assert loss == pytest.approx(entropy + ATTENTION_REGULARISATION * deviation, rel=1e-5)
 
 
 def test_a_gru_s_state_is_one_and_an_lstm_s_are_two():
     for cell in CELLS:
         decoder = build(cell).decoder
-        memory = decoder.encode_grid(pictures([[2], [2]]).grid)
+        memory = decoder.encode_grid(images([[2], [2]]).grid)
         state = decoder.start(memory)
         assert state._fields == (("hidden", "cell") if cell == "lstm" else ("hidden",))
         assert {part.shape for part in state} == {(2, 1, 7)}
@@ -320,15 +320,15 @@ def path(request, monkeypatch):
 
 
 def test_dropout_acts_in_training_only(path):
-    captioner, batch = build("lstm"), pictures([[4, 3], [2]])
+    captioner, batch = build("lstm"), images([[4, 3], [2]])
     assert caption_loss(captioner, batch).item() == caption_loss(captioner, batch).item()
     captioner.train()
     assert caption_loss(captioner, batch).item() != caption_loss(captioner, batch).item()
 
 
 def test_in_training_a_word_s_dropped_units_are_the_same_wherever_it_occurs(path):
-    """Equal captions of a picture look alike; their outputs are dropped each by itself."""
-    captioner, one = build("lstm").train(), pictures([[5, 5]])
+    """Equal captions of an image look alike; their outputs are dropped each by itself."""
+    captioner, one = build("lstm").train(), images([[5, 5]])
     batch = one._replace(token_ids=one.token_ids[:, :1].expand(-1, 2, -1))
     packed = captioner.decoder.teacher_forced(*batch)
     first, second = (packed.position[:, 1] == caption for caption in (0, 1))

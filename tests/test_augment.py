@@ -10,7 +10,7 @@ from conftest import draw
 from showtell.backbones.weights import load_backbone
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.extraction.extract import extract_features
 
 NOTHING = Augmentation(flip=0, crop=1, shear=0, zoom=0, shift=0, brightness=0)
@@ -78,21 +78,21 @@ def test_edges_are_mirrored_and_never_black():
     assert min(View(n, wild).apply(white, b"x").min().item() for n in range(30)) == 255
 
 
-def test_views_are_kept_in_the_store_beside_the_plain_picture(pictures_folder, store):
+def test_views_are_kept_in_the_store_beside_the_plain_image(images_folder, store):
     backbone = load_backbone("test_resnet", "random", image_size=64)
-    pictures = [Picture(path.name, path) for path in sorted(pictures_folder.iterdir())]
-    plain = extract_features(pictures, backbone, store)
-    one, two = (extract_features(pictures, backbone, store, view=View(number)) for number in (1, 2))
-    again = extract_features(pictures, backbone, store, view=View(1))
+    images = [AnnotatedImage(path.name, path) for path in sorted(images_folder.iterdir())]
+    plain = extract_features(images, backbone, store)
+    one, two = (extract_features(images, backbone, store, view=View(number)) for number in (1, 2))
+    again = extract_features(images, backbone, store, view=View(1))
     assert (plain.computed, one.computed, two.computed, again.computed) == (10, 10, 10, 0)
     assert one.space.id == plain.space.id
-    name = pictures[0].name
+    name = images[0].name
     assert len({plain.key(name), one.key(name), two.key(name)}) == 3
     features = [part.pooled([name]) for part in (plain, one, two, again)]
     assert not np.array_equal(features[0], features[1])
     assert np.array_equal(features[1], features[3])
     # The features are those of the view that `apply` gives.
-    content = pictures[0].path.read_bytes()
+    content = images[0].path.read_bytes()
     view = View(2).apply(load_pixels(content, backbone.preprocessing), plain.digests[name])
     fresh = backbone(view.unsqueeze(0))[1].numpy()
     np.testing.assert_allclose(features[2].astype(np.float32), fresh.astype(np.float32), rtol=1e-2, atol=1e-2)

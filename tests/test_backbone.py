@@ -25,7 +25,7 @@ from showtell.errors import ConfigError, ModelError, ShowtellError, WeightsError
 from showtell.store.description import description_difference
 
 # Network, side of the input, and whether a change in one cell's pixels must change that cell most: in deep
-# convolutional networks with random weights each cell sees the whole small picture.
+# convolutional networks with random weights each cell sees the whole small image.
 FAMILIES = [
     ("mobilenetv2_100", 96, False),
     ("mobilenetv3_small_050", 64, False),
@@ -79,18 +79,18 @@ def test_contract(name, side, is_local):
 
 
 def assert_places(backbone, side: int, is_local: bool) -> None:
-    """Change one corner of the picture after the other: the grid must change where that corner lies."""
+    """Change one corner of the image after the other: the grid must change where that corner lies."""
     rows, columns = backbone.description.grid_size
     cell = side // rows
     plain = torch.full((1, 3, side, side), 110, dtype=torch.uint8)
     corners = [(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)]
-    pictures = plain.repeat(5, 1, 1, 1)
+    images = plain.repeat(5, 1, 1, 1)
     for i, (row, column) in enumerate(corners):
         top, left = (0 if at == 0 else side - cell for at in (row, column))
-        pictures[i, :, top : top + cell, left : left + cell] = noise(1, cell, seed=i)[0]
+        images[i, :, top : top + cell, left : left + cell] = noise(1, cell, seed=i)[0]
     # In float32, where small changes far from the corner are not lost.
     with torch.inference_mode():
-        grid = grid_of(backbone.network, backbone.network.forward_features(backbone.normalise(pictures)))[0]
+        grid = grid_of(backbone.network, backbone.network.forward_features(backbone.normalise(images)))[0]
     change = (grid[:4] - grid[4:]).norm(dim=-1)  # (4, L)
     if is_local:
         assert change.argmax(1).tolist() == [row * columns + column for row, column in corners]
@@ -165,7 +165,7 @@ def test_unknown_networks_name_similar_ones(name, similar, given, monkeypatch):
     with pytest.raises(ConfigError, match="knows no") as caught:
         load_backbone(name, given)
     assert name in caught.value.what
-    assert similar in caught.value.would_do
+    assert similar in caught.value.hint
 
 
 def test_without_a_network_missing_weights_are_said_at_once(monkeypatch):
@@ -181,7 +181,7 @@ def test_without_a_network_missing_weights_are_said_at_once(monkeypatch):
     assert time.perf_counter() - started < 5
     assert "resnet18" in caught.value.what
     assert "not in the hub's cache" in caught.value.what
-    assert "--weights PATH" in caught.value.would_do
+    assert "--weights PATH" in caught.value.hint
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +339,7 @@ def test_weights_of_another_network_are_refused(tmp_path, donor):
     with pytest.raises(WeightsError, match=r"does not hold weights of resnet18: .*conv1") as caught:
         load_backbone("resnet18", str(path))
     assert len(str(caught.value)) < 500  # not a list of all parameters
-    assert "--backbone" in caught.value.would_do
+    assert "--backbone" in caught.value.hint
 
 
 def test_five_classes_where_a_thousand_are_meant(tmp_path, donor):

@@ -25,7 +25,7 @@ SETTINGS = "--backbone test_resnet --weights random --image-size 64"
 COLOURS = {"빨강": "red", "Blue": "blue", "녹색": "green"}
 
 
-def picture(number: int, colour: str) -> Image.Image:
+def image(number: int, colour: str) -> Image.Image:
     """A scene with a large disc in the colour of the class."""
     image = draw(number, 64)
     ImageDraw.Draw(image).ellipse((8, 8, 56, 56), fill=colour)
@@ -37,7 +37,7 @@ def write_classes(folder: Path, each: int = 20) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(each):
             path = folder / name / f"{number}.png"
-            picture(100 * i + number, colour).save(path)
+            image(100 * i + number, colour).save(path)
             os.utime(path, (1e9, 1e9))  # a file written just now is read again, to be sure
     return folder
 
@@ -47,7 +47,7 @@ def train(data: Path, out: Path, *more: str) -> int:
 
 
 def recorded(run: Path) -> set[str]:
-    lines = (run / "pictures.jsonl").read_text("utf-8").splitlines()
+    lines = (run / "images.jsonl").read_text("utf-8").splitlines()
     return {json.loads(line)["name"] for line in lines}
 
 
@@ -89,14 +89,14 @@ def test_evaluation_names_split_count_interval_and_calibration(run, tmp_path, ca
     out, err = capsys.readouterr()
     record = json.loads(out)
     assert record["split"] == "test"
-    assert record["pictures"] == sum(entry["pictures"] for entry in record["classes"].values())
+    assert record["images"] == sum(entry["images"] for entry in record["classes"].values())
     assert set(record["scores"]) >= {"accuracy", "top5", "macro_f1", "calibration_error"}
     low, high = record["intervals_95"]["accuracy"]
     assert 0 <= low <= record["scores"]["accuracy"] <= high <= 1
     assert "before temperature scaling" in err
     lines = (tmp_path / "predictions-test.jsonl").read_text("utf-8").splitlines()
-    assert len(lines) == record["pictures"]
-    assert set(json.loads(lines[0])) == {"picture", "label", "classes"}
+    assert len(lines) == record["images"]
+    assert set(json.loads(lines[0])) == {"image", "label", "classes"}
 
 
 def test_other_labels_are_scored_and_strange_classes_named(run, tmp_path, capsys):
@@ -104,33 +104,33 @@ def test_other_labels_are_scored_and_strange_classes_named(run, tmp_path, capsys
     for name, colour in (("Blue", "blue"), ("노랑", "yellow")):
         (other / name).mkdir(parents=True)
         for number in range(500, 503):
-            picture(number, colour).save(other / name / f"{number}.png")
+            image(number, colour).save(other / name / f"{number}.png")
     assert cli.run(["evaluate", str(run), str(other), "--out", str(tmp_path), "--json"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["pictures"] == 3
-    assert "3 pictures of 1 classes that the model does not know are left out: 노랑" in err
+    assert json.loads(out)["images"] == 3
+    assert "3 images of 1 classes that the model does not know are left out: 노랑" in err
     assert "were trained on" not in err
 
 
-def test_pictures_that_were_trained_on_are_told_by_their_content(run, tmp_path, capsys):
+def test_images_that_were_trained_on_are_told_by_their_content(run, tmp_path, capsys):
     data = Path(json.loads((run / "config.json").read_text("utf-8"))["config"]["data"])
-    records = [json.loads(line) for line in (run / "pictures.jsonl").read_text("utf-8").splitlines()]
+    records = [json.loads(line) for line in (run / "images.jsonl").read_text("utf-8").splitlines()]
     learnt = [record["name"] for record in records if record["split"] == "train"][:4]
     other = write_classes(tmp_path / "other", each=4)
     for number, path in enumerate(sorted(other.rglob("*.png"))):
-        picture(7000 + number, "blue").save(path)
+        image(7000 + number, "blue").save(path)
     fresh = number + 1
     for name in learnt:
         shutil.copy(data / name, other / Path(name).parent / f"copy of {Path(name).name}")
     places = ["--out", str(tmp_path), "--store", str(run.parent / "store")]
     assert cli.run(["evaluate", str(run), str(tmp_path / "other"), *places]) == 0
-    assert f"Warning: 4 of these {fresh + 4} pictures were trained on" in capsys.readouterr().err
+    assert f"Warning: 4 of these {fresh + 4} images were trained on" in capsys.readouterr().err
 
 
 def test_a_prediction_gives_per_cent_and_knows_the_right_class(run, tmp_path, capsys):
     path = tmp_path / "Blue" / "새.png"
     path.parent.mkdir()
-    picture(900, "blue").save(path)
+    image(900, "blue").save(path)
     assert cli.run(["predict", str(run), str(path)]) == 0
     assert capsys.readouterr().out.startswith("Blue ")
     drawn = tmp_path / "그림.png"
@@ -143,7 +143,7 @@ def test_a_prediction_gives_per_cent_and_knows_the_right_class(run, tmp_path, ca
     assert (np.abs(pixels.astype(int) - (0x1D, 0x7A, 0x45)).sum(1) < 12).sum() > 500  # the green bar
 
 
-def test_a_known_picture_is_recognised_wherever_it_lies(run, tmp_path, capsys):
+def test_a_known_image_is_recognised_wherever_it_lies(run, tmp_path, capsys):
     copy = tmp_path / "copy.png"
     shutil.copy(run.parent / "data" / "빨강" / "3.png", copy)
     assert cli.run(["predict", str(run), str(copy), "--json"]) == 0
@@ -169,27 +169,25 @@ def test_split_folders_in_any_case(tmp_path, capsys, split):
             (tmp_path / "data" / part / name).mkdir(parents=True)
             for number in range(4):
                 seed = 1000 * i + 100 * list(COLOURS).index(name) + number
-                picture(seed, colour).save(tmp_path / "data" / part / name / f"{number}.png")
+                image(seed, colour).save(tmp_path / "data" / part / name / f"{number}.png")
     assert train(tmp_path / "data", tmp_path / "run", "--head", "linear") == 0
     assert "Split: 12 train, 12 val, 12 test" in capsys.readouterr().err
     assert cli.run(["evaluate", str(tmp_path / "run")]) == 0
-    assert "test, 12 pictures of 3 classes" in capsys.readouterr().err
+    assert "test, 12 images of 3 classes" in capsys.readouterr().err
 
 
 def test_a_labels_table_beside_a_flat_folder_whose_ids_lack_the_extension(tmp_path, capsys):
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     with (tmp_path / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["사진번호", "견종"])
         for i, (name, colour) in enumerate(COLOURS.items()):
             for number in range(8):
-                picture(100 * i + number, colour).save(
-                    tmp_path / "pictures" / f"{i}a{number}.jpg", quality=95
-                )
+                image(100 * i + number, colour).save(tmp_path / "images" / f"{i}a{number}.jpg", quality=95)
                 writer.writerow([f"{i}a{number}", unicodedata.normalize("NFD", name)])
-    columns = ["--image-column", "사진번호", "--text-column", "견종", "--images", str(tmp_path / "pictures")]
+    columns = ["--image-column", "사진번호", "--text-column", "견종", "--images", str(tmp_path / "images")]
     assert train(tmp_path / "labels.csv", tmp_path / "run", "--head", "linear", *columns) == 0
-    assert "24 pictures of 3 classes" in capsys.readouterr().err
+    assert "24 images of 3 classes" in capsys.readouterr().err
     assert load_model(tmp_path / "run").config.classes == tuple(sorted(COLOURS))
     assert cli.run(["evaluate", str(tmp_path / "run")]) == 0
 
@@ -198,9 +196,9 @@ def test_every_bad_input_is_told_and_the_training_goes_on(data, tmp_path, capsys
     (data / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (data / "Blue" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (data / "leer").mkdir()
-    (data / "Blue" / "notes.txt").write_text("no picture")
+    (data / "Blue" / "notes.txt").write_text("no image")
     (data / "Blue" / "cut.jpg").write_bytes(encoded(draw(1), "JPEG")[:200])
-    (data / "Blue" / "gif.jpg").write_bytes(encoded(picture(77, "blue"), "GIF"))
+    (data / "Blue" / "gif.jpg").write_bytes(encoded(image(77, "blue"), "GIF"))
     shutil.copy(data / "Blue" / "0.png", data / "빨강" / "same.png")
     for number in range(4):
         (data / f"한장{number}").mkdir()
@@ -210,42 +208,42 @@ def test_every_bad_input_is_told_and_the_training_goes_on(data, tmp_path, capsys
     assert "1 x empty class folder: leer: holds no images; left out" in said
     assert "hidden file" in said
     assert "1 x not an image: Blue/notes.txt" in said
-    assert "1 x unreadable picture: Blue/cut.jpg" in said
+    assert "1 x unreadable image: Blue/cut.jpg" in said
     other = "Blue/0.png: 'Blue' here, and '빨강' as 빨강/same.png; left out"
     assert f"2 x one photo, two labels, for example: {other}" in said
     names = recorded(tmp_path / "run")
     assert "Blue/gif.jpg" in names  # a GIF by any other name
     assert not names & {"Blue/0.png", "빨강/same.png", "Blue/cut.jpg"}
     one = [f"한장{n}" for n in range(4) if f"한장{n}" in load_model(tmp_path / "run").config.classes]
-    assert ("class with one training picture" in said) == bool(one)
-    assert ("class without training pictures" in said) == (len(one) < 4)
+    assert ("class with one training image" in said) == bool(one)
+    assert ("class without training images" in said) == (len(one) < 4)
 
 
 def test_a_small_class_is_told(data, tmp_path, capsys):
     for number in range(40):
-        picture(3000 + number, "blue").save(data / "Blue" / f"more{number}.png")
+        image(3000 + number, "blue").save(data / "Blue" / f"more{number}.png")
     (data / "klein").mkdir()
     for number in range(3):
-        picture(4000 + number, "white").save(data / "klein" / f"{number}.png")
+        image(4000 + number, "white").save(data / "klein" / f"{number}.png")
     assert train(data, tmp_path / "run", "--head", "linear") == 0
     said = capsys.readouterr().err
-    assert "small class" in said or "class with one training picture" in said
+    assert "small class" in said or "class with one training image" in said
     assert "klein" in said
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        ("one class", "has a single class, 'Blue', with 8 pictures: there is nothing to tell apart"),
-        ("no pictures", "holds no class folder with images"),
-        ("unreadable", "None of the 24 pictures can be used"),
+        ("one class", "has a single class, 'Blue', with 8 images: there is nothing to tell apart"),
+        ("no images", "holds no class folder with images"),
+        ("unreadable", "None of the 24 images can be used"),
     ],
 )
 def test_nothing_to_learn_is_refused(data, tmp_path, capsys, spoil, message):
     for path in list(data.rglob("*.png")):
         if spoil == "unreadable":
             path.write_bytes(b"no")
-        elif spoil == "no pictures" or path.parent.name != "Blue":
+        elif spoil == "no images" or path.parent.name != "Blue":
             path.unlink()
     assert train(data, tmp_path / "run", "--format", "classes") == 2
     assert message in capsys.readouterr().err
@@ -264,18 +262,18 @@ def test_near_duplicates_of_training_are_counted_and_scored_apart(tmp_path, caps
             (tmp_path / "data" / part / name).mkdir(parents=True)
             for number in range(5):
                 seed = offset + 100 * list(COLOURS).index(name) + number
-                draw_on = picture(seed, colour)
+                draw_on = image(seed, colour)
                 draw_on.save(tmp_path / "data" / part / name / f"{number}.png")
-    twin = picture(2, "blue")  # nearly the training picture of that seed
+    twin = image(2, "blue")  # nearly the training image of that seed
     twin.putpixel((0, 0), (1, 2, 3))
-    picture(2, "blue").save(tmp_path / "data" / "train" / "Blue" / "twin.png")
+    image(2, "blue").save(tmp_path / "data" / "train" / "Blue" / "twin.png")
     twin.save(tmp_path / "data" / "val" / "Blue" / "twin.png")
     assert train(tmp_path / "data", tmp_path / "run", "--head", "linear") == 0
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
     assert "val/Blue/twin.png" in record["near_duplicates_of_training"]
-    rest = record["pictures"] - len(record["near_duplicates_of_training"])
-    assert record.get("without_near_duplicates", {"pictures": 0})["pictures"] == rest
-    assert "near-duplicates of training pictures" in capsys.readouterr().err
+    rest = record["images"] - len(record["near_duplicates_of_training"])
+    assert record.get("without_near_duplicates", {"images": 0})["images"] == rest
+    assert "near-duplicates of training images" in capsys.readouterr().err
 
 
 def test_views_are_learnt_from_and_looked_at_once(data, tmp_path, capsys):
@@ -349,15 +347,15 @@ def test_the_cats(tmp_path, capsys):
     command = ["train-classifier", str(cats), "--weights", str(weights), "--out", str(tmp_path / "run")]
     assert cli.run([*command, "--head", "linear"]) == 0
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
-    assert record["pictures"] == 50
+    assert record["images"] == 50
     assert record["scores"]["accuracy"] >= 0.96
     capsys.readouterr()
 
 
-def test_many_pictures_are_never_in_memory_at_once(tmp_path):
-    """120 classes: memory grows by far less than the pixels of the pictures that are added.
+def test_many_images_are_never_in_memory_at_once(tmp_path):
+    """120 classes: memory grows by far less than the pixels of the images that are added.
 
-    ``SHOWTELL_TEST_PICTURES=10000`` makes it 10,000 pictures.
+    ``SHOWTELL_TEST_PICTURES=10000`` makes it 10,000 images.
     """
     most = int(os.environ.get("SHOWTELL_TEST_PICTURES", "2400"))
     few, many = (peak_of_training(tmp_path / str(count), count) for count in (600, most))
@@ -367,18 +365,18 @@ def test_many_pictures_are_never_in_memory_at_once(tmp_path):
     assert many["accuracy"] > 0.3  # of 120 classes, by random weights
 
 
-def peak_of_training(folder: Path, pictures: int) -> dict[str, float]:
+def peak_of_training(folder: Path, images: int) -> dict[str, float]:
     """Train and evaluate in a process of its own; return its peak memory, MB."""
     colours = np.random.default_rng(0).integers(0, 256, (120, 3, 3, 3), dtype=np.uint8)
     shades = np.random.default_rng(1)
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     rows = ["id,breed"]
-    for number in range(pictures):
+    for number in range(images):
         # The colours of a class at places that change: always at the same ones, a class would be one scene.
         placed = shades.permutation(colours[number % 120].reshape(9, 3)).reshape(3, 3, 3)
         noisy = placed * shades.uniform(0.8, 1.0, (3, 3, 1))
         image = Image.fromarray(noisy.astype(np.uint8)).resize((96, 96), Image.Resampling.NEAREST)
-        image.save(folder / "pictures" / f"{number}.jpg", quality=80)
+        image.save(folder / "images" / f"{number}.jpg", quality=80)
         rows.append(f"{number},종{number % 120}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n", "utf-8")
     run, store = str(folder / "run"), str(folder / "store")
@@ -391,7 +389,7 @@ def peak_of_training(folder: Path, pictures: int) -> dict[str, float]:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     record = json.loads((folder / "run" / "evaluation-test.json").read_text("utf-8"))
-    assert record["pictures"] > pictures / 20
+    assert record["images"] > images / 20
     return {
         "peak": int(done.stdout) / 1000,
         "classes": len(record["classes"]),

@@ -152,10 +152,10 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["extract", table, "--no-such-flag", "3"], "no-such-flag"),
         (["predict", trained, photo, "--beam-size", "zwei"], "beam-size"),
         (["predict", trained, photo, "--beam-size", "0"], "--beam-size 0 is out of range"),
-        (["predict", trained], "No picture was given"),
-        (["predict", trained, tmp / "없음.jpg"], "There is no picture at"),
-        (["predict", trained, tmp / "*.jpg"], "There is no picture at"),
-        (["predict", trained, empty], "There is no picture at"),
+        (["predict", trained], "No image was given"),
+        (["predict", trained, tmp / "없음.jpg"], "There is no image at"),
+        (["predict", trained, tmp / "*.jpg"], "There is no image at"),
+        (["predict", trained, empty], "There is no image at"),
         (["predict", trained, photo, "--save-plot", plain / "a.png"], "file"),
         (["predict", empty, photo], "There is no model in"),
         (["predict", tmp / "nowhere", photo], "nowhere"),
@@ -163,7 +163,7 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["predict", "mobilenetv2_10", photo], "timm knows no network of that name"),
         (
             ["predict", trained, data / "images", "--save-plot", tmp / "one.png"],
-            "is one file, for 40 pictures",
+            "is one file, for 40 images",
         ),
         (["evaluate", empty], "There is no"),
         (["evaluate", trained, "--split", "dev"], "split"),
@@ -236,7 +236,7 @@ def test_extract_and_store_print_json(data, capsys, tmp_path):
     status, out, err = run(capsys, "extract", data / "captions.json", *SMALL[:6], *store, "--json")
     result = json.loads(out)
     assert status == 0
-    assert (result["pictures"], result["computed"], result["unreadable"]) == (40, 40, {})
+    assert (result["images"], result["computed"], result["unreadable"]) == (40, 40, {})
     assert "40" in err
     _, out, _ = run(capsys, "extract", data / "images", *SMALL[:6], *store, "--json")
     assert json.loads(out)["computed"] == 0
@@ -254,7 +254,7 @@ def test_predict_answers_what_it_can(trained, capsys, tmp_path):
     for number, name in enumerate(("가.png", "b.jpg", "안/c.webp")):
         draw(number).save(folder / name)
     (folder / "bad.jpg").write_bytes(b"<html>")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     status, out, err = run(capsys, "predict", trained, folder)
     assert status == 2
     assert len(out.splitlines()) == 3
@@ -265,7 +265,7 @@ def test_predict_answers_what_it_can(trained, capsys, tmp_path):
     status, out, _ = run(capsys, "predict", trained, folder, folder / "b.jpg", "--json")
     records = [json.loads(line) for line in out.splitlines()]
     assert status == 2
-    assert [Path(record["picture"]).name for record in records] == ["b.jpg", "bad.jpg", "가.png", "c.webp"]
+    assert [Path(record["image"]).name for record in records] == ["b.jpg", "bad.jpg", "가.png", "c.webp"]
     assert ["error" in record for record in records] == [False, True, False, False]
     for record in records:
         if "error" not in record:
@@ -282,7 +282,7 @@ def test_predict_finds_names_typed_composed_and_stored_decomposed(trained, capsy
         assert run(capsys, "predict", trained, tmp_path / unicodedata.normalize("NFC", typed))[0] == 0
 
 
-def test_one_picture_gives_its_caption_alone(trained, capsys, tmp_path):
+def test_one_image_gives_its_caption_alone(trained, capsys, tmp_path):
     draw(1).save(tmp_path / "a [1].png")  # a pattern, if it were no file
     status, out, _ = run(capsys, "predict", trained, tmp_path / "a [1].png")
     assert status == 0
@@ -290,7 +290,7 @@ def test_one_picture_gives_its_caption_alone(trained, capsys, tmp_path):
     assert out.count("\n") == 1
 
 
-def test_drawings_of_pictures_of_one_name_do_not_replace_each_other(trained, capsys, tmp_path):
+def test_drawings_of_images_of_one_name_do_not_replace_each_other(trained, capsys, tmp_path):
     for number, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
         draw(number).save(tmp_path / folder / "cat.png")
@@ -334,7 +334,7 @@ def test_output_that_a_terminal_cannot_show_is_no_crash(trained, tmp_path):
     hear, tell = os.pipe()
     process = forked(tell, "predict", trained, tmp_path, "--json", encoding="ascii")
     with open(hear, encoding="ascii") as lines:  # noqa: PTH123
-        names = [Path(json.loads(line)["picture"]).name for line in lines]
+        names = [Path(json.loads(line)["image"]).name for line in lines]
     assert status_of(process) == 0
     assert names == ["\udcff.png", "그림.png"]
 
@@ -354,7 +354,7 @@ def test_evaluate_prints_json(trained, capsys):
     record = json.loads(out)
     assert status == 0
     assert record["split"] == "test"
-    assert record["pictures"] > 0
+    assert record["images"] > 0
     assert all(low <= record["scores"][name] <= high for name, (low, high) in record["intervals_95"].items())
 
 
@@ -465,7 +465,7 @@ def test_what_may_not_be_written_is_said_in_words(capsys, monkeypatch):
     def refuse(settings, console):
         raise PermissionError(13, "Permission denied", "ro/run")
 
-    monkeypatch.setattr("showtell.extraction.command.store", refuse)
+    monkeypatch.setattr("showtell.store.command.list_store", refuse)
     status, _, said = run(capsys, "store")
     assert status == 2
     assert "ro/run may not be read or written by this user" in said and "Errno" not in said
@@ -475,5 +475,5 @@ def test_settings_take_names_of_files_as_text():
     settings = TrainCaptioner(data="photos/captions.csv", out="runs/mine", weights="random")
     assert (settings.data, settings.out) == (Path("photos/captions.csv"), Path("runs/mine"))
     assert settings.weights == "random"
-    assert Predict(run="runs/mine", pictures=("a.jpg",)).run == Path("runs/mine")
+    assert Predict(run="runs/mine", images=("a.jpg",)).run == Path("runs/mine")
     assert {"load", "train_captioner", "TrainCaptioner"} <= set(dir(showtell))

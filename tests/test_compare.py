@@ -47,9 +47,9 @@ def test_a_row_a_backbone(data, capsys):
     assert rows == json.loads((data.parent / "out" / "comparison.json").read_text("utf-8"))
     for row in rows:
         assert 0 <= row["interval_95"][0] <= row["accuracy"] <= row["interval_95"][1] <= 1
-        assert row["pictures_per_second"] > 1
+        assert row["images_per_second"] > 1
         assert 0.1 < row["milliseconds"] < 2000
-        assert row["pictures"] > 0
+        assert row["images"] > 0
         assert row["input_size"] == 64
         assert row["backbone"] in err
     assert rows[0]["accuracy"] >= rows[1]["accuracy"]
@@ -61,7 +61,7 @@ def test_a_row_a_backbone(data, capsys):
 
 def test_features_are_looked_at_once(data, capsys):
     assert cli.run(arguments(data, "--backbones", "test_resnet")) == 0
-    assert "Looking at 24 pictures" in capsys.readouterr().err
+    assert "Looking at 24 images" in capsys.readouterr().err
     assert cli.run(arguments(data, "--backbones", "test_resnet")) == 0
     assert "Looking at" not in capsys.readouterr().err
 
@@ -85,13 +85,13 @@ def test_settings_that_make_no_sense_are_refused():
 
 
 def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
-    """Each network finds near-duplicates of its own; here the second one finds all pictures alike."""
+    """Each network finds near-duplicates of its own; here the second one finds all images alike."""
     groups = iter([[], [[f"{colour}/{n}.png" for n in range(24) for colour in ("red", "blue")]]])
     monkeypatch.setattr(data_groups, "near_duplicate_groups", lambda *_, **__: next(groups))
     splits = []
 
     def score(name, contender):
-        splits.append({picture.name: picture.split for picture in contender.prepared.pictures})
+        splits.append({image.name: image.split for image in contender.prepared.images})
         return own(name, contender)
 
     own = task.score_head
@@ -129,7 +129,7 @@ def test_captions_are_scored_by_a_short_training(captions, capsys):
         low, high = row["interval_95"]
         assert 0 <= low <= row["cider_d"] <= high
         assert low < high
-        assert row["pictures"] == 10
+        assert row["images"] == 10
         assert row["milliseconds"] > 0
     assert "CIDEr-D   95% interval" in said
     assert f"in all, {STEPS} steps on" in said
@@ -167,9 +167,9 @@ def test_neither_company_nor_an_interruption_changes_a_score(captions, capsys, m
     assert whole["test_resnet"]["cider_d"] != whole["test_efficientnet"]["cider_d"]
 
 
-def test_of_many_captioned_pictures_a_sample_is_looked_at(captions, capsys):
+def test_of_many_captioned_images_a_sample_is_looked_at(captions, capsys):
     rows, said = compared(captions, "out", capsys, "--backbones", "test_resnet", "--sample", "10")
-    assert rows["test_resnet"]["pictures"] == 5
+    assert rows["test_resnet"]["images"] == 5
     assert "15 of them are compared on, none of a test split" in said
-    assert "Looking at 15 pictures with test_resnet" in said
-    assert "steps on 10 pictures;" in said
+    assert "Looking at 15 images with test_resnet" in said
+    assert "steps on 10 images;" in said

@@ -17,45 +17,43 @@ SEEDS = st.integers(0, 10_000)
 
 
 class Memory(NamedTuple):
-    picture: torch.Tensor
+    image: torch.Tensor
     hidden: torch.Tensor
     time: torch.Tensor
 
 
 class TinyDecoder:
-    """A random recurrent network: what comes next depends on the picture and on all words before.
+    """A random recurrent network: what comes next depends on the image and on all words before.
 
     Its attention says which step it belongs to, which word was read, and what the state was.
     """
 
-    def __init__(self, seed: int, *, words: int = 3, pictures: int = 1, sharpness: float = 2.0):
+    def __init__(self, seed: int, *, words: int = 3, images: int = 1, sharpness: float = 2.0):
         random = torch.Generator().manual_seed(seed)
         self.vocab_size = 3 + words
 
         def normal(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=random, dtype=torch.float64)
 
-        self.pictures = normal(pictures, 4)
+        self.images = normal(images, 4)
         self.read, self.keep = normal(self.vocab_size, 4), normal(4, 4)
         self.write = sharpness * normal(4, self.vocab_size)
         self.steps = 0
 
-    def start(self, pictures: list[int] | None = None) -> Memory:
-        picture = self.pictures if pictures is None else self.pictures[pictures]
-        return Memory(
-            picture.unsqueeze(1), torch.zeros_like(picture).unsqueeze(1), torch.zeros(len(picture), 1)
-        )
+    def start(self, images: list[int] | None = None) -> Memory:
+        image = self.images if images is None else self.images[images]
+        return Memory(image.unsqueeze(1), torch.zeros_like(image).unsqueeze(1), torch.zeros(len(image), 1))
 
     def __call__(self, state: Memory, token_ids: torch.Tensor) -> StepOutput:
         self.steps += 1
-        hidden = torch.tanh(state.picture + self.read[token_ids] + state.hidden @ self.keep)
+        hidden = torch.tanh(state.image + self.read[token_ids] + state.hidden @ self.keep)
         attention = torch.stack([state.time, token_ids.float(), hidden.sum(-1).float()], dim=-1)
         log_probs = torch.log_softmax(hidden @ self.write, dim=-1)
-        return StepOutput(log_probs, Memory(state.picture, hidden, state.time + 1), attention)
+        return StepOutput(log_probs, Memory(state.image, hidden, state.time + 1), attention)
 
-    def follow(self, ids: list[int], picture: int = 0) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def follow(self, ids: list[int], image: int = 0) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the log-probabilities (V,) and the attention at each step of reading bos and ``ids``."""
-        state, log_probs, attention = self.start([picture]), [], []
+        state, log_probs, attention = self.start([image]), [], []
         for token_id in [BOS, *ids]:
             output = self(state, torch.tensor([[token_id]]))
             log_probs.append(output.log_probs[0, 0])
@@ -63,9 +61,9 @@ class TinyDecoder:
             state = output.state
         return log_probs, attention
 
-    def scores(self, ids: list[int], picture: int = 0) -> list[float]:
+    def scores(self, ids: list[int], image: int = 0) -> list[float]:
         """Return the log-probability of each word and of eos."""
-        log_probs, _ = self.follow(ids, picture)
+        log_probs, _ = self.follow(ids, image)
         return [float(row[token_id]) for row, token_id in zip(log_probs, [*ids, EOS])]
 
     def best_by_enumeration(self, max_length: int, length_penalty: float) -> list[tuple[float, list[int]]]:
@@ -80,8 +78,8 @@ class TinyDecoder:
         )
 
 
-def search(decoder: TinyDecoder, pictures: list[int] | None = None, **options):
-    return beam_search(decoder, decoder.start(pictures), SPECIAL, **options)
+def search(decoder: TinyDecoder, images: list[int] | None = None, **options):
+    return beam_search(decoder, decoder.start(images), SPECIAL, **options)
 
 
 @settings(max_examples=40, deadline=None)
@@ -174,12 +172,12 @@ def test_a_beam_of_one_takes_the_likeliest_word_at_each_step(seed, max_length, l
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, beam_size=st.integers(1, 5), length_penalty=st.sampled_from([0.0, 1.0, 1.5]))
-def test_a_picture_is_described_the_same_alone_and_in_any_company(seed, beam_size, length_penalty):
-    decoder = TinyDecoder(seed, words=4, pictures=4)
+def test_an_image_is_described_the_same_alone_and_in_any_company(seed, beam_size, length_penalty):
+    decoder = TinyDecoder(seed, words=4, images=4)
     options = {"beam_size": beam_size, "max_length": 8, "length_penalty": length_penalty}
     together = search(decoder, [3, 0, 2, 1, 0], **options)
-    for hypotheses, picture in zip(together, [3, 0, 2, 1, 0]):
-        alone = search(decoder, [picture], **options)[0]
+    for hypotheses, image in zip(together, [3, 0, 2, 1, 0]):
+        alone = search(decoder, [image], **options)[0]
         assert [h.token_ids for h in hypotheses] == [h.token_ids for h in alone]
         for one, other in zip(hypotheses, alone):
             assert one.log_probability == pytest.approx(other.log_probability, abs=1e-9)
@@ -241,7 +239,7 @@ def test_a_caption_without_words_is_a_caption():
     decoder = TinyDecoder(0)
     decoder.read.zero_()
     decoder.keep.zero_()
-    decoder.pictures.fill_(3.0)
+    decoder.images.fill_(3.0)
     decoder.write.fill_(0.0)
     decoder.write[:, EOS] = 5.0
     best = search(decoder, beam_size=3, max_length=5)[0][0]
@@ -329,7 +327,7 @@ def test_samples_follow_the_model_s_own_distribution(temperature):
 @settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, max_length=st.integers(1, 10))
 def test_after_the_end_of_a_sample_comes_nothing_else(seed, max_length):
-    decoder = TinyDecoder(seed, words=2, pictures=3, sharpness=0.5)
+    decoder = TinyDecoder(seed, words=2, images=3, sharpness=0.5)
     drawn = sample(decoder, decoder.start(), SPECIAL, count=4, max_length=max_length, generator=seeded(seed))
     assert drawn.shape[:2] == (3, 4)
     assert drawn.shape[2] <= max_length
@@ -341,7 +339,7 @@ def test_after_the_end_of_a_sample_comes_nothing_else(seed, max_length):
     assert torch.equal(drawn, again)
 
 
-def test_selecting_rows_keeps_every_picture_s_own_and_the_kind_of_state():
+def test_selecting_rows_keeps_every_image_s_own_and_the_kind_of_state():
     state = Memory(
         torch.arange(2 * 3 * 4).view(2, 3, 4),
         torch.arange(2 * 3 * 2 * 2).view(2, 3, 2, 2),
@@ -352,5 +350,5 @@ def test_selecting_rows_keeps_every_picture_s_own_and_the_kind_of_state():
     assert isinstance(picked, Memory)
     for before, after in zip(state, picked):
         assert after.shape == (2, 4, *before.shape[2:])
-        for picture, column in itertools.product(range(2), range(4)):
-            assert torch.equal(after[picture, column], before[picture, int(rows[picture, column])])
+        for image, column in itertools.product(range(2), range(4)):
+            assert torch.equal(after[image, column], before[image, int(rows[image, column])])

@@ -32,7 +32,7 @@ GIVE = """([kind, content, type]) => {
   document.body.dispatchEvent(event);
 }"""
 PREPARE = """async (content) => {
-  const { prepare } = await import("/pictures.js");
+  const { prepare } = await import("/images.js");
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const file = new File([bytes], "a.jpg", { type: "image/jpeg" });
   const { blob, width, height } = await prepare(file);
@@ -139,7 +139,7 @@ def selected(page) -> list[int]:
     )
 
 
-def test_a_chosen_picture_is_told_as_the_library_tells_it(visit, models):
+def test_a_chosen_image_is_told_as_the_library_tells_it(visit, models):
     someone = visit()
     someone.give(PICTURE)
     found = models["words"](PICTURE)
@@ -150,7 +150,7 @@ def test_a_chosen_picture_is_told_as_the_library_tells_it(visit, models):
     rows = page.locator(".beams .text").all_inner_texts()
     assert rows[0] == found.text
     assert sorted(rows[1:]) == sorted(other.text for other in found.others)
-    assert page.locator("body").get_attribute("data-state") == "picture"
+    assert page.locator("body").get_attribute("data-state") == "image"
 
 
 def test_words_appear_one_by_one_while_the_heat_is_shown(visit):
@@ -243,7 +243,7 @@ def test_colours_and_places_are_the_reports(visit, models):
 
 
 @pytest.mark.parametrize("way", ["paste", "drop"])
-def test_a_picture_may_be_pasted_or_dropped(visit, models, way):
+def test_an_image_may_be_pasted_or_dropped(visit, models, way):
     someone = visit()
     someone.page.evaluate(GIVE, [way, base64.b64encode(PICTURE).decode(), "image/png"])
     assert someone.told() == [word.text for word in models["words"](PICTURE).words]
@@ -276,7 +276,7 @@ def test_classes_are_ranked_with_where_the_model_looked(visit, models):
     someone = visit()
     someone.give(PICTURE)
     someone.told()
-    someone.model("고양이")  # asks the other model about the same picture
+    someone.model("고양이")  # asks the other model about the same image
     page = someone.page
     page.wait_for_selector(".classes li")
     found = models["고양이"](PICTURE)
@@ -311,7 +311,7 @@ def test_the_camera_is_watched_one_newest_frame_at_a_time(visit, browser, tmp_pa
         assert "a second" in someone.page.inner_text("#rate")
         assert sorted(someone.page.locator(".classes .text").all_inner_texts()) == sorted(CLASSES)
         someone.page.click("#stop")
-        someone.page.wait_for_selector("[data-state=picture] #photo:visible")
+        someone.page.wait_for_selector("[data-state=image] #photo:visible")
         assert someone.page.eval_on_selector("#video", "video => video.srcObject") is None
         stopped = frames()
         someone.page.wait_for_timeout(300)
@@ -387,11 +387,11 @@ def test_it_fits_a_phone(visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_what_cannot_be_read_is_said_and_the_next_picture_is_told(visit):
+def test_what_cannot_be_read_is_said_and_the_next_image_is_told(visit):
     someone = visit()
     someone.give(UNREADABLE, "broken.jpg", "image/jpeg")
     trouble = someone.page.locator("#trouble")
-    trouble.get_by_text("This picture cannot be read.").wait_for()
+    trouble.get_by_text("This image cannot be read.").wait_for()
     assert someone.page.inner_text("#trouble .reason")
     someone.give(PICTURE)
     assert someone.told()
@@ -440,7 +440,7 @@ def test_a_camera_that_stays_closed_is_explained(visit, error, said):
 def test_something_else_dropped_is_refused(visit):
     page = visit().page
     page.evaluate(GIVE, ["drop", base64.b64encode(b"text").decode(), "text/plain"])
-    page.locator("#trouble").get_by_text("not a picture").wait_for()
+    page.locator("#trouble").get_by_text("not an image").wait_for()
 
 
 def test_a_token_can_be_typed_or_come_with_the_address(models, browser):

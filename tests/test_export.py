@@ -16,13 +16,13 @@ import showtell
 from conftest import draw, encoded
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
-from showtell.data.images import open_image
+from showtell.data.images import load_pixels, open_image
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.kinds.captioner.graphs import detokenization_table
 from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.model_folder import save_model
-from showtell.kinds.predict import find_pictures
+from showtell.kinds.predict import find_images
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
@@ -80,14 +80,14 @@ def exported(tmp_path_factory):
 def test_an_export_says_what_its_original_says(exported, kind):
     runs, found = exported
     record = found[kind]
-    assert record["pictures"] == record["graphs"]["same"] == 8
-    assert record["source"] == "drawn pictures"
+    assert record["images"] == record["graphs"]["same"] == 8
+    assert record["source"] == "drawn images"
     assert 0 <= record["graphs"]["largest_difference"] < 1e-3
     folder = runs[kind] / "onnx"
     assert not (folder / "UNCHECKED.txt").exists()
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert about["check"]["graphs"]["same"] == 8
-    assert "8 drawn pictures" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "8 drawn images" in (folder / "README.md").read_text(encoding="utf-8")
     for file in folder.glob("*.onnx"):
         graph = onnx.load(file)
         onnx.checker.check_model(graph)
@@ -100,7 +100,7 @@ def test_an_export_says_what_its_original_says(exported, kind):
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        (captioner, {"decoder": "gru", "kind": "bpe"}),
+        (captioner, {"cell": "gru", "kind": "bpe"}),
         (captioner, {"backbone": "test_vit"}),
         (classifier, {"kind": "mlp", "backbone": "test_vit"}),
         (classifier, {"kind": "knn"}),
@@ -196,14 +196,14 @@ def test_the_script_sees_the_pixels_that_the_library_sees(exported, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["captioner", "classifier"])
-def test_the_script_answers_every_picture_and_names_those_it_cannot_read(exported, tmp_path, kind):
+def test_the_script_answers_every_image_and_names_those_it_cannot_read(exported, tmp_path, kind):
     runs, _ = exported
     folder = tmp_path / "사진"
     (folder / "inner").mkdir(parents=True)
     for name in ("a.png", "inner/c.png", ".hidden.png"):
         draw(3).save(folder / name)
     (folder / "b.jpg").write_bytes(b"<html>404</html>")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     command = [sys.executable, str(runs[kind] / "onnx" / "run.py"), str(tmp_path / "gone.png"), str(folder)]
     done = subprocess.run(
         command, capture_output=True, check=False, text=True, env=os.environ | {"PYTHONUTF8": "1"}
@@ -214,7 +214,7 @@ def test_the_script_answers_every_picture_and_names_those_it_cannot_read(exporte
     bad = dict(line.split("\t") for line in done.stderr.splitlines())
     assert "No such file" in bad[str(tmp_path / "gone.png")]
     assert "web page" in bad[str(folder / "b.jpg")]
-    listed = find_pictures([str(folder)], Console(quiet=True))
+    listed = find_images([str(folder)], Console(quiet=True))
     assert [str(path) for path in listed] == [said[0], str(folder / "b.jpg"), said[1]]
 
 
@@ -225,7 +225,7 @@ def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     export = ExportedModel(runs["classifier"] / "onnx", threads=1)
     export.preprocessing = eye.preprocessing
     draw(2, 300).crop((0, 0, 300, 171)).save(tmp_path / "wide.png")
-    mine = showtell.kinds.loading.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
+    mine = load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
     assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 1
 
 
@@ -277,9 +277,7 @@ def test_an_export_of_something_else_is_refused_and_stays_marked(exported, tmp_p
     assert not (tmp_path / "out" / "UNCHECKED.txt").exists()
 
 
-def test_a_folder_of_pictures_to_check_with_names_what_cannot_be_read(
-    exported, tmp_path, capsys, monkeypatch
-):
+def test_a_folder_of_images_to_check_with_names_what_cannot_be_read(exported, tmp_path, capsys, monkeypatch):
     runs, _ = exported
     write_again(runs["classifier"] / "onnx", monkeypatch)
     folder = tmp_path / "사진들"
@@ -288,7 +286,7 @@ def test_a_folder_of_pictures_to_check_with_names_what_cannot_be_read(
         draw(number).save(folder / f"{number}.png")
     (folder / "broken.png").write_bytes(b"nothing")
     config = Export(runs["classifier"], out=tmp_path / "out", check=folder)
-    assert showtell.export(config, Console())["pictures"] == 3
+    assert showtell.export(config, Console())["images"] == 3
     assert "broken.png" in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ from showtell.backbones.description import ENGINES
 from showtell.backbones.spec import BackboneSpec
 from showtell.backbones.weights import build, load_backbone
 from showtell.data.images import load_pixels
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.engines.base import find_engine
 from showtell.errors import StoreError, WeightsError
 from showtell.extraction.executor import Status, encode, read_image
@@ -23,26 +23,28 @@ from showtell.extraction.plan import plan_extraction
 NETWORK = {"backbone": "mobilenetv3_small_050", "weights": "random", "image_size": 32}
 
 
-def test_arrays_carry_file_names(pictures_folder, tmp_path):
-    found = showtell.features(pictures_folder, **NETWORK, store=tmp_path)
-    assert found.names == sorted(path.name for path in pictures_folder.iterdir())
+def test_arrays_carry_file_names(images_folder, tmp_path):
+    found = showtell.features(images_folder, **NETWORK, store=tmp_path)
+    assert found.names == sorted(path.name for path in images_folder.iterdir())
     assert len(found) == found.computed == 10
     backbone = load_backbone("mobilenetv3_small_050", "random", image_size=32)
     chosen = ["고양이.jpg", "03.png"]
-    pixels = [load_pixels(pictures_folder / name, backbone.preprocessing) for name in chosen]
+    pixels = [load_pixels(images_folder / name, backbone.preprocessing) for name in chosen]
     grid, pooled = backbone(torch.stack(pixels))
     np.testing.assert_allclose(found.pooled(chosen), pooled, atol=2e-3)
     np.testing.assert_allclose(found.grid(chosen), grid, atol=2e-3)
     assert found.pooled().shape == (10, pooled.shape[1]) and found.grid().shape == (10, *grid.shape[1:])
     rows = [found.names.index(name) for name in chosen]
     assert np.array_equal(found.pooled()[rows], found.pooled(chosen))
-    assert np.array_equal(found.grid()[rows], found.grid([Picture(n, pictures_folder / n) for n in chosen]))
+    assert np.array_equal(
+        found.grid()[rows], found.grid([AnnotatedImage(n, images_folder / n) for n in chosen])
+    )
     (space,) = showtell.FeatureStore(tmp_path).spaces()
     assert (space.id, space.records) == (found.space.id, 10)
 
 
-def test_what_cannot_be_read_is_named_and_a_second_call_encodes_nothing(pictures_folder, tmp_path):
-    for number, path in enumerate(sorted(pictures_folder.iterdir())[:3]):
+def test_what_cannot_be_read_is_named_and_a_second_call_encodes_nothing(images_folder, tmp_path):
+    for number, path in enumerate(sorted(images_folder.iterdir())[:3]):
         (tmp_path / "p" / f"{number}.png").parent.mkdir(exist_ok=True)
         (tmp_path / "p" / f"{number}.png").write_bytes(path.read_bytes())
     (tmp_path / "p" / "bad.png").write_bytes(b"<html>404</html>")
@@ -71,10 +73,10 @@ class OneByOne:
             yield Status(item.image, item.digest, item.pixels is not None, item.reason)
 
 
-def test_another_executor_gives_the_same_features(pictures_folder, tmp_path):
+def test_another_executor_gives_the_same_features(images_folder, tmp_path):
     backbone = load_backbone("mobilenetv3_small_050", "random", image_size=32)
-    images = [Picture(path.name, path) for path in sorted(pictures_folder.iterdir())]
-    images.append(Picture("missing", tmp_path / "no.png"))
+    images = [AnnotatedImage(path.name, path) for path in sorted(images_folder.iterdir())]
+    images.append(AnnotatedImage("missing", tmp_path / "no.png"))
     one, many = (
         extract_features(images, backbone, showtell.FeatureStore(tmp_path / name), executor=executor)
         for name, executor in (("one", OneByOne()), ("many", None))
@@ -86,9 +88,9 @@ def test_another_executor_gives_the_same_features(pictures_folder, tmp_path):
     assert one.pooled().tobytes() == many.pooled().tobytes()
 
 
-def test_a_plan_holds_what_is_missing_and_no_more(pictures_folder, store):
+def test_a_plan_holds_what_is_missing_and_no_more(images_folder, store):
     backbone = load_backbone("mobilenetv3_small_050", "random", image_size=32)
-    images = [Picture(path.name, path) for path in sorted(pictures_folder.iterdir())]
+    images = [AnnotatedImage(path.name, path) for path in sorted(images_folder.iterdir())]
     extract_features(images[:4], backbone, store)
     space = store.space(backbone.description.for_store())
     plan = plan_extraction(images, store, space)
@@ -99,8 +101,8 @@ def test_a_plan_holds_what_is_missing_and_no_more(pictures_folder, store):
     assert len(plan_extraction(images, store, other).waiting) == 10
 
 
-def test_features_that_were_removed_are_missed_by_name(pictures_folder, tmp_path):
-    found = showtell.features(pictures_folder, **NETWORK, store=tmp_path)
+def test_features_that_were_removed_are_missed_by_name(images_folder, tmp_path):
+    found = showtell.features(images_folder, **NETWORK, store=tmp_path)
     found.digests["gone.png"] = bytes(32)
     with pytest.raises(StoreError, match="has no record"):
         found.pooled(["gone.png"])

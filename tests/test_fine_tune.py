@@ -12,7 +12,7 @@ from showtell import cli
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.layers import layers_from, layers_of
 from showtell.backbones.weights import load_backbone
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.classifier.fine_tune import (
     FineTuneTrainee,
@@ -71,7 +71,7 @@ def test_a_share_is_of_the_layers(mobilenet):
 def test_a_place_that_is_not_there_is_explained(mobilenet, start):
     with pytest.raises(ConfigError, match=f"--fine-tune {start} names no layer of mobilenetv2_100") as caught:
         layers_from(mobilenet, start)
-    assert "a stage or a name would do" in caught.value.would_do
+    assert "a stage or a name would do" in caught.value.hint
 
 
 def test_other_families_have_layers_in_order_too():
@@ -81,31 +81,31 @@ def test_other_families_have_layers_in_order_too():
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> list[Picture]:
+def images(tmp_path_factory) -> list[AnnotatedImage]:
     folder = tmp_path_factory.mktemp("tune")
     for number in range(12):
         draw(number, 64).save(folder / f"{number}.png")
-    return [Picture(path.name, path, label=str(i % 2)) for i, path in enumerate(sorted(folder.iterdir()))]
+    return [
+        AnnotatedImage(path.name, path, label=str(i % 2)) for i, path in enumerate(sorted(folder.iterdir()))
+    ]
 
 
-def tuned(pictures: list[Picture], start: str) -> tuple[TunedNetwork, FineTuneTrainee, LoopConfig]:
+def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedNetwork, FineTuneTrainee, LoopConfig]:
     torch.manual_seed(0)
     backbone = load_backbone("test_efficientnet", "random", image_size=64)
     head = build_head(HeadConfig("mlp", backbone.description.pooled_dim, 2))
     layers = layers_from(backbone, start)
     network = TunedNetwork(backbone, head, layers)
-    labels = torch.tensor([int(picture.label) for picture in pictures])
-    trainee = FineTuneTrainee(
-        network, pictures[:8], labels[:8], pictures[8:], labels[8:], batch_size=3, seed=4
-    )
+    labels = torch.tensor([int(image.label) for image in images])
+    trainee = FineTuneTrainee(network, images[:8], labels[:8], images[8:], labels[8:], batch_size=3, seed=4)
     config = LoopConfig(
         3, learning_rate=0.01, average=0.9, checkpoint_seconds=0, shares=learning_shares(network, layers)
     )
     return network, trainee, config
 
 
-def train(pictures: list[Picture], folder: Path, console, *, resume: bool = False) -> TunedNetwork:
-    network, trainee, config = tuned(pictures, "0.4")
+def train(images: list[AnnotatedImage], folder: Path, console, *, resume: bool = False) -> TunedNetwork:
+    network, trainee, config = tuned(images, "0.4")
     Loop(trainee, config, folder, fingerprint="f", console=console).run(resume=resume)
     return network
 
@@ -117,9 +117,9 @@ def console():
     return Console(quiet=True)
 
 
-def test_only_the_top_changes_and_statistics_stay(pictures, tmp_path, console):
-    before = tuned(pictures, "0.4")[0]
-    after = train(pictures, tmp_path, console)
+def test_only_the_top_changes_and_statistics_stay(images, tmp_path, console):
+    before = tuned(images, "0.4")[0]
+    after = train(images, tmp_path, console)
     layers = {
         layer.name
         for layer in layers_from(load_backbone("test_efficientnet", "random", image_size=64), "0.4")
@@ -137,8 +137,8 @@ def test_only_the_top_changes_and_statistics_stay(pictures, tmp_path, console):
     assert not any(module.training for module in after.train().backbone.modules())
 
 
-def test_the_rate_falls_from_the_head_down(pictures):
-    network, _, config = tuned(pictures, "0.4")
+def test_the_rate_falls_from_the_head_down(images):
+    network, _, config = tuned(images, "0.4")
     shares = [
         config.shares[name]
         for name, p in network.named_parameters()
@@ -150,9 +150,9 @@ def test_the_rate_falls_from_the_head_down(pictures):
     assert not frozen & config.shares.keys()
 
 
-def test_a_training_that_stops_anywhere_goes_on_exactly(pictures, tmp_path, console):
-    whole = train(pictures, tmp_path / "whole", console)
-    _, trainee, config = tuned(pictures, "0.4")
+def test_a_training_that_stops_anywhere_goes_on_exactly(images, tmp_path, console):
+    whole = train(images, tmp_path / "whole", console)
+    _, trainee, config = tuned(images, "0.4")
     steps = 0
     loss = trainee.loss
 
@@ -166,7 +166,7 @@ def test_a_training_that_stops_anywhere_goes_on_exactly(pictures, tmp_path, cons
     trainee.loss = stopping  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         Loop(trainee, config, tmp_path / "cut", fingerprint="f", console=console).run(resume=False)
-    resumed = train(pictures, tmp_path / "cut", console, resume=True)
+    resumed = train(images, tmp_path / "cut", console, resume=True)
     for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values()):
         assert torch.equal(one, other), name
     curves = [
@@ -177,9 +177,9 @@ def test_a_training_that_stops_anywhere_goes_on_exactly(pictures, tmp_path, cons
     assert len(curves[0]) == 9 + 3
 
 
-def test_batches_are_a_function_of_seed_epoch_and_index(pictures):
-    network, first, _ = tuned(pictures, "0.4")
-    _, second, _ = tuned(pictures, "0.4")
+def test_batches_are_a_function_of_seed_epoch_and_index(images):
+    network, first, _ = tuned(images, "0.4")
+    _, second, _ = tuned(images, "0.4")
     network.eval()
     second.network.eval()
     values = [first.loss(*at)[0].item() for at in ((0, 0), (0, 1), (0, 2), (1, 0))]
@@ -219,7 +219,7 @@ def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path,
     said = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
     tensors, _ = load_tensors(tmp_path / "run" / "checkpoints" / "best.safetensors")
     assert any(name.startswith("backbone.network.") for name in tensors)
-    assert said["pictures"] > 0
+    assert said["images"] > 0
     capsys.readouterr()
 
 

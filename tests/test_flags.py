@@ -19,17 +19,17 @@ NETWORK = ["--backbone", "--weights", "--image-size"]
 TRAINING = [*SOURCE, *NETWORK, "--store", "--device", "--out", "--val-size", "--test-size", "--seed"]
 TRAINING += ["--resume", "--epochs", "--batch-size"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
-SERVER += ["--max-megapixels", "--max-pictures", "--max-in-flight", "--timeout", "--idle-timeout"]
+SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store"]
 ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
-    "look": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
+    "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
     "preview augment": [
-        *[*GROUPED, *NETWORK, "--seed", "--resize", "--pictures", "--count", "--augmentations", "--out"]
+        *[*GROUPED, *NETWORK, "--seed", "--resize", "--images", "--count", "--augmentations", "--out"]
     ],
-    "preview normalize": [*GROUPED, *NETWORK, "--seed", "--resize", "--picture", "--sample", "--out"],
+    "preview normalize": [*GROUPED, *NETWORK, "--seed", "--resize", "--image", "--sample", "--out"],
     "preview tokens": [
-        *[*GROUPED, "--seed", "--pictures", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
+        *[*GROUPED, "--seed", "--images", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]

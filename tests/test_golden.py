@@ -19,7 +19,7 @@ import torch
 from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.trainee import CaptionTrainee
@@ -136,10 +136,10 @@ def test_features_are_equal_to_the_last_byte(engine, tmp_path):
         pytest.importorskip("onnxruntime")
     write_captions_dataset(tmp_path, language="en", count=12, seed=5)
     files = sorted((tmp_path / "images").iterdir())
-    pictures = [Picture(file.name, file) for file in files]
+    images = [AnnotatedImage(file.name, file) for file in files]
     backbone = load_backbone("test_resnet", "random", image_size=64, seed=3, engine=engine)
-    extraction = extract_features(pictures, backbone, FeatureStore(tmp_path / "store"))
-    grids, pooled = extraction.grid(pictures), extraction.pooled(pictures)
+    extraction = extract_features(images, backbone, FeatureStore(tmp_path / "store"))
+    grids, pooled = extraction.grid(images), extraction.pooled(images)
     digest = hashlib.sha256(grids.tobytes() + pooled.tobytes()).hexdigest()
     mean = f"{float(grids.astype('float64').mean()):.9f}"
     path = GOLDEN / f"features-{engine}.txt"

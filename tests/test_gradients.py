@@ -33,10 +33,10 @@ def test_the_score_s_gradient_is_right_by_finite_differences():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), st.integers(0, 999))
-def test_the_score_equals_autograd_s(pictures, captions, cells, width, seed):
+def test_the_score_equals_autograd_s(images, captions, cells, width, seed):
     torch.manual_seed(seed)
-    inputs = keys, query, weight = leaf(pictures, cells, width), leaf(pictures, captions, width), leaf(width)
-    outer = torch.randn(pictures, captions, cells, dtype=torch.float64)
+    inputs = keys, query, weight = leaf(images, cells, width), leaf(images, captions, width), leaf(width)
+    outer = torch.randn(images, captions, cells, dtype=torch.float64)
     found = additive_score(*inputs)
     expected = attention.additive_score(keys, query, weight)
     assert torch.allclose(found, expected)

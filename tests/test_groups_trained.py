@@ -33,7 +33,7 @@ def record(run: Path) -> dict:
 
 
 def splits(run: Path) -> dict[str, str]:
-    lines = map(json.loads, (run / "pictures.jsonl").read_text("utf-8").splitlines())
+    lines = map(json.loads, (run / "images.jsonl").read_text("utf-8").splitlines())
     return {line["name"]: line["split"] for line in lines}
 
 
@@ -81,8 +81,8 @@ def test_one_scene_a_class_is_trained_and_not_scored(tmp_path, capsys):
     assert "Accuracy" not in said
     assert not (tmp_path / "run" / "evaluation-val.json").exists()
     assert (tmp_path / "run" / "model" / "config.json").exists()
-    picture = str(tmp_path / "data" / "cup" / "1_0.png")
-    assert cli.run(["predict", str(tmp_path / "run"), picture]) == 0
+    image = str(tmp_path / "data" / "cup" / "1_0.png")
+    assert cli.run(["predict", str(tmp_path / "run"), image]) == 0
     assert train(tmp_path / "data", tmp_path / "tuned", "--fine-tune", "0.3", "--head", "linear") == 2
     assert "no validation image to fine-tune by" in capsys.readouterr().err
 

@@ -135,9 +135,9 @@ def test_neighbours_vote_by_cosine_and_leave_no_class_impossible():
 
 
 @pytest.mark.parametrize(
-    ("linear", "neighbours", "pictures", "chosen"),
+    ("linear", "neighbours", "images", "chosen"),
     [
-        (0.96, 0.98, 50, "linear"),  # better by one picture
+        (0.96, 0.98, 50, "linear"),  # better by one image
         (0.90, 0.94, 50, "linear"),  # by less than a standard error, 0.042
         (0.90, 0.96, 50, "knn"),
         (0.98, 1.00, 50, "linear"),
@@ -146,13 +146,13 @@ def test_neighbours_vote_by_cosine_and_leave_no_class_impossible():
         (0.00, 0.10, 10, "linear"),
     ],
 )
-def test_neighbours_must_be_clearly_better_to_be_chosen(linear, neighbours, pictures, chosen):
+def test_neighbours_must_be_clearly_better_to_be_chosen(linear, neighbours, images, chosen):
     heads = {
         kind: Candidate(build_head(HeadConfig(kind, 2, 2, remembered=1)), "", accuracy, -0.1, 0.0)
         for kind, accuracy in (("linear", linear), ("knn", neighbours))
     }
-    assert choose_head(list(heads.values()), pictures) is heads[chosen]
-    assert choose_head([heads["knn"]], pictures) is heads["knn"]
+    assert choose_head(list(heads.values()), images) is heads[chosen]
+    assert choose_head([heads["knn"]], images) is heads["knn"]
 
 
 def test_equal_accuracies_are_decided_by_likelihood():

@@ -49,7 +49,7 @@ def record_run(run: Path, evaluations: dict) -> None:
         for split, count in (("train", 6), ("val", 3), ("test", 2))
         for n in range(count)
     ]
-    (run / "pictures.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    (run / "images.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
     (run / "checkpoints").mkdir()
     (run / "checkpoints" / "last.safetensors").write_bytes(b"weights")
     (run / "config.json").write_text('{"config": {"data": "/home/sunja/secret photos"}}', encoding="utf-8")
@@ -66,13 +66,13 @@ def classifier_run(tmp_path_factory):
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    provenance = {"train_pictures": 6, "val_pictures": 3, "data": "845fff0d", "validation": {"accuracy": 0.5}}
+    provenance = {"train_images": 6, "val_images": 3, "data": "845fff0d", "validation": {"accuracy": 0.5}}
     save_model(
         run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance=provenance)
     )
     val = {
         "split": "val",
-        "pictures": 3,
+        "images": 3,
         "scores": {"accuracy": 0.75},
         "intervals_95": {"accuracy": [0.5, 1]},
     }
@@ -89,11 +89,11 @@ def captioner_run(tmp_path_factory):
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     save_model(
-        run / "model", CaptionerModel.of(backbone, decoder, beam_size=2, provenance={"train_pictures": 6})
+        run / "model", CaptionerModel.of(backbone, decoder, beam_size=2, provenance={"train_images": 6})
     )
     scores = {"bleu4": 0.2079, "cider_d": 0.5082}
     intervals = {"bleu4": [0.1937, 0.2218], "cider_d": [0.4748, 0.5429]}
-    test = {"split": "test", "pictures": 2, "beam_size": 5, "scores": scores, "intervals_95": intervals}
+    test = {"split": "test", "images": 2, "beam_size": 5, "scores": scores, "intervals_95": intervals}
     record_run(run, {"test": test})
     return run
 
@@ -127,8 +127,8 @@ def test_a_model_comes_back_and_says_the_same(there, kind, request, tmp_path):
     assert sent["commit"] == fetched["commit"]
     files = {path.name for path in (tmp_path / "받은 것").iterdir()}
     assert files == set(sent["files"]) == set(fetched["files"])
-    pictures = [draw(n) for n in range(3)]
-    before, after = showtell.load(run, device="cpu")(pictures), showtell.load(fetched["out"])(pictures)
+    images = [draw(n) for n in range(3)]
+    before, after = showtell.load(run, device="cpu")(images), showtell.load(fetched["out"])(images)
     if kind == "captioner":
         assert [one.text for one in before] == [one.text for one in after]
     else:
@@ -220,7 +220,7 @@ def test_the_card_of_a_captioner_tells_data_scores_and_limits(there, captioner_r
     text = " ".join(card.text.split())
     assert "6 train, 3 val, 2 test" in text
     assert "| bleu4 | 0.2079 | 0.1937 to 0.2218 |" in text
-    assert "| test, 2 pictures, beam 5 |" in text
+    assert "| test, 2 images, beam 5 |" in text
     assert "not what is true" in text
     assert "showtell pull sunja/my-cats my-cats" in text
 
@@ -233,8 +233,8 @@ def test_the_card_of_a_classifier_leaves_the_licence_open(there, classifier_run)
     assert card.data.base_model is None  # random weights
     assert "레오, ming, zoe" in card.text
     assert "| accuracy | 0.7500 | 0.5000 to 1.0000 |" in card.text
-    assert "fresh pictures score lower" in card.text
-    assert card.text.count("To be filled in") == 2  # whose pictures, which licence
+    assert "fresh images score lower" in card.text
+    assert card.text.count("To be filled in") == 2  # whose images, which licence
 
 
 def test_the_card_names_the_base_model_where_it_is_on_the_hub(there, run):
@@ -276,7 +276,7 @@ def refused(kind: type[ShowtellError], match: str, task, *arguments, **settings)
 
 def test_nothing_is_published_by_accident(there, classifier_run):
     there.put("sunja/my-cats", {}, private=False)
-    assert "--public" in refused(HubError, "everybody can see it", send, there, classifier_run).would_do
+    assert "--public" in refused(HubError, "everybody can see it", send, there, classifier_run).hint
     assert there.wrote() == []
     assert send(there, classifier_run, public=True)["private"] is False
 
@@ -307,7 +307,7 @@ def test_names_are_checked(there, classifier_run):
     refused(ConfigError, "no name on the Hub", send, there, classifier_run, "a/b/c")
     assert there.requests == []
     error = refused(HubError, "cannot write to minsu", send, there, classifier_run, "minsu/cats")
-    assert "sunja, cats-inc" in error.would_do
+    assert "sunja, cats-inc" in error.hint
 
 
 # What pull refuses
@@ -388,7 +388,7 @@ def test_without_a_network_the_message_comes_at_once(there, classifier_run, tmp_
         (pull, Pull("sunja/my-cats", tmp_path / "out", endpoint=endpoint)),
     ):
         error = refused(HubError, f"at {endpoint} cannot be reached", task, config)
-        assert "copy" in error.would_do
+        assert "copy" in error.hint
     assert time.monotonic() - started < 5
 
 
@@ -402,7 +402,7 @@ def test_the_hubs_own_offline_switch_is_obeyed(there, classifier_run, monkeypatc
 def test_a_hub_that_refuses_is_quoted(there, classifier_run, where, status):
     there.faults[where] = status
     error = refused(HubError, rf"refused \({status}\).*told to fail", send, there, classifier_run)
-    assert ("right to write" in error.would_do) == (status == 403)
+    assert ("right to write" in error.hint) == (status == 403)
 
 
 def test_a_download_that_fails_leaves_nothing(there, files, tmp_path):

@@ -219,7 +219,7 @@ def test_draft_is_close_to_the_full_decode(size, preprocessing):
 
 
 @pytest.mark.parametrize("orientation", [1, 6, 8])
-def test_draft_looks_at_the_sides_of_the_upright_picture(orientation):
+def test_draft_looks_at_the_sides_of_the_upright_image(orientation):
     """A panorama measured by the wrong sides would not be shrunk, or by too much."""
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -277,7 +277,7 @@ def test_down_scaling_does_not_alias(interpolation):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 2)])
-def test_tiny_and_thin_pictures(size):
+def test_tiny_and_thin_images(size):
     image = Image.new("RGB", size, (9, 99, 199))
     pixels = load_pixels(image, WHOLE)
     assert pixels.shape == (3, 64, 64)
@@ -320,14 +320,14 @@ BROKEN = {
     "svg": (b"<svg xmlns='x'/>", "it holds a web page or an XML text"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer"),
     "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-    "text": (b"hello, I am no picture", "its first bytes are 68 65 6c 6c 6f"),
+    "text": (b"hello, I am no image", "its first bytes are 68 65 6c 6c 6f"),
     "zeros": (b"\0" * 5000, "its first bytes are 00 00"),
     "a stub of a PNG": (encoded(corners(), "PNG")[:12], "damaged or cut off"),
 }
 
 
 @pytest.mark.parametrize(("content", "reason"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_picture_is_named_with_its_reason(content, reason, tmp_path):
+def test_what_is_no_image_is_named_with_its_reason(content, reason, tmp_path):
     path = tmp_path / "사진.jpg"
     path.write_bytes(content)
     message = str(error_of(path))
@@ -345,7 +345,7 @@ def test_a_zip_is_named(tmp_path):
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
 @pytest.mark.parametrize("kept", [0.5, 0.9])
-def test_cut_off_pictures_are_refused_not_greyed(format, kept, tmp_path):
+def test_cut_off_images_are_refused_not_greyed(format, kept, tmp_path):
     content = encoded(photo_like((300, 200)), format)
     path = tmp_path / "cut.img"
     path.write_bytes(content[: int(len(content) * kept)])
@@ -362,7 +362,7 @@ def test_a_file_of_nothing_but_empty_pieces_is_soon_refused(segment):
     assert time.process_time() - started < 3  # by Pillow alone it is 8 with the first
 
 
-def test_a_picture_in_thousands_of_pieces_is_read():
+def test_an_image_in_thousands_of_pieces_is_read():
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9000, 3, 3), dtype=np.uint8))
     content = encoded(image, "TIFF", tiffinfo={278: 1})  # a strip for each row
     assert np.array_equal(np.asarray(open_image(content)), np.asarray(image))
@@ -406,7 +406,7 @@ def test_preprocessing_is_compared_by_everything():
     assert len({WHOLE, *others}) == 6
 
 
-def test_an_opened_picture_is_not_turned_again():
+def test_an_opened_image_is_not_turned_again():
     exif = Image.Exif()
     exif[0x0112] = 6
     opened = open_image(encoded(corners(), "JPEG", exif=exif))

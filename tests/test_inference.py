@@ -1,4 +1,4 @@
-"""A loaded model takes pictures of any kind, one or many, and says the same of them in every form."""
+"""A loaded model takes images of any kind, one or many, and says the same of them in every form."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ def classifier(tmp_path_factory):
     return showtell.load(run, device="cpu")
 
 
-def test_a_picture_is_the_same_in_every_form(classifier, tmp_path):
+def test_an_image_is_the_same_in_every_form(classifier, tmp_path):
     image = draw(3)
     image.save(tmp_path / "사진.png")
     content = encoded(image, "PNG")
@@ -67,14 +67,14 @@ def test_a_picture_is_the_same_in_every_form(classifier, tmp_path):
         assert classifier(form).probabilities == expected.probabilities, type(form)
 
 
-def test_a_grey_array_is_a_picture(classifier):
+def test_a_grey_array_is_an_image(classifier):
     grey = np.asarray(draw(3).convert("L"))
     assert classifier(grey) == classifier(grey[..., None]) == classifier(np.dstack([grey] * 3))
 
 
 def test_a_model_looks_as_in_training_unless_asked_otherwise(tmp_path, classifier):
     backbone = load_backbone("test_resnet", "random", image_size=64, precision="bfloat16")
-    head = classifier.model.head
+    head = classifier.head
     save_model(
         tmp_path / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={})
     )
@@ -105,10 +105,10 @@ def test_a_caption_comes_with_words_attention_and_others(captioner):
 
 
 def test_lists_are_batched_and_streams_are_lazy(captioner, classifier):
-    pictures = [draw(n) for n in range(5)]
+    images = [draw(n) for n in range(5)]
     for model in (captioner, classifier):
-        singles = [model(picture) for picture in pictures]
-        together = model(pictures)
+        singles = [model(image) for image in images]
+        together = model(images)
         assert isinstance(together, list)
         if model is captioner:
             assert [found.text for found in together] == [found.text for found in singles]
@@ -119,7 +119,7 @@ def test_lists_are_batched_and_streams_are_lazy(captioner, classifier):
     def endless():
         while True:
             asked.append(1)
-            yield pictures[0]
+            yield images[0]
 
     found = classifier(endless())
     assert next(found) == next(found)
@@ -128,14 +128,14 @@ def test_lists_are_batched_and_streams_are_lazy(captioner, classifier):
 
 def test_what_cannot_be_read_is_raised_or_returned_in_its_place(classifier, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(encoded(draw(1), "JPEG")[:200])
-    pictures = [draw(0), tmp_path / "broken.jpg", b"", draw(1)]
+    images = [draw(0), tmp_path / "broken.jpg", b"", draw(1)]
     with pytest.raises(ImageError, match=r"broken\.jpg"):
-        classifier(pictures)
-    good, broken, empty, last = classifier.stream(pictures, errors="return", batch_size=3)
+        classifier(images)
+    good, broken, empty, last = classifier.stream(images, errors="return", batch_size=3)
     assert isinstance(broken, ImageError)
     assert isinstance(empty, ImageError)
-    assert good == classifier(pictures[0])
-    assert last == classifier(pictures[3])
+    assert good == classifier(images[0])
+    assert last == classifier(images[3])
 
 
 @pytest.mark.parametrize(
@@ -149,21 +149,21 @@ def test_what_cannot_be_read_is_raised_or_returned_in_its_place(classifier, tmp_
         (io.StringIO("text"), "bytes"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_the_reason(classifier, given, reason):
+def test_what_is_no_image_is_refused_with_the_reason(classifier, given, reason):
     with pytest.raises(ImageError, match=reason):
         classifier(given)
 
 
-def test_things_that_are_no_picture_within_a_list_are_named(classifier):
+def test_things_that_are_no_image_within_a_list_are_named(classifier):
     with pytest.raises(ImageError, match="int is not an image"):
         classifier([3])
 
 
 def test_threads_do_not_disturb_one_another(captioner):
-    pictures = [draw(n) for n in range(8)]
-    alone = [captioner(picture).text for picture in pictures]
+    images = [draw(n) for n in range(8)]
+    alone = [captioner(image).text for image in images]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda picture: captioner(picture).text, pictures * 3)) == alone * 3
+        assert list(pool.map(lambda image: captioner(image).text, images * 3)) == alone * 3
 
 
 def test_where_a_classifier_looked(classifier):

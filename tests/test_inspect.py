@@ -17,7 +17,7 @@ from conftest import opened, shared
 from showtell.cli import run
 from showtell.data.image_info import perceptual_hash, read_image_info
 from showtell.data.images import open_image
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.scenes import SAME_HASH
 from showtell.errors import ConfigError, DataError, StoreError
 from showtell.inspection.check import Finding
@@ -136,7 +136,7 @@ def test_nothing_else_is_found(found):
     assert levels == sorted(levels, key=["error", "warning", "info"].index)
 
 
-def test_no_picture_is_skipped(found, classes):
+def test_no_image_is_skipped(found, classes):
     files = [path for path in classes.rglob("*") if path.suffix in (".jpg", ".png")]
     assert found.images == len(files)
     assert found.files.count == len(files) - 2
@@ -182,9 +182,9 @@ def test_the_page_shows_it_and_asks_nobody_for_anything(found):
         assert all(" ".join(place.split()) in text for place in finding.places[:100])
     assert CAT in text
     source = page.read_text(encoding="utf-8")
-    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', source)
-    assert len(pictures) >= 24 + 8
-    for encoded in pictures:
+    images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', source)
+    assert len(images) >= 24 + 8
+    for encoded in images:
         assert max(Image.open(io.BytesIO(base64.b64decode(encoded))).size) <= 240
     rest = re.sub(r"base64,[^\"]+", "", source)
     assert not re.search(r"https?:|[\"'(]//|@import|url\(|<script [^>]*src|<link|<iframe", rest)
@@ -228,22 +228,22 @@ def test_a_browser_shows_the_page_and_a_keyboard_reaches_what_to_do(
 
 
 def test_a_photo_that_lies_on_its_side_is_shown_upright_without_its_exif(classes, tmp_path):
-    info = read_image_info(Picture("lying.jpg", classes / "Train" / "dog" / "lying.jpg"))
+    info = read_image_info(AnnotatedImage("lying.jpg", classes / "Train" / "dog" / "lying.jpg"))
     assert (info.width, info.height, info.orientation) == (160, 120, 6)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP"])
 @pytest.mark.parametrize("share", [0.5, 0.97])
-def test_a_file_that_is_cut_off_is_no_picture(tmp_path, format, share):
+def test_a_file_that_is_cut_off_is_no_image(tmp_path, format, share):
     content = io.BytesIO()
     photo(0, (800, 600)).save(content, format)
     path = tmp_path / "cut"
     path.write_bytes(content.getvalue()[: int(len(content.getvalue()) * share)])
     if format != "WEBP":
         assert Image.open(path).size == (800, 600), "its header reads well"
-    assert read_image_info(Picture("cut", path)).reason
+    assert read_image_info(AnnotatedImage("cut", path)).reason
     path.write_bytes(content.getvalue())
-    info = read_image_info(Picture("whole", path))
+    info = read_image_info(AnnotatedImage("whole", path))
     assert (info.reason, info.width, info.height, info.format) == ("", 800, 600, format)
     assert info.digest == content_digest(content.getvalue())
 
@@ -252,7 +252,7 @@ def test_the_exif_of_a_png_is_read(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 8
     path = save(photo(0), tmp_path / "a.png", exif=exif)
-    info = read_image_info(Picture("a.png", path))
+    info = read_image_info(AnnotatedImage("a.png", path))
     assert (info.orientation, info.width, info.height) == (8, 120, 160)
 
 
@@ -261,7 +261,7 @@ def cosine(first: Image.Image, second: Image.Image) -> float:
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
 
 
-def test_the_hash_knows_a_changed_copy_and_no_other_picture():
+def test_the_hash_knows_a_changed_copy_and_no_other_image():
     original = photo(1, (640, 480))
     compressed = io.BytesIO()
     original.save(compressed, "JPEG", quality=30)

@@ -41,7 +41,7 @@ def test_a_changed_file_is_not_trusted(store, tmp_path, change):
         os.utime(path, ns=(stamp.mtime_ns, stamp.mtime_ns))
     elif change == "mtime":
         os.utime(path, ns=(stamp.mtime_ns + 1_000_000, stamp.mtime_ns + 1_000_000))
-    else:  # an archive that sets times, as reproducible ones do, and a picture of the same size
+    else:  # an archive that sets times, as reproducible ones do, and an image of the same size
         time.sleep(0.02)
         path.write_bytes(b"two")
         os.utime(path, ns=(stamp.mtime_ns, stamp.mtime_ns))

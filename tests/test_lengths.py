@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.kinds.captioner.train import caption_lengths, say_lengths
 from showtell.kinds.captioner.trainee import _framed
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
+from showtell.text.lengths import MOST_LENGTH, USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import MOST_LENGTH, USUAL_LENGTH, length_limit, words
+from showtell.text.words import words
 
 
 @given(st.lists(st.integers(1, 400), max_size=300))
@@ -24,9 +25,9 @@ def test_the_limit_leaves_all_but_one_in_a_thousand_whole(lengths):
         assert sum(length > limit for length in lengths) * 1000 <= len(lengths)
 
 
-def captioner(words_a_caption: int, limit: int) -> tuple[Captioner, tuple[Picture, ...]]:
+def captioner(words_a_caption: int, limit: int) -> tuple[Captioner, tuple[AnnotatedImage, ...]]:
     caption = " ".join(f"word{number}" for number in range(words_a_caption))
-    train = tuple(Picture(f"{n}.jpg", Path(f"{n}.jpg"), captions=(caption,)) for n in range(3))
+    train = tuple(AnnotatedImage(f"{n}.jpg", Path(f"{n}.jpg"), captions=(caption,)) for n in range(3))
     tokenizer = CaptionTokenizer.train([caption] * 3, kind="word", vocab_size=200, min_count=1)
     sizes = DecoderConfig(tokenizer.vocab_size, 4, 8, 8, 8, max_length=limit)
     return Captioner(sizes, tokenizer, (2, 2)), train

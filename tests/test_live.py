@@ -435,7 +435,7 @@ class FakeSource(Camera):
 # What is drawn
 
 
-def test_a_caption_stands_under_the_picture_and_leaves_it_alone():
+def test_a_caption_stands_under_the_image_and_leaves_it_alone():
     pixels = np.asarray(draw(1, 480))
     banner = Banner(480, 480, under=True)
     said = banner.draw(pixels, "빨간 동그라미 두 개")
@@ -520,7 +520,7 @@ def test_without_a_screen_the_message_says_what_works(classifier, video, monkeyp
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     error = refused(ConfigError, "no screen", run=classifier, source=str(video))
-    assert "--headless" in error.would_do
+    assert "--headless" in error.hint
 
 
 def test_an_opencv_without_windows_is_named(monkeypatch):

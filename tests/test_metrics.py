@@ -76,9 +76,7 @@ def test_scores_equal_the_toolkits(scored: tuple[dict[str, list[str]], dict[str,
     theirs, theirs_alone = toolkit_scores(*scored)
     for name, value in theirs.items():
         assert getattr(ours, name) == pytest.approx(value, rel=1e-9, abs=1e-12), name
-        assert ours.per_picture[name] == pytest.approx(np.array(theirs_alone[name]), rel=1e-9, abs=1e-12), (
-            name
-        )
+        assert ours.per_image[name] == pytest.approx(np.array(theirs_alone[name]), rel=1e-9, abs=1e-12), name
 
 
 def test_flickr8k_equals_the_toolkit_with_java() -> None:
@@ -173,7 +171,7 @@ def test_scores_lie_in_their_range(scored: tuple[dict[str, list[str]], dict[str,
     scores = caption_scores(*scored, resamples=20)
     for name in SCORE_NAMES:
         top = 10 if name == "cider_d" else 1
-        values = [getattr(scores, name), *scores.per_picture[name], *scores.intervals[name]]
+        values = [getattr(scores, name), *scores.per_image[name], *scores.intervals[name]]
         assert all(-1e-9 <= value <= top + 1e-9 for value in values), name
     assert scores.count == len(scores.names) == len(scored[0])
 
@@ -189,8 +187,8 @@ def test_no_order_changes_a_digit(
     shuffled = {name: shuffler.sample(references[name], len(references[name])) for name in shuffled_names}
     one = asdict(caption_scores(references, hypotheses, resamples=20, seed=3))
     other = asdict(caption_scores(shuffled, hypotheses, resamples=20, seed=3))
-    assert {name: list(values) for name, values in one.pop("per_picture").items()} == {
-        name: list(values) for name, values in other.pop("per_picture").items()
+    assert {name: list(values) for name, values in one.pop("per_image").items()} == {
+        name: list(values) for name, values in other.pop("per_image").items()
     }
     assert one == other
 
@@ -236,12 +234,12 @@ def test_korean_is_scored_by_its_words() -> None:
     scores = caption_scores(
         references, {"a": "개가 잔디 위를 걷는다", "b": "고양이가 소파에서 잔다"}, resamples=0
     )
-    assert scores.per_picture["bleu1"] == pytest.approx([3 / 4, 1])
-    assert scores.per_picture["rouge_l"] == pytest.approx([3 / 4, 1])
-    assert 0 < scores.per_picture["cider_d"][0] < scores.per_picture["cider_d"][1]
+    assert scores.per_image["bleu1"] == pytest.approx([3 / 4, 1])
+    assert scores.per_image["rouge_l"] == pytest.approx([3 / 4, 1])
+    assert 0 < scores.per_image["cider_d"][0] < scores.per_image["cider_d"][1]
 
 
-def test_cider_scores_any_part_of_its_pictures() -> None:
+def test_cider_scores_any_part_of_its_images() -> None:
     references = {"a": ["a dog runs"], "b": ["a cat sleeps", "the cat naps"], "c": ["two birds fly"]}
     cider = CiderD(references)
     hypotheses = {"a": "a dog sleeps", "b": "a cat naps", "c": "two birds"}
@@ -283,7 +281,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [5, 10, 20, 50])
-def test_an_interval_of_few_pictures_holds_the_truth(kind: str, count: int) -> None:
+def test_an_interval_of_few_images_holds_the_truth(kind: str, count: int) -> None:
     random = np.random.default_rng(count)
     truth = KINDS[kind](random, 400_000).mean()
     limits = np.array([(0.0, 1.0 if "all" in kind or "right" in kind else 10.0)])
@@ -354,7 +352,7 @@ def test_intervals_of_a_corpus_score_resample_its_counts() -> None:
         low, high = scores.intervals[name]
         assert low < getattr(scores, name) < high, name
     # Corpus BLEU is no mean of the images' BLEU, and neither is its interval.
-    assert scores.bleu4 != pytest.approx(scores.per_picture["bleu4"].mean(), abs=0.01)
+    assert scores.bleu4 != pytest.approx(scores.per_image["bleu4"].mean(), abs=0.01)
     assert caption_scores(references, hypotheses, seed=1).intervals == scores.intervals
     assert caption_scores(references, hypotheses, seed=2).intervals != scores.intervals
     assert caption_scores(references, hypotheses, resamples=0).intervals == {}
@@ -370,13 +368,13 @@ def test_intervals_of_a_corpus_score_resample_its_counts() -> None:
         ({f"p{index:02}": ["x"] for index in range(13)}, {}, "p09 and 3 more"),
     ],
 )
-def test_mismatched_pictures_are_named(
+def test_mismatched_images_are_named(
     references: dict[str, list[str]], hypotheses: dict[str, str], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         caption_scores(references, hypotheses)
 
 
-def test_cider_of_an_unknown_picture() -> None:
+def test_cider_of_an_unknown_image() -> None:
     with pytest.raises(DataError, match="no references for the image z"):
         CiderD({"a": ["a dog"]}).score({"z": "a dog"})

@@ -1,4 +1,4 @@
-"""Mirrored pictures: the very mirror image, learnt from half of the time, never where words name a side."""
+"""Mirrored images: the very mirror image, learnt from half of the time, never where words name a side."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from conftest import ENDED, draw, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.data.augment import MIRRORED
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
 from showtell.models.captioner import Captioner
@@ -45,19 +45,19 @@ def test_words_that_name_a_side(caption, names):
 
 @pytest.fixture
 def trainee(tmp_path, store) -> CaptionTrainee:
-    pictures = []
+    images = []
     for number in range(12):
         path = tmp_path / f"{number}.png"
         draw(number, 64).save(path)
-        pictures.append(Picture(path.name, path, ("a thing", "one more thing")))
+        images.append(AnnotatedImage(path.name, path, ("a thing", "one more thing")))
     backbone = load_backbone("test_resnet", "random", image_size=64)
-    plain = extract_features(pictures, backbone, store)
-    mirrored = extract_features(pictures[:8], backbone, store, view=MIRRORED)
+    plain = extract_features(images, backbone, store)
+    mirrored = extract_features(images[:8], backbone, store, view=MIRRORED)
     tokenizer = CaptionTokenizer.train(["a thing", "one more thing"], kind="word", vocab_size=20, min_count=1)
     width = plain.space.description["grid_shape"][1]
     captioner = Captioner(DecoderConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
     return CaptionTrainee(
-        captioner, plain, pictures, pictures[:2], batch_size=4, seed=3, beam_size=1, mirrored=mirrored
+        captioner, plain, images, images[:2], batch_size=4, seed=3, beam_size=1, mirrored=mirrored
     )
 
 
@@ -97,12 +97,10 @@ def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
     rare = {"hidden_dim": 16, "scst_epochs": 0, "augmentations": 0}
     assert cli.run([*command, "--out", str(tmp_path / "run"), *settings_file(**rare)]) in ENDED
     said = capsys.readouterr().err
-    records = [
-        json.loads(line) for line in Path(tmp_path / "run" / "pictures.jsonl").read_text().splitlines()
-    ]
+    records = [json.loads(line) for line in Path(tmp_path / "run" / "images.jsonl").read_text().splitlines()]
     train = {one["name"] for one in records if one["split"] == "train"}
     sided = sum(f"{number}.png" in train for number in range(10))
-    assert f"Mirrored: {len(train) - sided} pictures of train; {sided} more stay as they are" in said
+    assert f"Mirrored: {len(train) - sided} images of train; {sided} more stay as they are" in said
     plain = settings_file(**rare, hflip=False)
     assert cli.run([*command, "--out", str(tmp_path / "other"), *plain]) in ENDED
     assert "Mirrored" not in capsys.readouterr().err

@@ -54,13 +54,13 @@ def home(trained, tmp_path, monkeypatch) -> Path:
 
 
 def recorded(run: Path) -> dict[str, dict[str, str]]:
-    lines = (run / "pictures.jsonl").read_text("utf-8").splitlines()
+    lines = (run / "images.jsonl").read_text("utf-8").splitlines()
     return {record["name"]: record for record in map(json.loads, lines)}
 
 
 def scored(out: Path, split: str = "test") -> list[str]:
     lines = (out / f"predictions-{split}.jsonl").read_text("utf-8").splitlines()
-    return sorted(json.loads(line)["picture"] for line in lines)
+    return sorted(json.loads(line)["image"] for line in lines)
 
 
 @pytest.mark.parametrize("rename", ["nothing", "files", "classes"])
@@ -128,7 +128,7 @@ def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):
     assert cli.run(command) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["split"] == "all"
-    assert json.loads(printed.out)["pictures"] == 36
+    assert json.loads(printed.out)["images"] == 36
     assert "by content" not in printed.err
     assert cli.run(["report", str(home / "classifier"), str(tmp_path / "new")]) == 2
     assert "hardly any of the images" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from showtell import cli, load
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone, restore_backbone
 from showtell.console import Console
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.engines import onnx as onnx_engine
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.extraction.extract import extract_features
@@ -34,20 +34,20 @@ def network(engine: str = "onnxruntime", name: str = "mobilenetv3_small_050") ->
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> list[Picture]:
+def images(tmp_path_factory) -> list[AnnotatedImage]:
     folder, found = tmp_path_factory.mktemp("사진"), []
     for number in range(20):
         path = folder / f"{number:02d}.png"
         draw(number, 48).save(path)
         os.utime(path, (LONG_AGO, LONG_AGO))
-        found.append(Picture(path.name, path))
+        found.append(AnnotatedImage(path.name, path))
     return found
 
 
 @pytest.fixture(scope="module")
-def filled(pictures, tmp_path_factory) -> tuple[FeatureStore, Features]:
+def filled(images, tmp_path_factory) -> tuple[FeatureStore, Features]:
     store = FeatureStore(tmp_path_factory.mktemp("store"))
-    return store, extract_features(pictures, network(), store)
+    return store, extract_features(images, network(), store)
 
 
 def features_of(result: Features) -> tuple[np.ndarray, np.ndarray]:
@@ -61,14 +61,14 @@ def no_writing(*_: object) -> None:
 
 
 @pytest.mark.parametrize(("name", "side"), [("mobilenetv3_small_050", 32), ("test_vit2", None)])
-def test_features_are_those_of_torch_but_for_rounding(pictures, tmp_path, name, side):
+def test_features_are_those_of_torch_but_for_rounding(images, tmp_path, name, side):
     mine, theirs = (
         extract_features(
-            pictures, load_backbone(name, "random", image_size=side, engine=engine), FeatureStore(tmp_path)
+            images, load_backbone(name, "random", image_size=side, engine=engine), FeatureStore(tmp_path)
         )
         for engine in ("onnxruntime", "torch")
     )
-    assert mine.computed == theirs.computed == len(pictures)
+    assert mine.computed == theirs.computed == len(images)
     assert mine.space.id != theirs.space.id
     for pair in zip(features_of(mine), features_of(theirs)):
         one, other = (values.reshape(-1, values.shape[-1]) for values in pair)
@@ -77,21 +77,21 @@ def test_features_are_those_of_torch_but_for_rounding(pictures, tmp_path, name, 
 
 
 def test_the_graph_is_written_once_and_features_do_not_depend_on_company(
-    pictures, filled, tmp_path, monkeypatch
+    images, filled, tmp_path, monkeypatch
 ):
     store, whole = filled
     assert (whole.space.folder / "network.onnx").is_file()
-    new = Picture("new.png", tmp_path / "new.png")
+    new = AnnotatedImage("new.png", tmp_path / "new.png")
     draw(99, 48).save(new.path)
     monkeypatch.setattr(onnx_engine, "write_graph", no_writing)
-    assert extract_features([*pictures, new], network(), store).computed == 1
+    assert extract_features([*images, new], network(), store).computed == 1
     monkeypatch.undo()
-    alone = extract_features(pictures[7:8], network(), FeatureStore(tmp_path / "other"))
+    alone = extract_features(images[7:8], network(), FeatureStore(tmp_path / "other"))
     for one, all_of_them in zip(features_of(alone), features_of(whole)):
         assert np.array_equal(one[0], all_of_them[7])
 
 
-def test_a_writing_that_was_stopped_or_damaged_is_done_again(pictures, tmp_path, monkeypatch):
+def test_a_writing_that_was_stopped_or_damaged_is_done_again(images, tmp_path, monkeypatch):
     def stopped(name, module, path, *_):
         path.write_bytes(b"half a graph")
         raise KeyboardInterrupt
@@ -99,20 +99,20 @@ def test_a_writing_that_was_stopped_or_damaged_is_done_again(pictures, tmp_path,
     store = FeatureStore(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(onnx_engine, "write_graph", stopped)
-        extract_features(pictures, network(), store)
+        extract_features(images, network(), store)
     folder = store.space(network().description.for_store()).folder
     assert list(folder.glob("network*")) == []
     (folder / "network.onnx").write_bytes(b"half a graph")
-    assert extract_features(pictures, network(), store).computed == len(pictures)
+    assert extract_features(images, network(), store).computed == len(images)
 
 
-def test_what_cannot_be_run_is_said(pictures, tmp_path, monkeypatch):
+def test_what_cannot_be_run_is_said(images, tmp_path, monkeypatch):
     def nonsense(name, module, path, *_):
         path.write_bytes(b"nonsense")
 
     with monkeypatch.context() as patch, pytest.raises(ModelError, match="cannot run mobilenetv3_small_050"):
         patch.setattr(onnx_engine, "write_graph", nonsense)
-        extract_features(pictures, network(), FeatureStore(tmp_path))
+        extract_features(images, network(), FeatureStore(tmp_path))
     quiet = Console(quiet=True)
     with pytest.raises(ConfigError, match="on the processor only"):
         onnx_engine.OnnxEngine(network().to("meta"), tmp_path, (), quiet)
@@ -122,21 +122,21 @@ def test_what_cannot_be_run_is_said(pictures, tmp_path, monkeypatch):
         onnx_engine.OnnxEngine(backbone, tmp_path, (), quiet)
 
 
-def test_removing_a_space_removes_its_graph(pictures, tmp_path):
+def test_removing_a_space_removes_its_graph(images, tmp_path):
     store = FeatureStore(tmp_path)
-    result = extract_features(pictures[:1], network(), store)
+    result = extract_features(images[:1], network(), store)
     folder, name = result.space.folder, result.space.id
     del result
     store.remove(name)
     assert not folder.exists()
 
 
-def test_a_run_is_trained_and_evaluated_on_it_and_used_without(pictures, tmp_path, capsys, monkeypatch):
+def test_a_run_is_trained_and_evaluated_on_it_and_used_without(images, tmp_path, capsys, monkeypatch):
     data, run, store = tmp_path / "data", tmp_path / "run", ["--store", str(tmp_path / "store")]
-    for number, picture in enumerate(pictures):
-        path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / picture.name
+    for number, image in enumerate(images):
+        path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / image.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(picture.path, path)
+        shutil.copy2(image.path, path)
     flags = "--backbone test_resnet --weights random --image-size 32 --head linear"
     settings = settings_file(engine="onnxruntime")
     assert cli.run(["train-classifier", str(data), "--out", str(run), *store, *flags.split(), *settings]) == 0
@@ -148,7 +148,7 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(pictures, tmp_pat
     assert model.backbone.description.engine == "onnxruntime"
     lines = (run / "predictions-val.jsonl").read_text("utf-8").splitlines()
     for record in map(json.loads, lines):
-        assert model(data / record["picture"]).probabilities == pytest.approx(record["classes"], abs=1e-3)
+        assert model(data / record["image"]).probabilities == pytest.approx(record["classes"], abs=1e-3)
     assert len(lines) == 5
 
 
@@ -158,10 +158,10 @@ def test_an_engine_without_the_precision_is_refused(tmp_path, capsys):
         assert f"--engine {engine} does not compute in {precision}" in capsys.readouterr().err
 
 
-def test_int8_is_rougher_the_same_everywhere_and_only_for_training(pictures, tmp_path, capsys):
+def test_int8_is_rougher_the_same_everywhere_and_only_for_training(images, tmp_path, capsys):
     whole, rough = network(), load_backbone("mobilenetv3_small_050", "random", image_size=32, **INT8)
-    plain = extract_features(pictures, whole, FeatureStore(tmp_path / "one"))
-    results = [extract_features(pictures, rough, FeatureStore(tmp_path / name)) for name in ("one", "two")]
+    plain = extract_features(images, whole, FeatureStore(tmp_path / "one"))
+    results = [extract_features(images, rough, FeatureStore(tmp_path / name)) for name in ("one", "two")]
     assert results[0].space.id == results[1].space.id != plain.space.id
     (grid, pooled), (again, again_pooled) = map(features_of, results)
     assert np.array_equal(grid, again) and np.array_equal(pooled, again_pooled)

@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_nothing_half_written(offline, empty_cache, monkeypat
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(WeightsError, match="No space left") as caught:
         load_backbone()
-    assert "SHOWTELL_STORE" in caught.value.would_do
+    assert "SHOWTELL_STORE" in caught.value.hint
     assert list(empty_cache.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Captions become rows, and each row finds its place beside the other captions of its picture."""
+"""Captions become rows, and each row finds its place beside the other captions of its image."""
 
 import torch
 from hypothesis import given
@@ -24,14 +24,14 @@ def test_every_word_has_one_position_and_a_place_in_the_rectangle(lengths):
     assert sorted(places) == words
     assert [t for *_, t in places] == sorted(t for *_, t in places)
     first = places[: packing.time_steps[0].rows]
-    assert packing.picture.tolist() == [picture for picture, _, _ in first]
+    assert packing.image.tolist() == [image for image, _, _ in first]
     for time, step in enumerate(packing.time_steps):
         active = [(p, k) for p, k, t in places if t == time]
         assert active == [(p, k) for p, k, _ in first[: step.rows]]  # the first rows, in the same order
         assert [
             (index // step.captions, index % step.captions) for index in step.flat_index.tolist()
         ] == active
-        assert step.pictures == 1 + max(p for p, _ in active)
+        assert step.images == 1 + max(p for p, _ in active)
         assert step.captions == 1 + max(k for _, k in active)
 
 
@@ -43,4 +43,4 @@ def test_few_places_stay_empty_in_a_sorted_batch():
     steps = pack(assemble(torch.zeros(32, 1, 1), captions, 0).lengths, torch.device("cpu")).time_steps
     words = sum(step.rows for step in steps)
     assert words == sum(len(ids) - 1 for rows in captions for ids in rows)
-    assert sum(step.pictures * step.captions for step in steps) < 1.3 * words
+    assert sum(step.images * step.captions for step in steps) < 1.3 * words

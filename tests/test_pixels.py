@@ -472,7 +472,7 @@ def test_a_raw_file_shows_its_largest_preview():
 def test_a_raw_file_without_a_preview_says_what_to_do():
     error = refusal(raw_file(b"\xff\xd8\xff\xc3 lossless, which is no preview"))
     assert "raw file without a preview" in error.what
-    assert "darktable" in error.would_do
+    assert "darktable" in error.hint
     assert "raw file" in refusal(b"\0\0\0\x18ftypcrx " + b"\0" * 40).what
 
 

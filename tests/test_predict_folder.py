@@ -12,9 +12,9 @@ from serving import make_classifier
 from showtell import cli
 from showtell.console import Console
 from showtell.data.listing import Listing
-from showtell.data.pixels.files import pictures_at
+from showtell.data.pixels.files import images_at
 from showtell.errors import DataError
-from showtell.kinds.predict import find_pictures
+from showtell.kinds.predict import find_images
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +42,16 @@ def photos(tmp_path) -> Path:
 def predicted(capsys, *arguments: object) -> tuple[list[str], str]:
     assert cli.run(["predict", *map(str, arguments), "--json"]) == 0
     printed = capsys.readouterr()
-    return [json.loads(line)["picture"] for line in printed.out.splitlines()], printed.err
+    return [json.loads(line)["image"] for line in printed.out.splitlines()], printed.err
 
 
 def test_a_folder_is_read_as_training_reads_it_and_the_rest_is_said(run, photos, capsys):
     named, said = predicted(capsys, run, photos)
     names = sorted(unicodedata.normalize("NFC", os.path.relpath(name, photos)) for name in named)
     assert names == ["a.png", "고양이.png", "여름/b.jpg"]
-    assert names == sorted(Listing(photos).pictures)
-    assert "3 pictures" in said
-    assert "1 files that are no pictures (for example notes.txt)" in said
+    assert names == sorted(Listing(photos).images)
+    assert "3 images" in said
+    assert "1 files that are no images (for example notes.txt)" in said
     assert "2 hidden" in said
     assert "2 x outside the" in said  # links that lead out
     assert "private" not in "".join(named)
@@ -67,18 +67,18 @@ def test_what_is_named_outright_is_tried(run, photos, capsys):
     assert printed.out.count("\n") == 3
 
 
-def test_a_folder_without_a_picture_is_refused_with_what_is_in_it(photos, capsys):
+def test_a_folder_without_an_image_is_refused_with_what_is_in_it(photos, capsys):
     for path in list(photos.rglob("*.png")) + list(photos.rglob("*.jpg")):
         path.unlink()
-    with pytest.raises(DataError, match="There is no picture at"):
-        find_pictures([str(photos)], Console())
+    with pytest.raises(DataError, match="There is no image at"):
+        find_images([str(photos)], Console())
     said = capsys.readouterr().err
-    assert "0 pictures; left out: 1 files that are no pictures" in said
+    assert "0 images; left out: 1 files that are no images" in said
 
 
-def test_pictures_are_found_once_and_in_order(photos):
-    alone = find_pictures([str(photos / "a.png")], Console(quiet=True))
-    again = find_pictures([str(photos / "a.png"), str(photos), str(photos / "a.*")], Console(quiet=True))
+def test_images_are_found_once_and_in_order(photos):
+    alone = find_images([str(photos / "a.png")], Console(quiet=True))
+    again = find_images([str(photos / "a.png"), str(photos), str(photos / "a.*")], Console(quiet=True))
     assert again[:1] == alone
     assert len(again) == len(set(again)) == 3
 
@@ -86,21 +86,21 @@ def test_pictures_are_found_once_and_in_order(photos):
 @pytest.mark.parametrize(
     "folder", ["@eaDir", "__MACOSX", ".thumbnails", "Thumbs", "System Volume Information"]
 )
-def test_what_systems_leave_behind_is_no_picture(photos, folder):
+def test_what_systems_leave_behind_is_no_image(photos, folder):
     (photos / folder).mkdir()
     draw(5).save(photos / folder / "a.png")
-    found = find_pictures([str(photos)], Console(quiet=True))
+    found = find_images([str(photos)], Console(quiet=True))
     assert len(found) == 3
-    assert not any(path.parent.name == folder for path in pictures_at(str(photos)))
+    assert not any(path.parent.name == folder for path in images_at(str(photos)))
 
 
-def test_what_showtell_made_is_no_picture(run, photos, capsys):
+def test_what_showtell_made_is_no_image(run, photos, capsys):
     for folder in ("runs/mine", "why"):
         (photos / folder).mkdir(parents=True)
     (photos / "runs" / "mine" / "config.json").write_text("{}", "utf-8")
-    (photos / "runs" / "mine" / "pictures.jsonl").write_text("{}\n", "utf-8")
+    (photos / "runs" / "mine" / "images.jsonl").write_text("{}\n", "utf-8")
     (photos / "runs" / "mine" / "figures").mkdir()
     draw(6).save(photos / "runs" / "mine" / "figures" / "curve.png")
     predicted(capsys, run, photos / "a.png", "--save-plot", photos / "why" / "a.png")
     assert (photos / "why" / "a.png").stat().st_size
-    assert len(find_pictures([str(photos)], Console(quiet=True))) == 3
+    assert len(find_images([str(photos)], Console(quiet=True))) == 3

@@ -17,7 +17,7 @@ from showtell.console import Console
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import load_pixels
 from showtell.errors import ConfigError, DataError, ImageError
-from showtell.extraction.command import pictures_of
+from showtell.extraction.command import images_of
 from showtell.previews import augment as views
 from showtell.previews import preview as task
 from showtell.previews.augment import gauges
@@ -51,7 +51,7 @@ def captions(tmp_path_factory):
 
 
 def dot(view: View) -> tuple[np.ndarray, object]:
-    """Return how a dot above the middle of a picture moved, in (x, y) pixels, and what the view did."""
+    """Return how a dot above the middle of an image moved, in (x, y) pixels, and what the view did."""
     pixels = torch.zeros(3, 101, 101, dtype=torch.uint8)
     pixels[:, 28:33, 48:53] = 255
     seen = view.apply(pixels, b"x")[0].double()
@@ -134,7 +134,7 @@ def test_each_normalisation_gives_what_it_promises():
     plain, scaled, own, data, imagenet, signed = (choice.apply(pixels) for choice in all_of(pixels))
     assert (plain == pixels / 255).all()
     assert (scaled.min(), scaled.max()) == pytest.approx((0, 1))
-    # The standard deviation, and not the variance, is what a picture is divided by.
+    # The standard deviation, and not the variance, is what an image is divided by.
     assert own.mean((0, 1)) == pytest.approx([0, 0, 0], abs=1e-9)
     assert own.std((0, 1)) == pytest.approx([1, 1, 1])
     assert data[0, 0, 2] == pytest.approx((pixels[0, 0, 2] / 255 - 0.6) / 0.3)
@@ -142,7 +142,7 @@ def test_each_normalisation_gives_what_it_promises():
     assert signed == pytest.approx(pixels / 127.5 - 1)
 
 
-def test_a_picture_of_one_colour_is_no_division_by_zero():
+def test_an_image_of_one_colour_is_no_division_by_zero():
     for choice in all_of(np.full((8, 8, 3), 200, np.uint8)):
         assert np.isfinite(choice.apply(np.full((8, 8, 3), 200, np.uint8))).all()
 
@@ -163,18 +163,18 @@ def test_the_backbone_finds_what_it_expects(mean, std, name):
     assert choices[expected].apply(photo()) == pytest.approx(backbone_sees, abs=2e-2)
 
 
-def test_normalize_takes_the_statistics_of_training_pictures(tmp_path):
+def test_normalize_takes_the_statistics_of_training_images(tmp_path):
     for split, level in (("train", 51), ("val", 255)):
         for label in ("가", "나"):
             (tmp_path / split / label).mkdir(parents=True)
             for number in range(3):
                 grey = Image.new("RGB", (40, 30), (level, level, 102))
                 grey.save(tmp_path / split / label / f"{number}.png")
-    (tmp_path / "train" / "가" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "train" / "가" / "bad.png").write_bytes(b"no image")
     config = PreviewNormalize(data=tmp_path, **SMALL)
-    pictures = [one for one in pictures_of(config, QUIET) if one.split == "train"]
-    preprocessing, _ = task._preprocessing(config)
-    mean, std, count = task._data_statistics(pictures, preprocessing, config, QUIET)
+    images = [one for one in images_of(config, QUIET) if one.split == "train"]
+    preprocessing, _ = config.preprocessing()
+    mean, std, count = task._data_statistics(images, preprocessing, config, QUIET)
     assert (mean, std, count) == (pytest.approx([0.2, 0.2, 0.4]), pytest.approx([0, 0, 0], abs=1e-6), 6)
 
 
@@ -243,11 +243,11 @@ def test_width_of_letters():
 
 
 def test_words_are_learnt_from_training_and_shown_from_elsewhere(captions, classes):
-    pictures = list(pictures_of(PreviewTokens(data=captions), QUIET))
-    learn, unseen, _ = part_for_words(pictures, 2, 0)
+    images = list(images_of(PreviewTokens(data=captions), QUIET))
+    learn, unseen, _ = part_for_words(images, 2, 0)
     assert {one.split for one in learn} == {"train"} and {one.split for one in unseen} == {"val"}
-    assert len(learn) == sum(one.split == "train" for one in pictures)
-    loose = [replace(one, split=None) for one in pictures]
+    assert len(learn) == sum(one.split == "train" for one in images)
+    loose = [replace(one, split=None) for one in images]
     learn, unseen, how = part_for_words(loose, 2, 0)
     assert len(learn) + len(unseen) == len(loose) and not set(learn) & set(unseen)
     assert len(unseen) == len(loose) // 10 and "no split" in how
@@ -256,9 +256,9 @@ def test_words_are_learnt_from_training_and_shown_from_elsewhere(captions, class
 
 
 def test_a_caption_with_an_unknown_word_is_brought_forward(captions):
-    pictures = list(pictures_of(PreviewTokens(data=captions), QUIET))
-    tokenizer = CaptionTokenizer.train([pictures[0].captions[0]], min_count=1)
-    known = [replace(pictures[0], name=str(number)) for number in range(9)]
+    images = list(images_of(PreviewTokens(data=captions), QUIET))
+    tokenizer = CaptionTokenizer.train([images[0].captions[0]], min_count=1)
+    known = [replace(images[0], name=str(number)) for number in range(9)]
     strange = replace(known[0], name="strange", captions=("뷁",))
     assert [one.name for one in with_unknown([*known, strange], 3, tokenizer)][:4] == [
         "0",
@@ -269,42 +269,40 @@ def test_a_caption_with_an_unknown_word_is_brought_forward(captions):
     assert with_unknown(known, 3, tokenizer) == known
 
 
-def test_pictures_are_chosen_by_seed_and_by_name(classes, tmp_path):
-    pictures = list(pictures_of(PreviewAugment(data=classes), QUIET))
-    assert shuffled(pictures, 1) == shuffled(pictures, 1) != shuffled(pictures, 2)
-    assert set(shuffled(pictures, 1)) == set(pictures)
-    one = pictures[5]
-    assert [found.picture for found in named(pictures, [unicodedata.normalize("NFD", one.name)])] == [one]
+def test_images_are_chosen_by_seed_and_by_name(classes, tmp_path):
+    images = list(images_of(PreviewAugment(data=classes), QUIET))
+    assert shuffled(images, 1) == shuffled(images, 1) != shuffled(images, 2)
+    assert set(shuffled(images, 1)) == set(images)
+    one = images[5]
+    assert [found.image for found in named(images, [unicodedata.normalize("NFD", one.name)])] == [one]
     base = one.name.rsplit("/", 1)[1]
     twins = [replace(one, name=f"{folder}/{base}") for folder in "ab"]
-    with pytest.raises(DataError, match="2 pictures are called"):
+    with pytest.raises(DataError, match="2 images are called"):
         named(twins, [base])
-    with pytest.raises(DataError, match="No pictures are called 없음") as error:
-        named(pictures, ["없음.png"])
-    assert ".png" in error.value.would_do
+    with pytest.raises(DataError, match="No images are called 없음") as error:
+        named(images, ["없음.png"])
+    assert ".png" in error.value.hint
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"<html>")
     broken = replace(one, name="bad.png", path=bad)
-    assert [found.picture for found in readable([broken, one], 1, QUIET)] == [one]
-    with pytest.raises(DataError, match="None of the 1 pictures"):
+    assert [found.image for found in readable([broken, one], 1, QUIET)] == [one]
+    with pytest.raises(DataError, match="None of the 1 images"):
         readable([broken], 1, QUIET)
     with pytest.raises(ImageError):
-        preview_augment(PreviewAugment(data=tmp_path, pictures=("bad.png",), out=tmp_path / "x.png", **SMALL))
+        preview_augment(PreviewAugment(data=tmp_path, show=("bad.png",), out=tmp_path / "x.png", **SMALL))
 
 
-def test_each_preview_writes_a_picture_of_everything(classes, captions, pictures_folder, tmp_path):
+def test_each_preview_writes_an_image_of_everything(classes, captions, images_folder, tmp_path):
     for number, what in enumerate(
         [
             PreviewAugment(data=classes, count=1, augmentations=1, **SMALL),
-            PreviewAugment(
-                data=captions, resize="crop", augmentations=3, pictures=("val_00000.png",), **SMALL
-            ),
-            PreviewAugment(data=pictures_folder, **SMALL),
+            PreviewAugment(data=captions, resize="crop", augmentations=3, images=("val_00000.png",), **SMALL),
+            PreviewAugment(data=images_folder, **SMALL),
             PreviewNormalize(data=classes, sample=5, **SMALL),
-            PreviewNormalize(data=pictures_folder, picture="고양이.jpg", **SMALL),
+            PreviewNormalize(data=images_folder, image="고양이.jpg", **SMALL),
             PreviewTokens(data=captions),
             PreviewTokens(data=captions, tokenizer="bpe", vocab_size=280, count=12),
-            PreviewTokens(data=captions, pictures=("train_00000.png",), min_count=9),
+            PreviewTokens(data=captions, show=("train_00000.png",), min_count=9),
         ]
     ):
         out = tmp_path / "새 폴더" / f"{number}.png"
@@ -324,15 +322,15 @@ def test_nothing_on_a_sheet_of_tokens_is_cut_off(tmp_path, caption):
     assert (edges == 255).all() and (sides == 255).all()
 
 
-def test_mistakes_are_told_in_one_message(classes, captions, pictures_folder, tmp_path, capsys):
+def test_mistakes_are_told_in_one_message(classes, captions, images_folder, tmp_path, capsys):
     for arguments, words in (
-        (["tokens", classes], "has pictures but no captions"),
-        (["tokens", pictures_folder], "has pictures but no captions"),
+        (["tokens", classes], "has images but no captions"),
+        (["tokens", images_folder], "has images but no captions"),
         (["augment", classes, "--augmentations", "13"], "--augmentations 13 is out of range"),
         (["augment", classes, "--count", "0"], "--count 0 is out of range"),
         (["augment", classes, "--backbone", "resnet5000"], "knows no network 'resnet5000'"),
         (["normalize", classes, "--out", "x.doc"], "names no figure format"),
-        (["normalize", classes, "--picture", "없다.png"], "No pictures are called 없다.png"),
+        (["normalize", classes, "--image", "없다.png"], "No images are called 없다.png"),
         (["tokens", captions, "--min-count", "9999"], "No word occurs 9999 times"),
         (["augment", tmp_path / "none"], "There is no file or folder"),
     ):
@@ -341,7 +339,7 @@ def test_mistakes_are_told_in_one_message(classes, captions, pictures_folder, tm
         assert words in said and "Traceback" not in said, said
 
 
-def test_the_command_line_names_the_three_and_says_where_the_picture_is(
+def test_the_command_line_names_the_three_and_says_where_the_image_is(
     captions, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)

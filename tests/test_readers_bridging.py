@@ -21,7 +21,7 @@ def table_of(root: Path, *names: str, name: str = "t.csv") -> Path:
 
 def found(dataset: Dataset) -> dict[str, str]:
     """Return the table's name of each image by its file's."""
-    return {picture.name: picture.captions[0].removeprefix("of ") for picture in dataset.pictures}
+    return {image.name: image.captions[0].removeprefix("of ") for image in dataset.images}
 
 
 WAYS = {
@@ -77,7 +77,7 @@ def test_a_name_is_bridged_and_it_is_said_how(tmp_path: Path, file: str, name: s
 def test_what_the_file_is_called_needs_no_bridge(tmp_path: Path, file: str, name: str) -> None:
     touch(tmp_path, f"images/{file}", "images/other.jpg")
     dataset = read(table_of(tmp_path, name, "other.jpg"))
-    assert [picture.name for picture in dataset.pictures] == [file, "other.jpg"]
+    assert [image.name for image in dataset.images] == [file, "other.jpg"]
     assert dataset.notes == ()
 
 
@@ -93,7 +93,7 @@ def test_half_of_the_names_may_be_absolute(tmp_path: Path) -> None:
     touch(tmp_path, *(f"images/{name}.jpg" for name in "abcd"))
     here = [f"{tmp_path}/images/a.jpg", "b.jpg"]
     dataset = read(table_of(tmp_path, *here, "/home/me/images/c.jpg", "D:\\images\\d.jpg"))
-    assert [picture.name for picture in dataset.pictures] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert [image.name for image in dataset.images] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     assert said(dataset, "2 images are found by the last parts")
 
 
@@ -124,7 +124,7 @@ def test_a_file_for_which_two_names_stand_is_left_out(tmp_path: Path) -> None:
     assert "ambiguous name" in [kind for kind, _ in problems(dataset)]
 
 
-def test_a_missing_picture_is_not_swapped_for_one_of_another_folder(tmp_path: Path) -> None:
+def test_a_missing_image_is_not_swapped_for_one_of_another_folder(tmp_path: Path) -> None:
     touch(tmp_path, "cats/1.jpg", "cats/2.jpg", "dogs/3.jpg")
     dataset = read(table_of(tmp_path, "cats/1.jpg", "dogs/2.jpg", "birds/3.jpg"))
     assert found(dataset) == {"cats/1.jpg": "cats/1.jpg"}
@@ -137,10 +137,10 @@ def test_addresses_are_said_to_be_never_fetched(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="addresses are never fetched") as error:
         read(table)
     assert error.value.run == "", "to run the same once more would help nobody"
-    assert "--images DIR" in error.value.would_do
+    assert "--images DIR" in error.value.hint
 
 
-def test_pictures_are_never_paired_by_their_order(tmp_path: Path) -> None:
+def test_images_are_never_paired_by_their_order(tmp_path: Path) -> None:
     touch(tmp_path, *(f"images/{number:03}.jpg" for number in range(4)))
     with pytest.raises(DataError, match="None of the 4 images") as error:
         read(table_of(tmp_path, *(f"4385058960_{number}.jpg" for number in range(4))))
@@ -178,11 +178,11 @@ def test_no_name_leads_out_of_the_folder(names: list[str], above: bool) -> None:
         (root / "link").symlink_to(root.parent)
         given = [f"{root.parent}/{name}" if above else name for name in names]
         try:
-            pictures = read(table_of(root, *given)).pictures
+            images = read(table_of(root, *given)).images
         except DataError:
             return
-        for picture in pictures:
-            assert Path(os.path.realpath(picture.path)).is_relative_to(os.path.realpath(root)), given
+        for image in images:
+            assert Path(os.path.realpath(image.path)).is_relative_to(os.path.realpath(root)), given
 
 
 # --- for any tree and any machine, the right file or none
@@ -229,7 +229,7 @@ def test_any_tree_and_any_prefix_give_the_right_file_or_none(
 
 
 @pytest.mark.parametrize("places", [("train", "val"), ("images", "images2"), ("photos", "more photos")])
-def test_pictures_in_several_folders_beside_their_table_are_all_found(
+def test_images_in_several_folders_beside_their_table_are_all_found(
     tmp_path: Path, places: tuple[str, str]
 ) -> None:
     """The first folder that holds half of the names is taken for all; the whole one holds every name."""
@@ -238,13 +238,13 @@ def test_pictures_in_several_folders_beside_their_table_are_all_found(
     assert found(read(table_of(touch(tmp_path, *made), *names))) == made
 
 
-def test_a_few_missing_pictures_are_not_taken_from_a_folder_of_thumbnails(tmp_path: Path) -> None:
+def test_a_few_missing_images_are_not_taken_from_a_folder_of_thumbnails(tmp_path: Path) -> None:
     names = [f"p{number}.jpg" for number in range(12)]
     touch(tmp_path, *(f"images/{name}" for name in names[2:]), *(f"small/{name}" for name in names[2:]))
     assert found(read(table_of(tmp_path, *names))) == {name: name for name in names[2:]}
 
 
-def test_on_another_machine_too_a_missing_picture_is_not_swapped_for_its_namesake(tmp_path: Path) -> None:
+def test_on_another_machine_too_a_missing_image_is_not_swapped_for_its_namesake(tmp_path: Path) -> None:
     """Folders that agree for one name of the table are known; `dogs/2.jpg` is another image then."""
     touch(tmp_path, "cats/1.jpg", "cats/2.jpg")
     rows = "/home/me/set/cats/1.jpg,A cat\n/home/me/set/dogs/2.jpg,A dog\n"

@@ -133,7 +133,7 @@ def test_several_ones_in_a_row_are_several_labels(tmp_path: Path) -> None:
     columns = [[str(number >> bit & 1) for number in range(12)] for bit in range(3)]
     with pytest.raises(DataError, match=r"several labels.*red, round, big") as error:
         read(table(tmp_path, "image,red,round,big", FILES, *columns))
-    assert "one classifier on each" in error.value.would_do
+    assert "one classifier on each" in error.value.hint
 
 
 @pytest.mark.parametrize("mark", ["|", ";", ",", ", ", "#", " ", "+"])
@@ -168,7 +168,7 @@ def test_names_of_one_class_stay_whole(tmp_path: Path, names: list[str]) -> None
     assert labels(dataset) == dict(zip(FILES, names * 4))
 
 
-def test_a_picture_under_two_labels_is_left_out(tmp_path: Path) -> None:
+def test_an_image_under_two_labels_is_left_out(tmp_path: Path) -> None:
     touch(tmp_path, *FILES)
     rows = [*zip(FILES, ["cat", "dog"] * 6), (FILES[0], "dog"), (FILES[1], "dog")]
     dataset = read(write(tmp_path / "t.csv", written(("image", "label"), rows)))
@@ -245,12 +245,12 @@ def test_rows_of_no_class_are_not_called_several_labels(tmp_path: Path) -> None:
     except DataError as error:
         assert "several labels" not in error.what
     else:
-        assert len(dataset.pictures) == 9
+        assert len(dataset.images) == 9
         assert [kind for kind, _ in problems(dataset) if "label" in kind]
 
 
 @pytest.mark.parametrize("cell", ["json", "text"])
-def test_a_list_of_one_picture_is_that_picture(tmp_path: Path, cell: str) -> None:
+def test_a_list_of_one_image_is_that_image(tmp_path: Path, cell: str) -> None:
     """ShareGPT's `images`, and NLVR's and R2Gen's paths; the list's text is taken for a name."""
     if cell == "text":
         path = table(tmp_path, "no,images,caption", FILES, [f"['{name}']" for name in FILES], WORDS)
@@ -261,7 +261,7 @@ def test_a_list_of_one_picture_is_that_picture(tmp_path: Path, cell: str) -> Non
     assert captions(read(path)) == {name: (word,) for name, word in zip(FILES, WORDS)}
 
 
-def test_a_list_of_two_pictures_is_refused_as_such(tmp_path: Path) -> None:
+def test_a_list_of_two_images_is_refused_as_such(tmp_path: Path) -> None:
     touch(tmp_path, *(f"images/{name}" for name in FILES))
     records = [{"image": FILES[number : number + 2], "caption": WORDS[number]} for number in (0, 2, 4)]
     with pytest.raises(DataError) as error:

@@ -77,11 +77,11 @@ def test_full_names_go_before_an_index_that_fits_too(tmp_path: Path) -> None:
     assert captions(dataset) == {f"{number}.jpg": (f"a dog {number}",) for number in range(4)}
 
 
-def test_two_columns_of_pictures_are_refused_until_one_is_named(tmp_path: Path) -> None:
+def test_two_columns_of_images_are_refused_until_one_is_named(tmp_path: Path) -> None:
     path = table(tmp_path, "before,after,caption", FILES[:6], FILES[6:], WORDS[:6])
     with pytest.raises(DataError, match="two columns of different images, 'before' and 'after'") as error:
         read(path)
-    assert "--image-column" in error.value.would_do
+    assert "--image-column" in error.value.hint
     assert captions(read(path, image_column="after")) == {n: (w,) for n, w in zip(FILES[6:], WORDS)}
 
 
@@ -129,7 +129,7 @@ def test_languages_are_not_mixed(tmp_path: Path) -> None:
     path = table(tmp_path, "image,caption_en,caption_de", FILES, WORDS, german)
     with pytest.raises(DataError, match="several languages: caption_en, caption_de") as error:
         read(path)
-    assert "--text-column" in error.value.would_do
+    assert "--text-column" in error.value.hint
     assert captions(read(path, text_column="caption_de"))[FILES[0]] == ("Hund 0",)
     assert captions(read(path, text_column="caption_en,caption_de"))[FILES[0]] == (WORDS[0], "Hund 0")
 
@@ -216,7 +216,7 @@ def test_classes_called_train_and_test_are_no_split(tmp_path: Path) -> None:
     assert (dataset.classes, set(splits(dataset).values())) == (("bus", "test tube", "train"), {None})
 
 
-def test_pictures_without_a_split_are_counted(tmp_path: Path) -> None:
+def test_images_without_a_split_are_counted(tmp_path: Path) -> None:
     cells = ["train", "train", "test", ""] * 3
     dataset = read(table(tmp_path, "image,caption,split", FILES, WORDS, cells))
     assert list(splits(dataset).values()) == ["train", "train", "test", None] * 3
@@ -228,9 +228,9 @@ def test_groups_are_offered_and_taken_where_named(tmp_path: Path) -> None:
     path = table(tmp_path, "image,label,lesion_id", FILES, CLASSES, cells)
     offered = read(path)
     assert said(offered, "--group-column lesion_id")
-    assert {picture.group for picture in offered.pictures} == {None}
+    assert {image.group for image in offered.images} == {None}
     taken = read(path, group_column="lesion_id")
-    assert [picture.group for picture in taken.pictures] == cells
+    assert [image.group for image in taken.images] == cells
     assert problems(taken) == []
 
 
@@ -279,7 +279,7 @@ def test_a_column_of_words_is_no_split_whatever_its_cells_are(tmp_path: Path, na
     """Vehicles and lab samples: classes that are called train and test."""
     dataset = read(table(tmp_path, f"image,{name}", FILES, ["train", "test"] * 6))
     assert set(splits(dataset).values()) == {None}
-    found = [picture.label or picture.captions[0] for picture in dataset.pictures]
+    found = [image.label or image.captions[0] for image in dataset.images]
     assert found == ["train", "test"] * 6
 
 

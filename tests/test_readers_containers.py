@@ -67,7 +67,7 @@ def test_tables_of_splits_with_folders_of_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["txt", "caption", "json"])
 @pytest.mark.parametrize("place, beside", [("", ""), ("shard", "shard"), ("images", "captions")])
-def test_a_text_for_each_picture(tmp_path: Path, suffix: str, place: str, beside: str) -> None:
+def test_a_text_for_each_image(tmp_path: Path, suffix: str, place: str, beside: str) -> None:
     texts = WORDS if suffix == "json" else [f"{word}, running" for word in WORDS]
     for file, text in zip(FILES, texts):
         touch(tmp_path / "set" / place, file)
@@ -162,25 +162,25 @@ def test_an_archive_beside_the_table_is_pointed_at(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_text_without_its_picture_is_named(tmp_path: Path) -> None:
+def test_a_text_without_its_image_is_named(tmp_path: Path) -> None:
     """A download that failed, or an image that was renamed: its caption is lost without a word."""
     for number in range(4):
         touch(tmp_path, f"p{number}.jpg")
         write(tmp_path / f"p{number}.txt", f"a dog {number}")
     write(tmp_path / "p99.txt", "a cat")
     dataset = read(tmp_path)
-    assert len(dataset.pictures) == 4
+    assert len(dataset.images) == 4
     assert "p99.txt" in messages(dataset)
 
 
-def test_texts_beside_pictures_may_end_in_capitals(tmp_path: Path) -> None:
+def test_texts_beside_images_may_end_in_capitals(tmp_path: Path) -> None:
     for number in range(4):
         touch(tmp_path, f"P{number}.JPG")
         write(tmp_path / f"P{number}.TXT", f"a dog {number}")
     assert captions(read(tmp_path)) == {f"P{number}.JPG": (f"a dog {number}",) for number in range(4)}
 
 
-def test_json_beside_pictures_that_holds_no_captions_is_named_as_such(tmp_path: Path) -> None:
+def test_json_beside_images_that_holds_no_captions_is_named_as_such(tmp_path: Path) -> None:
     """Labelme, image generators, Google Takeout: twenty lines of "empty caption" say little."""
     for number in range(4):
         touch(tmp_path, f"p{number}.jpg")
@@ -221,21 +221,21 @@ PICTURES = [encoded(draw(number, 32), "PNG") for number in range(4)]
 @pytest.mark.parametrize("suffix, content", [("txt", "{}"), ("json", '{{"caption": "{}", "width": 9}}')])
 def test_a_tar_of_samples(tmp_path: Path, own_cache: Path, suffix: str, content: str) -> None:
     members: dict[str, bytes] = {}
-    for number, picture in enumerate(PICTURES):
-        members[f"../v1.0/s{number}.png"] = picture
+    for number, image in enumerate(PICTURES):
+        members[f"../v1.0/s{number}.png"] = image
         members[f"../v1.0/s{number}.{suffix}"] = content.format(WORDS[number]).encode()
     dataset = read(tar(tmp_path / "00000.tar", members))
     assert dataset.format == "webdataset"
-    assert [picture.captions for picture in dataset.pictures] == [(word,) for word in WORDS[:4]]
-    assert [picture.path.read_bytes() for picture in dataset.pictures] == PICTURES
-    assert all(picture.path.is_relative_to(own_cache) for picture in dataset.pictures)
+    assert [image.captions for image in dataset.images] == [(word,) for word in WORDS[:4]]
+    assert [image.path.read_bytes() for image in dataset.images] == PICTURES
+    assert all(image.path.is_relative_to(own_cache) for image in dataset.images)
     assert said(dataset, "inside of 00000.tar are unpacked in", str(own_cache))
     again = read(tmp_path)
     assert captions(again) == captions(dataset)
 
 
 def test_a_tar_of_classes_and_one_that_is_none(tmp_path: Path) -> None:
-    members = {f"s{i}.png": picture for i, picture in enumerate(PICTURES)}
+    members = {f"s{i}.png": image for i, image in enumerate(PICTURES)}
     with pytest.raises(DataError, match="4 images and no words"):
         read(tar(tmp_path / "bare.tar", members))
     members |= {f"s{number}.cls": CLASSES[number].encode() for number in range(4)}
@@ -269,21 +269,21 @@ def test_parquet_that_names_files(tmp_path: Path) -> None:
     assert captions(dataset) == CAPTIONED
 
 
-def test_parquet_that_holds_pictures_and_names_classes(tmp_path: Path) -> None:
+def test_parquet_that_holds_images_and_names_classes(tmp_path: Path) -> None:
     features = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
     for split, order in (("train", range(3)), ("test", range(3, 4))):
         columns = {"image": cells(order), "label": [number % 2 for number in order]}
         parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", columns, features)
     dataset = read(tmp_path)
-    assert sorted(p.path.read_bytes() for p in dataset.pictures) == sorted(PICTURES)
-    known = {picture.path.read_bytes(): (picture.label, picture.split) for picture in dataset.pictures}
+    assert sorted(p.path.read_bytes() for p in dataset.images) == sorted(PICTURES)
+    known = {image.path.read_bytes(): (image.label, image.split) for image in dataset.images}
     expected = [("cat", "train"), ("dog", "train"), ("cat", "train"), ("dog", "test")]
     assert known == dict(zip(PICTURES, expected))
     one = read(parquet(tmp_path / "one.parquet", {"image": cells(range(4)), "text": WORDS[:4]}))
-    assert [picture.captions for picture in one.pictures] == [(word,) for word in WORDS[:4]]
+    assert [image.captions for image in one.images] == [(word,) for word in WORDS[:4]]
 
 
-def test_two_pictures_in_a_row_of_parquet_are_refused_too(tmp_path: Path) -> None:
+def test_two_images_in_a_row_of_parquet_are_refused_too(tmp_path: Path) -> None:
     """As in a text table; here the second column is dropped without a word."""
     path = parquet(
         tmp_path / "t.parquet",
@@ -300,40 +300,40 @@ def test_class_minus_one_of_parquet_is_no_label(tmp_path: Path) -> None:
         parquet(tmp_path / "t.parquet", {"image": cells(range(4)), "label": [0, 1, -1, 0]}, features)
     )
     assert dataset.classes == ("cat", "dog")
-    assert len(dataset.pictures) == 3
+    assert len(dataset.images) == 3
 
 
-def test_pictures_as_bare_bytes_in_parquet_are_read_or_named(tmp_path: Path) -> None:
+def test_images_as_bare_bytes_in_parquet_are_read_or_named(tmp_path: Path) -> None:
     path = parquet(tmp_path / "t.parquet", {"image": PICTURES, "caption": WORDS[:4]})
     try:
-        assert len(read(path).pictures) == 4
+        assert len(read(path).images) == 4
     except DataError as error:
         assert "\\x89PNG" not in str(error)
 
 
-def test_the_column_of_pictures_may_be_named(tmp_path: Path) -> None:
+def test_the_column_of_images_may_be_named(tmp_path: Path) -> None:
     path = parquet(
         tmp_path / "t.parquet",
         {"before": cells(range(4)), "after": cells(range(3, -1, -1)), "caption": WORDS[:4]},
     )
     for column, expected in (("before", PICTURES), ("after", PICTURES[::-1])):
         dataset = read(path, image_column=column)
-        assert [picture.path.read_bytes() for picture in dataset.pictures] == expected
+        assert [image.path.read_bytes() for image in dataset.images] == expected
 
 
 def test_members_of_a_tar_whose_folders_make_like_names_stay_apart(tmp_path: Path) -> None:
     stems = ("a/b", "a_b", "a%2Fb", "a/c_b")
-    members = {f"{stem}.png": picture for stem, picture in zip(stems, PICTURES)}
+    members = {f"{stem}.png": image for stem, image in zip(stems, PICTURES)}
     members |= {f"{stem}.txt": word.encode() for stem, word in zip(stems, WORDS)}
     dataset = read(tar(tmp_path / "0.tar", members))
-    assert [picture.path.read_bytes() for picture in dataset.pictures] == PICTURES
-    assert [picture.captions for picture in dataset.pictures] == [(word,) for word in WORDS[:4]]
+    assert [image.path.read_bytes() for image in dataset.images] == PICTURES
+    assert [image.captions for image in dataset.images] == [(word,) for word in WORDS[:4]]
 
 
-def test_two_pictures_of_one_sample_are_said(tmp_path: Path) -> None:
+def test_two_images_of_one_sample_are_said(tmp_path: Path) -> None:
     members = {"s.jpg": PICTURES[0], "s.png": PICTURES[1], "s.txt": b"a dog", "t.png": PICTURES[2]}
     dataset = read(tar(tmp_path / "0.tar", members | {"t.txt": b"a cat"}))
-    assert len(dataset.pictures) == 2
+    assert len(dataset.images) == 2
     assert said(dataset, "1 images of 0.tar are left out")
 
 
@@ -343,7 +343,7 @@ def test_what_is_left_out_is_named_once_however_many_shards_there_are(tmp_path: 
         members = {"s.png": PICTURES[place], "s.txt": b"a dog", "d.png": drawn}
         tar(tmp_path / f"{place}.tar", members)
     dataset = read(tmp_path)
-    assert len(dataset.pictures) == 3
+    assert len(dataset.images) == 3
     made = [problem.where for problem in dataset.problems if problem.kind == "made by showtell"]
     assert made == ["d.png", "1/d.png", "2/d.png"]
 
@@ -354,15 +354,15 @@ def showtell_mark() -> PngInfo:
     return info
 
 
-def test_what_a_tar_holds_beside_pictures_may_be_of_any_bytes(tmp_path: Path) -> None:
+def test_what_a_tar_holds_beside_images_may_be_of_any_bytes(tmp_path: Path) -> None:
     members = {"s.png": PICTURES[0], "s.txt": b"a dog", "s.json": b'["\xff"]', "t.png": PICTURES[1]}
     members |= {"t.txt": b"a cat", "t.json": b"[" * 100_000}
     dataset = read(tar(tmp_path / "0.tar", members))
-    assert [picture.captions for picture in dataset.pictures] == [("a dog",), ("a cat",)]
+    assert [image.captions for image in dataset.images] == [("a dog",), ("a cat",)]
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_unpacked_pictures_and_features_lie_in_one_cache(
+def test_unpacked_images_and_features_lie_in_one_cache(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch, named: bool
 ) -> None:
     """SHOWTELL_STORE means the features alone."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reading import labels, messages, problems, read, said, splits, touch, write
 from showtell.console import Console
-from showtell.data.readers import read_pictures
+from showtell.data.readers import read_images
 from showtell.data.reading import read_annotated
 from showtell.data.source import DataSource
 from showtell.errors import DataError
@@ -61,7 +61,7 @@ def test_a_folder_may_have_any_name(names: list[str], wrapper: str) -> None:
     with TemporaryDirectory() as place:
         touch(Path(place), *(f"{wrapper}{name}/{number}.jpg" for number, name in enumerate(names)))
         dataset = read(Path(place))
-    assert sorted(picture.label or "" for picture in dataset.pictures) == sorted(
+    assert sorted(image.label or "" for image in dataset.images) == sorted(
         normalize("NFC", name) for name in names
     )
 
@@ -95,7 +95,7 @@ def test_splits_inside_of_classes(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{name}/{part}/{name}{part}.jpg" for name in CLASSES for part in ("train", "test")))
     dataset = read(tmp_path)
     assert dataset.classes == CLASSES
-    assert splits(dataset) == {picture.name: picture.name.split("/")[1] for picture in dataset.pictures}
+    assert splits(dataset) == {image.name: image.name.split("/")[1] for image in dataset.images}
     assert said(dataset, "the splits are the folders inside of each class")
 
 
@@ -128,7 +128,7 @@ def test_a_class_may_have_the_name_of_a_split_and_it_is_said(tmp_path: Path, nam
         ("seg_train/seg_train/", "seg_pred"),
     ],
 )
-def test_pictures_without_a_class_are_named_and_left_out(tmp_path: Path, prefix: str, place: str) -> None:
+def test_images_without_a_class_are_named_and_left_out(tmp_path: Path, prefix: str, place: str) -> None:
     made = classes(tmp_path, prefix)
     touch(tmp_path, f"{place}/1.jpg", f"{place}/2.jpg")
     dataset = read(tmp_path)
@@ -147,7 +147,7 @@ def test_versions_of_one_set_are_no_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("masks", ["masks", "mask", "trimaps", "ground_truth"])
-def test_masks_are_no_pictures_of_the_class(tmp_path: Path, masks: str) -> None:
+def test_masks_are_no_images_of_the_class(tmp_path: Path, masks: str) -> None:
     files = [f"{name}/{kind}/{name}.png" for name in CLASSES for kind in ("images", masks)]
     touch(tmp_path, *files)
     dataset = read(tmp_path)
@@ -170,11 +170,11 @@ def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["images", "JPEGImages", "DCIM/100APPLE", "사진"])
-def test_a_folder_of_pictures_alone_is_no_class(tmp_path: Path, place: str) -> None:
+def test_a_folder_of_images_alone_is_no_class(tmp_path: Path, place: str) -> None:
     touch(tmp_path, f"{place}/1.jpg", f"{place}/2.jpg")
-    dataset, error = read_pictures(DataSource(tmp_path))
+    dataset, error = read_images(DataSource(tmp_path))
     assert isinstance(error, DataError)
-    assert (len(dataset.pictures), dataset.classes) == (2, ())
+    assert (len(dataset.images), dataset.classes) == (2, ())
 
 
 # --- links
@@ -185,7 +185,7 @@ def test_links_inside_are_read_where_they_lead(tmp_path: Path) -> None:
     for name in CLASSES:
         (tmp_path / name).symlink_to(f"disk/store/{name}")
     dataset = read(tmp_path)
-    assert (dataset.classes, len(dataset.pictures)) == (CLASSES, 6)
+    assert (dataset.classes, len(dataset.images)) == (CLASSES, 6)
     assert sorted(problems(dataset)) == [("link inside", name) for name in CLASSES]
 
 
@@ -236,10 +236,10 @@ def test_class_folders_beside_the_table_of_another_split_are_not_dropped(tmp_pat
     except DataError as error:
         assert "train" in error.what or "classes" in error.what
     else:
-        assert len(dataset.pictures) == 16 or "train" in messages(dataset)
+        assert len(dataset.images) == 16 or "train" in messages(dataset)
 
 
-def test_masks_beside_numbered_pictures_are_left_out(tmp_path: Path) -> None:
+def test_masks_beside_numbered_images_are_left_out(tmp_path: Path) -> None:
     """Images of several classes are called 0.png: that makes no versions of one set of the classes."""
     kinds = ("images", "masks")
     files = [f"{name}/{kind}/{n}.png" for name in ("cat", "dog") for kind in kinds for n in "012"]

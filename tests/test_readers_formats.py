@@ -27,7 +27,7 @@ def touch(root: Path, *names: str) -> None:
 
 
 def splits(dataset: Dataset) -> dict[str, str | None]:
-    return {picture.name: picture.split for picture in dataset.pictures}
+    return {image.name: image.split for image in dataset.images}
 
 
 def problems(dataset: Dataset) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def test_flickr8k_brings_splits_from_its_lists(tmp_path: Path) -> None:
     dataset = read(root)
     assert dataset.format == "flickr8k"
     assert splits(dataset) == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val"}
-    assert dataset.pictures[0].captions == ("A dog .", "A dog .")
+    assert dataset.images[0].captions == ("A dog .", "A dog .")
     assert sorted(problems(dataset)) == [
         ("empty caption", "Flickr8k.token.txt:9"),
         ("image in no list", "Flickr8k.token.txt:5"),
@@ -93,12 +93,12 @@ def test_real_flickr8k() -> None:
     dataset = read(real("flickr8k"))
     assert dataset.format == "flickr8k"
     assert Counter(splits(dataset).values()) == {"train": 6000, "val": 1000}
-    assert {len(picture.captions) for picture in dataset.pictures} == {5}
+    assert {len(image.captions) for image in dataset.images} == {5}
     assert dataset.problems == ()
     by_table = read(real("flickr8k/captions.txt"))
     assert Counter(problem.kind for problem in by_table.problems) == {"repeated row": 9}
-    lists = {picture.name: set(picture.captions) for picture in dataset.pictures}
-    assert {picture.name: set(picture.captions) for picture in by_table.pictures} == lists
+    lists = {image.name: set(image.captions) for image in dataset.images}
+    assert {image.name: set(image.captions) for image in by_table.images} == lists
 
 
 # --- COCO and Karpathy
@@ -124,7 +124,7 @@ def test_coco_captions_and_their_faults(tmp_path: Path) -> None:
     )
     dataset = read(path)
     assert (dataset.format, splits(dataset)) == ("coco", {"1.jpg": None})
-    assert dataset.pictures[0].captions == ('say "sentences"', "개", "개")
+    assert dataset.images[0].captions == ('say "sentences"', "개", "개")
     assert problems(dataset) == [
         ("empty caption", "captions_val2017.json:annotations[1]"),
         ("missing image", "captions_val2017.json:annotations[2]"),
@@ -134,11 +134,11 @@ def test_coco_captions_and_their_faults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("images", ["val2017", ""])
-def test_coco_pictures_in_the_folder_given_or_in_its_subset(tmp_path: Path, images: str) -> None:
-    touch(tmp_path, "pictures_elsewhere/val2017/1.jpg")
+def test_coco_images_in_the_folder_given_or_in_its_subset(tmp_path: Path, images: str) -> None:
+    touch(tmp_path, "images_elsewhere/val2017/1.jpg")
     path = coco(tmp_path / "captions_val2017.json", {7: "1.jpg", 8: "2.jpg"}, [(7, "A")])
-    dataset = read(path, images=tmp_path / "pictures_elsewhere" / images)
-    assert dataset.pictures[0].path.is_file()
+    dataset = read(path, images=tmp_path / "images_elsewhere" / images)
+    assert dataset.images[0].path.is_file()
     assert problems(dataset) == [("image without captions", "captions_val2017.json:images[1]")]
 
 
@@ -157,7 +157,7 @@ def test_real_coco_sample(tmp_path: Path) -> None:
     path = real("formats/coco_captions_val2017_30.json")
     touch(tmp_path, *(image["file_name"] for image in json.loads(path.read_text())["images"]))
     dataset = read(path, images=tmp_path)
-    assert (dataset.format, len(dataset.pictures), len(list(dataset.captions()))) == ("coco", 30, 150)
+    assert (dataset.format, len(dataset.images), len(list(dataset.captions()))) == ("coco", 30, 150)
     assert dataset.problems == ()
 
 
@@ -187,7 +187,7 @@ def test_karpathy_splits_and_folders(tmp_path: Path, flat: bool) -> None:
     dataset = read(karpathy(tmp_path / "dataset_coco.json"))
     assert dataset.format == "karpathy"
     assert list(splits(dataset).values()) == ["train", "val", "test"]
-    assert [picture.captions for picture in dataset.pictures] == [("A", "A"), ("b c",), ("C",)]
+    assert [image.captions for image in dataset.images] == [("A", "A"), ("b c",), ("C",)]
     assert problems(dataset) == [
         ("image without captions", "dataset_coco.json:images[3]"),
     ]
@@ -195,11 +195,11 @@ def test_karpathy_splits_and_folders(tmp_path: Path, flat: bool) -> None:
 
 def test_real_karpathy_samples(tmp_path: Path) -> None:
     dataset = read(real("formats/karpathy_flickr8k_60.json"), images=real("flickr8k/Images"))
-    assert (dataset.format, len(dataset.pictures), dataset.problems) == ("karpathy", 60, ())
+    assert (dataset.format, len(dataset.images), dataset.problems) == ("karpathy", 60, ())
     assert set(splits(dataset).values()) == {"train"}
     touch(tmp_path, *(f"{number}.tif" for number in range(1, 21)))
     ucm = read(real("formats/ucm_karpathy_20.json"), images=tmp_path)
-    assert (len(ucm.pictures), ucm.problems) == (20, ())
+    assert (len(ucm.images), ucm.problems) == (20, ())
 
 
 def test_broken_json_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_image_folder_with_split_folders(tmp_path: Path, form: str) -> None:
     dataset = read(tmp_path)
     assert dataset.format == "imagefolder"
     assert splits(dataset) == {"train/1.png": "train", "validation/1.png": "val"}
-    assert [picture.captions for picture in dataset.pictures] == [("하나",), ("two, or so",)]
+    assert [image.captions for image in dataset.images] == [("하나",), ("two, or so",)]
     line = 3 if form == "csv" else 2
     assert problems(dataset) == [
         ("outside the image folder", f"metadata.{form}:{line}"),
@@ -261,7 +261,7 @@ def test_image_folder_in_json_lines_and_its_faults(tmp_path: Path) -> None:
     (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
     dataset = read(tmp_path / "metadata.jsonl")
     assert splits(dataset) == {"test/1.png": "test", "2.png": None}
-    assert [picture.captions for picture in dataset.pictures] == [("A", "B"), ("D",)]
+    assert [image.captions for image in dataset.images] == [("A", "B"), ("D",)]
     assert problems(dataset) == [
         ("broken line", "metadata.jsonl:3"),
         ("broken line", "metadata.jsonl:5"),
@@ -277,7 +277,7 @@ def test_image_folder_with_labels_and_with_named_columns(tmp_path: Path) -> None
     assert read(tmp_path).classes == ("0", "1")
     path.write_text('{"foto": "1.png", "zin": "een"}\n{"foto": "2.png", "zin": "twee"}\n')
     dataset = read(tmp_path, image_column="foto", text_column="zin")
-    assert [picture.captions for picture in dataset.pictures] == [("een",), ("twee",)]
+    assert [image.captions for image in dataset.images] == [("een",), ("twee",)]
 
 
 # --- class folders
@@ -300,7 +300,7 @@ def test_class_folders_with_splits_in_any_case_and_strays(tmp_path: Path) -> Non
     (tmp_path / "Train" / "Empty").mkdir()
     dataset = read(tmp_path)
     assert (dataset.format, dataset.classes) == ("classes", ("Eve", "레오"))
-    assert {picture.name: (picture.label, picture.split) for picture in dataset.pictures} == {
+    assert {image.name: (image.label, image.split) for image in dataset.images} == {
         "Train/Eve/deep/2.JPEG": ("Eve", "train"),
         "Train/레오/1.jpg": ("레오", "train"),
         "VALID/레오/1.jpg": ("레오", "val"),
@@ -332,7 +332,7 @@ def test_links_out_of_class_folders_are_reported_not_followed(tmp_path: Path) ->
     (data / "c").symlink_to(tmp_path / "private")
     (data / "a" / "3.jpg").symlink_to(tmp_path / "private" / "3.jpg")
     dataset = read(data)
-    assert len(dataset.pictures) == 2
+    assert len(dataset.images) == 2
     assert sorted(problem.where for problem in dataset.problems) == ["a/3.jpg", "c"]
 
 

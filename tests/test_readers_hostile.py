@@ -10,7 +10,7 @@ from reading import labels, read, touch, write
 from showtell.errors import DataError, ShowtellError
 
 
-def test_pictures_as_base64_in_cells_end_in_a_message(tmp_path: Path) -> None:
+def test_images_as_base64_in_cells_end_in_a_message(tmp_path: Path) -> None:
     """A cell beyond the csv module's limit (131,072 signs) raises csv.Error."""
     cell = base64.b64encode(bytes(range(256)) * 800).decode()
     with pytest.raises(ShowtellError) as error:

@@ -122,7 +122,7 @@ def test_keys_of_a_json_may_be_splits(tmp_path: Path, keys: tuple[str, ...]) -> 
     assert list(splits(dataset).values()) == ["train"] * 3 + ["val"] * 2 + ["test"]
 
 
-def test_records_without_a_picture_are_named(tmp_path: Path) -> None:
+def test_records_without_an_image_are_named(tmp_path: Path) -> None:
     value, expected = JSON["LLaVA"]
     dataset = read(dump(tmp_path, [*value, {"id": 9, "conversations": spoken(0, *LLAVA)}]))
     assert captions(dataset) == expected
@@ -196,7 +196,7 @@ def test_any_json_ends_in_a_data_set_or_in_a_message(tmp_path: Path, value: Any,
     path = write(touch(tmp_path, "p0.jpg", "p1.jpg") / name, json.dumps(value))
     for data in (path, tmp_path):
         if dataset := read_or_refused(data, ["p0.jpg", "p1.jpg"]):
-            texts = [text for picture in dataset.pictures for text in picture.captions]
+            texts = [text for image in dataset.images for text in image.captions]
             assert not any(text.startswith(("{'", "[{'")) for text in texts), "no record is a caption"
     path.unlink()
 

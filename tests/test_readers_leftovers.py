@@ -26,7 +26,7 @@ SYSTEM = ["@eaDir", "__MACOSX", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+fo
 
 
 @pytest.mark.parametrize("name", [*SYSTEM, ".thumbnails", ".git", ".ipynb_checkpoints", ".Trash-1000"])
-def test_folders_of_systems_are_no_class_and_no_pictures(tmp_path: Path, name: str) -> None:
+def test_folders_of_systems_are_no_class_and_no_images(tmp_path: Path, name: str) -> None:
     made = classes(tmp_path)
     touch(tmp_path, f"{name}/old.jpg", f"red/{name}/0red0.jpg", f"{name}/deep/x.jpg")
     dataset = read(tmp_path)
@@ -35,7 +35,7 @@ def test_folders_of_systems_are_no_class_and_no_pictures(tmp_path: Path, name: s
         assert [kind for kind, _ in problems(dataset)].count("system folder") == 2
 
 
-def test_files_that_are_none_of_pictures_are_named(tmp_path: Path) -> None:
+def test_files_that_are_none_of_images_are_named(tmp_path: Path) -> None:
     made = classes(tmp_path)
     touch(tmp_path, "red/notes.pdf", "red/Thumbs.db", "red/._0red0.jpg", "blue/film.mp4", "blue/model.psd")
     os.mkfifo(tmp_path / "red" / "x.jpg")
@@ -49,14 +49,14 @@ def test_files_that_are_none_of_pictures_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a.jpg_large", "a.jpg.1", "a.JPG~", "take 2.05"])
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_pictures_without_their_extension_are_known_by_content(tmp_path: Path, name: str, form: str) -> None:
+def test_images_without_their_extension_are_known_by_content(tmp_path: Path, name: str, form: str) -> None:
     made = classes(tmp_path)
     draw(1, 32).save(tmp_path / "red" / name, form)
     assert labels(read(tmp_path)) == made | {f"red/{name}": "red"}
 
 
 OWN = {
-    "run": ("config.json", "pictures.jsonl"),
+    "run": ("config.json", "images.jsonl"),
     "model": ("config.json", "model.safetensors"),
     "export": ("model.json", "run.py"),
     "store": ("data.mdb", "space.json"),
@@ -75,7 +75,7 @@ def test_what_showtell_made_is_no_class(tmp_path: Path, kind: str, place: str) -
     assert ("made by showtell", place.rpartition("/")[2]) in problems(dataset)
 
 
-def test_showtells_drawings_are_no_pictures_of_the_data(tmp_path: Path) -> None:
+def test_showtells_drawings_are_no_images_of_the_data(tmp_path: Path) -> None:
     made = classes(tmp_path)
     about = PngInfo()
     about.add_text("Software", "showtell 1.0")
@@ -109,8 +109,8 @@ def test_names_that_are_not_utf8_are_shown_escaped(
     assert printed.encode("utf-8"), "all of it can be written down"
     dataset = read(tmp_path)
     assert dataset.classes == ("\\xb0\\xed\\xbe\\xe7", "개")
-    assert all(picture.path.is_file() for picture in dataset.pictures)
-    assert "\\xb0\\xed0.png" in dataset.pictures[0].name
+    assert all(image.path.is_file() for image in dataset.images)
+    assert "\\xb0\\xed0.png" in dataset.images[0].name
     assert ("dangling link", "\\xed.gone") in problems(dataset)
 
 
@@ -123,5 +123,5 @@ def test_two_trainings_into_the_data_itself_with_names_that_are_not_utf8(tmp_pat
     dataset = read(tmp_path)
     assert labels(dataset) == before
     assert dataset.classes == ("\\xb0\\xed\\xbe\\xe7", "개")
-    recorded = (tmp_path / "runs" / "b" / "pictures.jsonl").read_text("utf-8")
+    recorded = (tmp_path / "runs" / "b" / "images.jsonl").read_text("utf-8")
     assert "\\\\xb0\\\\xed0.png" in recorded

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pytest
 from PIL import Image
 
-from showtell.data.readers import read_dataset, read_pictures
-from showtell.data.readers.picture_folder import Match, PictureFolder, Refusal
+from showtell.data.readers import read_dataset, read_images
+from showtell.data.readers.image_folder import ImageFolder, Match, Refusal
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError
@@ -27,31 +27,31 @@ def touch(*paths: Path) -> None:
         path.write_bytes(b"")
 
 
-def refused(folder: PictureFolder, name: str, under: str = "") -> str:
+def refused(folder: ImageFolder, name: str, under: str = "") -> str:
     found = folder.find(name, under=under)
     assert isinstance(found, Refusal), found
     return found.kind
 
 
-def matched(folder: PictureFolder, name: str) -> Match:
+def matched(folder: ImageFolder, name: str) -> Match:
     found = folder.find(name)
     assert isinstance(found, Match), found
     return found
 
 
-def test_a_folder_of_pictures_without_words_holds_what_lies_in_it_and_nothing_else(tmp_path: Path) -> None:
+def test_a_folder_of_images_without_words_holds_what_lies_in_it_and_nothing_else(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     touch(root / "b.jpg", root / "2024" / "a.PNG", root / ".trash.jpg", root / "note.txt")
     touch(tmp_path / "secret.jpg")
     (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    dataset, error = read_pictures(DataSource(root))
+    dataset, error = read_images(DataSource(root))
     assert isinstance(error, DataError)
-    assert [picture.name for picture in dataset.pictures] == ["2024/a.PNG", "b.jpg"]
+    assert [image.name for image in dataset.images] == ["2024/a.PNG", "b.jpg"]
     assert [(problem.kind, problem.where) for problem in dataset.problems] == [
         ("outside the image folder", "link.jpg")
     ]
     with pytest.raises(DataError):
-        read_pictures(DataSource(root, format="csv"))
+        read_images(DataSource(root, format="csv"))
 
 
 def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path)
     (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     (root / "linked").symlink_to(tmp_path / "images2")
     (root / "inside.jpg").symlink_to(root / "a.jpg")
-    folder = PictureFolder(root)
+    folder = ImageFolder(root)
     for name in (
         "../secret.jpg",
         "sub/../../secret.jpg",
@@ -86,13 +86,13 @@ def test_names_that_lead_out_are_refused_even_if_the_file_exists(tmp_path: Path)
 def test_a_root_that_is_itself_a_link_is_followed(tmp_path: Path) -> None:
     touch(tmp_path / "real" / "a.jpg")
     (tmp_path / "images").symlink_to(tmp_path / "real")
-    assert matched(PictureFolder(tmp_path / "images"), "a.jpg").path == tmp_path / "images" / "a.jpg"
+    assert matched(ImageFolder(tmp_path / "images"), "a.jpg").path == tmp_path / "images" / "a.jpg"
 
 
 def test_a_linked_folder_that_goes_round_ends(tmp_path: Path) -> None:
     touch(tmp_path / "a.jpg")
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert PictureFolder(tmp_path).pictures == ["a.jpg"]
+    assert ImageFolder(tmp_path).images == ["a.jpg"]
 
 
 @pytest.mark.parametrize("on_disk, in_table", [("NFD", "NFC"), ("NFC", "NFD")])
@@ -102,16 +102,16 @@ def test_hangul_matches_in_either_unicode_form(tmp_path: Path, on_disk: Form, in
     caption = unicodedata.normalize("NFD", "개")
     (tmp_path / "t.csv").write_text(f"image,caption\n{name},{caption}\n", encoding="utf-8")
     dataset = read(tmp_path / "t.csv")
-    assert [picture.name for picture in dataset.pictures] == ["강아지/귀여운 개.jpg"]
-    assert dataset.pictures[0].path.is_file()
-    assert dataset.pictures[0].captions == ("개",)
+    assert [image.name for image in dataset.images] == ["강아지/귀여운 개.jpg"]
+    assert dataset.images[0].path.is_file()
+    assert dataset.images[0].captions == ("개",)
     assert dataset.problems == ()
 
 
 def test_two_files_of_one_name_are_reported(tmp_path: Path) -> None:
     touch(tmp_path / unicodedata.normalize("NFD", "개.jpg"), tmp_path / "개.jpg")
-    folder = PictureFolder(tmp_path)
-    assert folder.pictures == ["개.jpg"]
+    folder = ImageFolder(tmp_path)
+    assert folder.images == ["개.jpg"]
     assert [problem.kind for problem in folder.problems] == ["two files of one name"]
 
 
@@ -120,7 +120,7 @@ def test_case_is_bridged_where_unique_and_reported_once(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("image,caption\na.jpg,One\na.jpg,Two\nb.jpg,Three\nb.Jpg,Four\n")
     dataset = read(table)
-    assert {picture.name: picture.captions for picture in dataset.pictures} == {
+    assert {image.name: image.captions for image in dataset.images} == {
         "a.JPG": ("One", "Two"),
         "b.jpg": ("Three",),
     }
@@ -128,32 +128,32 @@ def test_case_is_bridged_where_unique_and_reported_once(tmp_path: Path) -> None:
     assert kinds == [("name differs in case", "2"), ("ambiguous name", "5")]
 
 
-def test_a_missing_picture_is_not_swapped_for_its_namesake_in_another_folder(tmp_path: Path) -> None:
+def test_a_missing_image_is_not_swapped_for_its_namesake_in_another_folder(tmp_path: Path) -> None:
     touch(tmp_path / "cats" / "1.jpg", tmp_path / "dogs" / "2.jpg", tmp_path / "3.jpg")
-    folder = PictureFolder(tmp_path)
+    folder = ImageFolder(tmp_path)
     for name in ("dogs/1.jpg", "cats/3.jpg"):
         assert refused(folder, name) == "missing image"
     assert matched(folder, "1.jpg").how  # one image alone has that name, and it is said
     (tmp_path / "t.csv").write_text("image,caption\ncats/1.jpg,A cat\nmice/1.jpg,A mouse\nbats/2.jpg,A bat\n")
     dataset = read(tmp_path / "t.csv")
-    assert [picture.captions for picture in dataset.pictures] == [("A cat",)]
+    assert [image.captions for image in dataset.images] == [("A cat",)]
 
 
 @pytest.mark.parametrize("folder", ["Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", ""])
-def test_picture_folders_are_found_beside_the_table(tmp_path: Path, folder: str) -> None:
+def test_image_folders_are_found_beside_the_table(tmp_path: Path, folder: str) -> None:
     touch(tmp_path / folder / "a.jpg", tmp_path / "thumbs" / "a.jpg")
     (tmp_path / "t.csv").write_text("image,caption\na.jpg,A\n")
-    (picture,) = read(tmp_path / "t.csv").pictures
-    assert picture.path == tmp_path / folder / "a.jpg"
+    (image,) = read(tmp_path / "t.csv").images
+    assert image.path == tmp_path / folder / "a.jpg"
 
 
-def test_the_folder_that_holds_the_pictures_wins_over_one_that_is_well_named(tmp_path: Path) -> None:
+def test_the_folder_that_holds_the_images_wins_over_one_that_is_well_named(tmp_path: Path) -> None:
     touch(tmp_path / "images" / "logo.png", tmp_path / "a.jpg", tmp_path / "b.jpg")
     (tmp_path / "t.csv").write_text("image,caption\na.jpg,A\nb.jpg,B\n")
-    assert len(read(tmp_path / "t.csv").pictures) == 2
+    assert len(read(tmp_path / "t.csv").images) == 2
     touch(tmp_path / "train" / "1.jpg", tmp_path / "test" / "2.jpg")
     (tmp_path / "t.csv").write_text("image,caption\ntrain/1.jpg,A\ntest/2.jpg,B\n")
-    assert [picture.name for picture in read(tmp_path / "t.csv").pictures] == [
+    assert [image.name for image in read(tmp_path / "t.csv").images] == [
         "train/1.jpg",
         "test/2.jpg",
     ]
@@ -178,7 +178,7 @@ def test_an_encoding_that_the_text_proves_is_read_and_said(tmp_path: Path, encod
     table = f"image,caption\na.jpg,A dog\nb.jpg,{SENTENCES[encoding]}\n"
     (tmp_path / "내 표.csv").write_bytes(table.encode(encoding))
     dataset = read(tmp_path)
-    assert dataset.pictures[1].captions == (SENTENCES[encoding],)
+    assert dataset.images[1].captions == (SENTENCES[encoding],)
     assert any("내 표.csv is" in note for note in dataset.notes)
 
 
@@ -195,7 +195,7 @@ def test_an_encoding_that_is_not_certain_is_shown_decoded_and_taken_by_its_flag(
         read(tmp_path / "t.csv")
     if encoding == "cp949":
         assert f"--encoding cp949: a.jpg,{text}" in error.value.what
-    assert read(tmp_path / "t.csv", encoding=encoding).pictures[0].captions == (text,)
+    assert read(tmp_path / "t.csv", encoding=encoding).images[0].captions == (text,)
     with pytest.raises(ConfigError, match="--encoding klingon"):
         read(tmp_path / "t.csv", encoding="klingon")
 
@@ -216,7 +216,7 @@ def test_the_first_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         read(tmp_path / "t.csv")
 
 
-def test_a_picture_named_as_a_table_is_called_no_text(tmp_path: Path) -> None:
+def test_an_image_named_as_a_table_is_called_no_text(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "t.csv", "JPEG")
     with pytest.raises(DataError, match=r"t.csv holds NUL bytes: it is not a text file") as error:
         read(tmp_path / "t.csv")
@@ -228,14 +228,14 @@ def test_a_fault_far_down_a_long_table_is_found(tmp_path: Path) -> None:
     rows = "".join(f"a.jpg,Caption {number}\n" for number in range(50_000))
     last = "a.jpg,강아지가 공을 가지고 뛴다\n".encode("cp949")
     (tmp_path / "t.csv").write_bytes(b"image,caption\n" + rows.encode() + last)
-    assert read(tmp_path / "t.csv").pictures[0].captions[-1] == "강아지가 공을 가지고 뛴다"
+    assert read(tmp_path / "t.csv").images[0].captions[-1] == "강아지가 공을 가지고 뛴다"
 
 
 @pytest.mark.parametrize("caption", ["Un café noir", "A dog’s bowl", "“Quoted” words"])
 def test_western_files_are_not_called_korean(tmp_path: Path, caption: str) -> None:
     touch(tmp_path / "a.jpg")
     (tmp_path / "t.csv").write_bytes(f"image,caption\na.jpg,{caption}\n".encode("cp1252"))
-    assert read(tmp_path / "t.csv").pictures[0].captions == (caption,)
+    assert read(tmp_path / "t.csv").images[0].captions == (caption,)
 
 
 def test_binary_files_are_not_called_text(tmp_path: Path) -> None:

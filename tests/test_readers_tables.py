@@ -24,9 +24,9 @@ def read(data: Path, **known: Any) -> Dataset:
     return read_dataset(DataSource(data, **known))
 
 
-def make(folder: Path, table: str, pictures: list[str], name: str = "captions.csv") -> Path:
-    for picture in pictures:
-        path = folder / "images" / picture
+def make(folder: Path, table: str, images: list[str], name: str = "captions.csv") -> Path:
+    for image in images:
+        path = folder / "images" / image
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     path = folder / name
@@ -35,7 +35,7 @@ def make(folder: Path, table: str, pictures: list[str], name: str = "captions.cs
 
 
 def captions(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    return {picture.name: picture.captions for picture in dataset.pictures}
+    return {image.name: image.captions for image in dataset.images}
 
 
 def problems(dataset: Dataset) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def test_common_forms_of_a_captions_table_read_alike(tmp_path: Path, table: str)
     assert dataset.format == "csv"
     assert list(captions(dataset).items()) == [("b.jpg", ("A dog, running", "Two")), ("a.jpg", ("A cat",))]
     assert dataset.problems == ()
-    assert all(picture.split is None for picture in dataset.pictures)
+    assert all(image.split is None for image in dataset.images)
 
 
 def test_any_columns_through_the_two_flags(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_every_fault_is_reported_at_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_picture_is_missing_once_however_many_captions_it_has(tmp_path):
+def test_an_image_is_missing_once_however_many_captions_it_has(tmp_path):
     rows = "".join(f"gone.jpg,A cat {number}\n" for number in range(5))
     dataset = read(make(tmp_path, f"image,caption\na.jpg,A dog\n{rows}lost.jpg,A bird\n", ["a.jpg"]))
     assert problems(dataset) == [("missing image", "captions.csv:3"), ("missing image", "captions.csv:8")]
@@ -179,7 +179,7 @@ def test_a_split_column_brings_splits(tmp_path: Path) -> None:
     ]
     table = "\n".join(["image,caption,split", *rows])
     dataset = read(make(tmp_path, table, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]))
-    assert [picture.split for picture in dataset.pictures] == ["train", "train", None, None]
+    assert [image.split for image in dataset.images] == ["train", "train", None, None]
     assert problems(dataset) == [
         ("unknown split", "captions.csv:4"),
         ("two splits", "captions.csv:5"),
@@ -187,7 +187,7 @@ def test_a_split_column_brings_splits(tmp_path: Path) -> None:
     ]
 
 
-def test_all_pictures_missing_says_where_it_looked_and_where_they_are(tmp_path: Path) -> None:
+def test_all_images_missing_says_where_it_looked_and_where_they_are(tmp_path: Path) -> None:
     rows = "".join(f"{number}.jpg,A dog\n" for number in range(12))
     table = make(tmp_path, "image,caption\n" + rows, ["deep/a.jpg", "deep/b.jpg"])
     with pytest.raises(DataError) as error:
@@ -212,10 +212,10 @@ def test_tables_with_nothing_in_them_are_refused(tmp_path: Path) -> None:
 
 def test_labels_by_id_without_extension(tmp_path: Path) -> None:
     table = "id,breed\nx1,beagle\nx2,푸들\nx3,beagle\nx4,beagle\nx3,푸들\nx1,beagle\nx9,pug\n"
-    pictures = ["x1.jpg", "x2.JPG", "x3.jpg", "x4.jpg", "x4.png", "x5.jpg"]
-    dataset = read(make(tmp_path, table, pictures, "labels.csv"))
+    images = ["x1.jpg", "x2.JPG", "x3.jpg", "x4.jpg", "x4.png", "x5.jpg"]
+    dataset = read(make(tmp_path, table, images, "labels.csv"))
     assert dataset.format == "labels"
-    assert [(picture.name, picture.label) for picture in dataset.pictures] == [
+    assert [(image.name, image.label) for image in dataset.images] == [
         ("x1.jpg", "beagle"),
         ("x2.JPG", "푸들"),
     ]
@@ -241,11 +241,11 @@ def test_one_class_is_read_and_refused_by_training(tmp_path: Path) -> None:
 
 
 def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Path) -> None:
-    pictures = [f"{number}.jpg" for number in range(8)]
+    images = [f"{number}.jpg" for number in range(8)]
 
     def recognised(header: str, words: list[str]) -> str:
-        rows = "".join(f"{name},{word}\n" for name, word in zip(pictures, words))
-        return read(make(tmp_path, header + "\n" + rows, pictures)).format
+        rows = "".join(f"{name},{word}\n" for name, word in zip(images, words))
+        return read(make(tmp_path, header + "\n" + rows, images)).format
 
     distinct = [f"dog number {number}" for number in range(8)]
     repeated = ["dog", "cat"] * 4
@@ -259,9 +259,9 @@ def test_captions_and_labels_are_told_apart_by_name_then_by_values(tmp_path: Pat
 def test_captions_beside_labels_are_both_read(tmp_path: Path) -> None:
     table = make(tmp_path, "image,caption,label\na.jpg,A dog,dog\nb.jpg,A cat,cat\n", ["a.jpg", "b.jpg"])
     both = read(table)
-    assert (both.pictures[0].captions, both.pictures[0].label) == (("A dog",), "dog")
-    assert read(table, format="csv").pictures[0].label is None
-    assert read(table, format="labels").pictures[0].captions == ()
+    assert (both.images[0].captions, both.images[0].label) == (("A dog",), "dog")
+    assert read(table, format="csv").images[0].label is None
+    assert read(table, format="labels").images[0].captions == ()
     assert read(table, format="labels").classes == ("cat", "dog")
     assert read(table, text_column="label").format == "labels"
 
@@ -313,11 +313,11 @@ def test_what_the_csv_module_writes_is_read_back(
 
 
 def test_two_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
-    pictures = [f"{number:06}.jpg" for number in range(2000)]
-    rows = "".join(f'{pictures[row % 2000]},"A dog, number {row}"\n' for row in range(200_000))
-    table = make(tmp_path, "image,caption\n" + rows, pictures)
+    images = [f"{number:06}.jpg" for number in range(2000)]
+    rows = "".join(f'{images[row % 2000]},"A dog, number {row}"\n' for row in range(200_000))
+    table = make(tmp_path, "image,caption\n" + rows, images)
     start = time.process_time()
     dataset = read(table)
     seconds = time.process_time() - start
-    assert sum(len(picture.captions) for picture in dataset.pictures) == 200_000
+    assert sum(len(image.captions) for image in dataset.images) == 200_000
     assert seconds < 6, "about 1 s on an idle core; the bound leaves room for a busy machine"

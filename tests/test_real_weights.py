@@ -88,7 +88,7 @@ def test_photographs_are_small_and_say_whose_they_are():
 
 @pytest.mark.parametrize(("name", "right", "low"), CORNERS)
 def test_gradcam_points_at_the_corner_where_the_photograph_is(model, name, right, low):
-    """On grey, in one quarter of the picture; a map that says nothing has a third of its mass there."""
+    """On grey, in one quarter of the image; a map that says nothing has a third of its mass there."""
     canvas = Image.new("RGB", (448, 448), (127, 127, 127))
     canvas.paste(photograph(name).resize((224, 224)), (224 * right, 224 * low))
     heat = model.grad_cam(model.pixels(canvas), NAMES[name])
@@ -126,5 +126,5 @@ def test_the_cats_with_what_pip_brings(tmp_path, capsys):
     assert cli.run(command) == 0
     assert f"Backbone {packaged.ARCHITECTURE}" in capsys.readouterr().err
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))
-    assert record["pictures"] == 50
+    assert record["images"] == 50
     assert record["scores"]["accuracy"] >= 0.95

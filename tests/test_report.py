@@ -108,13 +108,13 @@ def test_a_common_scale_keeps_words_comparable_and_zero_shows_the_photo():
     assert own[30, 45].sum() > common[30, 45].sum()
 
 
-def test_an_upright_picture_that_still_has_its_orientation_tag_is_not_turned_again():
+def test_an_upright_image_that_still_has_its_orientation_tag_is_not_turned_again():
     tagged = photo()
     tagged.getexif()[0x0112] = 6
     assert overlay(tagged, one_hot(0, 0), preprocessing("stretch")).size == (90, 60)
 
 
-def test_the_hottest_area_is_of_the_picture_not_of_the_crop():
+def test_the_hottest_area_is_of_the_image_not_of_the_crop():
     box = seen_box(preprocessing("crop"), 1000, 200)
     assert hottest_area(one_hot(0, 0), box) == (0, 1)
     assert hottest_area(one_hot(6, 4), seen_box(preprocessing("stretch"), 10, 10)) == (2, 2)
@@ -306,7 +306,7 @@ def test_a_page_carries_the_attention_of_every_word(tmp_path):
     assert f"--left: {expected.left:.5g};" in box and f"--bottom: {expected.bottom:.5g}" in box
 
 
-def test_pictures_of_a_page_are_small_and_tell_nothing_else(tmp_path):
+def test_images_of_a_page_are_small_and_tell_nothing_else(tmp_path):
     exif = Image.Exif()
     exif[0x010F] = "Camera of Somebody"
     content = io.BytesIO()
@@ -328,7 +328,7 @@ def test_a_page_in_korean_has_every_word_of_the_page_in_english(tmp_path):
     assert not texts & {value for value in WORDS["en"].values() if isinstance(value, str)}
 
 
-def test_a_page_without_pictures_is_a_page(tmp_path):
+def test_a_page_without_images_is_a_page(tmp_path):
     page = Page(write_page(tmp_path))
     assert any(text == "2 of 3" for _, text in page.texts)
 

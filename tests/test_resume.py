@@ -28,7 +28,7 @@ from showtell.samples import write_captions_dataset
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
 
-PICTURES, BATCHES_OF_EXTRACTION, EPOCHS, PATIENCE = 80, 4, 8, 99  # mirrored pictures are further batches
+PICTURES, BATCHES_OF_EXTRACTION, EPOCHS, PATIENCE = 80, 4, 8, 99  # mirrored images are further batches
 NEVER = 0
 RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "predictions-val.jsonl")
 
@@ -224,7 +224,7 @@ def test_other_settings_are_refused_by_name(data, finished, undisturbed, capsys,
     assert_equal_runs(finished / "run", undisturbed)
 
 
-def test_other_words_of_the_same_pictures_are_refused(data, finished, capsys, tmp_path):
+def test_other_words_of_the_same_images_are_refused(data, finished, capsys, tmp_path):
     table = json.loads((data / "captions.json").read_text("utf-8"))
     table["images"][0]["sentences"][0]["raw"] = "다른 말"
     changed = tmp_path / "changed"
@@ -237,12 +237,12 @@ def test_other_words_of_the_same_pictures_are_refused(data, finished, capsys, tm
     )
     status, text = say(capsys, changed, finished / "run", finished / "store", "--resume")
     assert status == 2
-    assert "other settings or other data" in text
+    assert "was started with" in text and "with the same data" in text
     assert "Traceback" not in text
 
 
 def test_a_refused_resume_leaves_the_finished_run_as_it_was(data, finished, undisturbed, capsys):
     (finished / "run/checkpoints/last.safetensors").write_bytes(b"")
     assert say(capsys, data, finished / "run", finished / "store", "--resume")[0] == 2
-    for name in (*RESULTS, "pictures.jsonl"):
+    for name in (*RESULTS, "images.jsonl"):
         assert (finished / "run" / name).read_bytes() == (undisturbed / "run" / name).read_bytes(), name

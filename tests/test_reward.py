@@ -27,10 +27,10 @@ def captioner(seed: int = 0) -> Captioner:
 
 
 ids = st.lists(st.integers(3, 9), min_size=1, max_size=6)
-pictures = st.lists(st.lists(ids, min_size=1, max_size=4), min_size=1, max_size=5)
+images = st.lists(st.lists(ids, min_size=1, max_size=4), min_size=1, max_size=5)
 
 
-@given(pictures)
+@given(images)
 @settings(deadline=None)
 def test_assembling_sorts_and_forgets_nothing(given_captions):
     grid = torch.arange(len(given_captions)).float().view(-1, 1, 1)

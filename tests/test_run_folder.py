@@ -24,8 +24,8 @@ def home(tmp_path_factory) -> Path:
     (folder / "elsewhere").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        table, pictures = "photos/captions.json", "photos/images"
-        command = ["train-captioner", table, "--images", pictures, "--store", "store", "--out", "run"]
+        table, images = "photos/captions.json", "photos/images"
+        command = ["train-captioner", table, "--images", images, "--store", "store", "--out", "run"]
         assert cli.run([*command, *SMALL.split(), *settings_file(hidden_dim=16, scst_epochs=0)]) in ENDED
     return folder
 

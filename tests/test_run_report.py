@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from conftest import ENDED, draw, opened, settings_file
 from showtell import cli
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.class_scores import expected_calibration_error, reliability
 from showtell.evaluation.diversity import (
@@ -60,7 +60,7 @@ def classifier_run(tmp_path_factory) -> Path:
             image = draw(100 * i + number, 64)
             ImageDraw.Draw(image).ellipse((8, 8, 56, 56), fill=colour if number % 3 else "white")
             image.save(folder / "data" / name / f"{number}.png")
-    (folder / "data" / "회색" / "broken.png").write_bytes(b"\x89PNG no picture")
+    (folder / "data" / "회색" / "broken.png").write_bytes(b"\x89PNG no image")
     command = (
         f"train-classifier {folder / 'data'} --out {folder / 'run'} --store {folder / 'store'} {SETTINGS}"
     )
@@ -127,9 +127,9 @@ def test_the_captioners_report_tells_what_was_measured(captioner_run):
     assert f"{100 * record['teacher_forced']['word_accuracy']:.1f}%" in text
     model = record["diversity"]["model"]
     assert f"{model['distinct_captions']:,} of {model['captions']:,}" in text
-    assert sum(model["lengths"].values()) == model["captions"] == record["pictures"]
+    assert sum(model["lengths"].values()) == model["captions"] == record["images"]
     lines = [json.loads(line) for line in (captioner_run / "predictions-val.jsonl").open(encoding="utf-8")]
-    assert lines[0]["picture"] in text and lines[-1]["picture"] in text
+    assert lines[0]["image"] in text and lines[-1]["image"] in text
     assert "Can its attention be trusted?" in text and "hidden_dim" in text
 
 
@@ -137,8 +137,8 @@ def test_the_classifiers_report_names_classes_mistakes_and_problems(classifier_r
     record = json.loads((classifier_run / "evaluation-val.json").read_text("utf-8"))
     text = Elements(classifier_run / "report.html").text
     assert all(name in text for name in COLOURS)
-    assert "broken.png" in text and "1 × unreadable picture" in text
-    wrong = record["pictures"] - sum(record["confusion"][i][i] for i in range(len(COLOURS)))
+    assert "broken.png" in text and "1 × unreadable image" in text
+    wrong = record["images"] - sum(record["confusion"][i][i] for i in range(len(COLOURS)))
     few = {0: "No mistake", 1: "Its one mistake"}.get(wrong, f"Its {wrong} mistakes")
     assert (f"The most confident of {wrong} mistakes" if wrong > 8 else few) in text
     assert "Among the five likeliest" not in text, "of three classes all are"
@@ -146,9 +146,9 @@ def test_the_classifiers_report_names_classes_mistakes_and_problems(classifier_r
     for part in (model.backbone.network, model.head):
         assert f"{sum(parameter.numel() for parameter in part.parameters()):,}" in text
     after = record["reliability"]["after"]
-    assert sum(one["pictures"] for one in after) == record["pictures"]
-    error = sum(one["pictures"] * abs(one["confidence"] - one["accuracy"]) for one in after)
-    assert error / record["pictures"] == pytest.approx(record["scores"]["calibration_error"])
+    assert sum(one["images"] for one in after) == record["images"]
+    error = sum(one["images"] * abs(one["confidence"] - one["accuracy"]) for one in after)
+    assert error / record["images"] == pytest.approx(record["scores"]["calibration_error"])
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -209,7 +209,7 @@ def test_a_report_is_written_again_and_says_what_it_lacks(captioner_run, tmp_pat
         write_report(Report(run=run, split="test"))
 
 
-def test_a_report_does_without_no_picture_that_was_scored(classifier_run, tmp_path):
+def test_a_report_does_without_no_image_that_was_scored(classifier_run, tmp_path):
     other = tmp_path / "other"
     for name in COLOURS:
         (other / name).mkdir(parents=True)
@@ -219,7 +219,7 @@ def test_a_report_does_without_no_picture_that_was_scored(classifier_run, tmp_pa
     left = tmp_path / "left"
     shutil.copytree(classifier_run.parent / "data", left)
     for line in (classifier_run / "predictions-val.jsonl").read_text("utf-8").splitlines():
-        (left / json.loads(line)["picture"]).unlink()
+        (left / json.loads(line)["image"]).unlink()
     with pytest.raises(DataError, match=r"which was scored, is not in|hardly any of the images"):
         write_report(Report(run=classifier_run, data=left))
 
@@ -229,8 +229,8 @@ WORDS = ["a red ball", "a dog", "a red dog runs"]
 
 
 @pytest.fixture
-def small() -> tuple[Captioner, list[Picture], torch.Tensor]:
-    """A captioner with random weights, three pictures, and their grids, read from memory."""
+def small() -> tuple[Captioner, list[AnnotatedImage], torch.Tensor]:
+    """A captioner with random weights, three images, and their grids, read from memory."""
     torch.manual_seed(0)
     tokenizer = CaptionTokenizer.train(WORDS, min_count=1)
     sizes = DecoderConfig(tokenizer.vocab_size, D, 8, 8, 8, dropout=0.5)
@@ -238,24 +238,24 @@ def small() -> tuple[Captioner, list[Picture], torch.Tensor]:
     for parameter in captioner.decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     grids = torch.randn(len(WORDS), L, D)
-    pictures = [Picture(str(i), Path(f"{i}.png"), (text,)) for i, text in enumerate(WORDS)]
-    return captioner, pictures, grids
+    images = [AnnotatedImage(str(i), Path(f"{i}.png"), (text,)) for i, text in enumerate(WORDS)]
+    return captioner, images, grids
 
 
 def reader(grids: torch.Tensor):
-    return lambda part: torch.stack([grids[int(picture.name)] for picture in part])
+    return lambda part: torch.stack([grids[int(image.name)] for image in part])
 
 
 @torch.no_grad()
 def test_teacher_forcing_agrees_with_reading_word_by_word(small):
-    captioner, pictures, grids = small
+    captioner, images, grids = small
     tokenizer, decoder = captioner.tokenizer, captioner.decoder
-    captions = {p.name: (*p.captions, "a zebra runs") for p in pictures}
-    found = teacher_forced(captioner, reader(grids), pictures, captions)
+    captions = {p.name: (*p.captions, "a zebra runs") for p in images}
+    found = teacher_forced(captioner, reader(grids), images, captions)
     log_probs, right = [], []
-    for picture in pictures:
-        for text in captions[picture.name]:
-            memory = decoder.encode_grid(grids[int(picture.name)].unsqueeze(0))
+    for image in images:
+        for text in captions[image.name]:
+            memory = decoder.encode_grid(grids[int(image.name)].unsqueeze(0))
             state = decoder.start(memory)
             ids = tokenizer.encode(text)
             for read, target in zip([tokenizer.bos_id, *ids], [*ids, tokenizer.eos_id]):
@@ -269,13 +269,13 @@ def test_teacher_forcing_agrees_with_reading_word_by_word(small):
     assert found.unknown_words == pytest.approx(3 / (sum(len(text.split()) for text in WORDS) + 9))
 
 
-def test_faithfulness_is_the_fall_of_each_word_in_a_picture_without_those_cells(small):
-    """Against a plain loop that alters the grid itself, one word and one picture at a time."""
-    captioner, pictures, grids = small
+def test_faithfulness_is_the_fall_of_each_word_in_an_image_without_those_cells(small):
+    """Against a plain loop that alters the grid itself, one word and one image at a time."""
+    captioner, images, grids = small
     captioner.decoder.fit_feature_scale(torch.randn(50, L, D) + 1)
     decoder, tokenizer = captioner.decoder, captioner.tokenizer
     found = measure_faithfulness(
-        captioner, reader(grids), pictures, {p.name: p.captions[0] for p in pictures}, share=0.5
+        captioner, reader(grids), images, {p.name: p.captions[0] for p in images}, share=0.5
     )
     drops: dict[str, list[float]] = {"most": [], "least": []}
 
@@ -285,19 +285,19 @@ def test_faithfulness_is_the_fall_of_each_word_in_a_picture_without_those_cells(
         return float(packed.logits.log_softmax(-1)[-1, ids[-1]]), packed.attention[-1]
 
     with torch.no_grad():
-        for picture, grid in zip(pictures, grids):
-            ids = tokenizer.encode(picture.captions[0])
+        for image, grid in zip(images, grids):
+            ids = tokenizer.encode(image.captions[0])
             for end in range(1, len(ids) + 1):
                 plain, looked = read(grid, ids[:end])
                 for which, order in (("most", looked), ("least", -looked)):
                     altered = grid.clone()
                     altered[order.topk(2).indices] = decoder.feature_mean
                     drops[which].append(plain - read(altered, ids[:end])[0])
-    assert (found.pictures, found.words, found.cells, found.of_cells) == (3, 9, 2, L)
+    assert (found.images, found.words, found.cells, found.of_cells) == (3, 9, 2, L)
     for which, values in drops.items():
         assert found.drops[which] == pytest.approx(np.mean(values), abs=1e-4)
     assert found.intervals["most"][0] <= found.drops["most"] <= found.intervals["most"][1]
-    assert measure_faithfulness(captioner, reader(grids), pictures, dict.fromkeys("012", "")) is None
+    assert measure_faithfulness(captioner, reader(grids), images, dict.fromkeys("012", "")) is None
 
 
 def test_diversity_is_counted_over_words_not_spelling():
@@ -319,11 +319,11 @@ def test_diversity_is_counted_over_words_not_spelling():
     assert (model.word_precision, people.word_precision, people.memorized) == (1.0, 0.5, None)
 
 
-def test_reliability_sorts_every_picture_and_gives_the_calibration_error():
+def test_reliability_sorts_every_image_and_gives_the_calibration_error():
     random = np.random.default_rng(0)
     sure, right = random.uniform(size=200), random.uniform(size=200) < 0.5
     bins = reliability(sure, right, 15)
-    assert sum(one.pictures for one in bins) == 200
+    assert sum(one.images for one in bins) == 200
     first = sure < 1 / 15
     assert bins[0] == (first.sum(), pytest.approx(sure[first].mean()), pytest.approx(right[first].mean()))
     assert expected_calibration_error(np.array([0.8] * 10), np.arange(10) < 8) == pytest.approx(0)
@@ -358,11 +358,11 @@ def test_names_that_differ_in_their_ends_are_told_apart(tmp_path):
 
 
 def test_a_reliability_drawing_of_one_bin_is_drawn(tmp_path):
-    figure = draw_reliability([{"pictures": 3, "confidence": 0.9, "accuracy": 1.0}], "After", 0.1)
+    figure = draw_reliability([{"images": 3, "confidence": 0.9, "accuracy": 1.0}], "After", 0.1)
     save_for_page(figure, tmp_path / "r.svg", "reliability")
     assert "error 0.100" in (tmp_path / "r.svg").read_text(encoding="utf-8")
 
 
-def test_pictures_of_the_report_hold_nothing_but_pixels(captioner_run):
+def test_images_of_the_report_hold_nothing_but_pixels(captioner_run):
     figure = next((captioner_run / "figures").glob("best-1.png"))
     assert Image.open(figure).size[0] > 300

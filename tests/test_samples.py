@@ -197,16 +197,16 @@ def test_objects_lie_inside_apart_and_as_the_relation_says():
 
 def test_a_drawing_is_pure_and_shows_the_colour_at_the_place():
     scene = Scene((Group(1, "big", "blue", "square"),), None, 77)
-    picture = draw_scene(scene)
-    assert picture.mode == "RGB"
-    assert picture.size == (192, 192)
-    assert picture.tobytes() == draw_scene(scene).tobytes()
+    image = draw_scene(scene)
+    assert image.mode == "RGB"
+    assert image.size == (192, 192)
+    assert image.tobytes() == draw_scene(scene).tobytes()
     (placed,) = place_objects(scene)
-    red, green, blue = picture.getpixel((int(placed.x * 192), int(placed.y * 192)))
+    red, green, blue = image.getpixel((int(placed.x * 192), int(placed.y * 192)))
     assert blue > 1.4 * green > 1.4 * red
-    background = picture.getpixel((1, 1))
+    background = image.getpixel((1, 1))
     assert min(background) > 160
-    assert draw_scene(Scene(scene.groups, None, 78)).tobytes() != picture.tobytes()
+    assert draw_scene(Scene(scene.groups, None, 78)).tobytes() != image.tobytes()
     assert draw_scene(scene, 64).size == (64, 64)
 
 

@@ -18,7 +18,7 @@ from showtell.data.groups import (
     time_of_taking,
 )
 from showtell.data.near_duplicates import Similarity, near_duplicate_groups
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.scenes import COPY, NEAR_DUPLICATE, Pixels, feature_similarity, pixel_similarity
 
 
@@ -107,7 +107,7 @@ def test_hardly_any_image_is_no_fault(count: int):
 # --- time of taking
 
 
-def photo(path: Path, number: int, moment: str | None, subsec: str = "", model: str = "A1") -> Picture:
+def photo(path: Path, number: int, moment: str | None, subsec: str = "", model: str = "A1") -> AnnotatedImage:
     image = draw(number, 64)
     exif = Image.Exif()
     exif[0x0110] = model
@@ -115,7 +115,7 @@ def photo(path: Path, number: int, moment: str | None, subsec: str = "", model: 
         exif.get_ifd(0x8769)[0x9003] = moment
         exif.get_ifd(0x8769)[0x9291] = subsec
     image.save(path, exif=exif)
-    return Picture(path.name, path)
+    return AnnotatedImage(path.name, path)
 
 
 def exif_of(path: Path) -> bytes:
@@ -186,20 +186,20 @@ def test_a_clock_that_stands_still_tells_nothing():
 
 
 def test_groups_join_features_time_copies_and_the_data(tmp_path):
-    pictures = [
+    images = [
         photo(tmp_path / "0.jpg", 0, "2024:05:06 07:08:09"),
         photo(tmp_path / "1.jpg", 1, "2024:05:06 07:08:11"),
         *(photo(tmp_path / f"{number}.jpg", number, None) for number in range(2, 9)),
     ]
-    pictures[4] = Picture("4.jpg", tmp_path / "4.jpg", group="patient 1")
-    pictures[5] = Picture("5.jpg", tmp_path / "5.jpg", group="patient 1")
+    images[4] = AnnotatedImage("4.jpg", tmp_path / "4.jpg", group="patient 1")
+    images[5] = AnnotatedImage("5.jpg", tmp_path / "5.jpg", group="patient 1")
     vectors = np.eye(9, 16, dtype=np.float32)
     vectors[:, 15] = 1.7  # cosines of 0.74: alike, but no near-duplicates
     vectors[2] = vectors[3]
-    digests = {picture.name: picture.name.encode() for picture in pictures}
+    digests = {image.name: image.name.encode() for image in images}
     digests["7.jpg"] = digests["6.jpg"]
     similarity = Similarity("features", vectors, NEAR_DUPLICATE)
-    found = find_groups(pictures, digests, similarity)
+    found = find_groups(images, digests, similarity)
     together = [group for group in found.members() if len(group) > 1]
     assert together == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"], ["4.jpg", "5.jpg"], ["6.jpg", "7.jpg"]]
     assert found.count == 5
@@ -210,7 +210,7 @@ def test_groups_join_features_time_copies_and_the_data(tmp_path):
 
 def test_frames_that_the_package_draws_are_scenes_by_their_pixels(tmp_path):
     """Even where the features are noise: files, hashes and groups together."""
-    pictures = []
+    images = []
     random = np.random.default_rng(0)
     for scene in range(5):
         base = np.asarray(draw(scene, 96), float)
@@ -220,9 +220,9 @@ def test_frames_that_the_package_draws_are_scenes_by_their_pixels(tmp_path):
             Image.fromarray((pixels + random.normal(0, 3, base.shape)).clip(0, 255).astype(np.uint8)).save(
                 path
             )
-            pictures.append(Picture(path.name, path))
+            images.append(AnnotatedImage(path.name, path))
     vectors = (5 + random.normal(size=(30, 64))).astype(np.float32)
-    similarity = similarity_of(pictures, vectors, "features")
-    found = find_groups(pictures, {}, similarity)
+    similarity = similarity_of(images, vectors, "features")
+    found = find_groups(images, {}, similarity)
     assert found.by == "colours and outlines"
     assert [{name[0] for name in group} for group in found.members()] == [{str(s)} for s in range(5)]

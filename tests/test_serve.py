@@ -71,7 +71,7 @@ def metric(client: httpx.Client, name: str, **labels: str) -> float:
 
 
 def same(a: object, b: object) -> bool:
-    """Say whether records are the same but for rounding: the server looks at pictures together."""
+    """Say whether records are the same but for rounding: the server looks at images together."""
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list):
@@ -91,24 +91,24 @@ def test_it_answers_as_the_library_does(client, models):
     )
 
 
-def test_several_pictures_are_answered_in_order_under_their_names(client, models):
+def test_several_images_are_answered_in_order_under_their_names(client, models):
     names = ["하나.png", unicodedata.normalize("NFD", "둘.png"), "three.png", "사.png"]
-    files = [("pictures", (name, content)) for name, content in zip(names, PICTURES)]
+    files = [("images", (name, content)) for name, content in zip(names, PICTURES)]
     results = client.post("/v1/predict", files=files).json()["results"]
-    assert [result["picture"] for result in results] == [unicodedata.normalize("NFC", name) for name in names]
+    assert [result["image"] for result in results] == [unicodedata.normalize("NFC", name) for name in names]
     singles = [models["고양이"](content).record() for content in PICTURES[:4]]
     assert len({single["classes"]["zoe"] for single in singles}) == 4
-    assert all(same({"picture": r["picture"]} | s, r) for r, s in zip(results, singles))
+    assert all(same({"image": r["image"]} | s, r) for r, s in zip(results, singles))
 
 
 def test_what_cannot_be_read_is_said_in_its_place_or_refused_alone(client):
-    files = [("pictures", (f"{n}", content)) for n, content in enumerate([PICTURES[0], b"GIF8", PICTURES[1]])]
+    files = [("images", (f"{n}", content)) for n, content in enumerate([PICTURES[0], b"GIF8", PICTURES[1]])]
     found = client.post("/v1/predict", files=files)
     assert found.status_code == 200
     good, bad, last = found.json()["results"]
     assert "class" in good
     assert "class" in last
-    assert bad["picture"] == "1"
+    assert bad["image"] == "1"
     assert "damaged or cut off" in bad["error"]
     alone = client.post("/v1/predict", content=b"GIF8")
     assert alone.status_code == 422
@@ -160,7 +160,7 @@ def test_it_tells_what_it_holds(client, models):
     assert cats["kind"] == "classifier"
     assert cats["classes"] == list(CLASSES)
     assert words["kind"] == korean["kind"] == "captioner"
-    assert words["vocab_size"] == models["words"].model.captioner.tokenizer.vocab_size
+    assert words["vocab_size"] == models["words"].captioner.tokenizer.vocab_size
     assert words["scores"] == {"cider_d": 0.5}
     assert (words["language"], korean["language"]) == ("en", "ko")
     card = client.get("/v1/model", params={"model": "말"}).json()
@@ -176,7 +176,7 @@ def test_its_description_holds_for_what_it_says(client):
     """Answers fit the published shapes, and the pages for people load nothing from elsewhere."""
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {"/v1/predict", "/v1/models", "/v1/model", "/healthz", "/metrics"}
-    files = [("pictures", ("a", content)) for content in (PICTURES[0], b"nothing")]
+    files = [("images", ("a", content)) for content in (PICTURES[0], b"nothing")]
     for query, kind in (("explain=true", schema.Classified), ("model=words&explain=true", schema.Captioned)):
         answer = client.post(f"/v1/predict?{query}", files=files).content
         found = schema.Answer.model_validate_json(answer, strict=True, extra="forbid").results
@@ -193,34 +193,34 @@ def test_it_counts_what_it_does(client):
     def counts() -> tuple[float, ...]:
         return (
             metric(client, "showtell_requests_total", status="422"),
-            metric(client, "showtell_pictures_total", model="고양이", outcome="answered"),
-            metric(client, "showtell_pictures_total", model="고양이", outcome="unreadable"),
+            metric(client, "showtell_images_total", model="고양이", outcome="answered"),
+            metric(client, "showtell_images_total", model="고양이", outcome="unreadable"),
             metric(client, "showtell_predict_seconds_count"),
-            metric(client, "showtell_batch_pictures_sum", model="고양이"),
+            metric(client, "showtell_batch_images_sum", model="고양이"),
         )
 
     before = counts()
-    files = [("pictures", ("a", content)) for content in (PICTURES[0], b"nothing", PICTURES[1])]
+    files = [("images", ("a", content)) for content in (PICTURES[0], b"nothing", PICTURES[1])]
     client.post("/v1/predict", files=files)
     client.post("/v1/predict", content=b"nothing")
     assert [after - was for after, was in zip(counts(), before)] == [1, 2, 2, 2, 2]
-    assert metric(client, "showtell_queue_pictures", model="고양이") == 0
+    assert metric(client, "showtell_queue_images", model="고양이") == 0
     assert metric(client, "showtell_requests_in_flight") == 0
     assert metric(client, "process_resident_memory_bytes") > 1e7
 
 
-def test_pictures_gather_while_the_model_is_busy(runs):
+def test_images_gather_while_the_model_is_busy(runs):
     models, hold = held(runs)
     with running(models) as (client, _), ThreadPoolExecutor(21) as pool:
         first = pool.submit(client.post, "/v1/predict", content=PICTURES[0])
         wait_until(lambda: hold.looks == [1])  # an idle model does not wait for company
         others = [pool.submit(client.post, "/v1/predict", content=PICTURES[n % 6]) for n in range(20)]
-        wait_until(lambda: metric(client, "showtell_queue_pictures", model="고양이") == 20)
+        wait_until(lambda: metric(client, "showtell_queue_images", model="고양이") == 20)
         hold.go.set()
         answers = [future.result() for future in (first, *others)]
     assert [answer.status_code for answer in answers] == [200] * 21
     assert hold.looks == [1, 16, 4]
-    assert same(answers[0].json(), answers[1].json())  # the same picture, alone and in company
+    assert same(answers[0].json(), answers[1].json())  # the same image, alone and in company
 
 
 def test_beyond_its_room_it_says_when_to_come_back(runs):
@@ -354,7 +354,7 @@ def test_the_command_serves_warns_and_ends_well(runs):
         rest = process.stderr.read()
     assert answer.status_code == 200
     assert process.returncode == 0
-    assert "고양이: tells 3 classes apart" in said[0]
+    assert "고양이: classifier with the 3 names of its classes" in said[0]
     assert "Warning" in "".join(said)
     assert "0.0.0.0" in "".join(said)
     assert rest == "Stopped; every request that was in flight was answered.\n"
@@ -365,8 +365,8 @@ def test_mistakes_are_said_before_models_are_loaded(runs, monkeypatch, tmp_path)
         serve(Serve(runs=()))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="in use"):
         serve(Serve(runs=(tmp_path,), port=taken.getsockname()[1]))
-    with pytest.raises(ConfigError, match="--max-pictures 0"):
-        Serve(runs=(), max_pictures=0)
+    with pytest.raises(ConfigError, match="--max-images 0"):
+        Serve(runs=(), max_images=0)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'showtell\[serve\]'"):
         serve(Serve(runs=(tmp_path,)))
@@ -426,7 +426,7 @@ def test_what_nobody_waits_for_is_not_computed_and_a_fault_is_everybodys():
         batcher.ask(torch.tensor(4))
 
 
-def test_pictures_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever(monkeypatch):
+def test_images_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 20)
     sizes: list[int] = []
     batcher = Batcher(lambda pixels, kind: pixels.tolist(), 4, sizes.append, (1, 1))

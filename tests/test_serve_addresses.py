@@ -33,7 +33,7 @@ def client(models):
 
 
 def example(client: httpx.Client) -> str:
-    return f"curl -F pictures=@cat.jpg {str(client.base_url).rstrip('/')}/v1/predict"
+    return f"curl -F images=@cat.jpg {str(client.base_url).rstrip('/')}/v1/predict"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_wrong_address_is_answered_with_the_right_ones(client, method, path, s
             415,
             "text/plain",
         ),
-        ({"data": {"pictures": "cat.jpg"}}, 422, "first bytes"),
+        ({"data": {"images": "cat.jpg"}}, 422, "first bytes"),
         ({"files": [("image", ("a.png", PICTURE))]}, 422, "its parts: image."),
         ({"content": b""}, 422, "empty"),
     ],
@@ -90,7 +90,7 @@ def test_the_example_that_is_told_works(models, tmp_path):
         command = shlex.split(error[error.index("curl ") :].replace("TOKEN", "t"))
         sent = [curl, "--noproxy", "*", "-s", *command[1:]]
         answer = subprocess.run(sent, cwd=tmp_path, capture_output=True, check=True)
-    assert json.loads(answer.stdout)["results"][0]["picture"] == "cat.jpg"
+    assert json.loads(answer.stdout)["results"][0]["image"] == "cat.jpg"
 
 
 @pytest.mark.parametrize(

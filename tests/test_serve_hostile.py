@@ -1,7 +1,7 @@
 """Whatever is sent, the answer is a reason, the server stands, and the next request is answered.
 
-Two hundred bodies and more, made here: pictures cut off or lying about their size, things that are no
-pictures, damaged forms, damaged HTTP, clients that never stop and clients that never come to the point. The
+Two hundred bodies and more, made here: images cut off or lying about their size, things that are no
+images, damaged forms, damaged HTTP, clients that never stop and clients that never come to the point. The
 limits are tiny, so that it is quick.
 """
 
@@ -28,7 +28,7 @@ from serving import make_classifier, running, wait_until
 
 MAX_BODY = 1_000_000
 PATIENCE, TIMEOUT = 0.5, 1.5  # of the server that meets slow clients; the others wait as long as any
-LIMITS = {"max_body_mb": 1, "max_megapixels": 1, "max_pictures": 4}
+LIMITS = {"max_body_mb": 1, "max_megapixels": 1, "max_images": 4}
 GOOD = encoded(draw(1), "JPEG")
 SIZE = struct.Struct(">II")
 SVG = b"""<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>
@@ -66,8 +66,8 @@ def lying_jpeg(width: int, height: int) -> bytes:
     return GOOD[:start] + struct.pack(">HH", height, width) + GOOD[start + 4 :]
 
 
-def pictures() -> Iterator[tuple[str, bytes]]:
-    """Yield bodies that are no readable picture: each is 422."""
+def images() -> Iterator[tuple[str, bytes]]:
+    """Yield bodies that are no readable image: each is 422."""
     image = draw(2)
     for format in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"):
         whole = encoded(image, format)
@@ -102,7 +102,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
         "zeros": bytes(10000),
         "spaces": b" " * 10000,
         "text": "고양이 사진입니다".encode(),
-        "JSON": b'{"picture": "cat.jpg"}',
+        "JSON": b'{"image": "cat.jpg"}',
         "an address": b"http://169.254.169.254/latest/meta-data",
         "a path": b"/etc/passwd",
         "HTML": b"<!DOCTYPE html><html><img src=x onerror=alert(1)></html>",
@@ -110,7 +110,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
         "SVG that grows": LAUGHS,
         "SVG behind a mark": b"\xef\xbb\xbf" + SVG,
         "a ZIP": zipped(),
-        "a ZIP of a picture": zipped(GOOD),
+        "a ZIP of an image": zipped(GOOD),
         "zlib": zlib.compress(bytes(900_000)),
         "gzip": b"\x1f\x8b\x08\x00" + bytes(100),
         "bzip2": b"BZh91AY&SY" + bytes(100),
@@ -132,7 +132,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
         "HEIC": b"\x00\x00\x00\x18ftypheic" + bytes(100),
         "MP3": b"ID3\x03" + bytes(100),
         "WAV": b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(100),
-        "WebP without picture": b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(10),
+        "WebP without image": b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(10),
         "PSD": b"8BPS\x00\x01" + bytes(100),
         "XPM": b"/* XPM */\nstatic char *x[] = {",
         "FITS": b"SIMPLE  =                    T" + b" " * 3000,
@@ -161,7 +161,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
         yield f"random bytes behind a signature {number}", start + rng.randbytes(3000)
 
 
-def part(content: bytes = GOOD, head: bytes = b'form-data; name="pictures"; filename="a.jpg"') -> bytes:
+def part(content: bytes = GOOD, head: bytes = b'form-data; name="images"; filename="a.jpg"') -> bytes:
     return b"--b\r\nContent-Disposition: " + head + b"\r\n\r\n" + content + b"\r\n"
 
 
@@ -177,24 +177,24 @@ def forms() -> Iterator[tuple[str, bytes, bytes]]:
     yield "no part", form, end
     yield "nothing", form, b""
     yield "an empty file", form, part(b"") + end
-    yield "no end, no picture", form, part(b"x")[:-2]
-    yield "a picture as text", form, part(GOOD, b'form-data; name="pictures"') + end
-    yield "a large text", form, part(bytes(900_000), b'form-data; name="pictures"') + end
+    yield "no end, no image", form, part(b"x")[:-2]
+    yield "an image as text", form, part(GOOD, b'form-data; name="images"') + end
+    yield "a large text", form, part(bytes(900_000), b'form-data; name="images"') + end
     yield "another name", form, part(GOOD, b'form-data; name="images"; filename="a.jpg"') + end
     yield "no name", form, part(GOOD, b'form-data; filename="a.jpg"') + end
     yield "no disposition", form, b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + GOOD + b"\r\n" + end
     yield "a head without a colon", form, b"--b\r\nnonsense\r\n\r\n" + GOOD + b"\r\n" + end
     yield "a head without an end", form, b"--b\r\n" + b"X: y\r\n" * 20_000
-    yield "too many pictures", form, part() * 5 + end
+    yield "too many images", form, part() * 5 + end
     yield "too many texts", form, part(b"x", b'form-data; name="t"') * 5000 + end
     yield "a form within a form", form, part(part(b"x") + b"--c--") + end
     yield (
         "a name that climbs",
         form,
-        part(b"x", b'form-data; name="pictures"; filename="../../etc/passwd"') + end,
+        part(b"x", b'form-data; name="images"; filename="../../etc/passwd"') + end,
     )
-    yield "a name with NUL", form, part(b"x", b'form-data; name="pictures"; filename="a\0.jpg"') + end
-    yield "a broken name", form, part(b"x", b"form-data; name=\"pictures\"; filename*=UTF-8''%ff%fe") + end
+    yield "a name with NUL", form, part(b"x", b'form-data; name="images"; filename="a\0.jpg"') + end
+    yield "a broken name", form, part(b"x", b"form-data; name=\"images\"; filename*=UTF-8''%ff%fe") + end
     yield "bytes before the form", form, os.urandom(1000) + part(b"x") + end
 
 
@@ -230,7 +230,7 @@ def requests() -> Iterator[tuple[str, bytes]]:
     yield "a chunk longer than said", head(post, chunked) + b"1\r\nabcdef\r\n0\r\n\r\n"
     yield "a header without a name", head(post, b": x", length) + GOOD
     yield "a header with NUL", head(post, b"X: a\0b", length) + GOOD
-    yield "a packed picture", head(post, b"Content-Encoding: gzip", b"Content-Length: 3") + b"\x1f\x8b\x08"
+    yield "a packed image", head(post, b"Content-Encoding: gzip", b"Content-Length: 3") + b"\x1f\x8b\x08"
     yield "a body where none belongs", head(b"GET /v1/models HTTP/1.1", length) + GOOD
     for method in (b"GET", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"BREW"):
         yield f"the method {method!r}", head(method + b" /v1/predict HTTP/1.1", b"Content-Length: 0")
@@ -314,7 +314,7 @@ class Sender:
         except OSError:  # the server had heard enough
             pass
 
-    def picture(self, content: bytes, kind: bytes = b"image/jpeg") -> tuple[int, str]:
+    def image(self, content: bytes, kind: bytes = b"image/jpeg") -> tuple[int, str]:
         """Return what is said of a body."""
         length = b"Content-Length: %d" % len(content)
         wanted = head(b"POST /v1/predict HTTP/1.1", b"Content-Type: " + kind, length, b"Connection: close")
@@ -345,7 +345,7 @@ def sending(server) -> Iterator["Sender"]:
 
 @pytest.fixture
 def send(server):
-    """Send bytes; afterwards a good picture is answered as ever."""
+    """Send bytes; afterwards a good image is answered as ever."""
     yield from sending(server)
 
 
@@ -367,19 +367,19 @@ def wrong(answers: dict[str, tuple[int, str]], expected: range) -> dict[str, tup
     }
 
 
-PICTURES, FORMS, REQUESTS = dict(pictures()), {name: rest for name, *rest in forms()}, dict(requests())
+PICTURES, FORMS, REQUESTS = dict(images()), {name: rest for name, *rest in forms()}, dict(requests())
 
 
 def test_there_are_two_hundred():
     assert len(PICTURES) + len(FORMS) + len(REQUESTS) + len(SLOW) >= 200
 
 
-def test_no_picture_is_unprocessable(send):
-    assert wrong(refusals(PICTURES, send.picture), range(422, 423)) == {}
+def test_no_image_is_unprocessable(send):
+    assert wrong(refusals(PICTURES, send.image), range(422, 423)) == {}
 
 
 def test_a_damaged_form_is_refused(send):
-    answers = refusals(FORMS, lambda form: send.picture(form[1], form[0]))
+    answers = refusals(FORMS, lambda form: send.image(form[1], form[0]))
     assert wrong(answers, range(400, 500)) == {}
 
 
@@ -411,7 +411,7 @@ def test_who_says_nothing_more_is_hung_up_on(hasty_server):
             pass
 
 
-def test_a_picture_with_something_behind_it_is_a_picture(server):
+def test_an_image_with_something_behind_it_is_an_image(server):
     for tail in (zipped(), SVG, b"<?php system($_GET[0]); ?>", bytes(1000)):
         assert server.post("/v1/predict", content=GOOD + tail).status_code == 200
 
@@ -420,8 +420,8 @@ def test_nothing_grows(server, send):
     """The same bodies again and again leave no thread, no file and no memory behind."""
 
     def everything() -> None:
-        refusals(PICTURES, send.picture)
-        refusals(FORMS, lambda form: send.picture(form[1], form[0]))
+        refusals(PICTURES, send.image)
+        refusals(FORMS, lambda form: send.image(form[1], form[0]))
         refusals(
             {name: REQUESTS[name] for name in ("a huge header", "a length of 10 TB", "two lengths")}, send
         )

@@ -1,4 +1,4 @@
-"""A captioner from few pictures works, or says that it does not: recipe, rivals, verdict, exit status."""
+"""A captioner from few images works, or says that it does not: recipe, rivals, verdict, exit status."""
 
 import html
 import json
@@ -14,7 +14,7 @@ from conftest import draw, settings_file
 from showtell import TrainCaptioner, cli
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
-from showtell.data.records import Dataset, Picture
+from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.split import sizes_for_captions
 from showtell.errors import NotLearntError
 from showtell.evaluation.ngrams import CiderD
@@ -28,15 +28,15 @@ from showtell.kinds.loading import load
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 
-BLIND, NEAREST = "the most frequent caption", "the nearest picture's"
+BLIND, NEAREST = "the most frequent caption", "the nearest image's"
 
 
-def pictures_of(captions: dict[str, tuple[str, ...]]) -> list[Picture]:
-    return [Picture(name, Path(name), own) for name, own in captions.items()]
+def images_of(captions: dict[str, tuple[str, ...]]) -> list[AnnotatedImage]:
+    return [AnnotatedImage(name, Path(name), own) for name, own in captions.items()]
 
 
 @pytest.mark.parametrize("train", [1, 2, 7, 16, 48, 80, 200, SMALL - 1])
-def test_few_pictures_get_steps_enough_and_few_validations(train):
+def test_few_images_get_steps_enough_and_few_validations(train):
     recipe = recipe_for(train, 5)
     steps = -(-train // recipe.batch_size) * recipe.epochs
     assert 400 <= steps <= 1200
@@ -46,7 +46,7 @@ def test_few_pictures_get_steps_enough_and_few_validations(train):
     assert recipe.criterion == "last"
 
 
-def test_many_pictures_are_learnt_from_as_ever():
+def test_many_images_are_learnt_from_as_ever():
     """Flickr8k's settings are those whose scores are in the log; they do not change."""
     recipe = recipe_for(6000, 1000)
     assert (recipe.batch_size, recipe.epochs, recipe.validate_every, recipe.patience_steps) == (32, 6, 1, 0)
@@ -66,35 +66,37 @@ def test_what_is_asked_for_stays(train=20):
 
 
 def test_the_most_frequent_caption_is_the_most_frequent():
-    train = pictures_of({"a": ("A dog.", "a cat"), "b": ("a dog", "a bird"), "c": ("a  dog !", "a fish")})
+    train = images_of({"a": ("A dog.", "a cat"), "b": ("a dog", "a bird"), "c": ("a  dog !", "a fish")})
     assert commonest_captions(train) == ["A dog."]
 
 
 def test_equally_frequent_captions_count_in_the_mean():
     """No caption stands twice in most tables; the luck of one of them is no measure."""
     captions = {"a": ("a dog runs on grass",), "b": ("a zebra",), "c": ("two men talk", "men talk")}
-    ties = commonest_captions(pictures_of(captions))
+    ties = commonest_captions(images_of(captions))
     assert ties == [caption for own in captions.values() for caption in own]
     cider = CiderD(captions)
     rivals = {BLIND: dict.fromkeys(captions, ties), NEAREST: captions}
     verdict = judge(captions, {name: own[0] for name, own in captions.items()}, (0, 1), rivals)
     means = [np.mean(cider.score(dict.fromkeys(captions, caption))) for caption in ties]
     assert verdict.rivals[0].cider_d == pytest.approx(np.mean(means))
-    many = pictures_of({f"{number}": (f"caption {number}",) for number in range(1234)})
+    many = images_of({f"{number}": (f"caption {number}",) for number in range(1234)})
     assert 50 <= len(commonest_captions(many)) <= 100
 
 
-def test_the_nearest_picture_is_a_copy_where_there_is_one(tmp_path, store):
-    pictures = []
+def test_the_nearest_image_is_a_copy_where_there_is_one(tmp_path, store):
+    images = []
     for number in range(8):
         draw(number, 64).save(tmp_path / f"{number}.png")
-        pictures.append(Picture(f"{number}.png", tmp_path / f"{number}.png", (f"picture {number}", "more")))
+        images.append(
+            AnnotatedImage(f"{number}.png", tmp_path / f"{number}.png", (f"image {number}", "more"))
+        )
     draw(5, 64).save(tmp_path / "copy.png")
-    asked = [Picture("copy.png", tmp_path / "copy.png", ("whatever",))]
+    asked = [AnnotatedImage("copy.png", tmp_path / "copy.png", ("whatever",))]
     extraction = extract_features(
-        [*pictures, *asked], load_backbone("test_resnet", "random", image_size=64), store
+        [*images, *asked], load_backbone("test_resnet", "random", image_size=64), store
     )
-    assert nearest_captions(extraction, pictures, asked) == {"copy.png": ("picture 5", "more")}
+    assert nearest_captions(extraction, images, asked) == {"copy.png": ("image 5", "more")}
 
 
 REFERENCES = {
@@ -126,7 +128,7 @@ def test_a_model_that_is_right_is_better_than_both():
     [
         (dict.fromkeys(GOOD, ""), (), "4 of 4 captions have no word"),
         (GOOD | dict.fromkeys("abc", " . "), (), "3 of 4 captions have no word"),
-        (dict.fromkeys(GOOD, "a dog"), (), "the same of every picture: 'a dog'"),
+        (dict.fromkeys(GOOD, "a dog"), (), "the same of every image: 'a dog'"),
         (
             dict.fromkeys(GOOD, "a child plays in the snow"),
             ["A child plays in the snow ."],
@@ -148,16 +150,16 @@ def test_a_model_that_has_learnt_nothing_is_told_from_one_that_has(said, others,
         refuse_unlearnt(config, recipe_for(20, 2, augmentations=0), verdict, 24)
     assert caught.value.exit_status == 3
     for means in (
-        "more captioned pictures (there are 24",
+        "more captioned images (there are 24",
         "augmentations = 8",
         "--tokenizer word",
         "--weights",
     ):
-        assert means in caught.value.would_do
-    assert "--epochs than 2" in caught.value.would_do
+        assert means in caught.value.hint
+    assert "--epochs than 2" in caught.value.hint
 
 
-def test_one_caption_of_a_single_picture_is_not_the_same_of_every_picture():
+def test_one_caption_of_a_single_image_is_not_the_same_of_every_image():
     references = {"a": REFERENCES["a"], "b": REFERENCES["b"]}
     rivals = {BLIND: dict.fromkeys(references, ("x",)), NEAREST: dict.fromkeys(references, ("y",))}
     said = dict.fromkeys(references, "a dog on grass")
@@ -166,7 +168,7 @@ def test_one_caption_of_a_single_picture_is_not_the_same_of_every_picture():
 
 
 def test_what_chance_could_have_done_is_called_undecided():
-    """Better on one picture of four by a little: no four pictures could show that."""
+    """Better on one image of four by a little: no four images could show that."""
     said = dict.fromkeys(REFERENCES, "a dog on grass") | {"b": "men sit"}
     verdict = judge(REFERENCES, said, (0.0, 1.0), RIVALS)
     assert verdict.rivals[0].interval[0] <= 0 < verdict.rivals[0].difference
@@ -174,19 +176,19 @@ def test_what_chance_could_have_done_is_called_undecided():
     assert verdict.fault == ""
 
 
-def test_views_mirror_no_picture_whose_caption_mentions_left_right(tmp_path, store):
-    pictures = []
+def test_views_mirror_no_image_whose_caption_mentions_left_right(tmp_path, store):
+    images = []
     for number in range(4):
         draw(number, 64).save(tmp_path / f"{number}.png")
         side = "a thing on the left" if number < 2 else "a thing"
-        pictures.append(Picture(f"{number}.png", tmp_path / f"{number}.png", (side,)))
+        images.append(AnnotatedImage(f"{number}.png", tmp_path / f"{number}.png", (side,)))
     backbone = load_backbone("test_resnet", "random", image_size=64)
     for mirror, flipping in ((True, {"2.png", "3.png"}), (False, set())):
-        views = look_at_views(pictures, 3, mirror, backbone, store, Console(quiet=True))
-        assert Counter(name for view in views for name in view.digests) == {p.name: 3 for p in pictures}
+        views = look_at_views(images, 3, mirror, backbone, store, Console(quiet=True))
+        assert Counter(name for view in views for name in view.digests) == {p.name: 3 for p in images}
         flips = {name for view in views if view.view.augmentation.flip for name in view.digests}
         assert flips == flipping
-    assert look_at_views(pictures, 0, True, backbone, store, Console(quiet=True)) == []
+    assert look_at_views(images, 0, True, backbone, store, Console(quiet=True)) == []
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +260,7 @@ def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
 
 
 def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store):
-    """Which view a picture is learnt from is a function of seed and epoch alone."""
+    """Which view an image is learnt from is a function of seed and epoch alone."""
     from test_training import CAPTIONS, captioned
 
     def build(folder: Path):
@@ -321,9 +323,9 @@ def test_the_batch_that_is_asked_for_is_taken_whatever_the_data():
         (60, None, 0.2, (0.1, 0.2)),
     ],
 )
-def test_of_few_pictures_eight_validate_unless_something_else_is_asked_for(count, val, test, expected):
-    pictures = tuple(Picture(f"{n}.jpg", Path(f"{n}.jpg"), captions=("a dog",)) for n in range(count))
-    dataset = Dataset(Path("t.csv"), "csv", pictures)
+def test_of_few_images_eight_validate_unless_something_else_is_asked_for(count, val, test, expected):
+    images = tuple(AnnotatedImage(f"{n}.jpg", Path(f"{n}.jpg"), captions=("a dog",)) for n in range(count))
+    dataset = Dataset(Path("t.csv"), "csv", images)
     assert sizes_for_captions(dataset, val, test, Console(quiet=True)) == expected
-    split = tuple(replace(picture, split="train") for picture in pictures)
-    assert sizes_for_captions(replace(dataset, pictures=split), None, None, Console(quiet=True)) == (0.1, 0.1)
+    split = tuple(replace(image, split="train") for image in images)
+    assert sizes_for_captions(replace(dataset, images=split), None, None, Console(quiet=True)) == (0.1, 0.1)

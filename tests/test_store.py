@@ -35,7 +35,7 @@ POOLED_ONLY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 8, "weights
 
 
 def key_of(number: int) -> bytes:
-    return content_digest(b"picture %d" % number)
+    return content_digest(b"image %d" % number)
 
 
 def record_of(number: int) -> tuple[bytes, np.ndarray, np.ndarray]:
@@ -129,7 +129,7 @@ def test_missing_gives_positions_in_order(store):
         space.get([key_of(1), key_of(2)])
 
 
-def test_a_view_of_a_picture_is_a_record_of_its_own(store):
+def test_a_view_of_an_image_is_a_record_of_its_own(store):
     space = store.space(DESCRIPTION)
     _, grid, pooled = record_of(1)
     digest = content_digest(b"a")
@@ -447,7 +447,7 @@ def test_a_space_in_use_is_not_removed(store):
     assert store.spaces() == []
 
 
-@pytest.mark.parametrize("name", ["0123456789abcdef", "..", "pictures", "", "../저장소"])
+@pytest.mark.parametrize("name", ["0123456789abcdef", "..", "images", "", "../저장소"])
 def test_only_a_space_can_be_removed(store, name):
     store.remember_digests([])
     store.space(DESCRIPTION).put([record_of(1)])

@@ -1,4 +1,4 @@
-"""Event files: every step and epoch once, whatever was stopped in between, and pictures one can look at."""
+"""Event files: every step and epoch once, whatever was stopped in between, and images one can look at."""
 
 import io
 import sys
@@ -10,7 +10,7 @@ from PIL import Image
 
 from conftest import ENDED, draw, settings_file
 from showtell import cli
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import MissingExtraError
 from showtell.samples import write_captions_dataset
 from showtell.training.tensorboard import TensorBoardLog
@@ -25,13 +25,13 @@ def read(folder: Path) -> EventAccumulator:
     return found
 
 
-def picture(folder: Path, number: int, size: tuple[int, int], **words) -> Picture:
+def image(folder: Path, number: int, size: tuple[int, int], **words) -> AnnotatedImage:
     path = folder / f"{number}.png"
     draw(number, 120).resize(size).save(path)
-    return Picture(path.name, path, **words)
+    return AnnotatedImage(path.name, path, **words)
 
 
-def test_a_training_leaves_its_curves_and_its_pictures(tmp_path):
+def test_a_training_leaves_its_curves_and_its_images(tmp_path):
     write_captions_dataset(tmp_path / "data", language="en", count=24, seed=0)
     data, out = tmp_path / "data" / "captions.json", tmp_path / "run"
     arguments = [
@@ -56,7 +56,7 @@ def test_a_training_leaves_its_curves_and_its_pictures(tmp_path):
     ends = [one.step for one in events.Scalars("validation/cider_d")]
     assert len(ends) == 3
     assert ends[-1] == len(losses)
-    shown = events.Images("validation/pictures")
+    shown = events.Images("validation/images")
     assert [one.step for one in shown] == ends
     image = np.asarray(Image.open(io.BytesIO(shown[-1].encoded_image_string)))
     assert image.shape[1] > 800
@@ -81,18 +81,18 @@ def test_what_is_made_again_after_a_stop_is_told_once(tmp_path):
     assert "validation/score" not in events.Tags()["scalars"]
 
 
-def test_pictures_of_any_shape_and_words_of_any_script(tmp_path):
-    pictures = [
-        picture(tmp_path, number, size, label=label)
+def test_images_of_any_shape_and_words_of_any_script(tmp_path):
+    images = [
+        image(tmp_path, number, size, label=label)
         for number, (size, label) in enumerate(
             [((300, 40), "고양이"), ((40, 300), "$cat_{x}$"), ((1, 1), "a" * 300)]
         )
     ]
     log = TensorBoardLog(tmp_path / "events")
-    log.show(pictures, lambda: {one.name: "한국어 문장 " * 30 for one in pictures})
+    log.show(images, lambda: {one.name: "한국어 문장 " * 30 for one in images})
     log.begin(0, 0)
     log.validation(1, {"epoch": 1, "train_loss": 1.0, "score": 0.5})
-    assert len(read(tmp_path / "events").Images("validation/pictures")) == 1
+    assert len(read(tmp_path / "events").Images("validation/images")) == 1
 
 
 def test_a_missing_package_is_told_before_any_work(tmp_path, monkeypatch, capsys):

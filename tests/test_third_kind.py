@@ -72,8 +72,8 @@ class TagsModel(Model[TagsResult]):
             rows = self.network(pooled.float()).sigmoid().tolist()
         return [TagsResult(dict(sorted(zip(self.config.tags, row), key=lambda one: -one[1]))) for row in rows]
 
-    def draw(self, picture: Path, result: TagsResult, out: Path, known: str | None = None) -> Path:
-        open_image(picture).save(out)
+    def draw(self, image: Path, result: TagsResult, out: Path, known: str | None = None) -> Path:
+        open_image(image).save(out)
         return out
 
     def summary(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class TagsEvaluation:
         return {"tag_accuracy": float(self.right.mean())}
 
     def record(self) -> EvaluationRecord:
-        return EvaluationRecord(split=self.split, pictures=len(self.right), scores=self.figures())
+        return EvaluationRecord(split=self.split, images=len(self.right), scores=self.figures())
 
     def lines(self) -> Iterator[dict[str, Any]]:
         yield from self.said
@@ -125,7 +125,7 @@ class TagsKind(Kind):
             backbone = settings.load(seed=settings.seed, console=console)
             store = FeatureStore(settings.store)
             prepared = prepare(self.read(settings, console), backbone, store, console, seed=settings.seed)
-            tags = sorted({tag for picture in prepared.pictures for tag in tags_of(picture.captions)})
+            tags = sorted({tag for image in prepared.images for tag in tags_of(image.captions)})
             run.start(
                 settings, self.name, prepared, backbone.description, resolved={"tags": tags}, console=console
             )
@@ -135,20 +135,20 @@ class TagsKind(Kind):
             model = TagsModel(config, backbone, nn.Linear(backbone.description.pooled_dim, len(tags)))
             fit(model, prepared, settings.steps)
             save_model(run.model, model)
-            val = replace(prepared, pictures=prepared.split("val"))
+            val = replace(prepared, images=prepared.split("val"))
             evaluation = self.evaluate(model, Question("val", val))
             run.save_evaluation(evaluation.record(), evaluation.lines())
         return run
 
     def evaluate(self, model: TagsModel, question: Question) -> TagsEvaluation:
-        pictures = question.prepared.pictures
-        pooled = torch.from_numpy(question.prepared.extraction.pooled(pictures))
+        images = question.prepared.images
+        pooled = torch.from_numpy(question.prepared.extraction.pooled(images))
         found = model.predict(pooled, pooled)
         right = [
-            [(result.scores[tag] > 0.5) == (tag in tags_of(picture.captions)) for tag in model.config.tags]
-            for picture, result in zip(pictures, found)
+            [(result.scores[tag] > 0.5) == (tag in tags_of(image.captions)) for tag in model.config.tags]
+            for image, result in zip(images, found)
         ]
-        said = tuple({"picture": p.name, **result.record()} for p, result in zip(pictures, found))
+        said = tuple({"image": p.name, **result.record()} for p, result in zip(images, found))
         return TagsEvaluation(question.split, np.array(right), said)
 
 
@@ -157,11 +157,9 @@ def tags_of(captions: tuple[str, ...]) -> set[str]:
 
 
 def fit(model: TagsModel, prepared, steps: int) -> None:
-    pictures = prepared.split("train")
-    pooled = torch.from_numpy(prepared.extraction.pooled(pictures)).float()
-    wanted = torch.tensor(
-        [[tag in tags_of(p.captions) for tag in model.config.tags] for p in pictures]
-    ).float()
+    images = prepared.split("train")
+    pooled = torch.from_numpy(prepared.extraction.pooled(images)).float()
+    wanted = torch.tensor([[tag in tags_of(p.captions) for tag in model.config.tags] for p in images]).float()
     optimizer = torch.optim.Adam(model.network.parameters(), 0.02)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -207,7 +205,7 @@ def test_it_is_loaded_and_asked(run):
 def test_it_is_scored_on_the_split_that_the_run_kept(run):
     evaluation = showtell.evaluate(showtell.Evaluate(run.folder))
     kept = {image.name for image in run.images if image.split == "test"}
-    assert evaluation.split == "test" and {line["picture"] for line in run.predictions("test")} == kept
+    assert evaluation.split == "test" and {line["image"] for line in run.predictions("test")} == kept
     assert run.evaluation("test", EvaluationRecord).scores == evaluation.figures()
     assert run.record.kind == "tags" and run.record.resolved["tags"] == list(
         showtell.load(run.folder).config.tags

@@ -15,7 +15,7 @@ from torch import nn
 
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.extraction.extract import extract_features
@@ -23,15 +23,15 @@ from showtell.extraction.features import Features
 from showtell.kinds.captioner.trainee import (
     CaptionTrainee,
     caption_surprise,
-    describe_pictures,
+    describe_images,
     read_grids,
 )
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest
+from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import USUAL_LENGTH
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig, learning_rate
 from showtell.training.trainee import is_better
@@ -280,7 +280,7 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path, value):
     trainee = Line([1, 2, 3, 4], losses={7: value})
     with pytest.raises(ModelError, match=r"loss became (nan|inf|-inf) at step 7") as caught:
         run(trainee, tmp_path)
-    assert "learning_rate" in caught.value.would_do
+    assert "learning_rate" in caught.value.hint
     assert all(value.isfinite().all() for value in trainee.network.parameters())
     assert len(metrics(tmp_path)) == 7 + 2
 
@@ -408,11 +408,13 @@ def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionT
     space.put(
         (extraction.key(name), random.standard_normal((L, D)), np.full(2, i)) for i, name in enumerate(names)
     )
-    pictures = [Picture(name, tmp_path / name, tuple(own)) for name, own in zip(names, captions, strict=True)]
+    images = [
+        AnnotatedImage(name, tmp_path / name, tuple(own)) for name, own in zip(names, captions, strict=True)
+    ]
     tokenizer = CaptionTokenizer.train([c for own in captions for c in own], min_count=1)
     sizes = DecoderConfig(tokenizer.vocab_size, D, hidden_dim=8, embed_dim=8, attention_dim=4)
     settings = {"batch_size": 3, "seed": 0, "beam_size": 1, **settings}
-    return CaptionTrainee(Captioner(sizes, tokenizer, (2, 2)), extraction, pictures, pictures[:2], **settings)
+    return CaptionTrainee(Captioner(sizes, tokenizer, (2, 2)), extraction, images, images[:2], **settings)
 
 
 CAPTIONS = [
@@ -422,7 +424,7 @@ CAPTIONS = [
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 11, 50])
 def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
-    """Pictures have 1 to 4 captions, and the last batch is smaller."""
+    """Images have 1 to 4 captions, and the last batch is smaller."""
     trainee = captioned(tmp_path, CAPTIONS, batch_size=batch_size)
     assert trainee.steps_per_epoch == math.ceil(11 / batch_size)
     decode = trainee.captioner.tokenizer.decode
@@ -433,9 +435,9 @@ def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
             batch = trainee.batch(epoch, index)
             assert len(batch.grid) == min(batch_size, 11 - index * batch_size)
             assert trainee.loss(epoch, index)[1] == int((batch.lengths > 0).sum())
-            for picture, caption in batch.lengths.nonzero().tolist():
-                ids = batch.token_ids[picture, caption].tolist()
-                length = int(batch.lengths[picture, caption])
+            for image, caption in batch.lengths.nonzero().tolist():
+                ids = batch.token_ids[image, caption].tolist()
+                length = int(batch.lengths[image, caption])
                 assert ids[0] == trainee.captioner.tokenizer.bos_id
                 assert ids[length] == trainee.captioner.tokenizer.eos_id
                 assert set(ids[length + 1 :]) <= {trainee.captioner.tokenizer.pad_id}
@@ -446,18 +448,16 @@ def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
         assert orders[0] != orders[1] != orders[2]
 
 
-def test_a_caption_stays_with_its_picture(tmp_path):
+def test_a_caption_stays_with_its_image(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     grids = {
-        caption: trainee.extraction.grid([picture])[0]
-        for picture in trainee.train
-        for caption in picture.captions
+        caption: trainee.extraction.grid([image])[0] for image in trainee.train for caption in image.captions
     }
     for index in range(trainee.steps_per_epoch):
         batch = trainee.batch(0, index)
-        for picture, caption in batch.lengths.nonzero().tolist():
-            text = trainee.captioner.tokenizer.decode(batch.token_ids[picture, caption, 1:].tolist())
-            assert np.array_equal(batch.grid[picture].numpy(), grids[text])
+        for image, caption in batch.lengths.nonzero().tolist():
+            text = trainee.captioner.tokenizer.decode(batch.token_ids[image, caption, 1:].tolist())
+            assert np.array_equal(batch.grid[image].numpy(), grids[text])
 
 
 def test_a_batch_comes_sorted_so_that_nothing_is_computed_for_padding(tmp_path):
@@ -502,10 +502,10 @@ def test_a_caption_without_known_words_is_just_its_end(tmp_path):
     assert trainee.loss(0, 0)[0].isfinite()
 
 
-def test_training_needs_pictures_on_both_sides(tmp_path):
+def test_training_needs_images_on_both_sides(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     for train, validation in (([], trainee.train), (trainee.train, [])):
-        with pytest.raises(DataError, match=re.escape(f"{len(train)} pictures to train on")):
+        with pytest.raises(DataError, match=re.escape(f"{len(train)} images to train on")):
             CaptionTrainee(
                 trainee.captioner, trainee.extraction, train, validation, batch_size=1, seed=0, beam_size=1
             )
@@ -532,7 +532,7 @@ def test_validation_leaves_the_random_state_alone(tmp_path):
 def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
     trainee = captioned(tmp_path, CAPTIONS)
     trainee.network.eval()
-    references = {picture.name: picture.captions for picture in trainee.validation}
+    references = {image.name: image.captions for image in trainee.validation}
     captioner, extraction, validation = trainee.captioner, trainee.extraction, trainee.validation
     grids = partial(read_grids, captioner, extraction)
     perplexity = teacher_forced(captioner, grids, validation, references).perplexity
@@ -547,7 +547,7 @@ def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
     [(0.0, 3, True), (0.5, 3, True), (9.0, 3, False), (0.0, 2, False), (0.0, 4, False)],
 )
 def test_reward_waits_for_a_model_that_has_learnt(tmp_path, best, epoch, refused):
-    """One caption of the first picture for both scores something, since one of them has it as a reference."""
+    """One caption of the first image for both scores something, since one of them has it as a reference."""
     captions = [["a dog runs on grass"], ["two cats sleep at home"], ["children play"]]
     trainee = captioned(tmp_path, captions, likelihood_epochs=3, baseline=["a dog runs on grass"])
     why = trainee.why_no_reward(Progress(epoch=epoch, best={"score": best}))
@@ -558,19 +558,21 @@ def test_reward_waits_for_a_model_that_has_learnt(tmp_path, best, epoch, refused
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_eight_drawn_pictures_are_learnt_by_heart(tmp_path, cell):
+def test_eight_drawn_images_are_learnt_by_heart(tmp_path, cell):
     scenes = write_captions_dataset(tmp_path, language="ko", count=10, seed=1)
     table = json.loads((tmp_path / "captions.json").read_text("utf-8"))
-    pictures = [
-        Picture(image["filename"], tmp_path / "images" / image["filename"], (image["sentences"][0]["raw"],))
+    images = [
+        AnnotatedImage(
+            image["filename"], tmp_path / "images" / image["filename"], (image["sentences"][0]["raw"],)
+        )
         for image in table["images"][:8]
     ]
     assert len(scenes) == 10
-    assert len({picture.captions for picture in pictures}) > 4
+    assert len({image.captions for image in images}) > 4
     backbone = load_backbone("test_resnet", "random", image_size=64)
-    extraction = extract_features(pictures, backbone, FeatureStore(tmp_path / "store"))
+    extraction = extract_features(images, backbone, FeatureStore(tmp_path / "store"))
     torch.manual_seed(0)
-    tokenizer = CaptionTokenizer.train([p.captions[0] for p in pictures], min_count=1)
+    tokenizer = CaptionTokenizer.train([p.captions[0] for p in images], min_count=1)
     description = backbone.description
     sizes = DecoderConfig(
         tokenizer.vocab_size,
@@ -582,9 +584,9 @@ def test_eight_drawn_pictures_are_learnt_by_heart(tmp_path, cell):
         dropout=0.0,
     )
     captioner = Captioner(sizes, tokenizer, description.grid_size)
-    captioner.decoder.fit_feature_scale(torch.from_numpy(extraction.grid(pictures)))
-    trainee = CaptionTrainee(captioner, extraction, 5 * pictures, pictures, batch_size=2, seed=0, beam_size=1)
+    captioner.decoder.fit_feature_scale(torch.from_numpy(extraction.grid(images)))
+    trainee = CaptionTrainee(captioner, extraction, 5 * images, images, batch_size=2, seed=0, beam_size=1)
     run(trainee, tmp_path / "run", epochs=7, learning_rate=1e-2, patience=7, average=0.9)
-    found = describe_pictures(captioner, extraction, pictures, beam_size=3)
-    for picture in pictures:
-        assert found[picture.name] == tokenizer.decode(tokenizer.encode(picture.captions[0]))
+    found = describe_images(captioner, extraction, images, beam_size=3)
+    for image in images:
+        assert found[image.name] == tokenizer.decode(tokenizer.encode(image.captions[0]))

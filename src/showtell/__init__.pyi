@@ -4,6 +4,7 @@ from showtell.comparison.settings import Compare as Compare
 from showtell.data.source import DataSource as DataSource
 from showtell.errors import ShowtellError as ShowtellError
 from showtell.extraction.command import extract as extract
+from showtell.extraction.command import features as features
 from showtell.extraction.settings import Extract as Extract
 from showtell.hub.pull import pull as pull
 from showtell.hub.push import push as push
@@ -41,6 +42,7 @@ from showtell.serving.settings import Demo as Demo
 from showtell.serving.settings import Serve as Serve
 from showtell.store.command import list_store as list_store
 from showtell.store.settings import Store as Store
+from showtell.store.store import FeatureStore as FeatureStore
 from showtell.video.command import live as live
 from showtell.video.settings import Live as Live
 

@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _said(error: OSError) -> tuple[str, str]:
-    """Return what the system refused, and what would do."""
+    """Return what the system refused, and a hint."""
     where = error.filename or "The system"
     if isinstance(error, PermissionError):
         return f"{where} may not be read or written by this user.", "Name another place."
@@ -145,12 +145,12 @@ def _uncollected() -> Iterator[None]:
 
 def _print_predictions(settings: Predict, predictions: "Iterable[Prediction]") -> int:
     failed = 0
-    alone = len(settings.pictures) == 1 and os.path.isfile(settings.pictures[0])  # noqa: PTH113
+    alone = len(settings.images) == 1 and os.path.isfile(settings.images[0])  # noqa: PTH113
     for found in predictions:
         if settings.json:
             print(json.dumps(found.record(), ensure_ascii=False), flush=True)
         elif not found.error:
-            print(found.text if alone else f"{found.picture}\t{found.text}", flush=True)
+            print(found.text if alone else f"{found.image}\t{found.text}", flush=True)
         if found.error:
             failed = 2
             print(f"showtell: {found.error}", file=sys.stderr)

@@ -126,5 +126,5 @@ def human_time(seconds: float) -> str:
 
 
 def many(count: int, one: str, more: str) -> str:
-    """Return a count with what it counts: ``1 picture`` or ``1,200 pictures``."""
+    """Return a count with what it counts: ``1 image`` or ``1,200 images``."""
     return f"{count:,} {one if count == 1 else more}"

@@ -1,6 +1,6 @@
 """The exceptions a user can meet.
 
-Every message says what is wrong and where, with the value; what would do; and what to run. The command
+Every message says what is wrong and where, with the value; what is expected; and what to run. The command
 line prints it without a traceback and exits with ``exit_status``: 2, and 3 for a training that did all that
 it was asked to, with a model that is not known to have learnt anything.
 """
@@ -11,20 +11,20 @@ class ShowtellError(Exception):
 
     Args:
         what: One sentence: what is wrong, where, with the offending value.
-        would_do: One sentence: what would be accepted instead.
+        hint: One sentence: what is expected instead.
         run: A command that helps, without a prompt sign.
     """
 
     exit_status = 2
 
-    def __init__(self, what: str, *, would_do: str = "", run: str = "") -> None:
+    def __init__(self, what: str, *, hint: str = "", run: str = "") -> None:
         self.what = what
-        self.would_do = would_do
+        self.hint = hint
         self.run = run
-        super().__init__(what, would_do, run)
+        super().__init__(what, hint, run)
 
     def __str__(self) -> str:
-        parts = [self.what, self.would_do, f"Run: {self.run}" if self.run else ""]
+        parts = [self.what, self.hint, f"Run: {self.run}" if self.run else ""]
         return "\n".join(part for part in parts if part)
 
 
@@ -33,7 +33,7 @@ class DataError(ShowtellError):
 
 
 class ImageError(ShowtellError):
-    """A picture that cannot be read; extraction quarantines it, prediction reports it."""
+    """An image that cannot be read; extraction quarantines it, prediction reports it."""
 
 
 class WeightsError(ShowtellError):

@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str]) -> Any:
         near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
         raise ConfigError(
             f"showtell has no command {arguments[0]!r}.",
-            would_do=f"Did you mean {near[0]}?" if near else "",
+            hint=f"Did you mean {near[0]}?" if near else "",
             run="showtell --help",
         )
     commands = tuple(
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str]) -> Any:
     return tyro.cli(
         Union[commands],  # type: ignore[call-overload]  # noqa: UP007
         prog="showtell",
-        description="Show it your pictures. It tells you what it sees.",
+        description="Show it your images. It tells you what it sees.",
         args=arguments or ["--help"],
         config=(*_STYLE, tyro.conf.FlagCreatePairsOff),
     )
@@ -140,13 +140,13 @@ def _converted(
         near = difflib.get_close_matches(key.replace("-", "_"), names, 1)
         raise ConfigError(
             f"{file} sets {key}, which {command} does not have.",
-            would_do=f"Did you mean {near[0]}?" if near else "",
+            hint=f"Did you mean {near[0]}?" if near else "",
             run=f"showtell {command} --help",
         )
     try:
         return msgspec.convert(value, hints[key], dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file} sets {key} to {value!r}.", would_do=f"{error}.") from error
+        raise ConfigError(f"{file} sets {key} to {value!r}.", hint=f"{error}.") from error
 
 
 def _path(kind: Any, value: Any) -> Any:
@@ -170,7 +170,7 @@ def _refuse_rare(kind: type, command: str, arguments: Sequence[str]) -> None:
             line = f"{key} = {_as_toml(value or following, on=key == name)}"
             raise ConfigError(
                 f"{flag} is not a flag of {command}: {key} is set in a file.",
-                would_do=f"Write the line {line} into a file, for example settings.toml.",
+                hint=f"Write the line {line} into a file, for example settings.toml.",
                 run=f"showtell {command} ... --config settings.toml",
             )
 

@@ -40,7 +40,7 @@ def share_cores(device: torch.device, most: int = _MOST_LOOKS) -> tuple[int, int
     """Return how many batches to look at side by side, and how many threads each look gets.
 
     On a processor every look has cores of its own: together on one batch, they would wait for each other
-    after every layer, and for any that decodes a picture meanwhile.
+    after every layer, and for any that decodes an image meanwhile.
 
     Args:
         device: Where the network is.
@@ -81,7 +81,7 @@ def choose_device(name: str = "auto") -> torch.device:
         except (RuntimeError, AssertionError) as error:
             raise ConfigError(
                 f"The device {name!r} is not available here.",
-                would_do="Expected auto, cpu, or cuda or mps where there is one.",
+                hint="Expected auto, cpu, or cuda or mps where there is one.",
             ) from error
         return torch.device(name)
     if torch.cuda.is_available():
@@ -94,7 +94,7 @@ def choose_device(name: str = "auto") -> torch.device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Say whether the processor multiplies bfloat16 natively, so that it pays in training."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     capabilities = torch.backends.cpu.get_cpu_capability()

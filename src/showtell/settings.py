@@ -50,7 +50,7 @@ def at_least(config: Any, **minima: float) -> None:
         if value is not None and not value >= minimum:
             raise ConfigError(
                 f"{spelled(config, name)} {value} is out of range.",
-                would_do=f"Expected a value of at least {minimum}.",
+                hint=f"Expected a value of at least {minimum}.",
             )
 
 
@@ -65,7 +65,7 @@ def at_most(config: Any, **maxima: float) -> None:
         if value is not None and not value <= maximum:
             raise ConfigError(
                 f"{spelled(config, name)} {value} is out of range.",
-                would_do=f"Expected a value of at most {maximum}.",
+                hint=f"Expected a value of at most {maximum}.",
             )
 
 
@@ -81,7 +81,7 @@ def above_zero(config: Any, *names: str, below: float = float("inf")) -> None:
             limit = "" if below == float("inf") else f" and below {below:g}"
             raise ConfigError(
                 f"{spelled(config, name)} {value} is out of range.",
-                would_do=f"Expected a value above 0{limit}.",
+                hint=f"Expected a value above 0{limit}.",
             )
 
 
@@ -96,5 +96,5 @@ def below_one(config: Any, *names: str) -> None:
         if not 0 <= value < 1:
             raise ConfigError(
                 f"{spelled(config, name)} {value} is out of range.",
-                would_do="Expected a value of at least 0 and below 1.",
+                hint="Expected a value of at least 0 and below 1.",
             )

@@ -23,7 +23,7 @@ class Backbone(nn.Module):
 
     Args:
         network: A timm network, whatever its family.
-        preprocessing: How pictures become its input.
+        preprocessing: How images become its input.
         architecture: timm's name of it.
         model_args: Arguments it was constructed with.
         weights_source: Where its weights came from.
@@ -35,7 +35,7 @@ class Backbone(nn.Module):
             are in this process's memory only.
 
     Raises:
-        ConfigError: The network cannot take pictures of that size.
+        ConfigError: The network cannot take images of that size.
         ModelError: Its features are no grid.
     """
 
@@ -67,12 +67,12 @@ class Backbone(nn.Module):
         try:
             with torch.inference_mode():
                 grid, size, pooled = self._encode(pixels)
-        # Each network says in its own way that a picture is too small for it.
+        # Each network says in its own way that an image is too small for it.
         except (RuntimeError, AssertionError, TypeError) as error:
             raise ConfigError(
                 f"{architecture} cannot look at {preprocessing.width}x{preprocessing.height} pixels: "
                 f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
-                would_do="Give another --image-size, or leave it out for the network's own.",
+                hint="Give another --image-size, or leave it out for the network's own.",
             ) from error
         self.description = BackboneDescription(
             architecture=architecture,
@@ -162,7 +162,7 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
     if not isinstance(features, Tensor):
         raise ModelError(
             f"{type(network).__name__} gives several features at once, which are no grid.",
-            would_do="Choose a network whose forward_features keeps a grid of cells.",
+            hint="Choose a network whose forward_features keeps a grid of cells.",
         )
     if features.dim() == 4:
         channels_first = str(getattr(network, "output_fmt", "NCHW")).upper().endswith("NCHW")
@@ -178,7 +178,7 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
             return grid, size
     raise ModelError(
         f"{type(network).__name__} gives features of shape {tuple(features.shape)}, which are no grid.",
-        would_do="Choose a network whose forward_features keeps a grid of cells.",
+        hint="Choose a network whose forward_features keeps a grid of cells.",
     )
 
 
@@ -212,10 +212,10 @@ def _check_patches(network: nn.Module, image_size: int) -> None:
     if image_size % side:
         below = image_size // side * side
         raise ConfigError(
-            f"--image-size {image_size} is no multiple of the network's patches of {side} pixels.",
-            would_do=f"It takes {below or side} or {below + side}."
+            f"--image-size {image_size} is not a multiple of the network's patches of {side} pixels.",
+            hint=f"Expected {below or side} or {below + side}."
             if below >= 32
-            else f"It takes {below + side}.",
+            else f"Expected {below + side}.",
         )
 
 
@@ -225,7 +225,7 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     Args:
         network: A timm network.
         image_size: Side of the input, pixels; None for the network's own.
-        fit: What to do with pictures that are not square.
+        fit: What to do with images that are not square.
 
     Raises:
         ConfigError: The network cannot take that size.
@@ -234,7 +234,9 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     _, height, width = config["input_size"]
     if image_size is not None:
         if image_size < 32:
-            raise ConfigError(f"--image-size {image_size} is too small.", would_do="It takes 32 or more.")
+            raise ConfigError(
+                f"--image-size {image_size} is too small.", hint="Expected a value of at least 32."
+            )
         _check_patches(network, image_size)
         height = width = image_size
     # Antialiased kernels exist for these two; "random" and "bilinear" tags of old weights mean bilinear.

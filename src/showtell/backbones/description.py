@@ -39,8 +39,7 @@ def check_engine(engine: EngineName, precision: Precision) -> None:
         able = next(name for name, entry in ENGINES.items() if precision in entry.precisions)
         raise ConfigError(
             f"--engine {engine} does not compute in {precision}.",
-            would_do=f"--engine {able} does; {engine} computes in "
-            f"{' and '.join(ENGINES[engine].precisions)}.",
+            hint=f"--engine {able} does; {engine} computes in {' and '.join(ENGINES[engine].precisions)}.",
         )
 
 

@@ -13,7 +13,7 @@ def grad_cam(backbone: Backbone, head: nn.Module, pixels: Tensor, class_index: i
     Args:
         backbone: The encoder.
         head: From pooled features (1, D) to logits (1, C), differentiable.
-        pixels: One picture, (1, 3, height, width), uint8.
+        pixels: One image, (1, 3, height, width), uint8.
         class_index: The class, in [0, C).
 
     Returns:

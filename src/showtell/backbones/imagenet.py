@@ -55,7 +55,7 @@ def pretraining_warning(classes: tuple[str, ...], weights_source: str) -> str | 
         return None
     return (
         f"{len(shared)} of {len(classes)} classes are classes of ImageNet ({', '.join(shared[:3])}, ...), on "
-        "which backbones are usually pretrained: it may have seen these very pictures with their labels, and "
+        "which backbones are usually pretrained: it may have seen these very images with their labels, and "
         "then the scores flatter it. Photos of your own tell how well it really does."
     )
 

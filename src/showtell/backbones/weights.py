@@ -18,8 +18,8 @@ from showtell.backbones.backbone import Backbone, preprocessing_of, state_hash
 from showtell.backbones.description import BackboneDescription, EngineName, Precision, check_engine
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.backbones.spec import BackboneSpec
-from showtell.console import Console
-from showtell.data.images import Fit
+from showtell.console import Console, Log
+from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, WeightsError
 from showtell.runtime import quiet
 
@@ -57,10 +57,34 @@ def load_backbone(
         ConfigError: timm knows no such network, or the engine has no such precision.
     """
     check_engine(engine, precision)
-    spec = _find_spec(name, weights, seed, console)
-    if image_size is not None and _has_fixed_size(spec):
-        spec = replace(spec, model_args={**spec.model_args, "img_size": image_size})
-    return build(replace(spec, image_size=image_size, fit=fit, precision=precision, engine=engine))
+    spec = replace(_find_spec(name, weights, seed, console), image_size=image_size, fit=fit)
+    return build(replace(_sized(spec), precision=precision, engine=engine))
+
+
+def input_of(
+    name: str | None, weights: str | None, *, image_size: int | None, fit: Fit
+) -> tuple[Preprocessing, str]:
+    """Return how images become a network's input, and the network's name; no weight is made or read.
+
+    Raises:
+        WeightsError: There are no weights of that name.
+        ConfigError: timm knows no such network, or it does not take that size.
+    """
+    spec = _sized(replace(_find_spec(name, weights or RANDOM, 0, None), image_size=image_size, fit=fit))
+    with torch.device("meta"), _explained(spec.architecture, None):
+        network = timm.create_model(
+            spec.architecture,
+            pretrained_cfg=None if spec.pretrained_cfg is None else dict(spec.pretrained_cfg),
+            **spec.model_args,
+        )
+    return preprocessing_of(network, image_size=spec.image_size, fit=spec.fit), spec.architecture
+
+
+def _sized(spec: BackboneSpec) -> BackboneSpec:
+    """Tell a network whose input has a fixed size which size that is."""
+    if spec.image_size is None or not _has_fixed_size(spec):
+        return spec
+    return replace(spec, model_args={**spec.model_args, "img_size": spec.image_size})
 
 
 def _find_spec(name: str | None, weights: str | None, seed: int, console: Console | None) -> BackboneSpec:
@@ -70,9 +94,9 @@ def _find_spec(name: str | None, weights: str | None, seed: int, console: Consol
     if weights == RANDOM:
         return BackboneSpec(name or DEFAULT_BACKBONE, f"random, seed {seed}", seed=seed)
     if weights is None:
-        found = find_weights(name, console or Console())
-        if console is not None:
-            console.say(f"Backbone {found.architecture}, weights from the {found.source}")
+        console = console or Log()
+        found = find_weights(name, console)
+        console.say(f"Backbone {found.architecture}, weights from the {found.source}")
         return BackboneSpec(found.architecture, found.source, found.file)
     path = Path(weights)
     if path.is_dir():
@@ -81,7 +105,7 @@ def _find_spec(name: str | None, weights: str | None, seed: int, console: Consol
         return BackboneSpec(name or DEFAULT_BACKBONE, f"file {path.name}", path)
     raise WeightsError(
         f"There are no weights at {path}.",
-        would_do="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
+        hint="--weights takes a folder in timm's local format, a .safetensors or .pth file, or random.",
     )
 
 
@@ -104,7 +128,7 @@ def build(spec: BackboneSpec) -> Backbone:
         raise WeightsError(
             f"The weights of {spec.architecture} from the {spec.weights_source} are {found[:12]}; expected "
             f"{str(spec.weights_hash)[:12]}.",
-            would_do="The file is another one here, or was changed; take an unchanged copy.",
+            hint="The file is another one here, or was changed; take an unchanged copy.",
         )
     return Backbone(
         network,
@@ -142,7 +166,7 @@ def restore_backbone(
         raise WeightsError(
             f"The model's backbone has the weights {found[:12]}; its features were made with "
             f"{description.weights[:12]}.",
-            would_do="The model folder was changed after training; take an unchanged copy.",
+            hint="The model folder was changed after training; take an unchanged copy.",
         )
     return Backbone(
         network,
@@ -196,15 +220,13 @@ def _check_name(name: str) -> None:
         near = difflib.get_close_matches(name, timm.list_models(), 5) or timm.list_models(f"*{name}*")[:5]
         raise ConfigError(
             f"timm {timm.__version__} knows no network {name!r}.",
-            would_do=f"Similar names: {', '.join(near)}."
-            if near
-            else "timm.list_models() names all of them.",
+            hint=f"Similar names: {', '.join(near)}." if near else "timm.list_models() names all of them.",
         )
     tags = timm.list_pretrained(f"{name.split('.')[0]}.*")
     if "." in name and name not in tags:
         raise ConfigError(
             f"timm {timm.__version__} knows no weights {name!r}.",
-            would_do=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
+            hint=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
         )
 
 
@@ -219,17 +241,17 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])[:200]
         if file is None:
             raise ConfigError(
-                f"{name} cannot be built so: {reason}", would_do="Leave --image-size out, if you gave one."
+                f"{name} cannot be built so: {reason}", hint="Leave --image-size out, if you gave one."
             ) from error
         # timm's own error, or pickle's
         if "weights_only" in reason or isinstance(error, pickle.UnpicklingError):
             raise WeightsError(
                 f"{file} is damaged, or holds more than tensors; it is not opened, as it could run code.",
-                would_do="Save its state_dict alone, best as safetensors.",
+                hint="Save its state_dict alone, best as safetensors.",
             ) from error
         raise WeightsError(
             f"{file} does not hold weights of {name}: {reason}",
-            would_do="Give --backbone the network they were made for, or other weights.",
+            hint="Give --backbone the network they were made for, or other weights.",
         ) from error
 
 
@@ -238,7 +260,7 @@ def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
     if not path.is_file():
         raise WeightsError(
             f"{folder} holds no weights of a network.",
-            would_do="In timm's local format there is a config.json beside model.safetensors.",
+            hint="In timm's local format there is a config.json beside model.safetensors.",
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -250,13 +272,13 @@ def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path} cannot be read: {error!r}.",
-            would_do="A folder of weights holds config.json (with architecture) beside model.safetensors.",
+            hint="A folder of weights holds config.json (with architecture) beside model.safetensors.",
         ) from error
     _check_name(architecture)
     if name is not None and name.split(".")[0] != architecture.split(".")[0]:
         raise WeightsError(
             f"{folder} holds weights of {architecture}, not of {name}.",
-            would_do="Leave --backbone out; the folder names its network.",
+            hint="Leave --backbone out; the folder names its network.",
         )
     stated = {"num_classes": config.get("num_classes", 1000)} | pretrained_cfg
     # The folder's own description stands alone: timm's of the same architecture may speak of other sizes.

@@ -54,7 +54,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     names = dict.fromkeys(part.strip() for part in config.backbones.split(",") if part.strip())
     networks = _each(names, lambda name, _: _load(config, name, console), console)
     speeds = {name: _throughput(network) for name, network in networks.items()}
-    seconds = sum(len(dataset.pictures) / speed for speed in speeds.values())
+    seconds = sum(len(dataset.images) / speed for speed in speeds.values())
     console.say(
         f"Extracting features takes at most {human_time(seconds)} for all backbones together, less where "
         "the store has them"
@@ -65,7 +65,7 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
     def extract(name: str, network: Backbone) -> Contender:
         store = FeatureStore(config.store)
         prepared = prepare(dataset, network, store, console, seed=config.seed, splits=splits or None)
-        splits.update({picture.name: str(picture.split) for picture in prepared.pictures})
+        splits.update({image.name: str(image.split) for image in prepared.images})
         return Contender(network, speeds[name], prepared)
 
     contenders = _each(networks, extract, console)
@@ -82,31 +82,31 @@ def compare(config: Compare, console: Console | None = None) -> list[dict[str, A
 
 
 def _read(config: Compare, console: Console) -> Dataset:
-    """Read labels or captions, and say what was found; of many captioned pictures keep a sample.
+    """Read labels or captions, and say what was found; of many captioned images keep a sample.
 
     Raises:
         DataError: The data cannot be read.
     """
     dataset = read_dataset(config)
-    captions = sum(len(picture.captions) for picture in dataset.pictures)
+    captions = sum(len(image.captions) for image in dataset.images)
     words = f"of {len(dataset.classes):,} classes" if dataset.classes else f"with {captions:,} captions"
-    say_reading(dataset, f"{len(dataset.pictures):,} pictures {words}", console)
+    say_reading(dataset, f"{len(dataset.images):,} images {words}", console)
     if dataset.classes:
         return dataset
     sample = _sampled(dataset, config)
-    console.say(f"{len(sample.pictures):,} of them are compared on, none of a test split")
+    console.say(f"{len(sample.images):,} of them are compared on, none of a test split")
     return sample
 
 
 def _sampled(dataset: Dataset, config: Compare) -> Dataset:
-    """Keep some captioned pictures to train on and half as many to validate on, chosen by chance."""
+    """Keep some captioned images to train on and half as many to validate on, chosen by chance."""
     chance = random.Random(config.seed)
     half = config.sample // 2
     kept: set[str] = set()
     for split, count in (("train", config.sample), ("val", half), (None, config.sample + half)):
-        names = [picture.name for picture in dataset.pictures if picture.split == split and picture.captions]
+        names = [image.name for image in dataset.images if image.split == split and image.captions]
         kept.update(chance.sample(names, min(count, len(names))))
-    return replace(dataset, pictures=tuple(picture for picture in dataset.pictures if picture.name in kept))
+    return replace(dataset, images=tuple(image for image in dataset.images if image.name in kept))
 
 
 def _each(
@@ -145,10 +145,10 @@ def _row(name: str, contender: Contender, reached: Reached) -> Row:
         backbone=Path(name).name if Path(name).is_dir() else name,
         score=reached.score,
         interval_95=reached.interval_95,
-        pictures_per_second=contender.pictures_per_second,
+        images_per_second=contender.images_per_second,
         megabytes_per_thousand=contender.prepared.extraction.space.record_bytes / 1000,
         milliseconds=_prediction_time(contender, reached),
-        pictures=reached.pictures,
+        images=reached.images,
         input_size=contender.backbone.preprocessing.width,
     )
 
@@ -167,11 +167,11 @@ def _throughput(backbone: Backbone) -> float:
 
 @torch.inference_mode()
 def _prediction_time(contender: Contender, reached: Reached) -> float:
-    pictures = contender.prepared.split("val")
+    images = contender.prepared.split("val")
     times = []
     for i in range(_TIMED + 1):
         started = time.perf_counter()
-        pixels = load_pixels(pictures[i % len(pictures)].path, contender.backbone.preprocessing)
+        pixels = load_pixels(images[i % len(images)].path, contender.backbone.preprocessing)
         reached.predict(*contender.backbone(pixels.unsqueeze(0)))
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[1:])

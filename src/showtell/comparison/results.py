@@ -32,20 +32,20 @@ class Row:
         backbone: As it was named; a folder without those above it.
         score: Accuracy of a linear head, or CIDEr-D of a captioner, on validation.
         interval_95: Of the score.
-        pictures_per_second: Of the network alone, in batches.
+        images_per_second: Of the network alone, in batches.
         megabytes_per_thousand: Of features in the store.
         milliseconds: Median time of a prediction, from file to class or caption.
-        pictures: Validation pictures.
+        images: Validation images.
         input_size: Side of the input, pixels.
     """
 
     backbone: str
     score: float
     interval_95: tuple[float, float]
-    pictures_per_second: float
+    images_per_second: float
     megabytes_per_thousand: float
     milliseconds: float
-    pictures: int
+    images: int
     input_size: int
 
 
@@ -59,7 +59,7 @@ def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
     """
     width = max(8, *(columns_of(row.backbone) for row in rows))
     lines = [
-        f"{'backbone':<{width}}  input  {_TITLES[kind]:>8}   95% interval       pictures/s   MB/1,000   "
+        f"{'backbone':<{width}}  input  {_TITLES[kind]:>8}   95% interval       images/s   MB/1,000   "
         "ms/prediction"
     ]
     for row in rows:
@@ -67,9 +67,9 @@ def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
         name = row.backbone + " " * (width - columns_of(row.backbone))
         lines.append(
             f"{name}  {row.input_size:5}  {row.score:8.4f}   {low:.4f} to {high:.4f}   "
-            f"{row.pictures_per_second:10.0f}   {row.megabytes_per_thousand:8.1f}   {row.milliseconds:13.1f}"
+            f"{row.images_per_second:10.0f}   {row.megabytes_per_thousand:8.1f}   {row.milliseconds:13.1f}"
         )
-    what = f"{rows[0].pictures:,} validation pictures"
+    what = f"{rows[0].images:,} validation images"
     lines.append(
         f"(linear head on {what}, which also chose its strength)"
         if kind == "accuracy"
@@ -134,7 +134,7 @@ def draw_comparison(rows: Sequence[Row], kind: str, out: Path) -> Path:
     axes.tick_params(colors=FAINT, length=0)
     axes.tick_params(which="minor", length=0)
     axes.set_xlabel("milliseconds a prediction", color=FAINT)
-    axes.set_ylabel(f"{_TITLES[kind]}{unit} (val, {rows[0].pictures:,} pictures)", color=FAINT)
+    axes.set_ylabel(f"{_TITLES[kind]}{unit} (val, {rows[0].images:,} images)", color=FAINT)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
     return save_figure(figure, out)

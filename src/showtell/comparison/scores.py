@@ -23,14 +23,14 @@ from showtell.kinds.captioner.train import (
     captioned,
     train_tokenizer,
 )
-from showtell.kinds.captioner.trainee import CaptionTrainee, describe_pictures
+from showtell.kinds.captioner.trainee import CaptionTrainee, describe_images
 from showtell.kinds.classifier.classes import learnable
 from showtell.kinds.classifier.heads import fit_linear, read_examples
 from showtell.kinds.classifier.verdict import group_numbers
 from showtell.runs.run import training_fingerprint
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
+from showtell.text.lengths import length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import length_limit
 from showtell.training.loop import Loop, LoopConfig
 
 TRAINING = "comparison-training"
@@ -45,12 +45,12 @@ class Contender:
 
     Attributes:
         backbone: The network.
-        pictures_per_second: Of the network alone, in batches.
-        prepared: The pictures, split as for all others, and their features.
+        images_per_second: Of the network alone, in batches.
+        prepared: The images, split as for all others, and their features.
     """
 
     backbone: Backbone
-    pictures_per_second: float
+    images_per_second: float
     prepared: Prepared
 
 
@@ -60,13 +60,13 @@ class Reached(NamedTuple):
     Attributes:
         score: On validation.
         interval_95: Of the score.
-        pictures: Validation pictures.
+        images: Validation images.
         predict: Goes from grid (B, L, D) and pooled features (B, D) to words or classes.
     """
 
     score: float
     interval_95: tuple[float, float]
-    pictures: int
+    images: int
     predict: Callable[[Tensor, Tensor], object]
 
 
@@ -81,7 +81,7 @@ def score_head(name: str, contender: Contender) -> Reached:
     if not val:
         raise DataError(
             "There is no validation image to compare by: each class is a single group of near-duplicates.",
-            would_do="Expected images of two scenes or more of each class.",
+            hint="Expected images of two scenes or more of each class.",
         )
     check = read_examples([extraction], val, classes)
     head = fit_linear(read_examples([extraction], train, classes), check, len(classes)).head
@@ -122,7 +122,7 @@ def captioner_scorer(
     seconds = _step_time(trainee) * config.steps * len(contenders)
     console.say(
         f"Training a captioner on each takes about {human_time(seconds)} in all, {config.steps:,} steps on "
-        f"{len(trainee.train):,} pictures; then each describes {len(trainee.validation):,} pictures"
+        f"{len(trainee.train):,} images; then each describes {len(trainee.validation):,} images"
     )
 
     def score(name: str, contender: Contender) -> Reached:
@@ -169,11 +169,11 @@ class _ShortTraining:
 
     def validate(self) -> dict[str, float]:
         """Score captions of the validation split by CIDEr-D, with its 95% interval."""
-        pictures = self.trainee.validation
-        said = describe_pictures(
-            self.trainee.captioner, self.trainee.extraction, pictures, beam_size=TrainCaptioner.beam_size
+        images = self.trainee.validation
+        said = describe_images(
+            self.trainee.captioner, self.trainee.extraction, images, beam_size=TrainCaptioner.beam_size
         )
-        scores = caption_scores({picture.name: picture.captions for picture in pictures}, said)
+        scores = caption_scores({image.name: image.captions for image in images}, said)
         low, high = scores.intervals["cider_d"]
         return {"score": scores.cider_d, "cider_d": scores.cider_d, "low": low, "high": high}
 

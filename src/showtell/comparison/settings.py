@@ -39,9 +39,9 @@ class Compare(DataSource):
         super().__post_init__()
         at_least(self, image_size=32, steps=1, sample=2, seed=0)
         if not any(name.strip() for name in self.backbones.split(",")):
-            raise ConfigError("--backbones names none.", would_do="Try mobilenetv2_100,resnet50.")
+            raise ConfigError("--backbones is empty.", hint="Try mobilenetv2_100,resnet50.")
         if self.weights not in (None, "random"):
             raise ConfigError(
                 f"--weights {self.weights} cannot fit several networks.",
-                would_do="Name folders of weights among --backbones; --weights takes random only.",
+                hint="Name folders of weights among --backbones; --weights takes random only.",
             )

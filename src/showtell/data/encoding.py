@@ -110,7 +110,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
             yield from handle
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not {encoding}: {error.reason}.", would_do="Try another --encoding."
+            f"{path} is not {encoding}: {error.reason}.", hint="Try another --encoding."
         ) from error
 
 
@@ -137,7 +137,7 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, str]:
         except LookupError:
             raise ConfigError(
                 f"--encoding {given} is not known.",
-                would_do="Expected a name such as utf-8, cp949, gbk or cp1252.",
+                hint="Expected a name such as utf-8, cp949, gbk or cp1252.",
             ) from None
     state = path.stat()
     return _told(path, state.st_mtime_ns, state.st_size)
@@ -153,7 +153,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
         if b"\0" in head:
             raise DataError(
                 f"{path} holds NUL bytes: it is not a text file.",
-                would_do="Expected a table or JSON in text; for images alone, name their folder.",
+                hint="Expected a table or JSON in text; for images alone, name their folder.",
             )
         handle.seek(0)
         strange, bad, proper, first = _beyond_ascii(handle)
@@ -164,7 +164,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
     if 10 * proper >= bad:  # text in another encoding is hardly ever UTF-8 by chance
         raise DataError(
             f"{path} mixes encodings: beyond ASCII, {proper:,} lines are UTF-8 and {bad:,} are not.",
-            would_do="The file was put together from several; expected one encoding.",
+            hint="The file was put together from several; expected one encoding.",
         )
     return _proven(path, strange, first)
 
@@ -205,7 +205,7 @@ def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:
     raise DataError(
         f"{path} is not UTF-8 (line {first} is the first that is not), and its encoding cannot be told for "
         f"certain. It may be:\n{examples}",
-        would_do="Expected UTF-8 (in Excel 'CSV UTF-8'), or by --encoding the one that reads right.",
+        hint="Expected UTF-8 (in Excel 'CSV UTF-8'), or by --encoding the one that reads right.",
     )
 
 

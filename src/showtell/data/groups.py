@@ -14,7 +14,7 @@ import numpy.typing as npt
 from showtell.data.image_info import read_image_infos
 from showtell.data.near_duplicates import Similarity, near_duplicate_groups, unit_vectors
 from showtell.data.pixels.exif import exif_of
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.scenes import Pixels, feature_similarity
 
 BURST_SECONDS = 3.0
@@ -97,9 +97,9 @@ class Groups:
     named: bool = False  # whether the data names groups itself
 
     @classmethod
-    def recorded(cls, pictures: Sequence[Picture], of: Mapping[str, int]) -> "Groups":
+    def recorded(cls, images: Sequence[AnnotatedImage], of: Mapping[str, int]) -> "Groups":
         """Return groups that a run recorded, by numbers from 0; an image of none stands alone."""
-        return cls({one.name: of.get(one.name, -1 - place) for place, one in enumerate(pictures)}, _RECORD)
+        return cls({one.name: of.get(one.name, -1 - place) for place, one in enumerate(images)}, _RECORD)
 
     @property
     def count(self) -> int:
@@ -128,38 +128,40 @@ class Groups:
         return f"{len(self.of):,} images are {groups} of what belongs together ({self.told})"
 
 
-def find_groups(pictures: Sequence[Picture], digests: Mapping[str, bytes], similarity: Similarity) -> Groups:
+def find_groups(
+    images: Sequence[AnnotatedImage], digests: Mapping[str, bytes], similarity: Similarity
+) -> Groups:
     """Find what belongs on one side of a split."""
-    names = [picture.name for picture in pictures]
+    names = [image.name for image in images]
     near = near_duplicate_groups(names, similarity.vectors, threshold=similarity.threshold)
-    timed = bursts_by_time(times_of_taking([picture.path for picture in pictures]), similarity)
+    timed = bursts_by_time(times_of_taking([image.path for image in images]), similarity)
     bursts = [[names[first], names[second]] for first, second in timed]
-    merged = merge_groups(pictures, digests, [*near, *bursts])
+    merged = merge_groups(images, digests, [*near, *bursts])
     of = {name: number for number, group in enumerate(merged) for name in group}
-    named = any(picture.group is not None for picture in pictures)
+    named = any(image.group is not None for image in images)
     return Groups({name: of[name] for name in names}, similarity.by, len(timed), named)
 
 
-def similarity_of(pictures: Sequence[Picture], vectors: npt.NDArray[np.float32], by: str) -> Similarity:
+def similarity_of(images: Sequence[AnnotatedImage], vectors: npt.NDArray[np.float32], by: str) -> Similarity:
     """Decide what tells near-duplicates among images, by their features and, where need be, pixels."""
 
     def look_at(places: Sequence[int]) -> Pixels:
-        return Pixels.of(list(read_image_infos([pictures[place] for place in places])))
+        return Pixels.of(list(read_image_infos([images[place] for place in places])))
 
     return feature_similarity(vectors, look_at, by)
 
 
 def merge_groups(
-    pictures: Sequence[Picture], digests: Mapping[str, bytes], groups: Sequence[Sequence[str]] = ()
+    images: Sequence[AnnotatedImage], digests: Mapping[str, bytes], groups: Sequence[Sequence[str]] = ()
 ) -> list[list[str]]:
     """Return every image's group: merged where groups overlap, contents are equal, or the data names one.
 
     Args:
-        pictures: The images, with unique names.
+        images: The images, with unique names.
         digests: Content digest by name, as far as it is known.
         groups: Names of images that belong together; names that are not among the images are passed over.
     """
-    parent = {picture.name: picture.name for picture in pictures}
+    parent = {image.name: image.name for image in images}
 
     def root(name: str) -> str:
         while parent[name] != name:
@@ -172,11 +174,11 @@ def merge_groups(
             parent[root(name)] = root(names[0])
 
     alike: defaultdict[bytes | str, list[str]] = defaultdict(list)
-    for picture in pictures:
-        if picture.name in digests:
-            alike[digests[picture.name]].append(picture.name)
-        if picture.group is not None:
-            alike[picture.group].append(picture.name)
+    for image in images:
+        if image.name in digests:
+            alike[digests[image.name]].append(image.name)
+        if image.group is not None:
+            alike[image.group].append(image.name)
     for same in (*alike.values(), *groups):
         join([name for name in same if name in parent])
     return collect({name: root(name) for name in parent})

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from showtell.data.images import Note, Preprocessing, decode, read_content
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import ImageError
 
 Hash = npt.NDArray[np.int8]
@@ -31,7 +31,7 @@ _AHEAD = 512
 class ImageInfo:
     """What was found of one image."""
 
-    picture: Picture  # as the data names it
+    image: AnnotatedImage  # as the data names it
     reason: str = ""  # why it cannot be decoded; empty where it can, and only then is the rest known
     length: int = 0  # of the file, bytes
     digest: bytes = b""  # SHA-256 of the file
@@ -47,26 +47,26 @@ class ImageInfo:
     steps: Hash = field(default_factory=lambda: np.zeros(6 * _COARSE * (_COARSE - 1), np.int8))
 
 
-def read_image_infos(pictures: Sequence[Picture]) -> Iterator[ImageInfo]:
+def read_image_infos(images: Sequence[AnnotatedImage]) -> Iterator[ImageInfo]:
     """Yield what each image's file holds, in order; several are read at a time."""
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1, "read") as readers:
-        for start in range(0, len(pictures), _AHEAD):
-            yield from readers.map(read_image_info, pictures[start : start + _AHEAD])
+        for start in range(0, len(images), _AHEAD):
+            yield from readers.map(read_image_info, images[start : start + _AHEAD])
 
 
-def read_image_info(picture: Picture) -> ImageInfo:
+def read_image_info(image: AnnotatedImage) -> ImageInfo:
     """Read and decode one image.
 
     A JPEG is decoded at an eighth of its size, which goes through the file to its end all the same, so that
     a file that is cut off does not pass for a whole one.
     """
     try:
-        content = read_content(picture.path)
+        content = read_content(image.path)
         found = decode(content, shrink_to=_SMALL)
     except ImageError as error:
-        return ImageInfo(picture, reason=error.what)
+        return ImageInfo(image, reason=error.what)
     return ImageInfo(
-        picture,
+        image,
         length=len(content),
         digest=hashlib.sha256(content).digest(),
         format=found.format,

@@ -21,20 +21,20 @@ from showtell.data.pixels.opening import Decoded, Note, decode, open_image
 from showtell.data.pixels.preprocessing import Fit, Preprocessing
 from showtell.errors import ImageError
 
-PictureLike: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
+ImageLike: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
 """A path, the content of a file, an open binary file, a Pillow image, or an array (H, W), (H, W, 3) or
 (H, W, 4) of uint8, RGB; as a tensor (3, H, W)."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def is_picture(value: Any) -> bool:
+def is_image(value: Any) -> bool:
     """Say whether a value is one image, not several."""
     single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Tensor)
     return isinstance(value, single) or hasattr(value, "read")
 
 
-def picture_source(value: PictureLike) -> Source:
+def image_source(value: ImageLike) -> Source:
     """Return an image as the room of images takes it.
 
     Raises:
@@ -43,7 +43,7 @@ def picture_source(value: PictureLike) -> Source:
     if isinstance(value, str) and _ADDRESS.match(value):
         raise ImageError(
             f"{value} is an address; images are read from this machine only.",
-            would_do="Download it, and give the file or its content.",
+            hint="Download it, and give the file or its content.",
         )
     if isinstance(value, str | os.PathLike):
         return Path(value)
@@ -57,7 +57,7 @@ def picture_source(value: PictureLike) -> Source:
         return value
     raise ImageError(
         f"{type(value).__name__} is not an image.",
-        would_do="Expected a path, bytes, an open file, a Pillow image or an array.",
+        hint="Expected a path, bytes, an open file, a Pillow image or an array.",
     )
 
 
@@ -71,7 +71,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
         raise ImageError(
             f"An array of {array.dtype} and shape {tuple(shape)} is not an image.",
-            would_do="Expected uint8 from 0 to 255, (H, W), (H, W, 3) or (H, W, 4), RGB; several as a list.",
+            hint="Expected uint8 from 0 to 255, (H, W), (H, W, 3) or (H, W, 4), RGB; several as a list.",
         )
     if 0 in shape:
         raise ImageError(f"An array of shape {tuple(shape)} holds no pixel.")

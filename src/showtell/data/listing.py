@@ -11,7 +11,7 @@ from showtell.data.records import Problem
 from showtell.errors import DataError
 
 _OWN = (
-    {"config.json", "pictures.jsonl"},  # a run
+    {"config.json", "images.jsonl"},  # a run
     {"config.json", "model.safetensors"},  # a model
     {"model.json", "run.py"},  # an export
     {"quickstart.json"},
@@ -58,7 +58,7 @@ class Listing:
         if not root.is_dir():
             raise DataError(
                 f"The image folder {root} is not a folder.",
-                would_do="Expected the folder that holds the images: --images DIR.",
+                hint="Expected the folder that holds the images: --images DIR.",
             )
         self.root = root
         self.files: dict[str, str] = {}
@@ -140,26 +140,26 @@ class Listing:
 
     def adopt(self, folder: Path, prefix: str) -> None:
         """List another folder, whose files are called as if they lay below one of the name ``prefix``."""
-        known, files = self.pictures, {f"{prefix}/{file.name}": str(file) for file in folder.iterdir()}
+        known, files = self.images, {f"{prefix}/{file.name}": str(file) for file in folder.iterdir()}
         for name in [name for name, value in vars(type(self)).items() if isinstance(value, cached_property)]:
             self.__dict__.pop(name, None)
         self.files |= files
-        self.pictures = sorted([*known, *filter(self._is_picture, files)])
+        self.images = sorted([*known, *filter(self._is_image, files)])
 
     def is_inside(self, real_path: str) -> bool:
         """Tell whether a real path lies in the folder."""
         return _holds(self.real_root, real_path)
 
     @cached_property
-    def pictures(self) -> list[str]:
+    def images(self) -> list[str]:
         """The names of files that are images, sorted.
 
         They have an image's extension; or one that says nothing (none, ``.jpg_large``, ``.1``) and begin as
         an image does. Drawings of showtell are left out, with a problem each.
         """
-        return sorted(filter(self._is_picture, self.files))
+        return sorted(filter(self._is_image, self.files))
 
-    def _is_picture(self, name: str) -> bool:
+    def _is_image(self, name: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a path object for each takes as long
         if suffix == ".png" and DRAWN in _head(self.files[name]):
             self._leave_out("made by showtell", name, "is a drawing of showtell; left out")

@@ -144,6 +144,6 @@ def split_in_name(name: str) -> Split | None:
     return splits.pop() if len(splits) == 1 and _BESIDE_SPLIT.issuperset(others) else None
 
 
-def is_picture_name(name: str) -> bool:
+def is_image_name(name: str) -> bool:
     """Tell by its extension whether a file is meant to be an image; decoding has the last word."""
     return os.path.splitext(name)[1].lower() in PICTURE_EXTENSIONS  # noqa: PTH122 - asked for each file

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from showtell.data.records import SPLITS, Picture, Split
+from showtell.data.records import SPLITS, AnnotatedImage, Split
 
 _ROWS = 1024
 _COLUMNS = 4096
@@ -77,12 +77,12 @@ def near_duplicate_groups(
 
 
 def leaking_pairs(
-    pictures: Sequence[Picture], vectors: npt.NDArray[np.float32], *, threshold: float
+    images: Sequence[AnnotatedImage], vectors: npt.NDArray[np.float32], *, threshold: float
 ) -> list[Leak]:
     """Return near-duplicates that stand in different splits, for data that brings its splits.
 
     Args:
-        pictures: N images; those without a split leak nothing.
+        images: N images; those without a split leak nothing.
         vectors: Their pooled features, (N, D), float32, in the same order.
         threshold: Least cosine of two near-duplicates, in (0, 1].
 
@@ -92,14 +92,14 @@ def leaking_pairs(
     Raises:
         ValueError: Shapes do not match, or the threshold is out of range.
     """
-    codes = np.array([-1 if p.split is None else SPLITS.index(p.split) for p in pictures], dtype=np.int8)
+    codes = np.array([-1 if p.split is None else SPLITS.index(p.split) for p in images], dtype=np.int8)
     leaks = []
-    for _, _, rows, columns, cosines in _similar_blocks(pictures, vectors, threshold):
+    for _, _, rows, columns, cosines in _similar_blocks(images, vectors, threshold):
         apart = (codes[rows] != codes[columns]) & (codes[rows] >= 0) & (codes[columns] >= 0)
         for row, column, cosine in zip(rows[apart], columns[apart], cosines[apart]):
             early, late = sorted((int(row), int(column)), key=lambda place: codes[place])
             splits = (SPLITS[codes[early]], SPLITS[codes[late]])
-            leaks.append(Leak(pictures[early].name, pictures[late].name, splits, min(1.0, float(cosine))))
+            leaks.append(Leak(images[early].name, images[late].name, splits, min(1.0, float(cosine))))
     return sorted(leaks, key=lambda leak: (-leak.cosine, leak.first, leak.second))
 
 

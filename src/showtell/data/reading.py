@@ -17,7 +17,7 @@ Annotation = Literal["captions", "labels"]
 def read_annotated(
     source: DataSource, annotation: Annotation, console: Console, *, to_learn: bool = False
 ) -> Dataset:
-    """Read the pictures that have captions, or a label each; say what was found, and refuse data with none.
+    """Read the images that have captions, or a label each; say what was found, and refuse data with none.
 
     Args:
         source: Where the data is.
@@ -30,35 +30,34 @@ def read_annotated(
     """
     dataset = read_dataset(source)
     if annotation == "captions":
-        pictures = tuple(picture for picture in dataset.pictures if picture.captions)
-        if not pictures:
+        images = tuple(image for image in dataset.images if image.captions)
+        if not images:
             raise DataError(
                 f"{source.data} was read as {dataset.format}, which holds no captions.",
-                would_do="A captioner needs a table with a picture and a caption in each row.",
+                hint="A captioner needs a table with an image and a caption in each row.",
             )
-        what = f"with {sum(len(picture.captions) for picture in pictures):,} captions"
+        what = f"with {sum(len(image.captions) for image in images):,} captions"
     else:
         if not dataset.classes:
             raise DataError(
                 f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
-                would_do="A classifier needs class folders, or a table with a picture and a label in each "
-                "row.",
+                hint="A classifier needs class folders, or a table with an image and a label in each row.",
             )
         if to_learn and len(dataset.classes) == 1:
             raise _one_class(dataset)
-        pictures = tuple(picture for picture in dataset.pictures if picture.label is not None)
+        images = tuple(image for image in dataset.images if image.label is not None)
         what = f"of {len(dataset.classes):,} classes"
-    dataset = replace(dataset, pictures=pictures)
-    say_reading(dataset, f"{len(pictures):,} pictures {what}", console)
+    dataset = replace(dataset, images=images)
+    say_reading(dataset, f"{len(images):,} images {what}", console)
     return dataset
 
 
 def _one_class(dataset: Dataset) -> DataError:
     """Explain that a single class leaves nothing to tell apart."""
     return DataError(
-        f"{dataset.source} has a single class, {dataset.classes[0]!r}, with {len(dataset.pictures):,} "
-        "pictures: there is nothing to tell apart.",
-        would_do="Expected two classes or more: put pictures of something else into a folder beside it.",
+        f"{dataset.source} has a single class, {dataset.classes[0]!r}, with {len(dataset.images):,} "
+        "images: there is nothing to tell apart.",
+        hint="Expected two classes or more: put images of something else into a folder beside it.",
     )
 
 

@@ -10,7 +10,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AnnotatedImage:
     """One image and what is known of it."""
 
     # what the data calls it: a path with forward slashes relative to the image folder, unique in its data
@@ -45,18 +45,18 @@ class Dataset:
 
     source: Path  # the table or folder that was read
     format: str  # the name of the format, as `--format` takes it
-    pictures: tuple[Picture, ...]  # all usable images, in a stable order
+    images: tuple[AnnotatedImage, ...]  # all usable images, in a stable order
     problems: tuple[Problem, ...] = ()  # everything that was not usable, or was mended, one entry a place
     classes: tuple[str, ...] = field(default=())  # class names in their order; empty for captions
     # what was guessed or bridged in reading, a sentence each, with the flag that says otherwise
     notes: tuple[str, ...] = field(default=())
 
-    def split(self, name: Split) -> tuple[Picture, ...]:
+    def split(self, name: Split) -> tuple[AnnotatedImage, ...]:
         """Return the images of one split, in order."""
-        return tuple(picture for picture in self.pictures if picture.split == name)
+        return tuple(image for image in self.images if image.split == name)
 
-    def captions(self) -> Iterator[tuple[Picture, str]]:
+    def captions(self) -> Iterator[tuple[AnnotatedImage, str]]:
         """Yield every (image, caption) pair in order."""
-        for picture in self.pictures:
-            for caption in picture.captions:
-                yield picture, caption
+        for image in self.images:
+            for caption in image.captions:
+                yield image, caption

@@ -24,12 +24,12 @@ def check_sizes(
         if not (0 <= size < 1 or (size >= 1 and size == int(size))):
             raise ConfigError(
                 f"{flag} {size:g} is neither a share nor a count of images.",
-                would_do="Expected a share from 0 to below 1, such as 0.1, or a whole number, such as 50.",
+                hint="Expected a share from 0 to below 1, such as 0.1, or a whole number, such as 50.",
             )
     if val_size < least_val:
         raise ConfigError(
             f"--val-size {val_size:g} leaves nothing to choose the model by.",
-            would_do="Expected a share above 0, such as 0.1, or a whole number, such as 50.",
+            hint="Expected a share above 0, such as 0.1, or a whole number, such as 50.",
         )
     shares = sum(size for size in (val_size, test_size) if size < 1)
     counts = sum(size for size in (val_size, test_size) if size >= 1)
@@ -37,5 +37,5 @@ def check_sizes(
         what = "the images" if count is None else f"{count:,} images"
         raise ConfigError(
             f"--val-size {val_size:g} and --test-size {test_size:g} leave none of {what} to train on.",
-            would_do="Expected smaller ones: together less than all images.",
+            hint="Expected smaller ones: together less than all images.",
         )

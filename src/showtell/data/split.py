@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from showtell.console import Console, many
 from showtell.data.groups import Groups, merge_groups
-from showtell.data.records import SPLITS, Dataset, Picture, Split
+from showtell.data.records import SPLITS, AnnotatedImage, Dataset, Split
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.errors import ConfigError, DataError
 
@@ -27,9 +27,9 @@ def sizes_for_captions(
         test_size: The same.
         console: Told what is done otherwise.
     """
-    count = len(dataset.pictures)
+    count = len(dataset.images)
     asked = val_size is not None or test_size is not None
-    if asked or count >= FEW or any(picture.split for picture in dataset.pictures):
+    if asked or count >= FEW or any(image.split for image in dataset.images):
         return (
             DEFAULT_SIZE if val_size is None else val_size,
             DEFAULT_SIZE if test_size is None else test_size,
@@ -48,37 +48,37 @@ def check_room(dataset: Dataset, val_size: float, test_size: float) -> None:
     Raises:
         ConfigError: Said in its message.
     """
-    brought = {picture.split for picture in dataset.pictures}
+    brought = {image.split for image in dataset.images}
     if None in brought:
         return
     asked = {"--test-size": test_size != DEFAULT_SIZE} | {
-        "--val-size": val_size != DEFAULT_SIZE and not lacks_val(dataset.pictures)
+        "--val-size": val_size != DEFAULT_SIZE and not lacks_val(dataset.images)
     }
     useless = sorted(flag for flag, is_asked in asked.items() if is_asked)
     if useless:
         raise ConfigError(
             f"{' and '.join(useless)} cannot be used: {dataset.source} brings its own splits "
             f"({', '.join(name for name in SPLITS if name in brought)}).",
-            would_do="Leave the flag out, or take the splits out of the data.",
+            hint="Leave the flag out, or take the splits out of the data.",
         )
 
 
 def say_sizes(
-    pictures: Sequence[Picture], groups: Groups, dataset: Dataset, test_size: float, console: Console
+    images: Sequence[AnnotatedImage], groups: Groups, dataset: Dataset, test_size: float, console: Console
 ) -> None:
     """Say how many images each split has, of how many groups, and why a split is empty."""
     parts = []
     for name in SPLITS:
-        names = [picture.name for picture in pictures if picture.split == name]
+        names = [image.name for image in images if image.split == name]
         if names:
             count = len({groups.of[name] for name in names})
             grouped = f" in {many(count, 'group', 'groups')}" if count < len(names) else ""
             parts.append(f"{len(names):,} {name}{grouped}")
     console.say("Split: " + ", ".join(parts))
-    ours = any(picture.split is None for picture in dataset.pictures)
-    untested = 0 < test_size < 1 and not any(picture.split == "test" for picture in pictures)
-    if ours and untested and groups.count < len(pictures):
-        count = max(1, round(len(pictures) * test_size))
+    ours = any(image.split is None for image in dataset.images)
+    untested = 0 < test_size < 1 and not any(image.split == "test" for image in images)
+    if ours and untested and groups.count < len(images):
+        count = max(1, round(len(images) * test_size))
         console.say(
             "  No test images: a group is in test only where each of its images would be. "
             f"--test-size {count} takes groups of about {count:,} images"
@@ -86,14 +86,14 @@ def say_sizes(
 
 
 def assign_splits(
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     digests: Mapping[str, bytes],
     *,
     groups: Sequence[Sequence[str]] = (),
     val_size: float = 0.1,
     test_size: float = 0.1,
     seed: int = 0,
-) -> tuple[Picture, ...]:
+) -> tuple[AnnotatedImage, ...]:
     """Give every image a split, and keep those that the data brings.
 
     An image's place u in [0, 1) is a keyed hash of its content, or of the group that the data names: train
@@ -123,7 +123,7 @@ def assign_splits(
     where val would have come out of a train folder with a single group.
 
     Args:
-        pictures: The images, with unique names.
+        images: The images, with unique names.
         digests: Content digest by image name; needed for each image that the hash decides.
         groups: Names of images that belong on one side, such as near-duplicates; names that are not
             among the images are passed over, groups that overlap are merged.
@@ -138,13 +138,13 @@ def assign_splits(
         ConfigError: A size or ``seed`` is out of range.
         DataError: A digest is missing, or so few images are given that none is in train.
     """
-    check_sizes(val_size, test_size, len(pictures))
+    check_sizes(val_size, test_size, len(images))
     if not 0 <= seed < 2**64:
-        raise ConfigError(f"The seed {seed} is out of range.", would_do="Expected a whole number from 0 up.")
-    members = merge_groups(pictures, digests, groups)
-    chosen = {picture.name: picture.split for picture in pictures if picture.split is not None}
-    carve = lacks_val(pictures)
-    own = _own_places(pictures, digests, seed, "train" if carve else None)
+        raise ConfigError(f"The seed {seed} is out of range.", hint="Expected a whole number from 0 up.")
+    members = merge_groups(images, digests, groups)
+    chosen = {image.name: image.split for image in images if image.split is not None}
+    carve = lacks_val(images)
+    own = _own_places(images, digests, seed, "train" if carve else None)
     places = [min((own[name] for name in names if name in own), default=0.0) for names in members]
     if carve:
         free = {n: places[n] for n, names in enumerate(members) if all(chosen[x] == "train" for x in names)}
@@ -156,25 +156,25 @@ def assign_splits(
     if val_size > 0 and (carve or "val" not in chosen.values()):
         by_share = val_size < 1 and test_size < 1
         alone = sum(1 - val_size - test_size <= u < 1 - test_size for u in own.values()) if by_share else 0
-        _stand_in(found, free, members, {picture.name: picture.label for picture in pictures}, alone)
+        _stand_in(found, free, members, {image.name: image.label for image in images}, alone)
     for number, split in found.items():
         chosen.update(dict.fromkeys(members[number], split))
-    if pictures and "train" not in chosen.values():
+    if images and "train" not in chosen.values():
         raise DataError(
-            f"None of the {len(pictures):,} images is in the training split (seed {seed}).",
-            would_do="Expected more images or another --seed; or training images, where the data brings "
+            f"None of the {len(images):,} images is in the training split (seed {seed}).",
+            hint="Expected more images or another --seed; or training images, where the data brings "
             "its own splits.",
         )
-    return tuple(replace(picture, split=chosen[picture.name]) for picture in pictures)
+    return tuple(replace(image, split=chosen[image.name]) for image in images)
 
 
-def classes_without(pictures: Iterable[Picture], split: Split) -> list[str]:
+def classes_without(images: Iterable[AnnotatedImage], split: Split) -> list[str]:
     """Return the classes, sorted, that have no image in a split.
 
     Splits are not stratified: a class's share would hang on the other images, and adding one would
     move others. So it is said instead.
     """
-    labels = {(picture.label, picture.split) for picture in pictures if picture.label is not None}
+    labels = {(image.label, image.split) for image in images if image.label is not None}
     present = {label for label, where in labels if where == split}
     return sorted({label for label, _ in labels if label is not None} - present)
 
@@ -190,28 +190,28 @@ def content_place(digest: bytes, seed: int) -> float:
     return (int.from_bytes(keyed.digest(), "little") >> 11) / 2**53
 
 
-def lacks_val(pictures: Sequence[Picture]) -> bool:
+def lacks_val(images: Sequence[AnnotatedImage]) -> bool:
     """Tell whether the data brings a split for every image, train among them, and no val."""
-    splits = {picture.split for picture in pictures}
+    splits = {image.split for image in images}
     return "train" in splits and "val" not in splits and None not in splits
 
 
 def _own_places(
-    pictures: Sequence[Picture], digests: Mapping[str, bytes], seed: int, decided: Split | None
+    images: Sequence[AnnotatedImage], digests: Mapping[str, bytes], seed: int, decided: Split | None
 ) -> dict[str, float]:
     """Return u of every image that the hash decides: of its content, or of its group's name."""
-    undecided = [picture for picture in pictures if picture.split == decided]
-    missing = sorted(picture.name for picture in undecided if picture.name not in digests)
+    undecided = [image for image in images if image.split == decided]
+    missing = sorted(image.name for image in undecided if image.name not in digests)
     if missing:
         raise DataError(
             f"{len(missing):,} images have no content digest to split by: {', '.join(missing[:10])}.",
-            would_do="Expected images that can be read; leave out the others before splitting.",
+            hint="Expected images that can be read; leave out the others before splitting.",
         )
     return {
-        picture.name: content_place(
-            digests[picture.name] if picture.group is None else b"group " + picture.group.encode(), seed
+        image.name: content_place(
+            digests[image.name] if image.group is None else b"group " + image.group.encode(), seed
         )
-        for picture in undecided
+        for image in undecided
     }
 
 

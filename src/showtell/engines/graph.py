@@ -74,7 +74,7 @@ def write_graph(
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ModelError(
             f"{name} cannot be written as ONNX: {reason}.",
-            would_do="Another backbone can; mobilenetv2_100, resnet50 and ViTs of fixed size are known to.",
+            hint="Another backbone can; mobilenetv2_100, resnet50 and ViTs of fixed size are known to.",
         ) from error
     assert program is not None  # only where it writes the file itself
     graph = program.model_proto

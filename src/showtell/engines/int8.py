@@ -26,7 +26,7 @@ from showtell.runtime import quiet
 _SHARED: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
 
 
-class _Images(CalibrationDataReader):
+class _Images(CalibrationDataReader):  # type: ignore[misc]  # the library carries no types
     """Images one by one, as the calibration asks for them."""
 
     def __init__(self, pixels: Iterable[np.ndarray]) -> None:

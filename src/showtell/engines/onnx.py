@@ -50,7 +50,7 @@ class OnnxEngine:
         if device.type != "cpu":
             raise ConfigError(
                 f"{_PURPOSE} looks on the processor only; this machine has a faster device, {device.type}.",
-                would_do="Leave --engine out: torch uses that device.",
+                hint="Leave --engine out: torch uses that device.",
             )
         if not self.is_available():
             raise MissingExtraError("onnxruntime", "export", _PURPOSE)
@@ -64,7 +64,7 @@ class OnnxEngine:
         if session is None:
             raise ModelError(
                 f"onnxruntime cannot run {backbone.description.architecture}.",
-                would_do="Leave --engine out: torch can.",
+                hint="Leave --engine out: torch can.",
             )
         self._session = session
         self._dtype = getattr(torch, backbone.description.dtype)

@@ -43,7 +43,7 @@ class CaptionScores:
     count: int  # how many images were scored
     names: tuple[str, ...] = field(repr=False)  # the images' names, sorted
     # for each score, its value for every image alone, (count,), in the order of `names`
-    per_picture: dict[str, Scores] = field(repr=False)
+    per_image: dict[str, Scores] = field(repr=False)
     # for each score, the 95% bootstrap interval over images; empty where none was asked for
     intervals: dict[str, Interval]
 
@@ -73,7 +73,7 @@ def caption_scores(
     Raises:
         DataError: The two mappings are not of the same images, or an image has no reference.
     """
-    _check_same_pictures(references, hypotheses)
+    _check_same_images(references, hypotheses)
     cider = cider or CiderD(references)
     names = tuple(sorted(references))
     truths = [cider.references[name] for name in names]
@@ -100,7 +100,7 @@ def caption_scores(
         **dict(zip(SCORE_NAMES, whole.tolist())),
         count=len(names),
         names=names,
-        per_picture={name: alone[:, column] for column, name in enumerate(SCORE_NAMES)},
+        per_image={name: alone[:, column] for column, name in enumerate(SCORE_NAMES)},
         intervals=intervals,
     )
 
@@ -111,7 +111,7 @@ def _scores_of_sums(sums: Scores, count: int) -> Scores:
     return np.concatenate([bleus, meteor[..., None], sums[..., 15:] / count], axis=-1)
 
 
-def _check_same_pictures(references: Mapping[str, Sequence[str]], hypotheses: Mapping[str, str]) -> None:
+def _check_same_images(references: Mapping[str, Sequence[str]], hypotheses: Mapping[str, str]) -> None:
     for what, names in (
         ("a caption to judge", references.keys() - hypotheses.keys()),
         ("references", hypotheses.keys() - references.keys()),
@@ -120,5 +120,5 @@ def _check_same_pictures(references: Mapping[str, Sequence[str]], hypotheses: Ma
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             raise DataError(
                 f"These images lack {what}: {', '.join(sorted(names)[:10])}{more}.",
-                would_do="Give references and captions for the same images.",
+                hint="Give references and captions for the same images.",
             )

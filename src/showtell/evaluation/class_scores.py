@@ -99,7 +99,7 @@ def class_scores(
 class Bin(NamedTuple):
     """Images about as sure as each other."""
 
-    pictures: int  # how many; 0 leaves the rest at 0
+    images: int  # how many; 0 leaves the rest at 0
     confidence: float  # mean probability of the predicted class, in [0, 1]
     accuracy: float  # share of the predictions that are right, in [0, 1]
 
@@ -131,7 +131,7 @@ def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: np
         correct: Whether it was right, (N,).
     """
     found = reliability(confidence, correct)
-    return sum(one.pictures * abs(one.confidence - one.accuracy) for one in found) / len(confidence)
+    return sum(one.images * abs(one.confidence - one.accuracy) for one in found) / len(confidence)
 
 
 def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted: Ints) -> Floats:

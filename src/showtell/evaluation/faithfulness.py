@@ -1,6 +1,6 @@
 """Whether attention can be trusted: what a word loses when the cells that it looked at are taken away.
 
-Letters: B pictures, T words of the longest caption, N words of all, L grid cells, K cells taken away.
+Letters: B images, T words of the longest caption, N words of all, L grid cells, K cells taken away.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.evaluation.caption_scores import Interval
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.models.captioner import Captioner
@@ -25,7 +25,7 @@ CHOICES = ("most", "random", "least")
 SHARE = 0.1
 """Of the cells that are taken away."""
 _BATCH = 8
-"""Pictures altered side by side: each has as many altered copies of its grid as its caption has words."""
+"""Images altered side by side: each has as many altered copies of its grid as its caption has words."""
 _SEEN_OFTEN = 8
 """A word is listed by itself if it was said as often."""
 
@@ -52,16 +52,16 @@ class Faithfulness:
     """Mean drops of a word's log-probability (natural logarithm) when some cells are taken away.
 
     Attributes:
-        pictures: How many were altered.
+        images: How many were altered.
         words: How many words their captions have.
         cells: K.
         of_cells: L.
         drops: By which cells were taken away, as in ``CHOICES``, and ``difference``: most less random.
-        intervals: 95% bootstrap intervals over pictures of the same.
+        intervals: 95% bootstrap intervals over images of the same.
         by_word: Words said often, those first for which most and random differ most.
     """
 
-    pictures: int
+    images: int
     words: int
     cells: int
     of_cells: int
@@ -73,24 +73,24 @@ class Faithfulness:
 @torch.inference_mode()
 def measure_faithfulness(
     captioner: Captioner,
-    grids: Callable[[Sequence[Picture]], Tensor],
-    pictures: Sequence[Picture],
+    grids: Callable[[Sequence[AnnotatedImage]], Tensor],
+    images: Sequence[AnnotatedImage],
     captions: Mapping[str, str],
     *,
     share: float = SHARE,
     seed: int = 0,
 ) -> Faithfulness | None:
-    """Take cells away from pictures and see how much less likely each word becomes.
+    """Take cells away from images and see how much less likely each word becomes.
 
-    Each word of a caption gets a copy of the picture in which the cells that it looked at most are replaced
+    Each word of a caption gets a copy of the image in which the cells that it looked at most are replaced
     by the mean feature of training. The caption is then read from its start, so that the state before the
     word has not seen those cells either. The same is done with random cells, and with those it looked at
     least.
 
     Args:
         captioner: In evaluation mode.
-        grids: Reads the grids (B, L, D) of pictures to where the captioner is.
-        pictures: Which pictures.
+        grids: Reads the grids (B, L, D) of images to where the captioner is.
+        images: Which images.
         captions: What the captioner said of each, by name.
         share: Of the cells that are taken away, in (0, 1); at least one is.
         seed: Of the random cells and of the bootstrap.
@@ -101,29 +101,29 @@ def measure_faithfulness(
     Source: the deletion test of Petsiuk et al. 2018, section 3.4, with attention as the saliency.
     """
     tokenizer, decoder = captioner.tokenizer, captioner.decoder
-    encoded = {picture.name: tokenizer.encode(captions[picture.name]) for picture in pictures}
-    spoken = [picture for picture in pictures if encoded[picture.name]]
+    encoded = {image.name: tokenizer.encode(captions[image.name]) for image in images}
+    spoken = [image for image in images if encoded[image.name]]
     if not spoken:
         return None
     generator = torch.Generator().manual_seed(seed)
     of_cells = captioner.grid_size[0] * captioner.grid_size[1]
     cells = max(1, round(share * of_cells))
-    pictures_of, tokens, drops = [], [], []
+    images_of, tokens, drops = [], [], []
     for start in range(0, len(spoken), _BATCH):
         part = spoken[start : start + _BATCH]
         grid = grids(part)
-        words = _Words.of([encoded[picture.name] for picture in part], tokenizer.bos_id, grid.device)
+        words = _Words.of([encoded[image.name] for image in part], tokenizer.bos_id, grid.device)
         whole, attention = _read(decoder, grid, words)  # (N,), (N, L)
         noise = torch.rand(attention.shape, generator=generator).to(grid.device)
         orders = {"most": attention, "random": noise, "least": -attention}
         without = [
             _read_without(decoder, grid, words, orders[which].topk(cells).indices) for which in CHOICES
         ]
-        pictures_of.append(words.picture + start)
+        images_of.append(words.image + start)
         tokens.append(words.token)
         drops.append(whole.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 3)
     table = torch.cat(drops).double().cpu().numpy()
-    means, intervals = _summary(torch.cat(pictures_of).cpu().numpy(), table, seed)
+    means, intervals = _summary(torch.cat(images_of).cpu().numpy(), table, seed)
     texts = [tokenizer.decode([token]) for token in torch.cat(tokens).tolist()]
     return Faithfulness(
         len(spoken), len(table), cells, of_cells, means, intervals, _by_word(texts, table[:, :2].tolist())
@@ -135,13 +135,13 @@ class _Words(NamedTuple):
 
     Attributes:
         read: What is read before each word, ``bos`` first, (B, T), int64.
-        picture: Of each word, (N,), int64.
+        image: Of each word, (N,), int64.
         time: Of each word, (N,), int64.
         token: The word itself, (N,), int64.
     """
 
     read: Tensor
-    picture: Tensor
+    image: Tensor
     time: Tensor
     token: Tensor
 
@@ -165,13 +165,13 @@ def _read(decoder: Decoder[Any, Any], grid: Tensor, words: _Words) -> tuple[Tens
         state = output.state
         log_probs.append(output.log_probs.squeeze(1))  # (B, V)
         attention.append(output.attention.squeeze(1))  # (B, L)
-    chosen = words.time, words.picture
+    chosen = words.time, words.image
     return torch.stack(log_probs)[(*chosen, words.token)], torch.stack(attention)[chosen]
 
 
 def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: _Words, cells: Tensor) -> Tensor:
     """Return the log-probability (N,) of each word when its own copy of the grid lacks cells (N, K)."""
-    copies = grid[words.picture].to(decoder.feature_mean.dtype)  # (N, L, D)
+    copies = grid[words.image].to(decoder.feature_mean.dtype)  # (N, L, D)
     copies[torch.arange(len(copies)).unsqueeze(1), cells] = decoder.feature_mean
     memory = decoder.encode_grid(copies)
     state = decoder.start(memory)
@@ -179,7 +179,7 @@ def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: _Words, cells
     for time in range(words.read.shape[1]):
         unfinished, later = int((words.time >= time).sum()), int((words.time > time).sum())
         memory, state = head_rows(memory, unfinished), head_rows(state, unfinished)
-        token_ids = words.read[words.picture[:unfinished], time].unsqueeze(1)  # (unfinished, 1)
+        token_ids = words.read[words.image[:unfinished], time].unsqueeze(1)  # (unfinished, 1)
         log_probs, state, _ = decoder.step(memory, state, token_ids)
         last = log_probs[later:].squeeze(1)  # of the words that are asked for now, (now, V)
         found.append(last.gather(1, words.token[later:unfinished].unsqueeze(1)).squeeze(1))
@@ -187,11 +187,11 @@ def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: _Words, cells
 
 
 def _summary(
-    pictures: npt.NDArray[np.int64], drops: npt.NDArray[np.float64], seed: int
+    images: npt.NDArray[np.int64], drops: npt.NDArray[np.float64], seed: int
 ) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Return mean drops and their intervals, from drops (N, 3) of words of pictures (N,)."""
-    sums = np.zeros((int(pictures.max()) + 1, len(CHOICES) + 1))
-    np.add.at(sums, pictures, np.column_stack([drops, np.ones(len(drops))]))
+    """Return mean drops and their intervals, from drops (N, 3) of words of images (N,)."""
+    sums = np.zeros((int(images.max()) + 1, len(CHOICES) + 1))
+    np.add.at(sums, images, np.column_stack([drops, np.ones(len(drops))]))
 
     def means(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         mean = sums[..., :3] / sums[..., 3:]

@@ -212,4 +212,4 @@ def effective_count(values: Floats, groups: Ints | None = None) -> float:
 def _at_most(freedom: int) -> float:
     """Return how many times the estimate a variance is at most, at 80%. Source: Wilson & Hilferty 1931."""
     step = 2 / (9 * freedom)
-    return 1 / max(0.01, 1 - step - NormalDist().inv_cdf(0.8) * step**0.5) ** 3
+    return float(1 / max(0.01, 1 - step - NormalDist().inv_cdf(0.8) * step**0.5) ** 3)

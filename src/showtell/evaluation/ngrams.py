@@ -146,18 +146,18 @@ class CiderD:
                 f"These images lack references: {', '.join(sorted(bare)[:10])}."
                 if bare
                 else "There are no images to score.",
-                would_do="Give every image at least one true caption.",
+                hint="Give every image at least one true caption.",
             )
         self.references = {
             name: [metric_tokens(caption) for caption in captions] for name, captions in references.items()
         }
-        pictures_with = Counter(
+        images_with = Counter(
             ngram
             for captions in self.references.values()
             for ngram in {ngram for caption in captions for ngram in ngrams(caption)}
         )
         self._idf_unseen = math.log(len(references))
-        self._idf = {ngram: self._idf_unseen - math.log(count) for ngram, count in pictures_with.items()}
+        self._idf = {ngram: self._idf_unseen - math.log(count) for ngram, count in images_with.items()}
         self._weighted = lru_cache(_KEPT)(self._weight_references)
 
     def score(self, hypotheses: Mapping[str, str]) -> NDArray[np.float64]:
@@ -188,12 +188,12 @@ class CiderD:
         Raises:
             DataError: The image has no references here.
         """
-        picture = self._weighted(name)
+        image = self._weighted(name)
         weights, norms = self._tfidf(hypothesis)
         length = max(0, len(hypothesis) - 1)
-        shared = [[0.0] * MAX_NGRAM for _ in picture.norms]
+        shared = [[0.0] * MAX_NGRAM for _ in image.norms]
         for ngram, weight in weights.items():
-            for index, reference_weight in picture.weights.get(ngram, ()):
+            for index, reference_weight in image.weights.get(ngram, ()):
                 # Clipped, so that repeating a rare word earns nothing.
                 shared[index][len(ngram) - 1] += min(weight, reference_weight) * reference_weight
         # fsum rounds once, so that the order of the references does not show.
@@ -204,9 +204,9 @@ class CiderD:
                 for product, norm, reference_norm in zip(products, norms, reference_norms)
                 if product
             )
-            for products, reference_norms, reference_length in zip(shared, picture.norms, picture.lengths)
+            for products, reference_norms, reference_length in zip(shared, image.norms, image.lengths)
         )
-        return 10 * total / (MAX_NGRAM * len(picture.norms))
+        return 10 * total / (MAX_NGRAM * len(image.norms))
 
     def _tfidf(self, caption: Sequence[str]) -> tuple[dict[_Ngram, float], list[float]]:
         """Return the weight of each n-gram of a caption, and the length of the vector for n = 1..4."""
@@ -223,13 +223,13 @@ class CiderD:
         if name not in self.references:
             raise DataError(
                 f"There are no references for the image {name}.",
-                would_do="Score only images whose true captions were given.",
+                hint="Score only images whose true captions were given.",
             )
-        picture = _WeightedReferences({}, [], [])
+        image = _WeightedReferences({}, [], [])
         for index, caption in enumerate(self.references[name]):
             weights, norms = self._tfidf(caption)
             for ngram, weight in weights.items():
-                picture.weights.setdefault(ngram, []).append((index, weight))
-            picture.norms.append(norms)
-            picture.lengths.append(max(0, len(caption) - 1))
-        return picture
+                image.weights.setdefault(ngram, []).append((index, weight))
+            image.norms.append(norms)
+            image.lengths.append(max(0, len(caption) - 1))
+        return image

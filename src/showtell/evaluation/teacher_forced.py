@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner
 
 MOST = 300
-"""Pictures that are asked about; of more, as many are taken at equal distances."""
+"""Images that are asked about; of more, as many are taken at equal distances."""
 _BATCH = 50
-"""Pictures read side by side, each with all its captions."""
+"""Images read side by side, each with all its captions."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TeacherForced:
     """The next word, given the true words before it. Words that are not in the vocabulary are not asked for.
 
     Attributes:
-        pictures: How many pictures the captions are of.
+        images: How many images the captions are of.
         words: How many words and ends of captions were asked for.
         word_accuracy: Share of them that the model found the likeliest, in [0, 1].
         perplexity: Among how many equally likely words the true one hides, 1 or more: exp of the mean
@@ -33,7 +33,7 @@ class TeacherForced:
         unknown_words: Share of the captions' words that are not in the vocabulary, in [0, 1].
     """
 
-    pictures: int
+    images: int
     words: int
     word_accuracy: float
     perplexity: float
@@ -43,35 +43,35 @@ class TeacherForced:
 @torch.inference_mode()
 def teacher_forced(
     captioner: Captioner,
-    grids: Callable[[Sequence[Picture]], Tensor],
-    pictures: Sequence[Picture],
+    grids: Callable[[Sequence[AnnotatedImage]], Tensor],
+    images: Sequence[AnnotatedImage],
     captions: Mapping[str, Sequence[str]],
 ) -> TeacherForced:
     """Read captions word by word and ask for the next.
 
     Args:
         captioner: In evaluation mode.
-        grids: Reads the grids (B, L, D) of pictures to where the captioner is.
-        pictures: Which pictures; at most ``MOST`` of them are asked about.
-        captions: What is read of each, by name; at least one caption a picture.
+        grids: Reads the grids (B, L, D) of images to where the captioner is.
+        images: Which images; at most ``MOST`` of them are asked about.
+        captions: What is read of each, by name; at least one caption an image.
     """
     tokenizer, most = captioner.tokenizer, captioner.decoder.config.max_length
-    pictures = pictures[:: max(1, -(-len(pictures) // MOST))]
+    images = images[:: max(1, -(-len(images) // MOST))]
     asked = right = unknown = words = 0
     log_likelihood = 0.0
-    for start in range(0, len(pictures), _BATCH):
-        part = pictures[start : start + _BATCH]
+    for start in range(0, len(images), _BATCH):
+        part = images[start : start + _BATCH]
         encoded = [
             [
                 [tokenizer.bos_id, *ids[:most], tokenizer.eos_id]
-                for ids in tokenizer.encode_batch(captions[picture.name])
+                for ids in tokenizer.encode_batch(captions[image.name])
             ]
-            for picture in part
+            for image in part
         ]
         batch = assemble(grids(part), encoded, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-        picture, caption, time = packed.position.unbind(1)
-        targets = batch.token_ids[picture, caption, time + 1]  # (N,)
+        image, caption, time = packed.position.unbind(1)
+        targets = batch.token_ids[image, caption, time + 1]  # (N,)
         log_probs = packed.logits.float().log_softmax(-1)  # (N, V)
         known = targets != tokenizer.unk_id
         words += int((targets != tokenizer.eos_id).sum())
@@ -80,7 +80,7 @@ def teacher_forced(
         right += int((log_probs.argmax(-1) == targets)[known].sum())
         log_likelihood += float(log_probs[known, targets[known]].double().sum())
     return TeacherForced(
-        pictures=len(pictures),
+        images=len(images),
         words=asked,
         word_accuracy=right / asked if asked else 0.0,
         perplexity=math.exp(-log_likelihood / asked) if asked else math.inf,

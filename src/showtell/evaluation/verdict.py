@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.data.near_duplicates import unit_vectors
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.ngrams import CiderD
 from showtell.extraction.features import Features
@@ -44,7 +44,7 @@ class Rival:
 class Verdict:
     """What validation says of a captioner."""
 
-    pictures: int  # how many were captioned
+    images: int  # how many were captioned
     cider_d: float  # score of the captioner
     interval: tuple[float, float]  # its 95% interval
     rivals: tuple[Rival, ...]  # the most frequent caption and the nearest image's
@@ -60,7 +60,7 @@ class Verdict:
         else:
             said = "; ".join(rival.said for rival in self.rivals)
         return (
-            f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.pictures:,} images, against "
+            f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.images:,} images, against "
             f"{scores}: {said}"
         )
 
@@ -140,7 +140,7 @@ _BLOCK = 1000
 """Images whose neighbours are looked for together."""
 
 
-def commonest_captions(train: Sequence[Picture]) -> list[str]:
+def commonest_captions(train: Sequence[AnnotatedImage]) -> list[str]:
     """Return the most frequent captions of training: one, or all that are equally frequent.
 
     Most tables hold no caption twice. Then any caption is the most frequent, and what "it" scores is the mean
@@ -151,8 +151,8 @@ def commonest_captions(train: Sequence[Picture]) -> list[str]:
     """
     written: dict[tuple[str, ...], str] = {}
     counts: Counter[tuple[str, ...]] = Counter()
-    for picture in train:
-        for caption in picture.captions:
+    for image in train:
+        for caption in image.captions:
             words = tuple(metric_tokens(caption))
             written.setdefault(words, caption)
             counts[words] += 1
@@ -162,7 +162,7 @@ def commonest_captions(train: Sequence[Picture]) -> list[str]:
 
 
 def nearest_captions(
-    extraction: Features, train: Sequence[Picture], asked: Sequence[Picture]
+    extraction: Features, train: Sequence[AnnotatedImage], asked: Sequence[AnnotatedImage]
 ) -> dict[str, tuple[str, ...]]:
     """Return the captions of the training image nearest to each one asked about, by its name.
 
@@ -174,13 +174,13 @@ def nearest_captions(
         asked: Which images.
     """
 
-    def directions(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
-        return unit_vectors(extraction.pooled(pictures).astype(np.float32))  # (N, D)
+    def directions(images: Sequence[AnnotatedImage]) -> npt.NDArray[np.float32]:
+        return unit_vectors(extraction.pooled(images).astype(np.float32))  # (N, D)
 
     known = directions(train)
     found: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(asked), _BLOCK):
         part = asked[start : start + _BLOCK]
         nearest = (directions(part) @ known.T).argmax(1)
-        found |= {picture.name: train[i].captions for picture, i in zip(part, nearest.tolist())}
+        found |= {image.name: train[i].captions for image, i in zip(part, nearest.tolist())}
     return found

@@ -7,9 +7,9 @@ from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.console import Console, Log, human_time
 from showtell.data.pixels.preprocessing import Fit
-from showtell.data.readers import read_pictures
+from showtell.data.readers import read_images
 from showtell.data.reading import report_problems, say_reading
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
@@ -34,14 +34,14 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     result = _extract(config, config, console)
     encoded = (
         f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
-        f"{result.computed / result.seconds:.0f} pictures/s"
+        f"{result.computed / result.seconds:.0f} images/s"
         if result.computed
         else ""
     )
-    console.say(f"{len(result):,} pictures are in the feature space {result.space.id}{encoded}")
+    console.say(f"{len(result):,} images are in the feature space {result.space.id}{encoded}")
     return {
         "space": result.space.id,
-        "pictures": len(result),
+        "images": len(result),
         "computed": result.computed,
         "seconds": result.seconds,
         "unreadable": {problem.where: problem.detail for problem in result.unreadable},
@@ -101,19 +101,19 @@ def features(
 
 
 def _extract(source: DataSource, network: BackboneSettings, console: Console) -> Features:
-    images = pictures_of(source, console)
+    images = images_of(source, console)
     backbone = network.load(console=console)
     found = extract_features(images, backbone, FeatureStore(network.store), console=console)
     report_problems(found.unreadable, console)
     return found
 
 
-def pictures_of(config: DataSource, console: Console) -> tuple[Picture, ...]:
-    """Read the pictures of a data set, or of a plain folder, and say what was found.
+def images_of(config: DataSource, console: Console) -> tuple[AnnotatedImage, ...]:
+    """Read the images of a data set, or of a plain folder, and say what was found.
 
     Raises:
         DataError: There are none.
     """
-    dataset, _ = read_pictures(config)
-    say_reading(dataset, f"{len(dataset.pictures):,} pictures", console)
-    return dataset.pictures
+    dataset, _ = read_images(config)
+    say_reading(dataset, f"{len(dataset.images):,} images", console)
+    return dataset.images

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.data.images import Preprocessing, load_pixels, read_content
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Engine
 from showtell.errors import ImageError
 from showtell.extraction.plan import Plan, Waiting
@@ -36,7 +36,7 @@ class Status:
         reason: Why it cannot be read.
     """
 
-    image: Picture
+    image: AnnotatedImage
     digest: bytes = b""
     encoded: bool = False
     reason: str = ""
@@ -67,7 +67,7 @@ class Executor(Protocol):
 class ReadImage:
     """An image that was read: its pixels, unless the store has them or there is a reason why not."""
 
-    image: Picture
+    image: AnnotatedImage
     stamp: FileStamp
     digest: bytes = b""
     pixels: Tensor | None = None

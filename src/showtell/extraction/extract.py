@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console, Log, human_bytes, human_time
 from showtell.data.images import Preprocessing, load_pixels
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Pixels, find_engine
 from showtell.errors import StoreError
 from showtell.extraction.executor import Executor, Status
@@ -28,7 +28,7 @@ _SCENES = 32
 
 
 def extract_features(
-    images: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     backbone: Backbone,
     store: FeatureStore,
     *,
@@ -60,7 +60,7 @@ def extract_features(
     statuses, seconds = execute(plan, backbone, executor or ThreadExecutor(), console)
     known = len(images) - len(plan.waiting)
     if known:
-        console.say(f"{known} of {len(images)} pictures were in the feature store already")
+        console.say(f"{known} of {len(images)} images were in the feature store already")
     digests = plan.known | {one.image.name: one.digest for one in statuses if not one.reason}
     return Features(
         plan.space,
@@ -91,7 +91,7 @@ def execute(
     _forecast(plan, backbone, executor.pace(plan, backbone, engine), console)
     statuses = []
     with (
-        console.bar(len(plan.waiting), "looking", "pictures") as bar,
+        console.bar(len(plan.waiting), "looking", "images") as bar,
         closing(executor.run(plan, backbone, engine)) as running,
     ):
         for status in running:
@@ -116,15 +116,15 @@ def _forecast(plan: Plan, backbone: Backbone, pace: float, console: Console) -> 
     room, free = count * plan.space.record_bytes * 1.05, shutil.disk_usage(plan.store.root).free
     about = f", about {human_time(pace * count)}" if pace else ""
     console.say(
-        f"Looking at {count} pictures with {backbone.description.architecture} at "
+        f"Looking at {count} images with {backbone.description.architecture} at "
         f"{size.width}x{size.height}{about}; features take {human_bytes(room)} of {human_bytes(free)} free"
     )
     if backbone.precision == "bfloat16" and not has_fast_bfloat16(backbone.device):
         console.say("This processor has no arithmetic for bfloat16: --precision float32 is faster here")
     if room > free:
         raise StoreError(
-            f"The features of {count} pictures take {human_bytes(room)}, and {plan.store.root} has "
+            f"The features of {count} images take {human_bytes(room)}, and {plan.store.root} has "
             f"{human_bytes(free)} free.",
-            would_do="Name a larger disk by --store, or remove features that are not used any more.",
+            hint="Name a larger disk by --store, or remove features that are not used any more.",
             run="showtell store",
         )

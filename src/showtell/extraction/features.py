@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from showtell.data.records import Picture, Problem
+from showtell.data.records import AnnotatedImage, Problem
 from showtell.store.space import Array, FeatureSpace, record_key
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need
@@ -49,7 +49,7 @@ class Features:
         """Return the record key of an image."""
         return key_of(self.digests[name], self.view)
 
-    def grid(self, images: Sequence[Picture | str] | None = None) -> Array:
+    def grid(self, images: Sequence[AnnotatedImage | str] | None = None) -> Array:
         """Read grids.
 
         Args:
@@ -65,7 +65,7 @@ class Features:
         assert grid is not None  # every backbone gives one
         return grid
 
-    def pooled(self, images: Sequence[Picture | str] | None = None) -> Array:
+    def pooled(self, images: Sequence[AnnotatedImage | str] | None = None) -> Array:
         """Read pooled features (N, D) as :meth:`grid` reads grids, which are not touched.
 
         Raises:
@@ -73,7 +73,7 @@ class Features:
         """
         return self.space.get_pooled(self._keys(images))
 
-    def _keys(self, images: Sequence[Picture | str] | None) -> list[bytes]:
+    def _keys(self, images: Sequence[AnnotatedImage | str] | None) -> list[bytes]:
         named = self.digests if images is None else images
         return [self.key(one if isinstance(one, str) else one.name) for one in named]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from showtell.data.records import Picture, Problem
+from showtell.data.records import AnnotatedImage, Problem
 from showtell.extraction.features import key_of
 from showtell.store.space import Array
 from showtell.store.store import FeatureSpace, FeatureStore, FileStamp
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
 class Waiting(NamedTuple):
     """An image whose file is new, has changed, or has no record."""
 
-    image: Picture
+    image: AnnotatedImage
     stamp: FileStamp
 
 
@@ -64,7 +64,7 @@ class Plan:
 
 
 def plan_extraction(
-    images: Sequence[Picture], store: FeatureStore, space: FeatureSpace, view: "View | None" = None
+    images: Sequence[AnnotatedImage], store: FeatureStore, space: FeatureSpace, view: "View | None" = None
 ) -> Plan:
     """Find out what is missing, without reading any image whose file is known.
 
@@ -94,6 +94,6 @@ def plan_extraction(
     return Plan(store, space, view, tuple(waiting), found, tuple(unreadable))
 
 
-def unreadable_image(image: Picture, reason: str) -> Problem:
+def unreadable_image(image: AnnotatedImage, reason: str) -> Problem:
     """Name an image that is left out."""
-    return Problem("unreadable picture", image.name, reason)
+    return Problem("unreadable image", image.name, reason)

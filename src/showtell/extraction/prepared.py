@@ -13,7 +13,7 @@ from showtell.console import Console
 from showtell.data.groups import Groups, find_groups, similarity_of
 from showtell.data.near_duplicates import leaking_pairs
 from showtell.data.reading import report_problems
-from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
+from showtell.data.records import SPLITS, AnnotatedImage, Dataset, Problem, Split
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.data.split import assign_splits, check_room, lacks_val, say_sizes
 from showtell.errors import DataError
@@ -28,7 +28,7 @@ class Prepared:
 
     Attributes:
         dataset: As read, problems of reading and of encoding included.
-        pictures: Readable pictures, each with its split.
+        images: Readable images, each with its split.
         extraction: Where their features are.
         groups: What belongs together: near-duplicates, bursts, and the groups of the data.
         fingerprint: SHA-256 over names, contents, words and splits.
@@ -36,15 +36,15 @@ class Prepared:
     """
 
     dataset: Dataset
-    pictures: tuple[Picture, ...]
+    images: tuple[AnnotatedImage, ...]
     extraction: Features
     groups: Groups
     fingerprint: str
     brought: bool = False
 
-    def split(self, name: str) -> tuple[Picture, ...]:
-        """Return the pictures of a split, in order."""
-        return tuple(picture for picture in self.pictures if picture.split == name)
+    def split(self, name: str) -> tuple[AnnotatedImage, ...]:
+        """Return the images of a split, in order."""
+        return tuple(image for image in self.images if image.split == name)
 
 
 def prepare(
@@ -59,9 +59,9 @@ def prepare(
     val_size: float = DEFAULT_SIZE,
     test_size: float = DEFAULT_SIZE,
 ) -> Prepared:
-    """Encode all pictures, find which belong together, and split them.
+    """Encode all images, find which belong together, and split them.
 
-    To find what belongs together takes time with the square of the pictures; it is done where it counts: to
+    To find what belongs together takes time with the square of the images; it is done where it counts: to
     split them, and to score classes.
 
     Args:
@@ -70,27 +70,27 @@ def prepare(
         store: Where features are kept.
         console: Told the progress.
         seed: Of the split, where the data brings none.
-        splits: Splits of an earlier run by picture name, which come first.
-        groups: Groups of an earlier run by picture name, of those that do not stand alone.
-        val_size: Share or count of validation pictures, where the data brings none.
-        test_size: The same of test pictures.
+        splits: Splits of an earlier run by image name, which come first.
+        groups: Groups of an earlier run by image name, of those that do not stand alone.
+        val_size: Share or count of validation images, where the data brings none.
+        test_size: The same of test images.
 
     Raises:
         ConfigError: Sizes are asked for that the data's own splits leave no room for.
-        DataError: No picture can be read.
+        DataError: No image can be read.
     """
     if splits is None:
         check_room(dataset, val_size, test_size)
-    extraction = extract_features(dataset.pictures, backbone, store, console=console)
+    extraction = extract_features(dataset.images, backbone, store, console=console)
     report_problems(extraction.unreadable, console)
-    readable = tuple(picture for picture in dataset.pictures if picture.name in extraction.digests)
+    readable = tuple(image for image in dataset.images if image.name in extraction.digests)
     contradicted = _two_labels(readable, extraction)
     report_problems(contradicted, console)
     left_out = {problem.where for problem in contradicted}
-    readable = tuple(picture for picture in readable if picture.name not in left_out)
+    readable = tuple(image for image in readable if image.name not in left_out)
     if not readable:
-        raise DataError(f"None of the {len(dataset.pictures)} pictures can be used.")
-    brought = all(picture.split for picture in dataset.pictures) and not lacks_val(dataset.pictures)
+        raise DataError(f"None of the {len(dataset.images)} images can be used.")
+    brought = all(image.split for image in dataset.images) and not lacks_val(dataset.images)
     if groups is None and (dataset.classes or (splits is None and not brought)):
         vectors = extraction.pooled(readable).astype(np.float32)
         architecture = f"features of {extraction.space.description['architecture']}"
@@ -100,9 +100,9 @@ def prepare(
     if sentence := found.sentence():
         console.say(f"Groups: {sentence}")
     if splits is not None:
-        pictures = tuple(replace(picture, split=_as_split(splits.get(picture.name))) for picture in readable)
+        images = tuple(replace(image, split=_as_split(splits.get(image.name))) for image in readable)
     else:
-        pictures = assign_splits(
+        images = assign_splits(
             readable,
             extraction.digests,
             groups=found.members(),
@@ -110,26 +110,26 @@ def prepare(
             test_size=test_size,
             seed=seed,
         )
-        say_sizes(pictures, found, dataset, test_size, console)
+        say_sizes(images, found, dataset, test_size, console)
     problems = (*dataset.problems, *extraction.unreadable, *contradicted)
-    complete = replace(dataset, pictures=pictures, problems=problems)
-    fingerprint = _fingerprint(pictures, extraction)
-    return Prepared(complete, pictures, extraction, found, fingerprint, brought)
+    complete = replace(dataset, images=images, problems=problems)
+    fingerprint = _fingerprint(images, extraction)
+    return Prepared(complete, images, extraction, found, fingerprint, brought)
 
 
-def _two_labels(pictures: Sequence[Picture], extraction: Features) -> list[Problem]:
+def _two_labels(images: Sequence[AnnotatedImage], extraction: Features) -> list[Problem]:
     """Find copies of one photo under different labels: neither label can be trusted."""
-    copies: defaultdict[bytes, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        if picture.label is not None:
-            copies[extraction.digests[picture.name]].append(picture)
+    copies: defaultdict[bytes, list[AnnotatedImage]] = defaultdict(list)
+    for image in images:
+        if image.label is not None:
+            copies[extraction.digests[image.name]].append(image)
     problems = []
     for same in copies.values():
-        for picture in same:
-            other = next((other for other in same if other.label != picture.label), None)
+        for image in same:
+            other = next((other for other in same if other.label != image.label), None)
             if other is not None:
-                detail = f"{picture.label!r} here, and {other.label!r} as {other.name}; left out"
-                problems.append(Problem("one photo, two labels", picture.name, detail))
+                detail = f"{image.label!r} here, and {other.label!r} as {other.name}; left out"
+                problems.append(Problem("one photo, two labels", image.name, detail))
     return problems
 
 
@@ -137,42 +137,42 @@ def _as_split(name: str | None) -> Split | None:
     return next((split for split in SPLITS if split == name), None)
 
 
-def _fingerprint(pictures: Sequence[Picture], extraction: Features) -> str:
+def _fingerprint(images: Sequence[AnnotatedImage], extraction: Features) -> str:
     digest = hashlib.sha256()
-    for picture in sorted(pictures, key=lambda picture: picture.name):
-        words = [picture.name, extraction.digests[picture.name].hex(), picture.captions, picture.label]
-        digest.update(json.dumps([*words, picture.split], ensure_ascii=False).encode())
+    for image in sorted(images, key=lambda image: image.name):
+        words = [image.name, extraction.digests[image.name].hex(), image.captions, image.label]
+        digest.update(json.dumps([*words, image.split], ensure_ascii=False).encode())
     return digest.hexdigest()
 
 
 def features_for_inference(
     prepared: Prepared,
     backbone: Backbone,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     store: FeatureStore,
     console: Console,
 ) -> tuple[Backbone, Features]:
-    """Return what a trained model will encode with, and its features of some of the pictures."""
+    """Return what a trained model will encode with, and its features of some of the images."""
     used = backbone.for_inference()
     if used is backbone:
         return backbone, prepared.extraction
-    return used, extract_features(pictures, used, store, console=console)
+    return used, extract_features(images, used, store, console=console)
 
 
 def find_twins(prepared: Prepared) -> dict[str, str]:
-    """Find pictures outside of train that are near-duplicates of a training picture.
+    """Find images outside of train that are near-duplicates of a training image.
 
     Returns:
-        The most similar training picture by name; empty where the split was ours and kept them together.
+        The most similar training image by name; empty where the split was ours and kept them together.
     """
-    pictures, groups = prepared.pictures, prepared.groups
+    images, groups = prepared.images, prepared.groups
     twins: dict[str, str] = {}
-    if len({(groups.of[picture.name], picture.split) for picture in pictures}) == groups.count:
+    if len({(groups.of[image.name], image.split) for image in images}) == groups.count:
         return twins
-    vectors = prepared.extraction.pooled(pictures).astype(np.float32)
-    similarity = similarity_of(pictures, vectors, groups.by)
+    vectors = prepared.extraction.pooled(images).astype(np.float32)
+    similarity = similarity_of(images, vectors, groups.by)
     # The most alike come first.
-    for leak in leaking_pairs(pictures, similarity.vectors, threshold=similarity.threshold):
+    for leak in leaking_pairs(images, similarity.vectors, threshold=similarity.threshold):
         if leak.splits[0] == "train":
             twins.setdefault(leak.second, leak.first)
     return twins

@@ -35,11 +35,13 @@ def connect(endpoint: str | None) -> "HfApi":
     try:
         get_session().head(api.endpoint, timeout=_WAIT)
     except OfflineModeIsEnabled as error:
-        raise HubError("HF_HUB_OFFLINE forbids to contact the Hub.", would_do="Unset it first.") from error
+        raise HubError(
+            "HF_HUB_OFFLINE is set, so the Hub is not contacted.", hint="Unset HF_HUB_OFFLINE first."
+        ) from error
     except Exception as error:  # whatever the client's transport raises
         raise HubError(
             f"The Hub at {api.endpoint} cannot be reached: {_reason(error)}.",
-            would_do="Without a network, copy the model's folder: it is a few plain files.",
+            hint="Without a network, copy the model's folder: it is a few plain files.",
         ) from error
     return api
 
@@ -57,8 +59,8 @@ def check_name(name: str) -> None:
         validate_repo_id(name)
     except HFValidationError as error:
         raise ConfigError(
-            f"{name!r} is no name on the Hub.",
-            would_do="It takes Latin letters, digits, -, _ and .: my-cats, or owner/my-cats.",
+            f"{name!r} is not a name on the Hub.",
+            hint="Expected Latin letters, digits, -, _ and .: my-cats, or owner/my-cats.",
         ) from error
 
 
@@ -81,14 +83,14 @@ def explained(name: str) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise HubError(
             f"There is no model {name} on the Hub, or it is private and not for you.",
-            would_do="Check its name and its owner; for a private one, log in.",
+            hint="Check its name and its owner; for a private one, log in.",
             run="hf auth login",
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         raise HubError(
             f"The Hub refused ({status}): {error.server_message or _reason(error)}",
-            would_do="Does your token have the right to write?" if status in (401, 403) else "",
+            hint="Does your token have the right to write?" if status in (401, 403) else "",
         ) from error
     except Exception as error:  # a lost connection, in whatever form; a card that the Hub finds faulty
         raise HubError(f"{name} did not go through: {_reason(error)}.") from error

@@ -34,7 +34,7 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
     console = console or Log()
     check_name(config.name)
     if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
-        raise ConfigError(f"{config.out} exists already.", would_do="Name a new folder.")
+        raise ConfigError(f"{config.out} exists already.", hint="Name a new folder.")
     with explained(config.name):
         api = connect(config.endpoint)
         there = api.model_info(config.name, revision=config.revision, files_metadata=True)
@@ -66,15 +66,16 @@ def _offered(there: "ModelInfo", name: str) -> dict[str, int]:
     if pickles := sorted(file for file in files if PurePosixPath(file).suffix.lower() in _PICKLES):
         raise HubError(
             f"{name} holds {', '.join(pickles[:5])}, which could run code when opened. Nothing was fetched.",
-            would_do="It takes models that showtell push has sent.",
+            hint="Expected a model that showtell push has sent.",
         )
     if foreign := sorted(set(files) - {*FILES, *BESIDES}):
         raise HubError(
-            f"{name} holds what is no part of a model: {', '.join(foreign[:5])}. Nothing was fetched.",
-            would_do="It takes models that showtell push has sent.",
+            f"{name} holds files that are not part of a model: {', '.join(foreign[:5])}. "
+            "Nothing was fetched.",
+            hint="Expected a model that showtell push has sent.",
         )
     if missing := [file for file in NEEDED if file not in files]:
-        raise HubError(f"{name} is no model of showtell: it has no {' and no '.join(missing)}.")
+        raise HubError(f"{name} is not a model of showtell: it has no {' and no '.join(missing)}.")
     return {s.rfilename: int(s.size or 0) for s in there.siblings or () if s.rfilename in FILES}
 
 
@@ -83,6 +84,4 @@ def _check_model(folder: Path, name: str) -> Model[Any]:
         return load_model(folder)
     except ModelError as error:
         reason = error.what.replace(str(folder), name)
-        raise ModelError(
-            f"{reason} Nothing was kept.", would_do="Ask who sent it to push it again."
-        ) from error
+        raise ModelError(f"{reason} Nothing was kept.", hint="Ask who sent it to push it again.") from error

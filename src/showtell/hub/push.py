@@ -81,17 +81,15 @@ def _full_name(api: "HfApi", name: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     if get_token() is None:
-        raise HubError("You are not logged in at the Hub.", would_do=_LOG_IN, run="hf auth login")
+        raise HubError("You are not logged in at the Hub.", hint=_LOG_IN, run="hf auth login")
     try:
         user = api.whoami()
     except HfHubHTTPError as error:
-        raise HubError("The Hub does not know your token.", would_do=_LOG_IN, run="hf auth login") from error
+        raise HubError("The Hub does not know your token.", hint=_LOG_IN, run="hf auth login") from error
     owner, _, rest = name.rpartition("/")
     owners = [user["name"], *(organisation["name"] for organisation in user.get("orgs", []))]
     if owner and owner not in owners:
-        raise HubError(
-            f"You cannot write to {owner}.", would_do=f"Your token speaks for {', '.join(owners)}."
-        )
+        raise HubError(f"You cannot write to {owner}.", hint=f"Your token speaks for {', '.join(owners)}.")
     return f"{owner or user['name']}/{rest}"
 
 
@@ -116,11 +114,11 @@ def _check_place(there: "ModelInfo | None", name: str, public: bool) -> None:
     if not there.private and not public:
         raise HubError(
             f"{name} exists, and everybody can see it.",
-            would_do="Add --public to send the model there, or name another.",
+            hint="Add --public to send the model there, or name another.",
         )
     if foreign := sorted(set(file_names(there)) - {*FILES, *BESIDES}):
         raise HubError(
-            f"{name} exists and holds other things: {', '.join(foreign[:5])}.", would_do="Name another."
+            f"{name} exists and holds other things: {', '.join(foreign[:5])}.", hint="Name another."
         )
 
 
@@ -160,7 +158,7 @@ def _say_what(
     lines = [f"To {name} on the Hub ({'new' if new else 'there already'}; {seen}):"]
     lines += [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
     total, told = human_bytes(sum(sizes.values())), model.card().contents
-    lines.append(f"{total} in all, and in them {told}; no picture, no caption")
+    lines.append(f"{total} in all, and in them {told}; no image, no caption")
     console.say("\n".join(lines))
 
 

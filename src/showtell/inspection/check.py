@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 from showtell.console import many
 from showtell.data.image_info import ImageInfo
-from showtell.data.records import SPLITS, Dataset, Picture, Problem, Split
+from showtell.data.records import SPLITS, AnnotatedImage, Dataset, Problem, Split
 from showtell.data.split import classes_without
 
 Level = Literal["error", "warning", "info"]
@@ -49,23 +49,23 @@ class _Check(NamedTuple):
 
 def check_files(info: Sequence[ImageInfo]) -> list[Finding]:
     """Find images that cannot be decoded, that lie on their side, or whose pixels are unusual."""
-    found = [_pictures(check, [f for f in info if check.applies(f)]) for check in _CHECKS]
+    found = [_images(check, [f for f in info if check.applies(f)]) for check in _CHECKS]
     return [finding for finding in found if finding.count]
 
 
 def check_kind(dataset: Dataset) -> list[Finding]:
     """Find that nothing can be learnt, since all images are of one class and none has a caption."""
-    if len(dataset.classes) != 1 or any(picture.captions for picture in dataset.pictures):
+    if len(dataset.classes) != 1 or any(image.captions for image in dataset.images):
         return []
     (name,) = dataset.classes
-    what = f"All {len(dataset.pictures):,} images are of one class, {name!r}: there is nothing to tell apart"
+    what = f"All {len(dataset.images):,} images are of one class, {name!r}: there is nothing to tell apart"
     advice = "Put images of something else into a folder beside it, such as what the camera also sees."
     return [Finding("one class", "error", 1, what, advice, (name,))]
 
 
 def check_classes(dataset: Dataset) -> list[Finding]:
     """Find classes that are small, missing in a split, or spelt almost like another."""
-    counts = Counter(picture.label for picture in dataset.pictures)
+    counts = Counter(image.label for image in dataset.images)
     most = max((counts[name] for name in dataset.classes), default=0)
     small = [name for name in dataset.classes if counts[name] < _FEW or counts[name] * _UNBALANCED <= most]
     alike = _alike(dataset.classes)
@@ -92,7 +92,7 @@ def check_classes(dataset: Dataset) -> list[Finding]:
 
 
 def _missing_in(split: Split, dataset: Dataset) -> Finding:
-    absent = classes_without(dataset.pictures, split)
+    absent = classes_without(dataset.images, split)
     what = f"{many(len(absent), 'class has', 'classes have')} no image in {split}"
     cost = "cannot be learnt" if split == "train" else "has no score of its own there"
     advice = f"Move some images there: such a class {cost}."
@@ -108,10 +108,10 @@ def _alike(classes: Sequence[str]) -> list[list[str]]:
     return [names for names in spellings.values() if len(names) > 1]
 
 
-def _pictures(check: _Check, of: Sequence[ImageInfo]) -> Finding:
+def _images(check: _Check, of: Sequence[ImageInfo]) -> Finding:
     """Return a finding about single images."""
-    places = tuple(": ".join(filter(None, (info.picture.name, check.detail(info)))) for info in of)
-    groups = tuple((info.picture.name,) for info in of[:_DRAWN] if not info.reason)
+    places = tuple(": ".join(filter(None, (info.image.name, check.detail(info)))) for info in of)
+    groups = tuple((info.image.name,) for info in of[:_DRAWN] if not info.reason)
     what = f"{many(len(of), 'image is', 'images are')} {check.what}"
     return Finding(check.kind, check.level, len(of), what, check.advice, places, groups)
 
@@ -124,8 +124,8 @@ def _size(info: ImageInfo) -> str:
     return f"{info.width}x{info.height}"
 
 
-def _decomposed(picture: Picture) -> bool:
-    own = "/".join(picture.path.parts[-picture.name.count("/") - 1 :])
+def _decomposed(image: AnnotatedImage) -> bool:
+    own = "/".join(image.path.parts[-image.name.count("/") - 1 :])
     return not unicodedata.is_normalized("NFC", own)
 
 
@@ -238,10 +238,10 @@ _CHECKS = (
     _Check(
         "decomposed name",
         "info",
-        lambda f: _decomposed(f.picture),
+        lambda f: _decomposed(f.image),
         "in files or folders whose name is in decomposed Unicode (NFD), as macOS writes it",
         "Nothing: they are read as composed (NFC), and a class written in both ways is one class.",
-        lambda f: f.picture.label or "",
+        lambda f: f.image.label or "",
     ),
 )
 

@@ -8,7 +8,7 @@ from showtell.console import many
 from showtell.data.groups import find_groups
 from showtell.data.image_info import ImageInfo
 from showtell.data.near_duplicates import Similarity, leaking_pairs, near_duplicate_groups
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.inspection.check import Finding, Level
 
 _FEW_SCENES = 30
@@ -19,9 +19,9 @@ _DRAWN = 12
 
 def check_duplicates(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
     """Find images that are there twice, to the byte or nearly."""
-    contents: defaultdict[bytes, list[Picture]] = defaultdict(list)
+    contents: defaultdict[bytes, list[AnnotatedImage]] = defaultdict(list)
     for info in readable:
-        contents[info.digest].append(info.picture)
+        contents[info.digest].append(info.image)
     copies = [same for same in contents.values() if len(same) > 1]
     harmless = [same for same in copies if not _labels_differ(same) and not _splits_differ(same)]
     found = [
@@ -86,9 +86,9 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
 
 def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[Finding]:
     """Warn where many images are few scenes: scores count scenes then."""
-    pictures = [info.picture for info in readable]
-    groups = find_groups(pictures, {info.picture.name: info.digest for info in readable}, similarity)
-    if groups.count > _FEW_SCENES or 2 * groups.count > len(pictures):
+    images = [info.image for info in readable]
+    groups = find_groups(images, {info.image.name: info.digest for info in readable}, similarity)
+    if groups.count > _FEW_SCENES or 2 * groups.count > len(images):
         return []
     members = [names for names in groups.members() if len(names) > 1]
     scenes = many(groups.count, "scene", "scenes")
@@ -96,7 +96,7 @@ def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[
         "few scenes",
         "warning",
         groups.count,
-        f"{len(pictures):,} images are {scenes} ({groups.told}): scores count scenes",
+        f"{len(images):,} images are {scenes} ({groups.told}): scores count scenes",
         "Bring images of more scenes: from about 30 on, scores say something. Training keeps a scene on one "
         "side of the split, and a classifier is scored by cross-validation over scenes where they are few.",
         tuple(f"{names[0]}, and {len(names) - 1:,} more like it" for names in members),
@@ -107,57 +107,57 @@ def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[
 
 def _near_across(
     readable: Sequence[ImageInfo], similarity: Similarity
-) -> dict[tuple[Picture, Picture], float]:
+) -> dict[tuple[AnnotatedImage, AnnotatedImage], float]:
     """Return pairs in different splits that are not equal to the byte, with their cosines."""
-    pictures = [info.picture for info in readable]
-    if not _splits_differ(pictures):
+    images = [info.image for info in readable]
+    if not _splits_differ(images):
         return {}
-    known = {info.picture.name: info for info in readable}
-    leaks = leaking_pairs(pictures, similarity.vectors, threshold=similarity.threshold)
+    known = {info.image.name: info for info in readable}
+    leaks = leaking_pairs(images, similarity.vectors, threshold=similarity.threshold)
     return {
-        (known[leak.first].picture, known[leak.second].picture): leak.cosine
+        (known[leak.first].image, known[leak.second].image): leak.cosine
         for leak in leaks
         if known[leak.first].digest != known[leak.second].digest
     }
 
 
-def _near_groups(readable: Sequence[ImageInfo], similarity: Similarity) -> list[list[Picture]]:
+def _near_groups(readable: Sequence[ImageInfo], similarity: Similarity) -> list[list[AnnotatedImage]]:
     """Return groups that are much the same, with one image of each content."""
     first = {info.digest: place for place, info in reversed(list(enumerate(readable)))}
     places = sorted(first.values())
-    pictures = {readable[place].picture.name: readable[place].picture for place in places}
-    groups = near_duplicate_groups(list(pictures), similarity.vectors[places], threshold=similarity.threshold)
-    return [[pictures[name] for name in group] for group in groups]
+    images = {readable[place].image.name: readable[place].image for place in places}
+    groups = near_duplicate_groups(list(images), similarity.vectors[places], threshold=similarity.threshold)
+    return [[images[name] for name in group] for group in groups]
 
 
 def _finding(
     kind: str,
     level: Level,
-    groups: Sequence[Sequence[Picture]],
+    groups: Sequence[Sequence[AnnotatedImage]],
     what: tuple[str, str],
     advice: str,
     details: Sequence[str] = (),
 ) -> Finding:
     """Return a finding about images that belong together; ``what`` is in the singular and the plural."""
-    places = [" = ".join(_described(picture, group) for picture in group) for group in groups]
+    places = [" = ".join(_described(image, group) for image in group) for group in groups]
     if details:
         places = [place + detail for place, detail in zip(places, details)]
-    drawn = tuple(tuple(picture.name for picture in group) for group in groups[:_DRAWN])
+    drawn = tuple(tuple(image.name for image in group) for group in groups[:_DRAWN])
     return Finding(kind, level, len(groups), many(len(groups), *what), advice, tuple(places), drawn)
 
 
-def _described(picture: Picture, group: Sequence[Picture]) -> str:
+def _described(image: AnnotatedImage, group: Sequence[AnnotatedImage]) -> str:
     """Name an image, with its label and its split where those of the group differ."""
-    label = picture.label if _labels_differ(group) else None
-    split = picture.split if _splits_differ(group) else None
+    label = image.label if _labels_differ(group) else None
+    split = image.split if _splits_differ(group) else None
     known = ", ".join(part for part in (label, split) if part)
-    return f"{picture.name} ({known})" if known else picture.name
+    return f"{image.name} ({known})" if known else image.name
 
 
-def _labels_differ(pictures: Iterable[Picture]) -> bool:
-    return len({picture.label for picture in pictures}) > 1
+def _labels_differ(images: Iterable[AnnotatedImage]) -> bool:
+    return len({image.label for image in images}) > 1
 
 
-def _splits_differ(pictures: Iterable[Picture]) -> bool:
+def _splits_differ(images: Iterable[AnnotatedImage]) -> bool:
     # A copy without a split follows the others of its content, whichever they are in.
-    return len({picture.split for picture in pictures} - {None}) > 1
+    return len({image.split for image in images} - {None}) > 1

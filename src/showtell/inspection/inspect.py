@@ -11,7 +11,7 @@ from showtell.console import Console, Log
 from showtell.data.image_info import ImageInfo, read_image_infos
 from showtell.data.names import shown_name
 from showtell.data.near_duplicates import Similarity
-from showtell.data.readers import read_pictures
+from showtell.data.readers import read_images
 from showtell.data.records import SPLITS, Dataset
 from showtell.data.scenes import Pixels, feature_similarity, pixel_similarity
 from showtell.errors import StoreError
@@ -51,14 +51,14 @@ def inspect(config: Inspect, console: Console | None = None) -> Inspection:
     started = time.perf_counter()
     dataset, obstacle = _read(config)
     infos = []
-    with console.bar(len(dataset.pictures), "inspecting", "images") as bar:
-        for info in read_image_infos(dataset.pictures):
+    with console.bar(len(dataset.images), "inspecting", "images") as bar:
+        for info in read_image_infos(dataset.images):
             infos.append(info)
             bar.update(1)
     readable = [info for info in infos if not info.reason]
     similarity = _feature_similarity(config, readable) or pixel_similarity(Pixels.of(readable))
     words = WordCounts.of(caption for _, caption in dataset.captions())
-    per_image = Counter(len(picture.captions) for picture in dataset.pictures)
+    per_image = Counter(len(image.captions) for image in dataset.images)
     findings = [
         *obstacle,
         *check_files(infos),
@@ -66,7 +66,7 @@ def inspect(config: Inspect, console: Console | None = None) -> Inspection:
         *check_duplicates(readable, similarity),
         *check_scenes(readable, similarity),
         *check_classes(dataset),
-        *check_captions(dataset.pictures, words),
+        *check_captions(dataset.images, words),
         *check_reading(dataset.problems),
     ]
     found = Inspection(
@@ -85,7 +85,7 @@ def inspect(config: Inspect, console: Console | None = None) -> Inspection:
         seconds=0.0,
     )
     found = replace(found, seconds=round(time.perf_counter() - started, 1))
-    write_inspection_page(found, {picture.name: picture.path for picture in dataset.pictures})
+    write_inspection_page(found, {image.name: image.path for image in dataset.images})
     console.say(inspection_text(found))
     return found
 
@@ -96,7 +96,7 @@ def _read(config: Inspect) -> tuple[Dataset, list[Finding]]:
     Raises:
         DataError: There are no images.
     """
-    dataset, error = read_pictures(config)
+    dataset, error = read_images(config)
     if error is None:
         return dataset, []
     obstacle = Finding(
@@ -136,15 +136,15 @@ def _space(config: Inspect, keys: Sequence[bytes]) -> FeatureSpace | None:
         return None
     raise StoreError(
         f"The store {store.root} does not hold the features of all images by {config.backbone}.",
-        would_do="Extract them first, or leave --backbone out.",
+        hint="Extract them first, or leave --backbone out.",
         run=f"showtell extract {config.data} --backbone {config.backbone}",
     )
 
 
 def _classes(dataset: Dataset) -> tuple[ClassCount, ...]:
     """Return each class with its images, in all and by split, the largest first."""
-    counts = Counter(picture.label for picture in dataset.pictures)
-    by_split = Counter((picture.label, picture.split) for picture in dataset.pictures)
+    counts = Counter(image.label for image in dataset.images)
+    by_split = Counter((image.label, image.split) for image in dataset.images)
     classes = [
         ClassCount(name, counts[name], *(by_split[name, split] for split in SPLITS))
         for name in dataset.classes
@@ -156,9 +156,9 @@ def _examples(readable: Sequence[ImageInfo]) -> tuple[Example, ...]:
     """Return images from everywhere in the data, with their words; of classes one after another."""
     by_label: dict[str | None, list[Example]] = {}
     for info in readable:
-        picture = info.picture
-        example = Example(picture.name, picture.label, picture.captions)
-        by_label.setdefault(picture.label, []).append(example)
+        image = info.image
+        example = Example(image.name, image.label, image.captions)
+        by_label.setdefault(image.label, []).append(example)
     share = -(-_EXAMPLES // max(1, len(by_label)))
     chosen = [example for examples in by_label.values() for example in _evenly(examples, share)]
     return tuple(_evenly(chosen, _EXAMPLES))

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from showtell.console import many
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.inspection.check import Finding
+from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import SPECIAL_TOKENS
-from showtell.text.words import USUAL_LENGTH, words
+from showtell.text.words import words
 
 _REPEATED, _MANY_REPEATED = 3, 0.05
 """Images from which a caption counts as repeated, and share of such captions that is worth a thought."""
@@ -66,13 +67,13 @@ class WordCounts:
         return found[:count]
 
 
-def check_captions(pictures: Sequence[Picture], vocabulary: WordCounts) -> list[Finding]:
+def check_captions(images: Sequence[AnnotatedImage], vocabulary: WordCounts) -> list[Finding]:
     """Find captions that repeat each other or say nothing, and words that whole words cannot cover."""
-    repeated = _repeated(pictures)
-    count = sum(len(picture.captions) for picture in pictures)
+    repeated = _repeated(images)
+    count = sum(len(image.captions) for image in images)
     share = sum(map(len, repeated.values())) / max(1, count)
     often = share >= _MANY_REPEATED
-    wordless = [f"{p.name}: {caption}" for p in pictures for caption in p.captions if not words(caption)]
+    wordless = [f"{p.name}: {caption}" for p in images for caption in p.captions if not words(caption)]
     _, twice = vocabulary.known(min_count=2, vocab_size=len(vocabulary.counts) + len(SPECIAL_TOKENS))
     found = [
         Finding(
@@ -115,14 +116,14 @@ def check_captions(pictures: Sequence[Picture], vocabulary: WordCounts) -> list[
     return [finding for finding in found if finding.count]
 
 
-def _repeated(pictures: Iterable[Picture]) -> dict[str, list[str]]:
+def _repeated(images: Iterable[AnnotatedImage]) -> dict[str, list[str]]:
     """Return the images of captions whose words stand at many, the most repeated first."""
     written: dict[tuple[str, ...], str] = {}
     where: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
-    for picture in pictures:
-        for caption in picture.captions:
+    for image in images:
+        for caption in image.captions:
             key = tuple(words(caption))
             written.setdefault(key, caption)
-            where[key][picture.name] = None
+            where[key][image.name] = None
     keys = [key for key in where if key and len(where[key]) >= _REPEATED]
     return {written[key]: list(where[key]) for key in sorted(keys, key=lambda key: -len(where[key]))}

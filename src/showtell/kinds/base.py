@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
-from showtell.data.images import PictureLike, is_picture, load_pixels, picture_source
+from showtell.data.images import ImageLike, image_source, is_image, load_pixels
 from showtell.errors import ImageError, ModelError
 
 BATCH_SIZE = 16
@@ -170,16 +170,16 @@ class Model(ABC, Generic[R]):
 
     # A path is iterable, too: the first form that fits is what counts.
     @overload
-    def __call__(self, pictures: PictureLike) -> R: ...  # type: ignore[overload-overlap]
+    def __call__(self, images: ImageLike) -> R: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, pictures: list[PictureLike] | tuple[PictureLike, ...]) -> list[R]: ...  # type: ignore[overload-overlap]
+    def __call__(self, images: list[ImageLike] | tuple[ImageLike, ...]) -> list[R]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, pictures: Iterable[PictureLike]) -> Iterator[R]: ...
-    def __call__(self, pictures: PictureLike | Iterable[PictureLike]) -> R | Iterable[R]:
+    def __call__(self, images: Iterable[ImageLike]) -> Iterator[R]: ...
+    def __call__(self, images: ImageLike | Iterable[ImageLike]) -> R | Iterable[R]:
         """Say what images show.
 
         Args:
-            pictures: One; a list or tuple; or any other iterable, which is read as its results are asked for.
+            images: One; a list or tuple; or any other iterable, which is read as its results are asked for.
 
         Returns:
             One result, a list, or an iterator.
@@ -187,30 +187,30 @@ class Model(ABC, Generic[R]):
         Raises:
             ImageError: An image cannot be read. :meth:`stream` can hand errors over instead.
         """
-        if is_picture(pictures):
-            return self.from_pixels(self.pixels(pictures).unsqueeze(0))[0]  # type: ignore[arg-type]
-        results = cast("Iterator[R]", self.stream(cast("Iterable[PictureLike]", pictures)))
-        return list(results) if isinstance(pictures, list | tuple) else results
+        if is_image(images):
+            return self.from_pixels(self.pixels(images).unsqueeze(0))[0]  # type: ignore[arg-type]
+        results = cast("Iterator[R]", self.stream(cast("Iterable[ImageLike]", images)))
+        return list(results) if isinstance(images, list | tuple) else results
 
     def stream(
-        self, pictures: Iterable[PictureLike], *, batch_size: int = BATCH_SIZE, errors: Errors = "raise"
+        self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, errors: Errors = "raise"
     ) -> Iterator[R | ImageError]:
         """Say what many images show, in batches.
 
         Args:
-            pictures: Read as results are asked for.
+            images: Read as results are asked for.
             batch_size: Images that are encoded together, at least 1.
             errors: ``return`` puts the error in the place of an image that cannot be read.
 
         Yields:
             One result per image, in order.
         """
-        remaining = iter(pictures)
+        remaining = iter(images)
         while batch := list(islice(remaining, batch_size)):
             found: dict[int, Tensor | ImageError] = {}
-            for i, picture in enumerate(batch):
+            for i, image in enumerate(batch):
                 try:
-                    found[i] = self.pixels(picture)
+                    found[i] = self.pixels(image)
                 except ImageError as error:
                     if errors == "raise":
                         raise
@@ -220,13 +220,13 @@ class Model(ABC, Generic[R]):
             for value in found.values():
                 yield value if isinstance(value, ImageError) else next(results)
 
-    def pixels(self, picture: PictureLike) -> Tensor:
+    def pixels(self, image: ImageLike) -> Tensor:
         """Read an image as the network is given it: (3, height, width), uint8.
 
         Raises:
             ImageError: It cannot be read.
         """
-        return load_pixels(picture_source(picture), self.backbone.preprocessing)
+        return load_pixels(image_source(image), self.backbone.preprocessing)
 
     def from_pixels(self, pixels: Tensor) -> list[R]:
         """Say what images show: (B, 3, height, width), uint8, to one result each."""
@@ -248,21 +248,21 @@ class Model(ABC, Generic[R]):
         return {}
 
     @abstractmethod
-    def draw(self, picture: Path, result: R, out: Path, known: str | None = None) -> Path:
+    def draw(self, image: Path, result: R, out: Path, known: str | None = None) -> Path:
         """Draw an image with what the model says of it and where it attended; return ``out``.
 
         Args:
-            picture: The image's file.
+            image: The image's file.
             result: What the model says of it.
             out: A PNG to write.
             known: What is known to be right; None where nothing is.
         """
 
-    def known_answer(self, picture: Path, recorded: Mapping[str, str]) -> str | None:
+    def known_answer(self, image: Path, recorded: Mapping[str, str]) -> str | None:
         """Return what is known to be right of an image; None where nothing is.
 
         Args:
-            picture: The image's file.
+            image: The image's file.
             recorded: The labels of the run's images, by SHA-256 of their content.
         """
         return None

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import replace
 
 from showtell.console import Console, Log
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.extraction.prepared import prepare
 from showtell.kinds.kind import Evaluation, Question, find_kind
@@ -45,12 +45,12 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         images=config.images,
         store=config.store,
     )
-    split, pictures = _chosen(config, data, advice)
+    split, images = _chosen(config, data, advice)
     if data.is_own and split != "test":
         console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
     # Nothing else needs to be encoded: a fine-tuned backbone has encoded none of them.
     prepared = prepare(
-        replace(data.dataset, pictures=pictures),
+        replace(data.dataset, images=images),
         model.backbone,
         FeatureStore(config.store or trained.store),
         console,
@@ -60,7 +60,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     )
     if not data.is_own:
         run.warn_of_learnt(prepared, console)
-    training = tuple(p for p in data.dataset.pictures if data.splits.get(p.name) == "train")
+    training = tuple(p for p in data.dataset.images if data.splits.get(p.name) == "train")
     evaluation = kind.evaluate(
         model, Question(split, prepared, training, data.leaks, config.beam_size, console)
     )
@@ -71,23 +71,23 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     return evaluation
 
 
-def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[Picture, ...]]:
+def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[AnnotatedImage, ...]]:
     """Return the split that is asked for, and its images.
 
     Raises:
         DataError: It has none.
     """
-    pictures = data.dataset.pictures
+    images = data.dataset.images
     if data.is_own:
         split: str = config.split or ("test" if "test" in data.splits.values() else "val")
-        chosen = tuple(picture for picture in pictures if data.splits.get(picture.name) == split)
+        chosen = tuple(image for image in images if data.splits.get(image.name) == split)
     else:
         split = config.split or "all"
-        chosen = tuple(picture for picture in pictures if config.split in (None, picture.split))
+        chosen = tuple(image for image in images if config.split in (None, image.split))
     if not chosen:
         raise DataError(
-            f"The {split} split of {data.dataset.source} has no picture.",
-            would_do="Expected other images with their words, of scenes that were not trained on.",
+            f"The {split} split of {data.dataset.source} has no image.",
+            hint="Expected other images with their words, of scenes that were not trained on.",
             run=advice,
         )
     return split, chosen

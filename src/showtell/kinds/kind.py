@@ -10,14 +10,15 @@ from typing import Any, Protocol, TypeAlias
 import torch
 
 from showtell.console import Console
-from showtell.data.records import Dataset, Picture
+from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ModelError
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.base import Model
 from showtell.runs.records import EvaluationRecord
-from showtell.runs.run import Run, TrainingSettings
+from showtell.runs.run import Run
+from showtell.runs.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Question:
 
     split: str
     prepared: Prepared
-    training: tuple[Picture, ...] = ()
+    training: tuple[AnnotatedImage, ...] = ()
     leaks: Mapping[str, str] = field(default_factory=dict)
     beam_size: int | None = None
     console: Console = field(default_factory=lambda: Console(quiet=True))
@@ -153,7 +154,7 @@ def find_kind(name: str) -> Kind:
     found = KINDS.get(name)
     if found is None:
         raise ModelError(
-            f"A model of the kind {name!r} is not known here.", would_do=f"Known: {', '.join(KINDS)}."
+            f"A model of the kind {name!r} is not known here.", hint=f"Known: {', '.join(KINDS)}."
         )
     if isinstance(found, str):
         module, _, kind = found.rpartition(".")

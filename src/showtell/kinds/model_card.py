@@ -21,7 +21,7 @@ class Origin:
     """What a run tells of its model beyond the model's own record.
 
     Attributes:
-        splits: How many pictures each split has.
+        splits: How many images each split has.
         evaluations: What ``evaluate`` and the training wrote.
     """
 
@@ -76,7 +76,7 @@ def hub_card(model: Model[Any], name: str, origin: Origin, license: str | None) 
 
 {_data(config, origin)}
 
-Whose pictures these are, what they show, and who may use them: {TO_FILL_IN}
+Whose images these are, what they show, and who may use them: {TO_FILL_IN}
 
 ## Scores
 
@@ -128,8 +128,8 @@ def _title(config: ModelConfig) -> str:
 
 def _facts(model: Model[Any]) -> str:
     known, card = model.config.provenance, model.card()
-    train, val = known.get("train_pictures", "?"), known.get("val_pictures", "?")
-    chosen = f"Trained on {_count(train)} pictures, chosen by {card.chosen_by} {_count(val)} others"
+    train, val = known.get("train_images", "?"), known.get("val_images", "?")
+    chosen = f"Trained on {_count(train)} images, chosen by {card.chosen_by} {_count(val)} others"
     return "\n".join(f"- {line}" for line in (_backbone_line(model.config.backbone), *card.made, chosen))
 
 
@@ -143,7 +143,7 @@ def _backbone_line(backbone: BackboneDescription) -> str:
 
 def _data(config: ModelConfig, origin: Origin) -> str:
     counts = ", ".join(f"{count:,} {split}" for split, count in origin.splits.items())
-    splits = f"Pictures: {counts}. The split is by picture, never by caption." if counts else ""
+    splits = f"Images: {counts}. The split is by image, never by caption." if counts else ""
     print_ = config.provenance.get("data")
     mark = f"SHA-256 of the data: `{print_}`." if print_ else ""
     return " ".join(part for part in (splits, mark) if part) or "The run tells nothing of it."
@@ -153,18 +153,19 @@ def _hub_scores(config: ModelConfig, origin: Origin) -> str:
     evaluations = origin.evaluations
     if not evaluations:
         known = config.provenance
-        count = known.get("val_pictures", 0)
-        evaluations = [EvaluationRecord(split="val", pictures=count, scores=known.get("validation", {}))]
+        count = known.get("val_images", 0)
+        evaluations = [EvaluationRecord(split="val", images=count, scores=known.get("validation", {}))]
     tables = [_table(evaluation) for evaluation in evaluations if evaluation.scores]
     if not tables:
         return "None are recorded."
     if all(evaluation.split != "test" for evaluation in evaluations):
-        tables.append("The val split also chose what was kept: fresh pictures score lower.")
+        tables.append("The val split also chose what was kept: fresh images score lower.")
     return "\n\n".join(tables)
 
 
 def _table(evaluation: EvaluationRecord) -> str:
-    count = f", {evaluation.pictures:,} pictures" if evaluation.pictures else ""
+    count = f", {evaluation.images:,} images" if evaluation.images else ""
+    count += f", beam {evaluation.beam_size}" if evaluation.beam_size else ""
     rows = []
     for name, value in evaluation.scores.items():
         interval = evaluation.intervals_95.get(name)

@@ -63,10 +63,10 @@ def load_model(
         model = kind.Model.build(config, backbone, folder)
         model.network.load_state_dict(_part(tensors, "network."))
     except WeightsError as error:
-        raise ModelError(error.what, would_do=error.would_do) from error
+        raise ModelError(error.what, hint=error.hint) from error
     except (RuntimeError, KeyError) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise ModelError(f"{folder} does not fit together: {reason}", would_do=_CHANGED) from error
+        raise ModelError(f"{folder} does not fit together: {reason}", hint=_CHANGED) from error
     _check(folder, config.checksums, _checksums(model))
     return model.to(device or torch.device("cpu"))
 
@@ -83,15 +83,15 @@ def find_model(run: Path) -> Path:
     if (run / "checkpoints").is_dir():
         raise ModelError(
             f"The training in {run} is not finished.",
-            would_do="Repeat its command with --resume; it goes on from the last checkpoint.",
+            hint="Repeat its command with --resume; it goes on from the last checkpoint.",
         )
     near = [found.parents[1] for place in (run, run.parent) for found in place.glob("*/model/config.json")]
     if near:
         names = ", ".join(map(str, sorted(near)[:5]))
-        raise ModelError(f"There is no model in {run}.", would_do=f"There is one in {names}.")
+        raise ModelError(f"There is no model in {run}.", hint=f"There is one in {names}.")
     raise ModelError(
         f"There is no model in {run}.",
-        would_do="Give the folder that --out named in training.",
+        hint="Give the folder that --out named in training.",
         run="showtell train-captioner DATA --out RUN",
     )
 
@@ -131,7 +131,7 @@ def _check(folder: Path, saved: dict[str, str], found: dict[str, str]) -> None:
             raise ModelError(
                 f"The {part} of {folder} has the SHA-256 {str(found.get(part))[:12]}; "
                 f"{checksum[:12]} was saved.",
-                would_do=_CHANGED,
+                hint=_CHANGED,
             )
 
 

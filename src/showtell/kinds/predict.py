@@ -1,4 +1,4 @@
-"""Say what pictures show."""
+"""Say what images show."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 from showtell.console import Console, Log
 from showtell.data.listing import Listing
-from showtell.data.pixels.files import PICTURE_EXTENSIONS, pictures_at
+from showtell.data.pixels.files import PICTURE_EXTENSIONS, images_at
 from showtell.data.reading import report_problems
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.kinds.base import Result
@@ -23,14 +23,14 @@ class Prediction:
     """What a model says of one image.
 
     Attributes:
-        picture: The image's file.
+        image: The image's file.
         result: What it shows; None where it cannot be read.
         error: Why it cannot be read; empty where it can.
         right: What is known to be right of it; None where nothing is.
         drawn: The drawing; None where none was asked for.
     """
 
-    picture: Path
+    image: Path
     result: Result | None = None
     error: str = ""
     right: str | None = None
@@ -43,7 +43,7 @@ class Prediction:
 
     def record(self) -> dict[str, Any]:
         """Return what a script reads."""
-        record: dict[str, Any] = {"picture": str(self.picture)}
+        record: dict[str, Any] = {"image": str(self.image)}
         if self.result is None:
             return record | {"error": self.error}
         record |= self.result.record()
@@ -66,7 +66,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[Predict
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    paths = find_pictures(config.pictures, console)
+    paths = find_images(config.images, console)
     targets = {} if config.save_plot is None else _targets(paths, config.save_plot)
     model = load(config.run, beam_size=config.beam_size, console=console)
     labels = _labels(config.run)
@@ -91,8 +91,8 @@ def _labels(folder: Path) -> dict[str, str]:
     return {}
 
 
-def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
-    """Return the pictures that paths, folders and patterns name, in order and once.
+def find_images(patterns: Sequence[str], console: Console) -> list[Path]:
+    """Return the images that paths, folders and patterns name, in order and once.
 
     Of a folder, what training would leave out is left out; what a path or a pattern names is always tried.
 
@@ -104,48 +104,48 @@ def find_pictures(patterns: Sequence[str], console: Console) -> list[Path]:
         DataError: One of them names nothing.
     """
     if not patterns:
-        raise DataError("No picture was given.", run="showtell predict RUN PICTURE")
+        raise DataError("No image was given.", run="showtell predict RUN PICTURE")
     paths: dict[Path, None] = {}
     for pattern in patterns:
-        found = pictures_at(pattern, partial(_pictures_in, console=console))
+        found = images_at(pattern, partial(_images_in, console=console))
         if not found:
             raise DataError(
-                f"There is no picture at {pattern}.",
-                would_do=f"It takes pictures, folders and patterns; {Path.cwd()} is where it looked.",
+                f"There is no image at {pattern}.",
+                hint=f"Expected images, folders or patterns; it looked in {Path.cwd()}.",
             )
         paths |= dict.fromkeys(found)
     return list(paths)
 
 
-def _pictures_in(path: Path, console: Console) -> list[Path]:
-    """Return the pictures that training would find in a folder, and say what else is in it."""
+def _images_in(path: Path, console: Console) -> list[Path]:
+    """Return the images that training would find in a folder, and say what else is in it."""
     folder = Listing(path)
-    names = folder.pictures
-    pictures = set(names)
-    others = sorted(name for name in folder.files if name not in pictures)
+    names = folder.images
+    images = set(names)
+    others = sorted(name for name in folder.files if name not in images)
     left_out = [
         f"{len(found):,} {what} (for example {found[0]})"
-        for found, what in ((others, "files that are no pictures"), (sorted(folder.hidden), "hidden"))
+        for found, what in ((others, "files that are no images"), (sorted(folder.hidden), "hidden"))
         if found
     ]
-    console.say(f"{path}: {len(names):,} pictures" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
+    console.say(f"{path}: {len(names):,} images" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
     report_problems(folder.problems, console)
     return [Path(folder.files[name]) for name in names]
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
-    """Name the drawing of each picture; pictures of one name in several folders get a number.
+    """Name the drawing of each image; images of one name in several folders get a number.
 
     Raises:
-        ConfigError: Several pictures, and one file to draw them into.
+        ConfigError: Several images, and one file to draw them into.
     """
     is_file = bool(given.suffix) and not given.is_dir()
     if is_file and len(paths) == 1:
         return {paths[0]: given}
     if is_file and (given.exists() or given.suffix.lower() in PICTURE_EXTENSIONS):
         raise ConfigError(
-            f"--save-plot {given} is one file, for {len(paths)} pictures.",
-            would_do="Expected a folder for several.",
+            f"--save-plot {given} is one file, for {len(paths)} images.",
+            hint="Expected a folder for several.",
         )
     targets: dict[Path, Path] = {}
     taken: set[str] = set()

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from showtell.console import Console, Log
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.kinds.base import Model
 from showtell.kinds.kind import Reported, find_kind
@@ -54,7 +54,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
     if not data.is_own:
         raise DataError(
             f"{data.dataset.source} holds hardly any of the images that {config.run} was trained with.",
-            would_do="A report shows images of the training; others can be scored.",
+            hint="A report shows images of the training; others can be scored.",
             run=f"showtell evaluate {shlex.quote(str(config.run))} {shlex.quote(str(config.data))}",
         )
     settings = replace(settings, store=config.store or settings.store)
@@ -108,7 +108,7 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
     """
     run, record = reported.run, reported.run.record
     images = run.images
-    named = {picture.name: picture for picture in reported.dataset.pictures}
+    named = {image.name: image for image in reported.dataset.images}
     captions = Counter[str]()
     for image in images:
         captions[str(image.split)] += len(named[image.name].captions) if image.name in named else 0
@@ -120,7 +120,7 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
         run=run.folder,
         record=record,
         defaults=_defaults(type(reported.settings)),
-        pictures=images,
+        images=images,
         captions=captions if captions.total() else {},
         parts={name: _parameters(part) for name, part in parts.items()},
         metrics=_metrics(run.folder, metrics),
@@ -128,7 +128,7 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
     )
 
 
-def find_picture(name: str, named: Mapping[str, Picture], reported: Reported) -> Picture:
+def find_image(name: str, named: Mapping[str, AnnotatedImage], reported: Reported) -> AnnotatedImage:
     """Return an image that was scored.
 
     Raises:
@@ -138,7 +138,7 @@ def find_picture(name: str, named: Mapping[str, Picture], reported: Reported) ->
         source = reported.dataset.source
         raise DataError(
             f"{name}, which was scored, is not in {source} any more.",
-            would_do="Scores of the images that are left can be reported.",
+            hint="Scores of the images that are left can be reported.",
             run=f"showtell evaluate {shlex.quote(str(reported.run.folder))} {shlex.quote(str(source))}",
         )
     return named[name]

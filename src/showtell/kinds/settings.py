@@ -67,7 +67,7 @@ class Predict(Settings):
 
     run: Run
     """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
-    pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
     """Images, folders of images, or patterns such as 'photos/*.jpg'."""
     save_plot: Maybe[Path] = None
     """Draw the image and the model's attention: a PNG, or a folder for several images."""

@@ -1,11 +1,11 @@
 """A recurrent caption decoder with soft additive attention over a grid of features, in plain torch.
 
 Source: Xu et al. 2015, "Show, Attend and Tell", sections 3.1 and 4; the additive score is Bahdanau et al.
-2015, appendix A.1.2. Letters in comments: B pictures, K captions a picture, T words, L grid cells, D
+2015, appendix A.1.2. Letters in comments: B images, K captions an image, T words, L grid cells, D
 ``feature_dim``, H ``hidden_dim``, E ``embed_dim``, A ``attention_dim``, G widths of all gates, V
 ``vocab_size``, N words of a whole batch.
 
-Every caption of a picture shares the picture's projected grid: captions attend as (B, K), never to B * K
+Every caption of an image shares the image's projected grid: captions attend as (B, K), never to B * K
 copies of the grid. On CPUs :mod:`showtell.models.kernels` computes the same faster; a test holds it to this.
 """
 
@@ -28,7 +28,7 @@ Linear = Callable[[Tensor], Tensor]
 
 
 class Memory(NamedTuple):
-    """What the decoder keeps of a picture.
+    """What the decoder keeps of an image.
 
     Attributes:
         values: Projected grid that contexts are drawn from, a of the paper, (B, L, H).
@@ -113,7 +113,7 @@ class AttentionDecoder(Decoder[Memory, State]):
         """Weigh the grid by additive scores (eq. 4-5 and 13).
 
         Args:
-            memory: The pictures' memory.
+            memory: The images' memory.
             query: (B, K, A).
 
         Returns:
@@ -196,13 +196,13 @@ class AttentionDecoder(Decoder[Memory, State]):
             outputs.append((state.hidden, context, weights))
         hidden, context, weights = map(torch.stack, zip(*outputs))  # (T, B, K, H) twice, (T, B, K, L)
         real = torch.arange(steps).view(-1, 1, 1) < lengths  # (T, B, K)
-        time, picture, caption = real.nonzero().to(grid.device).unbind(1)  # (N,) each
-        real_words = words[picture, caption, time]  # (N, E)
+        time, image, caption = real.nonzero().to(grid.device).unbind(1)  # (N,) each
+        real_words = words[image, caption, time]  # (N, E)
         hidden, context, weights = (
-            part[time, picture, caption] for part in (hidden, context, weights)
+            part[time, image, caption] for part in (hidden, context, weights)
         )  # (N, H), (N, H), (N, L)
         deep = self._drop(self.deep_output(real_words, hidden, context), self.config.dropout)  # (N, E)
-        return Packed(self.logits(deep), weights, torch.stack([picture, caption, time], dim=1))
+        return Packed(self.logits(deep), weights, torch.stack([image, caption, time], dim=1))
 
     def _drop(self, x: Tensor, share: float) -> Tensor:
         return F.dropout(x, share, self.training)

@@ -1,4 +1,4 @@
-"""A batch of captions: a picture with all its captions at once, sorted so that padding costs nothing."""
+"""A batch of captions: an image with all its captions at once, sorted so that padding costs nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures with their captions, sorted as ``teacher_forced`` of a decoder is fastest.
+    """Images with their captions, sorted as ``teacher_forced`` of a decoder is fastest.
 
     Attributes:
         grid: (B, L, D), as stored.
@@ -29,26 +29,26 @@ def assemble(grid: Tensor, captions: Sequence[Sequence[Sequence[int]]], pad_id: 
     """Sort and pad captions.
 
     Args:
-        grid: Of the pictures, (B, L, D).
-        captions: For each picture its captions as token ids with ``bos`` and ``eos``, any number of them.
+        grid: Of the images, (B, L, D).
+        captions: For each image its captions as token ids with ``bos`` and ``eos``, any number of them.
         pad_id: Fills the rest.
 
     Returns:
-        Pictures by their longest caption, each one's captions by length, both descending.
+        Images by their longest caption, each one's captions by length, both descending.
     """
     ranked = [_by_length(rows) for rows in captions]
-    pictures = _by_length([rows[order[0]] for rows, order in zip(captions, ranked)])
+    images = _by_length([rows[order[0]] for rows, order in zip(captions, ranked)])
     most, longest = max(map(len, captions)), max(len(ids) for rows in captions for ids in rows)
     token_ids = np.full((len(captions), most, longest), pad_id)
     lengths = np.zeros((len(captions), most), np.int64)
     columns = np.zeros((len(captions), most), np.int64)
-    for row, i in enumerate(pictures):
+    for row, i in enumerate(images):
         for column, k in enumerate(ranked[i]):
             ids = captions[i][k]
             token_ids[row, column, : len(ids)] = ids
             lengths[row, column] = len(ids) - 1
             columns[row, column] = k
-    rows = torch.tensor(pictures)
+    rows = torch.tensor(images)
     return Batch(
         grid=grid[rows.to(grid.device)],
         token_ids=torch.from_numpy(token_ids).to(grid.device),

@@ -21,7 +21,7 @@ class Word:
 
     Attributes:
         text: As it stands in the caption.
-        probability: Of the word given the picture and the words before, in [0, 1]; a product over its
+        probability: Of the word given the image and the words before, in [0, 1]; a product over its
             tokens.
         attention: Where the model looked, (rows, columns), float32, sums to 1; a mean over its tokens.
     """
@@ -33,7 +33,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Caption:
-    """What a captioner says of a picture.
+    """What a captioner says of an image.
 
     Attributes:
         text: The caption.
@@ -52,7 +52,7 @@ class Caption:
 
 
 class Captioner(nn.Module):
-    """Describe pictures from their grids.
+    """Describe images from their grids.
 
     Args:
         config: Sizes of the decoder.
@@ -80,16 +80,16 @@ class Captioner(nn.Module):
         max_length: int | None = None,
         length_penalty: float = LENGTH_PENALTY,
     ) -> list[list[Hypothesis]]:
-        """Find the best token sequences for each picture.
+        """Find the best token sequences for each image.
 
         Args:
             grid: (B, L, D), any float dtype.
-            beam_size: Captions kept a picture.
+            beam_size: Captions kept an image.
             max_length: Most tokens; the decoder's own by default.
             length_penalty: Exponent of the length that scores are divided by.
 
         Returns:
-            Hypotheses of each picture, best first.
+            Hypotheses of each image, best first.
         """
         memory = self.decoder.encode_grid(grid)
         return beam_search(
@@ -120,12 +120,12 @@ class Captioner(nn.Module):
         return Caption(text, words, hypothesis.log_probability)
 
     def describe(self, grid: Tensor, *, beam_size: int = 3) -> list[list[Caption]]:
-        """Describe pictures: for each, up to ``beam_size`` captions, best first."""
+        """Describe images: for each, up to ``beam_size`` captions, best first."""
         return [
             [self.caption(hypothesis) for hypothesis in found]
             for found in self.search(grid, beam_size=beam_size)
         ]
 
     def texts(self, grid: Tensor, *, beam_size: int = 3) -> Sequence[str]:
-        """Return the best caption of each picture as text."""
+        """Return the best caption of each image as text."""
         return [self.tokenizer.decode(found[0].token_ids) for found in self.search(grid, beam_size=beam_size)]

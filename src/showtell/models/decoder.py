@@ -1,6 +1,6 @@
 """What every caption decoder offers: training, search, export and evaluation ask for nothing else.
 
-Letters: B pictures, K captions a picture, T words, L grid cells, D ``feature_dim``, V ``vocab_size``, N words
+Letters: B images, K captions an image, T words, L grid cells, D ``feature_dim``, V ``vocab_size``, N words
 of a whole batch.
 """
 
@@ -23,7 +23,7 @@ class Packed(NamedTuple):
     Attributes:
         logits: Of the word that comes next, (N, V).
         attention: Weights over cells behind each word, (N, L), float32, which sum to 1 over L.
-        position: Picture, caption and time of each word, (N, 3), int64.
+        position: Image, caption and time of each word, (N, 3), int64.
     """
 
     logits: Tensor
@@ -57,7 +57,7 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
 
     @abstractmethod
     def encode_grid(self, grid: Tensor) -> Memory:
-        """Compute what is kept of a picture for all its captions and words.
+        """Compute what is kept of an image for all its captions and words.
 
         Args:
             grid: Frozen features, (B, L, D), any float dtype. A cell of ``feature_mean`` says nothing.
@@ -65,14 +65,14 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
 
     @abstractmethod
     def start(self, memory: Memory) -> State:
-        """Return the state before the first word, of one caption a picture: (B, 1, ...)."""
+        """Return the state before the first word, of one caption an image: (B, 1, ...)."""
 
     @abstractmethod
     def step(self, memory: Memory, state: State, token_ids: Tensor) -> StepOutput:
         """Read one word of each caption and score the next, without dropout.
 
         Args:
-            memory: The pictures' memory.
+            memory: The images' memory.
             state: Before the word, (B, K, ...).
             token_ids: The words just read, (B, K), int64.
 
@@ -87,7 +87,7 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
         Args:
             grid: Frozen features, (B, L, D).
             token_ids: Words to read, ``bos`` first, (B, K, T), int64.
-            lengths: Words to read of each caption, (B, K), int64, on the CPU; 0 where a picture has fewer
+            lengths: Words to read of each caption, (B, K), int64, on the CPU; 0 where an image has fewer
                 captions.
 
         Returns:
@@ -105,7 +105,7 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
         self.feature_scale.copy_(flat.std().clamp_min(1e-6))
 
     def fit_word_bias(self, counts: Tensor) -> None:
-        """Start from how often each token occurs, so that training begins with the picture, not with that.
+        """Start from how often each token occurs, so that training begins with the image, not with that.
 
         Args:
             counts: Occurrences of each token in the training captions, (V,).

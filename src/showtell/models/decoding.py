@@ -1,7 +1,7 @@
 """Turn next-word scores into captions: beam search (greedy is a beam of one) and sampling.
 
-Knows no model: a decoder is anything with ``step`` (see :mod:`showtell.models.decoder`). Letters: B pictures,
-K rows (beams or samples) a picture, V vocabulary, L grid cells.
+Knows no model: a decoder is anything with ``step`` (see :mod:`showtell.models.decoder`). Letters: B images,
+K rows (beams or samples) an image, V vocabulary, L grid cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,16 +81,16 @@ class _Trace:
         self.scores.append(scores.tolist())
         self.attention.append(attention.float().cpu().numpy())
 
-    def read(self, picture: int, row: int, length: int, last: tuple[int, float, int] | None) -> Hypothesis:
+    def read(self, image: int, row: int, length: int, last: tuple[int, float, int] | None) -> Hypothesis:
         """Follow back-pointers from ``row`` after ``length`` words; ``last`` is (row, log p, time) of eos."""
         tokens: list[int] = []
         scores: list[float] = []
         looks: list[npt.NDArray[np.float32]] = []
         for time in range(length - 1, -1, -1):
-            parent = self.parents[time][picture][row]
-            tokens.append(self.tokens[time][picture][row])
-            scores.append(self.scores[time][picture][row])
-            looks.append(self.attention[time][picture, parent])
+            parent = self.parents[time][image][row]
+            tokens.append(self.tokens[time][image][row])
+            scores.append(self.scores[time][image][row])
+            looks.append(self.attention[time][image, parent])
             row = parent
         tokens.reverse()
         scores.reverse()
@@ -110,31 +110,31 @@ def beam_search(
     max_length: int = 40,
     length_penalty: float = 1.0,
 ) -> list[list[Hypothesis]]:
-    """Find the likeliest captions of a batch of pictures.
+    """Find the likeliest captions of a batch of images.
 
     Finished captions compete by log-probability divided by their length (``eos`` counted) to the power of
     ``length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain log-probability.
-    A picture is done when no growing caption can still enter its finished ones. A beam of one is greedy: it
+    An image is done when no growing caption can still enter its finished ones. A beam of one is greedy: it
     ends where ``eos`` is the likeliest word, and no longer caption competes.
 
     Args:
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
         special: Special ids.
-        beam_size: K, captions kept a picture, at least 1.
+        beam_size: K, captions kept an image, at least 1.
         max_length: Most words in a caption, at least 1. One with as many is cut: its end is not looked for.
         length_penalty: 0 compares sums, 1 means; at least 0.
 
     Returns:
-        For each picture up to ``beam_size`` hypotheses of more than no probability, best first. Captions cut
+        For each image up to ``beam_size`` hypotheses of more than no probability, best first. Captions cut
         at ``max_length`` are used only where too few ended by themselves.
     """
-    pictures, device = state[0].shape[0], state[0].device
-    tokens = torch.full((pictures, 1), special.bos_id, device=device)
-    total = torch.zeros(pictures, 1, device=device)
+    images, device = state[0].shape[0], state[0].device
+    tokens = torch.full((images, 1), special.bos_id, device=device)
+    total = torch.zeros(images, 1, device=device)
     trace = _Trace()
-    finished: list[list[tuple[float, int, int, float]]] = [[] for _ in range(pictures)]
-    open_pictures = set(range(pictures))
+    finished: list[list[tuple[float, int, int, float]]] = [[] for _ in range(images)]
+    open_images = set(range(images))
     for time in range(max_length):
         log_probs, state, attention = step(state, tokens)
         log_probs = _forbid(log_probs, special.never)
@@ -148,24 +148,22 @@ def beam_search(
         # vocabulary has fewer continuations than the beam; impossible ones then fill it up.
         enters = (ending >= best[:, -1:]) & ending.isfinite()
         ending_step = log_probs[..., special.eos_id]
-        _collect(finished, open_pictures, ending, ending_step, enters, time, beam_size, length_penalty)
+        _collect(finished, open_images, ending, ending_step, enters, time, beam_size, length_penalty)
         chosen_step = log_probs.flatten(1).gather(1, flat)
         trace.append(parents, chosen, chosen_step.float(), attention)
         # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
         bound = (best[:, 0] / max_length**length_penalty).tolist()
-        open_pictures -= {i for i in open_pictures if _is_done(finished[i], bound[i], beam_size)}
+        open_images -= {i for i in open_images if _is_done(finished[i], bound[i], beam_size)}
         tokens, total = chosen, best
-        if not open_pictures:
+        if not open_images:
             break
         state = select_rows(state, parents)
-    return [
-        _results(trace, picture, finished[picture], total[picture], beam_size) for picture in range(pictures)
-    ]
+    return [_results(trace, image, finished[image], total[image], beam_size) for image in range(images)]
 
 
 def _collect(
     finished: list[list[tuple[float, int, int, float]]],
-    open_pictures: set[int],
+    open_images: set[int],
     ending: Tensor,
     ending_step: Tensor,
     enters: Tensor,
@@ -173,20 +171,20 @@ def _collect(
     beam_size: int,
     length_penalty: float,
 ) -> None:
-    """Put captions that end now among their picture's finished ones, best first, at most ``beam_size``."""
+    """Put captions that end now among their image's finished ones, best first, at most ``beam_size``."""
     places = enters.nonzero().tolist()
     if not places:
         return
     scores, steps = (ending / (time + 1) ** length_penalty).tolist(), ending_step.tolist()
-    for picture, row in places:
-        if picture in open_pictures:
-            finished[picture].append((scores[picture][row], time, row, steps[picture][row]))
-            finished[picture].sort(reverse=True)
-            del finished[picture][beam_size:]
+    for image, row in places:
+        if image in open_images:
+            finished[image].append((scores[image][row], time, row, steps[image][row]))
+            finished[image].sort(reverse=True)
+            del finished[image][beam_size:]
 
 
 def _is_done(finished: list[tuple[float, int, int, float]], bound: float, beam_size: int) -> bool:
-    """Say whether no growing caption, at best worth ``bound``, can enter a picture's finished ones."""
+    """Say whether no growing caption, at best worth ``bound``, can enter an image's finished ones."""
     if len(finished) < beam_size:
         return bound == -torch.inf
     return beam_size == 1 or finished[-1][0] >= bound
@@ -194,16 +192,16 @@ def _is_done(finished: list[tuple[float, int, int, float]], bound: float, beam_s
 
 def _results(
     trace: _Trace,
-    picture: int,
+    image: int,
     finished: list[tuple[float, int, int, float]],
     total: Tensor,
     beam_size: int,
 ) -> list[Hypothesis]:
     results = [
-        trace.read(picture, row, time, (row, log_p, time)) for _, time, row, log_p in finished[:beam_size]
+        trace.read(image, row, time, (row, log_p, time)) for _, time, row, log_p in finished[:beam_size]
     ]
     cut = total.isfinite().nonzero().flatten().tolist()[: beam_size - len(results)]
-    return results + [trace.read(picture, row, len(trace.tokens), None) for row in cut]
+    return results + [trace.read(image, row, len(trace.tokens), None) for row in cut]
 
 
 def sample(
@@ -222,7 +220,7 @@ def sample(
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
         special: Special ids.
-        count: K, captions drawn a picture.
+        count: K, captions drawn an image.
         max_length: Most words in a caption.
         temperature: Divides the log-probabilities; above 0.
         generator: Source of randomness; None for the global one.
@@ -230,15 +228,15 @@ def sample(
     Returns:
         Token ids (B, K, T), T at most ``max_length``; everything after ``eos`` is ``eos``.
     """
-    pictures, device = state[0].shape[0], state[0].device
-    state = select_rows(state, torch.zeros(pictures, count, dtype=torch.long, device=device))
-    tokens = torch.full((pictures, count), special.bos_id, device=device)
-    ended = torch.zeros(pictures, count, dtype=torch.bool, device=device)
+    images, device = state[0].shape[0], state[0].device
+    state = select_rows(state, torch.zeros(images, count, dtype=torch.long, device=device))
+    tokens = torch.full((images, count), special.bos_id, device=device)
+    ended = torch.zeros(images, count, dtype=torch.bool, device=device)
     drawn: list[Tensor] = []
     for _ in range(max_length):
         log_probs, state, _ = step(state, tokens)
         probs = torch.softmax(_forbid(log_probs, special.never).float() / temperature, dim=-1)
-        tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(pictures, count)
+        tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(images, count)
         tokens = tokens.masked_fill(ended, special.eos_id)
         drawn.append(tokens)
         ended |= tokens == special.eos_id
@@ -248,7 +246,7 @@ def sample(
 
 
 def select_rows(state: Parts, rows: Tensor) -> Parts:
-    """Pick rows of every picture's state.
+    """Pick rows of every image's state.
 
     Args:
         state: A named tuple of tensors (B, K, ...).

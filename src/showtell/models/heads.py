@@ -1,8 +1,9 @@
 """Heads on pooled features: linear, MLP and nearest neighbours. They know nothing of files.
 
-Letters: B pictures, D features, C classes, N remembered pictures.
+Letters: B images, D features, C classes, N remembered images.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,8 +29,8 @@ class HeadConfig:
         classes: C.
         hidden_dim: Width of the MLP.
         dropout: Share of its hidden units that a training step leaves out, in [0, 1).
-        neighbours: How many pictures vote in ``knn``.
-        remembered: N, how many pictures ``knn`` remembers.
+        neighbours: How many images vote in ``knn``.
+        remembered: N, how many images ``knn`` remembers.
     """
 
     kind: HeadKind
@@ -66,15 +67,17 @@ class Head(nn.Module):
         self.feature_scale.copy_(torch.where(constant, 1.0, 1 / deviation))
 
     def standardise(self, pooled: Tensor) -> Tensor:
-        """Bring features (B, D), any float dtype, to one length a picture, then to mean 0 and deviation 1.
+        """Bring features (B, D), any float dtype, to one length an image, then to mean 0 and deviation 1.
 
-        How long a picture's features are says how much of anything there is in it, not what; without it,
+        How long an image's features are says how much of anything there is in it, not what; without it,
         unseen photos are told apart better (docs/log.md).
         """
-        return (self._directions(pooled) - self.feature_mean) * self.feature_scale
+        standard: Tensor = (self._directions(pooled) - self.feature_mean) * self.feature_scale
+        return standard
 
     def _directions(self, pooled: Tensor) -> Tensor:
-        return F.normalize(pooled.float(), dim=1) * self.config.feature_dim**0.5  # (B, D), mean square 1
+        directions: Tensor = F.normalize(pooled.float(), dim=1)  # (B, D)
+        return directions * math.sqrt(self.config.feature_dim)  # mean square 1
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Turn pooled features (B, D) into logits (B, C), float32."""
@@ -119,7 +122,7 @@ class MlpHead(Head):
 
 
 class NeighbourHead(Head):
-    """A vote of the most similar training pictures, by cosine.
+    """A vote of the most similar training images, by cosine.
 
     Source: Wu et al. 2018, section 3.4, with votes for classes that no neighbour has.
     """
@@ -136,7 +139,7 @@ class NeighbourHead(Head):
 
     @torch.no_grad()
     def remember(self, pooled: Tensor, labels: Tensor) -> None:
-        """Remember N training pictures: pooled (N, D), labels (N,), int64."""
+        """Remember N training images: pooled (N, D), labels (N,), int64."""
         self.memory.copy_(F.normalize(self.standardise(pooled), dim=1))
         self.memory_labels.copy_(labels)
 

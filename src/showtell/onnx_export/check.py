@@ -1,4 +1,4 @@
-"""Hold an export to the model it was made of, picture by picture."""
+"""Hold an export to the model it was made of, image by image."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -40,13 +40,13 @@ class Agreement:
     """How far two models agree.
 
     Attributes:
-        pictures: How many were asked about.
+        images: How many were asked about.
         same: Of how many the caption or the likeliest class is the same.
         largest_difference: Between log-probabilities of the same captions, or between probabilities.
-        example: A picture of which they say different things, with both.
+        example: An image of which they say different things, with both.
     """
 
-    pictures: int
+    images: int
     same: int
     largest_difference: float
     example: str
@@ -78,18 +78,18 @@ def require(found: Agreement, *, has_scores: bool) -> None:
     Raises:
         ModelError: It is not so.
     """
-    wrong = found.pictures - found.same
+    wrong = found.images - found.same
     if not has_scores and wrong:
         raise ModelError(
-            f"The export describes {wrong} of {found.pictures} pictures in other words than the original; "
+            f"The export describes {wrong} of {found.images} images in other words than the original; "
             f"{found.example}.",
-            would_do=_WOULD_DO,
+            hint=_WOULD_DO,
         )
     if has_scores and not found.largest_difference <= TOLERANCE:
         raise ModelError(
             f"The export's probabilities differ from the original's by up to {found.largest_difference:.2g}; "
             f"{TOLERANCE:g} is allowed.",
-            would_do=_WOULD_DO,
+            hint=_WOULD_DO,
         )
 
 
@@ -137,7 +137,7 @@ def exported(export: ExportedModel, model: Model[Any] | None) -> Asker:
 
 
 def check_batches(export: ExportedModel, model: Model[Any], paths: list[Path]) -> None:
-    """Refuse graphs that give pictures of a batch something else than each of them alone.
+    """Refuse graphs that give images of a batch something else than each of them alone.
 
     Raises:
         ModelError: They do.
@@ -149,6 +149,6 @@ def check_batches(export: ExportedModel, model: Model[Any], paths: list[Path]) -
         alone = export.run(part, {"pixels": pixels[place : place + 1]})
         for name, values in alone.items():
             gap = np.abs(together[name][place] - values[0]).max()
-            # Rounded features may fall on the next number of 16 bits; mixed pictures differ by far more.
+            # Rounded features may fall on the next number of 16 bits; mixed images differ by far more.
             if not gap <= 0.01 * np.abs(values).max():
                 raise ModelError(f"The exported {part} gives {name} of a batch that differ by {gap:g}.")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from showtell.console import Console, Log, human_bytes
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.engines.graph import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.evaluation.ngrams import CiderD
@@ -19,7 +19,7 @@ from showtell.kinds.base import Model
 from showtell.kinds.kind import find_kind
 from showtell.kinds.loading import load
 from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
-from showtell.onnx_export.pictures import CheckPictures, choose_pictures
+from showtell.onnx_export.images import CheckImages, choose_images
 from showtell.onnx_export.settings import Export
 from showtell.runs.records import save_record
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 UNCHECKED = "UNCHECKED.txt"
 """A file that says, as long as it is there, that nobody knows whether the folder is right."""
 _BATCH = 4
-"""Pictures that are tried as one batch."""
+"""Images that are tried as one batch."""
 
 
 def export(config: Export, console: Console | None = None) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
     need_onnx("showtell export")
     model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32", console=console)
     with tempfile.TemporaryDirectory() as drawn:
-        chosen = choose_pictures(config, find_kind(model.config.kind), Path(drawn), console)
+        chosen = choose_images(config, find_kind(model.config.kind), Path(drawn), console)
         folder = _claim(config)
         console.say(f"Writing {folder}")
         about = write_graphs(model, folder)
@@ -65,7 +65,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, Any]:
     (folder / "README.md").write_text(export_readme(about, folder), encoding="utf-8")
     (folder / UNCHECKED).unlink()
     console.say(f"Done: python {folder / SCRIPT} PICTURE")
-    return {"out": str(folder)} | about["check"]
+    return {"out": str(folder), **about["check"]}
 
 
 def _claim(config: Export) -> Path:
@@ -76,12 +76,12 @@ def _claim(config: Export) -> Path:
     """
     folder = config.out or config.run / "onnx"
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {folder} is a file.", would_do="It takes a folder.")
+        raise ConfigError(f"--out {folder} is a file.", hint="Expected a folder.")
     ours = [folder / name for name in (UNCHECKED, DESCRIPTION, SCRIPT, "README.md")] + [
         *folder.glob("*.onnx")
     ]
     if folder.is_dir() and any(folder.iterdir()) and not any(path.exists() for path in ours[:2]):
-        raise ConfigError(f"{folder} holds other files.", would_do="Name another folder by --out.")
+        raise ConfigError(f"{folder} holds other files.", hint="Name another folder by --out.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNCHECKED).write_text("The check is not finished.\n", encoding="utf-8")
     for path in ours[1:]:
@@ -93,7 +93,7 @@ def _write_int8(
     model: Model[Any],
     folder: Path,
     about: dict[str, Any],
-    chosen: CheckPictures,
+    chosen: CheckImages,
     console: Console,
 ) -> None:
     from showtell.engines.int8 import quantise_encoder, quantise_words
@@ -105,7 +105,7 @@ def _write_int8(
         except ImageError as error:
             console.say(f"Left out: {error.what}")
     if not pixels:
-        raise DataError(f"No picture to calibrate with can be read ({chosen.source}).")
+        raise DataError(f"No image to calibrate with can be read ({chosen.source}).")
     about["int8_files"] = {part: f"{part}.int8.onnx" for part in about["files"]}
     for part, file in about["int8_files"].items():
         if part == "decoder":
@@ -115,21 +115,21 @@ def _write_int8(
     save_record(folder / DESCRIPTION, about)
 
 
-def _check(model: Model[Any], folder: Path, chosen: CheckPictures, console: Console) -> dict[str, Any]:
-    """Ask the original and the export about every picture, and say how far they agree.
+def _check(model: Model[Any], folder: Path, chosen: CheckImages, console: Console) -> dict[str, Any]:
+    """Ask the original and the export about every image, and say how far they agree.
 
     Raises:
         ModelError: The export says something else.
-        DataError: No picture can be read.
+        DataError: No image can be read.
     """
     # Imports onnxruntime, which is an extra.
     from showtell.onnx_export import check as onnx_check
     from showtell.onnx_export.runner import ExportedModel
 
-    pictures = _readable(model, chosen, console)
+    images = _readable(model, chosen, console)
     threads = torch.get_num_threads()  # as many as the original has
     graphs = ExportedModel(folder, threads=threads)
-    onnx_check.check_batches(graphs, model, [picture.path for picture in pictures[:_BATCH]])
+    onnx_check.check_batches(graphs, model, [image.path for image in images[:_BATCH]])
     askers = {
         "original": onnx_check.original(model),
         "graphs": onnx_check.exported(graphs, model),
@@ -138,16 +138,16 @@ def _check(model: Model[Any], folder: Path, chosen: CheckPictures, console: Cons
     if "int8_files" in graphs.about:
         askers["int8"] = onnx_check.exported(ExportedModel(folder, int8=True, threads=threads), model)
     answers: dict[str, dict[Path, Answer]] = {name: {} for name in askers}
-    with console.bar(len(pictures), "checking", "pictures") as bar:
-        for picture in pictures:
+    with console.bar(len(images), "checking", "images") as bar:
+        for image in images:
             for name, ask in askers.items():
-                answers[name][picture.path] = ask(picture.path)
+                answers[name][image.path] = ask(image.path)
             bar.update(1)
-    record: dict[str, Any] = {"pictures": len(pictures), "source": chosen.source}
+    record: dict[str, Any] = {"images": len(images), "source": chosen.source}
     for name, found in answers.items():
         agreed = onnx_check.agreement(answers["original"], found)
         milliseconds = 1000 * statistics.median(answer.seconds for answer in found.values())
-        record[name] = asdict(agreed) | {"milliseconds": milliseconds} | _score(pictures, found)
+        record[name] = asdict(agreed) | {"milliseconds": milliseconds} | _score(images, found)
     about = graphs.about | {"check": record}
     for line in check_lines(about, folder):
         console.say(line)
@@ -157,17 +157,17 @@ def _check(model: Model[Any], folder: Path, chosen: CheckPictures, console: Cons
     return record
 
 
-def _readable(model: Model[Any], chosen: CheckPictures, console: Console) -> list[Picture]:
+def _readable(model: Model[Any], chosen: CheckImages, console: Console) -> list[AnnotatedImage]:
     """Leave out what cannot be read, and say so.
 
     Raises:
         DataError: Nothing is left.
     """
     found = []
-    for picture in chosen.check:
+    for image in chosen.check:
         try:
-            model.pixels(picture.path)
-            found.append(picture)
+            model.pixels(image.path)
+            found.append(image)
         except ImageError as error:
             console.say(f"Left out: {error.what}")
     if not found:
@@ -175,14 +175,14 @@ def _readable(model: Model[Any], chosen: CheckPictures, console: Console) -> lis
     return found
 
 
-def _score(pictures: Sequence[Picture], answers: "Answers") -> dict[str, float]:
+def _score(images: Sequence[AnnotatedImage], answers: "Answers") -> dict[str, float]:
     """Score answers where it is known what is right: CIDEr-D of captions, accuracy of classes."""
-    captioned = [picture for picture in pictures if picture.captions]
+    captioned = [image for image in images if image.captions]
     if captioned:
-        references = {picture.name: picture.captions for picture in captioned}
-        said = {picture.name: answers[picture.path].said for picture in captioned}
+        references = {image.name: image.captions for image in captioned}
+        said = {image.name: answers[image.path].said for image in captioned}
         return {"cider_d": float(np.mean(CiderD(references).score(said)))}
-    labelled = [picture for picture in pictures if picture.label is not None]
+    labelled = [image for image in images if image.label is not None]
     if labelled:
         return {"accuracy": float(np.mean([answers[p.path].said == p.label for p in labelled]))}
     return {}
@@ -200,7 +200,7 @@ def check_lines(about: Mapping[str, Any], folder: Path) -> list[str]:
     """
     check = about["check"]
     ways = {name: check[name] for name in ("graphs", "script", "int8") if name in check}
-    lines = [f"Against the original, on {check['pictures']:,} {check['source']}:"]
+    lines = [f"Against the original, on {check['images']:,} {check['source']}:"]
     lines += [f"  {_NAMES[name]:<28} {_agreement('classes' in about, way)}" for name, way in ways.items()]
     scored = {name: check[name] for name in ("original", *ways)}
     for key, title in _SCORES.items():
@@ -208,7 +208,7 @@ def check_lines(about: Mapping[str, Any], folder: Path) -> list[str]:
             figures = ", ".join(f"{way[key]:.4f} {name}" for name, way in scored.items())
             lines.append(f"  {title:<28} {figures}")
     times = ", ".join(f"{way['milliseconds']:.1f} {name}" for name, way in scored.items() if name != "script")
-    lines.append(f"  {'milliseconds a picture':<28} {times}; one at a time, reading aside")
+    lines.append(f"  {'milliseconds an image':<28} {times}; one at a time, reading aside")
     sizes = {"graphs": about["files"], "int8": about.get("int8_files", {})}
     taken = {
         name: sum((folder / file).stat().st_size for file in files.values()) for name, files in sizes.items()
@@ -227,7 +227,7 @@ _NAMES = {
 def _agreement(classes: bool, way: Mapping[str, Any]) -> str:
     what, numbers = ("class", "probabilities") if classes else ("caption", "log-probabilities")
     return (
-        f"the same {what} for {way['same']:,} of {way['pictures']:,}; "
+        f"the same {what} for {way['same']:,} of {way['images']:,}; "
         f"{numbers} differ by {way['largest_difference']:.2g} at most"
     )
 
@@ -248,9 +248,9 @@ def export_readme(about: Mapping[str, Any], folder: Path) -> str:
     python run.py PICTURE...
 
 {files}{int8}
-- `model.json`: how pictures become pixels, how numbers become words, and what the check found
+- `model.json`: how images become pixels, how numbers become words, and what the check found
 - `run.py`: a short program that does all of it; import `ExportedModel` from it, or read how it is done
-- `showtell_pixels`: how it reads pictures, the package's own code; HEIC needs `pip install pillow-heif`
+- `showtell_pixels`: how it reads images, the package's own code; HEIC needs `pip install pillow-heif`
 
 Pixels are (batch, 3, height, width), uint8, RGB; mean and standard deviation are applied inside the graph.
 Batches may be of any size.

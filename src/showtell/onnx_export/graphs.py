@@ -75,7 +75,7 @@ def _metadata(about: dict[str, Any]) -> dict[str, str]:
 
 
 def _copy_script(folder: Path) -> None:
-    """Write the script, and beside it the files that read pictures: the package's own, under another name."""
+    """Write the script, and beside it the files that read images: the package's own, under another name."""
     shutil.rmtree(folder / PIXELS, ignore_errors=True)
     (folder / PIXELS).mkdir()
     sources = {folder / PIXELS / path.name: path for path in Path(pixels.__path__[0]).glob("*.py")}

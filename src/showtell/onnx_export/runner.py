@@ -1,9 +1,9 @@
-"""Say what pictures show, with an exported model: onnxruntime, Pillow and NumPy are all it needs.
+"""Say what images show, with an exported model: onnxruntime, Pillow and NumPy are all it needs.
 
     python run.py PICTURE...
 
-``model.json``, beside this file, tells how pictures become pixels and how numbers become words; the folder
-``showtell_pixels`` reads pictures as the package does that made the model.
+``model.json``, beside this file, tells how images become pixels and how numbers become words; the folder
+``showtell_pixels`` reads images as the package does that made the model.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from showtell.data.pixels.files import MAX_PIXELS, pictures_at
+from showtell.data.pixels.files import MAX_PIXELS, images_at
 from showtell.data.pixels.opening import open_image
 from showtell.data.pixels.preprocessing import Preprocessing
 from showtell.errors import ImageError
@@ -50,7 +50,7 @@ class ExportedModel:
         return {out.name: value for out, value in zip(graph.get_outputs(), graph.run(None, inputs))}
 
     def pixels(self, path: Path) -> np.ndarray:
-        """Read a picture: (3, height, width), uint8; the graph normalises. ImageError where it cannot."""
+        """Read an image: (3, height, width), uint8; the graph normalises. ImageError where it cannot."""
         image = open_image(path, shrink_to=self.preprocessing)
         height, width = self.preprocessing.scaled_size(image.height, image.width)
         if height * width > MAX_PIXELS:
@@ -61,11 +61,11 @@ class ExportedModel:
         return np.asarray(image)[rows, columns].transpose(2, 0, 1)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Name pictures: (B, 3, height, width), uint8, to (B, classes)."""
+        """Name images: (B, 3, height, width), uint8, to (B, classes)."""
         return self.run("classifier", {"pixels": pixels})["probabilities"]
 
     def captions(self, pixels: np.ndarray, beam_size: int | None = None) -> list[tuple[list[int], float]]:
-        """Caption a picture, (3, height, width), uint8, by beam search.
+        """Caption an image, (3, height, width), uint8, by beam search.
 
         Returns:
             Token ids and log-probability of up to ``beam_size`` captions, best first.
@@ -114,7 +114,7 @@ class ExportedModel:
         return (text.encode("latin-1").decode("utf-8", "replace") if words["bytes"] else text).strip()
 
     def say(self, path: Path) -> str:
-        """Say what a picture shows: its caption, or its five likeliest classes."""
+        """Say what an image shows: its caption, or its five likeliest classes."""
         pixels = self.pixels(path)
         if "classes" not in self.about:
             return self.text(self.captions(pixels)[0][0])
@@ -124,13 +124,13 @@ class ExportedModel:
 
 
 def main() -> int:
-    """Say what the pictures show that the command line names; 2 where one cannot be read."""
-    parser = argparse.ArgumentParser(description="Say what pictures show.")
-    parser.add_argument("pictures", nargs="+", help="pictures, folders of them, and patterns")
+    """Say what the images show that the command line names; 2 where one cannot be read."""
+    parser = argparse.ArgumentParser(description="Say what images show.")
+    parser.add_argument("images", nargs="+", help="images, folders of them, and patterns")
     parser.add_argument("--int8", action="store_true", help="take the smaller graphs")
     arguments = parser.parse_args()
     model, status = ExportedModel(Path(__file__).parent, int8=arguments.int8), 0
-    found = [path for given in arguments.pictures for path in pictures_at(given) or [Path(given)]]
+    found = [path for given in arguments.images for path in images_at(given) or [Path(given)]]
     for path in dict.fromkeys(found):
         try:
             said, out = model.say(path), sys.stdout

@@ -69,8 +69,8 @@ def gauges(changes: Changes, limits: Augmentation, height: int, width: int) -> t
     Args:
         changes: What it does.
         limits: How far it may go.
-        height: Of the picture, pixels.
-        width: Of the picture, pixels.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
     """
     across, down = changes.columns / width, changes.rows / height
     right, lower = changes.shift_x, changes.shift_y

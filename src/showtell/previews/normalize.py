@@ -56,7 +56,8 @@ class Normalisation:
 
     def apply(self, pixels: Pixels) -> Values:
         """Return normalised pixels: (height, width, 3) in any unit, from uint8."""
-        return (pixels / 255 - np.asarray(self.subtract)) / np.asarray(self.divide)
+        values: Values = (pixels / 255 - np.asarray(self.subtract)) / np.asarray(self.divide)
+        return values
 
     def is_that_of(self, mean: Sequence[float], std: Sequence[float]) -> bool:
         """Say whether a network that states this mean and standard deviation expects it."""
@@ -156,7 +157,7 @@ def _note(name: str, pixels: Pixels) -> str:
     height, width = pixels.shape[:2]
     return (
         f"{name} at {width} × {height} pixels, as the network sees it. A normalisation moves the hills of "
-        "the histogram and stretches them, and changes nothing else. The pictures show 0 as black and 1 as "
+        "the histogram and stretches them, and changes nothing else. The images show 0 as black and 1 as "
         "full brightness, the shaded stretch; what lies outside of it is clipped. Below each histogram: mean "
         "and standard deviation of every channel."
     )
@@ -230,7 +231,8 @@ def _reach(pixels: Pixels, choices: Sequence[Normalisation]) -> tuple[float, flo
 
 
 def _as_brightness(values: Values) -> Pixels:
-    return np.rint(255 * values.clip(0, 1)).astype(np.uint8)
+    pixels: Pixels = np.rint(255 * values.clip(0, 1)).astype(np.uint8)
+    return pixels
 
 
 def _above_0(divide: npt.ArrayLike) -> Values:

@@ -1,4 +1,4 @@
-"""What training will make of pictures and captions: random views, normalisations, tokens."""
+"""What training will make of images and captions: random views, normalisations, tokens."""
 
 import os
 import shutil
@@ -13,9 +13,9 @@ from showtell.console import Console, Log
 from showtell.data.augment import Augmentation, View
 from showtell.data.images import Preprocessing, load_pixels, open_image
 from showtell.data.names import nfc
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ImageError
-from showtell.extraction.command import pictures_of
+from showtell.extraction.command import images_of
 from showtell.kinds.captioner.train import train_tokenizer
 from showtell.previews import augment as views
 from showtell.previews import normalize as normal
@@ -65,20 +65,20 @@ def preview_augment(config: PreviewAugment, console: Console | None = None) -> P
     """
     console = console or Log()
     check_figure_path(config.out)
-    pictures = pictures_of(config, console)
+    images = images_of(config, console)
     preprocessing, _ = config.preprocessing()
     limits = Augmentation()
     chosen = (
-        named(pictures, config.pictures)
-        if config.pictures
-        else readable(shuffled(of_training(pictures), config.seed), config.count, console)
+        named(images, config.show)
+        if config.show
+        else readable(shuffled(of_training(images), config.seed), config.count, console)
     )
     rows = []
-    for picture, content in chosen:
+    for image, content in chosen:
         plain, digest = load_pixels(content, preprocessing), content_digest(content)
         seen = [View(number, limits) for number in range(1, config.augmentations + 1)]
         made = tuple((view.apply(plain, digest), view.changes(digest, *plain.shape[-2:])) for view in seen)
-        rows.append(views.Row(picture.name, _note(picture, content), plain, made))
+        rows.append(views.Row(image.name, _note(image, content), plain, made))
     return _written(views.draw_views(rows, limits, config.out), console)
 
 
@@ -97,13 +97,13 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     """
     console = console or Log()
     check_figure_path(config.out)
-    pictures = pictures_of(config, console)
-    training = of_training(pictures)
+    images = images_of(config, console)
+    training = of_training(images)
     preprocessing, backbone = config.preprocessing()
-    ((picture, content),) = (
+    ((image, content),) = (
         readable(shuffled(training, config.seed), 1, console)
-        if config.picture is None
-        else named(pictures, (config.picture,))
+        if config.image is None
+        else named(images, (config.image,))
     )
     pixels = load_pixels(content, preprocessing).permute(1, 2, 0).numpy()
     mean, std, count = _data_statistics(training, preprocessing, config, console)
@@ -111,12 +111,12 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     usual = normal.normalisations(pixels, mean, std, count, imagenet)
     choices, expected = normal.with_expected(usual, preprocessing.mean, preprocessing.std)
     console.say(f"{backbone} expects: {choices[expected].name}, {choices[expected].how}")
-    out = normal.draw_normalisations(pixels, choices, expected, backbone, picture.name, config.out)
+    out = normal.draw_normalisations(pixels, choices, expected, backbone, image.name, config.out)
     return _written(out, console)
 
 
 def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Path:
-    """Show captions as tokens and ids, in the terminal and as a picture.
+    """Show captions as tokens and ids, in the terminal and as an image.
 
     Args:
         config: Which captions, and the settings of the tokenizer.
@@ -130,26 +130,26 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
     """
     console = console or Log()
     check_figure_path(config.out)
-    pictures = tuple(picture for picture in pictures_of(config, console) if picture.captions)
-    if not pictures:
+    images = tuple(image for image in images_of(config, console) if image.captions)
+    if not images:
         raise DataError(
-            f"{config.data} has pictures but no captions, so there are no tokens to show.",
-            would_do="A table with a picture and a caption in each row would do; "
-            "showtell preview augment and normalize take any pictures.",
+            f"{config.data} has images but no captions, so there are no tokens to show.",
+            hint="Expected a table with an image and a caption in each row; "
+            "showtell preview augment and normalize take any images.",
         )
-    learn, unseen, how = part_for_words(pictures, config.count, config.seed)
+    learn, unseen, how = part_for_words(images, config.count, config.seed)
     tokenizer = train_tokenizer(
         learn, console, kind=config.tokenizer, vocab_size=config.vocab_size, min_count=config.min_count
     )
-    if config.pictures:
-        chosen = named(pictures, config.pictures)
+    if config.show:
+        chosen = named(images, config.show)
     else:
         chosen = readable(with_unknown(unseen, config.count, tokenizer), config.count, console)
     rows = _rows(chosen, tokenizer)
     for line in tokens.token_lines(rows, shutil.get_terminal_size().columns, colour=_takes_colour()):
         console.say(line)
     console.say()
-    captions = [caption for picture in learn for caption in picture.captions]
+    captions = [caption for image in learn for caption in image.captions]
     source = f"learnt from {len(captions):,} captions of {how}"
     if tokenizer.kind == "word":
         note = (
@@ -163,30 +163,30 @@ def preview_tokens(config: PreviewTokens, console: Console | None = None) -> Pat
 
 def _rows(photos: Sequence[Photo], tokenizer: CaptionTokenizer) -> list[tokens.Row]:
     """Return a batch of the photos' first captions, the longest first as in training."""
-    framed = [(photo, tokens.tokens_of(tokenizer, photo.picture.captions[0], _TOKENS)) for photo in photos]
+    framed = [(photo, tokens.tokens_of(tokenizer, photo.image.captions[0], _TOKENS)) for photo in photos]
     framed.sort(key=lambda pair: -len(pair[1]))
     padded = tokens.pad([row for _, row in framed], tokenizer.pad_id)
     return [
-        tokens.Row(picture.name, open_image(content), picture.captions[0], row)
-        for ((picture, content), _), row in zip(framed, padded)
+        tokens.Row(image.name, open_image(content), image.captions[0], row)
+        for ((image, content), _), row in zip(framed, padded)
     ]
 
 
 def _data_statistics(
-    pictures: Sequence[Picture], preprocessing: Preprocessing, config: PreviewNormalize, console: Console
+    images: Sequence[AnnotatedImage], preprocessing: Preprocessing, config: PreviewNormalize, console: Console
 ) -> tuple[list[float], list[float], int]:
-    """Return mean and standard deviation per channel, of pixels in [0, 1], and of how many pictures.
+    """Return mean and standard deviation per channel, of pixels in [0, 1], and of how many images.
 
     Raises:
         DataError: None of the sample can be read.
     """
-    sample = shuffled(pictures, config.seed)[: config.sample]
+    sample = shuffled(images, config.seed)[: config.sample]
     sums, squares, count = np.zeros(3), np.zeros(3), 0
-    with console.bar(len(sample), "sampling", "pictures") as bar:
-        for picture in sample:
+    with console.bar(len(sample), "sampling", "images") as bar:
+        for image in sample:
             bar.update(1)
             try:
-                values = load_pixels(picture.path, preprocessing).numpy().reshape(3, -1) / 255
+                values = load_pixels(image.path, preprocessing).numpy().reshape(3, -1) / 255
             except ImageError:
                 continue
             sums += values.mean(1)
@@ -194,18 +194,18 @@ def _data_statistics(
             count += 1
     if not count:
         raise DataError(
-            f"None of a sample of {len(sample)} pictures can be read.", would_do="Give a larger --sample."
+            f"None of a sample of {len(sample)} images can be read.", hint="Give a larger --sample."
         )
     mean = sums / count
     std = np.sqrt(np.maximum(0, squares / count - np.square(mean)))
     return mean.tolist(), std.tolist(), count
 
 
-def _note(picture: Picture, content: bytes) -> str:
+def _note(image: AnnotatedImage, content: bytes) -> str:
     """Say a photo's size and its class."""
     photo = open_image(content)
     size = f"{photo.width} × {photo.height}"
-    return size if picture.label is None else f"{nfc(picture.label)}, {size}"
+    return size if image.label is None else f"{nfc(image.label)}, {size}"
 
 
 def _takes_colour() -> bool:
@@ -213,5 +213,5 @@ def _takes_colour() -> bool:
 
 
 def _written(out: Path, console: Console) -> Path:
-    console.say(f"The picture is {out}")
+    console.say(f"The image is {out}")
     return out

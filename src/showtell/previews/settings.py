@@ -1,4 +1,4 @@
-"""Commands that show, before any training, what it will make of pictures and captions."""
+"""Commands that show, before any training, what it will make of images and captions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.settings import Maybe, Settings, at_least, at_most
 
@@ -44,16 +43,10 @@ class _AsInput(_Shown):
         """Return how images become the backbone's input, and the backbone's name."""
         # torch takes seconds to import, and settings are read for --help, too.
         from showtell.backbones.sources import default_network
-        from showtell.backbones.weights import RANDOM
+        from showtell.backbones.weights import input_of
 
-        backbone = BackboneSettings(
-            backbone=self.backbone if self.backbone or self.weights else default_network(),
-            weights=self.weights or RANDOM,
-            image_size=self.image_size,
-            resize=self.resize,
-            device="cpu",
-        ).load()
-        return backbone.preprocessing, backbone.description.architecture
+        name = self.backbone if self.backbone or self.weights else default_network()
+        return input_of(name, self.weights, image_size=self.image_size, fit=self.resize)
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class PreviewAugment(_AsInput):
     Example: showtell preview augment photos/cats --augmentations 4
     """
 
-    pictures: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
     """Names of the images to show; by default some are chosen."""
     count: int = 3
     """Images to choose, 1 to 12."""
@@ -86,7 +79,7 @@ class PreviewNormalize(_AsInput):
     Example: showtell preview normalize photos/captions.csv --backbone inception_v3
     """
 
-    picture: Maybe[str] = None
+    image: Maybe[str] = None
     """Name of the image to show; by default one is chosen."""
     sample: int = 200
     """Images from which the mean and standard deviation of the data set are taken, at least 1."""
@@ -106,7 +99,7 @@ class PreviewTokens(_Shown):
     Example: showtell preview tokens photos/captions.csv --tokenizer bpe
     """
 
-    pictures: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
     """Names of the images whose captions to show; by default some are chosen."""
     count: int = 4
     """Images to choose, 1 to 12; one caption of each is shown."""

@@ -29,7 +29,7 @@ from showtell.runs.run import Run
 from showtell.samples import Language, Scene, is_right, write_captions_dataset
 
 SCENES = 2000
-"""Pictures drawn, over all splits."""
+"""Images drawn, over all splits."""
 HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
 """A small captioner suffices for small scenes."""
 _SHOWN = 24
@@ -142,8 +142,8 @@ def _claim(out: Path) -> None:
     """
     if out.exists() and any(out.iterdir()) and not (out / _MARKER).exists():
         raise ConfigError(
-            f"--out {out} holds something that no quickstart made.",
-            would_do="It takes a new folder, an empty one, or that of an earlier quickstart.",
+            f"--out {out} holds files that the quickstart did not make.",
+            hint="Expected a new folder, an empty one, or that of an earlier quickstart.",
         )
     for part in ("scenes", "run", "photographs"):
         shutil.rmtree(out / part, ignore_errors=True)

@@ -19,13 +19,13 @@ from showtell.report.overlay import Box, dimming, hottest_area, peak_of, seen_bo
 Language = Literal["en", "ko"]
 
 _SIDE, _QUALITY = 360, 82
-"""Of the pictures in the page: longest side in pixels, JPEG quality."""
+"""Of the images in the page: longest side in pixels, JPEG quality."""
 _UNIT = 10_000
 """Weights are written as whole ten-thousandths."""
 
 WORDS: dict[Language, dict[str, Any]] = {
     "en": {
-        "hint": "Point at a word, tap it, or move with the arrow keys: the picture shows where the model "
+        "hint": "Point at a word, tap it, or move with the arrow keys: the image shows where the model "
         "looked as it said that word. The line under a word is how sure it was.",
         "caption": "Caption",
         "references": "People say",
@@ -35,10 +35,10 @@ WORDS: dict[Language, dict[str, Any]] = {
         "show": "Show",
         "play": "Play the words",
         "cells": "Show the bare grid",
-        "picture": "Picture",
+        "image": "Image",
         "none": "No words were found.",
         "sure": "{percent}% sure; looks mostly at the {area}",
-        "scale": ("Attention", "none", "most in the picture"),
+        "scale": ("Attention", "none", "most in the image"),
         "areas": (
             ("top left", "top", "top right"),
             ("left", "middle", "right"),
@@ -57,7 +57,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "show": "보기",
         "play": "단어 차례로 보기",
         "cells": "격자 그대로 보기",
-        "picture": "사진",
+        "image": "사진",
         "none": "단어를 찾지 못했습니다.",
         "sure": "확신 {percent}%, 주로 {area}을 봄",
         "scale": ("주목", "없음", "사진에서 가장 많음"),
@@ -72,13 +72,13 @@ WORDS: dict[Language, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PageItem:
-    """One picture of the page.
+    """One image of the page.
 
     Attributes:
         image: Upright, as ``open_image`` returns it, or the file to open.
         caption: What the captioner said.
-        preprocessing: Of the captioner's backbone; says which part of the picture it saw.
-        name: What the data calls the picture; empty to leave it out.
+        preprocessing: Of the captioner's backbone; says which part of the image it saw.
+        name: What the data calls the image; empty to leave it out.
         references: What people said.
         right: Whether the caption is known to be right or wrong; None where nobody knows.
         score: As it is shown, such as ``CIDEr-D 0.84``; empty to leave it out.
@@ -94,14 +94,14 @@ class PageItem:
 
 
 def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template needs of a picture.
+    """Return what the template needs of an image.
 
     Args:
-        item: The picture.
+        item: The image.
         words: Of the page, one of ``WORDS`` or made from it.
 
     Raises:
-        ImageError: The picture cannot be read.
+        ImageError: The image cannot be read.
     """
     image = item.image if isinstance(item.image, Image.Image) else open_image(item.image)
     image = image.convert("RGB")
@@ -112,7 +112,7 @@ def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
         "maps": [(word.attention * _UNIT).round().int().tolist() for word in said],
     }
     return {
-        "picture": Markup(_data_uri(image)),
+        "image": Markup(_data_uri(image)),
         "width": image.width,
         "height": image.height,
         "dim": round(dimming(image), 3),
@@ -155,23 +155,23 @@ def write_captions_page(
     items: Sequence[PageItem],
     language: Language,
 ) -> Path:
-    """Write a page that shows captions with their pictures and, word by word, the attention.
+    """Write a page that shows captions with their images and, word by word, the attention.
 
     Everything lies in the one file: it works from a memory stick and asks no network for anything. Without
-    scripts it still shows all pictures and texts. The colours of a picture's words share one scale.
+    scripts it still shows all images and texts. The colours of an image's words share one scale.
 
     Args:
         out: The HTML file; folders are made if missing.
         title: Of the page.
         summary: Names and values of the figures on top, such as ``("Exactly right", "97 of 100")``.
-        items: Pictures in order; those given as a path are opened one at a time.
+        items: Images in order; those given as a path are opened one at a time.
         language: Of the page's own words.
 
     Returns:
         ``out``.
 
     Raises:
-        ImageError: A picture cannot be read.
+        ImageError: An image cannot be read.
     """
     words = WORDS[language]
     marks = [item.right for item in items]

@@ -73,7 +73,7 @@ def _read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ModelError(
-            f"{path} cannot be read: {error.strerror or error}.", would_do="Name metrics.jsonl of a run."
+            f"{path} cannot be read: {error.strerror or error}.", hint="Name metrics.jsonl of a run."
         ) from error
     records: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):

@@ -1,4 +1,4 @@
-"""Write an HTML file that needs nothing else: style, script, pictures inside, nothing asked for outside."""
+"""Write an HTML file that needs nothing else: style, script, images inside, nothing asked for outside."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ def write_document(
         template: Its path within the package.
         title: Of the page.
         summary: Names and values of the figures on top.
-        cards: All cards of the page, as ``card_of`` makes them; their places for a picture are one size.
+        cards: All cards of the page, as ``card_of`` makes them; their places for an image are one size.
         styles: Style sheets, by their paths within the package, in order.
         values: What the template asks for; ``language`` is needed.
 
@@ -77,7 +77,7 @@ def _read(name: str) -> str:
 
 
 def _stage_aspect(cards: Sequence[dict[str, Any]]) -> float:
-    """Return width over height of the place for a picture, the same on all cards: what suits most of them."""
+    """Return width over height of the place for an image, the same on all cards: what suits most of them."""
     typical: float = statistics.median([card["width"] / card["height"] for card in cards] or [4 / 3])
     return round(min(1.5, max(0.9, typical)), 3)
 

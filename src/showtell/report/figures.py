@@ -147,10 +147,10 @@ def check_figure_path(out: Path) -> None:
     if out.suffix.lower().removeprefix(".") not in known:
         raise ConfigError(
             f"{out} ends in {out.suffix or 'no suffix'}, which names no figure format.",
-            would_do=f"End the name in one of: {', '.join('.' + suffix for suffix in known)}.",
+            hint=f"End the name in one of: {', '.join('.' + suffix for suffix in known)}.",
         )
     if out.is_dir():
-        raise ConfigError(f"{out} is a folder.", would_do="Name a file, such as why.png.")
+        raise ConfigError(f"{out} is a folder.", hint="Name a file, such as why.png.")
 
 
 def save_figure(

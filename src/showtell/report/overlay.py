@@ -27,7 +27,7 @@ Pixels = npt.NDArray[np.float32]
 
 
 class Box(NamedTuple):
-    """A rectangle on a picture, each edge a share of the width or height, in [0, 1]."""
+    """A rectangle on an image, each edge a share of the width or height, in [0, 1]."""
 
     left: float
     top: float
@@ -41,12 +41,12 @@ class Box(NamedTuple):
 
 
 def seen_box(preprocessing: Preprocessing, width: int, height: int) -> Box:
-    """Return the part of an upright picture that the network sees.
+    """Return the part of an upright image that the network sees.
 
     Args:
-        preprocessing: ``stretch`` gives the whole picture, ``crop`` its centre.
-        width: Of the picture, pixels.
-        height: Of the picture, pixels.
+        preprocessing: ``stretch`` gives the whole image, ``crop`` its centre.
+        width: Of the image, pixels.
+        height: Of the image, pixels.
     """
     scaled_height, scaled_width = preprocessing.scaled_size(height, width)
     # The same whole-pixel offsets as showtell.data.images.load_pixels.
@@ -82,7 +82,7 @@ def paint(level: Pixels) -> Pixels:
 
 
 def dimming(image: Image.Image) -> float:
-    """Return the brightness to show a picture with, in [0.74, 0.92]; light ones are dimmed most."""
+    """Return the brightness to show an image with, in [0.74, 0.92]; light ones are dimmed most."""
     mean = float(np.asarray(image.convert("L").resize((16, 16))).mean()) / 255
     return min(0.92, max(0.74, _UNDER_HEAT / max(mean, 0.01)))
 
@@ -98,7 +98,7 @@ def overlay(
     """Draw attention over a dimmed, greyed copy of an image.
 
     Between the centres of the cells the colours are interpolated, by a cubic: nothing appears that the grid
-    does not hold. Outside of what the network saw there is no heat, and the picture is darker.
+    does not hold. Outside of what the network saw there is no heat, and the image is darker.
 
     Args:
         image: Upright, as ``open_image`` returns it; any mode.
@@ -108,9 +108,9 @@ def overlay(
         cells: Show the cells as they are instead of blending them.
 
     Returns:
-        An RGB picture of the same size.
+        An RGB image of the same size.
     """
-    # The orientation tag of an upright picture may still be on it; it must not turn it again.
+    # The orientation tag of an upright image may still be on it; it must not turn it again.
     photo = np.asarray(image.convert("RGB"), np.float32)
     grey = photo.mean(-1, keepdims=True)
     photo = (grey * GREY + photo * (1 - GREY)) * dimming(image)
@@ -129,14 +129,14 @@ def overlay(
 
 
 def hottest_area(attention: Sequence[Sequence[float]] | Tensor, box: Box) -> tuple[int, int]:
-    """Find where on the picture most of the attention lies, for people who do not see it.
+    """Find where on the image most of the attention lies, for people who do not see it.
 
     Args:
         attention: Weights, (rows, columns).
-        box: Where the grid lies on the picture.
+        box: Where the grid lies on the image.
 
     Returns:
-        Row and column, each 0 to 2, of the ninth of the picture that holds the largest share.
+        Row and column, each 0 to 2, of the ninth of the image that holds the largest share.
     """
     weights = np.asarray(attention, np.float32)
     rows = box.top + (np.arange(weights.shape[0]) + 0.5) / weights.shape[0] * (box.bottom - box.top)

@@ -27,8 +27,8 @@ class RunFacts:
         run: Its folder, as people type it.
         record: What was run.
         defaults: The settings of the command by name, where they have a default.
-        pictures: One record per image.
-        captions: How many captions the pictures of each split have; empty for a classifier.
+        images: One record per image.
+        captions: How many captions the images of each split have; empty for a classifier.
         parts: Parameters of the model's parts by name.
         metrics: ``metrics.jsonl``, where there is one.
         xe_epochs: Epochs until training went on by reward; None where it did not.
@@ -37,7 +37,7 @@ class RunFacts:
     run: Path
     record: RunRecord
     defaults: Mapping[str, Any]
-    pictures: Sequence[ImageRecord]
+    images: Sequence[ImageRecord]
     captions: Mapping[str, int]
     parts: Mapping[str, int]
     metrics: Path | None
@@ -113,18 +113,18 @@ def _lead(facts: RunFacts) -> str:
 
 
 def _splits(facts: RunFacts) -> list[dict[str, Any]]:
-    counts = Counter(image.split for image in facts.pictures)
+    counts = Counter(image.split for image in facts.images)
     return [
-        {"name": name, "pictures": counts[name], "captions": facts.captions.get(name)}
+        {"name": name, "images": counts[name], "captions": facts.captions.get(name)}
         for name in SPLITS
         if counts[name]
     ]
 
 
 def _classes(facts: RunFacts) -> dict[str, Any]:
-    """Return how many pictures of each split every class has."""
+    """Return how many images of each split every class has."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for image in facts.pictures:
+    for image in facts.images:
         if image.label is not None:
             counts[image.label][str(image.split)] += 1
     splits = [split for split in SPLITS if any(count[split] for count in counts.values())]

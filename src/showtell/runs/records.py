@@ -68,7 +68,7 @@ class RunRecord(msgspec.Struct):
 
 
 class ImageRecord(msgspec.Struct, omit_defaults=True):
-    """A line of ``pictures.jsonl``: an image, its split and content, so that the same are used again.
+    """A line of ``images.jsonl``: an image, its split and content, so that the same are used again.
 
     Attributes:
         name: As the data calls it.
@@ -92,15 +92,17 @@ class EvaluationRecord(msgspec.Struct, kw_only=True):
 
     Attributes:
         split: Which split, or ``all`` of other data.
-        pictures: How many images.
+        images: How many images.
         scores: Figures by name.
         intervals_95: Their 95% intervals.
+        beam_size: Captions searched side by side; 0 where nothing is searched.
     """
 
     split: str
-    pictures: int
+    images: int
     scores: dict[str, float]
     intervals_95: dict[str, tuple[float, float]] = {}
+    beam_size: int = 0
 
 
 def as_json(value: Any) -> Any:
@@ -132,7 +134,7 @@ def load_record(path: Path, kind: type[Record]) -> Record:
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-        return msgspec.convert(migrate(raw, path), kind)
+        return msgspec.convert(migrate(raw, path), kind, str_keys=True)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
 

@@ -70,7 +70,7 @@ class Run:
     @property
     def has_images(self) -> bool:
         """Say whether the run knows its images; a model alone does not."""
-        return (self.folder / "pictures.jsonl").is_file()
+        return (self.folder / "images.jsonl").is_file()
 
     @property
     def images(self) -> list[ImageRecord]:
@@ -79,7 +79,7 @@ class Run:
         Raises:
             ModelError: The record is missing or damaged.
         """
-        return load_lines(self.folder / "pictures.jsonl", ImageRecord)
+        return load_lines(self.folder / "images.jsonl", ImageRecord)
 
     def settings(self, kind: type[S]) -> S:
         """Read the settings of its training; where files are, as seen from here.
@@ -115,7 +115,7 @@ class Run:
         if settings.resume and not self.folder.exists():
             raise ConfigError(
                 f"{self.folder} holds no training to go on with.",
-                would_do="Name its folder by --out, or start anew without --resume.",
+                hint="Name its folder by --out, or start anew without --resume.",
             )
         _refuse_place(settings)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ class Run:
         except BlockingIOError as error:
             raise ConfigError(
                 f"Another training writes into {self.folder} at this moment.",
-                would_do="Wait until it has ended, or name another folder by --out.",
+                hint="Wait until it has ended, or name another folder by --out.",
             ) from error
 
     def _refuse_another(self, settings: TrainingSettings) -> None:
@@ -138,7 +138,7 @@ class Run:
         elif not settings.resume and (path.exists() or (self.folder / "checkpoints").exists()):
             raise ConfigError(
                 f"{self.folder} holds a training already.",
-                would_do="Go on with it by --resume, or name another folder by --out.",
+                hint="Go on with it by --resume, or name another folder by --out.",
             )
 
     def start(
@@ -173,7 +173,7 @@ class Run:
         if settings.resume and (self.folder / "config.json").exists():
             self._compare(now, console)
         else:
-            save_lines(self.folder / "pictures.jsonl", _images(prepared, leaks or {}))
+            save_lines(self.folder / "images.jsonl", _images(prepared, leaks or {}))
             save_record(self.folder / "config.json", _record(settings, kind, prepared, backbone, now))
         return training_fingerprint(settings, prepared, backbone, resolved=now)
 
@@ -188,7 +188,7 @@ class Run:
         if changed:
             raise ConfigError(
                 f"{self.folder} was started with {'; '.join(changed)}.",
-                would_do="Resume with the same data and version of showtell, or start anew in another --out.",
+                hint="Resume with the same data and version of showtell, or start anew in another --out.",
             )
         here = environment()
         parts = [name for name in ("showtell", "code", "torch") if before.environment.get(name) != here[name]]
@@ -234,10 +234,10 @@ class Run:
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""
         learnt = {image.sha256 for image in self.images if image.split == "train"}
-        count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.pictures)
+        count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.images)
         if count:
             console.say(
-                f"Warning: {count:,} of these {len(prepared.pictures):,} pictures were trained on; "
+                f"Warning: {count:,} of these {len(prepared.images):,} images were trained on; "
                 "scores on others are what counts"
             )
 
@@ -281,14 +281,14 @@ def _images(prepared: Prepared, leaks: Mapping[str, str]) -> list[ImageRecord]:
     shared = Counter(groups.values())
     return [
         ImageRecord(
-            name=picture.name,
-            split=picture.split,
-            sha256=prepared.extraction.digests[picture.name].hex(),
-            label=picture.label,
-            group=groups[picture.name] if shared[groups[picture.name]] > 1 else None,
-            leak=leaks.get(picture.name),
+            name=image.name,
+            split=image.split,
+            sha256=prepared.extraction.digests[image.name].hex(),
+            label=image.label,
+            group=groups[image.name] if shared[groups[image.name]] > 1 else None,
+            leak=leaks.get(image.name),
         )
-        for picture in prepared.pictures
+        for image in prepared.images
     ]
 
 
@@ -310,7 +310,7 @@ def _refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]
         points = (f"{_typed(name, before[name])}, not {_typed(name, now[name])}" for name in changed)
         raise ConfigError(
             f"{out} was started with {'; '.join(points)}.",
-            would_do="Resume with the settings of the first start, or start anew in another --out.",
+            hint="Resume with the settings of the first start, or start anew in another --out.",
         )
 
 
@@ -327,11 +327,11 @@ def _typed(name: str, value: Any) -> str:
 def _refuse_place(settings: TrainingSettings) -> None:
     """Refuse a file, and the folder of what is learnt from."""
     if settings.out.exists() and not settings.out.is_dir():
-        raise ConfigError(f"--out {settings.out} is a file.", would_do="It takes a folder.")
+        raise ConfigError(f"--out {settings.out} is a file.", hint="Expected a folder.")
     for place in (settings.data, settings.images):
         if place is not None and settings.out.resolve() == place.resolve():
             raise ConfigError(
-                f"--out {settings.out} is the folder of what is learnt from.", would_do="Name another one."
+                f"--out {settings.out} is the folder of what is learnt from.", hint="Name another one."
             )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from showtell.console import Console
 from showtell.data.images import read_content
-from showtell.data.records import Dataset, Picture
+from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource, source_of
 from showtell.errors import ConfigError, DataError, ImageError
 from showtell.runs.records import ImageRecord
@@ -76,17 +76,17 @@ def read_again(
     records = run.images
     if data is None:
         dataset = _read_in_place(run.folder, trained, read, console, images, advice)
-        if {record.name for record in records} <= {picture.name for picture in dataset.pictures}:
+        if {record.name for record in records} <= {image.name for image in dataset.images}:
             return _own(dataset, records)
     else:
         dataset = _read_other(trained, read, console, data, images)
     found = _recognised(dataset, records, FeatureStore(store or trained.store))
-    count = len(found.pictures)
+    count = len(found.images)
     if data is None and not count:
         raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", advice)
-    if data is not None and count < _SAME * max(len(records), len(dataset.pictures)):
+    if data is not None and count < _SAME * max(len(records), len(dataset.images)):
         return Data(dataset, {}, {}, {})
-    others = len(dataset.pictures) - count
+    others = len(dataset.images) - count
     left_out = f"; {others:,} other images are left out" if others else ""
     console.say(
         f"{count:,} of {len(records):,} images are those of the training by content{left_out}: "
@@ -136,47 +136,47 @@ def _read_other(
 
 
 def _moved(what: str, advice: str) -> DataError:
-    would_do = "Name where it lies now: its images are known by their content, whatever they are called."
-    return DataError(what, would_do=would_do, run=advice)
+    hint = "Name where it lies now: its images are known by their content, whatever they are called."
+    return DataError(what, hint=hint, run=advice)
 
 
 def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: FeatureStore) -> Dataset:
     """Return the images that a run recorded, known by their content, under the names it recorded."""
-    by_content: defaultdict[str, list[Picture]] = defaultdict(list)
-    for picture, digest in _digests(dataset.pictures, store):
-        by_content[digest].append(picture)
+    by_content: defaultdict[str, list[AnnotatedImage]] = defaultdict(list)
+    for image, digest in _digests(dataset.images, store):
+        by_content[digest].append(image)
     recorded: defaultdict[str, dict[str, ImageRecord]] = defaultdict(dict)
     for record in records:
         recorded[record.sha256][record.name] = record
     labels = {record.label for record in records}
-    known: dict[str, Picture] = {}  # by the name that it has now
+    known: dict[str, AnnotatedImage] = {}  # by the name that it has now
     for digest, named in recorded.items():
         same = by_content[digest]
         # Of copies, those that kept their names are taken for what they were.
-        left = iter([picture for picture in same if picture.name not in named])
-        kept = {picture.name: picture for picture in same}
+        left = iter([image for image in same if image.name not in named])
+        kept = {image.name: image for image in same}
         for name, record in named.items():
             now = kept.get(name) or next(left, None)
             if now is not None:
                 # A class folder of another name is still of the class that was learnt.
                 label = now.label if now.label in labels else record.label
                 known[now.name] = replace(now, name=name, label=label)
-    pictures = tuple(known[picture.name] for picture in dataset.pictures if picture.name in known)
-    return replace(dataset, pictures=pictures)
+    images = tuple(known[image.name] for image in dataset.images if image.name in known)
+    return replace(dataset, images=images)
 
 
-def _digests(pictures: Sequence[Picture], store: FeatureStore) -> list[tuple[Picture, str]]:
+def _digests(images: Sequence[AnnotatedImage], store: FeatureStore) -> list[tuple[AnnotatedImage, str]]:
     """Return the SHA-256 of the images that can be read."""
     found, fresh = [], []
-    for picture in pictures:
+    for image in images:
         try:
-            stamp = FileStamp.of(picture.path)
+            stamp = FileStamp.of(image.path)
             digest = store.digest_of(stamp)
             if digest is None:
-                digest = content_digest(read_content(picture.path))
+                digest = content_digest(read_content(image.path))
                 fresh.append((stamp, digest))
         except (OSError, ImageError):
             continue  # named by the extraction where it is asked for
-        found.append((picture, digest.hex()))
+        found.append((image, digest.hex()))
     store.remember_digests(fresh)
     return found

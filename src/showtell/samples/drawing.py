@@ -216,7 +216,7 @@ def draw_scene(scene: Scene, size: int = DRAWING_SIZE) -> Image.Image:
         An RGB image; the same scene and size give the same pixels.
     """
     chance = random.Random(f"look/{scene.look}")
-    picture = _background(chance, size)
+    image = _background(chance, size)
     margin = max(2, round(size * _GAP))
     for placed in place_objects(scene):
         side = math.ceil(2 * placed.radius * size) + 2 * margin
@@ -224,6 +224,6 @@ def draw_scene(scene: Scene, size: int = DRAWING_SIZE) -> Image.Image:
         mask = _mask(placed, size, left, top, side)
         shadow = mask.filter(ImageFilter.BoxBlur(margin / 2)).point([value * 3 // 10 for value in range(256)])
         drop = max(1, margin // 3)
-        picture.paste((70, 70, 95), (left + drop, top + drop), shadow)
-        picture.paste(_paint(chance, placed.group.colour, side), (left, top), mask)
-    return picture
+        image.paste((70, 70, 95), (left + drop, top + drop), shadow)
+        image.paste(_paint(chance, placed.group.colour, side), (left, top), mask)
+    return image

@@ -1,4 +1,4 @@
-"""The HTTP API: pictures in, records out."""
+"""The HTTP API: images in, records out."""
 
 import asyncio
 import unicodedata
@@ -34,9 +34,9 @@ from showtell.serving.settings import Serve
 
 STATIC = Path(__file__).parent / "static"
 READERS = 2
-"""Threads that decode pictures."""
+"""Threads that decode images."""
 PREDICT = "/v1/predict"
-FIELD = "pictures"
+FIELD = "images"
 """Name of the parts of a form that are images."""
 
 
@@ -46,14 +46,14 @@ class Serving:
 
     Attributes:
         models: By name; the first answers where none is named.
-        max_pictures: Most pictures of a request.
+        max_images: Most images of a request.
         metrics: What is counted.
         prefix: Of all addresses, where a proxy has one.
         token: Whether clients must show one.
     """
 
     models: Mapping[str, Served]
-    max_pictures: int
+    max_images: int
     metrics: Metrics
     prefix: str
     token: bool
@@ -71,11 +71,11 @@ class Serving:
         return self.models[name]
 
     def example(self, request: Request) -> str:
-        """Return how a picture is sent, as the client of a request reaches this server."""
+        """Return how an image is sent, as the client of a request reaches this server."""
         shown = "-H 'Authorization: Bearer TOKEN' " if self.token else ""
         address = f"{str(request.base_url).rstrip('/')}{self.prefix}{PREDICT}"
         curl = f"curl {shown}-F {FIELD}=@cat.jpg {address}"
-        return f"Send a picture as the body, or as parts of a form that are named {FIELD}: {curl}"
+        return f"Send an image as the body, or as parts of a form that are named {FIELD}: {curl}"
 
 
 def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
@@ -99,7 +99,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
 
     app = FastAPI(
         title="showtell",
-        summary="Show it your pictures. It tells you what it sees.",
+        summary="Show it your images. It tells you what it sees.",
         version=__version__,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
@@ -112,7 +112,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
         },
     )
     app.state.serving = Serving(
-        served, settings.max_pictures, metrics, settings.root_path, settings.token is not None
+        served, settings.max_images, metrics, settings.root_path, settings.token is not None
     )
     app.include_router(router)
     app.add_api_route("/heat.js", _heat, include_in_schema=False)
@@ -145,20 +145,20 @@ _PICTURES = {
     },
 }
 _KINDS = ("image/", "multipart/", "application/octet-stream", "application/x-www-form-urlencoded")
-"""Types of requests that may hold pictures; the last is what curl says of whatever it is told to send."""
+"""Types of requests that may hold images; the last is what curl says of whatever it is told to send."""
 ModelName = Annotated[str | None, Query(description="Which model; the first by default.")]
 
 
 @router.post(
     PREDICT,
-    summary="Say what pictures show",
+    summary="Say what images show",
     openapi_extra={"requestBody": _PICTURES},
     responses={
-        200: {"model": schema.Answer, "description": "One record a picture, in order."},
+        200: {"model": schema.Answer, "description": "One record an image, in order."},
         408: _ERROR | {"description": "The request came too slowly."},
         413: _ERROR | {"description": "The request is too large."},
-        415: _ERROR | {"description": "It is of a type that holds no picture, such as JSON."},
-        422: _ERROR | {"description": "The only picture cannot be read, or a parameter is out of range."},
+        415: _ERROR | {"description": "It is of a type that holds no image, such as JSON."},
+        422: _ERROR | {"description": "The only image cannot be read, or a parameter is out of range."},
         503: _ERROR | {"description": "Too much at once; Retry-After says when to come back."},
     },
 )
@@ -168,22 +168,22 @@ async def predict(
     explain: Annotated[bool, Query(description="Add what part the network saw, and Grad-CAM.")] = False,
     beams: Annotated[int | None, Query(ge=1, le=10, description="Captions searched side by side.")] = None,
 ) -> Response:
-    """Send one picture as the body, or one or several as parts of a form that are named pictures."""
+    """Send one image as the body, or one or several as parts of a form that are named images."""
     serving: Serving = request.app.state.serving
     served = serving.model(model)
-    uploads = await read_uploads(request, serving.max_pictures, serving.example(request))
+    uploads = await read_uploads(request, serving.max_images, serving.example(request))
     results = await asyncio.gather(*(_record(served, upload, explain, beams) for upload in uploads))
     if len(results) == 1 and "error" in results[0]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         fits = not kind or kind.startswith(_KINDS)
         how = "" if kind.startswith(("image/", "multipart/")) else f" {serving.example(request)}"
-        error = results[0]["error"] if fits else f"A request of type {kind[:100]} holds no picture."
+        error = results[0]["error"] if fits else f"A request of type {kind[:100]} holds no image."
         return JSONResponse({"error": error + how}, 422 if fits else 415)
     return JSONResponse({"model": served.name, "results": results})
 
 
 async def _record(served: Served, upload: "Upload", explain: bool, beams: int | None) -> dict[str, Any]:
-    named = {} if upload.name is None else {"picture": upload.name}
+    named = {} if upload.name is None else {"image": upload.name}
     try:
         if isinstance(upload.content, ImageError):
             raise upload.content
@@ -217,7 +217,7 @@ async def metrics(request: Request) -> Response:
 
 
 class Upload(NamedTuple):
-    """A picture as it was sent.
+    """An image as it was sent.
 
     Attributes:
         content: Of the file; or why there is none.
@@ -229,15 +229,15 @@ class Upload(NamedTuple):
 
 
 async def read_uploads(request: Request, max_images: int, how: str) -> list[Upload]:
-    """Return the pictures of a request, in order.
+    """Return the images of a request, in order.
 
     Args:
         request: Its body has been checked to be within its limit.
         max_images: Most images.
-        how: What a client is told that sent no picture.
+        how: What a client is told that sent no image.
 
     Raises:
-        HTTPException: The form is damaged, holds no picture, or too many.
+        HTTPException: The form is damaged, holds no image, or too many.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/"):
         return [Upload(await request.body(), None)]
@@ -253,7 +253,7 @@ async def read_uploads(request: Request, max_images: int, how: str) -> list[Uplo
     try:
         for part in form.getlist(FIELD):
             if isinstance(part, str):
-                reason = ImageError(f"The part {FIELD} is a text; send the picture as a file, with its name.")
+                reason = ImageError(f"The part {FIELD} is a text; send the image as a file, with its name.")
                 found.append(Upload(reason, None))
             else:
                 name = unicodedata.normalize("NFC", part.filename or "") or None

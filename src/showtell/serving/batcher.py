@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ _MAX_WAIT = 0.03
 class _Waiting(NamedTuple):
     pixels: Tensor
     kind: Hashable
-    answer: Future  # of the result
+    answer: "Future[Any]"  # of the result
 
 
 class Batcher(Generic[Result]):

@@ -16,7 +16,7 @@ class Metrics:
     Attributes:
         requests: By status.
         seconds: From the first byte of a request for a prediction to the last of its answer.
-        pictures: By model and outcome, ``answered`` or ``unreadable``.
+        images: By model and outcome, ``answered`` or ``unreadable``.
         batches: Images of a batch, by model.
     """
 
@@ -29,19 +29,17 @@ class Metrics:
         self.seconds = Histogram(
             "showtell_predict_seconds", "Time of a prediction.", buckets=_SECONDS, registry=self.registry
         )
-        self.pictures = Counter(
-            "showtell_pictures", "Pictures by outcome.", ["model", "outcome"], registry=self.registry
+        self.images = Counter(
+            "showtell_images", "Images by outcome.", ["model", "outcome"], registry=self.registry
         )
         self.batches = Histogram(
-            "showtell_batch_pictures",
+            "showtell_batch_images",
             "Images of a batch.",
             ["model"],
             buckets=(1, 2, 4, 8, 16),
             registry=self.registry,
         )
-        self._queue = Gauge(
-            "showtell_queue_pictures", "Pictures that wait.", ["model"], registry=self.registry
-        )
+        self._queue = Gauge("showtell_queue_images", "Images that wait.", ["model"], registry=self.registry)
         self._in_flight = Gauge(
             "showtell_requests_in_flight", "Requests being worked on.", registry=self.registry
         )

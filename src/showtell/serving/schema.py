@@ -7,9 +7,9 @@ class Word(BaseModel):
     """A word of a caption."""
 
     word: str
-    probability: float = Field(description="Given the picture and the words before, 0 to 1.")
+    probability: float = Field(description="Given the image and the words before, 0 to 1.")
     attention: list[list[float]] = Field(
-        description="Attention weights, rows x columns over what it saw of the picture; sums to 1."
+        description="Attention weights, rows x columns over what it saw of the image; sums to 1."
     )
 
 
@@ -32,7 +32,7 @@ class GradCam(BaseModel):
 class Seen(BaseModel):
     """What every record may hold."""
 
-    picture: str | None = Field(None, description="Name of the file, where one was sent.")
+    image: str | None = Field(None, description="Name of the file, where one was sent.")
     seen: tuple[float, float, float, float] | None = Field(
         None,
         description="With explain: left, top, right, bottom of what the network saw, in [0, 1].",
@@ -40,7 +40,7 @@ class Seen(BaseModel):
 
 
 class Captioned(Seen):
-    """What a captioner says of a picture."""
+    """What a captioner says of an image."""
 
     caption: str
     log_probability: float = Field(description="Natural logarithm, summed over all tokens and the end.")
@@ -49,7 +49,7 @@ class Captioned(Seen):
 
 
 class Classified(Seen):
-    """What a classifier says of a picture."""
+    """What a classifier says of an image."""
 
     label: str = Field(alias="class")
     classes: dict[str, float] = Field(description="The five likeliest with their probabilities.")
@@ -57,14 +57,14 @@ class Classified(Seen):
 
 
 class Unreadable(BaseModel):
-    """A picture among several that cannot be read."""
+    """An image among several that cannot be read."""
 
-    picture: str | None = None
+    image: str | None = None
     error: str
 
 
 class Answer(BaseModel):
-    """What a model says of the pictures of a request, in their order."""
+    """What a model says of the images of a request, in their order."""
 
     model: str
     results: list[Captioned | Classified | Unreadable]
@@ -77,7 +77,7 @@ class ModelSummary(BaseModel):
     kind: str = Field(description="captioner or classifier.")
     backbone: str
     language: str = Field(description="Guessed from its words: ko or en.")
-    scores: dict[str, float] = Field(description="On the pictures that validated it.")
+    scores: dict[str, float] = Field(description="On the images that validated it.")
     classes: list[str] | None = None
     vocab_size: int | None = None
     beam_size: int | None = None

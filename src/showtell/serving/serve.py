@@ -130,7 +130,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise ConfigError(
             f"{host} port {port} cannot be listened on: {reason}.",
-            would_do="Another --port, or --port 0 for any that is free.",
+            hint="Another --port, or --port 0 for any that is free.",
         ) from error
 
 

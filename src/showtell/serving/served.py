@@ -25,8 +25,8 @@ class Served:
     Args:
         name: What clients call it.
         model: What answers.
-        threads: Where pictures are decoded.
-        max_pixels: Most pixels a picture may claim.
+        threads: Where images are decoded.
+        max_pixels: Most pixels an image may claim.
         metrics: Where to count.
     """
 
@@ -37,7 +37,7 @@ class Served:
         self.model = model
         self._threads = threads
         self._max_pixels = max_pixels
-        self._outcomes = metrics.pictures
+        self._outcomes = metrics.images
         batches = metrics.batches.labels(name)
         self._batcher: Batcher[Result] = Batcher(
             self._predict, BATCH_SIZE, batches.observe, share_cores(model.device)
@@ -47,7 +47,7 @@ class Served:
     async def answer(
         self, content: bytes, *, explain: bool = False, beams: int | None = None
     ) -> dict[str, Any]:
-        """Say what a picture shows.
+        """Say what an image shows.
 
         Args:
             content: Of its file.
@@ -79,7 +79,7 @@ class Served:
         self._batcher.close()
 
     def _read(self, content: bytes) -> tuple[tuple[int, int], Tensor]:
-        """Return a picture's width and height, and its pixels as the network sees them."""
+        """Return an image's width and height, and its pixels as the network sees them."""
         wanted = self.model.backbone.preprocessing
         image = open_image(content, shrink_to=wanted, max_pixels=self._max_pixels)
         return image.size, self.model.pixels(image)

@@ -34,7 +34,7 @@ class Serve(Settings):
     """Largest request in megabytes, at least 1."""
     max_megapixels: int = 100
     """Largest image in millions of pixels, at least 1."""
-    max_pictures: int = 16
+    max_images: int = 16
     """Most images per request, at least 1."""
     max_in_flight: int = 64
     """Requests processed at once, at least 1; further ones are asked to retry."""
@@ -48,7 +48,7 @@ class Serve(Settings):
         super().__post_init__()
         prefix = self.root_path.strip("/")
         object.__setattr__(self, "root_path", f"/{prefix}" if prefix else "")
-        at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_pictures=1, max_in_flight=1)
+        at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_images=1, max_in_flight=1)
 
 
 @dataclass(frozen=True)

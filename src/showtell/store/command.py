@@ -47,7 +47,7 @@ def _line(info: SpaceInfo) -> str:
     return (
         f"{info.id}  {_architecture(description)} at {size['width']}x{size['height']}, "
         f"{description['precision']}{by}, weights {description['weights'][:8]}: "
-        f"{info.records:,} pictures, {human_bytes(info.bytes)}"
+        f"{info.records:,} images, {human_bytes(info.bytes)}"
     )
 
 

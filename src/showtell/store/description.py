@@ -30,7 +30,7 @@ def canonical_description(description: Mapping[str, Any]) -> tuple[bytes, dict[s
         raise StoreError(
             f"A feature space cannot be made from dtype {loaded.get('dtype')!r}, grid_shape {shape!r}, "
             f"pooled_dim {loaded.get('pooled_dim')!r}.",
-            would_do="It needs dtype float16 or float32, grid_shape [L, D] or null, and pooled_dim.",
+            hint="It needs dtype float16 or float32, grid_shape [L, D] or null, and pooled_dim.",
         )
     return canonical, loaded
 
@@ -57,7 +57,7 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
             raise StoreError(
                 f"{path} describes other features than asked for: "
                 f"{description_difference(kept, description)}.",
-                would_do="Remove the space and extract again; somebody has edited it.",
+                hint="Remove the space and extract again; somebody has edited it.",
                 run=f"showtell store --remove {folder.name}",
             )
         return
@@ -76,7 +76,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, StoreError) as error:
         raise StoreError(
             f"{folder / 'space.json'} cannot be read: {error}.",
-            would_do="Remove the space and extract again.",
+            hint="Remove the space and extract again.",
             run=f"showtell store --remove {folder.name}",
         ) from error
 

@@ -149,7 +149,7 @@ class Environment:
                 raise StoreError(
                     f"The feature store {self.path} has to grow its map, but this process has been reading "
                     f"it for {_GATE_SECONDS:.0f} s.",
-                    would_do="Leave `with space.reading()` before writing more.",
+                    hint="Leave `with space.reading()` before writing more.",
                 )
             if self._env.info()["map_size"] == before:  # else another thread has done it
                 try:
@@ -162,7 +162,7 @@ class Environment:
         if self._forked_in_use:
             raise StoreError(
                 f"The feature store {self.path} was being read by this thread when the process was forked.",
-                would_do="Start worker processes outside `with space.reading()`, or with the spawn method.",
+                hint="Start worker processes outside `with space.reading()`, or with the spawn method.",
             )
         for size in self._map_sizes:
             try:
@@ -197,7 +197,7 @@ class Environment:
             env.close()
             raise StoreError(
                 f"The feature store {self.path} is cut off: data.mdb has {size} bytes of {needed}.",
-                would_do="Copy it again in full, or remove it and extract again.",
+                hint="Copy it again in full, or remove it and extract again.",
                 run="showtell store",
             )
 
@@ -225,7 +225,7 @@ class Environment:
         self._env = None
 
     def _explain(self, error: lmdb.Error) -> StoreError:
-        """Turn LMDB's error into what, where and what would do."""
+        """Turn LMDB's error into what, where and a hint."""
         if isinstance(error, lmdb.DiskError) or error.code in _FULL:
             # LMDB calls a write that the disk took in part an input/output error.
             partly = "the disk took only a part of the batch"
@@ -233,12 +233,12 @@ class Environment:
         if isinstance(error, _DAMAGED):
             return StoreError(
                 f"The feature store {self.path} is damaged: {error}.",
-                would_do="Remove it and extract again; other features in the store are not affected.",
+                hint="Remove it and extract again; other features in the store are not affected.",
                 run="showtell store",
             )
         return StoreError(
             f"The feature store {self.path} cannot be used: {error}.",
-            would_do="It needs a local disk that this user may write to; network file systems do not do.",
+            hint="It needs a local disk that this user may write to; network file systems do not do.",
         )
 
     def _explain_system(self, error: OSError) -> StoreError:
@@ -246,7 +246,7 @@ class Environment:
             return self._explain_full(str(error))
         return StoreError(
             f"The feature store {self.path} cannot be opened: {error}.",
-            would_do="Name a folder that this user may write to in SHOWTELL_STORE.",
+            hint="Name a folder that this user may write to in SHOWTELL_STORE.",
         )
 
     def _explain_full(self, reason: str) -> StoreError:
@@ -254,7 +254,7 @@ class Environment:
         free = shutil.disk_usage(there).free / 1e6
         return StoreError(
             f"The feature store {self.path} cannot be written: {reason} ({free:.0f} MB free on this disk).",
-            would_do="Nothing stored before is lost: free some space, or name a folder on another disk in "
+            hint="Nothing stored before is lost: free some space, or name a folder on another disk in "
             "SHOWTELL_STORE, and run the same command again; it goes on from here.",
             run="showtell store",
         )

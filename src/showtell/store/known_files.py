@@ -1,4 +1,4 @@
-"""Which content a file on disk has, remembered, so that a second run reads no picture again."""
+"""Which content a file on disk has, remembered, so that a second run reads no image again."""
 
 import hashlib
 import os
@@ -62,7 +62,7 @@ class KnownFiles:
     """
 
     def __init__(self, folder: Path) -> None:
-        # Not durable: all that a power cut can undo here is that some pictures are read once more.
+        # Not durable: all that a power cut can undo here is that some images are read once more.
         self._environment = open_environment(folder, durable=False)
 
     def digest_of(self, stamp: FileStamp) -> bytes | None:

@@ -1,12 +1,12 @@
 """A feature space: the records of one backbone, layer, preprocessing and precision.
 
-A record's key is the picture's content digest and, for an augmented view, a hash of the view; its value is
+A record's key is the image's content digest and, for an augmented view, a hash of the view; its value is
 the raw little-endian numbers. `pooled` and `grid` are LMDB environments of their own: what a classifier
 reads, pooled features only, lies densely in a small file, whatever the system reads ahead.
 
 A record is there when its pooled features are, and they are committed last. A writer holds the lock of
 `pooled` around the whole batch, so a kill in between leaves at most grids that nobody can see and that the
-next writer of the same pictures replaces.
+next writer of the same images replaces.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.d
 
 
 def content_digest(content: bytes) -> bytes:
-    """Return the 32-byte SHA-256 of a picture's file content."""
+    """Return the 32-byte SHA-256 of an image's file content."""
     return hashlib.sha256(content).digest()
 
 
@@ -38,8 +38,8 @@ def record_key(digest: bytes, view: str = "") -> bytes:
     """Return the key of a record.
 
     Args:
-        digest: The picture's `content_digest`.
-        view: What was done to the picture before the backbone's own preprocessing; empty for nothing.
+        digest: The image's `content_digest`.
+        view: What was done to the image before the backbone's own preprocessing; empty for nothing.
     """
     return digest + hashlib.blake2b(view.encode(), digest_size=16).digest() if view else digest
 
@@ -180,7 +180,7 @@ class FeatureSpace:
             raise StoreError(
                 f"{what} of {key.hex()[:12]} holds values that {self.dtype.name} cannot: "
                 f"the largest is {np.abs(values).max():g}.",
-                would_do="float32 features hold them, unless the network itself gives no finite numbers.",
+                hint="float32 features hold them, unless the network itself gives no finite numbers.",
             )
         return encoded
 
@@ -224,12 +224,12 @@ class Reader:
         if value is None:
             raise StoreError(
                 f"{where} has no record {key.hex()[:12]}.",
-                would_do="Extract the features of this data set first.",
+                hint="Extract the features of this data set first.",
                 run="showtell extract DATA",
             )
         raise StoreError(
             f"{where} is damaged: record {key.hex()[:12]} has {len(value)} bytes instead of {length}.",
-            would_do="Remove the space and extract again.",
+            hint="Remove the space and extract again.",
             run=f"showtell store --remove {self._space.id}",
         )
 

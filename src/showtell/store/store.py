@@ -1,6 +1,6 @@
-"""The feature store: what a backbone saw in a picture, kept once, addressed by the picture's content.
+"""The feature store: what a backbone saw in an image, kept once, addressed by the image's content.
 
-ROOT/pictures/        path, size and times of a file -> SHA-256 of its content
+ROOT/images/        path, size and times of a file -> SHA-256 of its content
 ROOT/<space id>/      one feature space: `space.json` (what shaped the features), `pooled/`, `grid/`
 ROOT/<space id>.lock  held by whoever has the space open; its time is when the space was last used
 """
@@ -37,7 +37,7 @@ __all__ = [
     "record_key",
 ]
 
-_KNOWN_FILES = "pictures"
+_KNOWN_FILES = "images"
 _SPACE_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -139,7 +139,7 @@ class FeatureStore:
             shutil.rmtree(doomed, ignore_errors=True)
             if doomed.exists():
                 raise StoreError(
-                    f"{doomed} cannot be deleted.", would_do="Its files belong to somebody else; ask them."
+                    f"{doomed} cannot be deleted.", hint="Its files belong to somebody else; ask them."
                 )
         return size
 
@@ -184,7 +184,7 @@ def _take_lock(path: Path, *, shared: bool) -> int:
     except BlockingIOError as error:
         raise StoreError(
             f"Feature space {path.stem} is open in this or another process.",
-            would_do="Wait until it has ended, or stop it.",
+            hint="Wait until it has ended, or stop it.",
         ) from error
 
 
@@ -195,6 +195,6 @@ def _explained(root: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"The feature store {root} cannot be used: {error}.",
-            would_do="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
+            hint="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
             run="showtell store",
         ) from error

@@ -93,7 +93,7 @@ class CaptionTokenizer:
         if vocab_size <= fixed:
             raise ConfigError(
                 f"A vocabulary of {vocab_size} leaves no room beside {kind}'s {fixed} fixed tokens.",
-                would_do=f"Give at least {fixed + 1}; 10000 is usual.",
+                hint=f"Give at least {fixed + 1}; 10000 is usual.",
             )
         tokenizer = (_train_words if kind == "word" else _train_bpe)(captions, vocab_size, min_count)
         return cls(tokenizer)
@@ -116,19 +116,19 @@ class CaptionTokenizer:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(
                 f"The tokenizer {path} cannot be read: {error}.",
-                would_do="A model folder holds the tokenizer.json that was saved with it.",
+                hint="A model folder holds the tokenizer.json that was saved with it.",
             ) from error
         try:
             tokenizer = Tokenizer.from_str(text)
         except Exception as error:  # the library raises nothing more specific
             raise ModelError(
                 f"The tokenizer {path} is damaged: {error}.",
-                would_do="Copy tokenizer.json again from the run that trained the model.",
+                hint="Copy tokenizer.json again from the run that trained the model.",
             ) from error
         if strange := _strangeness(tokenizer):
             raise ModelError(
                 f"The tokenizer {path} is not one of showtell's: {strange}.",
-                would_do="Use the tokenizer.json that was saved with this model.",
+                hint="Use the tokenizer.json that was saved with this model.",
             )
         return cls(tokenizer)
 
@@ -249,7 +249,7 @@ def _train_words(captions: Iterable[str], vocab_size: int, min_count: int) -> To
         raise DataError(
             f"No word occurs {min_count} times in the captions: of {len(counts)} words, the most frequent "
             f"occurs {most} times.",
-            would_do=f"Train on more captions, or set min_count to at most {most}."
+            hint=f"Train on more captions, or set min_count to at most {most}."
             if most
             else "Train on captions that have words.",
         )

@@ -93,12 +93,12 @@ def load_checkpoint(
         tensors, metadata = load_tensors(path)
     except ModelError as error:
         raise ModelError(
-            error.what, would_do="Delete this file to train from the first step; the features are kept."
+            error.what, hint="Delete this file to train from the first step; the features are kept."
         ) from error
     if metadata.get("fingerprint") != fingerprint:
         raise ModelError(
             f"{path} was made with other settings or other data, so its training cannot be resumed.",
-            would_do="Resume with the first settings and pictures, or start anew in another --out.",
+            hint="Resume with the first settings and images, or start anew in another --out.",
         )
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "random": {}}
     for name, value in tensors.items():
@@ -120,7 +120,7 @@ def load_checkpoint(
     except TypeError as error:
         raise ModelError(
             f"{path} was made by another version of showtell, so its training cannot be resumed.",
-            would_do="Start anew in another --out; the features are kept.",
+            hint="Start anew in another --out; the features are kept.",
         ) from error
 
 

@@ -279,7 +279,7 @@ class Loop:
 
 def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
-        raise ModelError(f"The {what} became {value} at step {step}.", would_do="Lower learning_rate.")
+        raise ModelError(f"The {what} became {value} at step {step}.", hint="Lower learning_rate.")
 
 
 def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:

@@ -1,4 +1,4 @@
-"""TensorBoard event files: the curves of a training and, each epoch, what it says of a few pictures."""
+"""TensorBoard event files: the curves of a training and, each epoch, what it says of a few images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.data.images import open_image
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import MissingExtraError
 from showtell.report.figures import ACCENT, FAINT, figure_grid, figure_pixels, inch_axes, show_image, write
 from showtell.report.fonts import inches
@@ -42,12 +42,12 @@ class TensorBoardLog:
         self._open: Callable[..., Any] = SummaryWriter
         self._folder = folder
         self._writer: Any = None
-        self._shown: Sequence[Picture] = ()
+        self._shown: Sequence[AnnotatedImage] = ()
         self._said: Callable[[], Mapping[str, str]] = dict
 
-    def show(self, pictures: Sequence[Picture], said: Callable[[], Mapping[str, str]]) -> None:
-        """Show a few of these pictures each epoch, with what the model said of them when last scored."""
-        self._shown = pictures[:: -(-len(pictures) // _SHOWN) or 1]
+    def show(self, images: Sequence[AnnotatedImage], said: Callable[[], Mapping[str, str]]) -> None:
+        """Show a few of these images each epoch, with what the model said of them when last scored."""
+        self._shown = images[:: -(-len(images) // _SHOWN) or 1]
         self._said = said
 
     def begin(self, step: int, epoch: int) -> None:
@@ -60,30 +60,30 @@ class TensorBoardLog:
         self._writer.add_scalar("train/learning_rate", learning_rate, step)
 
     def validation(self, step: int, record: Mapping[str, Any]) -> None:
-        """Write the scores of an epoch and the pictures with what is said of them."""
+        """Write the scores of an epoch and the images with what is said of them."""
         for name, value in record.items():
             if name not in ("epoch", "score"):
                 self._writer.add_scalar(f"validation/{name}", value, step)
         if self._shown:
             pixels = _draw(self._shown, self._said())
-            self._writer.add_image("validation/pictures", pixels, step, dataformats="HWC")
+            self._writer.add_image("validation/images", pixels, step, dataformats="HWC")
         self._writer.flush()
 
 
-def _draw(pictures: Sequence[Picture], said: Mapping[str, str]) -> npt.NDArray[np.uint8]:
+def _draw(images: Sequence[AnnotatedImage], said: Mapping[str, str]) -> npt.NDArray[np.uint8]:
     """Draw photos, each above what the model and what people say of it; return (height, width, 3)."""
-    rows = -(-len(pictures) // _COLUMNS)
+    rows = -(-len(images) // _COLUMNS)
     cell = _CELL + _GAP, _CELL + 2 * _LINES * _LINE + 2 * _GAP
     figure, axes = figure_grid([cell[0]] * _COLUMNS, [cell[1]] * rows)
-    for one, picture in zip(axes.flat, pictures):
+    for one, shown in zip(axes.flat, images):
         inch_axes(one, *cell)
-        image = open_image(picture.path).convert("RGB")
+        image = open_image(shown.path).convert("RGB")
         image.thumbnail((400, 400))
         width, height = (_CELL * side / max(image.size) for side in image.size)
         base = _GAP + _CELL
         show_image(one, np.asarray(image), (_GAP / 2, _GAP / 2 + width, base, base - height))
-        right = picture.label if picture.label is not None else next(iter(picture.captions), "")
-        for text, colour, bold in ((said[picture.name], ACCENT, True), (right, FAINT, False)):
+        right = shown.label if shown.label is not None else next(iter(shown.captions), "")
+        for text, colour, bold in ((said[shown.name], ACCENT, True), (right, FAINT, False)):
             for line in wrap(text, _CELL, inches(_LETTERS, bold=bold))[:_LINES]:
                 base += _LINE
                 write(one, _GAP / 2, base, line, _LETTERS, bold=bold, colour=colour)

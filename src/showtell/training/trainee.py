@@ -20,7 +20,7 @@ class Trainee(Protocol):
         """Return what is optimised."""
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
-        """Return the loss of a batch and how many units (captions, pictures) it holds.
+        """Return the loss of a batch and how many units (captions, images) it holds.
 
         The batch must be a pure function of (seed, epoch, index): a resume asks for it again.
         """

@@ -1,4 +1,4 @@
-"""Draw on a frame what a model says of it: a bar a class on the picture, or the caption under it."""
+"""Draw on a frame what a model says of it: a bar a class on the image, or the caption under it."""
 
 import math
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Banner:
     Args:
         width: Of the frames, pixels.
         height: Of the frames, pixels.
-        under: Leave room for a caption under the picture.
+        under: Leave room for a caption under the image.
 
     Attributes:
         unit: Size of small text, pixels.
@@ -37,11 +37,11 @@ class Banner:
 
     def __init__(self, width: int, height: int, *, under: bool) -> None:
         times = max(1, math.ceil(_NARROW / width))
-        self._picture = (width * times, height * times)
-        self.unit = max(13, round(min(self._picture[0] / 34, self._picture[1] / 24)))
+        self._image = (width * times, height * times)
+        self.unit = max(13, round(min(self._image[0] / 34, self._image[1] / 24)))
         self._line = round(self.unit * 1.75)
         strip = _LINES * self._line + self.unit if under else 0
-        self._canvas = (_even(self._picture[0]), _even(self._picture[1] + strip))
+        self._canvas = (_even(self._image[0]), _even(self._image[1] + strip))
 
     def draw(self, pixels: Pixels, found: Mapping[str, float] | str | None, note: str = "") -> Pixels:
         """Draw on a frame.
@@ -56,8 +56,8 @@ class Banner:
             The drawn frame, (at least height, at least width, 3), uint8, RGB.
         """
         canvas = Image.new("RGB", self._canvas, INK)
-        picture = Image.fromarray(pixels)
-        canvas.paste(picture if picture.size == self._picture else picture.resize(self._picture))
+        image = Image.fromarray(pixels)
+        canvas.paste(image if image.size == self._image else image.resize(self._image))
         brush = ImageDraw.Draw(canvas)
         if isinstance(found, str):
             self._caption(brush, plain(found))
@@ -70,10 +70,10 @@ class Banner:
     def _bars(self, canvas: Image.Image, brush: ImageDraw.ImageDraw, classes: Mapping[str, float]) -> None:
         unit, best = self.unit, max(classes, key=lambda name: classes[name])
         percent, pad, row = round(3.1 * unit), round(0.8 * unit), round(1.7 * unit)
-        width = min(self._picture[0] - unit, 21 * unit)
+        width = min(self._image[0] - unit, 21 * unit)
         names = min(9 * unit, max(_length(plain(name), unit) for name in classes))
         height = len(classes) * row + pad
-        left, top = unit // 2, self._picture[1] - unit // 2 - height
+        left, top = unit // 2, self._image[1] - unit // 2 - height
         self._ground(canvas, (left, top, width, height))
         start, end = left + pad + round(names) + pad, left + width - pad - percent
         for i, (name, probability) in enumerate(classes.items()):
@@ -90,9 +90,9 @@ class Banner:
 
     def _caption(self, brush: ImageDraw.ImageDraw, caption: str) -> None:
         size = round(self.unit * 1.2)
-        lines = _wrapped(caption, size, self._picture[0] - 2 * self.unit)
-        room = self._canvas[1] - self._picture[1]
-        top = self._picture[1] + (room - len(lines) * self._line) // 2
+        lines = _wrapped(caption, size, self._image[0] - 2 * self.unit)
+        room = self._canvas[1] - self._image[1]
+        top = self._image[1] + (room - len(lines) * self._line) // 2
         for i, line in enumerate(lines):
             middle = top + i * self._line + self._line // 2
             self._text(brush, (self._canvas[0] // 2, middle), line, size, TEXT, "mm")
@@ -100,7 +100,7 @@ class Banner:
     def _note(self, canvas: Image.Image, brush: ImageDraw.ImageDraw, note: str) -> None:
         size = round(self.unit * 0.8)
         width, height = round(_length(note, size)) + size, 2 * size
-        left, top = self._picture[0] - width - self.unit // 2, self.unit // 2
+        left, top = self._image[0] - width - self.unit // 2, self.unit // 2
         self._ground(canvas, (left, top, width, height))
         self._text(brush, (left + width // 2, top + height // 2), note, size, TEXT, "mm")
 

@@ -36,9 +36,7 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
     if config.record is not None:
         check_video_path(config.record)
         if Path(config.source).exists() and config.record.resolve() == Path(config.source).resolve():
-            raise ConfigError(
-                f"--record {config.record} is the source itself.", would_do="Name another video."
-            )
+            raise ConfigError(f"--record {config.record} is the source itself.", hint="Name another video.")
     with ExitStack() as stack:
         source = stack.enter_context(Source(config.source, console.say))
         unseen = config.headless or (config.record is not None and source.is_file)

@@ -70,7 +70,7 @@ class Recorder:
         code = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
         self._writer = cv2.VideoWriter(str(self.path), code, self.rate, (width, height))
         if not self._writer.isOpened():
-            raise ConfigError(f"{self.path} cannot be written.", would_do="Name a video in another folder.")
+            raise ConfigError(f"{self.path} cannot be written.", hint="Name a video in another folder.")
 
 
 def check_video_path(path: Path) -> None:
@@ -80,6 +80,6 @@ def check_video_path(path: Path) -> None:
         ConfigError: Its suffix names no format, or it is a folder.
     """
     if path.suffix.lower() not in CODECS:
-        raise ConfigError(f"--record {path} names no video.", would_do=f"End it in {', '.join(CODECS)}.")
+        raise ConfigError(f"--record {path} names no video.", hint=f"End it in {', '.join(CODECS)}.")
     if path.is_dir():
-        raise ConfigError(f"--record {path} is a folder.", would_do="Name a video, such as out.mp4.")
+        raise ConfigError(f"--record {path} is a folder.", hint="Name a video, such as out.mp4.")

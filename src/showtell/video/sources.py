@@ -1,4 +1,4 @@
-"""Moving pictures: frames from a camera, a video or a stream, by OpenCV."""
+"""Moving images: frames from a camera, a video or a stream, by OpenCV."""
 
 import math
 import threading
@@ -40,7 +40,7 @@ def load_opencv() -> ModuleType:
     except ImportError as error:  # its window needs libraries that machines without a screen lack
         raise ShowtellError(
             f"OpenCV is installed but cannot be loaded: {error}.",
-            would_do="Without a screen, opencv-python-headless does instead of opencv-python.",
+            hint="Without a screen, opencv-python-headless does instead of opencv-python.",
             run="pip uninstall opencv-python && pip install opencv-python-headless",
         ) from error
     return cv2
@@ -52,7 +52,7 @@ def _unsaid(_: str) -> None:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a moving one.
+    """One image of a moving one.
 
     Attributes:
         number: Counted by the source, from 0.
@@ -176,7 +176,7 @@ class Source:
             yield Frame(number, seconds, self._cv2.cvtColor(pixels, self._cv2.COLOR_BGR2RGB))
             number, seen = number + 1, seen + 1
         if not seen:
-            raise DataError(f"{self.name} gives no frame.", would_do=_HINT)
+            raise DataError(f"{self.name} gives no frame.", hint=_HINT)
         if number > seen:
             self._say(f"{number - seen:,} frames of {self.name} cannot be decoded; they were passed over")
 
@@ -190,13 +190,13 @@ class Source:
         if self.name.isdecimal():
             return DataError(
                 f"There is no camera {self.name}, or another program holds it.",
-                would_do="--source takes its number (0 is the first), a video, or the address of a stream.",
+                hint="--source takes its number (0 is the first), a video, or the address of a stream.",
             )
         if self.is_file:
-            return DataError(f"{self.name} cannot be opened as a video.", would_do=_HINT)
+            return DataError(f"{self.name} cannot be opened as a video.", hint=_HINT)
         return DataError(
             f"The stream {_without_password(self.name)} cannot be opened.",
-            would_do="Check its address, and that this machine reaches it.",
+            hint="Check its address, and that this machine reaches it.",
         )
 
 
@@ -210,8 +210,8 @@ def _existing(name: str) -> Path:
         if Path(form).is_file():
             return Path(form)
     if Path(name).is_dir():
-        raise DataError(f"{name} is a folder.", would_do="--source takes one video.")
-    raise DataError(f"There is no video at {name}.", would_do=f"{Path.cwd()} is where it was looked for.")
+        raise DataError(f"{name} is a folder.", hint="--source takes one video.")
+    raise DataError(f"There is no video at {name}.", hint=f"{Path.cwd()} is where it was looked for.")
 
 
 def _without_password(address: str) -> str:

@@ -198,7 +198,7 @@ class Window:
     def __init__(self) -> None:
         self._cv2 = load_opencv()
         if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-            raise ConfigError("There is no screen to open a window on.", would_do=_WITHOUT)
+            raise ConfigError("There is no screen to open a window on.", hint=_WITHOUT)
         self._opened = False
 
     def __enter__(self) -> "Window":
@@ -207,7 +207,7 @@ class Window:
         except self._cv2.error as error:
             raise ConfigError(
                 "This OpenCV was built without windows (opencv-python-headless).",
-                would_do=_WITHOUT,
+                hint=_WITHOUT,
                 run="pip uninstall opencv-python-headless && pip install opencv-python",
             ) from error
         return self

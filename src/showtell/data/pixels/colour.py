@@ -53,7 +53,7 @@ def to_8_bits(image: Image.Image, name: str, *, white_at_zero: bool, stated: boo
         if values.min(initial=0) < 0:
             raise ImageError(
                 f"{name} holds negative values, down to {values.min():,}, which are not brightness.",
-                would_do="Map measurements such as those of a CT to brightness first, by a window.",
+                hint="Map measurements such as those of a CT to brightness first, by a window.",
             )
         bits = 16 if stated else bits_used(values)
         whole: Values = values.astype(np.int64 if bits > 16 else np.uint16)
@@ -68,7 +68,7 @@ def _white_of_floats(values: npt.NDArray[np.float32], name: str) -> float:
     if not (np.isfinite(values).all() and values.min(initial=0) >= 0):
         raise ImageError(
             f"{name} holds floating-point values that are not brightness.",
-            would_do="Expected values from 0 to 1, to 255 or to 65,535.",
+            hint="Expected values from 0 to 1, to 255 or to 65,535.",
         )
     peak = float(values.max(initial=0))
     return 1 if peak <= 1 else 255 if peak <= 255 else 2.0 ** int(peak).bit_length() - 1

@@ -144,20 +144,20 @@ _KNOWN = (b"\xff\xd8", b"\x89PNG\r\n", b"GIF8", *tiff.MAGIC, b"BM", b"RIFF")
 def unreadable(name: str, content: bytes) -> ImageError:
     """Return the refusal of a file that no decoder knows."""
     takes = f"Expected {', '.join(FORMATS)} or HEIC."
-    if picture := _picture(content):
-        return ImageError(f"{name} cannot be read: it is {picture}.", would_do=takes)
-    return ImageError(f"{name} is not an image: {_other(content)}.", would_do=takes)
+    if image := _image(content):
+        return ImageError(f"{name} cannot be read: it is {image}.", hint=takes)
+    return ImageError(f"{name} is not an image: {_other(content)}.", hint=takes)
 
 
 def no_preview(name: str) -> ImageError:
     """Return the refusal of a camera's raw file that holds no ready image."""
     return ImageError(
         f"{name} cannot be read: it is a camera's raw file without a preview in it; save it as JPEG first.",
-        would_do="The camera's own program, darktable or RawTherapee writes JPEG.",
+        hint="The camera's own program, darktable or RawTherapee writes JPEG.",
     )
 
 
-def _picture(content: bytes) -> str:
+def _image(content: bytes) -> str:
     """Name an image of a kind that is not read; empty where it is none that is known."""
     for place, beginning, said in _PICTURES:
         if content[place : place + len(beginning)] == beginning:

@@ -76,7 +76,7 @@ def too_large(name: str, claim: str, most: int) -> ImageError:
     """Return the refusal of an image that claims more pixels than ``most``."""
     return ImageError(
         f"{name} claims {claim} pixels, more than {most // 10**6} million.",
-        would_do="Scale it down first, if it is what it claims to be.",
+        hint="Scale it down first, if it is what it claims to be.",
     )
 
 
@@ -123,7 +123,7 @@ def is_system_folder(name: str) -> bool:
     return name.casefold().replace(" ", "_") in _SYSTEM_FOLDERS
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """Return the files below a folder that are called as images are, in order.
 
     Hidden files are left out, and folders that are hidden or that systems leave behind.
@@ -131,7 +131,7 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(_inside(folder))
 
 
-def pictures_at(pattern: str, inside: Callable[[Path], list[Path]] = pictures_in) -> list[Path]:
+def images_at(pattern: str, inside: Callable[[Path], list[Path]] = images_in) -> list[Path]:
     """Return the images at a path, in a folder, or of a pattern; none where there are none.
 
     Args:

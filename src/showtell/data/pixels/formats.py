@@ -105,7 +105,7 @@ def open_heic(content: bytes, name: str, max_pixels: int | None) -> Image.Image:
         raise ImageError(
             f"{name} is a HEIC image, as iPhones write them; reading it needs pillow-heif, which is not "
             "installed (the extra showtell[heic]).",
-            would_do="Save it as JPEG, or install the package.",
+            hint="Save it as JPEG, or install the package.",
             run="pip install pillow-heif",
         ) from None
     try:

@@ -6,16 +6,16 @@ from pathlib import Path
 from showtell.data.names import split_in_name
 from showtell.data.readers.caption_files import read_coco, read_flickr8k, read_karpathy
 from showtell.data.readers.classes import read_classes
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.recognise import FORMATS, Candidate, metadata_parts, recognise
 from showtell.data.readers.sidecar import read_sidecar
 from showtell.data.readers.tables import Part, read_tables
-from showtell.data.records import Dataset, Picture
+from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "read_dataset", "read_pictures"]
+__all__ = ["FORMATS", "read_dataset", "read_images"]
 
 # Each is given the file or the folder, and the reading: what the user said, to be told what was guessed.
 _WITHOUT_COLUMNS = {
@@ -43,7 +43,7 @@ def read_dataset(source: DataSource) -> Dataset:
     """
     if source.format is not None and source.format not in FORMATS:
         raise ConfigError(
-            f"--format {source.format} is not known.", would_do=f"Expected one of {', '.join(FORMATS)}."
+            f"--format {source.format} is not known.", hint=f"Expected one of {', '.join(FORMATS)}."
         )
     try:
         return _read(source, Reading(source))
@@ -57,7 +57,7 @@ def _read(source: DataSource, reading: Reading) -> Dataset:
         if reading.columns:
             raise ConfigError(
                 f"{found.source} is read as {found.format}, which has no columns to name.",
-                would_do="Leave --image-column, --text-column and --group-column out, or give the table "
+                hint="Leave --image-column, --text-column and --group-column out, or give the table "
                 "itself as DATA.",
             )
         return _WITHOUT_COLUMNS[found.format](found.source, reading)
@@ -73,21 +73,21 @@ def _read_imagefolder(found: Candidate, reading: Reading) -> Dataset:
     if not parts:
         raise DataError(
             f"{source} holds no metadata.csv or metadata.jsonl, nor do its split folders.",
-            would_do="Expected a metadata.csv with the columns file_name,text beside the images.",
+            hint="Expected a metadata.csv with the columns file_name,text beside the images.",
         )
     folder = reading.folder(images or (source.parent if source.is_file() else source))
     if images:
         parts = tuple(replace(part, under="") for part in parts)
     dataset = read_tables(source, parts, reading, "imagefolder", folder)
-    return replace(dataset, pictures=tuple(map(_with_split_of_folder, dataset.pictures)))
+    return replace(dataset, images=tuple(map(_with_split_of_folder, dataset.images)))
 
 
-def _with_split_of_folder(picture: Picture) -> Picture:
-    top, _, below = picture.name.partition("/")
-    return replace(picture, split=split_in_name(top)) if below and not picture.split else picture
+def _with_split_of_folder(image: AnnotatedImage) -> AnnotatedImage:
+    top, _, below = image.name.partition("/")
+    return replace(image, split=split_in_name(top)) if below and not image.split else image
 
 
-def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:
+def read_images(source: DataSource) -> tuple[Dataset, DataError | None]:
     """Read images, whether or not anything is said of them; the argument is that of `read_dataset`.
 
     Returns:
@@ -102,8 +102,8 @@ def read_pictures(source: DataSource) -> tuple[Dataset, DataError | None]:
     except DataError as error:
         if source.format is not None or not source.data.is_dir():
             raise
-        folder = PictureFolder(source.data)
-        if not folder.pictures:
+        folder = ImageFolder(source.data)
+        if not folder.images:
             raise
-        pictures = tuple(Picture(name, Path(folder.files[name])) for name in folder.pictures)
-        return Dataset(source.data, "images without words", pictures, tuple(folder.problems)), error
+        images = tuple(AnnotatedImage(name, Path(folder.files[name])) for name in folder.images)
+        return Dataset(source.data, "images without words", images, tuple(folder.problems)), error

@@ -132,24 +132,24 @@ def with_brought_splits(dataset: Dataset, beside: Path, reading: Reading) -> Dat
 
     The folders count where they name two splits or more, and one for every image.
     """
-    pictures = dataset.pictures
-    if any(picture.split for picture in pictures):
-        without = sum(picture.split is None for picture in pictures)
+    images = dataset.images
+    if any(image.split for image in images):
+        without = sum(image.split is None for image in images)
         if without:
             reading.note(f"{without:,} images have no split in the data; training puts them into one")
         return replace(dataset, notes=tuple(reading.notes))
     listed, problems = read_lists(beside, reading)
     found: list[Split | None] = []
-    for picture in pictures if listed else ():
-        names = (picture.name, posixpath.basename(picture.name), PurePosixPath(picture.name).stem)
+    for image in images if listed else ():
+        names = (image.name, posixpath.basename(image.name), PurePosixPath(image.name).stem)
         found.append(next((listed[name][0] for name in names if name in listed), None))
     if any(found):
         reading.note("the splits are those of the lists beside the table")
     else:
-        found = [split_in_name(p.name.partition("/")[0]) if "/" in p.name else None for p in pictures]
+        found = [split_in_name(p.name.partition("/")[0]) if "/" in p.name else None for p in images]
         if None in found or len(set(found)) < 2:
             return dataset
         reading.note("the splits are those of the folders in the images' names")
-    pictures = tuple(replace(picture, split=split) for picture, split in zip(pictures, found))
+    images = tuple(replace(image, split=split) for image, split in zip(images, found))
     problems = [*dataset.problems, *problems]
-    return replace(dataset, pictures=pictures, problems=tuple(problems), notes=tuple(reading.notes))
+    return replace(dataset, images=images, problems=tuple(problems), notes=tuple(reading.notes))

@@ -13,7 +13,7 @@ from showtell.data.names import nfc
 from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
-from showtell.data.readers.picture_folder import Match, PictureFolder
+from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.records import SPLITS, Dataset, Split
 from showtell.errors import DataError
@@ -78,7 +78,7 @@ def _decode(path: Path, reading: Reading) -> _Captions:
     ) as error:  # with the place of a wrong type: $.annotations[12].caption
         raise DataError(
             f"{path} is not a captions JSON file: {error}.",
-            would_do='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
+            hint='Expected COCO captions ({"images": [...], "annotations": [...]}) or a Karpathy file '
             '({"images": [{"filename": ..., "sentences": [...]}]}).',
         ) from error
 
@@ -110,7 +110,7 @@ def _names(image: _Image) -> tuple[str, str]:
     return posixpath.join(image.filepath, image.filename), image.filename
 
 
-def _existing(folder: PictureFolder, image: _Image) -> str:
+def _existing(folder: ImageFolder, image: _Image) -> str:
     full, bare = _names(image)
     # A path that leads out must be refused as such, so only a plainly missing one falls back.
     found = folder.find(full)
@@ -129,7 +129,7 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     if not files:
         raise DataError(
             f"{source} holds no COCO captions JSON, nor does its annotations/ folder.",
-            would_do="Expected a file such as captions_val2017.json.",
+            hint="Expected a file such as captions_val2017.json.",
         )
     contents = [_decode(path, reading) for path in files]
     sample = [image.file_name for content in contents for image in content.images[:_SAMPLE]]

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from showtell.data.names import split_in_name, split_named, words
 from showtell.data.readers.collect import dataset_of
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.records import Dataset, Picture, Problem, Split
+from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
 from showtell.errors import ConfigError, DataError
 
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
@@ -45,7 +45,7 @@ class Layout:
         return parts[0], split_in_name(parts[1]) if self.inner and len(parts) > 2 else split
 
 
-def layout_of(folder: PictureFolder) -> Layout:
+def layout_of(folder: ImageFolder) -> Layout:
     """Tell where in a folder the classes are.
 
     A folder that holds everything is looked through, however many there are, and so is one inside of a split
@@ -53,8 +53,8 @@ def layout_of(folder: PictureFolder) -> Layout:
     images, so that a class may be called ``train`` as well; loose images in ``test`` beside classes have
     no label.
     """
-    layout = Layout(_through(folder.pictures, loose=True))
-    inside = [name.removeprefix(layout.wrapper) for name in folder.pictures]
+    layout = Layout(_through(folder.images, loose=True))
+    inside = [name.removeprefix(layout.wrapper) for name in folder.images]
     nested: defaultdict[str, list[str]] = defaultdict(list)
     for name in inside:
         top, _, below = name.partition("/")
@@ -72,7 +72,7 @@ def layout_of(folder: PictureFolder) -> Layout:
         often = sum(count > 1 for count in Counter(name for names in files for name in names).values())
         if same and not layout.inner and 2 * often > max(map(len, files)):
             layout.variants = tuple(sorted(nested))
-    layout.classes = Counter(label for name in folder.pictures if (label := layout.place(name)[0]))
+    layout.classes = Counter(label for name in folder.images if (label := layout.place(name)[0]))
     if not layout.splits and len(layout.classes) > 2:
         for label in list(layout.classes):
             if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
@@ -103,7 +103,7 @@ def _through(names: Collection[str], *, loose: bool = False) -> str:
         through += f"{tops.pop()}/"
 
 
-def holds_classes(folder: PictureFolder) -> bool:
+def holds_classes(folder: ImageFolder) -> bool:
     """Tell whether a folder is one of class folders."""
     layout = layout_of(folder)
     # train/ and test/ with loose images are the two halves of something, not two classes.
@@ -111,7 +111,7 @@ def holds_classes(folder: PictureFolder) -> bool:
     names = [name for name in names if not _CAMERA.fullmatch(name)]
     if layout.splits or layout.variants or (names and len(layout.classes) >= 2):
         return True
-    return bool(names) and layout.classes.total() == len(folder.pictures)
+    return bool(names) and layout.classes.total() == len(folder.images)
 
 
 def read_classes(source: Path, reading: Reading) -> Dataset:
@@ -129,7 +129,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         raise ConfigError(
             f"--images {reading.source.images} has no meaning here: {source} holds its images itself, in "
             "class folders.",
-            would_do="Leave --images out, or give a table as DATA.",
+            hint="Leave --images out, or give a table as DATA.",
         )
     folder = reading.folder(source)
     layout = layout_of(folder)
@@ -137,26 +137,26 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         names = ", ".join(layout.variants)
         raise DataError(
             f"{source} holds folders with the same classes that are not named after splits: {names}.",
-            would_do="Expected one of them as DATA, or names such as train and val.",
+            hint="Expected one of them as DATA, or names such as train and val.",
             run=f"showtell inspect {source / layout.wrapper / layout.variants[0]}",
         )
     problems: list[Problem] = []
-    pictures: list[Picture] = []
-    for name in folder.pictures:
+    images: list[AnnotatedImage] = []
+    for name in folder.images:
         label, split = layout.place(name)
         if label in layout.classes:
-            pictures.append(Picture(name, Path(folder.files[name]), label=label.strip(), split=split))
+            images.append(AnnotatedImage(name, Path(folder.files[name]), label=label.strip(), split=split))
         else:
             problems.append(_without_class(name, label, layout))
-    problems = [*folder.problems, *problems, *_without_pictures(folder, layout)]
-    if not pictures:
+    problems = [*folder.problems, *problems, *_without_images(folder, layout)]
+    if not images:
         shown = "".join(f"\n  {problem.where}: {problem.kind}: {problem.detail}" for problem in problems[:10])
         raise DataError(
             f"{source} holds no class folder with images ({len(problems)} problems).{shown}",
-            would_do="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
+            hint="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
         )
-    _say(layout, pictures, reading)
-    return dataset_of(source, "classes", pictures, problems, reading)
+    _say(layout, images, reading)
+    return dataset_of(source, "classes", images, problems, reading)
 
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:
@@ -173,13 +173,13 @@ def _without_class(name: str, label: str, layout: Layout) -> Problem:
     return Problem("image outside a class folder", name, "has no label; left out")
 
 
-def _without_pictures(folder: PictureFolder, layout: Layout) -> list[Problem]:
+def _without_images(folder: ImageFolder, layout: Layout) -> list[Problem]:
     """Report hidden files, files that are not images, and class folders that hold none."""
     reported = {problem.where for problem in folder.problems}
-    others = folder.files.keys() - set(folder.pictures) - reported
+    others = folder.files.keys() - set(folder.images) - reported
     above = {f"{layout.wrapper}{top}/{between}" for top, (_, between) in layout.splits.items()}
     above = above or {layout.wrapper}
-    holding = {PurePosixPath(name) for name in {name.rpartition("/")[0] for name in folder.pictures}}
+    holding = {PurePosixPath(name) for name in {name.rpartition("/")[0] for name in folder.images}}
     filled = {str(one) for path in holding for one in (path, *path.parents)}
     empty = [name for name in folder.folders - filled - reported if name[: name.rfind("/") + 1] in above]
     return [
@@ -189,7 +189,7 @@ def _without_pictures(folder: PictureFolder, layout: Layout) -> list[Problem]:
     ]
 
 
-def _say(layout: Layout, pictures: Sequence[Picture], reading: Reading) -> None:
+def _say(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> None:
     if layout.wrapper:
         reading.note(f"the folder {layout.wrapper.rstrip('/')} holds everything, and is looked through")
     named = [f"{top} is {split}" for top, (split, _) in sorted(layout.splits.items()) if not split_named(top)]
@@ -205,7 +205,7 @@ def _say(layout: Layout, pictures: Sequence[Picture], reading: Reading) -> None:
             reading.note(f"the class folder {label!r} is read without the blank at its end")
         if split_in_name(label):
             reading.note(f"the folder {label!r} is a class here, not a split: it holds no class folders")
-    deep = [picture for picture in pictures if picture.name.split("/")[-2].strip() != picture.label]
+    deep = [image for image in images if image.name.split("/")[-2].strip() != image.label]
     if deep and not layout.inner:
         example = f"{deep[0].name} is of {deep[0].label}"
         reading.note(f"{len(deep):,} images in deeper folders belong to the class above: {example}")

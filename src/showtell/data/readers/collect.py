@@ -9,10 +9,10 @@ from typing import NamedTuple
 from showtell.data.names import split_named
 from showtell.data.readers.brought_splits import strictest
 from showtell.data.readers.folders import all_missing
-from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
+from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import cleaned, is_missing
-from showtell.data.records import Dataset, Picture, Problem, Split
+from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
 from showtell.errors import DataError
 
 
@@ -50,7 +50,7 @@ class Collector:
     names of the table stand, where these had to be bridged.
     """
 
-    def __init__(self, source: Path, folder: PictureFolder, reading: Reading) -> None:
+    def __init__(self, source: Path, folder: ImageFolder, reading: Reading) -> None:
         self.source, self.folder, self.reading = source, folder, reading
         self.problems: list[Problem] = []
         self.rows = 0
@@ -167,8 +167,8 @@ class Collector:
         """
         self._settle_bridges()
         worded = {name: known for name, known in self._known.items() if known.captions or known.label}
-        pictures = [
-            Picture(
+        images = [
+            AnnotatedImage(
                 one.name,
                 one.path,
                 captions=tuple(one.captions.values()),
@@ -184,14 +184,14 @@ class Collector:
             kind = "image without captions" if captioned else "image without label"
             detail = f"in {self.folder.root}, but not usable from {self.source}; left out"
             self.problems += [
-                Problem(kind, name, detail) for name in self.folder.pictures if name not in worded
+                Problem(kind, name, detail) for name in self.folder.images if name not in worded
             ]
         self.problems = [*self.folder.problems, *self.problems]
-        if not pictures:
+        if not images:
             raise self._nothing_usable()
         for what, count in self._cleaned.items():
             self.reading.note(f"{what} were taken out of {count:,} captions")
-        return dataset_of(self.source, format_name, pictures, self.problems, self.reading)
+        return dataset_of(self.source, format_name, images, self.problems, self.reading)
 
     def _settle_bridges(self) -> None:
         """Say how names were bridged; leave out a file for which several different names stand."""
@@ -215,20 +215,24 @@ class Collector:
         if not self.rows:
             return DataError(
                 f"{self.source} holds no captions or labels: there are no rows below its header.",
-                would_do="Expected a row for each image and caption or label.",
+                hint="Expected a row for each image and caption or label.",
             )
         if self._missing and self._missing.total() == self.rows:
             return all_missing(self.source, self.folder, list(self._missing))
         shown = "\n".join(f"  {p.where}: {p.kind}: {p.detail}" for p in self.problems[:10])
         return DataError(
             f"No row of {self.source} is usable; {len(self.problems):,} problems, the first are:\n{shown}",
-            would_do="Expected at least one row with an existing image and its words.",
+            hint="Expected at least one row with an existing image and its words.",
         )
 
 
 def dataset_of(
-    source: Path, format_name: str, pictures: Sequence[Picture], problems: Sequence[Problem], reading: Reading
+    source: Path,
+    format_name: str,
+    images: Sequence[AnnotatedImage],
+    problems: Sequence[Problem],
+    reading: Reading,
 ) -> Dataset:
     """Return images as a data set, with their classes and what was guessed."""
-    classes = tuple(sorted({picture.label for picture in pictures if picture.label is not None}))
-    return Dataset(source, format_name, tuple(pictures), tuple(problems), classes, tuple(reading.notes))
+    classes = tuple(sorted({image.label for image in images if image.label is not None}))
+    return Dataset(source, format_name, tuple(images), tuple(problems), classes, tuple(reading.notes))

@@ -15,8 +15,8 @@ from showtell.data.names import (
 )
 from showtell.data.readers.brought_splits import SplitColumn, split_column
 from showtell.data.readers.delimited import DelimitedTable, without_header
-from showtell.data.readers.folders import find_pictures
-from showtell.data.readers.picture_folder import EXACT, PictureFolder
+from showtell.data.readers.folders import find_images
+from showtell.data.readers.image_folder import EXACT, ImageFolder
 from showtell.data.readers.reading import Kind, Reading
 from showtell.data.readers.table import (
     Sample,
@@ -125,7 +125,7 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
         several = table.names([place for places in languages.values() for place in places])
         raise UnclearColumnsError(
             f"{table.path} has captions in several languages: {several}.",
-            would_do="Expected the one to learn: --text-column NAME.",
+            hint="Expected the one to learn: --text-column NAME.",
         )
     elif languages:
         (found,) = languages.values()
@@ -203,7 +203,7 @@ def _refuse_several_labels(sample: Sample, label: int) -> None:
 def _several_labels(table: Table, what: str) -> UnclearColumnsError:
     return UnclearColumnsError(
         f"{table.path} gives an image several labels: {what}.",
-        would_do="A classifier learns one label an image: keep one question to a column (colour, shape) and "
+        hint="A classifier learns one label an image: keep one question to a column (colour, shape) and "
         "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
         "'caption', and train a captioner.",
     )
@@ -214,7 +214,7 @@ class Columns:
     """A table, the places of its columns, and the folder of its images."""
 
     table: Table  # the table, as one without a header where its first row proved to be data
-    folder: PictureFolder  # where its images lie
+    folder: ImageFolder  # where its images lie
     found: bool  # whether any image is found there
     image: int  # of the image's name
     words: Words  # of captions and labels
@@ -223,7 +223,7 @@ class Columns:
     others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
 
 
-def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None = None) -> Columns:
+def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = None) -> Columns:
     """Find what the columns of a table are.
 
     The user's names come first. The image is the column whose cells are files; of several the one with a
@@ -232,17 +232,17 @@ def choose_columns(table: Table, reading: Reading, folder: PictureFolder | None 
     Raises DataError where a column is missing, or several may be meant.
     """
     sample = Sample(table)
-    folder = reading.folder(table.pictures) if folder is None and table.pictures else folder
+    folder = reading.folder(table.images) if folder is None and table.images else folder
     named = reading.source.image_column
     places = [table.place(named)] if named else _by_preference(sample.keys)
-    image, folder, found = find_pictures(reading, sample, places, folder)
+    image, folder, found = find_images(reading, sample, places, folder)
     if isinstance(table, DelimitedTable) and table.headed and folder.find(table.header[image]).how == EXACT:
         table = without_header(table, reading)
         sample = Sample(table)
     try:
         words, split, group = _beside(image, sample, reading)
     except UnclearColumnsError as error:
-        raise error if found else DataError(error.what, would_do=error.would_do) from None
+        raise error if found else DataError(error.what, hint=error.hint) from None
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     used = {image, *words.captions, words.label, *words.one_hot, group, split.place if split else None}

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
-from showtell.data.names import KNOWN_COLUMNS, column_key, is_picture_name, nfc
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_image_name, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
@@ -67,7 +67,7 @@ class DelimitedTable(Table):
 
     def _is_record(self, line: str) -> bool:
         fields = line.split(self.delimiter)
-        return len(fields) >= len(self.header) and any(is_picture_name(field.strip()) for field in fields)
+        return len(fields) >= len(self.header) and any(is_image_name(field.strip()) for field in fields)
 
 
 class _Lines:
@@ -102,8 +102,8 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     lines = list(islice(read_lines(path, encoding), 20))
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if not filled:
-        would_do = "Expected a table with a header, such as image,caption."
-        raise DataError(f"{path} is empty.", would_do=would_do)
+        hint = "Expected a table with a header, such as image,caption."
+        raise DataError(f"{path} is empty.", hint=hint)
     first, delimiter = filled[0], ""
     told = lines[first].strip().strip('"')
     if told.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -116,12 +116,12 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if len(header) < 2:
         raise DataError(
             f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
-            would_do="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
+            hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
             "image,caption.",
         )
     escaped = any(re.search(r'\\"(?!")', line) for line in lines)
     table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
-    return without_header(table, reading) if any(map(is_picture_name, header)) else table
+    return without_header(table, reading) if any(map(is_image_name, header)) else table
 
 
 def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:

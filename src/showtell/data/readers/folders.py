@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_picture_name, split_in_name
-from showtell.data.readers.picture_folder import EXACT, Match, PictureFolder
+from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, split_in_name
+from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import Sample, listed, picture_of
+from showtell.data.readers.table import Sample, image_of, listed
 from showtell.errors import DataError
 
 _SAMPLE = 100
@@ -24,17 +24,17 @@ class _Fit(NamedTuple):
     exact: float
     bridged: float
     column: int
-    folder: PictureFolder
+    folder: ImageFolder
 
     def beats(self, other: "_Fit") -> bool:
         if self[:2] == other[:2]:  # of equals the column with the usual name, in the likelier folder
-            return bool(self.folder.pictures) and not other.folder.pictures
+            return bool(self.folder.images) and not other.folder.images
         return self[:2] > other[:2]
 
 
-def find_pictures(
-    reading: Reading, sample: Sample, places: Sequence[int], folder: PictureFolder | None
-) -> tuple[int, PictureFolder, bool]:
+def find_images(
+    reading: Reading, sample: Sample, places: Sequence[int], folder: ImageFolder | None
+) -> tuple[int, ImageFolder, bool]:
     """Find the column of a table whose cells are images, and their folder where it is not known.
 
     Returns its place, of those that may name images, the likeliest first; the folder; and whether any
@@ -42,9 +42,9 @@ def find_pictures(
     """
     path = sample.table.path
     if not places:
-        raise _no_pictures(sample)
-    columns = {place: _spread(map(picture_of, sample.cells[place])) for place in places}
-    likely = next((names for names in columns.values() if any(map(is_picture_name, names))), [])
+        raise _no_images(sample)
+    columns = {place: _spread(map(image_of, sample.cells[place])) for place in places}
+    likely = next((names for names in columns.values() if any(map(is_image_name, names))), [])
     split = split_in_name(path.stem)
     beside = sorted(path.parent.iterdir()) if split else []
     first = [one for one in beside if split_in_name(one.name) == split]  # train.csv beside images_train/
@@ -56,7 +56,7 @@ def find_pictures(
         )
     if not best.exact + best.bridged:
         _refuse_lists(sample, places)
-        return _named_like_pictures(sample, columns), best.folder, False
+        return _named_like_images(sample, columns), best.folder, False
     _refuse_two(sample, best, places)
     # Numbers alone may be those of anything.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
@@ -65,7 +65,7 @@ def find_pictures(
 
 def choose_folder(
     reading: Reading, beside: Path, names: Sequence[str], first: Sequence[Path] = ()
-) -> PictureFolder:
+) -> ImageFolder:
     """Return the folder that the user named, or the first that holds half of some names, or else most."""
     folders = _folders(reading, beside, names, first)
     best = _best(folders, {0: names}, namesakes=reading.source.images is not None)
@@ -74,7 +74,7 @@ def choose_folder(
 
 def _folders(
     reading: Reading, beside: Path, names: Sequence[str], first: Sequence[Path]
-) -> Iterator[PictureFolder]:
+) -> Iterator[ImageFolder]:
     """Yield the folder that the user named; or those in which images may lie, the likeliest first."""
     if reading.source.images is not None:
         yield reading.folder(reading.source.images)
@@ -90,7 +90,7 @@ def _folders(
 
 
 def _best(
-    folders: Iterable[PictureFolder], columns: Mapping[int, Sequence[str]], *, namesakes: bool = True
+    folders: Iterable[ImageFolder], columns: Mapping[int, Sequence[str]], *, namesakes: bool = True
 ) -> _Fit:
     """Return the column and the folder that fit each other best; there is one of both at least."""
     best: _Fit | None = None
@@ -121,11 +121,11 @@ def _whole(best: _Fit, reading: Reading, beside: Path, columns: Mapping[int, Seq
     return _fit(names, best.column, whole) if more else best
 
 
-def _matches(names: Sequence[str], folder: PictureFolder) -> int:
+def _matches(names: Sequence[str], folder: ImageFolder) -> int:
     return sum(isinstance(folder.find(name), Match) for name in names)
 
 
-def _fit(names: Sequence[str], place: int, folder: PictureFolder) -> _Fit:
+def _fit(names: Sequence[str], place: int, folder: ImageFolder) -> _Fit:
     found = [folder.find(name) for name in names]
     exact = sum(match.how == EXACT for match in found)
     known = sum(isinstance(match, Match) or match.kind == "ambiguous name" for match in found)
@@ -134,10 +134,10 @@ def _fit(names: Sequence[str], place: int, folder: PictureFolder) -> _Fit:
 
 def _refuse_two(sample: Sample, best: _Fit, places: Sequence[int]) -> None:
     """Refuse a table with two images in a row: of which is something said?"""
-    table, images = sample.table, [picture_of(cell) for cell in sample.cells[best.column]]
+    table, images = sample.table, [image_of(cell) for cell in sample.cells[best.column]]
     for place in places:
         names = sample.texts[place][:_SAMPLE]
-        pairs = [(name, image) for name, image in zip(names, images) if is_picture_name(name)]
+        pairs = [(name, image) for name, image in zip(names, images) if is_image_name(name)]
         found = [(best.folder.find(name), best.folder.find(image)) for name, image in pairs]
         other = [a for a, b in found if isinstance(a, Match) and isinstance(b, Match) and a.name != b.name]
         if place != best.column and 2 * len(other) > len(names):
@@ -149,7 +149,7 @@ def _refuse_lists(sample: Sample, places: Sequence[int]) -> None:
     for place in places:
         cells, column = sample.cells[place], sample.table.header[place]
         several = [parts for parts in map(listed, cells) if len(parts) > 1]
-        if 2 * len(several) > len(cells) and all(is_picture_name(str(part)) for part in several[0]):
+        if 2 * len(several) > len(cells) and all(is_image_name(str(part)) for part in several[0]):
             raise sample.table.lacking(f"several images in a cell of {column!r}: {several[0]}"[:200])
 
 
@@ -158,35 +158,35 @@ def _spread(cells: Iterable[str]) -> list[str]:
     return distinct[:: -(-len(distinct) // _SAMPLE)] if distinct else []
 
 
-def _named_like_pictures(sample: Sample, columns: Mapping[int, Sequence[str]]) -> int:
+def _named_like_images(sample: Sample, columns: Mapping[int, Sequence[str]]) -> int:
     """Return the column of names that look like images, though none is found; then the one of that name."""
     for place, names in columns.items():
-        if names and 2 * sum(map(is_picture_name, names)) > len(names):
+        if names and 2 * sum(map(is_image_name, names)) > len(names):
             return place
     first = next(iter(columns))
     if len(columns) == 1 or sample.keys[first] in IMAGE_COLUMNS[:-5]:
         return first
-    raise _no_pictures(sample)
+    raise _no_images(sample)
 
 
-def _no_pictures(sample: Sample) -> DataError:
+def _no_images(sample: Sample) -> DataError:
     error = sample.table.lacking("no column whose cells are images")
-    return DataError(error.what, would_do=error.would_do)
+    return DataError(error.what, hint=error.hint)
 
 
-def all_missing(source: Path, folder: PictureFolder, names: Sequence[str]) -> DataError:
+def all_missing(source: Path, folder: ImageFolder, names: Sequence[str]) -> DataError:
     """Explain that none of a table's images is in the folder, and what is expected."""
     shown = "\n".join(f"  {name[:200]}" for name in names[:10])
     what = (
         f"None of the {len(names):,} images named in {source} is in {folder.root}, "
-        f"which holds {len(folder.pictures):,} images. Not found:\n{shown}"
+        f"which holds {len(folder.images):,} images. Not found:\n{shown}"
     )
     if all("://" in name for name in names):
         return DataError(
             f"{what}\nThese are addresses, and addresses are never fetched.",
-            would_do="Download the images: by --images DIR they are found by the ends of their addresses.",
+            hint="Download the images: by --images DIR they are found by the ends of their addresses.",
         )
     if archives := sorted(path.name for path in folder.root.glob("*.zip")):
         what += f"\nBeside it lies {', '.join(archives)}: unpack it first."
     run = f"showtell inspect {shlex.quote(str(source))} --images DIR"
-    return DataError(what, would_do="Expected the folder that holds these images: --images DIR.", run=run)
+    return DataError(what, hint="Expected the folder that holds these images: --images DIR.", run=run)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.data.encoding import encoding_of, read_lines
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.source import DataSource
 from showtell.files import cache_root, new_folder
 
@@ -30,7 +30,7 @@ class Reading:
         named = (source.image_column, source.text_column, source.group_column)
         self.columns = [name for name in named if name is not None]
         self.notes: list[str] = []
-        self._folders: dict[Path, PictureFolder] = {}
+        self._folders: dict[Path, ImageFolder] = {}
 
     def trial(self) -> "Reading":
         """Return a reading whose notes are its own: to find out whether a file can be read."""
@@ -43,10 +43,10 @@ class Reading:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def folder(self, path: Path) -> PictureFolder:
+    def folder(self, path: Path) -> ImageFolder:
         """Return a folder, listed once; raise DataError where it is not there, or may not be read."""
         if path not in self._folders:
-            self._folders[path] = PictureFolder(path)
+            self._folders[path] = ImageFolder(path)
         return self._folders[path]
 
     def encoding(self, path: Path) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.data.names import few, is_picture_name, shown_name, split_in_name, split_named, words
+from showtell.data.names import few, is_image_name, shown_name, split_in_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
@@ -45,7 +45,7 @@ class Candidate:
     format: str  # a key of `FORMATS`
     source: Path  # the file or the folder
     parts: tuple[Part, ...] = ()  # the tables that are read together
-    pictures: Path | None = None  # where the images of a table are found; None where none are
+    images: Path | None = None  # where the images of a table are found; None where none are
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -65,7 +65,7 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if not data.exists():
         raise DataError(
             f"There is no file or folder {data}.",
-            would_do="Expected a captions table, a folder of class folders or a labels table.",
+            hint="Expected a captions table, a folder of class folders or a labels table.",
         )
     format, search = reading.source.format, _Search(reading)
     if data.is_file() and format is not None:
@@ -88,11 +88,11 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         found = "\n".join(f"  {candidate.source}: {candidate.format}" for candidate in candidates)
         raise DataError(
             f"{data} can be read in several ways:\n{found}",
-            would_do=f"Expected one of the files as DATA, or the format:\n{formats}",
+            hint=f"Expected one of the files as DATA, or the format:\n{formats}",
         )
     if len(search.failures) == 1:
         raise search.failures[0]
-    raise DataError(_what_lies_in(data, search), would_do=f"Expected one of these:\n{formats}")
+    raise DataError(_what_lies_in(data, search), hint=f"Expected one of these:\n{formats}")
 
 
 def _strongest(candidates: list[Candidate]) -> list[Candidate]:
@@ -102,10 +102,10 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     and metadata win over folders of images that look like classes, such as ``train2017`` and ``val2017``.
     """
     weaker: set[str] = set()
-    sure = [one for one in candidates if one.pictures is not None or one.format not in ("csv", "labels")]
+    sure = [one for one in candidates if one.images is not None or one.format not in ("csv", "labels")]
     candidates = sure or candidates  # a table whose images are not here is what it is only by itself
     formats = {candidate.format for candidate in candidates}
-    if any(one.pictures not in (None, one.source.parent) for one in candidates):
+    if any(one.images not in (None, one.source.parent) for one in candidates):
         weaker |= {"classes"}  # the folder of a table's images is not a class
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
@@ -118,10 +118,10 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
 
 def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
     """Say that class folders beside a table are left out, where they are not those of its images."""
-    taken = {one.pictures.name for one in candidates if one.pictures}
+    taken = {one.images.name for one in candidates if one.images}
     for left in found if taken else ():
         if left.format == "classes" and left not in candidates:
-            tops = {name.partition("/")[0] for name in reading.folder(left.source).pictures if "/" in name}
+            tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
             if beside := sorted(tops - taken):
                 reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
 
@@ -139,7 +139,7 @@ class _Search:
         kind = json_kind(path) if suffix == ".json" else None
         if suffix in _NOT_TEXT:
             self._fail(f"{path} is {_NOT_TEXT[suffix]}.", "Expected a table in text.")
-        elif is_picture_name(name):
+        elif is_image_name(name):
             expected = "Expected a captions table, a folder of class folders or a labels table."
             self._fail(f"{path} is an image, not a data set.", expected)
         elif suffix == ".tar":
@@ -178,7 +178,7 @@ class _Search:
             yield Candidate("coco", folder)
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
         files = [path for path in entries if path.is_file()]
-        pictured = {path.stem for path in files if is_picture_name(path.name)}
+        pictured = {path.stem for path in files if is_image_name(path.name)}
         tables: list[Candidate] = []
         for path in files:
             for one in self._in_folder(path) if path.stem not in pictured else ():
@@ -192,7 +192,7 @@ class _Search:
         # To list all that lies below takes time, and beside a table one folder is that of its images.
         if not tables or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
-            if 2 * len(sidecars(listing)) >= len(listing.pictures) > 0:
+            if 2 * len(sidecars(listing)) >= len(listing.images) > 0:
                 yield Candidate("sidecar", folder)
             if holds_classes(listing):
                 yield Candidate("classes", folder)
@@ -219,8 +219,8 @@ class _Search:
             parts = [Part(path, split_in_name(path.stem.partition("-")[0])) for path in paths]
         if parts:
             format = "csv" if any(table.format == "csv" for table in tables) else "labels"
-            pictures = next((table.pictures for table in tables if table.pictures), None)
-            yield Candidate(format, folder, tuple(parts), pictures)
+            images = next((table.images for table in tables if table.images), None)
+            yield Candidate(format, folder, tuple(parts), images)
         else:
             yield from tables
 
@@ -231,11 +231,11 @@ class _Search:
         except DataError as error:
             self.failures.append(error)
             return
-        pictures = columns.folder.root if columns.found else None
-        yield Candidate("csv" if columns.words.captions else "labels", path, (Part(path),), pictures)
+        images = columns.folder.root if columns.found else None
+        yield Candidate("csv" if columns.words.captions else "labels", path, (Part(path),), images)
 
-    def _fail(self, what: str, would_do: str) -> None:
-        self.failures.append(DataError(what, would_do=would_do))
+    def _fail(self, what: str, hint: str) -> None:
+        self.failures.append(DataError(what, hint=hint))
 
 
 def metadata_parts(folder: Path) -> tuple[Part, ...]:

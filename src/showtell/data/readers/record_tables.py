@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_picture_name, split_named
+from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError, MissingExtraError
@@ -36,12 +36,12 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
     records = list(_lines(path, content)) if records is None else records
     found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
     if flaw and not found:
-        would_do = "Expected a list of records, or a record a line."
-        raise DataError(f"{path} is not JSON: {flaw}.", would_do=would_do) from flaw
+        hint = "Expected a list of records, or a record a line."
+        raise DataError(f"{path} is not JSON: {flaw}.", hint=hint) from flaw
     if not found:
         raise DataError(
             f"{path} holds no records.",
-            would_do='Expected a list such as [{"image": "a.jpg", "caption": "a dog"}], or a mapping such as '
+            hint='Expected a list such as [{"image": "a.jpg", "caption": "a dog"}], or a mapping such as '
             '{"a.jpg": "a dog"}.',
         )
     broken = [where for where, record in records if not isinstance(record, dict)]
@@ -64,7 +64,7 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         return
     if not isinstance(value, dict):
         return
-    named = any(map(is_picture_name, value))
+    named = any(map(is_image_name, value))
     lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
     listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
     if lists.keys() == value.keys() and all(map(split_named, value)):  # {"train": [...], "val": [...]}
@@ -97,7 +97,7 @@ def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
 
 def _of_mapping(name: str, said: Any) -> Any:
     """Return the record that a mapping holds for an image; None for what is none."""
-    key = "image" if is_picture_name(name) else "id"
+    key = "image" if is_image_name(name) else "id"
     if isinstance(said, dict):
         known = {column_key(key) for key in said}
         return said if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **said}
@@ -145,7 +145,7 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
         sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
     except Exception as error:  # of zipfile, of XML, and its own
         what = f"{path} cannot be read as a workbook: {error}."
-        raise DataError(what, would_do="Save it again, or as CSV.") from error
+        raise DataError(what, hint="Save it again, or as CSV.") from error
     for title, rows in sheets.items():
         filled = [(f"{path}:{number}", row) for number, row in enumerate(rows, 1) if set(row) - {None}]
         if len(filled) > 1:
@@ -154,7 +154,7 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
             (_, header), *below = filled
             names = [f"column {place}" if cell is None else str(cell) for place, cell in enumerate(header, 1)]
             return RecordTable(path, [(where, dict(zip(names, row))) for where, row in below])
-    raise DataError(f"{path} holds no sheet with rows.", would_do="Expected a header such as image,caption.")
+    raise DataError(f"{path} holds no sheet with rows.", hint="Expected a header such as image,caption.")
 
 
 def open_parquet(path: Path, reading: Reading) -> RecordTable:
@@ -178,9 +178,9 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
         usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
         plain = [name for name in schema.names if name not in (*cells, *bare)]
         rows = parquet.read_table(path, columns=plain).to_pylist()
-        column, folder = _column_of_pictures(path, cells or usual, named), None
+        column, folder = _column_of_images(path, cells or usual, named), None
         if column:
-            folder = reading.unpacked(path, lambda: _pictures(path, column), column)
+            folder = reading.unpacked(path, lambda: _images(path, column), column)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
     files = sorted(file.name for file in folder.iterdir()) if folder else []
@@ -191,17 +191,17 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
             if isinstance(number := row.get(name), int):  # -1 stands for no class
                 row[name] = names[number] if 0 <= number < len(names) else None
         records.append((f"{path}:{place + 1}", ({column: files[place]} if files else {}) | row))
-    return RecordTable(path, records, pictures=folder)
+    return RecordTable(path, records, images=folder)
 
 
-def _column_of_pictures(path: Path, columns: list[str], named: str | None) -> str:
+def _column_of_images(path: Path, columns: list[str], named: str | None) -> str:
     if len(columns) > 1 and named not in columns:
         what = f"{path} has several columns of images: {' and '.join(map(repr, columns))}."
-        raise DataError(what, would_do="Expected the one to learn from: --image-column NAME.")
+        raise DataError(what, hint="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
 
 
-def _pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
+def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
     import pyarrow.parquet as parquet
 
     place = 0

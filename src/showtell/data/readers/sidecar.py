@@ -12,7 +12,7 @@ import msgspec
 
 from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
 from showtell.data.readers.collect import Collector, Entry
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
@@ -22,7 +22,7 @@ _SUFFIXES = (".caption", ".captions", ".txt", ".json")
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 
 
-def sidecars(folder: PictureFolder) -> dict[str, str]:
+def sidecars(folder: ImageFolder) -> dict[str, str]:
     """Return the text file of each image that has one, by the names of both.
 
     It lies beside the image; or elsewhere below the folder, where one text alone has that base name
@@ -37,7 +37,7 @@ def sidecars(folder: PictureFolder) -> dict[str, str]:
                 stems[stem] = name
                 bases[posixpath.basename(stem)].append(name)
     found: dict[str, str] = {}
-    for name in folder.pictures:
+    for name in folder.images:
         stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
         alone = bases.get(posixpath.basename(stem), [])
         text = stems.get(stem) or stems.get(name) or (alone[0] if len(alone) == 1 else None)
@@ -58,7 +58,7 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     if not texts:
         raise DataError(
             f"{source} holds no image with a text file of its name.",
-            would_do="Expected files such as 7.jpg with 7.txt beside it.",
+            hint="Expected files such as 7.jpg with 7.txt beside it.",
         )
     boxes = without = 0
     for name, text in texts.items():
@@ -73,12 +73,12 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     if 2 * boxes > len(texts):
         raise DataError(
             f"{source} holds boxes (YOLO) beside its images, not captions.",
-            would_do="Expected captions; or class folders, for a classifier.",
+            hint="Expected captions; or class folders, for a classifier.",
         )
     if without == len(texts):
         raise DataError(
             f"{source} holds JSON files beside its images, and none of them a 'caption'.",
-            would_do='Expected {"caption": "a dog"} in them, or a table of captions.',
+            hint='Expected {"caption": "a dog"} in them, or a table of captions.',
         )
     suffixes = sorted({posixpath.splitext(text)[1].lower() for text in texts.values()})
     others = sorted({s for name in folder.files for s in _SUFFIXES if name.endswith(s)} - set(suffixes))
@@ -128,14 +128,14 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
                 f"{path} holds {len(records):,} images and no words for them.",
-                would_do="Expected a .txt, .json or .cls of the same name beside each image.",
+                hint="Expected a .txt, .json or .cls of the same name beside each image.",
             )
         if several:
             reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
-        folder = reading.unpacked(path, lambda: _pictures(path))
+        folder = reading.unpacked(path, lambda: _images(path))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a tar: {error}.") from error
-    return RecordTable(path, records, pictures=folder)
+    return RecordTable(path, records, images=folder)
 
 
 def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
@@ -149,7 +149,7 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
                 yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
 
 
-def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
+def _images(path: Path) -> Iterator[tuple[str, bytes]]:
     for stem, suffix, size, read in _members(path):
         if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
             yield _flat_name(stem + suffix), read()

@@ -59,7 +59,7 @@ def listed(cell: Any) -> list[Any]:
     return list(cell) if isinstance(cell, list | tuple) else []
 
 
-def picture_of(cell: Any) -> str:
+def image_of(cell: Any) -> str:
     """Return the image that a cell names, be it the only one of a list or Hugging Face's own cell."""
     parts = listed(cell)
     cell = parts[0] if len(parts) == 1 else cell
@@ -161,7 +161,7 @@ class Table:
     header: tuple[str, ...]  # names of the columns, NFC without outer blanks
     broken: Sequence[str] = field(default=(), kw_only=True)  # places of what is not a row
     # folder of the images, where the file holds them itself
-    pictures: Path | None = field(default=None, kw_only=True)
+    images: Path | None = field(default=None, kw_only=True)
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; a table may be gone through several times."""
@@ -193,7 +193,7 @@ class Table:
         """Explain what the table lacks, with the columns that it has."""
         return UnclearColumnsError(
             f"{self.path} has {what}; its {self.shown()}.",
-            would_do="Expected a header such as image,caption or file_name,label, "
+            hint="Expected a header such as image,caption or file_name,label, "
             "or the names of your columns: --image-column NAME --text-column NAME.",
         )
 

@@ -10,11 +10,11 @@ from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
-from showtell.data.readers.picture_folder import PictureFolder
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
-from showtell.data.readers.table import Row, Table, picture_of
+from showtell.data.readers.table import Row, Table, image_of
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
@@ -51,7 +51,7 @@ def read_tables(
     parts: Sequence[Part],
     reading: Reading,
     format_name: str,
-    folder: PictureFolder | None = None,
+    folder: ImageFolder | None = None,
 ) -> Dataset:
     """Read tables into one data set, with splits where a column, the tables' names or lists bring them.
 
@@ -71,12 +71,12 @@ def read_tables(
         under = part.under
         try:
             table = open_table(part.path, reading)
-            if table.pictures and folder:  # a further file that holds its images itself
+            if table.images and folder:  # a further file that holds its images itself
                 under = part.path.stem
-                folder.adopt(table.pictures, under)
+                folder.adopt(table.images, under)
             columns = choose_columns(table, reading, folder)
             found = columns.folder
-            if table.pictures:
+            if table.images:
                 folder = folder or found
             elif len(parts) > 1 and folder is None and source in found.root.parents:
                 found, under = reading.folder(source), found.root.relative_to(source).as_posix()
@@ -138,7 +138,7 @@ def _entry(
     image = fields[columns.image]
     return Entry(
         where,
-        image if type(image) is str and image[:1] != "[" else picture_of(image),
+        image if type(image) is str and image[:1] != "[" else image_of(image),
         columns.words.captions_of(fields),
         columns.words.label_of(fields, columns.table.header),
         split,

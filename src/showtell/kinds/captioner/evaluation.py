@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
@@ -32,13 +32,11 @@ class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
     """``evaluation-SPLIT.json`` of a captioner.
 
     Attributes:
-        beam_size: Captions searched side by side.
         teacher_forced: How well the next word of people's captions is predicted.
         diversity: What the captions are like as a whole.
         verdict: Against captions that need no model, as found at the end of the training; None elsewhere.
     """
 
-    beam_size: int
     teacher_forced: TeacherForced
     diversity: DiversityRecord
     verdict: Verdict | None = None
@@ -79,14 +77,14 @@ class CaptionEvaluation:
 
     def ranked(self) -> list[str]:
         """Return image names from the best caption to the worst, by CIDEr-D."""
-        by_name = dict(zip(self.scores.names, self.scores.per_picture["cider_d"].tolist()))
+        by_name = dict(zip(self.scores.names, self.scores.per_image["cider_d"].tolist()))
         return sorted(by_name, key=lambda name: (-by_name[name], name))
 
     def record(self) -> CaptionEvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""
         return CaptionEvaluationRecord(
             split=self.split,
-            pictures=self.scores.count,
+            images=self.scores.count,
             scores=self.figures(),
             intervals_95=dict(self.scores.intervals),
             beam_size=self.beam_size,
@@ -100,15 +98,15 @@ class CaptionEvaluation:
         place = {name: i for i, name in enumerate(self.scores.names)}
         for name in self.ranked():
             yield {
-                "picture": name,
+                "image": name,
                 "caption": self.captions[name].text,
                 "references": self.references[name],
-                "cider_d": float(self.scores.per_picture["cider_d"][place[name]]),
+                "cider_d": float(self.scores.per_image["cider_d"][place[name]]),
             }
 
     def table(self) -> str:
         """Return the scores as a table with 95% intervals."""
-        lines = [f"{self.split}, {self.scores.count:,} pictures, beam {self.beam_size}      95% interval"]
+        lines = [f"{self.split}, {self.scores.count:,} images, beam {self.beam_size}      95% interval"]
         for name, value in self.figures().items():
             low, high = self.scores.intervals[name]
             lines.append(f"  {name:<18} {value:7.4f}   {low:.4f} to {high:.4f}")
@@ -130,26 +128,26 @@ class CaptionEvaluation:
 def evaluate_captions(
     captioner: Captioner,
     extraction: Features,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     *,
     split: str,
     beam_size: int,
-    training: Sequence[Picture] = (),
+    training: Sequence[AnnotatedImage] = (),
 ) -> CaptionEvaluation:
     """Caption images from their cached features and score the captions.
 
     Args:
         captioner: In evaluation mode.
         extraction: Holds the grids.
-        pictures: What to caption, each with captions.
+        images: What to caption, each with captions.
         split: What they are called.
         beam_size: Captions searched side by side.
         training: Images whose captions count as memorized; none where they are not known.
     """
-    captions = caption_images(captioner, extraction, pictures, beam_size=beam_size)
+    captions = caption_images(captioner, extraction, images, beam_size=beam_size)
     texts = {name: caption.text for name, caption in captions.items()}
-    references = {picture.name: picture.captions for picture in pictures}
-    known = [caption for picture in training for caption in picture.captions]
+    references = {image.name: image.captions for image in images}
+    known = [caption for image in training for caption in image.captions]
     return CaptionEvaluation(
         split,
         captions,
@@ -157,17 +155,17 @@ def evaluate_captions(
         caption_scores(references, texts),
         beam_size,
         DiversityRecord(*compared_diversity(texts, references, known)),
-        teacher_forced(captioner, partial(read_grids, captioner, extraction), pictures, references),
+        teacher_forced(captioner, partial(read_grids, captioner, extraction), images, references),
     )
 
 
 def caption_images(
-    captioner: Captioner, extraction: Features, pictures: Sequence[Picture], *, beam_size: int
+    captioner: Captioner, extraction: Features, images: Sequence[AnnotatedImage], *, beam_size: int
 ) -> dict[str, Caption]:
     """Return the best caption of each image, with where the model attended, by name."""
     found: dict[str, Caption] = {}
-    for start in range(0, len(pictures), DECODING_BATCH):
-        part = pictures[start : start + DECODING_BATCH]
+    for start in range(0, len(images), DECODING_BATCH):
+        part = images[start : start + DECODING_BATCH]
         beams = captioner.search(read_grids(captioner, extraction, part), beam_size=beam_size)
-        found |= {picture.name: captioner.caption(beam[0]) for picture, beam in zip(part, beams)}
+        found |= {image.name: captioner.caption(beam[0]) for image, beam in zip(part, beams)}
     return found

@@ -98,7 +98,7 @@ def captioner_graphs(model: "CaptionerModel") -> tuple[list[Graph], dict[str, An
     return [
         Graph(
             "encoder",
-            "pixels to what the decoder needs of a picture, once a picture",
+            "pixels to what the decoder needs of an image, once an image",
             encoder,
             {"pixels": pixels},
             [*kept, *moving],

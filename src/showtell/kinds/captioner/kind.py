@@ -38,10 +38,10 @@ class CaptionerKind(Kind):
             DataError: No image has a caption.
         """
         prepared = question.prepared
-        captioned = tuple(picture for picture in prepared.pictures if picture.captions)
+        captioned = tuple(image for image in prepared.images if image.captions)
         if not captioned:
             raise DataError(
-                f"The {question.split} split of {prepared.dataset.source} has no picture with captions."
+                f"The {question.split} split of {prepared.dataset.source} has no image with captions."
             )
         return evaluate_captions(
             model.captioner,

@@ -127,7 +127,7 @@ class CaptionerModel(Model[CaptionResult]):
             raise ModelError(
                 f"{folder / _WORDS} has {tokenizer.vocab_size} tokens; the model was trained with "
                 f"{config.captioner.vocab_size}.",
-                would_do="The folder was changed after training; take an unchanged copy.",
+                hint="The folder was changed after training; take an unchanged copy.",
             )
         return cls(config, backbone, Captioner(config.captioner, tokenizer, config.backbone.grid_size))
 
@@ -143,11 +143,11 @@ class CaptionerModel(Model[CaptionResult]):
             for best, *others in found
         ]
 
-    def draw(self, picture: Path, result: CaptionResult, out: Path, known: str | None = None) -> Path:
+    def draw(self, image: Path, result: CaptionResult, out: Path, known: str | None = None) -> Path:
         """Draw an image, its caption, and where the model attended at each word."""
         from showtell.kinds.captioner.drawing import draw_attention  # matplotlib takes a second to load
 
-        return draw_attention(open_image(picture), result, self.backbone.preprocessing, out)
+        return draw_attention(open_image(image), result, self.backbone.preprocessing, out)
 
     def with_beam_size(self, beam_size: int | None) -> Self:
         """Return the model with another width of its search."""
@@ -173,13 +173,13 @@ class CaptionerModel(Model[CaptionResult]):
         config = self.config
         rows, columns = config.backbone.grid_size
         return Card(
-            purpose="Says in a sentence what a picture shows, and where it looked for each word.",
+            purpose="Says in a sentence what an image shows, and where it looked for each word.",
             made=(
                 f"Decoder: {config.captioner.kind.upper()} with additive attention over a {rows}x{columns} "
                 f"grid, {config.captioner.vocab_size:,} tokens",
             ),
             chosen_by="CIDEr-D of its captions of",
-            limits="It knows the words and the kinds of pictures it was trained on, and nothing else; it "
+            limits="It knows the words and the kinds of images it was trained on, and nothing else; it "
             "states what is likely, not what is true.",
             contents=f"the {config.captioner.vocab_size:,} words it learnt",
             pipeline_tag="image-to-text",

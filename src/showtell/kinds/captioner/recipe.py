@@ -1,22 +1,22 @@
-"""How a captioner is trained, as far as that follows from how many pictures there are to learn from."""
+"""How a captioner is trained, as far as that follows from how many images there are to learn from."""
 
 from dataclasses import dataclass
 
 from showtell.training.trainee import Criterion
 
 SMALL = 600
-"""Fewer training pictures are few: what follows is for them, and was measured on 16 to 80 (docs/log.md)."""
+"""Fewer training images are few: what follows is for them, and was measured on 16 to 80 (docs/log.md)."""
 FEW_TO_CHOOSE = 30
-"""Fewer validation pictures are too few to choose a checkpoint, and the last one is kept: their scores leap
+"""Fewer validation images are too few to choose a checkpoint, and the last one is kept: their scores leap
 by a third, and their loss is least long before captions are sentences (docs/log.md)."""
 BATCH_SIZE, HIDDEN_DIM, DROPOUT = 32, 512, 0.5
-"""Pictures a step, width of the decoder and share of units left out, where pictures are not few."""
+"""Images a step, width of the decoder and share of units left out, where images are not few."""
 _SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
 _STEPS = 1100
 _SMALL_STEPS = 450
 _MOST_EPOCHS = 60
 _VALIDATIONS = 15
-"""Of a training on few pictures: each costs about as much as a few steps."""
+"""Of a training on few images: each costs about as much as a few steps."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Recipe:
     """What a training does.
 
     Attributes:
-        batch_size: Pictures a step, each with all its captions.
+        batch_size: Images a step, each with all its captions.
         epochs: Passes over the training split by likelihood.
         validate_every: Epochs from one validation to the next.
         patience_steps: Least steps without improvement after which it ends.
         criterion: What chooses the checkpoint.
-        augmentations: Random views of each training picture to learn from besides the plain one.
+        augmentations: Random views of each training image to learn from besides the plain one.
         hidden_dim: Width of the decoder.
         dropout: Share of units left out at random.
     """
@@ -54,11 +54,11 @@ def recipe_for(
     hidden_dim: int | None = None,
     dropout: float | None = None,
 ) -> Recipe:
-    """Return how to train on so many pictures; what is given stays as it is.
+    """Return how to train on so many images; what is given stays as it is.
 
     Args:
-        train: Training pictures, at least 1.
-        validation: Validation pictures, at least 1.
+        train: Training images, at least 1.
+        validation: Validation images, at least 1.
         batch_size: As in :class:`Recipe`, like the others.
         epochs: Likewise.
         augmentations: Likewise.

@@ -21,7 +21,7 @@ from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, Diversi
 from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.captioner.trainee import read_grids
 from showtell.kinds.kind import Reported
-from showtell.kinds.report import facts_of, find_picture
+from showtell.kinds.report import facts_of, find_image
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, small_figure
@@ -79,13 +79,13 @@ def report_captioner(reported: Reported) -> Path:
         summary=[
             (f"CIDEr-D, {split}", f"{scores['cider_d']:.3f}"),
             (f"BLEU-4, {split}", f"{scores['bleu4']:.3f}"),
-            ("Pictures scored", f"{evaluation.pictures:,}"),
+            ("Images scored", f"{evaluation.images:,}"),
         ],
         cards=[*cards["best"], *cards["worst"]],
         best=cards["best"],
         worst=cards["worst"],
         split=split,
-        pictures=evaluation.pictures,
+        images=evaluation.images,
         beam_size=evaluation.beam_size,
         scores=_score_rows(evaluation),
         verdict=evaluation.verdict,
@@ -121,18 +121,18 @@ class _Material:
 
 def _material(reported: Reported, model: CaptionerModel) -> _Material:
     run, split = reported.run, reported.split
-    named = {picture.name: picture for picture in reported.dataset.pictures}
+    named = {image.name: image for image in reported.dataset.images}
     record = run.evaluation(split, CaptionEvaluationRecord)
     lines = run.predictions(split)
     half = min(_SHOWN, len(lines) // 2) or len(lines)
     chosen = [*lines[:half], *lines[half:][::-1][:half]]
-    shown = [find_picture(line["picture"], named, reported) for line in chosen]
-    texts = {line["picture"]: line["caption"] for line in run.predictions("val")}
+    shown = [find_image(line["image"], named, reported) for line in chosen]
+    texts = {line["image"]: line["caption"] for line in run.predictions("val")}
     checked = [named[name] for name in sorted(texts) if name in named]
     checked = checked[:: -(-len(checked) // _ALTERED) or 1]
     features = reported.features
     if features is None:
-        asked = list({picture.name: picture for picture in (*shown, *checked)}.values())
+        asked = list({image.name: image for image in (*shown, *checked)}.values())
         features = extract_features(asked, model.backbone, FeatureStore(reported.settings.store))
     captions = (
         reported.evaluation.captions
@@ -141,14 +141,14 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
     )
     items = [
         PageItem(
-            image=picture.path,
-            caption=captions[picture.name],
+            image=image.path,
+            caption=captions[image.name],
             preprocessing=model.backbone.preprocessing,
-            name=picture.name,
+            name=image.name,
             references=tuple(line["references"]),
             score=f"CIDEr-D {line['cider_d']:.2f}",
         )
-        for picture, line in zip(shown, chosen)
+        for image, line in zip(shown, chosen)
     ]
     faithfulness = measure_faithfulness(
         model.captioner, partial(read_grids, model.captioner, features), checked, texts
@@ -188,7 +188,7 @@ def _diversity_rows(diversity: DiversityRecord) -> list[tuple[str, list[str]]]:
         ("Words a caption", [f"{one.words / max(one.captions, 1):.1f}" for one in both]),
     ]
     for what, shares in (
-        ("Words that others use of the same picture", [one.word_precision for one in both]),
+        ("Words that others use of the same image", [one.word_precision for one in both]),
         ("Captions that stand word for word in training", [one.memorized for one in both]),
     ):
         if shares[0] is not None:

@@ -1,7 +1,7 @@
 """Train a captioner on its own captions, rewarded by CIDEr-D: what it is judged by, instead of likelihood.
 
 Source: Rennie et al. 2017, "Self-critical sequence training", eq. 7-8; the baseline is the mean of the other
-samples of the same picture (Luo 2020, "A better variant of self-critical sequence training", eq. 5).
+samples of the same image (Luo 2020, "A better variant of self-critical sequence training", eq. 5).
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,15 @@ from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import sample
-from showtell.text.words import USUAL_LENGTH, metric_tokens
+from showtell.text.lengths import USUAL_LENGTH
+from showtell.text.words import metric_tokens
 
 
 class Sampling(NamedTuple):
     """How captions are drawn to be rewarded."""
 
     samples: int = TrainCaptioner.scst_samples
-    """Captions drawn a picture, each one's baseline being the others."""
+    """Captions drawn an image, each one's baseline being the others."""
     temperature: float = TrainCaptioner.scst_temperature
     """Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
     max_tokens: int = TrainCaptioner.scst_max_tokens
@@ -45,7 +46,7 @@ def draw_captions(
         sampling: How many captions, and from what.
 
     Returns:
-        For each picture ``sampling.samples`` captions as token ids, ``bos`` first and ``eos`` last where it
+        For each image ``sampling.samples`` captions as token ids, ``bos`` first and ``eos`` last where it
         was drawn.
     """
     decoder, eos_id = captioner.decoder, captioner.tokenizer.eos_id
@@ -68,12 +69,12 @@ def draw_captions(
 def advantages(
     captioner: Captioner, references: CiderD, names: Sequence[str], drawn: Sequence[Sequence[Sequence[int]]]
 ) -> np.ndarray:
-    """Return by how much each drawn caption beats the others of its picture in CIDEr-D.
+    """Return by how much each drawn caption beats the others of its image in CIDEr-D.
 
     Args:
         captioner: For its words.
-        references: Of the training pictures.
-        names: Of the B pictures.
+        references: Of the training images.
+        names: Of the B images.
         drawn: Token ids of K captions each, framed.
 
     Returns:
@@ -87,7 +88,8 @@ def advantages(
         ]
     )
     others = (scores.sum(1, keepdims=True) - scores) / (scores.shape[1] - 1)
-    return scores - others
+    better: np.ndarray = scores - others
+    return better
 
 
 def reward_loss(
@@ -102,10 +104,10 @@ def reward_loss(
         temperature: Of the sampling.
     """
     packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = packed.position.unbind(1)
-    targets = batch.token_ids[picture, caption, time + 1]
+    image, caption, time = packed.position.unbind(1)
+    targets = batch.token_ids[image, caption, time + 1]
     surprise = F.cross_entropy(packed.logits.float() / temperature, targets, reduction="none")
-    return (surprise * advantage.to(surprise)[picture, caption]).mean()
+    return (surprise * advantage.to(surprise)[image, caption]).mean()
 
 
 def _framed(ids: list[int], bos_id: int, eos_id: int) -> list[int]:

@@ -10,7 +10,7 @@ import torch
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.reading import read_annotated
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.split import sizes_for_captions
 from showtell.errors import DataError
 from showtell.evaluation.verdict import commonest_captions
@@ -31,14 +31,14 @@ from showtell.models.config import DecoderConfig
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
 from showtell.store.store import FeatureStore
+from showtell.text.lengths import USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import USUAL_LENGTH, length_limit
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.tensorboard import TensorBoardLog
 
 _SCALE_SAMPLE = 1000
-"""Training pictures from which feature statistics are taken."""
+"""Training images from which feature statistics are taken."""
 
 
 def train_captioner(config: TrainCaptioner, console: Console | None = None) -> Run:
@@ -162,7 +162,7 @@ def _train(config: TrainCaptioner, run: Run, console: Console, boards: Sequence[
     console.say(f"Validation: {verdict.line}")
     reported = Reported(run, model, prepared.dataset, "val", config, evaluation, features)
     report_training(reported, console)
-    refuse_unlearnt(config, recipe, verdict, len(prepared.pictures))
+    refuse_unlearnt(config, recipe, verdict, len(prepared.images))
     console.say(f"Try it: showtell predict {out} PICTURE --save-plot why.png")
 
 
@@ -189,8 +189,8 @@ def _provenance(
     """Return what the model tells people of its making."""
     verdict = evaluation.verdict
     return {
-        "train_pictures": len(trainee.train),
-        "val_pictures": len(trainee.validation),
+        "train_images": len(trainee.train),
+        "val_images": len(trainee.validation),
         "data": prepared.fingerprint,
         "recipe": asdict(recipe),
         "best_epoch": progress.best_epoch,
@@ -203,19 +203,19 @@ def _provenance(
 
 
 def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
-    """Say what follows from how many pictures there are."""
-    few = f"{val:,} validation pictures are too few to choose a checkpoint, so the last one is kept"
-    many = f"the CIDEr-D of {val:,} validation pictures chooses the checkpoint"
+    """Say what follows from how many images there are."""
+    few = f"{val:,} validation images are too few to choose a checkpoint, so the last one is kept"
+    many = f"the CIDEr-D of {val:,} validation images chooses the checkpoint"
     views = f"{recipe.augmentations} random views of each" if recipe.augmentations else "no random views"
     console.say(
-        f"For {train:,} pictures: {views} (augmentations), a decoder {recipe.hidden_dim} wide "
+        f"For {train:,} images: {views} (augmentations), a decoder {recipe.hidden_dim} wide "
         f"(hidden_dim), dropout {recipe.dropout:g} (dropout), {recipe.epochs} epochs (--epochs), "
-        f"{recipe.batch_size} pictures a step; {few if recipe.criterion == 'last' else many}"
+        f"{recipe.batch_size} images a step; {few if recipe.criterion == 'last' else many}"
     )
 
 
 def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
-    """Read the data, load the backbone, and look at every picture that has not been looked at."""
+    """Read the data, load the backbone, and look at every image that has not been looked at."""
     dataset = read_annotated(config, "captions", console)
     backbone = config.load(seed=config.seed, console=console)
     val_size, test_size = sizes_for_captions(dataset, config.val_size, config.test_size, console)
@@ -230,23 +230,23 @@ def _look_at_all(config: TrainCaptioner, store: FeatureStore, console: Console) 
     )
 
 
-def captioned(prepared: Prepared, split: str) -> tuple[Picture, ...]:
-    """Return the pictures of a split that have captions.
+def captioned(prepared: Prepared, split: str) -> tuple[AnnotatedImage, ...]:
+    """Return the images of a split that have captions.
 
     Raises:
         DataError: There are none.
     """
-    pictures = tuple(picture for picture in prepared.split(split) if picture.captions)
-    if not pictures:
+    images = tuple(image for image in prepared.split(split) if image.captions)
+    if not images:
         raise DataError(
-            f"No picture of the {split} split has a caption ({len(prepared.pictures)} pictures in all).",
-            would_do="Both train and val need some; about 100 captioned pictures are a beginning.",
+            f"No image of the {split} split has a caption ({len(prepared.images)} images in all).",
+            hint="Both train and val need some; about 100 captioned images are a beginning.",
         )
-    return pictures
+    return images
 
 
 def train_tokenizer(
-    train: Sequence[Picture],
+    train: Sequence[AnnotatedImage],
     console: Console,
     *,
     kind: Literal["word", "bpe"],
@@ -254,7 +254,7 @@ def train_tokenizer(
     min_count: int | None,
 ) -> CaptionTokenizer:
     """Learn the vocabulary of the training captions, and say how much of them it covers."""
-    captions = [caption for picture in train for caption in picture.captions]
+    captions = [caption for image in train for caption in image.captions]
     min_count = min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
     tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
     pieces = "words" if kind == "word" else "pieces of words"
@@ -265,7 +265,7 @@ def train_tokenizer(
     return tokenizer
 
 
-def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[Picture]) -> list[int]:
+def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[AnnotatedImage]) -> list[int]:
     """Return the tokens of each training caption."""
     return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
 
@@ -289,9 +289,9 @@ def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
 
 
 def build_captioner(
-    config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[Picture]
+    config: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared, train: Sequence[AnnotatedImage]
 ) -> Captioner:
-    """Build an untrained captioner for the features of the training pictures, scaled by some of them.
+    """Build an untrained captioner for the features of the training images, scaled by some of them.
 
     Sizes that the settings leave open are the usual ones.
     """

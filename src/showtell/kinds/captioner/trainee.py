@@ -1,4 +1,4 @@
-"""Batches and losses of the captioner: a picture with all its captions at once."""
+"""Batches and losses of the captioner: an image with all its captions at once."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import mean_cider
@@ -21,12 +21,12 @@ from showtell.models.captioner import Captioner
 from showtell.training.checkpoint import Progress
 
 LOSS_BELOW = 500
-"""Validations of fewer pictures measure the loss, too."""
+"""Validations of fewer images measure the loss, too."""
 
 DECODING_BATCH = 100
-"""Pictures decoded side by side."""
+"""Images decoded side by side."""
 _LOSS_BATCH = 50
-"""Pictures read side by side, each with all its captions."""
+"""Images read side by side, each with all its captions."""
 
 
 class CaptionTrainee:
@@ -35,20 +35,20 @@ class CaptionTrainee:
     Args:
         captioner: The captioner.
         extraction: Where the grids are.
-        train: Training pictures with captions.
-        validation: Pictures that score an epoch.
-        batch_size: Pictures a step.
-        seed: Of the order of pictures.
+        train: Training images with captions.
+        validation: Images that score an epoch.
+        batch_size: Images a step.
+        seed: Of the order of images.
         beam_size: Of validation.
         label_smoothing: Share of the target's probability that is spread over all tokens.
         attention_regularization: Weight of the doubly stochastic term.
         likelihood_epochs: Epochs before training goes on by reward; None for never.
         sampling: How captions are drawn to be rewarded.
-        mirrored: Where the grids of mirrored training pictures are, for those that have one: half of the
+        mirrored: Where the grids of mirrored training images are, for those that have one: half of the
             time they are learnt from instead of the plain ones.
-        views: Where the grids of random views are, each of some training pictures. Each of its
-            views is learnt from as often as the plain picture.
-        baseline: Captions that are said of every picture; training by reward begins once validation scores
+        views: Where the grids of random views are, each of some training images. Each of its
+            views is learnt from as often as the plain image.
+        baseline: Captions that are said of every image; training by reward begins once validation scores
             higher than they do in the mean.
     """
 
@@ -58,8 +58,8 @@ class CaptionTrainee:
         self,
         captioner: Captioner,
         extraction: Features,
-        train: Sequence[Picture],
-        validation: Sequence[Picture],
+        train: Sequence[AnnotatedImage],
+        validation: Sequence[AnnotatedImage],
         *,
         batch_size: int,
         seed: int,
@@ -74,8 +74,8 @@ class CaptionTrainee:
     ) -> None:
         if not train or not validation:
             raise DataError(
-                f"There are {len(train)} pictures to train on and {len(validation)} to validate on.",
-                would_do="Both splits need pictures with captions.",
+                f"There are {len(train)} images to train on and {len(validation)} to validate on.",
+                hint="Both splits need images with captions.",
             )
         self.network = captioner.decoder
         self.captioner, self.extraction, self.mirrored, self._views = captioner, extraction, mirrored, views
@@ -87,18 +87,18 @@ class CaptionTrainee:
         tokenizer = captioner.tokenizer
         self._encoded = [
             [_framed(ids, captioner) for ids in encoded]
-            for encoded in (tokenizer.encode_batch(list(picture.captions)) for picture in train)
+            for encoded in (tokenizer.encode_batch(list(image.captions)) for image in train)
         ]
-        self._references = CiderD({picture.name: picture.captions for picture in validation})
+        self._references = CiderD({image.name: image.captions for image in validation})
         self.likelihood_epochs, self._rewards = math.inf, None
         if likelihood_epochs is not None:  # else not needed, and as large as the captions
             self.likelihood_epochs = likelihood_epochs
-            self._rewards = CiderD({picture.name: picture.captions for picture in train})
+            self._rewards = CiderD({image.name: image.captions for image in train})
         self._baseline = baseline
         self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
         self.described: dict[str, str] = {}
-        """What was said of validation pictures when they were last scored, by name."""
+        """What was said of validation images when they were last scored, by name."""
 
     def token_counts(self) -> Tensor:
         """Count each token that is learnt, ends of captions included: (V,), int64."""
@@ -133,14 +133,14 @@ class CaptionTrainee:
         return loss, advantage.numel()
 
     def _chosen(self, epoch: int, index: int) -> list[int]:
-        """Return which pictures a batch holds, as a pure function of (seed, epoch, index)."""
+        """Return which images a batch holds, as a pure function of (seed, epoch, index)."""
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
         chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
         return chosen
 
     def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
-        """Read the grids of pictures, each plain, mirrored or in a view, by the epoch and the seed."""
+        """Read the grids of images, each plain, mirrored or in a view, by the epoch and the seed."""
         sources = [self.extraction] * len(chosen)
         if self.mirrored is not None:
             turned = np.random.default_rng((self.seed, epoch, 1)).random(len(self.train)) < 0.5
@@ -165,7 +165,7 @@ class CaptionTrainee:
         Where the split is small or the score is zero, the loss is measured, too: the mean surprise at a token
         of people's captions, given those before it, in nats.
         """
-        self.described = describe_pictures(
+        self.described = describe_images(
             self.captioner, self.extraction, self.validation, beam_size=self.beam_size
         )
         score = float(np.mean(self._references.score(self.described)))
@@ -191,22 +191,22 @@ class CaptionTrainee:
         )
 
 
-def describe_pictures(
-    captioner: Captioner, extraction: Features, pictures: Sequence[Picture], *, beam_size: int
+def describe_images(
+    captioner: Captioner, extraction: Features, images: Sequence[AnnotatedImage], *, beam_size: int
 ) -> dict[str, str]:
-    """Caption pictures from their cached grids, by name."""
+    """Caption images from their cached grids, by name."""
     found: dict[str, str] = {}
-    for start in range(0, len(pictures), DECODING_BATCH):
-        part = pictures[start : start + DECODING_BATCH]
+    for start in range(0, len(images), DECODING_BATCH):
+        part = images[start : start + DECODING_BATCH]
         grid = read_grids(captioner, extraction, part)
         texts = captioner.texts(grid, beam_size=beam_size)
-        found |= {picture.name: text for picture, text in zip(part, texts)}
+        found |= {image.name: text for image, text in zip(part, texts)}
     return found
 
 
-def read_grids(captioner: Captioner, extraction: Features, pictures: Sequence[Picture]) -> Tensor:
+def read_grids(captioner: Captioner, extraction: Features, images: Sequence[AnnotatedImage]) -> Tensor:
     """Read cached grids (B, L, D) to where the captioner is."""
-    return torch.from_numpy(extraction.grid(pictures)).to(next(captioner.parameters()).device)
+    return torch.from_numpy(extraction.grid(images)).to(next(captioner.parameters()).device)
 
 
 def caption_loss(
@@ -227,8 +227,8 @@ def caption_loss(
     Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
     """
     logits, attention, position = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-    picture, caption, time = position.unbind(1)
-    targets = batch.token_ids[picture, caption, time + 1]  # (N,)
+    image, caption, time = position.unbind(1)
+    targets = batch.token_ids[image, caption, time + 1]  # (N,)
     if kernels.are_faster_on(logits.device):
         likelihood = kernels.smoothed_cross_entropy(logits, targets, label_smoothing)
     else:
@@ -236,13 +236,13 @@ def caption_loss(
     # A cell's attention, summed over all words of a caption, should be near 1.
     captions = batch.lengths.shape[1]
     total = torch.zeros(batch.lengths.numel(), attention.shape[1], device=attention.device)  # (B * K, L)
-    total = total.index_add(0, picture * captions + caption, attention)
+    total = total.index_add(0, image * captions + caption, attention)
     real = (batch.lengths.flatten() > 0).to(total.device)
     return likelihood + attention_regularization * (1 - total[real]).square().mean()
 
 
 @torch.inference_mode()
-def caption_surprise(captioner: Captioner, extraction: Features, pictures: Sequence[Picture]) -> float:
+def caption_surprise(captioner: Captioner, extraction: Features, images: Sequence[AnnotatedImage]) -> float:
     """Return the cross-entropy of people's captions in nats a token, each given the true ones before it.
 
     Tokens that are not in the vocabulary are not counted.
@@ -250,16 +250,16 @@ def caption_surprise(captioner: Captioner, extraction: Features, pictures: Seque
     Args:
         captioner: In evaluation mode.
         extraction: Holds the grids.
-        pictures: With captions.
+        images: With captions.
     """
     tokenizer, total, count = captioner.tokenizer, 0.0, 0
-    for start in range(0, len(pictures), _LOSS_BATCH):
-        part = pictures[start : start + _LOSS_BATCH]
+    for start in range(0, len(images), _LOSS_BATCH):
+        part = images[start : start + _LOSS_BATCH]
         framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, extraction, part), framed, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-        picture, caption, time = packed.position.unbind(1)
-        targets = batch.token_ids[picture, caption, time + 1]
+        image, caption, time = packed.position.unbind(1)
+        targets = batch.token_ids[image, caption, time + 1]
         surprise = F.cross_entropy(packed.logits.float(), targets, reduction="none")
         surprise = surprise[targets != tokenizer.unk_id]
         total, count = total + float(surprise.double().sum()), count + len(surprise)

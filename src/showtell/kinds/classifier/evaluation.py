@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from showtell.console import Console, many
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.evaluation.class_scores import (
     SCORE_NAMES,
@@ -36,7 +36,7 @@ _MISTAKES = 5
 class ClassRecord(msgspec.Struct):
     """How well one class is told; None where a figure is not defined."""
 
-    pictures: int
+    images: int
     precision: float | None
     recall: float | None
     f1: float | None
@@ -53,7 +53,7 @@ class MarginRecord(msgspec.Struct):
 class SubsetRecord(msgspec.Struct):
     """Accuracy on some of the images."""
 
-    pictures: int
+    images: int
     accuracy: float
     interval_95: tuple[float, float]
 
@@ -91,13 +91,13 @@ class ClassEvaluation:
     Attributes:
         split: Which split, or ``all`` of other data.
         classes: Their names in the order of the columns.
-        pictures: The pictures, N.
+        images: The images, N.
         probabilities: (N, C), float32, after temperature scaling.
         labels: Positions of the right classes, (N,).
         scores: Figures with intervals.
         uncalibrated: Expected calibration error without temperature scaling.
-        reliability: Pictures by how sure the prediction is, ``before`` and ``after`` temperature scaling.
-        groups: Group by name; a picture without one stands alone.
+        reliability: Images by how sure the prediction is, ``before`` and ``after`` temperature scaling.
+        groups: Group by name; an image without one stands alone.
         leaks: Images that are near-duplicates of training images, by name.
         fresh: Scores without those; None where there are none, or nothing else.
         folds: Of cross-validation; 0 where one model was scored.
@@ -107,7 +107,7 @@ class ClassEvaluation:
 
     split: str
     classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[AnnotatedImage, ...]
     probabilities: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     scores: ClassScores
@@ -122,9 +122,9 @@ class ClassEvaluation:
 
     @property
     def scored(self) -> str:
-        """Say on how many pictures of how many groups, and how, the scores were made."""
+        """Say on how many images of how many groups, and how, the scores were made."""
         scores = self.scores
-        text = f"{scores.count:,} pictures"
+        text = f"{scores.count:,} images"
         if scores.groups < scores.count:
             text += f" in {many(scores.groups, 'group', 'groups')}"
         return text + (f", {self.folds}-fold cross-validation" if self.folds else "")
@@ -138,7 +138,7 @@ class ClassEvaluation:
     def against(self, trivial: Trivial, doubt: str = "", folds: int = 0) -> "ClassEvaluation":
         """Return the same, held against what needs no training."""
         right = self.probabilities.argmax(1) == self.labels
-        groups = group_numbers(self.pictures, self.groups)
+        groups = group_numbers(self.images, self.groups)
         return replace(self, margins=margins(right, trivial, groups), doubt=doubt, folds=folds)
 
     def figures(self) -> dict[str, float]:
@@ -159,7 +159,7 @@ class ClassEvaluation:
         scores, fresh = self.scores, self.fresh
         return ClassEvaluationRecord(
             split=self.split,
-            pictures=scores.count,
+            images=scores.count,
             scores=self.figures(),
             intervals_95=dict(scores.intervals),
             groups=scores.groups,
@@ -185,17 +185,17 @@ class ClassEvaluation:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Return what is kept of each image: its label, and the likeliest classes."""
-        for picture, row in zip(self.pictures, self.probabilities):
+        for image, row in zip(self.images, self.probabilities):
             order = np.argsort(-row, kind="stable")[:SHOWN]
             likely = {self.classes[i]: round(float(row[i]), 6) for i in order}
-            yield {"picture": picture.name, "label": picture.label, "classes": likely}
+            yield {"image": image.name, "label": image.label, "classes": likely}
 
     def table(self) -> str:
         """Return the scores as a table with 95% intervals, by class, with the confusion matrix if small."""
         scores, classes = self.scores, self.classes
         grouped = f" in {scores.groups:,} groups" if scores.groups < scores.count else ""
         what = f"cross-validation in {self.folds} folds" if self.folds else self.split
-        lines = [f"{what}, {scores.count:,} pictures of {len(classes):,} classes{grouped}      95% interval"]
+        lines = [f"{what}, {scores.count:,} images of {len(classes):,} classes{grouped}      95% interval"]
         for name in SCORE_NAMES:
             low, high = scores.intervals[name]
             lines.append(f"  {name:<18} {getattr(scores, name):7.4f}   {low:.4f} to {high:.4f}")
@@ -209,12 +209,12 @@ class ClassEvaluation:
                 if self.fresh
                 else ""
             )
-            lines.append(f"  {len(self.leaks):,} are near-duplicates of training pictures{rest}")
+            lines.append(f"  {len(self.leaks):,} are near-duplicates of training images{rest}")
         return "\n".join([*lines, *self._by_class()])
 
     def _by_class(self) -> list[str]:
         scores, classes = self.scores, self.classes
-        lines = ["  precision   recall   pictures   class"]
+        lines = ["  precision   recall   images   class"]
         worst = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")
         for i in range(len(classes)) if len(classes) <= _WIDE else worst[:_WIDE]:
             precision, recall = (_shown(values[i]) for values in (scores.precision, scores.recall))
@@ -234,8 +234,8 @@ class ClassEvaluation:
         for row in mistakes[:_MISTAKES]:
             named = int(self.probabilities[row].argmax())
             lines.append(
-                f"  {self.pictures[row].name}: {self.classes[named]} "
-                f"({self.probabilities[row, named]:.0%}); it is {self.pictures[row].label}"
+                f"  {self.images[row].name}: {self.classes[named]} "
+                f"({self.probabilities[row, named]:.0%}); it is {self.images[row].label}"
             )
         return "\n".join(lines)
 
@@ -251,7 +251,7 @@ def _shown(value: float) -> str:
 def evaluate_classes(
     model: ClassifierModel,
     extraction: Features,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     *,
     leaks: Collection[str],
     groups: Mapping[str, int],
@@ -263,26 +263,26 @@ def evaluate_classes(
     Args:
         model: The classifier.
         extraction: Holds the features.
-        pictures: What to classify; those of classes that the model does not know are reported and left out.
-        leaks: Names of pictures that are near-duplicates of training pictures.
+        images: What to classify; those of classes that the model does not know are reported and left out.
+        leaks: Names of images that are near-duplicates of training images.
         groups: Group by name of those that do not stand alone.
         console: Told what is left out.
         split: What the images are called.
 
     Raises:
-        DataError: None of the pictures is of a class that the model knows.
+        DataError: None of the images is of a class that the model knows.
     """
     classes = model.classes
-    known = tuple(picture for picture in pictures if picture.label in classes)
+    known = tuple(image for image in images if image.label in classes)
     if not known:
         raise DataError(
-            f"None of the {len(pictures):,} pictures ({split}) is of a class that the model knows: "
+            f"None of the {len(images):,} images ({split}) is of a class that the model knows: "
             f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}.",
         )
-    if len(known) < len(pictures):
-        strange = sorted({str(picture.label) for picture in pictures} - set(classes))
+    if len(known) < len(images):
+        strange = sorted({str(image.label) for image in images} - set(classes))
         console.say(
-            f"{len(pictures) - len(known):,} pictures of {len(strange):,} classes that the model does not "
+            f"{len(images) - len(known):,} images of {len(strange):,} classes that the model does not "
             f"know are left out: {', '.join(strange[:10])}"
         )
     examples = read_examples([extraction], known, classes)
@@ -297,7 +297,7 @@ def evaluate_classes(
 
 def judged(
     classes: tuple[str, ...],
-    pictures: tuple[Picture, ...],
+    images: tuple[AnnotatedImage, ...],
     probabilities: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     plain: npt.NDArray[np.float32] | None = None,
@@ -310,22 +310,22 @@ def judged(
 
     Args:
         classes: Their names in the order of the columns.
-        pictures: The pictures, N.
+        images: The images, N.
         probabilities: (N, C), each row sums to 1.
         labels: Positions of the right classes, (N,).
         plain: The same as ``probabilities`` before temperature scaling; None where it is not known.
-        groups: Group by name; a picture without one stands alone.
-        leaks: Names of pictures that are near-duplicates of training pictures.
+        groups: Group by name; an image without one stands alone.
+        leaks: Names of images that are near-duplicates of training images.
         split: What the images are called.
     """
     plain = probabilities if plain is None else plain
-    numbers = group_numbers(pictures, groups)
-    leaked = tuple(picture.name for picture in pictures if picture.name in leaks)
-    fresh = np.array([picture.name not in leaks for picture in pictures])
+    numbers = group_numbers(images, groups)
+    leaked = tuple(image.name for image in images if image.name in leaks)
+    fresh = np.array([image.name not in leaks for image in images])
     return ClassEvaluation(
         split,
         classes,
-        pictures,
+        images,
         probabilities,
         labels,
         class_scores(probabilities, labels, numbers),

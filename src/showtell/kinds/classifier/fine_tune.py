@@ -12,21 +12,21 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.layers import Layer
 from showtell.data.augment import View
 from showtell.data.images import load_pixels, read_content
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
 
 _KEEP_BYTES = 256_000_000
-"""Decoded pictures that are kept in memory; the others are decoded again every epoch."""
+"""Decoded images that are kept in memory; the others are decoded again every epoch."""
 _LOOK = 64
-"""Pictures of a validation batch."""
+"""Images of a validation batch."""
 
 
 class TunedNetwork(nn.Module):
     """A backbone with its head; batch statistics and dropout of the backbone stay as they were.
 
-    Statistics of a few pictures would be worse than those of ImageNet, and weights may come with statistics
+    Statistics of a few images would be worse than those of ImageNet, and weights may come with statistics
     that are folded into them and cannot be estimated again.
 
     Args:
@@ -51,7 +51,7 @@ class TunedNetwork(nn.Module):
         return self
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Name pictures: pixels (B, 3, height, width), uint8, to logits (B, C)."""
+        """Name images: pixels (B, 3, height, width), uint8, to logits (B, C)."""
         logits: Tensor = self.head(self.backbone.pool(self.backbone.features(pixels)))
         return logits
 
@@ -88,23 +88,23 @@ class FineTuneTrainee:
 
     Args:
         network: Backbone and head.
-        train: Training pictures, readable.
+        train: Training images, readable.
         labels: Their classes, (N,), int64.
-        validation: Pictures that score an epoch.
+        validation: Images that score an epoch.
         validation_labels: Their classes.
-        batch_size: Pictures a step.
+        batch_size: Images a step.
         seed: Of the order.
         label_smoothing: Share of the target's probability that is spread over all classes.
     """
 
-    unit = "pictures"
+    unit = "images"
 
     def __init__(
         self,
         network: TunedNetwork,
-        train: Sequence[Picture],
+        train: Sequence[AnnotatedImage],
         labels: Tensor,
-        validation: Sequence[Picture],
+        validation: Sequence[AnnotatedImage],
         validation_labels: Tensor,
         *,
         batch_size: int,
@@ -122,7 +122,7 @@ class FineTuneTrainee:
         self._kept: dict[str, tuple[bytes, Tensor]] = {}
         self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
         self.predicted = validation_labels.new_empty(0)
-        """Likeliest classes of validation pictures when they were last scored, (N,), int64."""
+        """Likeliest classes of validation images when they were last scored, (N,), int64."""
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a batch of fresh views and its size."""
@@ -137,17 +137,17 @@ class FineTuneTrainee:
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Score plain validation pictures by accuracy, ties by likelihood."""
+        """Score plain validation images by accuracy, ties by likelihood."""
         logits = []
         for start in range(0, len(self.validation), _LOOK):
             part = self.validation[start : start + _LOOK]
-            pixels = torch.stack(list(self._readers.map(lambda picture: self._plain(picture)[1], part)))
+            pixels = torch.stack(list(self._readers.map(lambda image: self._plain(image)[1], part)))
             logits.append(self.network(pixels).float().cpu())
         found = torch.cat(logits)
         self.predicted = found.argmax(1)
         accuracy = (self.predicted == self.validation_labels).float().mean().item()
         likelihood = -F.cross_entropy(found, self.validation_labels).item()
-        # Between 0 and 1 picture, so that it only decides between equal accuracies.
+        # Between 0 and 1 image, so that it only decides between equal accuracies.
         tie = 1 / (1 - likelihood) / len(self.validation)
         return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
 
@@ -160,15 +160,15 @@ class FineTuneTrainee:
         chosen = self._chosen(epoch, index).tolist()
         return [self._readers.submit(self._view, self.train[i], view) for i in chosen]
 
-    def _view(self, picture: Picture, view: View) -> Tensor:
-        digest, pixels = self._plain(picture)
+    def _view(self, image: AnnotatedImage, view: View) -> Tensor:
+        digest, pixels = self._plain(image)
         return view.apply(pixels, digest)
 
-    def _plain(self, picture: Picture) -> tuple[bytes, Tensor]:
-        kept = self._kept.get(picture.name)
+    def _plain(self, image: AnnotatedImage) -> tuple[bytes, Tensor]:
+        kept = self._kept.get(image.name)
         if kept is None:
-            content = read_content(picture.path)
+            content = read_content(image.path)
             kept = content_digest(content), load_pixels(content, self.preprocessing)
             if (len(self._kept) + 1) * kept[1].numel() <= _KEEP_BYTES:
-                self._kept[picture.name] = kept
+                self._kept[image.name] = kept
         return kept

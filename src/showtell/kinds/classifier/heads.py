@@ -1,6 +1,6 @@
 """Fit heads on cached features, and choose between them.
 
-Letters: N pictures, or views of pictures; D features; C classes.
+Letters: N images, or views of images; D features; C classes.
 """
 
 import time
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.extraction.features import Features
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead
@@ -59,19 +59,19 @@ class Candidate:
 
 
 def read_examples(
-    extractions: Sequence[Features], pictures: Sequence[Picture], classes: Sequence[str]
+    extractions: Sequence[Features], images: Sequence[AnnotatedImage], classes: Sequence[str]
 ) -> Examples:
-    """Read pooled features, and nothing else, of pictures with known classes.
+    """Read pooled features, and nothing else, of images with known classes.
 
     Args:
-        extractions: One for the plain pictures, and one for each kind of view: N is their number times that
-            of the pictures.
-        pictures: Pictures with labels among ``classes``.
+        extractions: One for the plain images, and one for each kind of view: N is their number times that
+            of the images.
+        images: Images with labels among ``classes``.
         classes: The model's, in order.
     """
     place = {name: i for i, name in enumerate(classes)}
-    labels = torch.tensor([place[picture.label] for picture in pictures if picture.label is not None])
-    pooled = [torch.from_numpy(part.pooled(pictures)) for part in extractions]
+    labels = torch.tensor([place[image.label] for image in images if image.label is not None])
+    pooled = [torch.from_numpy(part.pooled(images)) for part in extractions]
     return Examples(torch.cat(pooled), labels.repeat(len(extractions)))
 
 
@@ -140,7 +140,7 @@ def fit_linear(
             best, worse = (likelihood, l2, state), 0
         else:
             worse += 1
-        if worse == 3:  # weaker ones only fit the training pictures more closely
+        if worse == 3:  # weaker ones only fit the training images more closely
             break
     assert best is not None
     head.load_state_dict(best[2])
@@ -155,7 +155,7 @@ def fit_neighbours(
     *,
     neighbours: Sequence[int] = TrainClassifier.neighbours,
 ) -> Candidate:
-    """Remember the training pictures; choose by validation how many of them vote."""
+    """Remember the training images; choose by validation how many of them vote."""
     started = time.perf_counter()
     found: list[Candidate] = []
     for count in neighbours:
@@ -181,11 +181,11 @@ def choose_head(candidates: Sequence[Candidate], groups: int) -> Candidate:
     """Return the best head; nearest neighbours only where they are clearly better than all others.
 
     They have no gradient to show what spoke for a class, and their probabilities are coarse. Clearly is more
-    than one standard error of the other's accuracy, and more than one group of pictures.
+    than one standard error of the other's accuracy, and more than one group of images.
 
     Args:
         candidates: To choose from.
-        groups: How many groups of near-duplicates validation has; its pictures, where each stands alone.
+        groups: How many groups of near-duplicates validation has; its images, where each stands alone.
     """
     best = best_of(candidates)
     others = [candidate for candidate in candidates if candidate.kind != "knn"]
@@ -211,7 +211,7 @@ def candidates_table(candidates: Sequence[Candidate], chosen: Candidate) -> str:
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Find the temperature by which logits (N, C) find the labels (N,) the most likely, in [0.05, 20].
 
-    A normal prior of its logarithm weighs as much as a picture: without it, a few pictures of which all are
+    A normal prior of its logarithm weighs as much as an image: without it, a few images of which all are
     right would have every later one named with 100%.
 
     Source: Guo et al. 2017, section 4.2; searched by golden section on its logarithm.

@@ -48,7 +48,7 @@ class ClassifierKind(Kind):
         return evaluate_classes(
             model,
             prepared.extraction,
-            prepared.pictures,
+            prepared.images,
             leaks=question.leaks,
             groups=prepared.groups.of,
             console=console,

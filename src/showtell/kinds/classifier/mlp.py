@@ -48,7 +48,7 @@ class MlpTrainee:
         how: Steps, batches and label smoothing.
     """
 
-    unit = "pictures"
+    unit = "images"
 
     def __init__(
         self, head: Head, train: Examples, validation: Examples, *, seed: int, how: MlpTraining
@@ -68,7 +68,7 @@ class MlpTrainee:
         return F.cross_entropy(logits, self.labels[chosen], label_smoothing=self.how.label_smoothing), count
 
     def validate(self) -> dict[str, float]:
-        """Score by likelihood, which tells more than accuracy where there are few pictures."""
+        """Score by likelihood, which tells more than accuracy where there are few images."""
         accuracy, likelihood = score(self.head, self.validation)
         return {"score": likelihood, "accuracy": accuracy}
 

@@ -128,7 +128,7 @@ class ClassifierModel(Model[ClassResult]):
         if len(config.classes) != config.head.classes:
             raise ModelError(
                 f"{folder} names {len(config.classes)} classes; its head knows {config.head.classes}.",
-                would_do="The folder was changed after training; take an unchanged copy.",
+                hint="The folder was changed after training; take an unchanged copy.",
             )
         return cls(config, backbone, build_head(config.head))
 
@@ -165,25 +165,25 @@ class ClassifierModel(Model[ClassResult]):
             ConfigError: There is no such class.
         """
         if label not in self.classes:
-            raise ConfigError(f"{label!r} is no class of this model.", would_do=", ".join(self.classes[:20]))
+            raise ConfigError(f"{label!r} is not a class of this model.", hint=", ".join(self.classes[:20]))
         batch = pixels.unsqueeze(0).to(self.device)
         return grad_cam(self.backbone, self.head, batch, self.classes.index(label)).cpu()
 
-    def draw(self, picture: Path, result: ClassResult, out: Path, known: str | None = None) -> Path:
+    def draw(self, image: Path, result: ClassResult, out: Path, known: str | None = None) -> Path:
         """Draw an image beside a Grad-CAM overlay and a bar per class."""
         from showtell.kinds.classifier.drawing import draw_prediction  # matplotlib takes a second to load
 
-        heat = self.grad_cam(self.pixels(picture), result.label)
+        heat = self.grad_cam(self.pixels(image), result.label)
         return draw_prediction(
-            open_image(picture), heat, dict(result.top()), self.backbone.preprocessing, out, right=known
+            open_image(image), heat, dict(result.top()), self.backbone.preprocessing, out, right=known
         )
 
-    def known_answer(self, picture: Path, recorded: Mapping[str, str]) -> str | None:
+    def known_answer(self, image: Path, recorded: Mapping[str, str]) -> str | None:
         """Return the class that the run recorded for this content, or else that its folder is named after."""
-        folder = nfc(picture.absolute().parent.name)
+        folder = nfc(image.absolute().parent.name)
         right = folder if folder in self.classes else None
         if recorded:
-            found = recorded.get(content_digest(read_content(picture)).hex())
+            found = recorded.get(content_digest(read_content(image)).hex())
             right = found if found in self.classes else right
         return right
 

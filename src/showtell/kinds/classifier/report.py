@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from showtell.data.images import open_image
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.drawing import draw_prediction
 from showtell.kinds.classifier.evaluation import ClassEvaluationRecord, ClassRecord
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.kind import Reported
-from showtell.kinds.report import facts_of, find_picture
+from showtell.kinds.report import facts_of, find_image
 from showtell.models.captioner import Caption, Word
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
@@ -26,13 +26,13 @@ from showtell.report.fonts import font, plain, text_width
 from showtell.report.run_report import RunFacts, write_run_report
 
 _WORDS = WORDS["en"] | {
-    "hint": "Point at a class, tap it, or move with the arrow keys: the picture shows what speaks for that "
+    "hint": "Point at a class, tap it, or move with the arrow keys: the image shows what speaks for that "
     "class (Grad-CAM). The line under a class is how likely the model finds it.",
     "caption": "Likeliest classes",
     "references": "It is",
     "play": "Play the classes",
     "sure": "{percent}%; what speaks for it lies mostly at the {area}",
-    "scale": ("What speaks for a class", "nothing", "most in the picture"),
+    "scale": ("What speaks for a class", "nothing", "most in the image"),
 }
 _NAMES = {"accuracy": "Accuracy", "top5": "Among the five likeliest", "macro_f1": "Mean F1 of the classes"}
 _BESIDE = 6
@@ -65,13 +65,13 @@ def report_classifier(reported: Reported) -> Path:
     model, run, split = reported.model, reported.run, reported.split
     assert isinstance(model, ClassifierModel)
     evaluation = run.evaluation(split, ClassEvaluationRecord)
-    named = {picture.name: picture for picture in reported.dataset.pictures}
+    named = {image.name: image for image in reported.dataset.images}
     lines = run.predictions(split)
     mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]
     sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
     chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
-    shown = [_explained(model, find_picture(line["picture"], named, reported), line) for line in chosen]
-    facts = facts_of(reported, model, metrics=f"heads/{model.head.kind}")
+    shown = [_explained(model, find_image(line["image"], named, reported), line) for line in chosen]
+    facts = facts_of(reported, model, metrics=f"heads/{model.head.config.kind}")
     cards = [card_of(item, _WORDS) for item in shown]
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
@@ -87,7 +87,7 @@ def report_classifier(reported: Reported) -> Path:
         title="What the classifier learnt",
         summary=[
             (f"Accuracy, {split}", f"{scores['accuracy']:.1%}"),
-            ("Pictures scored", f"{evaluation.pictures:,}"),
+            ("Images scored", f"{evaluation.images:,}"),
             ("Classes", f"{len(names):,}"),
         ],
         cards=cards,
@@ -96,7 +96,7 @@ def report_classifier(reported: Reported) -> Path:
         heads=model.config.provenance.get("heads", []),
         mistakes=len(mistakes),
         split=split,
-        pictures=evaluation.pictures,
+        images=evaluation.images,
         scores=_score_rows(evaluation),
         leaks=len(evaluation.near_duplicates_of_training),
         fresh=evaluation.without_near_duplicates,
@@ -109,20 +109,20 @@ def report_classifier(reported: Reported) -> Path:
     )
 
 
-def _explained(model: ClassifierModel, picture: Picture, line: Mapping[str, Any]) -> PageItem:
+def _explained(model: ClassifierModel, image: AnnotatedImage, line: Mapping[str, Any]) -> PageItem:
     """Return an image whose words are classes and whose attention is Grad-CAM for each, on one scale."""
     likely: dict[str, float] = dict(list(line["classes"].items())[:_LIKELIEST])
     if line["label"] not in likely:  # the record has the likeliest classes only
-        likely[line["label"]] = model(picture.path).probabilities[line["label"]]
-    pixels = model.pixels(picture.path)
+        likely[line["label"]] = model(image.path).probabilities[line["label"]]
+    pixels = model.pixels(image.path)
     heats = {name: model.grad_cam(pixels, name) for name in likely}
     top = max(float(heat.max()) for heat in heats.values()) or 1.0
     words = tuple(Word(name, share, heats[name] / top) for name, share in likely.items())
     return PageItem(
-        image=picture.path,
+        image=image.path,
         caption=Caption(words[0].text, words, 0.0),
         preprocessing=model.backbone.preprocessing,
-        name=picture.name,
+        name=image.name,
         references=(line["label"],),
     )
 
@@ -208,7 +208,7 @@ def draw_confusion(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -
 
     Args:
         classes: Their names, C.
-        confusion: Pictures of each class (row) that were given each name (column), (C, C).
+        confusion: Images of each class (row) that were given each name (column), (C, C).
     """
     counts = np.asarray(confusion)
     few = len(classes) <= _NUMBERED
@@ -259,21 +259,21 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]], title: str, error: float
     """Draw how many predictions are right against how sure they are; on the diagonal, both are the same.
 
     Args:
-        bins: Records of ``pictures``, ``confidence`` and ``accuracy``, over equal parts of [0, 1].
+        bins: Records of ``images``, ``confidence`` and ``accuracy``, over equal parts of [0, 1].
         title: Of the drawing.
         error: Expected calibration error, which stands in the title.
     """
     figure, axes = small_figure(3.6, 3.6)
-    full = [one for one in bins if one["pictures"]]
-    most = max((one["pictures"] for one in full), default=1)
+    full = [one for one in bins if one["images"]]
+    most = max((one["images"] for one in full), default=1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     for one in full:
-        low, high = _wilson(one["accuracy"], one["pictures"])
+        low, high = _wilson(one["accuracy"], one["images"])
         axes.plot([one["confidence"]] * 2, [low, high], color=ACCENT, linewidth=1.2, alpha=0.45)
         axes.scatter(
             one["confidence"],
             one["accuracy"],
-            s=14 + 120 * one["pictures"] / most,
+            s=14 + 120 * one["images"] / most,
             color=ACCENT,
             alpha=0.85,
             linewidths=0,

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from showtell.console import Console, many
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.classifier.evaluation import ClassEvaluation, judged
 from showtell.kinds.classifier.folds import cross_validate
@@ -81,14 +81,14 @@ def _mlp_training(config: TrainClassifier) -> MlpTraining:
 
 
 def why_unscored(
-    prepared: Prepared, train: Sequence[Picture], val: Sequence[Picture], classes: Sequence[str]
+    prepared: Prepared, train: Sequence[AnnotatedImage], val: Sequence[AnnotatedImage], classes: Sequence[str]
 ) -> str:
     """Return why neither validation nor cross-validation can score; empty where one can."""
     pool = [*train, *val]
     place = {name: number for number, name in enumerate(classes)}
-    labels = np.array([place[picture.label] for picture in pool if picture.label is not None])
+    labels = np.array([place[image.label] for image in pool if image.label is not None])
     if prepared.brought and val:
-        count = len({prepared.groups.of[picture.name] for picture in val})
+        count = len({prepared.groups.of[image.name] for image in val})
         return "" if count > 1 else f"its {len(val):,} validation images are a single group"
     if val and not wants_folds(train, val, prepared.groups):
         return ""
@@ -105,11 +105,11 @@ def score_by_folds(
     Returns:
         The scores; None where validation has enough groups itself, or the data brought it.
     """
-    train = [picture for picture in prepared.split("train") if picture.label in classes]
-    val = [picture for picture in prepared.split("val") if picture.label in classes]
+    train = [image for image in prepared.split("train") if image.label in classes]
+    val = [image for image in prepared.split("val") if image.label in classes]
     if prepared.brought or not wants_folds(train, val, prepared.groups):
         return None
-    pool = tuple(picture for picture in prepared.pictures if picture in {*train, *val})
+    pool = tuple(image for image in prepared.images if image in {*train, *val})
     examples = read_examples([prepared.extraction], pool, classes)
     groups = group_numbers(pool, prepared.groups.of)
 
@@ -121,10 +121,10 @@ def score_by_folds(
     folds = cross_validate(examples, groups, len(classes), fit, seed=config.seed)
     scored = tuple(pool[row] for row in folds.rows)
     of = prepared.groups.of
-    held = many(len({of[picture.name] for picture in val}), "group", "groups")
+    held = many(len({of[image.name] for image in val}), "group", "groups")
     console.say(
         f"Validation is {held}, too little for a score: cross-validation in {folds.folds} folds over the "
-        f"{len({of[picture.name] for picture in scored}):,} groups of train and val scores how it is made"
+        f"{len({of[image.name] for image in scored}):,} groups of train and val scores how it is made"
     )
     evaluation = judged(classes, scored, folds.probabilities, examples.labels.numpy()[folds.rows], groups=of)
     return evaluation.against(folds.trivial, folds=folds.folds)

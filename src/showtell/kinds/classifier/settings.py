@@ -70,10 +70,6 @@ class TrainClassifier(TrainingSettings):
         for name in ("l2_strengths", "neighbours"):
             values = getattr(self, name)
             if not values or not all(value > 0 for value in values):
-                raise ConfigError(
-                    f"{name} {list(values)} is out of range.", would_do="Expected numbers above 0."
-                )
+                raise ConfigError(f"{name} {list(values)} is out of range.", hint="Expected numbers above 0.")
         if self.fine_tune is not None and self.head == "knn":
-            raise ConfigError(
-                "--fine-tune cannot train through --head knn.", would_do="Use linear, mlp or auto."
-            )
+            raise ConfigError("--fine-tune cannot train through --head knn.", hint="Use linear, mlp or auto.")

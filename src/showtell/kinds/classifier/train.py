@@ -11,7 +11,7 @@ from showtell.backbones.layers import layers_from
 from showtell.console import Console, Log, human_time
 from showtell.data.augment import View
 from showtell.data.reading import read_annotated
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
@@ -46,13 +46,13 @@ from showtell.training.tensorboard import TensorBoardLog
 
 @dataclass(frozen=True)
 class _Task:
-    """What is learnt from: the pictures, and their features by a backbone."""
+    """What is learnt from: the images, and their features by a backbone."""
 
     backbone: Backbone
     extraction: Features
     classes: tuple[str, ...]
-    train: tuple[Picture, ...]
-    val: tuple[Picture, ...]
+    train: tuple[AnnotatedImage, ...]
+    val: tuple[AnnotatedImage, ...]
     fingerprint: str
 
     def check(self) -> Examples:
@@ -90,7 +90,7 @@ def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence
         if config.fine_tune is not None:
             raise DataError(
                 f"There is no validation image to fine-tune by: {doubt}.",
-                would_do="Images of more scenes, or training without --fine-tune, would do.",
+                hint="Expected images of more scenes, or training without --fine-tune.",
             )
         train, val = set_aside(train)
     leaks = find_twins(prepared)
@@ -107,7 +107,7 @@ def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence
         config, learn, task.check(), len(classes), folder=config.out / "heads", fingerprint=fingerprint
     )
     # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
-    chosen = choose_head(candidates, len({prepared.groups.of[picture.name] for picture in val}))
+    chosen = choose_head(candidates, len({prepared.groups.of[image.name] for image in val}))
     console.say(candidates_table(candidates, chosen))
     folded = None
     if config.fine_tune is None and not doubt:
@@ -150,7 +150,7 @@ def _tell(reported: Reported, evaluation: ClassEvaluation | None, doubt: str, co
 
 
 def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
-    """Read the data, load the backbone, and look at every picture that has not been looked at."""
+    """Read the data, load the backbone, and look at every image that has not been looked at."""
     dataset = read_annotated(config, "labels", console, to_learn=True)
     backbone = config.load(seed=config.seed, console=console)
     if config.fine_tune is not None:
@@ -184,8 +184,8 @@ def _save(
             "groups": folded.scores.groups,
         }
     provenance = {
-        "train_pictures": len(task.train),
-        "val_pictures": len(task.val),
+        "train_images": len(task.train),
+        "val_images": len(task.val),
         "augmentations": config.augmentations,
         "setting": chosen.setting,
         "heads": [
@@ -277,15 +277,15 @@ def _fine_tune(
 
 
 def _names(task: _Task, predicted: Sequence[int]) -> dict[str, str]:
-    """Return the class that each validation picture was given, by the picture's name."""
-    return {picture.name: task.classes[one] for picture, one in zip(task.val, predicted)}
+    """Return the class that each validation image was given, by the image's name."""
+    return {image.name: task.classes[one] for image, one in zip(task.val, predicted)}
 
 
 def _look_at_views(
     config: TrainClassifier,
     backbone: Backbone,
     store: FeatureStore,
-    train: Sequence[Picture],
+    train: Sequence[AnnotatedImage],
     console: Console,
 ) -> list[Features]:
     found = []

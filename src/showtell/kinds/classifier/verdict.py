@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.data.groups import Groups
-from showtell.data.records import Picture
+from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.baselines import Margin, Trivial, margin
 from showtell.kinds.classifier.folds import groups_by_class
 
@@ -19,17 +19,17 @@ _SMALL = 300
 FREQUENT, NEAREST = "the most frequent class", "the nearest neighbour's class"
 
 
-def group_numbers(pictures: Sequence[Picture], of: Mapping[str, int]) -> Ints:
+def group_numbers(images: Sequence[AnnotatedImage], of: Mapping[str, int]) -> Ints:
     """Return each image's group, (N,); one of its own where none is known."""
-    return np.array([of.get(picture.name, -1 - place) for place, picture in enumerate(pictures)], np.int64)
+    return np.array([of.get(image.name, -1 - place) for place, image in enumerate(images)], np.int64)
 
 
-def wants_folds(train: Sequence[Picture], val: Sequence[Picture], groups: Groups) -> bool:
+def wants_folds(train: Sequence[AnnotatedImage], val: Sequence[AnnotatedImage], groups: Groups) -> bool:
     """Tell whether validation holds too few groups, or too few classes, to score by."""
     of = groups.of
-    if len({of[picture.name] for picture in val}) < FEW_GROUPS:
+    if len({of[image.name] for image in val}) < FEW_GROUPS:
         return True
-    missing = {picture.label for picture in train} - {picture.label for picture in val}
+    missing = {image.label for image in train} - {image.label for image in val}
     return bool(missing) and groups.count <= _SMALL
 
 

@@ -1,6 +1,6 @@
 """Operations with backward passes of their own, where autograd's do several times the work.
 
-Each equals what autograd would give, which tests compare. Letters: B pictures, K captions a picture, L grid
+Each equals what autograd would give, which tests compare. Letters: B images, K captions an image, L grid
 cells, A ``attention_dim``, N words, U distinct words, V ``vocab_size``.
 """
 
@@ -82,7 +82,8 @@ class FusedLinear:
         """Map values (..., in) to (..., out)."""
         rows = values.to(self._dtype).flatten(0, -2)
         mapped: Tensor = _Applied.apply(rows, self._weight, self._bias, self._applied)
-        return mapped.unflatten(0, values.shape[:-1])
+        unflattened: Tensor = mapped.unflatten(0, values.shape[:-1])
+        return unflattened
 
 
 class _Gathered(torch.autograd.Function):

@@ -4,7 +4,7 @@ Captions are rows, longest first (see :mod:`showtell.models.kernels.packing`). O
 anything for padding, and little where captions come sorted. A word that occurs more than once is read once,
 and the units dropped from it are the same wherever it occurs in the batch.
 
-Letters: B pictures, K captions a picture, R captions with a word, N words in all, U distinct words, L grid
+Letters: B images, K captions an image, R captions with a word, N words in all, U distinct words, L grid
 cells, E ``embed_dim``, H ``hidden_dim``, A ``attention_dim``.
 """
 
@@ -36,7 +36,7 @@ def packed_forward(decoder: "AttentionDecoder", grid: Tensor, token_ids: Tensor,
         decoder: Whose parameters and equations to use.
         grid: Frozen features, (B, L, D).
         token_ids: Words to read, ``bos`` first, (B, K, T), int64.
-        lengths: Words to read of each caption, (B, K), 0 where a picture has fewer captions.
+        lengths: Words to read of each caption, (B, K), 0 where an image has fewer captions.
 
     Returns:
         One entry for each real word, ordered by time.
@@ -54,16 +54,16 @@ def packed_forward(decoder: "AttentionDecoder", grid: Tensor, token_ids: Tensor,
     memory = decoder.project(drop(decoder.standardise(grid), grid_dropout))
     projections = decoder.projections(FusedLinear)
 
-    # All captions of a picture begin with bos: it is read once a picture, (B, 1), then copied to the rows.
+    # All captions of an image begin with bos: it is read once an image, (B, 1), then copied to the rows.
     state, context, weights = decoder.cell_step(
         partial(decoder.attend, memory), decoder.start(memory), first_gates[:1], projections
     )
-    state = type(state)(*(part.squeeze(1).index_select(0, packing.picture) for part in state))  # (R, H)
-    context = context.squeeze(1).index_select(0, packing.picture)  # (R, H)
-    weights = weights.squeeze(1).index_select(0, packing.picture)  # (R, L)
+    state = type(state)(*(part.squeeze(1).index_select(0, packing.image) for part in state))  # (R, H)
+    context = context.squeeze(1).index_select(0, packing.image)  # (R, H)
+    weights = weights.squeeze(1).index_select(0, packing.image)  # (R, L)
     found = [(state.hidden, context, weights)]
     for step, step_gates in zip(packing.time_steps[1:], later_gates):
-        memory, state = head_rows(memory, step.pictures), head_rows(state, step.rows)
+        memory, state = head_rows(memory, step.images), head_rows(state, step.rows)
         state, context, weights = decoder.cell_step(
             partial(_attend_rows, decoder, memory, step), state, step_gates, projections
         )
@@ -78,9 +78,9 @@ def _attend_rows(
     decoder: "AttentionDecoder", memory: "Memory", step: TimeStep, query: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Attend for rows: query (rows, A) to context (rows, H) and weights (rows, L)."""
-    padded = query.new_zeros(step.pictures * step.captions, query.shape[1])
+    padded = query.new_zeros(step.images * step.captions, query.shape[1])
     padded = padded.index_copy(0, step.flat_index, query)
-    context, weights = decoder.attend(memory, padded.unflatten(0, (step.pictures, step.captions)))
+    context, weights = decoder.attend(memory, padded.unflatten(0, (step.images, step.captions)))
     return (
         index_select_unique(context.flatten(0, 1), step.flat_index),
         index_select_unique(weights.flatten(0, 1), step.flat_index),

@@ -1,6 +1,6 @@
 """Captions side by side without padding: a row each, longest first, so that the active are the first rows.
 
-Letters: B pictures, K captions a picture, R captions with a word, N words in all.
+Letters: B images, K captions an image, R captions with a word, N words in all.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ class TimeStep:
     """One word of every active caption: of those that have as many words.
 
     Attributes:
-        flat_index: Where each active row, one of the first, lies in the smallest rectangle (pictures,
+        flat_index: Where each active row, one of the first, lies in the smallest rectangle (images,
             captions) that holds them all, flattened: (rows,), int64.
-        pictures: Of the rectangle: the first ones of the batch.
-        captions: Of the rectangle: the first ones of each picture.
+        images: Of the rectangle: the first ones of the batch.
+        captions: Of the rectangle: the first ones of each image.
     """
 
     flat_index: Tensor
-    pictures: int
+    images: int
     captions: int
 
     @property
@@ -37,22 +37,22 @@ class Packing:
 
     Attributes:
         time_steps: One for each word of the longest caption.
-        position: Picture, caption and time of each word, by time, then by row: (N, 3), int64.
+        position: Image, caption and time of each word, by time, then by row: (N, 3), int64.
     """
 
     time_steps: Sequence[TimeStep]
     position: Tensor
 
     @property
-    def picture(self) -> Tensor:
-        """Return the picture of each row, (R,), int64."""
+    def image(self) -> Tensor:
+        """Return the image of each row, (R,), int64."""
         return self.position[: self.time_steps[0].rows, 0]
 
 
 def pack(lengths: Tensor, device: torch.device) -> Packing:
     """Order captions by length.
 
-    The rectangles are small where pictures come by their longest caption and each one's captions by length,
+    The rectangles are small where images come by their longest caption and each one's captions by length,
     both descending.
 
     Args:
@@ -60,12 +60,12 @@ def pack(lengths: Tensor, device: torch.device) -> Packing:
         device: Where the words are.
     """
     order = lengths.flatten().argsort(descending=True, stable=True)
-    picture, caption = order // lengths.shape[1], order % lengths.shape[1]
+    image, caption = order // lengths.shape[1], order % lengths.shape[1]
     active = [int((lengths > time).sum()) for time in range(int(lengths.max()))]
-    sides = [(int(picture[:rows].max()) + 1, int(caption[:rows].max()) + 1) for rows in active]
-    flat_index = torch.cat([picture[:rows] * k + caption[:rows] for rows, (_, k) in zip(active, sides)])
+    sides = [(int(image[:rows].max()) + 1, int(caption[:rows].max()) + 1) for rows in active]
+    flat_index = torch.cat([image[:rows] * k + caption[:rows] for rows, (_, k) in zip(active, sides)])
     position = [
-        torch.stack([picture[:rows], caption[:rows], torch.full((rows,), time)], 1)
+        torch.stack([image[:rows], caption[:rows], torch.full((rows,), time)], 1)
         for time, rows in enumerate(active)
     ]
     return Packing(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from showtell.data.listing import Listing
-from showtell.data.names import is_picture_name, nfc
+from showtell.data.names import is_image_name, nfc
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
@@ -25,7 +25,7 @@ _LONGEST = 4096
 
 TAIL = "the last parts of their names"
 NAMESAKE = "their base names alone"
-"""How a name is bridged whose folder is not the file's; see :meth:`PictureFolder.allow_namesakes`."""
+"""How a name is bridged whose folder is not the file's; see :meth:`ImageFolder.allow_namesakes`."""
 EXACT = ""
 """How a name is matched that the table writes as the file is called, but for capitals or an extension."""
 
@@ -52,7 +52,7 @@ def _index(key: Callable[[str], Any]) -> "cached_property[dict[Any, list[str]]]"
 
     def group(folder: Listing) -> dict[Any, list[str]]:
         groups: defaultdict[Any, list[str]] = defaultdict(list)
-        for name in folder.pictures:
+        for name in folder.images:
             groups[key(name)].append(name)
         return dict(groups)
 
@@ -71,7 +71,7 @@ def _number(name: str) -> int | None:
     return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
 
-class PictureFolder(Listing):
+class ImageFolder(Listing):
     """A listed folder in which the names of a table are found.
 
     A name is found as the file's own name below the folder; else without regard to capitals, or without
@@ -201,7 +201,7 @@ class PictureFolder(Listing):
     def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
         """Yield the ways to bridge a base name, and the files to which each of them leads."""
         yield TAIL, self._by_base.get(base, [])
-        stem = _stem(base) if is_picture_name(base) else base
+        stem = _stem(base) if is_image_name(base) else base
         yield "their names without the extension", self._by_base_stem.get(stem, [])
         number = _FLOAT.fullmatch(stem)
         digits = number[1] if number else stem
