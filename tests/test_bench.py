@@ -1,4 +1,4 @@
-"""Scripts of bench/ import what exists, keep their figures, and are all in the table of docs/benchmarks.md."""
+"""Scripts of bench/ import what exists, keep their figures, and stand in the table of docs/benchmarks.md."""
 
 import argparse
 import ast
