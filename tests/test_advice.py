@@ -44,7 +44,7 @@ class Case:
     advises: bool = False
 
 
-def images(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
+def photos(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"photo_{number}.jpg" for number in range(count)]
     for number, name in enumerate(names):
@@ -58,7 +58,7 @@ def table(
     """Return what makes six images and a table of them, whose names are written in a way."""
 
     def prepare(here: Path) -> None:
-        rows = [f"{write(name)},{text} {number}" for number, name in enumerate(images(here / images))]
+        rows = [f"{write(name)},{text} {number}" for number, name in enumerate(photos(here / images))]
         (here / "data").mkdir()
         (here / "data" / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", encoding)
 
@@ -67,17 +67,17 @@ def table(
 
 def labels(here: Path) -> None:
     for number, name in enumerate(("red", "blue")):
-        images(here / "data" / name, first=100 * number)
+        photos(here / "data" / name, first=100 * number)
 
 
 def plain(here: Path) -> None:
-    images(here / "data")
+    photos(here / "data")
 
 
 def other(here: Path) -> None:
     run_of("classifier")(here)
     for number in range(2):
-        images(here / "other" / str(number), first=100 * number)
+        photos(here / "other" / str(number), first=100 * number)
 
 
 def nothing(here: Path) -> None:
@@ -183,7 +183,7 @@ def runs(tmp_path_factory) -> None:
     """Train a run of each kind."""
     for kind in ("captioner", "classifier"):
         home = tmp_path_factory.mktemp(kind)
-        names = images(home / "data", 30) if kind == "captioner" else []
+        names = photos(home / "data", 30) if kind == "captioner" else []
         rows = [f"{name},an image of {number % 5} things" for number, name in enumerate(names)]
         if kind == "captioner":
             (home / "data" / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", "utf-8")

@@ -164,8 +164,8 @@ def test_prediction_training_and_store_see_the_same(run):
     model = load_model(run)
     path = run.parent / "data" / "Blue" / "5.png"
     pixels = load_pixels(path, model.backbone.preprocessing).unsqueeze(0)
-    alone = model.probabilities(pixels)
-    together = model.probabilities(pixels.repeat(4, 1, 1, 1))
+    alone = model.probabilities(model.backbone(pixels)[1])
+    together = model.probabilities(model.backbone(pixels.repeat(4, 1, 1, 1))[1])
     assert alone.sum() == pytest.approx(1, abs=1e-5)
     torch.testing.assert_close(together[2], alone[0], atol=5e-3, rtol=0)
 

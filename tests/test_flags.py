@@ -35,11 +35,11 @@ ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
     "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
     "preview augment": [
-        *[*GROUPED, *NETWORK, "--seed", "--resize", "--images", "--count", "--augmentations", "--out"]
+        *[*GROUPED, *NETWORK, "--seed", "--resize", "--show", "--count", "--augmentations", "--out"]
     ],
     "preview normalize": [*GROUPED, *NETWORK, "--seed", "--resize", "--image", "--sample", "--out"],
     "preview tokens": [
-        *[*GROUPED, "--seed", "--images", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
+        *[*GROUPED, "--seed", "--show", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]

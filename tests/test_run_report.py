@@ -142,7 +142,7 @@ def test_the_classifiers_report_names_classes_mistakes_and_problems(classifier_r
     few = {0: "No mistake", 1: "Its one mistake"}.get(wrong, f"Its {wrong} mistakes")
     assert (f"The most confident of {wrong} mistakes" if wrong > 8 else few) in text
     assert "Among the five likeliest" not in text, "of three classes all are"
-    model = load(classifier_run).model
+    model = load(classifier_run)
     for part in (model.backbone.network, model.head):
         assert f"{sum(parameter.numel() for parameter in part.parameters()):,}" in text
     after = record["reliability"]["after"]
@@ -174,7 +174,7 @@ def test_a_browser_walks_the_words_without_an_error_or_an_outside_request(browse
 
 def test_a_printed_report_unfolds_its_settings(browser, run):
     with opened(browser, run / "report.html") as page:
-        seed = page.locator("code", has_text="--seed")
+        seed = page.locator("code", has_text="seed")
         assert not seed.is_visible(), "settings are folded"
         page.emulate_media(media="print")
         assert seed.is_visible()
@@ -202,7 +202,7 @@ def test_a_report_is_written_again_and_says_what_it_lacks(captioner_run, tmp_pat
     record = json.loads((run / "evaluation-val.json").read_text("utf-8"))
     del record["teacher_forced"]
     (run / "evaluation-val.json").write_text(json.dumps(record), "utf-8")
-    with pytest.raises(ModelError, match="val split") as caught:
+    with pytest.raises(ModelError, match=r"evaluation-val\.json") as caught:
         write_report(Report(run=run))
     assert f"showtell evaluate {shlex.quote(str(run))} --split val" in str(caught.value)
     with pytest.raises(ModelError, match="test split"):

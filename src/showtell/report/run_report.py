@@ -146,10 +146,10 @@ def _curves(facts: RunFacts) -> list[Any]:
 
 
 def _settings(facts: RunFacts) -> dict[str, list[tuple[str, str]]]:
-    """Return settings as flags with their values: those that are not the default, and the others."""
+    """Return settings with their values: those that are not the default, and the others."""
     found: dict[str, list[tuple[str, str]]] = {"changed": [], "default": []}
     for name, value in facts.record.config.items():
         same = name in facts.defaults and facts.defaults[name] == value
         shown = "off" if value is False or value is None else "on" if value is True else str(value)
-        found["default" if same else "changed"].append((f"--{name.replace('_', '-')}", shown))
+        found["default" if same else "changed"].append((name, shown))
     return found
