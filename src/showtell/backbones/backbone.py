@@ -13,8 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from showtell.backbones.description import ENGINES, BackboneDescription
-from showtell.backbones.spec import BackboneSpec
+from showtell.backbones.description import ENGINES, BackboneDescription, BackboneSpec
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, ModelError, WeightsError
 

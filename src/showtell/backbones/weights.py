@@ -15,9 +15,14 @@ from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone, preprocessing_of, spec_in_memory, state_hash
-from showtell.backbones.description import BackboneDescription, EngineName, Precision, check_engine
+from showtell.backbones.description import (
+    BackboneDescription,
+    BackboneSpec,
+    EngineName,
+    Precision,
+    check_engine,
+)
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
-from showtell.backbones.spec import BackboneSpec
 from showtell.console import Console, Log
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, WeightsError

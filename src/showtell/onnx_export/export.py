@@ -12,7 +12,7 @@ import torch
 
 from showtell.console import Console, Log, human_bytes
 from showtell.data.records import AnnotatedImage
-from showtell.engines.graph import need_onnx
+from showtell.engines.onnx import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.base import Model

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from showtell import errors
 from showtell.data import pixels
-from showtell.engines.graph import GraphSource, write_graph
+from showtell.engines.onnx import GraphSource, write_graph
 from showtell.kinds.base import Model
 from showtell.runs.records import save_record
 

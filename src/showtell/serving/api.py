@@ -26,8 +26,7 @@ from showtell.errors import ImageError
 from showtell.kinds.base import Model
 from showtell.runtime import limit_threads
 from showtell.serving import schema
-from showtell.serving.guard import Guard, Prefixed, is_local
-from showtell.serving.limits import Limit, Limits
+from showtell.serving.guard import Guard, Limit, Limits, Prefixed, is_local
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
 from showtell.serving.served import Served
 from showtell.serving.settings import Serve
