@@ -1,7 +1,7 @@
 """What every kind of model is: its models, their results, and what an export writes of them.
 
-A kind that implements what is here and in ``kind`` is trained, saved, loaded, asked, scored, reported and served
-by the same code as the others; see ``kinds/captioner`` and ``kinds/classifier``.
+A kind that implements what is here and in ``kind`` is trained, saved, loaded, asked, scored, reported and
+served by the same code as the others; see ``kinds/captioner`` and ``kinds/classifier``.
 """
 
 from abc import ABC, abstractmethod
