@@ -238,7 +238,7 @@ def _real(run: Path, folder: Path) -> None:
     """Time a trained captioner on photos: batches of one and of 64."""
     import torch
 
-    from showtell.kinds.loading import load
+    from showtell.kinds.model_folder import load
 
     model = load(run)
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg"})[:64]

@@ -47,7 +47,7 @@ def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", seed=0):
     sizes = DecoderConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, kind=cell)
     decoder = Captioner(sizes, tokenizer, eye.description.grid_size).eval()
     torch.nn.init.normal_(decoder.decoder.embed.weight, std=2.0)  # words that differ: captions that end
-    save_model(run / "model", CaptionerModel.of(eye, decoder, beam_size=3, provenance={}))
+    save_model(run / "model", CaptionerModel.of(eye, decoder, beam_size=3))
     return run
 
 
@@ -61,7 +61,7 @@ def classifier(run, *, kind="linear", backbone="test_resnet", seed=0):
         head.remember(torch.rand(8, wide), torch.arange(8) % 3)
     else:
         torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_model(run / "model", ClassifierModel.of(eye, head, CLASSES, temperature=1.5, provenance={}))
+    save_model(run / "model", ClassifierModel.of(eye, head, CLASSES, temperature=1.5))
     return run
 
 
@@ -225,7 +225,7 @@ def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     export = ExportedModel(runs["classifier"] / "onnx", threads=1)
     export.preprocessing = eye.preprocessing
     draw(2, 300).crop((0, 0, 300, 171)).save(tmp_path / "wide.png")
-    mine = showtell.kinds.loading.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
+    mine = showtell.kinds.model_folder.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
     assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 1
 
 

@@ -146,7 +146,7 @@ def _row(name: str, contender: Contender, reached: Reached) -> Row:
         score=reached.score,
         interval_95=reached.interval_95,
         images_per_second=contender.images_per_second,
-        megabytes_per_thousand=contender.prepared.extraction.space.record_bytes / 1000,
+        megabytes_per_thousand=contender.prepared.features.space.record_bytes / 1000,
         milliseconds=_prediction_time(contender, reached),
         images=reached.images,
         input_size=contender.backbone.preprocessing.width,

@@ -40,7 +40,7 @@ def write_graphs(model: Model[Any], folder: Path) -> dict[str, Any]:
         "weights": description.weights,
         "preprocessing": asdict(description.preprocessing),
         "pixels": "(batch, 3, height, width), uint8, RGB; mean and std are applied inside the graph",
-        "provenance": config.provenance,
+        "provenance": asdict(config.provenance),
         "files": {graph.name: f"{graph.name}.onnx" for graph in graphs},
         "purposes": {graph.name: graph.purpose for graph in graphs},
         **of_kind,

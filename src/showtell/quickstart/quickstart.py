@@ -21,7 +21,7 @@ from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.evaluate import evaluate
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.kinds.settings import Evaluate
 from showtell.quickstart.settings import Quickstart
 from showtell.report.cards import PageItem, write_captions_page

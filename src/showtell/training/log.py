@@ -1,4 +1,4 @@
-"""What a training says of itself while it runs: ``metrics.jsonl``, and whoever else listens."""
+"""Callbacks of the loop, and the one that writes ``metrics.jsonl``."""
 
 import contextlib
 import json
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from showtell.files import write_atomic
 
 
-class Watcher(Protocol):
-    """Who is told how a training goes."""
+class Callback(Protocol):
+    """Called at each step and each validation of a training."""
 
     def begin(self, step: int, epoch: int) -> None:
         """Hear that training begins after ``step`` steps and ``epoch`` epochs: later ones are made again."""
@@ -18,7 +18,7 @@ class Watcher(Protocol):
     def step(self, step: int, epoch: int, loss: float, learning_rate: float) -> None:
         """Hear of a step; steps and epochs count from 1."""
 
-    def validation(self, step: int, record: Mapping[str, Any]) -> None:
+    def validation(self, step: int, record: Mapping[str, float]) -> None:
         """Hear of an epoch's end: ``epoch``, ``train_loss``, ``score`` and what else was measured."""
 
 
@@ -44,18 +44,18 @@ class MetricsLog:
 
     def step(self, step: int, epoch: int, loss: float, learning_rate: float) -> None:
         """Log a step."""
-        self._log(step=step, epoch=epoch, loss=loss, learning_rate=learning_rate)
+        self._log({"step": step, "epoch": epoch, "loss": loss, "learning_rate": learning_rate})
 
-    def validation(self, step: int, record: Mapping[str, Any]) -> None:
+    def validation(self, step: int, record: Mapping[str, float]) -> None:
         """Log an epoch's end."""
-        self._log(step=step, validation=record)
+        self._log({"step": step, "validation": record})
 
-    def _log(self, **record: Any) -> None:
+    def _log(self, record: Mapping[str, object]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _is_past(record: Mapping[str, Any], step: int, epoch: int) -> bool:
+def _is_past(record: Any, step: int, epoch: int) -> bool:
     """Say whether a logged step or validation lies before the checkpoint."""
     if "validation" in record:
         return bool(record["validation"]["epoch"] <= epoch)

@@ -1,8 +1,9 @@
 """How a captioner is trained, as far as that follows from how many images there are to learn from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from showtell.training.trainee import Criterion
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.training.task import Criterion
 
 SMALL = 600
 """Fewer training images are few: what follows is for them, and was measured on 16 to 80 (docs/log.md)."""
@@ -43,33 +44,33 @@ class Recipe:
     hidden_dim: int
     dropout: float
 
+    def applied(self, settings: TrainCaptioner) -> TrainCaptioner:
+        """Return settings with all that was left open filled in."""
+        return replace(
+            settings,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            augmentations=self.augmentations,
+            hidden_dim=self.hidden_dim,
+            dropout=self.dropout,
+        )
 
-def recipe_for(
-    train: int,
-    validation: int,
-    *,
-    batch_size: int | None = None,
-    epochs: int | None = None,
-    augmentations: int | None = None,
-    hidden_dim: int | None = None,
-    dropout: float | None = None,
-) -> Recipe:
-    """Return how to train on so many images; what is given stays as it is.
+
+def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
+    """Return how to train on so many images; what the settings fix stays as it is.
 
     Args:
+        settings: As given.
         train: Training images, at least 1.
         validation: Validation images, at least 1.
-        batch_size: As in :class:`Recipe`, like the others.
-        epochs: Likewise.
-        augmentations: Likewise.
-        hidden_dim: Likewise.
-        dropout: Likewise.
     """
     small = train < SMALL
-    batch_size = batch_size or (_SMALL_BATCH_SIZE if small else BATCH_SIZE)
+    batch_size = settings.batch_size or (_SMALL_BATCH_SIZE if small else BATCH_SIZE)
     steps = -(-train // batch_size)
+    epochs = settings.epochs
     if epochs is None:
         epochs = -(-_SMALL_STEPS // steps) if small else max(6, min(_MOST_EPOCHS, -(-_STEPS // steps)))
+    augmentations, hidden_dim, dropout = settings.augmentations, settings.hidden_dim, settings.dropout
     return Recipe(
         batch_size=batch_size,
         epochs=epochs,

@@ -16,10 +16,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from showtell.data.images import open_image
 from showtell.evaluation.faithfulness import CHOICES, Faithfulness, measure_faithfulness
 from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.data import read_grids
 from showtell.kinds.captioner.drawing import draw_attention
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, DiversityRecord, caption_images
 from showtell.kinds.captioner.model import CaptionerModel
-from showtell.kinds.captioner.trainee import read_grids
 from showtell.kinds.kind import Reported
 from showtell.kinds.report import facts_of, find_image
 from showtell.report.cards import WORDS, PageItem, card_of
@@ -62,7 +62,8 @@ def report_captioner(reported: Reported) -> Path:
     """
     model, run = reported.model, reported.run
     assert isinstance(model, CaptionerModel)
-    facts, material = facts_of(reported, model), _material(reported, model)
+    facts = facts_of(reported, model, xe_epochs=model.config.provenance.xe_epochs)
+    material = _material(reported, model)
     evaluation, words, split = material.record, WORDS["en"], reported.split
     cards = {
         which: [card_of(item, words) for item in items]

@@ -1,4 +1,4 @@
-"""Fit heads on cached features, and choose between them.
+"""Fit linear and nearest-neighbour heads on cached features, and choose between heads.
 
 Letters: N images, or views of images; D features; C classes.
 """
@@ -12,26 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from showtell.data.records import AnnotatedImage
-from showtell.extraction.features import Features
+from showtell.kinds.classifier.data import Examples, HeadData
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead
 
 _TIE = 1e-3
 """Mean log-likelihoods that are as close as this are equal, and the stronger penalty is taken."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Pooled features with their classes.
-
-    Attributes:
-        pooled: (N, D), as stored.
-        labels: Positions in the model's classes, (N,), int64.
-    """
-
-    pooled: Tensor
-    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,23 +42,6 @@ class Candidate:
     def kind(self) -> HeadKind:
         """Return which head it is."""
         return self.head.config.kind
-
-
-def read_examples(
-    extractions: Sequence[Features], images: Sequence[AnnotatedImage], classes: Sequence[str]
-) -> Examples:
-    """Read pooled features, and nothing else, of images with known classes.
-
-    Args:
-        extractions: One for the plain images, and one for each kind of view: N is their number times that
-            of the images.
-        images: Images with labels among ``classes``.
-        classes: The model's, in order.
-    """
-    place = {name: i for i, name in enumerate(classes)}
-    labels = torch.tensor([place[image.label] for image in images if image.label is not None])
-    pooled = [torch.from_numpy(part.pooled(images)) for part in extractions]
-    return Examples(torch.cat(pooled), labels.repeat(len(extractions)))
 
 
 @torch.inference_mode()
@@ -115,26 +84,20 @@ def fit_logistic(standardised: Tensor, labels: Tensor, head: LinearHead, l2: flo
     optimizer.zero_grad()
 
 
-def fit_linear(
-    train: Examples,
-    validation: Examples,
-    classes: int,
-    *,
-    strengths: Sequence[float] = TrainClassifier.l2_strengths,
-) -> Candidate:
+def fit_linear(data: HeadData, strengths: Sequence[float] = TrainClassifier.l2_strengths) -> Candidate:
     """Fit a linear head for each strength; keep the one that finds validation the most likely.
 
     Likelihood, not accuracy: on fifty photos many strengths have the same accuracy.
     """
-    started = time.perf_counter()
-    head = LinearHead(HeadConfig("linear", train.pooled.shape[1], classes))
+    started, train = time.perf_counter(), data.train
+    head = LinearHead(HeadConfig("linear", train.pooled.shape[1], data.classes))
     head.fit_scale(train.pooled)
     standardised = head.standardise(train.pooled)
     best: tuple[float, float, dict[str, Tensor]] | None = None
     worse = 0
     for l2 in strengths:
         fit_logistic(standardised, train.labels, head, l2)
-        likelihood = score(head, validation)[1]
+        likelihood = score(head, data.validation)[1]
         if best is None or likelihood > best[0] + _TIE:
             state = {name: value.detach().clone() for name, value in head.state_dict().items()}
             best, worse = (likelihood, l2, state), 0
@@ -145,28 +108,22 @@ def fit_linear(
     assert best is not None
     head.load_state_dict(best[2])
     head.requires_grad_(False).eval()
-    return Candidate(head, f"L2 {best[1]:g}", *score(head, validation), time.perf_counter() - started)
+    return Candidate(head, f"L2 {best[1]:g}", *score(head, data.validation), time.perf_counter() - started)
 
 
-def fit_neighbours(
-    train: Examples,
-    validation: Examples,
-    classes: int,
-    *,
-    neighbours: Sequence[int] = TrainClassifier.neighbours,
-) -> Candidate:
+def fit_neighbours(data: HeadData, neighbours: Sequence[int] = TrainClassifier.neighbours) -> Candidate:
     """Remember the training images; choose by validation how many of them vote."""
-    started = time.perf_counter()
+    started, train = time.perf_counter(), data.train
     found: list[Candidate] = []
     for count in neighbours:
         config = HeadConfig(
-            "knn", train.pooled.shape[1], classes, neighbours=count, remembered=len(train.labels)
+            "knn", train.pooled.shape[1], data.classes, neighbours=count, remembered=len(train.labels)
         )
         head = NeighbourHead(config)
         head.fit_scale(train.pooled)
         head.remember(train.pooled, train.labels)
         setting = f"{count} neighbours" if count > 1 else "1 neighbour"
-        found.append(Candidate(head.eval(), setting, *score(head, validation), 0.0))
+        found.append(Candidate(head.eval(), setting, *score(head, data.validation), 0.0))
     best = best_of(found)
     seconds = time.perf_counter() - started
     return Candidate(best.head, best.setting, best.accuracy, best.log_likelihood, seconds)

@@ -42,18 +42,9 @@ class ClassifierKind(Kind):
         Raises:
             DataError: No image is of a class that the model knows.
         """
-        prepared, console = question.prepared, question.console
         if warning := pretraining_warning(model.classes, model.backbone.description.weights_source):
-            console.say(f"Warning: {warning}")
-        return evaluate_classes(
-            model,
-            prepared.extraction,
-            prepared.images,
-            leaks=question.leaks,
-            groups=prepared.groups.of,
-            console=console,
-            split=question.split,
-        )
+            question.console.say(f"Warning: {warning}")
+        return evaluate_classes(model, question)
 
     def report(self, reported: Reported) -> Path:
         """Write the report of a classifier."""

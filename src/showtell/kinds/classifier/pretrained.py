@@ -60,7 +60,7 @@ def pretrained_classifier(
         head.linear.weight.copy_(classifier.weight)
         head.linear.bias.copy_(classifier.bias)
     names = class_names_of(backbone.network)
-    model = ClassifierModel.of(backbone, head.requires_grad_(False), names, temperature=1.0, provenance={})
+    model = ClassifierModel.of(backbone, head.requires_grad_(False), names, temperature=1.0)
     return model.to(device)
 
 

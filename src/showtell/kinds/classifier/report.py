@@ -13,6 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from showtell.data.images import open_image
 from showtell.data.records import AnnotatedImage
+from showtell.evaluation.class_scores import Bin
 from showtell.kinds.classifier.drawing import draw_prediction
 from showtell.kinds.classifier.evaluation import ClassEvaluationRecord, ClassRecord
 from showtell.kinds.classifier.model import ClassifierModel
@@ -93,7 +94,7 @@ def report_classifier(reported: Reported) -> Path:
         cards=cards,
         shown=cards,
         class_words=_WORDS,
-        heads=model.config.provenance.get("heads", []),
+        heads=model.config.provenance.heads,
         mistakes=len(mistakes),
         split=split,
         images=evaluation.images,
@@ -255,25 +256,25 @@ def _coloured(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return colours
 
 
-def draw_reliability(bins: Sequence[Mapping[str, Any]], title: str, error: float) -> Figure:
+def draw_reliability(bins: Sequence[Bin], title: str, error: float) -> Figure:
     """Draw how many predictions are right against how sure they are; on the diagonal, both are the same.
 
     Args:
-        bins: Records of ``images``, ``confidence`` and ``accuracy``, over equal parts of [0, 1].
+        bins: Over equal parts of [0, 1].
         title: Of the drawing.
         error: Expected calibration error, which stands in the title.
     """
     figure, axes = small_figure(3.6, 3.6)
-    full = [one for one in bins if one["images"]]
-    most = max((one["images"] for one in full), default=1)
+    full = [one for one in bins if one.images]
+    most = max((one.images for one in full), default=1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     for one in full:
-        low, high = _wilson(one["accuracy"], one["images"])
-        axes.plot([one["confidence"]] * 2, [low, high], color=ACCENT, linewidth=1.2, alpha=0.45)
+        low, high = _wilson(one.accuracy, one.images)
+        axes.plot([one.confidence] * 2, [low, high], color=ACCENT, linewidth=1.2, alpha=0.45)
         axes.scatter(
-            one["confidence"],
-            one["accuracy"],
-            s=14 + 120 * one["images"] / most,
+            one.confidence,
+            one.accuracy,
+            s=14 + 120 * one.images / most,
             color=ACCENT,
             alpha=0.85,
             linewidths=0,

@@ -1,11 +1,11 @@
-"""Train a captioner on its own captions, rewarded by CIDEr-D: what it is judged by, instead of likelihood.
+"""Self-critical sequence training: a captioner learns from its own captions, rewarded by their CIDEr-D.
 
 Source: Rennie et al. 2017, "Self-critical sequence training", eq. 7-8; the baseline is the mean of the other
 samples of the same image (Luo 2020, "A better variant of self-critical sequence training", eq. 5).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,15 +20,21 @@ from showtell.models.decoding import sample
 from showtell.text.words import USUAL_LENGTH, metric_tokens
 
 
-class Sampling(NamedTuple):
-    """How captions are drawn to be rewarded."""
+@dataclass(frozen=True)
+class Sampling:
+    """How captions are drawn to be rewarded.
+
+    Attributes:
+        samples: Captions drawn per image; the others are the baseline of each.
+        temperature: Of what is drawn from: sharper than the model, near the captions that a search finds
+            (docs/log.md).
+        max_tokens: Longest drawn caption where people's are of usual length; one that is cut is judged as it
+            stands.
+    """
 
     samples: int = TrainCaptioner.scst_samples
-    """Captions drawn an image, each one's baseline being the others."""
     temperature: float = TrainCaptioner.scst_temperature
-    """Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
     max_tokens: int = TrainCaptioner.scst_max_tokens
-    """Longest drawn caption where people's are of usual length; one that is cut is judged as it stands."""
 
 
 USUAL_SAMPLING = Sampling()
@@ -91,7 +97,7 @@ def advantages(
     return better
 
 
-def reward_loss(
+def scst_loss(
     captioner: Captioner, batch: Batch, advantage: Tensor, temperature: float = USUAL_SAMPLING.temperature
 ) -> Tensor:
     """Return minus the mean log-probability of drawn words, each weighed by its caption's advantage.
