@@ -2,8 +2,8 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from showtell.kinds.kind import Reported, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Report
 from showtell.report.run_report import RunFacts
-from showtell.runs.records import JsonObject, as_json
+from showtell.runs.records import EvaluationRecord, JsonObject, as_json
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 from showtell.runs.trained_data import Whereabouts, read_again
@@ -121,6 +121,42 @@ def facts_of(
         metrics=_metrics(run.folder, metrics),
         xe_epochs=xe_epochs,
     )
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A score in the table of a report.
+
+    Attributes:
+        name: For people.
+        value: The score.
+        low: Of its 95% interval.
+        high: Of its 95% interval.
+        widest: The end of the axis that it is drawn on.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    widest: int
+
+
+def score_rows(
+    evaluation: EvaluationRecord, names: Mapping[str, str], widest: Callable[[float], int]
+) -> list[ScoreRow]:
+    """Return scores with their intervals, in the order of their names.
+
+    Args:
+        evaluation: The scores.
+        names: For people, by the score's own.
+        widest: From the upper end of an interval to the end of the axis.
+    """
+    found = []
+    for key, name in names.items():
+        low, high = evaluation.intervals_95[key]
+        found.append(ScoreRow(name, evaluation.scores[key], low, high, widest(high)))
+    return found
 
 
 def find_image(name: str, named: Mapping[str, AnnotatedImage], reported: Reported) -> AnnotatedImage:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from showtell.models.build import build_decoder
 from showtell.models.config import DecoderConfig
-from showtell.models.decoding import Hypothesis, SpecialTokens, beam_search
+from showtell.models.decoding import Beam, Hypothesis, SpecialTokens, beam_search
 from showtell.text.tokenizer import CaptionTokenizer
 
 LENGTH_PENALTY = 0.7
@@ -96,9 +96,7 @@ class Captioner(nn.Module):
             lambda state, token_ids: self.decoder.step(memory, state, token_ids),
             self.decoder.start(memory),
             self.special,
-            beam_size=beam_size,
-            max_length=max_length or self.decoder.config.max_length,
-            length_penalty=length_penalty,
+            Beam(beam_size, max_length or self.decoder.config.max_length, length_penalty),
         )
 
     def caption(self, hypothesis: Hypothesis) -> Caption:

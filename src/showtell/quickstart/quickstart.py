@@ -7,9 +7,9 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from showtell.backbones import packaged
 from showtell.backbones.sources import weights_at_hand
@@ -38,16 +38,37 @@ _CLASSES, _LEAST = 3, 0.01
 _MARKER = "quickstart.json"
 
 
-def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[str, Any]:
-    """Draw, look, train, evaluate on compositions that never occurred in training, and show.
+@dataclass(frozen=True)
+class QuickstartResult:
+    """What the quickstart reached; kept in ``quickstart.json``.
+
+    Attributes:
+        right: Unseen scenes whose caption is exactly right.
+        scenes: How many unseen scenes there are.
+        share: The first of the second.
+        page: The page that shows them.
+        seconds: How long it took.
+        photographs: Classes of each photograph with their probabilities; nothing without a network.
+    """
+
+    right: int
+    scenes: int
+    share: float
+    page: str
+    seconds: float = 0.0
+    photographs: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def run_quickstart(config: Quickstart, console: Console | None = None) -> QuickstartResult:
+    """Draw, extract features, train, evaluate on compositions that never occurred in training, and show.
 
     Args:
         config: Where to write, in which language.
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The share of unseen scenes whose caption is exactly right, their count, the seconds, the page, and
-        under ``photographs`` the classes of each with their probabilities, or nothing without a network.
+        How many captions of unseen scenes are exactly right, the page that shows them, and what a network
+        that knows ImageNet says of three photographs.
 
     Raises:
         ConfigError: ``--out`` holds something else.
@@ -77,17 +98,17 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         )
         train_captioner(training, console)
     result = _show(config, scenes, console)
-    result["seconds"] = round(time.perf_counter() - started, 1)
+    result = replace(result, seconds=round(time.perf_counter() - started, 1))
     console.say(
-        f"\n{result['right']} of {result['scenes']} scenes in compositions never seen in training are "
-        f"described exactly right ({result['share']:.1%}), in {human_time(result['seconds'])} in all.\n"
-        f"Look at them: {result['page']}\n\n"
+        f"\n{result.right} of {result.scenes} scenes in compositions never seen in training are "
+        f"described exactly right ({result.share:.1%}), in {human_time(result.seconds)} in all.\n"
+        f"Look at them: {result.page}\n\n"
         f"The same with your own photos:\n"
         f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
         f"  showtell predict runs/mine PHOTO.jpg --save-plot why.png\n"
     )
-    result["photographs"] = name_photographs(config.out / "photographs", console)
-    write_atomic(config.out / _MARKER, json.dumps(result, indent=1) + "\n")
+    result = replace(result, photographs=name_photographs(config.out / "photographs", console))
+    write_atomic(config.out / _MARKER, json.dumps(asdict(result), indent=1) + "\n")
     return result
 
 
@@ -151,7 +172,7 @@ def _claim(out: Path) -> None:
     write_atomic(out / _MARKER, "{}\n")
 
 
-def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:
+def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> QuickstartResult:
     """Caption the unseen compositions, count what is exactly right, and write the page."""
     run = Run(config.out / "run")
     evaluation = evaluate(Evaluate(run=run.folder, split="test"), Console(quiet=True))
@@ -179,7 +200,7 @@ def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> 
         items=items,
         language=config.language,
     )
-    return {"right": sum(right.values()), "scenes": len(right), "share": share, "page": str(page)}
+    return QuickstartResult(sum(right.values()), len(right), share, str(page))
 
 
 def _choose(right: Mapping[str, bool]) -> list[str]:

@@ -195,13 +195,13 @@ class Run:
         """
         return load_record(self.folder / f"evaluation-{split}.json", kind)
 
-    def predictions(self, split: str) -> list[dict[str, Any]]:
+    def predictions(self, split: str) -> list[JsonObject]:
         """Read what the model said of each image of a split.
 
         Raises:
             ModelError: It was not scored, or the record is damaged.
         """
-        return load_lines(self.folder / f"predictions-{split}.jsonl", dict[str, Any])
+        return load_lines(self.folder / f"predictions-{split}.jsonl", JsonObject)
 
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""

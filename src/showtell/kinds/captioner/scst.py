@@ -5,7 +5,7 @@ samples of the same image (Luo 2020, "A better variant of self-critical sequence
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,28 +16,13 @@ from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
-from showtell.models.decoding import sample
+from showtell.models.decoding import Sampling, sample
 from showtell.text.words import USUAL_LENGTH, metric_tokens
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How captions are drawn to be rewarded.
-
-    Attributes:
-        samples: Captions drawn per image; the others are the baseline of each.
-        temperature: Of what is drawn from: sharper than the model, near the captions that a search finds
-            (docs/log.md).
-        max_tokens: Longest drawn caption where people's are of usual length; one that is cut is judged as it
-            stands.
-    """
-
-    samples: int = TrainCaptioner.scst_samples
-    temperature: float = TrainCaptioner.scst_temperature
-    max_tokens: int = TrainCaptioner.scst_max_tokens
-
-
-USUAL_SAMPLING = Sampling()
+USUAL_SAMPLING = Sampling(
+    TrainCaptioner.scst_samples, TrainCaptioner.scst_temperature, TrainCaptioner.scst_max_tokens
+)
+"""Sharper than the model, near the captions that a search finds (docs/log.md)."""
 
 
 def draw_captions(
@@ -48,7 +33,8 @@ def draw_captions(
     Args:
         captioner: The captioner.
         grid: (B, L, D).
-        sampling: How many captions, and from what.
+        sampling: How many captions, each the others' baseline, and from what; where people's captions are
+            longer than usual, those drawn may be as long.
 
     Returns:
         For each image ``sampling.samples`` captions as token ids, ``bos`` first and ``eos`` last where it
@@ -63,9 +49,7 @@ def draw_captions(
             lambda state, token_ids: decoder.step(memory, state, token_ids),
             decoder.start(memory),
             captioner.special,
-            count=sampling.samples,
-            max_length=sampling.max_tokens if most <= USUAL_LENGTH else most,
-            temperature=sampling.temperature,
+            sampling if most <= USUAL_LENGTH else replace(sampling, max_tokens=most),
         )
     decoder.train()
     return [[_framed(ids, captioner.tokenizer.bos_id, eos_id) for ids in rows] for rows in drawn.tolist()]

@@ -1,6 +1,7 @@
 """The report of a classifier: what it takes for what, how sure it is, and why it was wrong."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from showtell.kinds.classifier.drawing import draw_prediction
 from showtell.kinds.classifier.evaluation import ClassEvaluationRecord, ClassRecord
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.kind import Reported
-from showtell.kinds.report import facts_of, find_image
+from showtell.kinds.report import facts_of, find_image, score_rows
 from showtell.models.captioner import Caption, Word
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, RIGHT, small_figure
 from showtell.report.fonts import font, plain, text_width
 from showtell.report.run_report import RunFacts, write_run_report
+from showtell.runs.records import JsonObject
 
 _WORDS = WORDS["en"] | {
     "hint": "Point at a class, tap it, or move with the arrow keys: the image shows what speaks for that "
@@ -77,6 +79,8 @@ def report_classifier(reported: Reported) -> Path:
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
     names, scores = list(evaluation.classes), evaluation.scores
+    few = len(names) <= 5  # all of five are among the five likeliest
+    shown_scores = {key: name for key, name in _NAMES.items() if not (few and key == "top5")}
     confusion = save_for_page(
         draw_confusion(names, evaluation.confusion),
         facts.figures / "confusion.svg",
@@ -98,7 +102,7 @@ def report_classifier(reported: Reported) -> Path:
         mistakes=len(mistakes),
         split=split,
         images=evaluation.images,
-        scores=_score_rows(evaluation),
+        scores=score_rows(evaluation, shown_scores, lambda high: 1),
         leaks=len(evaluation.near_duplicates_of_training),
         fresh=evaluation.without_near_duplicates,
         confusion=confusion,
@@ -110,7 +114,7 @@ def report_classifier(reported: Reported) -> Path:
     )
 
 
-def _explained(model: ClassifierModel, image: AnnotatedImage, line: Mapping[str, Any]) -> PageItem:
+def _explained(model: ClassifierModel, image: AnnotatedImage, line: JsonObject) -> PageItem:
     """Return an image whose words are classes and whose attention is Grad-CAM for each, on one scale."""
     likely: dict[str, float] = dict(list(line["classes"].items())[:_LIKELIEST])
     if line["label"] not in likely:  # the record has the likeliest classes only
@@ -139,21 +143,17 @@ def _draw(item: PageItem, out: Path) -> None:
     )
 
 
-def _score_rows(evaluation: ClassEvaluationRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "value": evaluation.scores[key],
-            "low": evaluation.intervals_95[key][0],
-            "high": evaluation.intervals_95[key][1],
-            "widest": 1,
-        }
-        for key, name in _NAMES.items()
-        if key != "top5" or len(evaluation.classes) > 5  # all of five are among the five likeliest
-    ]
+@dataclass(frozen=True)
+class _ConfusedPair:
+    """How many images of a class were given another one's name, of how many."""
+
+    right: str
+    named: str
+    count: int
+    of: int
 
 
-def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[_ConfusedPair]:
     """Return which class was most often taken for which other one."""
     counts = np.array(confusion)
     present = counts.sum(1)
@@ -161,18 +161,13 @@ def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) ->
     order = np.argsort(-counts, axis=None, kind="stable")[:_PAIRS]
     places = [divmod(int(place), len(names)) for place in order]
     return [
-        {
-            "right": names[row],
-            "named": names[column],
-            "count": int(counts[row, column]),
-            "of": int(present[row]),
-        }
+        _ConfusedPair(names[row], names[column], int(counts[row, column]), int(present[row]))
         for row, column in places
         if counts[row, column]
     ]
 
 
-def _class_rows(classes: Mapping[str, ClassRecord]) -> list[dict[str, Any]]:
+def _class_rows(classes: Mapping[str, ClassRecord]) -> list[JsonObject]:
     """Return the figures of each class; those with the lowest F1 first where there are many."""
     rows = [{"name": name, **msgspec.structs.asdict(figures)} for name, figures in classes.items()]
     if len(rows) > _OPEN:
