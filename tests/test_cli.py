@@ -465,7 +465,7 @@ def test_what_may_not_be_written_is_said_in_words(capsys, monkeypatch):
     def refuse(settings, console):
         raise PermissionError(13, "Permission denied", "ro/run")
 
-    monkeypatch.setattr("showtell.extraction.command.store", refuse)
+    monkeypatch.setattr("showtell.store.command.list_store", refuse)
     status, _, said = run(capsys, "store")
     assert status == 2
     assert "ro/run may not be read or written by this user" in said and "Errno" not in said

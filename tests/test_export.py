@@ -16,7 +16,7 @@ import showtell
 from conftest import draw, encoded
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
-from showtell.data.images import open_image
+from showtell.data.images import load_pixels, open_image
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.kinds.captioner.graphs import detokenization_table
 from showtell.kinds.captioner.model import CaptionerModel
@@ -100,7 +100,7 @@ def test_an_export_says_what_its_original_says(exported, kind):
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        (captioner, {"decoder": "gru", "kind": "bpe"}),
+        (captioner, {"cell": "gru", "kind": "bpe"}),
         (captioner, {"backbone": "test_vit"}),
         (classifier, {"kind": "mlp", "backbone": "test_vit"}),
         (classifier, {"kind": "knn"}),
@@ -225,7 +225,7 @@ def test_the_script_crops_where_the_model_does(exported, tmp_path, fit):
     export = ExportedModel(runs["classifier"] / "onnx", threads=1)
     export.preprocessing = eye.preprocessing
     draw(2, 300).crop((0, 0, 300, 171)).save(tmp_path / "wide.png")
-    mine = showtell.kinds.model_folder.load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
+    mine = load_pixels(tmp_path / "wide.png", eye.preprocessing).numpy()
     assert np.abs(mine.astype(int) - export.pixels(tmp_path / "wide.png").astype(int)).max() <= 1
 
 

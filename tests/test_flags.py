@@ -23,7 +23,7 @@ SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store"]
 ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
-    "look": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
+    "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
     "preview augment": [
         *[*GROUPED, *NETWORK, "--seed", "--resize", "--images", "--count", "--augmentations", "--out"]
     ],

@@ -74,7 +74,7 @@ def test_a_grey_array_is_an_image(classifier):
 
 def test_a_model_looks_as_in_training_unless_asked_otherwise(tmp_path, classifier):
     backbone = load_backbone("test_resnet", "random", image_size=64, precision="bfloat16")
-    head = classifier.model.head
+    head = classifier.head
     save_model(tmp_path / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0))
     rough, full = (showtell.load(tmp_path, device="cpu", precision=one) for one in (None, "float32"))
     assert rough.backbone.description.precision == "bfloat16"

@@ -12,8 +12,9 @@ from showtell.kinds.captioner.data import caption_lengths, say_lengths
 from showtell.kinds.captioner.task import _framed
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
+from showtell.text.lengths import MOST_LENGTH, USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import MOST_LENGTH, USUAL_LENGTH, length_limit, words
+from showtell.text.words import words
 
 
 @given(st.lists(st.integers(1, 400), max_size=300))

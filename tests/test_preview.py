@@ -173,7 +173,7 @@ def test_normalize_takes_the_statistics_of_training_images(tmp_path):
     (tmp_path / "train" / "가" / "bad.png").write_bytes(b"no image")
     config = PreviewNormalize(data=tmp_path, **SMALL)
     images = [one for one in images_of(config, QUIET) if one.split == "train"]
-    preprocessing, _ = task._preprocessing(config)
+    preprocessing, _ = config.preprocessing()
     mean, std, count = task._data_statistics(images, preprocessing, config, QUIET)
     assert (mean, std, count) == (pytest.approx([0.2, 0.2, 0.4]), pytest.approx([0, 0, 0], abs=1e-6), 6)
 

@@ -237,7 +237,7 @@ def test_other_words_of_the_same_images_are_refused(data, finished, capsys, tmp_
     )
     status, text = say(capsys, changed, finished / "run", finished / "store", "--resume")
     assert status == 2
-    assert "other settings or other data" in text
+    assert "was started with" in text and "with the same data" in text
     assert "Traceback" not in text
 
 

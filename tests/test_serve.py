@@ -160,7 +160,7 @@ def test_it_tells_what_it_holds(client, models):
     assert cats["kind"] == "classifier"
     assert cats["classes"] == list(CLASSES)
     assert words["kind"] == korean["kind"] == "captioner"
-    assert words["vocab_size"] == models["words"].model.captioner.tokenizer.vocab_size
+    assert words["vocab_size"] == models["words"].captioner.tokenizer.vocab_size
     assert words["scores"] == {"cider_d": 0.5}
     assert (words["language"], korean["language"]) == ("en", "ko")
     card = client.get("/v1/model", params={"model": "말"}).json()
@@ -354,7 +354,7 @@ def test_the_command_serves_warns_and_ends_well(runs):
         rest = process.stderr.read()
     assert answer.status_code == 200
     assert process.returncode == 0
-    assert "고양이: tells 3 classes apart" in said[0]
+    assert "고양이: classifier with the 3 names of its classes" in said[0]
     assert "Warning" in "".join(said)
     assert "0.0.0.0" in "".join(said)
     assert rest == "Stopped; every request that was in flight was answered.\n"

@@ -27,8 +27,8 @@ from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest
+from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import USUAL_LENGTH
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig, learning_rate
 from showtell.training.task import TrainingTask, is_better

@@ -4,6 +4,7 @@ from showtell.comparison.settings import Compare as Compare
 from showtell.data.source import DataSource as DataSource
 from showtell.errors import ShowtellError as ShowtellError
 from showtell.extraction.command import extract as extract
+from showtell.extraction.command import features as features
 from showtell.extraction.settings import Extract as Extract
 from showtell.hub.pull import pull as pull
 from showtell.hub.push import push as push
@@ -16,7 +17,7 @@ from showtell.kinds.captioner.train import train_captioner as train_captioner
 from showtell.kinds.classifier.settings import TrainClassifier as TrainClassifier
 from showtell.kinds.classifier.train import train_classifier as train_classifier
 from showtell.kinds.evaluate import evaluate as evaluate
-from showtell.kinds.loading import load as load
+from showtell.kinds.model_folder import load as load
 from showtell.kinds.predict import predict as predict
 from showtell.kinds.report import write_report as write_report
 from showtell.kinds.settings import Evaluate as Evaluate
@@ -41,6 +42,7 @@ from showtell.serving.settings import Demo as Demo
 from showtell.serving.settings import Serve as Serve
 from showtell.store.command import list_store as list_store
 from showtell.store.settings import Store as Store
+from showtell.store.store import FeatureStore as FeatureStore
 from showtell.video.command import live as live
 from showtell.video.settings import Live as Live
 

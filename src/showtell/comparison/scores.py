@@ -24,8 +24,8 @@ from showtell.kinds.classifier.data import HeadData, group_numbers, learnable, r
 from showtell.kinds.classifier.heads import fit_linear
 from showtell.runs.plan import TrainingPlan
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
+from showtell.text.lengths import length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import length_limit
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.task import TrainingTask
 

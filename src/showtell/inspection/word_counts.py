@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from showtell.console import many
 from showtell.data.records import AnnotatedImage
 from showtell.inspection.check import Finding
+from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import SPECIAL_TOKENS
-from showtell.text.words import USUAL_LENGTH, words
+from showtell.text.words import words
 
 _REPEATED, _MANY_REPEATED = 3, 0.05
 """Images from which a caption counts as repeated, and share of such captions that is worth a thought."""

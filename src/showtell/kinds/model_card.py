@@ -167,6 +167,7 @@ def _hub_scores(config: ModelConfig, origin: Origin) -> str:
 
 def _table(evaluation: EvaluationRecord) -> str:
     count = f", {evaluation.images:,} images" if evaluation.images else ""
+    count += f", beam {evaluation.beam_size}" if evaluation.beam_size else ""
     rows = []
     for name, value in evaluation.scores.items():
         interval = evaluation.intervals_95.get(name)

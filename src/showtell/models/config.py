@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from showtell.text.words import USUAL_LENGTH
+from showtell.text.lengths import USUAL_LENGTH
 
 DecoderKind = Literal["lstm", "gru"]
 """Which decoders there are: an LSTM or a GRU, each with additive attention."""

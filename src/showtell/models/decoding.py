@@ -145,7 +145,8 @@ def beam_search(
     """Find the likeliest captions of a batch of images.
 
     Finished captions compete by log-probability divided by their length (``eos`` counted) to the power of
-    ``beam.length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain log-probability.
+    ``beam.length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain
+    log-probability.
     An image is done when no growing caption can still enter its finished ones. A beam of one is greedy: it
     ends where ``eos`` is the likeliest word, and no longer caption competes.
 

@@ -97,12 +97,14 @@ class EvaluationRecord(msgspec.Struct, kw_only=True):
         images: How many images.
         scores: Figures by name.
         intervals_95: Their 95% intervals.
+        beam_size: Captions searched side by side; 0 where nothing is searched.
     """
 
     split: str
     images: int
     scores: dict[str, float]
     intervals_95: dict[str, tuple[float, float]] = {}
+    beam_size: int = 0
 
 
 def as_json(value: Any) -> Any:
@@ -134,7 +136,7 @@ def load_record(path: Path, kind: type[Record]) -> Record:
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-        return msgspec.convert(migrate(raw, path), kind)
+        return msgspec.convert(migrate(raw, path), kind, str_keys=True)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
 

@@ -19,8 +19,9 @@ from showtell.extraction.prepared import Prepared
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.captioner import Captioner
 from showtell.store.store import FeatureStore
+from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import USUAL_LENGTH, mentions_left_right
+from showtell.text.words import mentions_left_right
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,11 @@ class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
     """``evaluation-SPLIT.json`` of a captioner.
 
     Attributes:
-        beam_size: Captions searched side by side.
         teacher_forced: How well the next word of people's captions is predicted.
         diversity: What the captions are like as a whole.
         verdict: Against captions that need no model, as found at the end of the training; None elsewhere.
     """
 
-    beam_size: int
     teacher_forced: TeacherForced
     diversity: DiversityRecord
     verdict: Verdict | None = None

@@ -17,7 +17,8 @@ from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Sampling, sample
-from showtell.text.words import USUAL_LENGTH, metric_tokens
+from showtell.text.lengths import USUAL_LENGTH
+from showtell.text.words import metric_tokens
 
 USUAL_SAMPLING = Sampling(
     TrainCaptioner.scst_samples, TrainCaptioner.scst_temperature, TrainCaptioner.scst_max_tokens

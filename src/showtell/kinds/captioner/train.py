@@ -32,8 +32,8 @@ from showtell.runs.plan import TrainingPlan
 from showtell.runs.records import JsonObject
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
+from showtell.text.lengths import USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import USUAL_LENGTH, length_limit
 from showtell.training.loop import LoopConfig
 
 _SCALE_SAMPLE = 1000
