@@ -13,11 +13,11 @@ from showtell.kinds.classifier.heads import (
     choose_head,
     fit_linear,
     fit_logistic,
+    fit_mlp,
     fit_neighbours,
     fit_temperature,
     score,
 )
-from showtell.kinds.classifier.mlp import fit_mlp
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import HeadConfig, LinearHead, NeighbourHead, build_head
 

@@ -22,7 +22,7 @@ from showtell.evaluation.verdict import commonest_captions, judge, nearest_capti
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.data import extract_views
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, refuse_unlearnt
-from showtell.kinds.captioner.recipe import SMALL, Recipe, recipe_for
+from showtell.kinds.captioner.settings import SMALL, Recipe, recipe_for
 from showtell.kinds.model_folder import load
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset

@@ -15,10 +15,10 @@ from showtell.runs.plan import TrainingPlan
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore
+from showtell.training.callbacks import TensorBoardLog
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.task import TrainingTask
-from showtell.training.tensorboard import TensorBoardLog
 
 S = TypeVar("S", bound=TrainingSettings)
 

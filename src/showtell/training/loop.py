@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from showtell.console import Bar, Console, human_time
 from showtell.errors import ModelError
 from showtell.runtime import has_fast_bfloat16
+from showtell.training.callbacks import Callback, MetricsLog
 from showtell.training.checkpoint import (
     Progress,
     TrainingState,
@@ -23,7 +24,6 @@ from showtell.training.checkpoint import (
     save_tensors,
 )
 from showtell.training.interrupt import held_interrupt
-from showtell.training.log import Callback, MetricsLog
 from showtell.training.task import Criterion, TrainingTask, is_better
 
 

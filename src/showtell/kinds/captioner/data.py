@@ -129,7 +129,7 @@ def extract_views(
     free = [image for image in train if image.name not in kept]
     upright = replace(CAPTION_AUGMENTATION, flip=0.0)
     if count:
-        console.say(f"Random views: {count} of each of {len(train):,} images, looked at once and kept")
+        console.say(f"Random views: {count} of each of {len(train):,} images, encoded once and kept")
     return [
         extract_features(images, backbone, store, view=View(number, augmentation))
         for number in range(1, count + 1)

@@ -13,9 +13,8 @@ from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import commonest_captions, mean_cider
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
-from showtell.kinds.captioner.recipe import BATCH_SIZE
 from showtell.kinds.captioner.scst import advantages, draw_captions, scst_loss
-from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.settings import BATCH_SIZE, TrainCaptioner
 from showtell.models import kernels
 from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner

@@ -20,8 +20,7 @@ from showtell.kinds.captioner.data import (
 )
 from showtell.kinds.captioner.evaluation import evaluate_captions, judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProvenance
-from showtell.kinds.captioner.recipe import DROPOUT, HIDDEN_DIM, Recipe, recipe_for
-from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, TrainCaptioner, recipe_for
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model

@@ -25,8 +25,7 @@ from showtell.kinds.classifier.data import (
     wants_folds,
 )
 from showtell.kinds.classifier.evaluation import ClassEvaluation
-from showtell.kinds.classifier.heads import choose_head, fit_temperature
-from showtell.kinds.classifier.mlp import fit_heads
+from showtell.kinds.classifier.heads import choose_head, fit_heads, fit_temperature
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import Trivial, trivial_answers
 from showtell.models.heads import Head

@@ -25,10 +25,10 @@ from showtell.kinds.classifier.heads import (
     best_of,
     candidates_table,
     choose_head,
+    fit_heads,
     fit_temperature,
     score,
 )
-from showtell.kinds.classifier.mlp import fit_heads
 from showtell.kinds.classifier.model import NAME, ClassifierModel, ClassifierProvenance, FittedHead
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import trivial_answers

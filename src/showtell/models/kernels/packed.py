@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from showtell.models.config import DecoderConfig
 from showtell.models.decoder import Packed
 from showtell.models.decoding import head_rows
-from showtell.models.kernels.dropout import drop
-from showtell.models.kernels.operations import FusedLinear, gather_repeated, index_select_unique
+from showtell.models.kernels.operations import FusedLinear, drop, gather_repeated, index_select_unique
 from showtell.models.kernels.packing import TimeStep, pack
 
 
