@@ -140,11 +140,11 @@ TRAINING = ["kinds.captioner.train", "kinds.classifier.train"]
 
 @pytest.mark.parametrize("module", TRAINING)
 def test_training_is_imported_without_drawing(module):
-    """Reports and boards draw; what trains on a machine without a screen need not load that."""
+    """Reports and boards draw; training does not need that. The Hub's client is loaded by timm itself."""
     program = (
         "import importlib, sys\n"
         "importlib.import_module('showtell.' + sys.argv[1])\n"
-        "drawing = {'matplotlib', 'jinja2', 'huggingface_hub', 'tensorboard'} & set(sys.modules)\n"
+        "drawing = {'matplotlib', 'jinja2', 'tensorboard'} & set(sys.modules)\n"
         "assert not drawing, drawing\n"
     )
     child = subprocess.run(

@@ -19,7 +19,6 @@ from showtell.files import write_atomic
 from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner
-from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.evaluate import evaluate
 from showtell.kinds.model_folder import load
 from showtell.kinds.settings import Evaluate
@@ -33,8 +32,8 @@ SCENES = 2000
 HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
 """A small captioner suffices for small scenes."""
 _SHOWN = 24
-_CLASSES, _LEAST = 3, 0.01
-"""Classes named for a photograph at most, and the least probability that is worth a word."""
+_RECORDED, _CLASSES, _LEAST = 5, 3, 0.01
+"""Classes recorded and named for a photograph at most, and the least probability that is worth a word."""
 _MARKER = "quickstart.json"
 
 
@@ -136,21 +135,19 @@ def name_photographs(out: Path, console: Console) -> dict[str, dict[str, float]]
         )
         return {}
     model = load(found.architecture)
-    assert isinstance(model, ClassifierModel), "a network by name comes with its own classifier"
     console.say(f"{found.architecture} ({found.source}) sees on three photographs:")
     named = {}
     with resources.as_file(resources.files("showtell") / "samples" / "photographs") as folder:
         for path in sorted(folder.glob("*.jpg")):
-            classes = model(path)
-            named[path.name] = dict(classes.top(5))
+            result = model(path)
+            classes = list(result.scores.items())
+            named[path.name] = dict(classes[:_RECORDED])
             likely = [
-                f"{name.split(',')[0]} {share:.0%}"
-                for name, share in classes.top(_CLASSES)
-                if share >= _LEAST
+                f"{name.split(',')[0]} {share:.0%}" for name, share in classes[:_CLASSES] if share >= _LEAST
             ]
             console.say(f"  {path.name:<11} {', '.join(likely)}")
             out.mkdir(parents=True, exist_ok=True)
-            model.draw(path, classes, out / f"{path.stem}.png")
+            model.draw(path, result, out / f"{path.stem}.png")
     console.say(f"Where it looked: {out}")
     return named
 
