@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 
-.PHONY: quickstart test lint types bench clean
+.PHONY: quickstart test lint types clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,9 +24,9 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed
-	$(BIN)/python bench/train_step.py
-	$(BIN)/python bench/store.py
+# A script of bench/, such as `make bench-store`, or `make bench-start ARGS="RUN IMAGE"`.
+bench-%: $(VENV)/.installed
+	$(BIN)/python bench/$*.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ Draws scenes of coloured fields with shapes, each in frames with a little shift,
 takes them. Features are extracted once; each run takes some scenes, throws a coin for each, and trains and
 scores as `showtell train-classifier` does.
 
-Usage: python bench/bursts.py [--weights FOLDER] [--head linear|auto] [--runs 40]
+Usage: python bench/bursts.py [--weights FOLDER] [--head linear|auto] [--runs 40] [--sizes 5 10 16 20 40]
 """
 
 import argparse
@@ -12,10 +12,12 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from record import add_results, record
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
@@ -96,8 +98,11 @@ def main() -> None:
     parser.add_argument("--backbone")
     parser.add_argument("--head", default="linear")
     parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="scenes a run")
+    add_results(parser)
     given = parser.parse_args()
     tune_process()
+    figures: dict[int, dict[str, Any]] = {}
     print("| scenes | runs with a score | hold 1/2 | accuracy | width | groups | s a run |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
@@ -117,20 +122,25 @@ def main() -> None:
             engine="torch",
             console=Console(quiet=True),
         )
-        for scenes in SIZES:
+        for scenes in given.sizes:
             started = time.perf_counter()
             found = [run(seed, scenes, folder, backbone, store, given.head) for seed in range(given.runs)]
-            scored = [one for one in found if isinstance(one, ClassEvaluation)]
-            bounds = np.array([one.scores.intervals["accuracy"] for one in scored])
-            held = ((bounds[:, 0] <= 0.5) & (bounds[:, 1] >= 0.5)).sum()
-            mean = np.mean([one.scores.accuracy for one in scored])
-            groups = sorted({one.scores.groups for one in scored})
-            print(
-                f"| {scenes} | {len(scored)} of {len(found)} | {held} of {len(scored)} | {mean:.3f} | "
-                f"{(bounds[:, 1] - bounds[:, 0]).mean():.2f} | {groups[0]} to {groups[-1]} | "
-                f"{(time.perf_counter() - started) / given.runs:.1f} |",
-                flush=True,
-            )
+            scored = [one.scores for one in found if isinstance(one, ClassEvaluation)]
+            seconds = (time.perf_counter() - started) / given.runs
+            figures[scenes] = row = {"runs": len(found), "scored": len(scored), "s_a_run": seconds}
+            line = f"| {scenes} | {len(scored)} of {len(found)} "
+            if scored:
+                bounds = np.array([one.intervals["accuracy"] for one in scored])
+                row["held"] = int(((bounds[:, 0] <= 0.5) & (bounds[:, 1] >= 0.5)).sum())
+                row["accuracy"] = float(np.mean([one.accuracy for one in scored]))
+                row["width"] = float((bounds[:, 1] - bounds[:, 0]).mean())
+                row["groups"] = [pick(one.groups for one in scored) for pick in (min, max)]
+                line += f"| {row['held']} of {len(scored)} | {row['accuracy']:.3f} | {row['width']:.2f} "
+                line += "| {} to {} ".format(*row["groups"])
+            else:
+                line += "| | | | "
+            print(f"{line}| {seconds:.1f} |", flush=True)
+    record("bursts", figures, given)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from record import add_results, record
+
 VOCABULARY, HIDDEN, CAPTIONS = 5000, 512, 5
 PAD, BOS, EOS, FIRST = 0, 1, 2, 4
 """Special ids, and the first that is a word."""
@@ -70,14 +72,18 @@ def main() -> None:
     parser.add_argument("--python", help="a Python that has tensorflow")
     parser.add_argument("--only", nargs="+", choices=("ours", *PEERS))
     parser.add_argument("--worker", nargs=2, metavar=("KIND", "DATA"))
+    add_results(parser)
     options = parser.parse_args()
     if options.worker:
         kind, path = options.worker
         work = _ours if kind == "ours" else _tutorial
         print(json.dumps(work(kind, Path(path), options.batch)))
         return
+    if options.captions < 3 * MARKS * options.batch * CAPTIONS:
+        parser.error(f"--captions: expected at least {3 * MARKS * options.batch * CAPTIONS}")
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(options.threads)
+    figures = {}
     for size in options.sizes:
         cells, channels = map(int, size.split("x"))
         with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +92,8 @@ def main() -> None:
             print(
                 f"grid {size}, hidden {HIDDEN}, {VOCABULARY} words, {options.captions} captions", flush=True
             )
-            _compare(path, options)
+            figures[size] = _compare(path, options)
+    record("captioner_peers", figures, options)
 
 
 def _save(path: Path, data: dict[str, np.ndarray]) -> None:
@@ -101,9 +108,10 @@ def _load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         return {name: file[f"train_{name}"] for name in names}, {name: file[f"held_{name}"] for name in names}
 
 
-def _compare(path: Path, options: argparse.Namespace) -> None:
-    """Run everybody and print captions a second, the ratio to ours, and losses."""
+def _compare(path: Path, options: argparse.Namespace) -> dict[str, dict[str, object]]:
+    """Run everybody; print and return captions a second and losses, and print the ratio to ours."""
     rates: dict[str, float] = {}
+    figures: dict[str, dict[str, object]] = {}
     for kind in options.only or ("ours", *PEERS):
         own = [sys.executable, __file__, "--batch", str(options.batch), "--worker", kind, str(path)]
         script = str(Path(__file__).with_name("tutorial_tensorflow.py"))
@@ -120,11 +128,13 @@ def _compare(path: Path, options: argparse.Namespace) -> None:
         found = json.loads(child.stdout.splitlines()[-1])
         times = [cpu if options.threads == 1 else wall for wall, cpu in found["seconds"]]
         rates[kind] = found["batch"] / statistics.median(times[3:])
+        figures[kind] = {"captions_per_s": rates[kind], "losses": found["losses"]}
         losses = ", ".join(f"{loss:.3f} after {captions}" for captions, loss in found["losses"])
         ratio = f", ours {rates['ours'] / rates[kind]:.2f} times" if "ours" in rates else ""
         print(
             f"  {PEERS.get(kind, kind):<22} {rates[kind]:7.1f} captions/s{ratio}; loss {losses}", flush=True
         )
+    return figures
 
 
 class _Task:

@@ -1,7 +1,7 @@
 """Measure the way from photos to an evaluated classifier, whole commands, against Keras and fastai.
 
     python bench/cats.py ../shared/data/knyang ../shared/weights/mobilenetv2_100_tf \
-        [--python PEERS/bin/python] [--json cats.json]
+        [--python PEERS/bin/python]
 
 Data are class folders below ``Train`` and ``Validation``; weights are MobileNetV2 1.0 in timm's local format,
 and everybody gets them. Ours begins with an empty store. Peers (cats_peers.py) run by ``--python``, each in a
@@ -23,36 +23,37 @@ from pathlib import Path
 from typing import Any
 
 from cats_peers import WAYS
+from record import add_results, record
 
-FROZEN = {"showtell, frozen": [], "showtell, frozen, at 160 px": ["--image-size", "160"]}
-"""What is added to the command; the notes look at 160 px."""
-TUNED = {"showtell, fine-tuned": ["--fine-tune", "100"]}
+FROZEN = {"showtell, frozen": "", "showtell, frozen, at 160 px": "image_size = 160\n"}
+"""Settings of the command, in TOML; the notes use 160 px."""
+TUNED = {"showtell, fine-tuned": 'fine_tune = "100"\n'}
 PLANNED = {"keras": (10, 10), "fastai": (1, 5)}
 """Epochs with the network frozen, and fine-tuned: those of the notes, and ``fine_tune(5)``."""
 NAMES = {"keras": "study notes (Keras)", "fastai": "fastai's vision_learner"}
 
 
-def run_ours(data: Path, weights: Path, extra: list[str], rounds: int) -> dict[str, Any]:
+def run_ours(data: Path, weights: Path, settings: str, rounds: int) -> dict[str, Any]:
     """Run the whole command into an empty store; return its median seconds and its validation accuracy."""
     times = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "run"
+            run, file = Path(folder) / "run", Path(folder) / "settings.toml"
+            file.write_text(settings, encoding="utf-8")
             command = [sys.executable, "-m", "showtell", "train-classifier", str(data), "--out", str(run)]
-            command += ["--weights", str(weights), "--store", f"{folder}/store", *extra]
+            command += ["--weights", str(weights), "--store", f"{folder}/store", "--config", str(file)]
             started = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True)
             times.append(time.perf_counter() - started)
             if done.returncode:
                 raise SystemExit(done.stderr)
-            record = json.loads((run / "evaluation-val.json").read_text("utf-8"))
+            accuracy = json.loads((run / "evaluation-val.json").read_text("utf-8"))["scores"]["accuracy"]
     seconds = statistics.median(times)
     return {
         "seconds": seconds,
         "measured": seconds,
         "rounds": times,
-        "accuracy": record["scores"]["accuracy"],
-        "said": done.stdout,
+        "accuracy": accuracy,
     }
 
 
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", help="only ways whose name holds one of these")
     parser.add_argument("--rounds", type=int, default=2, help="of ours, frozen; the median counts")
     parser.add_argument("--python", help="interpreter that has the peers' packages")
-    parser.add_argument("--json", type=Path)
+    add_results(parser)
     options = parser.parse_args()
     for path in options.data.rglob("*.*"):
         path.read_bytes()  # nobody has to wait for the disk
@@ -121,8 +122,7 @@ def main() -> None:
             own.append(row["seconds"])
         rows[title] = row
         print(describe(title, row, own), flush=True)
-        if options.json:
-            options.json.write_text(json.dumps(rows, indent=1))
+    record("cats", rows, options)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from record import add_results, record
+
 SIDE = 64
 """Of a drawn image, pixels: ten thousand of them, decoded, are 123 MB."""
 
@@ -52,14 +54,17 @@ def peak_memory(command: list[str]) -> float:
     return int(done.stdout.split()[-1]) / 1000
 
 
-def measure_table(classes: int, images: int) -> None:
-    """Train and evaluate in a process of their own; print time and peak memory of each."""
+def measure_table(classes: int, images: int) -> dict[str, object]:
+    """Train and evaluate in a process of their own; print and return time and peak memory of each."""
+    figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table = draw_table(folder, classes, images)
         small = draw_table(folder / "small", classes, 10 * classes)
         os.environ["SHOWTELL_STORE"] = str(folder / "store")
-        settings = ["--backbone", "test_resnet", "--weights", "random", "--image-size", str(SIDE)]
+        file = folder / "settings.toml"
+        file.write_text(f"image_size = {SIDE}\n", encoding="utf-8")
+        settings = ["--backbone", "test_resnet", "--weights", "random", "--config", str(file)]
         for what, command in (
             ("train, few", ["train-classifier", str(small), "--out", str(folder / "few"), *settings]),
             ("train", ["train-classifier", str(table), "--out", str(folder / "run"), *settings]),
@@ -67,28 +72,34 @@ def measure_table(classes: int, images: int) -> None:
         ):
             started = time.perf_counter()
             peak = peak_memory(command)
-            print(f"{what:<10}  {time.perf_counter() - started:6.1f} s   peak {peak:6.0f} MB", flush=True)
-        record = json.loads((folder / "run" / "evaluation-test.json").read_text("utf-8"))
-        print(f"test accuracy {record['scores']['accuracy']:.3f} of {record['images']} images")
+            seconds = time.perf_counter() - started
+            figures[what] = {"s": seconds, "peak_mb": peak}
+            print(f"{what:<10}  {seconds:6.1f} s   peak {peak:6.0f} MB", flush=True)
+        found = json.loads((folder / "run" / "evaluation-test.json").read_text("utf-8"))
+        print(f"test accuracy {found['scores']['accuracy']:.3f} of {found['images']} images")
+    return figures | {"test_accuracy": found["scores"]["accuracy"]}
 
 
-def measure_prediction(run: str, photos: list[str], rounds: int = 30) -> None:
-    """Print the median time from a file to its classes, the model loaded."""
+def measure_prediction(run: str, photos: list[str], rounds: int = 30) -> dict[str, object]:
+    """Print and return the median time from a file to its classes, the model loaded."""
     from showtell.data.images import load_pixels
     from showtell.kinds.model_folder import load_model
     from showtell.process import tune_process
 
     tune_process()
     model = load_model(Path(run))
+    medians = []
     for photo in photos:
         times = []
         for _ in range(rounds + 3):
             started = time.perf_counter()
             pixels = load_pixels(Path(photo), model.backbone.preprocessing)
-            model.probabilities(pixels.unsqueeze(0))
+            model.from_pixels(pixels.unsqueeze(0))
             times.append(1000 * (time.perf_counter() - started))
         kept = sorted(times[3:])
-        print(f"{statistics.median(kept):6.1f} ms median, {kept[0]:6.1f} ms least: {Path(photo).name}")
+        medians.append(statistics.median(kept))
+        print(f"{medians[-1]:6.1f} ms median, {kept[0]:6.1f} ms least: {Path(photo).name}")
+    return {"median_ms": medians}
 
 
 if __name__ == "__main__":
@@ -100,8 +111,12 @@ if __name__ == "__main__":
     predict = commands.add_parser("predict")
     predict.add_argument("run")
     predict.add_argument("photos", nargs="+")
+    add_results(table)
+    add_results(predict)
     arguments = parser.parse_args()
     if arguments.command == "table":
-        measure_table(arguments.classes, arguments.images)
+        found = measure_table(arguments.classes, arguments.images)
     else:
-        measure_prediction(arguments.run, arguments.photos)
+        found = measure_prediction(arguments.run, arguments.photos)
+        arguments.photos = len(arguments.photos)
+    record("classifier", found, arguments)

@@ -26,6 +26,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from record import add_results, record
+
 VOCABULARY, HIDDEN, BEAM, WORDS = 5000, 512, 3, 11
 PAD, BOS, EOS = 0, 1, 2
 BATCHES = {1: 30, 64: 2}
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="a captioner's run, timed as it is")
     parser.add_argument("--images", type=Path, help="a folder of photos for --run")
     parser.add_argument("--worker", nargs=3, metavar=("KIND", "CELLS", "CHANNELS"))
+    add_results(parser)
     options = parser.parse_args()
     if not options.worker:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -54,15 +57,17 @@ def main() -> None:
         kind, *sizes = options.worker
         print(json.dumps(_work(kind, *map(int, sizes))))
     elif options.run:
-        _real(options.run, options.images)
+        record("decode", {"run": _real(options.run, options.images)}, options)
     else:
+        found = {}
         for size in options.sizes:
             print(f"grid {size}, hidden {HIDDEN}, {VOCABULARY} words, beam {BEAM}, {WORDS} words a caption")
-            _compare(size.split("x"), options)
+            found[size] = _compare(size.split("x"), options)
+        record("decode", found, options)
 
 
-def _compare(size: Sequence[str], options: argparse.Namespace) -> None:
-    """Run everybody in turns; print medians and ratios to ours."""
+def _compare(size: Sequence[str], options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Run everybody in turns; print medians and ratios to ours; return the milliseconds by batch size."""
     found: dict[str, list[dict[str, float]]] = {}
     for _ in range(options.rounds):
         for kind in ("ours", *PEERS):
@@ -86,6 +91,7 @@ def _compare(size: Sequence[str], options: argparse.Namespace) -> None:
             if kind != "ours":
                 parts[-1] += f" (ours {ms / ours[str(batch)]:.2f} times)"
         print(f"  {PEERS.get(kind, kind):<38} " + "; ".join(parts), flush=True)
+    return median
 
 
 def _work(kind: str, cells: int, channels: int) -> dict[str, float]:
@@ -234,7 +240,7 @@ def _generate(channels: int, layers: int, width: int) -> tuple[int, Callable]:
     return sum(part.numel() for part in model.parameters() if id(part) not in encoder), describe
 
 
-def _real(run: Path, folder: Path) -> None:
+def _real(run: Path, folder: Path) -> dict[str, float]:
     """Time a trained captioner on photos: batches of one and of 64."""
     import torch
 
@@ -257,6 +263,7 @@ def _real(run: Path, folder: Path) -> None:
         f"{len(paths)} photos: one at a time {single:.1f} ms each; together {len(paths) / seconds:.0f} "
         f"captions/s; {statistics.mean(lengths):.1f} words, at most {max(lengths)}; {same} said alike"
     )
+    return {"photos": len(paths), "ms_alone": single, "captions_per_s_together": len(paths) / seconds}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure `showtell extract`, the whole command, against other ways to the same features, in the same run.
 
     python bench/extract.py --photos ../shared/data/knyang --phone ../shared/data/phone \
-        [--python PEERS/bin/python] [--json extract.json]
+        [--python PEERS/bin/python]
 
 Photos are cut and scaled to 500x375 in as many variants as are needed, so that every file is another one;
 photos of a phone are taken as they are. Weights are random: they change no time. Peers run in processes of
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from extract_peers import SIDES, WAYS
+from record import add_results, record
 
 PLAIN = "showtell extract"
 OURS = {
@@ -163,8 +164,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--ways", nargs="+", help="only ways whose name holds one of these")
     parser.add_argument("--python", help="interpreter that has the other ways' packages")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--folder", type=Path, help="where to write images and features")
+    add_results(parser)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     tables = []
@@ -178,8 +179,7 @@ def main() -> None:
                 if (Path(scratch) / kind).is_dir():
                     tables.append(measure(options, network, kind, Path(scratch) / kind))
                     show(tables[-1])
-    if options.json:
-        options.json.write_text(json.dumps([row for rows in tables for row in rows], indent=1))
+    record("extract", [row for rows in tables for row in rows], options)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from record import add_results, record
+
 WORDS = [f"{a}{b}" for a in ("ka", "lo", "mi", "re", "su", "to") for b in ("ban", "der", "fil", "gon", "hut")]
-NETWORK = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "96"]
+NETWORK = ["--backbone", "test_resnet", "--weights", "random"]
 STEPS = ("extract", "extract again", "train-captioner")
 TINY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 16}
 
@@ -72,11 +74,11 @@ def measure_images(folder: Path, images: int) -> dict[str, tuple[float, float]]:
     table = str(draw(folder / "images", images))
     store = ["--store", str(folder / "store")]
     settings = folder / "settings.toml"
-    settings.write_text("hidden_dim = 64\nscst_epochs = 0\n")
+    settings.write_text("image_size = 96\nhidden_dim = 64\nscst_epochs = 0\n")
     training = ["--epochs", "1", "--config", str(settings), "--out", str(folder / "run")]
     commands = (
-        ["extract", table, *NETWORK, *store],
-        ["extract", table, *NETWORK, *store],
+        ["extract", table, *NETWORK, "--image-size", "96", *store],
+        ["extract", table, *NETWORK, "--image-size", "96", *store],
         ["train-captioner", table, *NETWORK, *store, *training],
     )
     found = {}
@@ -152,6 +154,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--out", type=Path, default=Path("growth.png"))
     parser.add_argument("--figures", type=Path, help="keep the figures here, and draw what is there already")
+    add_results(parser)
     options = parser.parse_args()
     known: dict[int, dict[str, tuple[float, float]]] = {}
     if options.figures and options.figures.exists():
@@ -162,9 +165,17 @@ def main() -> None:
                 known[count] = measure_images(Path(folder), count)
             if options.figures:
                 options.figures.write_text(json.dumps(known))
+    stores = {}
     for records in options.records:
         with tempfile.TemporaryDirectory() as folder:
-            measure_records(Path(folder), records)
+            stores[records] = measure_records(Path(folder), records)
+    figures = {
+        "images": {
+            n: {step: {"s": s, "mb": mb} for step, (s, mb) in found.items()} for n, found in known.items()
+        },
+        "records": {n: {"open_ms": ms, "look_up_us": us} for n, (ms, us) in stores.items()},
+    }
+    record("growth", figures, options)
     draw_growth(known, options.out)
 
 

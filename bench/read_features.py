@@ -1,6 +1,6 @@
 """Measure reading features in random order for training: the store against other ways to keep them.
 
-    python bench/read_features.py [--python PEERS/bin/python] [--json read.json] [--figure reading.png]
+    python bench/read_features.py [--python PEERS/bin/python] [--figure reading.png]
 
 Every way gives all records once an epoch, shuffled, in batches of 32 that are arrays of their own: grids of
 64x2048, or pooled vectors of 2048. The study notes' ways keep float32, as their files do, the others float16,
@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from record import add_results, record
+
 SHAPES = {"grid": (64, 2048), "pooled": (2048,)}
 BATCH, EPOCHS = 32, 4
 Epoch = Callable[[np.ndarray], Iterator[np.ndarray]]
@@ -34,21 +36,21 @@ def records(what: str, count: int) -> Iterator[np.ndarray]:
     """Yield records of noise in float16, each named by its number modulo 2048 in its first place."""
     noise = np.random.default_rng(0).standard_normal((64, *SHAPES[what])).astype(np.float16)
     for index in range(count):
-        record = noise[index % 64].copy()
-        record.flat[0] = index % 2048
-        yield record
+        one = noise[index % 64].copy()
+        one.flat[0] = index % 2048
+        yield one
 
 
 def write_files(folder: Path, what: str, count: int, dtype: str) -> None:
-    for index, record in enumerate(records(what, count)):
-        np.save(folder / f"{index}.npy", record.astype(dtype))
+    for index, one in enumerate(records(what, count)):
+        np.save(folder / f"{index}.npy", one.astype(dtype))
 
 
 def write_array(folder: Path, what: str, count: int) -> None:
     shape = (count, *SHAPES[what])
     array = np.lib.format.open_memmap(folder / "all.npy", "w+", np.float16, shape)
-    for index, record in enumerate(records(what, count)):
-        array[index] = record
+    for index, one in enumerate(records(what, count)):
+        array[index] = one
     array.flush()
 
 
@@ -58,15 +60,15 @@ def write_hdf5(folder: Path, what: str, count: int) -> None:
     shape = SHAPES[what]
     with h5py.File(folder / "all.h5", "w") as file:
         data = file.create_dataset("features", (count, *shape), np.float16, chunks=(1, *shape))
-        for index, record in enumerate(records(what, count)):
-            data[index] = record
+        for index, one in enumerate(records(what, count)):
+            data[index] = one
 
 
 def write_store(folder: Path, what: str, count: int) -> None:
     space = _space(folder)
     waiting = []
-    for index, record in enumerate(records(what, count)):
-        pair = (record, record[0]) if what == "grid" else (np.zeros(SHAPES["grid"], np.float16), record)
+    for index, one in enumerate(records(what, count)):
+        pair = (one, one[0]) if what == "grid" else (np.zeros(SHAPES["grid"], np.float16), one)
         waiting.append((_key(index), *pair))
         if len(waiting) == 64:
             space.put(waiting)
@@ -254,9 +256,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", help="interpreter that has tensorflow and h5py")
     parser.add_argument("--folder", type=Path, help="where to write; the disk that is measured")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
+    add_results(parser)
     options = parser.parse_args()
     if options.work:
         way, what, count, folder = options.work
@@ -282,8 +284,7 @@ def main() -> None:
                     row["first"].append(each[0])
                     row["warm"].extend(each[1:])
         show(what, rows, options.count)
-    if options.json:
-        options.json.write_text(json.dumps({"count": options.count, **tables}, indent=1))
+    record("read_features", {f"{what}_us": rows for what, rows in tables.items()}, options)
     if options.figure:
         draw(tables["grid"], options.figure)
 

@@ -28,6 +28,7 @@ from urllib.request import urlopen
 from PIL import Image
 
 import showtell
+from record import add_results, record
 from showtell.data.images import open_image
 from showtell.samples import draw_scene, make_scenes
 
@@ -151,6 +152,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--images", type=Path)
     parser.add_argument("--seconds", type=float, default=60)
+    add_results(parser)
     options = parser.parse_args()
     if shutil.which("hey") is None:
         raise SystemExit("hey is not installed: apt install hey")
@@ -169,6 +171,7 @@ def main() -> None:
         watcher.start()
         each = options.seconds / ROUNDS
         library, answers, speeds, shares = [time_library(model, contents, each / 2)], [], [], []
+        processor: list[float] = []
         for _ in range(ROUNDS):
             found, speed, cpu = full_load(address, paths, each)
             library.append(time_library(model, contents, each / 2))
@@ -179,6 +182,7 @@ def main() -> None:
             )
             answers += found
             speeds.append(speed)
+            processor.append(cpu)
             shares.append(speed / beside)
         stop.set()
         watcher.join()
@@ -192,6 +196,17 @@ def main() -> None:
         print(f"at half of that load: p99 {p99(half):.3f} s of {len(half)}, {statuses(half)}")
         beyond = load(address, paths, 128, options.seconds / 6)
         print(f"128 clients, 64 let in: {statuses(beyond)}")
+    figures = {
+        "share_of_library": statistics.median(shares),
+        "images_per_s": speed,
+        "server_processor_ms": statistics.median(processor),
+        "library_processor_ms": statistics.median(ms for _, ms in library),
+        "p50_s": median,
+        "p99_s": p99(answers),
+        "p99_half_load_s": p99(half),
+        "memory_mb": {"early": early, "late": late, "most": max(memory)},
+    }
+    record("serve", figures, options)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from record import add_results, record
 from showtell.data.readers import read_dataset
 from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
@@ -96,8 +97,8 @@ def judge_on(
     """Judge a run's model on images that it never saw; return the words of a caption, too."""
     model = load_model(run)
     assert isinstance(model, CaptionerModel)
-    records = [json.loads(line) for line in (run / "images.jsonl").read_text("utf-8").splitlines()]
-    learnt = {record["name"] for record in records if record["split"] == "train"}
+    lines = [json.loads(line) for line in (run / "images.jsonl").read_text("utf-8").splitlines()]
+    learnt = {line["name"] for line in lines if line["split"] == "train"}
     known = [image for image in images if Path(image.name).name in learnt]
     extraction = extract_features([*known, *unseen], model.backbone, FeatureStore(store))
     said = generate_captions(model.captioner, extraction, unseen, beam_size=model.config.beam_size)
@@ -161,7 +162,8 @@ def main() -> None:
     parser.add_argument(
         "--store", type=Path, help="features to share between runs; seconds leave them out then"
     )
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="trainings made so far, not made again")
+    add_results(parser)
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     if options.json and options.json.exists():
@@ -185,6 +187,7 @@ def main() -> None:
         f"{len(false)} of them untrained; {len(refused)} were refused that on unseen images beat the most "
         "frequent caption."
     )
+    record("small_captions", rows, options)
 
 
 if __name__ == "__main__":

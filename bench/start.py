@@ -1,8 +1,8 @@
 """Time whole commands from nothing to their end, and say where the seconds of a prediction go.
 
-    python bench/start.py RUN PICTURE [--repeats 5]
+    python bench/start.py RUN IMAGE [--repeats 5]
 
-`showtell --help`, and `showtell predict RUN PICTURE`: a new process each time, its files in the system's
+`showtell --help`, and `showtell predict RUN IMAGE`: a new process each time, its files in the system's
 cache after the first. The parts are what importing takes by Python's own clock (-X importtime, which slows it
 down), by who has to be imported.
 """
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+
+from record import add_results, record
 
 PARTS = {
     "torch._dynamo": "torch's compiler, asked for by torchvision and timm",
@@ -64,17 +66,23 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("image")
     parser.add_argument("--repeats", type=int, default=5)
+    add_results(parser)
     options = parser.parse_args()
+    figures: dict[str, object] = {}
     predict = ["predict", options.run, options.image]
     for name, arguments in (("--help", ["--help"]), ("predict", predict)):
         found = [run(arguments)[:2] for _ in range(options.repeats)]
         walls, processors = zip(*found)
+        figures[name] = {"wall_s": walls, "processor_s": processors}
         print(
             f"showtell {name}: {statistics.median(walls):.2f} s median of {len(walls)} "
             f"({min(walls):.2f} to {max(walls):.2f}), processor {statistics.median(processors):.2f} s"
         )
-    for part, microseconds in parts_of(run(predict, "-X", "importtime")[2]).most_common():
+    parts = parts_of(run(predict, "-X", "importtime")[2])
+    for part, microseconds in parts.most_common():
         print(f"  {microseconds / 1e6:5.2f} s  {part}")
+    figures["imports_s"] = {part: microseconds / 1e6 for part, microseconds in parts.items()}
+    record("start", figures, options)
 
 
 if __name__ == "__main__":

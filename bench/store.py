@@ -26,6 +26,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from record import add_results, record
 from showtell.store.store import FeatureStore, content_digest
 
 L, D = 64, 2048
@@ -33,6 +34,14 @@ BATCH = 64
 DESCRIPTION = {"dtype": "float16", "grid_shape": [L, D], "pooled_dim": D}
 TINY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 16}
 RECORD = (L * D + D) * 2
+FIGURES: dict[str, float] = {}
+"""What was measured, by name."""
+
+
+def note(what: str, value: float, unit: str) -> None:
+    """Print a figure and keep it."""
+    FIGURES[f"{what}, {unit}"] = value
+    print(f"{what}: {value:.4g} {unit}", flush=True)
 
 
 def key_of(number: int) -> bytes:
@@ -115,8 +124,8 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
-def rate(count: int, seconds: float) -> str:
-    return f"{count * RECORD / seconds / 1e6:.0f} MB/s, {seconds / count * 1e3:.2f} ms a record"
+def rate(count: int, seconds: float) -> tuple[float, str]:
+    return count * RECORD / seconds / 1e6, "MB/s"
 
 
 def write_raw(folder: Path, count: int, blocks: list[np.ndarray]) -> None:
@@ -167,10 +176,8 @@ def measure_writes(folder: Path, count: int, blocks: list[np.ndarray], repeats: 
                 way(folder / "write", count, blocks)
             shutil.rmtree(folder / "write")
     for name, seconds in times.items():
-        print(
-            f"write, {BATCH} records a commit, {name:<26} best {rate(count, min(seconds))}; "
-            f"median {rate(count, float(np.median(seconds)))}"
-        )
+        note(f"write, {BATCH} records a commit, {name}, best", *rate(count, min(seconds)))
+        note(f"write, {BATCH} records a commit, {name}, median", *rate(count, float(np.median(seconds))))
 
 
 def opened(name: str, root: Path) -> Callable[[list[bytes], str], object]:
@@ -185,7 +192,7 @@ def opened(name: str, root: Path) -> Callable[[list[bytes], str], object]:
 def measure_reads(name: str, root: Path, count: int, blocks: list[np.ndarray]) -> None:
     """Read at random in batches, cold and warm, then delete."""
     {"shards": write_shards, "lmdb": write_store}[name](root, count, blocks)
-    print(f"{name}: disk over payload {size_of(root) / (count * RECORD):.3f}")
+    note(f"{name}: disk over payload", size_of(root) / (count * RECORD), "times")
     order = [key_of(n) for n in np.random.default_rng(0).permutation(count)]
     for what in ("pooled", "grid"):
         evict(root)
@@ -195,13 +202,11 @@ def measure_reads(name: str, root: Path, count: int, blocks: list[np.ndarray]) -
             for start in range(0, count, BATCH):
                 read(order[start : start + BATCH], what)
             seconds, fetched = time.perf_counter() - started, bytes_read() - before
-            print(
-                f"{name}: random {what}, {state}: {seconds / count * 1e6:.1f} us a record, "
-                f"{fetched / 1e6:.0f} MB from disk"
-            )
+            note(f"{name}: random {what}, {state}", seconds / count * 1e6, "us a record")
+            note(f"{name}: random {what}, {state}, from disk", fetched / 1e6, "MB")
         del read
     gc.collect()
-    with timed(lambda s: print(f"{name}: delete {s * 1e3:.0f} ms")):
+    with timed(lambda s: note(f"{name}: delete", s * 1e3, "ms")):
         shutil.rmtree(root)
 
 
@@ -225,7 +230,8 @@ def measure_rivals(name: str, root: Path, count: int) -> None:
         for n in range(2)
     ]
     codes = [writer.wait() for writer in writers]
-    print(f"{name}: two writers {codes} at once     write {rate(count, time.perf_counter() - started)}")
+    assert codes == [0, 0], codes
+    note(f"{name}: two writers at once", *rate(count, time.perf_counter() - started))
     shutil.rmtree(root)
 
 
@@ -234,32 +240,32 @@ def measure_many(root: Path, records: int, step: int = 500_000) -> None:
     space = FeatureStore(root / "lmdb").space(TINY)
     shards = Shards(root / "shards")
     ones = np.ones(16, np.float32)
-    with timed(lambda s: print(f"lmdb: {records} tiny records written in {s:.0f} s")):
+    with timed(lambda s: note(f"lmdb: write {records} tiny records", s, "s")):
         for start in range(0, records, step):
             space.put((key_of(n), None, ones) for n in range(start, min(start + step, records)))
-    with timed(lambda s: print(f"shards: index of {records} keys written in {s:.0f} s")):
+    with timed(lambda s: note(f"shards: write an index of {records} keys", s, "s")):
         for start in range(0, records, step):
             rows = sorted((key_of(n), "00", 0) for n in range(start, min(start + step, records)))
             with shards.index:
                 shards.index.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
     shards.index.close()
     del space
-    sizes = [size_of(root / name) / records for name in ("lmdb", "shards")]
-    print(f"lmdb: {sizes[0]:.0f} bytes a record of 64; shards: index {sizes[1]:.0f}")
+    note("lmdb: room of a record of 64 bytes", size_of(root / "lmdb") / records, "bytes")
+    note("shards: room of a key", size_of(root / "shards") / records, "bytes")
     wanted = [key_of(int(n)) for n in np.random.default_rng(1).integers(0, 2 * records, 100_000)]
     count = len(wanted)
     for state in ("cold", "warm"):
         if state == "cold":
             evict(root)
-        with timed(lambda s, state=state: print(f"lmdb: open {records} records, {state}: {s * 1e3:.1f} ms")):
+        with timed(lambda s, state=state: note(f"lmdb: open {records} records, {state}", s * 1e3, "ms")):
             space = FeatureStore(root / "lmdb").space(TINY)
             assert len(space) == records
-        with timed(lambda s, state=state: print(f"lmdb: lookup, {state}: {s / count * 1e6:.2f} us")):
+        with timed(lambda s, state=state: note(f"lmdb: look a key up, {state}", s / count * 1e6, "us")):
             absent = len(space.missing(wanted))
         del space
-        with timed(lambda s, state=state: print(f"shards: open, {state}: {s * 1e3:.1f} ms")):
+        with timed(lambda s, state=state: note(f"shards: open, {state}", s * 1e3, "ms")):
             shards = Shards(root / "shards")
-        with timed(lambda s, state=state: print(f"shards: lookup, {state}: {s / count * 1e6:.2f} us")):
+        with timed(lambda s, state=state: note(f"shards: look a key up, {state}", s / count * 1e6, "us")):
             query = "SELECT 1 FROM t WHERE key = ?"
             assert absent == sum(
                 shards.index.execute(query, (key,)).fetchone() is None for key in sorted(wanted)
@@ -273,6 +279,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="rounds of writing")
     parser.add_argument("--records", type=int, default=1_000_000, help="tiny records for opening and lookup")
     parser.add_argument("--folder", type=Path, help="where to write; the disk that is measured")
+    add_results(parser)
     settings = parser.parse_args()
     blocks = make_blocks()
     folder = Path(tempfile.mkdtemp(prefix="bench-store-", dir=settings.folder))
@@ -284,6 +291,7 @@ def main() -> None:
         measure_many(folder / "many", settings.records)
     finally:
         shutil.rmtree(folder)
+    record("store", FIGURES, settings)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Naive: float32, the allocator as it comes, every caption a row of its own with i
 projected again, padding computed and thrown away, autograd through the attention. Both start from the same
 weights and see the same captions in the same order, dropout off, so that their losses must agree.
 
-    python bench/train_step.py [--steps 12] [--pairs 3]
+    python bench/train_step.py [--steps 12] [--pairs 3] [--threads N]
+
+With ``--threads 1`` the processor's time is taken, which other work disturbs least.
 """
 
 import argparse
@@ -16,6 +18,8 @@ import sys
 import time
 from itertools import pairwise
 
+from record import add_results, record
+
 VOCABULARY, FEATURE_DIM, CELLS, HIDDEN, PICTURES, CAPTIONS = 2540, 1280, 49, 512, 32, 5
 
 
@@ -24,14 +28,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of everybody")
     parser.add_argument("--worker", choices=("naive", "own", "parts"))
+    add_results(parser)
     options = parser.parse_args()
     if options.worker:
         print(json.dumps(_work(options.worker, options.steps)))
         return
-    ratios = []
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    pairs, ratios = [], []
     for pair in range(options.pairs):
         naive, own = (_spawn(kind, options.steps) for kind in ("naive", "own"))
+        pairs.append({"naive": naive, "own": own})
         ratios.append(naive["step_ms"] / own["step_ms"])
         print(
             f"pair {pair + 1}: naive {naive['step_ms']:.0f} ms, own {own['step_ms']:.0f} ms a step of "
@@ -43,6 +51,8 @@ def main() -> None:
     print(f"median ratio {statistics.median(ratios):.2f}")
     parts = _spawn("parts", options.steps)
     print("a step of ours, ms: " + ", ".join(f"{name} {ms:.0f}" for name, ms in parts.items()))
+    figures = {"ratio": statistics.median(ratios), "pairs": pairs, "parts_ms": parts}
+    record("train_step", figures, options)
 
 
 def _spawn(kind: str, steps: int) -> dict[str, float]:
@@ -60,7 +70,6 @@ def _work(kind: str, steps: int) -> dict[str, float]:
     from showtell.process import tune_process
     from showtell.runtime import has_fast_bfloat16
 
-    torch.set_num_threads(os.cpu_count() or 1)
     if kind != "naive":
         tune_process()
     torch.manual_seed(0)
@@ -74,15 +83,19 @@ def _work(kind: str, steps: int) -> dict[str, float]:
     bfloat16 = kind == "own" and has_fast_bfloat16(torch.device("cpu"))
     times, loss = [], torch.zeros(())
     for _ in range(steps):
-        start = time.perf_counter()
+        start = _now()
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = loss_of(decoder, grid, token_ids, lengths)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad()
-        times.append(time.perf_counter() - start)
+        times.append(_now() - start)
     return {"step_ms": 1000 * statistics.median(times[2:]), "loss": loss.item()}
+
+
+def _now() -> float:
+    return time.process_time() if os.environ.get("OMP_NUM_THREADS") == "1" else time.perf_counter()
 
 
 def _batch():
@@ -117,9 +130,10 @@ def _naive_loss(decoder, grid, token_ids, lengths):
     memory = decoder.encode_grid(rows)
     values, keys = memory
     hidden, cell = (part[:, 0] for part in decoder.start(memory))
+    parts = decoder.config.attention_dim, HIDDEN, 4 * HIDDEN
     logits = []
     for moment in range(int(length.max())):
-        query, gate, hidden_gates = decoder.from_hidden(hidden).split(decoder._hidden_parts, dim=-1)
+        query, gate, hidden_gates = decoder.from_hidden(hidden).split(parts, dim=-1)
         energy = torch.tanh(keys + query.unsqueeze(1))  # (B * K, L, A)
         weights = F.softmax(decoder.score(energy).squeeze(-1), dim=-1)
         context = torch.sigmoid(gate) * (weights.unsqueeze(1) @ values).squeeze(1)
@@ -143,22 +157,22 @@ def _time_parts(decoder, optimizer, grid, token_ids, lengths) -> dict[str, float
     bfloat16 = has_fast_bfloat16(torch.device("cpu"))
     runs: list[dict[str, float]] = []
     for _ in range(7):
-        marks = [("start", time.perf_counter())]
+        marks = [("start", _now())]
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             with torch.no_grad():
                 decoder.encode_grid(grid)
-            marks.append(("project the grids", time.perf_counter()))
+            marks.append(("project the grids", _now()))
             packed = decoder.teacher_forced(grid, token_ids, lengths)
-            marks.append(("read words and score the next, grids projected again", time.perf_counter()))
+            marks.append(("read words and score the next, grids projected again", _now()))
         image, caption, moment = packed.position.unbind(1)
         loss = F.cross_entropy(packed.logits.float(), token_ids[image, caption, moment + 1])
-        marks.append(("loss", time.perf_counter()))
+        marks.append(("loss", _now()))
         loss.backward()
-        marks.append(("backward", time.perf_counter()))
+        marks.append(("backward", _now()))
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad()
-        marks.append(("clip and AdamW", time.perf_counter()))
+        marks.append(("clip and AdamW", _now()))
         runs.append({name: 1000 * (now - before) for (_, before), (name, now) in pairwise(marks)})
     return {name: statistics.median(run[name] for run in runs[2:]) for name in runs[0]}
 

@@ -20,7 +20,7 @@ import pytest
 from conftest import draw, settings_file
 from showtell import cli
 
-SETTINGS = "--backbone test_resnet --weights random --image-size 64"
+SETTINGS = "--backbone test_resnet --weights random"
 _COMMAND = re.compile(rf"showtell (?:{'|'.join(cli.COMMANDS)}|--help)\b[^\n;`]*")
 _WORD = re.compile(r"[A-Z]{2,}")
 
@@ -44,7 +44,7 @@ class Case:
     advises: bool = False
 
 
-def images(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
+def photos(folder: Path, count: int = 6, *, first: int = 0) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"photo_{number}.jpg" for number in range(count)]
     for number, name in enumerate(names):
@@ -58,7 +58,7 @@ def table(
     """Return what makes six images and a table of them, whose names are written in a way."""
 
     def prepare(here: Path) -> None:
-        rows = [f"{write(name)},{text} {number}" for number, name in enumerate(images(here / images))]
+        rows = [f"{write(name)},{text} {number}" for number, name in enumerate(photos(here / images))]
         (here / "data").mkdir()
         (here / "data" / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", encoding)
 
@@ -67,17 +67,17 @@ def table(
 
 def labels(here: Path) -> None:
     for number, name in enumerate(("red", "blue")):
-        images(here / "data" / name, first=100 * number)
+        photos(here / "data" / name, first=100 * number)
 
 
 def plain(here: Path) -> None:
-    images(here / "data")
+    photos(here / "data")
 
 
 def other(here: Path) -> None:
     run_of("classifier")(here)
     for number in range(2):
-        images(here / "other" / str(number), first=100 * number)
+        photos(here / "other" / str(number), first=100 * number)
 
 
 def nothing(here: Path) -> None:
@@ -183,7 +183,7 @@ def runs(tmp_path_factory) -> None:
     """Train a run of each kind."""
     for kind in ("captioner", "classifier"):
         home = tmp_path_factory.mktemp(kind)
-        names = images(home / "data", 30) if kind == "captioner" else []
+        names = photos(home / "data", 30) if kind == "captioner" else []
         rows = [f"{name},an image of {number % 5} things" for number, name in enumerate(names)]
         if kind == "captioner":
             (home / "data" / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n", "utf-8")
@@ -191,8 +191,9 @@ def runs(tmp_path_factory) -> None:
             for place in range(30):
                 (home / "data" / str(place % 2)).mkdir(parents=True, exist_ok=True)
                 draw(place + 1000).save(home / "data" / str(place % 2) / f"{place}.png")
-        rare = " ".join(settings_file(hidden_dim=16, scst_epochs=0))
-        small = f"--epochs 2 {rare}" if kind == "captioner" else "--head linear"
+        rare = " ".join(settings_file(image_size=64, hidden_dim=16, scst_epochs=0))
+        plain = " ".join(settings_file(image_size=64))
+        small = f"--epochs 2 {rare}" if kind == "captioner" else f"--head linear {plain}"
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(home)
             assert cli.run(f"train-{kind} data --out run --store store {SETTINGS} {small}".split()) in (0, 3)

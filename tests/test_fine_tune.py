@@ -208,8 +208,16 @@ def classes(tmp_path_factory) -> Path:
 
 
 def arguments(classes: Path, out: Path, *more: str) -> list[str]:
-    settings = "--backbone test_efficientnet --weights random --image-size 64 --epochs 2 --batch-size 8"
-    return ["train-classifier", str(classes), "--out", str(out), *settings.split(), *more]
+    settings = "--backbone test_efficientnet --weights random --epochs 2 --batch-size 8"
+    return [
+        "train-classifier",
+        str(classes),
+        "--out",
+        str(out),
+        *settings.split(),
+        *settings_file(image_size=64),
+        *more,
+    ]
 
 
 def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path, capsys, monkeypatch):
@@ -231,7 +239,7 @@ def test_the_command_leaves_a_model_whose_weights_are_its_own(classes, tmp_path,
 
 def test_a_worse_tuning_is_not_kept(classes, tmp_path, capsys):
     out = tmp_path / "run"
-    harsh = ["--fine-tune", "0.3", "--epochs", "1", *settings_file(learning_rate=0.9)]
+    harsh = ["--fine-tune", "0.3", "--epochs", "1", *settings_file(image_size=64, learning_rate=0.9)]
     assert cli.run(arguments(classes, out, *harsh)) == 0
     frozen = load_backbone("test_efficientnet", "random", image_size=64)
     model = load_model(out)
@@ -244,7 +252,7 @@ def test_a_wrong_layer_is_told_before_any_work(classes, tmp_path, capsys):
     assert cli.run(arguments(classes, tmp_path / "run", "--fine-tune", "blocks.99")) == 2
     said = capsys.readouterr().err
     assert "--fine-tune blocks.99 names no layer of test_efficientnet" in said
-    assert "Looking at" not in said
+    assert "Encoding" not in said
 
 
 def test_neighbours_cannot_be_tuned_through(classes, tmp_path):

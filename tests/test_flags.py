@@ -16,7 +16,17 @@ from showtell.settings import rare_settings
 SOURCE = ["DATA", "--images", "--format", "--image-column", "--text-column"]
 GROUPED = [*SOURCE, "--group-column", "--encoding"]
 NETWORK = ["--backbone", "--weights", "--image-size"]
-TRAINING = [*SOURCE, *NETWORK, "--store", "--device", "--out", "--val-size", "--test-size", "--seed"]
+TRAINING = [
+    *SOURCE,
+    "--group-column",
+    *NETWORK[:2],
+    "--store",
+    "--device",
+    "--out",
+    "--val-size",
+    "--test-size",
+    "--seed",
+]
 TRAINING += ["--resume", "--epochs", "--batch-size"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
 SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
@@ -25,11 +35,11 @@ ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
     "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
     "preview augment": [
-        *[*GROUPED, *NETWORK, "--seed", "--resize", "--images", "--count", "--augmentations", "--out"]
+        *[*GROUPED, *NETWORK, "--seed", "--resize", "--show", "--count", "--augmentations", "--out"]
     ],
     "preview normalize": [*GROUPED, *NETWORK, "--seed", "--resize", "--image", "--sample", "--out"],
     "preview tokens": [
-        *[*GROUPED, "--seed", "--images", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
+        *[*GROUPED, "--seed", "--show", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
@@ -130,6 +140,7 @@ def test_a_missing_file_is_named(tmp_path):
     [
         (["--hidden-dim", "16"], "hidden_dim = 16"),
         (["--decoder=gru"], 'decoder = "gru"'),
+        (["--image-size", "64"], "image_size = 64"),
         (["--no-hflip"], "hflip = false"),
         (["--tensorboard", "--seed", "1"], "tensorboard = true"),
     ],

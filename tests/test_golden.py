@@ -31,7 +31,7 @@ GOLDEN = Path(__file__).parent / "golden"
 WRITING = os.environ.get("SHOWTELL_GOLDEN") == "write"
 TOLERANCE = 1e-3
 """Of a loss, relative: what other processors' rounding grows to in some dozens of steps is far below."""
-BACKBONE = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--seed", "3"]
+BACKBONE = ["--backbone", "test_resnet", "--weights", "random", "--seed", "3"]
 TRAININGS = {
     "captioner-reward": ("train-captioner", {"hidden_dim": 32, "epochs": 5, "scst_epochs": 2}),
     "captioner-korean-bpe": (
@@ -80,7 +80,7 @@ def curves(name: str, folder: Path, patch: pytest.MonkeyPatch, **changed: object
         "--store",
         str(folder / "store"),
         *BACKBONE,
-        *settings_file(**settings | changed),
+        *settings_file(image_size=64, **settings | changed),
     ]
     assert cli.run(arguments) in ENDED
     lines = []

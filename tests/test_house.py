@@ -49,7 +49,7 @@ LIGHT = [
     "text.words",
     "text.tokenizer",
     "store.store",
-    "backbones.spec",
+    "backbones.description",
     "extraction.settings",
     "evaluation.caption_scores",
 ]

@@ -306,8 +306,8 @@ def test_who_is_not_logged_in_is_told_how(there, classifier_run, monkeypatch):
 
 
 def test_names_are_checked(there, classifier_run):
-    refused(ConfigError, "no name on the Hub", send, there, classifier_run, "고양이")
-    refused(ConfigError, "no name on the Hub", send, there, classifier_run, "a/b/c")
+    refused(ConfigError, "not a name on the Hub", send, there, classifier_run, "고양이")
+    refused(ConfigError, "not a name on the Hub", send, there, classifier_run, "a/b/c")
     assert there.requests == []
     error = refused(HubError, "cannot write to minsu", send, there, classifier_run, "minsu/cats")
     assert "sunja, cats-inc" in error.hint
@@ -333,7 +333,7 @@ def test_pickles_are_not_fetched(there, files, tmp_path, name):
 @pytest.mark.parametrize("name", ["modeling.py", "sub/config.json", "..config.json"])
 def test_what_is_no_part_of_a_model_is_not_fetched(there, files, tmp_path, name):
     there.put("sunja/my-cats", files | {name: b"import os"})
-    refused(HubError, "no part of a model", fetch, there, tmp_path / "out")
+    refused(HubError, "not part of a model", fetch, there, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

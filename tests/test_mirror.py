@@ -89,13 +89,13 @@ def test_the_command_mirrors_all_but_those_that_name_a_side(tmp_path, capsys):
         )
     table = tmp_path / "metadata.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    settings = "--backbone test_resnet --weights random --image-size 64 --epochs 1"
+    settings = "--backbone test_resnet --weights random --epochs 1"
     command = [
         "train-captioner",
         str(table),
         *settings.split(),
     ]
-    rare = {"hidden_dim": 16, "scst_epochs": 0, "augmentations": 0}
+    rare = {"image_size": 64, "hidden_dim": 16, "scst_epochs": 0, "augmentations": 0}
     assert cli.run([*command, "--out", str(tmp_path / "run"), *settings_file(**rare)]) in ENDED
     said = capsys.readouterr().err
     records = [json.loads(line) for line in Path(tmp_path / "run" / "images.jsonl").read_text().splitlines()]

@@ -296,7 +296,7 @@ def test_each_preview_writes_an_image_of_everything(classes, captions, images_fo
     for number, what in enumerate(
         [
             PreviewAugment(data=classes, count=1, augmentations=1, **SMALL),
-            PreviewAugment(data=captions, resize="crop", augmentations=3, images=("val_00000.png",), **SMALL),
+            PreviewAugment(data=captions, resize="crop", augmentations=3, show=("val_00000.png",), **SMALL),
             PreviewAugment(data=images_folder, **SMALL),
             PreviewNormalize(data=classes, sample=5, **SMALL),
             PreviewNormalize(data=images_folder, image="고양이.jpg", **SMALL),

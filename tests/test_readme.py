@@ -14,10 +14,13 @@ import timm
 from safetensors.torch import save_file
 
 from conftest import ENDED
-from showtell.samples import write_captions_dataset
+from showtell.commands import COMMANDS
+from showtell.samples import write_captions_dataset, write_classes_dataset
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ko.md")
+GUIDES = ("architecture", "data", "dependencies", "reference", "serving", "settings")
+HELPS = ROOT / "tests" / "golden" / "help"
 # `make test` runs this very file; `make quickstart` is what .ci/run ends with.
 MADE = {"make quickstart", "make test"}
 
@@ -30,8 +33,12 @@ def commands(readme: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lay out what a reader has: photos with a table, and the backbone's weights in the hub's cache."""
-    folder = tmp_path_factory.mktemp("desk")
+    return lay_desk(tmp_path_factory.mktemp("desk"))
+
+
+def lay_desk(folder: Path) -> Path:
+    """Lay out what a reader has: photos with a table, cats, and the backbone's weights in the hub's cache."""
+    write_classes_dataset(folder / "cats", count=40, seed=0)
     write_captions_dataset(folder / "drawn", language="en", count=30, seed=0)
     photos = folder / "photos"
     photos.mkdir()
@@ -73,13 +80,36 @@ def test_commands_of_the_readme(desk: Path) -> None:
             capture_output=True,
             text=True,
         )
-        ended = ENDED if arguments[0] == "train-captioner" else (0,)  # random weights teach nothing
+        ended = ENDED if arguments[0].startswith("train-") else (0,)  # random weights teach nothing
         assert done.returncode in ended, f"{command}\n{done.stderr}"
     assert (desk / "why.png").stat().st_size > 10_000
 
 
 def test_both_readmes_teach_the_same_commands() -> None:
     assert commands(READMES[0]) == commands(READMES[1])
+
+
+def guides() -> list[Path]:
+    """Return the documents that say how showtell is used now; the logs also tell how it was."""
+    named = [ROOT / name for name in (*READMES, "CONTRIBUTING.md", "CHANGELOG.md")]
+    return named + [ROOT / "docs" / f"{name}.md" for name in GUIDES]
+
+
+def test_commands_and_flags_of_the_documents_exist() -> None:
+    helps = {path.stem: path.read_text(encoding="utf-8") for path in HELPS.glob("*.txt")}
+    flags = {flag for text in helps.values() for flag in re.findall(r"--[a-z][\w-]*", text)}
+    for document in guides():
+        text = document.read_text(encoding="utf-8")
+        # Blocks without a language are drawings, which have arrows.
+        text = re.sub(
+            r"^```(\w*)\n.*?^```$", lambda m: m[0] * bool(m[1]), text, flags=re.DOTALL | re.MULTILINE
+        )
+        shell = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+        named = set(re.findall(r"^showtell ([a-z][a-z-]*)", shell, re.MULTILINE))
+        named |= set(re.findall(r"`showtell ([a-z][a-z-]*)", text))
+        assert named <= COMMANDS.keys(), document.name
+        typed = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
+        assert typed <= flags | {"--debug", "--data-binary"}, document.name  # the latter is curl's
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:

@@ -34,9 +34,9 @@ RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "
 
 
 def arguments(data: Path, out: Path, store: Path, *more: str, **rare: object) -> list[str]:
-    settings = f"--backbone test_resnet --weights random --image-size 64 --epochs {EPOCHS}"
+    settings = f"--backbone test_resnet --weights random --epochs {EPOCHS}"
     places = ["train-captioner", str(data / "captions.json"), "--out", str(out), "--store", str(store)]
-    file = settings_file(**{"hidden_dim": 16, "augmentations": 1} | rare)
+    file = settings_file(**{"image_size": 64, "hidden_dim": 16, "augmentations": 1} | rare)
     return [*places, *settings.split(), *file, *more]
 
 

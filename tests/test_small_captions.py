@@ -235,8 +235,10 @@ def test_sixty_drawn_scenes_are_learnt_from(scenes, tmp_path, capsys):
 
 
 def test_a_training_that_learns_nothing_says_so_and_keeps_the_model(scenes, tmp_path, capsys):
-    untaught = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--epochs", "1"]
-    status = train(scenes, tmp_path / "run", *untaught, *settings_file(hidden_dim=16, augmentations=1))
+    untaught = ["--backbone", "test_resnet", "--weights", "random", "--epochs", "1"]
+    status = train(
+        scenes, tmp_path / "run", *untaught, *settings_file(image_size=64, hidden_dim=16, augmentations=1)
+    )
     said = capsys.readouterr().err
     assert status == 3
     assert "Trained" not in said
@@ -252,12 +254,12 @@ def test_a_training_that_learns_nothing_says_so_and_keeps_the_model(scenes, tmp_
 
 
 def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
-    untaught = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64", "--epochs", "1"]
+    untaught = ["--backbone", "test_resnet", "--weights", "random", "--epochs", "1"]
     train(
         scenes,
         tmp_path / "run",
         *untaught,
-        *settings_file(hidden_dim=16, augmentations=0, scst_epochs=2),
+        *settings_file(image_size=64, hidden_dim=16, augmentations=0, scst_epochs=2),
     )
     assert "self-critical training needs captions better than" in capsys.readouterr().err
     lines = (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()

@@ -106,8 +106,7 @@ def prepare(
             readable,
             features.digests,
             groups=found.members(),
-            val_size=val_size,
-            test_size=test_size,
+            sizes=(val_size, test_size),
             seed=seed,
         )
         say_sizes(images, found, dataset, test_size, console)

@@ -111,7 +111,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     usual = normal.normalisations(pixels, mean, std, count, imagenet)
     choices, expected = normal.with_expected(usual, preprocessing.mean, preprocessing.std)
     console.say(f"{backbone} expects: {choices[expected].name}, {choices[expected].how}")
-    out = normal.draw_normalisations(pixels, choices, expected, backbone, image.name, config.out)
+    out = normal.draw_normalisations((image.name, pixels), choices, (expected, backbone), config.out)
     return _written(out, console)
 
 

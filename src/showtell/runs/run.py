@@ -1,14 +1,16 @@
 """A run: a folder that holds one training, what was run, and all that came of it."""
 
 import os
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from showtell.console import Console
-from showtell.errors import ConfigError
+from showtell.errors import ConfigError, ModelError
 from showtell.extraction.prepared import Prepared
 from showtell.files import lock_folder
 from showtell.runs.plan import WHERE, TrainingPlan
@@ -27,6 +29,7 @@ from showtell.runs.records import (
 from showtell.runs.settings import TrainingSettings
 from showtell.runtime import environment
 
+T = TypeVar("T")
 S = TypeVar("S", bound=TrainingSettings)
 E = TypeVar("E", bound=EvaluationRecord)
 
@@ -193,7 +196,7 @@ class Run:
         Raises:
             ModelError: It was not scored, or by another version.
         """
-        return load_record(self.folder / f"evaluation-{split}.json", kind)
+        return self._scored(split, partial(load_record, self.folder / f"evaluation-{split}.json", kind))
 
     def predictions(self, split: str) -> list[JsonObject]:
         """Read what the model said of each image of a split.
@@ -201,7 +204,16 @@ class Run:
         Raises:
             ModelError: It was not scored, or the record is damaged.
         """
-        return load_lines(self.folder / f"predictions-{split}.jsonl", JsonObject)
+        path = self.folder / f"predictions-{split}.jsonl"
+        return self._scored(split, partial(load_lines, path, JsonObject))
+
+    def _scored(self, split: str, load: Callable[[], T]) -> T:
+        """Load what is kept of a split; say how it is made anew where it cannot be."""
+        try:
+            return load()
+        except ModelError as error:
+            again = f"showtell evaluate {shlex.quote(str(self.folder))} --split {split}"
+            raise ModelError(error.what, run=again) from error
 
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""

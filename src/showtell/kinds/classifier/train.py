@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from showtell.backbones.backbone import Backbone
+from showtell.backbones.backbone import Backbone, spec_in_memory
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import Layer, layers_from
 from showtell.console import Console
@@ -248,14 +248,9 @@ def _loop_config(
 
 def _tuned_backbone(network: TunedNetwork, before: Backbone, layers: Sequence[Layer]) -> Backbone:
     description = before.description
-    return Backbone(
-        network.backbone.network,
-        description.preprocessing,
-        architecture=description.architecture,
-        model_args=description.model_args,
-        weights_source=f"{description.weights_source}, fine-tuned from {layers[0].name} up",
-        precision=description.precision,
-    )
+    source = f"{description.weights_source}, fine-tuned from {layers[0].name} up"
+    spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
+    return Backbone(network.backbone.network, description.preprocessing, spec)
 
 
 def _names(data: _Data, predicted: Sequence[int]) -> dict[str, str]:
