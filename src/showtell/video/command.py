@@ -7,7 +7,7 @@ from pathlib import Path
 from showtell.console import Console, Log
 from showtell.errors import ConfigError
 from showtell.kinds.base import Result
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.video.recorder import Recorder, check_video_path
 from showtell.video.settings import Live
 from showtell.video.sources import Frame, Source
