@@ -30,7 +30,7 @@ TRAINING = [
 TRAINING += ["--resume", "--epochs", "--batch-size"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
 SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
-EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store"]
+EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]
 ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
     "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
@@ -48,15 +48,15 @@ ALLOWED = {
     "train-classifier": [*TRAINING, "--head", "--fine-tune"],
     "compare": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],
-        *["--seed", "--json"],
+        *["--seed", "--device", "--json"],
     ],
     "evaluate": [*EVALUATED, "--beam-size", "--out", "--json"],
     "report": EVALUATED,
-    "predict": ["RUN", "PICTURE", "--save-plot", "--beam-size", "--json"],
+    "predict": ["RUN", "PICTURE", "--save-plot", "--beam-size", "--device", "--json"],
     "demo": [*SERVER, "--open"],
     "serve": SERVER,
     "live": [
-        *["RUN", "--source", "--record", "--headless", "--smooth", "--frames", "--beam-size"],
+        *["RUN", "--source", "--record", "--headless", "--smooth", "--frames", "--beam-size", "--device"],
     ],
     "push": ["RUN", "NAME", "--license", "--public", "--dry-run", "--endpoint", "--json"],
     "pull": ["NAME", "OUT", "--revision", "--endpoint", "--json"],

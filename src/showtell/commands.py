@@ -40,7 +40,13 @@ BESIDES = (
     "errors.ShowtellError",
     "data.source.DataSource",
     "extraction.command.features",
+    "extraction.features.Features",
+    "inspection.result.Inspection",
+    "kinds.base.Model",
+    "kinds.captioner.model.CaptionResult",
+    "kinds.classifier.model.ClassResult",
     "kinds.model_folder.load",
+    "kinds.predict.Prediction",
     "process.tune_process",
     "previews.preview.preview_augment",
     "previews.preview.preview_normalize",
@@ -48,6 +54,7 @@ BESIDES = (
     "previews.settings.PreviewAugment",
     "previews.settings.PreviewNormalize",
     "previews.settings.PreviewTokens",
+    "runs.run.Run",
     "store.store.FeatureStore",
 )
 """What the package offers besides its commands."""

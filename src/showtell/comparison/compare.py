@@ -137,6 +137,7 @@ def _load(config: Compare, name: str, console: Console) -> Backbone:
         backbone=None if is_folder else name,
         weights=name if is_folder else config.weights,
         image_size=config.image_size,
+        device=config.device,
     )
     return settings.load(seed=config.seed, console=console)
 

@@ -106,7 +106,12 @@ def captioner_scorer(
         DataError: There are no captions to learn from or to validate on.
     """
     settings = TrainCaptioner(
-        config.data, out=config.out, hidden_dim=HIDDEN_DIM, hflip=False, seed=config.seed
+        config.data,
+        out=config.out,
+        hidden_dim=HIDDEN_DIM,
+        hflip=False,
+        seed=config.seed,
+        device=config.device,
     )
     first = next(iter(contenders.values()))
     train = captioned(first.prepared, "train")
@@ -176,7 +181,7 @@ def _task(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepa
     """Return a fresh captioner with its batches: the same weights and order whatever was trained before."""
     seed_everything(settings.seed)
     data = CaptionData(prepared.features, captioned(prepared, "train"), captioned(prepared, "val"))
-    captioner = build_captioner(settings, tokenizer, data).to(choose_device())
+    captioner = build_captioner(settings, tokenizer, data).to(choose_device(settings.device))
     task = CaptionTask(captioner, data, settings)
     captioner.decoder.fit_word_bias(task.token_counts())
     return task

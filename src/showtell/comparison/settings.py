@@ -25,6 +25,8 @@ class Compare(DataSource):
     """Side of the networks' input in pixels, at least 32; each network's own by default."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     steps: int = 250
     """Captions: training steps per backbone, each on 32 images, at least 1."""
     sample: int = 2000

@@ -31,7 +31,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    model = load_model(config.run, choose_device())
+    model = load_model(config.run, choose_device(config.device))
     kind, run = find_kind(model.config.kind), Run(config.run)
     trained = run.settings(kind.Settings)
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"

@@ -68,7 +68,7 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[Predict
     console = console or Log()
     paths = find_images(config.images, console)
     targets = {} if config.save_plot is None else _targets(paths, config.save_plot)
-    model = load(config.run, beam_size=config.beam_size, console=console)
+    model = load(config.run, device=config.device, beam_size=config.beam_size, console=console)
     labels = _labels(config.run)
     for path, found in zip(paths, model.stream(paths, errors="return")):
         if isinstance(found, ImageError):

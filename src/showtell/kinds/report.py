@@ -37,7 +37,7 @@ def write_report(config: Report, console: Console | None = None) -> Path:
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    run, model = Run(config.run), load_model(config.run, choose_device())
+    run, model = Run(config.run), load_model(config.run, choose_device(config.device))
     kind = find_kind(model.config.kind)
     settings = run.settings(kind.Settings)
     advice = f"showtell report {shlex.quote(str(config.run))} DATA"

@@ -26,6 +26,8 @@ class Report(Settings):
     """Evaluated split to report; by default test if it was evaluated, else val."""
     store: Maybe[Path] = None
     """Folder of the feature store; that of the training by default."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Evaluate(Settings):
     """Width of the beam search, at least 1; by default the captioner's own."""
     out: Maybe[Path] = None
     """Folder of the results; RUN by default."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     json: bool = False
     """Print the figures as JSON."""
 
@@ -73,6 +77,8 @@ class Predict(Settings):
     """Draw the image and the model's attention: a PNG, or a folder for several images."""
     beam_size: Maybe[int] = None
     """Width of the beam search, at least 1; by default the captioner's own."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     json: bool = False
     """Print a line of JSON per image: caption and words, or classes, with their probabilities."""
 

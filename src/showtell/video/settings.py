@@ -29,6 +29,8 @@ class Live(Settings):
     """Stop after this many frames, at least 1."""
     beam_size: Maybe[int] = None
     """Width of the beam search, at least 1; by default the captioner's own. Smaller is faster."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda or mps; auto takes the best there is."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
