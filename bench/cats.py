@@ -25,22 +25,23 @@ from typing import Any
 from cats_peers import WAYS
 from record import add_results, record
 
-FROZEN = {"showtell, frozen": [], "showtell, frozen, at 160 px": ["--image-size", "160"]}
-"""What is added to the command; the notes look at 160 px."""
-TUNED = {"showtell, fine-tuned": ["--fine-tune", "100"]}
+FROZEN = {"showtell, frozen": "", "showtell, frozen, at 160 px": "image_size = 160\n"}
+"""Settings of the command, in TOML; the notes use 160 px."""
+TUNED = {"showtell, fine-tuned": 'fine_tune = "100"\n'}
 PLANNED = {"keras": (10, 10), "fastai": (1, 5)}
 """Epochs with the network frozen, and fine-tuned: those of the notes, and ``fine_tune(5)``."""
 NAMES = {"keras": "study notes (Keras)", "fastai": "fastai's vision_learner"}
 
 
-def run_ours(data: Path, weights: Path, extra: list[str], rounds: int) -> dict[str, Any]:
+def run_ours(data: Path, weights: Path, settings: str, rounds: int) -> dict[str, Any]:
     """Run the whole command into an empty store; return its median seconds and its validation accuracy."""
     times = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "run"
+            run, file = Path(folder) / "run", Path(folder) / "settings.toml"
+            file.write_text(settings, encoding="utf-8")
             command = [sys.executable, "-m", "showtell", "train-classifier", str(data), "--out", str(run)]
-            command += ["--weights", str(weights), "--store", f"{folder}/store", *extra]
+            command += ["--weights", str(weights), "--store", f"{folder}/store", "--config", str(file)]
             started = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True)
             times.append(time.perf_counter() - started)

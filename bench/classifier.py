@@ -62,7 +62,9 @@ def measure_table(classes: int, images: int) -> dict[str, object]:
         table = draw_table(folder, classes, images)
         small = draw_table(folder / "small", classes, 10 * classes)
         os.environ["SHOWTELL_STORE"] = str(folder / "store")
-        settings = ["--backbone", "test_resnet", "--weights", "random", "--image-size", str(SIDE)]
+        file = folder / "settings.toml"
+        file.write_text(f"image_size = {SIDE}\n", encoding="utf-8")
+        settings = ["--backbone", "test_resnet", "--weights", "random", "--config", str(file)]
         for what, command in (
             ("train, few", ["train-classifier", str(small), "--out", str(folder / "few"), *settings]),
             ("train", ["train-classifier", str(table), "--out", str(folder / "run"), *settings]),

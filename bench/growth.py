@@ -25,7 +25,7 @@ from PIL import Image
 from record import add_results, record
 
 WORDS = [f"{a}{b}" for a in ("ka", "lo", "mi", "re", "su", "to") for b in ("ban", "der", "fil", "gon", "hut")]
-NETWORK = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "96"]
+NETWORK = ["--backbone", "test_resnet", "--weights", "random"]
 STEPS = ("extract", "extract again", "train-captioner")
 TINY = {"dtype": "float32", "grid_shape": None, "pooled_dim": 16}
 
@@ -74,11 +74,11 @@ def measure_images(folder: Path, images: int) -> dict[str, tuple[float, float]]:
     table = str(draw(folder / "images", images))
     store = ["--store", str(folder / "store")]
     settings = folder / "settings.toml"
-    settings.write_text("hidden_dim = 64\nscst_epochs = 0\n")
+    settings.write_text("image_size = 96\nhidden_dim = 64\nscst_epochs = 0\n")
     training = ["--epochs", "1", "--config", str(settings), "--out", str(folder / "run")]
     commands = (
-        ["extract", table, *NETWORK, *store],
-        ["extract", table, *NETWORK, *store],
+        ["extract", table, *NETWORK, "--image-size", "96", *store],
+        ["extract", table, *NETWORK, "--image-size", "96", *store],
         ["train-captioner", table, *NETWORK, *store, *training],
     )
     found = {}

@@ -20,7 +20,7 @@ import pytest
 from conftest import draw, settings_file
 from showtell import cli
 
-SETTINGS = "--backbone test_resnet --weights random --image-size 64"
+SETTINGS = "--backbone test_resnet --weights random"
 _COMMAND = re.compile(rf"showtell (?:{'|'.join(cli.COMMANDS)}|--help)\b[^\n;`]*")
 _WORD = re.compile(r"[A-Z]{2,}")
 
@@ -191,8 +191,9 @@ def runs(tmp_path_factory) -> None:
             for place in range(30):
                 (home / "data" / str(place % 2)).mkdir(parents=True, exist_ok=True)
                 draw(place + 1000).save(home / "data" / str(place % 2) / f"{place}.png")
-        rare = " ".join(settings_file(hidden_dim=16, scst_epochs=0))
-        small = f"--epochs 2 {rare}" if kind == "captioner" else "--head linear"
+        rare = " ".join(settings_file(image_size=64, hidden_dim=16, scst_epochs=0))
+        plain = " ".join(settings_file(image_size=64))
+        small = f"--epochs 2 {rare}" if kind == "captioner" else f"--head linear {plain}"
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(home)
             assert cli.run(f"train-{kind} data --out run --store store {SETTINGS} {small}".split()) in (0, 3)

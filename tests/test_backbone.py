@@ -138,7 +138,7 @@ def test_normalisation_is_that_of_the_network():
             r"60 is no multiple .* 16 pixels.\nIt takes 48 or 64",
         ),
         ("xcit_nano_12_p16_224", 60, ConfigError, "xcit_nano_12_p16_224 cannot be built so"),
-        ("resnet18", 16, ConfigError, "--image-size 16 is too small"),
+        ("resnet18", 16, ConfigError, "image_size 16 is too small"),
         ("pit_ti_224", None, ModelError, "no grid"),  # gives its class token alone
         ("crossvit_tiny_240", None, ModelError, "several features at once, which are no grid"),
     ],

@@ -19,15 +19,9 @@ from showtell import Predict, TrainCaptioner, __version__, cli
 from showtell.cli import COMMANDS
 from showtell.samples import write_captions_dataset
 
-SMALL = [
-    "--backbone",
-    "mobilenetv3_small_050",
-    "--weights",
-    "random",
-    "--image-size",
-    "32",
-    *settings_file(hidden_dim=16),
-]
+NETWORK = ["--backbone", "mobilenetv3_small_050", "--weights", "random"]
+EXTRACTING = [*NETWORK, "--image-size", "32"]
+SMALL = [*NETWORK, *settings_file(image_size=32, hidden_dim=16)]
 FORKS = pytest.mark.filterwarnings("ignore:This process")  # is multi-threaded; those threads are idle
 HEAVY = {"torch", "timm", "torchvision", "tokenizers", "matplotlib", "lmdb", "PIL", "numpy"}
 
@@ -168,7 +162,7 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["evaluate", empty], "There is no"),
         (["evaluate", trained, "--split", "dev"], "split"),
         (["extract", tmp / "nowhere"], "There is no file or folder"),
-        (["extract", empty, *SMALL[:4]], "empty"),
+        (["extract", empty, *NETWORK], "empty"),
         (["extract", table, "--backbone", "mobilenet_v9"], "knows no network"),
         (["extract", table, "--weights", tmp / "no.pth"], "There are no weights at"),
         (["extract", table, "--weights", empty], "holds no weights of a network"),
@@ -176,9 +170,9 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
             ["extract", table, "--weights", plain, "--backbone", "resnet18"],
             "damaged, or holds more than tensors",
         ),
-        (["extract", table, *SMALL[:4], "--image-size", "31"], "--image-size 31 is out of range"),
-        (["extract", table, *SMALL[:4], "--format", "xml"], "xml"),
-        (["extract", table, *SMALL[:6], "--store", plain], "cannot be used"),
+        (["extract", table, *NETWORK, "--image-size", "31"], "--image-size 31 is out of range"),
+        (["extract", table, *NETWORK, "--format", "xml"], "xml"),
+        (["extract", table, *EXTRACTING, "--store", plain], "cannot be used"),
         (["train-captioner", labels, *SMALL, "--out", tmp / "o"], "labels"),
         (["train-captioner", table, *SMALL, "--out", trained], "holds a training already"),
         (["train-captioner", table, *SMALL, "--out", plain], "is a file"),
@@ -233,12 +227,12 @@ def test_a_full_disk_and_our_own_faults_are_said_without_a_traceback(capsys, mon
 
 def test_extract_and_store_print_json(data, capsys, tmp_path):
     store = ["--store", tmp_path / "s"]
-    status, out, err = run(capsys, "extract", data / "captions.json", *SMALL[:6], *store, "--json")
+    status, out, err = run(capsys, "extract", data / "captions.json", *EXTRACTING, *store, "--json")
     result = json.loads(out)
     assert status == 0
     assert (result["images"], result["computed"], result["unreadable"]) == (40, 40, {})
     assert "40" in err
-    _, out, _ = run(capsys, "extract", data / "images", *SMALL[:6], *store, "--json")
+    _, out, _ = run(capsys, "extract", data / "images", *EXTRACTING, *store, "--json")
     assert json.loads(out)["computed"] == 0
     _, out, _ = run(capsys, "store", *store, "--json")
     (space,) = json.loads(out)

@@ -61,9 +61,9 @@ def test_a_row_a_backbone(data, capsys):
 
 def test_features_are_looked_at_once(data, capsys):
     assert cli.run(arguments(data, "--backbones", "test_resnet")) == 0
-    assert "Looking at 24 images" in capsys.readouterr().err
+    assert "Encoding 24 images" in capsys.readouterr().err
     assert cli.run(arguments(data, "--backbones", "test_resnet")) == 0
-    assert "Looking at" not in capsys.readouterr().err
+    assert "Encoding" not in capsys.readouterr().err
 
 
 def test_one_that_cannot_be_had_is_told_and_left_out(data, capsys):
@@ -171,5 +171,5 @@ def test_of_many_captioned_images_a_sample_is_looked_at(captions, capsys):
     rows, said = compared(captions, "out", capsys, "--backbones", "test_resnet", "--sample", "10")
     assert rows["test_resnet"]["images"] == 5
     assert "15 of them are compared on, none of a test split" in said
-    assert "Looking at 15 images with test_resnet" in said
+    assert "Encoding 15 images with test_resnet" in said
     assert "steps on 10 images;" in said

@@ -9,8 +9,7 @@ import safetensors.torch
 import torch
 
 import showtell
-from showtell.backbones.description import ENGINES
-from showtell.backbones.spec import BackboneSpec
+from showtell.backbones.description import ENGINES, BackboneSpec
 from showtell.backbones.weights import build, load_backbone
 from showtell.data.images import load_pixels
 from showtell.data.records import AnnotatedImage

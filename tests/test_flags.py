@@ -16,7 +16,17 @@ from showtell.settings import rare_settings
 SOURCE = ["DATA", "--images", "--format", "--image-column", "--text-column"]
 GROUPED = [*SOURCE, "--group-column", "--encoding"]
 NETWORK = ["--backbone", "--weights", "--image-size"]
-TRAINING = [*SOURCE, *NETWORK, "--store", "--device", "--out", "--val-size", "--test-size", "--seed"]
+TRAINING = [
+    *SOURCE,
+    "--group-column",
+    *NETWORK[:2],
+    "--store",
+    "--device",
+    "--out",
+    "--val-size",
+    "--test-size",
+    "--seed",
+]
 TRAINING += ["--resume", "--epochs", "--batch-size"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
 SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
@@ -130,6 +140,7 @@ def test_a_missing_file_is_named(tmp_path):
     [
         (["--hidden-dim", "16"], "hidden_dim = 16"),
         (["--decoder=gru"], 'decoder = "gru"'),
+        (["--image-size", "64"], "image_size = 64"),
         (["--no-hflip"], "hflip = false"),
         (["--tensorboard", "--seed", "1"], "tensorboard = true"),
     ],

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw
+from conftest import draw, settings_file
 from showtell import cli
 
-SETTINGS = "--backbone test_resnet --weights random --image-size 64 --head linear"
+SETTINGS = "--backbone test_resnet --weights random --head linear"
 
 
 def burst(folder: Path, scene: int, frames: int = 6) -> None:
@@ -25,7 +25,17 @@ def burst(folder: Path, scene: int, frames: int = 6) -> None:
 
 
 def train(data: Path, out: Path, *more: str) -> int:
-    return cli.run(["train-classifier", str(data), "--out", str(out), *SETTINGS.split(), *more])
+    return cli.run(
+        [
+            "train-classifier",
+            str(data),
+            "--out",
+            str(out),
+            *SETTINGS.split(),
+            *settings_file(image_size=64),
+            *more,
+        ]
+    )
 
 
 def record(run: Path) -> dict:

@@ -120,10 +120,10 @@ def runs(tmp_path_factory) -> list[Path]:
     )
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    words = CaptionerModel.of(backbone, decoder, beam_size=2, provenance={})
+    words = CaptionerModel.of(backbone, decoder, beam_size=2)
     save_model(folder / "words" / "model", words)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, 2)).eval()
-    names = ClassifierModel.of(backbone, head, ("a", "b"), temperature=1.0, provenance={})
+    names = ClassifierModel.of(backbone, head, ("a", "b"), temperature=1.0)
     save_model(folder / "names" / "model", names)
     return [folder / "words", folder / "names"]
 
@@ -196,7 +196,7 @@ def test_a_verb_without_a_console_speaks_to_the_log(runs, tmp_path, capfd, caplo
     with caplog.at_level(logging.INFO, "showtell"):
         showtell.extract(config)
     assert {(record.name, record.levelname) for record in caplog.records} == {("showtell", "INFO")}
-    assert any("Looking at 1 images" in record.getMessage() for record in caplog.records)
+    assert any("Encoding 1 images" in record.getMessage() for record in caplog.records)
     logged = len(caplog.records)
     showtell.extract(config, Console(quiet=True))
     assert len(caplog.records) == logged, "who asks for silence gets it"
@@ -205,14 +205,14 @@ def test_a_verb_without_a_console_speaks_to_the_log(runs, tmp_path, capfd, caplo
 
 def test_a_bar_in_a_pipe_is_plain_lines(capsys, monkeypatch):
     monkeypatch.setattr("showtell.console._SECONDS", 0)
-    with Console().bar(3, "looking", "images") as bar:
+    with Console().bar(3, "encoding", "images") as bar:
         bar.set_postfix_str("loss 1.0")
         for _ in range(3):
             bar.update(1)
     written = capsys.readouterr().err
     assert "\r" not in written and "\x1b" not in written
     assert [line.split("|")[0] for line in written.splitlines()] == [
-        "looking:  33%", "looking:  67%", "looking: 100%", "looking: 100%"
+        "encoding:  33%", "encoding:  67%", "encoding: 100%", "encoding: 100%"
     ]  # fmt: skip
 
 

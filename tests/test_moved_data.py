@@ -12,7 +12,7 @@ from conftest import ENDED, draw, settings_file
 from showtell import cli
 from showtell.samples import write_captions_dataset
 
-SETTINGS = "--backbone test_resnet --weights random --image-size 64"
+SETTINGS = "--backbone test_resnet --weights random"
 COLOURS = ("red", "파랑", "gray")
 
 
@@ -28,9 +28,10 @@ def trained(tmp_path_factory) -> Path:
             image.save(home / "classes" / name / f"{number}.png")
     write_captions_dataset(home / "captions", language="en", count=40, seed=0)
     commands = (
-        f"train-classifier classes --out classifier --store store {SETTINGS} --head linear",
+        f"train-classifier classes --out classifier --store store {SETTINGS} --head linear "
+        + " ".join(settings_file(image_size=64)),
         f"train-captioner captions --out captioner --store store {SETTINGS} --epochs 2 "
-        + " ".join(settings_file(hidden_dim=16, scst_epochs=0)),
+        + " ".join(settings_file(image_size=64, hidden_dim=16, scst_epochs=0)),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)

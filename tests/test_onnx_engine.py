@@ -137,13 +137,13 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(images, tmp_path,
         path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / image.name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(image.path, path)
-    flags = "--backbone test_resnet --weights random --image-size 32 --head linear"
-    settings = settings_file(engine="onnxruntime")
+    flags = "--backbone test_resnet --weights random --head linear"
+    settings = settings_file(engine="onnxruntime", image_size=32)
     assert cli.run(["train-classifier", str(data), "--out", str(run), *store, *flags.split(), *settings]) == 0
     assert "as a graph for onnxruntime, once" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cli.run(["evaluate", str(run), "--split", "val", *store]) == 0
-    assert "Looking at" not in capsys.readouterr().err  # its features are all there
+    assert "Encoding" not in capsys.readouterr().err  # its features are all there
     model = load(run)
     assert model.backbone.description.engine == "onnxruntime"
     lines = (run / "predictions-val.jsonl").read_text("utf-8").splitlines()
@@ -188,8 +188,8 @@ def test_a_run_trained_on_int8_is_scored_and_used_in_float32(tmp_path, kind, cap
             path = data / ("train", "val")[number % 4 == 0] / ("even", "odd")[number % 2] / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             draw(number, 48).save(path)
-    flags = "--backbone test_resnet --weights random --image-size 64"
-    more += settings_file(**rare, engine="onnxruntime", precision="int8")
+    flags = "--backbone test_resnet --weights random"
+    more += settings_file(**rare, image_size=64, engine="onnxruntime", precision="int8")
     places = [str(data), "--out", str(out), "--store", str(store)]
     assert cli.run([f"train-{kind}", *places, *flags.split(), *more]) in ENDED, capsys.readouterr().err
     used = load(out).backbone.description

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import showtell
-from conftest import draw
+from conftest import draw, settings_file
 from showtell import cli
 from showtell.backbones import backbone as backbones
 from showtell.backbones import packaged, sources
@@ -135,7 +135,7 @@ def test_the_choice_is_said_and_recorded_and_the_model_needs_the_package_no_more
 ):
     write_classes_dataset(tmp_path / "shapes", count=40, seed=0)
     run = tmp_path / "run"
-    settings = ["--image-size", "64", "--head", "linear"]
+    settings = ["--head", "linear", *settings_file(image_size=64)]
     assert cli.run(["train-classifier", str(tmp_path / "shapes"), "--out", str(run), *settings]) == 0
     assert f"Backbone tf_efficientnet_lite0, weights from the {SOURCE}\n" in capsys.readouterr().err
     record = json.loads((run / "model" / "config.json").read_text(encoding="utf-8"))

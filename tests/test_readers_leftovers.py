@@ -7,12 +7,13 @@ import pytest
 from PIL import ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
-from conftest import draw
+from conftest import draw, settings_file
 from reading import labels, problems, read, touch
 from showtell.cli import run
 
 CLASSES = ("blue", "green", "red")
-NETWORK = "--backbone test_resnet --weights random --image-size 32 --head linear"
+NETWORK = "--backbone test_resnet --weights random --head linear"
+SMALL = settings_file(image_size=32)
 
 
 def classes(root: Path) -> dict[str, str]:
@@ -119,7 +120,7 @@ def test_two_trainings_into_the_data_itself_with_names_that_are_not_utf8(tmp_pat
     before = labels(read(tmp_path))
     for name in ("runs/a", "runs/b"):
         command = ["train-classifier", str(tmp_path), "--out", str(tmp_path / name)]
-        assert run([*command, *NETWORK.split(), "--store", str(tmp_path / "store")]) == 0
+        assert run([*command, *NETWORK.split(), *SMALL, "--store", str(tmp_path / "store")]) == 0
     dataset = read(tmp_path)
     assert labels(dataset) == before
     assert dataset.classes == ("\\xb0\\xed\\xbe\\xe7", "개")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import showtell
-from conftest import shared
+from conftest import settings_file, shared
 from showtell import cli
 from showtell.backbones import packaged
 from showtell.console import Console
@@ -122,7 +122,7 @@ def test_the_cats_with_what_pip_brings(tmp_path, capsys):
     """Five cats, frozen features, nothing but the package's weights; at the size that cross-validation of all
     photos chose (docs/log.md, Weights without a hub)."""
     cats = shared("data", "knyang")
-    command = ["train-classifier", str(cats), "--out", str(tmp_path / "run"), "--image-size", "288"]
+    command = ["train-classifier", str(cats), "--out", str(tmp_path / "run"), *settings_file(image_size=288)]
     assert cli.run(command) == 0
     assert f"Backbone {packaged.ARCHITECTURE}" in capsys.readouterr().err
     record = json.loads((tmp_path / "run" / "evaluation-val.json").read_text("utf-8"))

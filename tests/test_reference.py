@@ -1,4 +1,4 @@
-"""docs/reference.md names what the package offers, all of it and nothing else; retired words are gone."""
+"""docs/reference.md names what the package offers, all of it and nothing else, and its examples run."""
 
 import inspect
 import os
@@ -14,8 +14,6 @@ from test_readme import environment, lay_desk
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-RETIRED = re.search(r"## Retired words\n.*?```text\n(.*?)```", GLOSSARY, re.DOTALL)
 ROWS = re.findall(r"^\| `(\w+)` \| (.+) \|$", REFERENCE, re.MULTILINE)
 EXAMPLES = re.findall(r"```python\n(.*?)```", REFERENCE, re.DOTALL)
 
@@ -37,27 +35,6 @@ def test_every_public_name_has_a_docstring_of_its_own(name):
     assert own and own.splitlines()[0].endswith(".")
     if inspect.isclass(found):
         assert found.__dict__["__doc__"] and not own.startswith(f"{name}("), "dataclasses make one up"
-
-
-def retired_in(text: str, old: str) -> bool:
-    """Say whether a retired name stands in a text as a word of its own."""
-    return bool(re.search(rf"(?<![\w-]){re.escape(old)}(?![\w-])", text))
-
-
-def test_retired_words_are_gone():
-    assert RETIRED is not None
-    names = [line.split(" -> ") for line in RETIRED[1].splitlines()]
-    assert len(names) > 10 and all(len(pair) == 2 for pair in names)
-    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.js"), *(ROOT / "src").rglob("*.html")]
-    helps = (ROOT / "tests" / "golden" / "help").glob("*.txt")
-    for path in (*sources, *helps):
-        text = path.read_text(encoding="utf-8")
-        assert [old for old, _ in names if retired_in(text, old)] == [], path.name
-
-
-def test_the_check_sees_retired_words():
-    assert retired_in("run `showtell look DATA`", "showtell look") and retired_in("--fit whole", "--fit")
-    assert not retired_in("showtell looked", "showtell look") and not retired_in("--fit-to", "--fit")
 
 
 @pytest.mark.timeout(240)

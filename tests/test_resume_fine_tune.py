@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import ImageDraw
 
-from conftest import draw
+from conftest import draw, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.kinds.classifier import train as task
-from showtell.kinds.classifier.fine_tune import FineTuneTrainee
+from showtell.kinds.classifier.fine_tune import FineTuneTask
 from showtell.kinds.model_folder import load_model
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
@@ -58,7 +58,7 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
     @functools.wraps(step)
     def counted(self: Loop, bar: object) -> None:
         step(self, bar)
-        if isinstance(self.trainee, FineTuneTrainee):
+        if isinstance(self.task, FineTuneTask):
             done.append(step)
 
     def kill() -> None:
@@ -74,10 +74,10 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
     task.best_of = lambda found: found[0]
     if stop is not None:
         threading.Thread(target=kill, daemon=True).start()
-    settings = f"--backbone {NETWORK} --weights random --image-size 64 --head mlp --fine-tune 0.4"
+    settings = f"--backbone {NETWORK} --weights random --head mlp --fine-tune 0.4"
     settings += f" --epochs {EPOCHS} --batch-size {BATCH}"
     places = [str(data), "--out", str(folder / "run"), "--store", str(folder / "store")]
-    sys.exit(cli.run(["train-classifier", *places, *settings.split(), *more]))
+    sys.exit(cli.run(["train-classifier", *places, *settings.split(), *settings_file(image_size=64), *more]))
 
 
 def run_apart(context, data: Path, folder: Path, stop: tuple[int, float] | None, *more: str) -> int:

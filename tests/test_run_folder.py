@@ -13,7 +13,7 @@ from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 
-SMALL = "--backbone test_resnet --weights random --image-size 64 --epochs 1"
+SMALL = "--backbone test_resnet --weights random --epochs 1"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,10 @@ def home(tmp_path_factory) -> Path:
         patch.chdir(folder)
         table, images = "photos/captions.json", "photos/images"
         command = ["train-captioner", table, "--images", images, "--store", "store", "--out", "run"]
-        assert cli.run([*command, *SMALL.split(), *settings_file(hidden_dim=16, scst_epochs=0)]) in ENDED
+        assert (
+            cli.run([*command, *SMALL.split(), *settings_file(image_size=64, hidden_dim=16, scst_epochs=0)])
+            in ENDED
+        )
     return folder
 
 

@@ -204,7 +204,7 @@ def test_groups_join_features_time_copies_and_the_data(tmp_path):
     assert together == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"], ["4.jpg", "5.jpg"], ["6.jpg", "7.jpg"]]
     assert found.count == 5
     assert "9 images are 5 groups" in found.sentence()
-    assert "time of taking" in found.told
+    assert "time of taking" in found.criteria
     assert Groups({"a": 0, "b": 1}, "features").sentence() == ""
 
 

@@ -26,9 +26,9 @@ from conftest import draw, encoded
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
 from showtell.errors import ConfigError, ImageError, MissingExtraError
 from showtell.serving import schema
-from showtell.serving.batcher import Batcher
 from showtell.serving.guard import is_local
 from showtell.serving.serve import load_models, serve
+from showtell.serving.served import Batcher
 from showtell.serving.settings import Serve
 
 PICTURES = [encoded(draw(n), "PNG") for n in range(6)]
@@ -427,7 +427,7 @@ def test_what_nobody_waits_for_is_not_computed_and_a_fault_is_everybodys():
 
 
 def test_images_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 20)
+    monkeypatch.setattr("showtell.serving.served._MAX_WAIT", 20)
     sizes: list[int] = []
     batcher = Batcher(lambda pixels, kind: pixels.tolist(), 4, sizes.append, (1, 1))
     with batcher.expecting():
@@ -439,14 +439,14 @@ def test_images_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever
     with pytest.raises(ImageError), batcher.expecting():
         raise ImageError("cannot be read")
     assert batcher.ask(torch.tensor(3)).result(5) == 3  # the unreadable one is not waited for
-    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 0.01)
+    monkeypatch.setattr("showtell.serving.served._MAX_WAIT", 0.01)
     with batcher.expecting():
         assert batcher.ask(torch.tensor(4)).result(5) == 4
     batcher.close()
 
 
 def test_idle_threads_share_what_waits(monkeypatch):
-    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 0.05)
+    monkeypatch.setattr("showtell.serving.served._MAX_WAIT", 0.05)
     together = threading.Barrier(2)  # passed only if both look at the same time
 
     def compute(pixels: torch.Tensor, kind: object) -> list[int]:
@@ -461,7 +461,7 @@ def test_idle_threads_share_what_waits(monkeypatch):
 
 
 def test_an_idle_thread_leaves_a_busy_one_its_share(monkeypatch):
-    monkeypatch.setattr("showtell.serving.batcher._MAX_WAIT", 20)
+    monkeypatch.setattr("showtell.serving.served._MAX_WAIT", 20)
     go, sizes = threading.Event(), []
 
     def compute(pixels: torch.Tensor, kind: object) -> list[int]:

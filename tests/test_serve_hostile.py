@@ -180,7 +180,7 @@ def forms() -> Iterator[tuple[str, bytes, bytes]]:
     yield "no end, no image", form, part(b"x")[:-2]
     yield "an image as text", form, part(GOOD, b'form-data; name="images"') + end
     yield "a large text", form, part(bytes(900_000), b'form-data; name="images"') + end
-    yield "another name", form, part(GOOD, b'form-data; name="images"; filename="a.jpg"') + end
+    yield "another name", form, part(GOOD, b'form-data; name="photos"; filename="a.jpg"') + end
     yield "no name", form, part(GOOD, b'form-data; filename="a.jpg"') + end
     yield "no disposition", form, b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + GOOD + b"\r\n" + end
     yield "a head without a colon", form, b"--b\r\nnonsense\r\n\r\n" + GOOD + b"\r\n" + end
@@ -269,6 +269,8 @@ def drip(first: bytes, drop: bytes, every: float) -> Callable[[socket.socket], N
 SLOW = {
     "an endless stream": endless,
     "an endless header": drip(head()[:-2], b"X: " + b"y" * 2000 + b"\r\n", 0.001),
+    "a header that drips": drip(head()[:-2], b"X", 0.05),
+    "a header that stops": drip(head()[:-2], b"", 0.05),
     "a body that stops": drip(head(b"POST /v1/predict HTTP/1.1", b"Content-Length: 900"), b"", 0.05),
     "a body that drips": drip(head(b"POST /v1/predict HTTP/1.1", b"Content-Length: 900"), b"x", 0.05),
     "a chunk that drips": drip(
@@ -301,8 +303,7 @@ class Sender:
                 pass
         sending.join(5)
         status, body = answer.split(b"\r\n\r\n", 1) if answer else (b"HTTP/1.1 0", b'{"error": ""}')
-        text = body.decode()  # what is no HTTP is answered in plain text
-        return int(status.split()[1]), json.loads(body)["error"] if text.startswith("{") else text
+        return int(status.split()[1]), json.loads(body)["error"]
 
     @staticmethod
     def _send(connection: socket.socket, content: bytes | Callable[[socket.socket], None]) -> None:
@@ -388,6 +389,8 @@ def test_what_is_no_request_is_refused(send):
         REQUESTS, lambda request: send(request.replace(b"\r\nHost", b"\r\nConnection: close\r\nHost", 1))
     )
     assert wrong(answers, range(400, 500)) == {}
+    assert answers["a huge header"][0] == 431
+    assert answers["no HTTP"][0] == 400
     assert answers["a length of 10 TB"][0] == 413
 
 
@@ -397,9 +400,30 @@ def test_clients_without_end_are_cut_off(send_slowly):
         answers = dict(zip(SLOW, pool.map(send_slowly, SLOW.values())))
     assert wrong(answers, range(400, 500)) == {}
     assert answers["an endless stream"][0] == 413
-    assert answers["an endless header"][0] == 400
+    assert answers["an endless header"][0] == 431
     assert {answers[name][0] for name in SLOW if "drips" in name or "stops" in name} == {408}
     assert time.monotonic() - started < 12
+
+
+def test_who_says_nothing_is_hung_up_on(hasty_server):
+    address = (hasty_server.base_url.host, hasty_server.base_url.port)
+    started = time.monotonic()
+    with socket.create_connection(address, timeout=10) as connection:
+        assert connection.recv(1) == b""
+    assert time.monotonic() - started >= PATIENCE
+
+
+def test_a_second_request_may_not_drip_either(hasty_server):
+    address = (hasty_server.base_url.host, hasty_server.base_url.port)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(head(b"GET /healthz HTTP/1.1"))
+        assert b"200" in connection.recv(65536)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: loc")
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+    assert b" 408 " in answer
+    assert b"headers took longer" in answer
 
 
 def test_who_says_nothing_more_is_hung_up_on(hasty_server):

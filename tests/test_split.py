@@ -195,7 +195,7 @@ def test_one_image_is_trained_on_and_none_is_no_fault() -> None:
 def test_settings_and_digests_are_checked() -> None:
     for val, test in [(0.5, 0.5), (-0.1, 0.1), (0.1, 1.5), (1, 0), (0.5, 1), (float("nan"), 0.1)]:
         with pytest.raises(ConfigError):
-            assign_splits([image(1)], digests([1]), val_size=val, test_size=test)
+            assign_splits([image(1)], digests([1]), sizes=(val, test))
     with pytest.raises(ConfigError):
         assign_splits([image(1)], digests([1]), seed=-1)
     with pytest.raises(DataError, match=r"2\.jpg"):
@@ -210,7 +210,7 @@ def test_no_test_share_makes_no_test_image_and_no_val_share_no_val() -> None:
         (0.0, 0.1, {"train", "test"}),
         (0.0, 0.0, {"train"}),
     ]:
-        found = assign_splits(images, digests(range(3000)), val_size=val, test_size=test)
+        found = assign_splits(images, digests(range(3000)), sizes=(val, test))
         assert {p.split for p in found} == expected
 
 
@@ -326,9 +326,7 @@ def test_counts_are_kept_within_a_group(
     names = [f"{number}.jpg" for number in range(count)]
     groups = [[names[a % count], names[b % count]] for a, b in pairs]
     images = [image(number) for number in range(count)]
-    found = assign_splits(
-        images, digests(range(count)), groups=groups, val_size=val, test_size=test, seed=seed
-    )
+    found = assign_splits(images, digests(range(count)), groups=groups, sizes=(val, test), seed=seed)
     split = {p.name: p.split for p in found}
     members = merge_groups(images, digests(range(count)), groups)
     for group in members:
@@ -358,9 +356,7 @@ def test_with_any_sizes_nothing_trained_on_becomes_a_test_image(
     """New images come in groups of their own, or join one that is in train."""
 
     def find(numbers: list[int], groups: list[list[str]]) -> dict[str, Split | None]:
-        found = assign_splits(
-            [image(n) for n in numbers], digests(numbers), groups=groups, val_size=val, test_size=test
-        )
+        found = assign_splits([image(n) for n in numbers], digests(numbers), groups=groups, sizes=(val, test))
         return {p.name: p.split for p in found}
 
     try:
@@ -395,7 +391,7 @@ def test_bursts_leave_validation_its_share_of_them(scenes: int) -> None:
     counts = Counter(p.split for p in found)
     assert counts["val"] % 12 == counts["train"] % 12 == 0
     assert 12 <= counts["val"] <= max(12, scenes * 12 * 0.2)
-    asked = assign_splits(images, digests(range(scenes * 12)), groups=groups, val_size=12, test_size=12)
+    asked = assign_splits(images, digests(range(scenes * 12)), groups=groups, sizes=(12, 12))
     assert Counter(p.split for p in asked) == {"train": (scenes - 2) * 12, "val": 12, "test": 12}
 
 
@@ -414,5 +410,5 @@ def test_the_last_group_of_a_class_does_not_stand_in() -> None:
 
 def test_val_that_comes_out_of_a_train_folder_has_the_size_that_is_asked_for() -> None:
     images = [image(n, "train") for n in range(500)] + [image(n, "test") for n in range(500, 600)]
-    found = assign_splits(images, digests(range(600)), val_size=50)
+    found = assign_splits(images, digests(range(600)), sizes=(50, 0.1))
     assert Counter(p.split for p in found) == {"train": 450, "val": 50, "test": 100}

@@ -13,7 +13,7 @@ from showtell import cli
 from showtell.data.records import AnnotatedImage
 from showtell.errors import MissingExtraError
 from showtell.samples import write_captions_dataset
-from showtell.training.tensorboard import TensorBoardLog
+from showtell.training.callbacks import TensorBoardLog
 
 pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -42,8 +42,8 @@ def test_a_training_leaves_its_curves_and_its_images(tmp_path):
         "--backbone",
         "test_resnet",
     ]
-    small = "--weights random --image-size 64 --epochs 3"
-    settings = settings_file(hidden_dim=16, scst_epochs=0, tensorboard=True)
+    small = "--weights random --epochs 3"
+    settings = settings_file(image_size=64, hidden_dim=16, scst_epochs=0, tensorboard=True)
     assert cli.run([*arguments, *small.split(), *settings]) in ENDED
     events = read(out / "tensorboard")
     tags = events.Tags()

@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str]) -> Any:
     return tyro.cli(
         Union[commands],  # type: ignore[call-overload]  # noqa: UP007
         prog="showtell",
-        description="Show it your images. It tells you what it sees.",
+        description="Show it your pictures. It tells you what it sees.",
         args=arguments or ["--help"],
         config=(*_STYLE, tyro.conf.FlagCreatePairsOff),
     )
@@ -86,7 +86,7 @@ def _parse(kind: type, command: str, arguments: Sequence[str]) -> Any:
     return kind(**{one.name: getattr(parsed, one.name) for one in fields(kind)})
 
 
-def _with_defaults(kind: type, given: Mapping[str, Any]) -> type:
+def _with_defaults(kind: type, given: Mapping[str, object]) -> type:
     """Return a dataclass with other defaults and --config, for the parser alone."""
     hints = get_type_hints(kind, include_extras=True)
     changed = [(name, hints[name], field(default=value)) for name, value in given.items()]
@@ -111,7 +111,7 @@ def _file_of(arguments: Sequence[str]) -> Path | None:
     return Path(found) if found else None
 
 
-def read_settings(file: Path, kind: type, command: str) -> dict[str, Any]:
+def read_settings(file: Path, kind: type, command: str) -> dict[str, object]:
     """Read a TOML file whose keys are the names of settings.
 
     Args:
@@ -130,21 +130,20 @@ def read_settings(file: Path, kind: type, command: str) -> dict[str, Any]:
         raise ConfigError(f"--config {file} is not a TOML file: {error}.") from error
     hints = get_type_hints(kind, include_extras=True)
     names = [one.name for one in fields(kind)]
-    return {key: _converted(file, key, value, hints, names, command) for key, value in values.items()}
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(key.replace("-", "_"), names, 1)
+            raise ConfigError(
+                f"{file} sets {key}, which {command} does not have.",
+                hint=f"Did you mean {near[0]}?" if near else "",
+                run=f"showtell {command} --help",
+            )
+    return {key: _converted(file, key, value, hints[key]) for key, value in values.items()}
 
 
-def _converted(
-    file: Path, key: str, value: Any, hints: Mapping[str, Any], names: Sequence[str], command: str
-) -> Any:
-    if key not in names:
-        near = difflib.get_close_matches(key.replace("-", "_"), names, 1)
-        raise ConfigError(
-            f"{file} sets {key}, which {command} does not have.",
-            hint=f"Did you mean {near[0]}?" if near else "",
-            run=f"showtell {command} --help",
-        )
+def _converted(file: Path, key: str, value: Any, hint: Any) -> Any:
     try:
-        return msgspec.convert(value, hints[key], dec_hook=_path)
+        return msgspec.convert(value, hint, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{file} sets {key} to {value!r}.", hint=f"{error}.") from error
 

@@ -17,8 +17,8 @@ import torch
 
 from showtell.errors import ConfigError
 
-_MOST_LOOKS = 4
-"""Most batches that a network looks at side by side; each holds its layers' values in memory."""
+_MAX_BATCHES = 4
+"""Most batches that a network encodes side by side; each holds its layers' values in memory."""
 _limiting = threading.Lock()
 
 
@@ -36,21 +36,21 @@ def limit_threads(count: int) -> None:
         other.join()
 
 
-def share_cores(device: torch.device, most: int = _MOST_LOOKS) -> tuple[int, int]:
-    """Return how many batches to look at side by side, and how many threads each look gets.
+def share_cores(device: torch.device, batches: int = _MAX_BATCHES) -> tuple[int, int]:
+    """Return how many batches to encode side by side, and how many threads each gets.
 
-    On a processor every look has cores of its own: together on one batch, they would wait for each other
+    On a processor every batch has cores of its own: together on one batch, they would wait for each other
     after every layer, and for any that decodes an image meanwhile.
 
     Args:
         device: Where the network is.
-        most: Batches that there are.
+        batches: How many there are.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu":
         return 1, threads
-    looks = max(n for n in range(1, min(most, _MOST_LOOKS) + 1) if threads % n == 0)
-    return looks, threads // looks
+    count = max(n for n in range(1, min(batches, _MAX_BATCHES) + 1) if threads % n == 0)
+    return count, threads // count
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Letters: B images, L grid cells, D channels.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from showtell.backbones.description import ENGINES, BackboneDescription, EngineName, Precision
-from showtell.backbones.spec import BackboneSpec
+from showtell.backbones.description import ENGINES, BackboneDescription, BackboneSpec
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, ModelError, WeightsError
 
@@ -24,15 +24,9 @@ class Backbone(nn.Module):
     Args:
         network: A timm network, whatever its family.
         preprocessing: How images become its input.
-        architecture: timm's name of it.
-        model_args: Arguments it was constructed with.
-        weights_source: Where its weights came from.
-        weights_hash: Their `state_hash` where it is known already; None to work it out.
-        precision: Of its arithmetic when it encodes; gradients are always those of float32.
-        engine: What runs it to fill the store; called itself, it is run by torch, which has no int8: see
+        spec: What it is. Its precision is that of encoding; gradients are always those of float32. Its engine
+            fills the store; called itself, the backbone is run by torch, which has no int8: see
             :meth:`for_inference`.
-        spec: From which another process builds the same; None where there is no such thing, as its weights
-            are in this process's memory only.
 
     Raises:
         ConfigError: The network cannot take images of that size.
@@ -42,24 +36,12 @@ class Backbone(nn.Module):
     pixel_mean: Tensor
     pixel_scale: Tensor
 
-    def __init__(
-        self,
-        network: nn.Module,
-        preprocessing: Preprocessing,
-        *,
-        architecture: str,
-        model_args: Mapping[str, Any],
-        weights_source: str,
-        weights_hash: str | None = None,
-        precision: Precision = "float32",
-        engine: EngineName = "torch",
-        spec: BackboneSpec | None = None,
-    ) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> None:
         super().__init__()
         # timm's networks share methods that no common type of theirs declares.
         self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preprocessing = preprocessing
-        self.precision, self.spec = precision, spec
+        self.precision, self.spec = spec.precision, spec
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_scale", 1 / std, persistent=False)
@@ -70,21 +52,21 @@ class Backbone(nn.Module):
         # Each network says in its own way that an image is too small for it.
         except (RuntimeError, AssertionError, TypeError) as error:
             raise ConfigError(
-                f"{architecture} cannot look at {preprocessing.width}x{preprocessing.height} pixels: "
+                f"{spec.architecture} cannot encode {preprocessing.width}x{preprocessing.height} pixels: "
                 f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
-                hint="Give another --image-size, or leave it out for the network's own.",
+                hint="Give another image_size, or leave it out for the network's own.",
             ) from error
         self.description = BackboneDescription(
-            architecture=architecture,
-            model_args=dict(model_args),
-            weights=weights_hash or state_hash(network.state_dict()),
-            weights_source=weights_source,
+            architecture=spec.architecture,
+            model_args=dict(spec.model_args),
+            weights=spec.weights_hash or state_hash(network.state_dict()),
+            weights_source=spec.weights_source,
             preprocessing=preprocessing,
             grid_shape=(grid.shape[1], grid.shape[2]),
             grid_size=size,
             pooled_dim=pooled.shape[1],
-            engine=engine,
-            precision=precision,
+            engine=spec.engine,
+            precision=spec.precision,
         )
 
     @torch.inference_mode()
@@ -106,15 +88,8 @@ class Backbone(nn.Module):
         """Return what a model trained on its features encodes with: the network itself, never in int8."""
         if self.precision in ENGINES["torch"].precisions:
             return self
-        known = self.description
-        return Backbone(
-            self.network,
-            self.preprocessing,
-            architecture=known.architecture,
-            model_args=known.model_args,
-            weights_source=known.weights_source,
-            weights_hash=known.weights,
-        ).to(self.device)
+        spec = spec_in_memory(self.description, precision="float32", engine="torch")
+        return Backbone(self.network, self.preprocessing, spec).to(self.device)
 
     @property
     def device(self) -> torch.device:
@@ -142,6 +117,20 @@ class Backbone(nn.Module):
             features = self.features(pixels)
         grid, size = grid_of(self.network, features)
         return grid, size, self.pool(features.float())
+
+
+def spec_in_memory(description: BackboneDescription, **changed: Any) -> BackboneSpec:
+    """Return the spec of a backbone whose weights are at hand, with other values for some of its fields."""
+    spec = BackboneSpec(
+        description.architecture,
+        description.weights_source,
+        model_args=description.model_args,
+        precision=description.precision,
+        engine=description.engine,
+        weights_hash=description.weights,
+        in_memory=True,
+    )
+    return replace(spec, **changed)
 
 
 def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -212,7 +201,7 @@ def _check_patches(network: nn.Module, image_size: int) -> None:
     if image_size % side:
         below = image_size // side * side
         raise ConfigError(
-            f"--image-size {image_size} is not a multiple of the network's patches of {side} pixels.",
+            f"image_size {image_size} is not a multiple of the network's patches of {side} pixels.",
             hint=f"Expected {below or side} or {below + side}."
             if below >= 32
             else f"Expected {below + side}.",
@@ -235,7 +224,7 @@ def preprocessing_of(network: nn.Module, *, image_size: int | None, fit: Fit) ->
     if image_size is not None:
         if image_size < 32:
             raise ConfigError(
-                f"--image-size {image_size} is too small.", hint="Expected a value of at least 32."
+                f"image_size {image_size} is too small.", hint="Expected a value of at least 32."
             )
         _check_patches(network, image_size)
         height = width = image_size

@@ -30,6 +30,6 @@ def grad_cam(backbone: Backbone, head: nn.Module, pixels: Tensor, class_index: i
         logit = head(backbone.pool(features))[0, class_index]
         (gradient,) = torch.autograd.grad(logit, features)
     grid, size = grid_of(backbone.network, features.detach())  # (1, L, D)
-    slopes, _ = grid_of(backbone.network, gradient)
-    weights = slopes.mean(1, keepdim=True)  # (1, 1, D)
+    grads, _ = grid_of(backbone.network, gradient)
+    weights = grads.mean(1, keepdim=True)  # (1, 1, D)
     return F.relu((weights * grid).sum(-1)).view(size)

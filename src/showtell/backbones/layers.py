@@ -82,8 +82,8 @@ def layers_from(backbone: Backbone, start: str) -> list[Layer]:
         chosen = [layer for layer in layers if layer.number >= int(start)]
         range_of = f"Numbers go up to {layers[-1].number}"
     elif re.fullmatch(r"[01]?\.\d+", start):
-        share = float(start)
-        chosen = layers[-math.ceil(share * len(layers)) :] if 0 < share <= 1 else []
+        fraction = float(start)
+        chosen = layers[-math.ceil(fraction * len(layers)) :] if 0 < fraction <= 1 else []
         range_of = "Shares go from above 0 to 1.0"
     else:
         chosen, range_of = _named(backbone.network, layers, start)

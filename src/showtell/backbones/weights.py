@@ -14,10 +14,15 @@ from safetensors import SafetensorError
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from showtell.backbones.backbone import Backbone, preprocessing_of, state_hash
-from showtell.backbones.description import BackboneDescription, EngineName, Precision, check_engine
+from showtell.backbones.backbone import Backbone, preprocessing_of, spec_in_memory, state_hash
+from showtell.backbones.description import (
+    BackboneDescription,
+    BackboneSpec,
+    EngineName,
+    Precision,
+    check_engine,
+)
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
-from showtell.backbones.spec import BackboneSpec
 from showtell.console import Console, Log
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, WeightsError
@@ -119,9 +124,12 @@ def build(spec: BackboneSpec) -> Backbone:
         The backbone, on the processor; its own spec knows the hash of the weights.
 
     Raises:
-        WeightsError: They are missing, damaged, of another network, or not those of the spec's hash.
+        WeightsError: They are missing, damaged, of another network, in another process's memory, or not
+            those of the spec's hash.
         ConfigError: timm knows no such network.
     """
+    if spec.in_memory:
+        raise WeightsError(f"The weights of {spec.architecture} are in the memory of another process.")
     network = _build_network(spec)
     found = state_hash(network.state_dict())
     if spec.weights_hash not in (None, found):
@@ -130,17 +138,8 @@ def build(spec: BackboneSpec) -> Backbone:
             f"{str(spec.weights_hash)[:12]}.",
             hint="The file is another one here, or was changed; take an unchanged copy.",
         )
-    return Backbone(
-        network,
-        preprocessing_of(network, image_size=spec.image_size, fit=spec.fit),
-        architecture=spec.architecture,
-        model_args=spec.model_args,
-        weights_source=spec.weights_source,
-        weights_hash=found,
-        precision=spec.precision,
-        engine=spec.engine,
-        spec=replace(spec, weights_hash=found),
-    )
+    preprocessing = preprocessing_of(network, image_size=spec.image_size, fit=spec.fit)
+    return Backbone(network, preprocessing, replace(spec, weights_hash=found))
 
 
 def restore_backbone(
@@ -168,16 +167,8 @@ def restore_backbone(
             f"{description.weights[:12]}.",
             hint="The model folder was changed after training; take an unchanged copy.",
         )
-    return Backbone(
-        network,
-        description.preprocessing,
-        architecture=description.architecture,
-        model_args=description.model_args,
-        weights_source=description.weights_source,
-        weights_hash=found,
-        precision=precision or description.precision,
-        engine=description.engine,
-    )
+    spec = spec_in_memory(description, precision=precision or description.precision)
+    return Backbone(network, description.preprocessing, spec)
 
 
 def _build_network(spec: BackboneSpec) -> nn.Module:
@@ -241,7 +232,7 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])[:200]
         if file is None:
             raise ConfigError(
-                f"{name} cannot be built so: {reason}", hint="Leave --image-size out, if you gave one."
+                f"{name} cannot be built so: {reason}", hint="Leave image_size out, if you gave one."
             ) from error
         # timm's own error, or pickle's
         if "weights_only" in reason or isinstance(error, pickle.UnpicklingError):

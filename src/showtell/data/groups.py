@@ -111,21 +111,21 @@ class Groups:
         return collect(self.of)
 
     @property
-    def told(self) -> str:
-        """Say what told the groups."""
-        told = [f"by {self.by}"]
+    def criteria(self) -> str:
+        """Return what the groups were found by, in words."""
+        found = [f"by {self.by}"]
         if self.timed:
-            told.append("by time of taking")
+            found.append("by time of taking")
         if self.named:
-            told.append("by the groups that the data names")
-        return ", ".join(told)
+            found.append("by the groups that the data names")
+        return ", ".join(found)
 
     def sentence(self) -> str:
         """Say how many groups the images make, and what told it; empty where all stand alone."""
         if self.count == len(self.of):
             return ""
         groups = "1 group" if self.count == 1 else f"{self.count:,} groups"
-        return f"{len(self.of):,} images are {groups} of what belongs together ({self.told})"
+        return f"{len(self.of):,} images are {groups} of what belongs together ({self.criteria})"
 
 
 def find_groups(

@@ -14,10 +14,10 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def few(names: Sequence[str], most: int = 10) -> str:
+def few(names: Sequence[str], count: int = 10) -> str:
     """Return the first of some names for a message, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = f" and {len(names) - count:,} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 OTHER_EXTENSIONS = frozenset(

@@ -90,8 +90,7 @@ def assign_splits(
     digests: Mapping[str, bytes],
     *,
     groups: Sequence[Sequence[str]] = (),
-    val_size: float = 0.1,
-    test_size: float = 0.1,
+    sizes: tuple[float, float] = (DEFAULT_SIZE, DEFAULT_SIZE),
     seed: int = 0,
 ) -> tuple[AnnotatedImage, ...]:
     """Give every image a split, and keep those that the data brings.
@@ -127,8 +126,7 @@ def assign_splits(
         digests: Content digest by image name; needed for each image that the hash decides.
         groups: Names of images that belong on one side, such as near-duplicates; names that are not
             among the images are passed over, groups that overlap are merged.
-        val_size: A share below 1, or a count of images.
-        test_size: The same; both leave something to train on.
+        sizes: Of val and of test: a share below 1, or a count of images; both leave something to train on.
         seed: Chooses another assignment; from 0 to 2**64 - 1.
 
     Returns:
@@ -138,6 +136,7 @@ def assign_splits(
         ConfigError: A size or ``seed`` is out of range.
         DataError: A digest is missing, or so few images are given that none is in train.
     """
+    val_size, test_size = sizes
     check_sizes(val_size, test_size, len(images))
     if not 0 <= seed < 2**64:
         raise ConfigError(f"The seed {seed} is out of range.", hint="Expected a whole number from 0 up.")

@@ -23,8 +23,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from showtell.runtime import quiet
 
-_SHARED: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8}
-
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]  # the library carries no types
     """Images one by one, as the calibration asks for them."""
@@ -52,11 +50,12 @@ def quantise_encoder(source: Path, target: Path, pixels: Iterable[np.ndarray]) -
             _Images(pixels),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
-            **_SHARED,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
         )
 
 
-def quantise_words(source: Path, target: Path) -> None:
+def quantise_decoder(source: Path, target: Path) -> None:
     """Write the int8 variant of a decoder's graph."""
     import onnx
 
@@ -66,13 +65,14 @@ def quantise_words(source: Path, target: Path) -> None:
             target,
             op_types_to_quantize=["MatMul", "Gather"],
             nodes_to_exclude=_products_with_vectors(onnx.load(folded).graph),
-            **_SHARED,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
         )
 
 
 @contextmanager
 def _folded(source: Path, target: Path) -> Iterator[Path]:
-    """Lend a graph with its constants folded; then let the target say of itself what the source does."""
+    """Lend a graph with its constants folded; then copy the metadata of the source to the target."""
     import onnx
 
     with quiet(None), tempfile.TemporaryDirectory() as scratch:
@@ -81,8 +81,8 @@ def _folded(source: Path, target: Path) -> Iterator[Path]:
         quant_pre_process(source, folded, skip_symbolic_shape=True)
         yield folded
     graph = onnx.load(target)
-    told = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
-    onnx.helper.set_model_props(graph, told)
+    metadata = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    onnx.helper.set_model_props(graph, metadata)
     onnx.save(graph, target)
 
 

@@ -1,7 +1,6 @@
 """Features into the store, from the command line or as arrays in Python."""
 
 from pathlib import Path
-from typing import Any
 
 from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
@@ -17,7 +16,7 @@ from showtell.extraction.settings import Extract
 from showtell.store.store import FeatureStore
 
 
-def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
+def extract(config: Extract, console: Console | None = None) -> dict[str, object]:
     """Encode every image of a data set, or of a plain folder, once.
 
     Args:
@@ -33,7 +32,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, Any]:
     console = console or Log()
     result = _extract(config, config, console)
     encoded = (
-        f"; {result.computed:,} were looked at in {human_time(result.seconds)}, "
+        f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
         if result.computed
         else ""

@@ -91,7 +91,7 @@ def execute(
     _forecast(plan, backbone, executor.pace(plan, backbone, engine), console)
     statuses = []
     with (
-        console.bar(len(plan.waiting), "looking", "images") as bar,
+        console.bar(len(plan.waiting), "encoding", "images") as bar,
         closing(executor.run(plan, backbone, engine)) as running,
     ):
         for status in running:
@@ -116,7 +116,7 @@ def _forecast(plan: Plan, backbone: Backbone, pace: float, console: Console) -> 
     room, free = count * plan.space.record_bytes * 1.05, shutil.disk_usage(plan.store.root).free
     about = f", about {human_time(pace * count)}" if pace else ""
     console.say(
-        f"Looking at {count} images with {backbone.description.architecture} at "
+        f"Encoding {count} images with {backbone.description.architecture} at "
         f"{size.width}x{size.height}{about}; features take {human_bytes(room)} of {human_bytes(free)} free"
     )
     if backbone.precision == "bfloat16" and not has_fast_bfloat16(backbone.device):

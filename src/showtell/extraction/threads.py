@@ -43,8 +43,8 @@ class ThreadExecutor:
 
     def run(self, plan: Plan, backbone: Backbone, engine: Engine) -> Generator[Status]:
         """Yield what becomes of each image; at the end everything is committed."""
-        with _encoders(plan, backbone) as (encoders, number), ThreadPoolExecutor(1, "write") as writer:
-            batches = _Batches(plan, engine, batch_size_on(backbone.device), encoders, number, writer)
+        with _encoders(plan, backbone) as encoders, ThreadPoolExecutor(1, "write") as writer:
+            batches = _Batches(plan, engine, batch_size_on(backbone.device), encoders, writer)
             batch: list[ReadImage] = []
             for item in self._read_ahead(plan, backbone, 3 * batches.size):
                 if item.reason:
@@ -58,14 +58,14 @@ class ThreadExecutor:
                 yield from batches.add(batch)
             batches.finish()
 
-    def _read_ahead(self, plan: Plan, backbone: Backbone, most: int) -> Iterator[ReadImage]:
+    def _read_ahead(self, plan: Plan, backbone: Backbone, count: int) -> Iterator[ReadImage]:
         """Yield images in order, at most so many of them being read and decoded ahead."""
         rest, workers = iter(plan.waiting), self._workers or torch.get_num_threads() + 1
         with ThreadPoolExecutor(workers, "decode", limit_threads, (1,)) as decoders:
             ahead: deque[Future[ReadImage]] = deque()
             try:
                 while True:
-                    for waiting in islice(rest, most - len(ahead)):
+                    for waiting in islice(rest, count - len(ahead)):
                         ahead.append(decoders.submit(read_image, waiting, plan, backbone.preprocessing))
                     if not ahead:
                         return
@@ -78,7 +78,7 @@ class ThreadExecutor:
 def _encoders(plan: Plan, backbone: Backbone) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """Lend threads that encode side by side, each with cores of its own, and say how many they are."""
     batches = math.ceil(len(plan.waiting) / batch_size_on(backbone.device))
-    number, cores = share_cores(backbone.device, most=batches)
+    number, cores = share_cores(backbone.device, batches)
     encoders = ThreadPoolExecutor(number, "encode", limit_threads, (cores,))
     try:
         yield encoders, number
@@ -98,13 +98,13 @@ class _Batches:
         plan: Plan,
         engine: Engine,
         size: int,
-        encoders: ThreadPoolExecutor,
-        number: int,
+        encoders: tuple[ThreadPoolExecutor, int],
         writer: ThreadPoolExecutor,
     ) -> None:
         self.size = size
         self._plan, self._engine = plan, engine
-        self._encoders, self._most, self._writer = encoders, number, writer
+        self._encoders, self._max_encoding = encoders
+        self._writer = writer
         self._writing: Future[None] = writer.submit(lambda: None)
         self._under_way: set[bytes] = set()
         self._encoding: deque[tuple[list[ReadImage], list[bytes], Future[tuple[Tensor, Tensor]]]] = deque()
@@ -118,7 +118,9 @@ class _Batches:
         self._under_way.update(keys)
         found = self._encoders.submit(encode, self._engine, [pixels[key] for key in keys], self.size)
         self._encoding.append((batch, keys, found))
-        if len(self._encoding) > self._most:  # one more than are encoded, so that nobody waits for the next
+        if (
+            len(self._encoding) > self._max_encoding
+        ):  # one more than are encoded, so that nobody waits for the next
             self._write_oldest()
         fresh = set(keys)
         for item in batch:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".keras"}
 
 
-def pull(config: Pull, console: Console | None = None) -> dict[str, Any]:
+def pull(config: Pull, console: Console | None = None) -> dict[str, object]:
     """Fetch a model from the Hub, and check it.
 
     Args:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 
-def push(config: Push, console: Console | None = None) -> dict[str, Any]:
+def push(config: Push, console: Console | None = None) -> dict[str, object]:
     """Send a model to the Hub.
 
     Args:
@@ -55,7 +55,9 @@ def push(config: Push, console: Console | None = None) -> dict[str, Any]:
     card = _card(config, folder, model, name)
     contents["README.md"] = card.encode()
     private = bool(there.private) if there else not config.public
-    _say_what(console, name, contents, model, private=private, new=there is None)
+    state = "there already" if there else "new"
+    seen = "only you and whom you let in can see it" if private else "everybody can see it"
+    console.say("\n".join(_lines(f"To {name} on the Hub ({state}; {seen}):", contents, model)))
     with explained(name), bars(console):
         if there is None:
             api.create_repo(name, private=private)
@@ -144,22 +146,12 @@ def _operations(contents: Mapping[str, bytes | Path], there: "ModelInfo | None")
     ]
 
 
-def _say_what(
-    console: Console,
-    name: str,
-    contents: Mapping[str, bytes | Path],
-    model: Model[Any],
-    *,
-    private: bool,
-    new: bool,
-) -> None:
-    seen = "only you and whom you let in can see it" if private else "everybody can see it"
+def _lines(title: str, contents: Mapping[str, bytes | Path], model: Model[Any]) -> list[str]:
+    """Return what is sent, a line per file."""
     sizes = _sizes(contents)
-    lines = [f"To {name} on the Hub ({'new' if new else 'there already'}; {seen}):"]
-    lines += [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
-    total, told = human_bytes(sum(sizes.values())), model.card().contents
-    lines.append(f"{total} in all, and in them {told}; no image, no caption")
-    console.say("\n".join(lines))
+    files = [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
+    total = human_bytes(sum(sizes.values()))
+    return [title, *files, f"{total} in all, and in them {model.card().contents}; no image, no caption"]
 
 
 def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:

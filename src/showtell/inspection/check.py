@@ -66,15 +66,15 @@ def check_kind(dataset: Dataset) -> list[Finding]:
 def check_classes(dataset: Dataset) -> list[Finding]:
     """Find classes that are small, missing in a split, or spelt almost like another."""
     counts = Counter(image.label for image in dataset.images)
-    most = max((counts[name] for name in dataset.classes), default=0)
-    small = [name for name in dataset.classes if counts[name] < _FEW or counts[name] * _UNBALANCED <= most]
+    largest = max((counts[name] for name in dataset.classes), default=0)
+    small = [name for name in dataset.classes if counts[name] < _FEW or counts[name] * _UNBALANCED <= largest]
     alike = _alike(dataset.classes)
     found = [
         Finding(
             "small class",
             "warning",
             len(small),
-            f"{many(len(small), 'class is', 'classes are')} small; the largest has {most:,} images",
+            f"{many(len(small), 'class is', 'classes are')} small; the largest has {largest:,} images",
             "Bring more images of them, or expect the model to miss them.",
             tuple(f"{name}: {many(counts[name], 'image', 'images')}" for name in small),
         ),
@@ -169,7 +169,7 @@ _CHECKS = (
         "warning",
         lambda f: not f.reason and min(f.width, f.height) < _TINY,
         f"less than {_TINY} pixels high or wide",
-        "Bring larger copies if there are any: networks look at 224 pixels and more.",
+        "Bring larger copies if there are any: networks see 224 pixels and more.",
         _size,
     ),
     _Check(

@@ -62,7 +62,6 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
             ("pair is nearly the same across splits", "pairs are nearly the same across splits"),
             "Look at them. Move one scene to one side; or leave the splits out of the data, for those that "
             "training makes keep near-duplicates together.",
-            [f"; cosine {cosine:.2f}" for cosine in across.values()],
         ),
         _finding(
             "nearly the same, two labels",
@@ -80,6 +79,8 @@ def _check_near(readable: Sequence[ImageInfo], similarity: Similarity) -> list[F
             "Remove what adds nothing.",
         ),
     ]
+    cosines = [f"; cosine {cosine:.2f}" for cosine in across.values()]
+    found[0] = replace(found[0], places=tuple(map(str.__add__, found[0].places, cosines)))
     by = f" (by {similarity.by})"
     return [replace(finding, what=finding.what + by) for finding in found if finding.count]
 
@@ -96,7 +97,7 @@ def check_scenes(readable: Sequence[ImageInfo], similarity: Similarity) -> list[
         "few scenes",
         "warning",
         groups.count,
-        f"{len(images):,} images are {scenes} ({groups.told}): scores count scenes",
+        f"{len(images):,} images are {scenes} ({groups.criteria}): scores count scenes",
         "Bring images of more scenes: from about 30 on, scores say something. Training keeps a scene on one "
         "side of the split, and a classifier is scored by cross-validation over scenes where they are few.",
         tuple(f"{names[0]}, and {len(names) - 1:,} more like it" for names in members),
@@ -136,12 +137,9 @@ def _finding(
     groups: Sequence[Sequence[AnnotatedImage]],
     what: tuple[str, str],
     advice: str,
-    details: Sequence[str] = (),
 ) -> Finding:
     """Return a finding about images that belong together; ``what`` is in the singular and the plural."""
     places = [" = ".join(_described(image, group) for image in group) for group in groups]
-    if details:
-        places = [place + detail for place, detail in zip(places, details)]
     drawn = tuple(tuple(image.name for image in group) for group in groups[:_DRAWN])
     return Finding(kind, level, len(groups), many(len(groups), *what), advice, tuple(places), drawn)
 

@@ -159,11 +159,11 @@ def _examples(readable: Sequence[ImageInfo]) -> tuple[Example, ...]:
         image = info.image
         example = Example(image.name, image.label, image.captions)
         by_label.setdefault(image.label, []).append(example)
-    share = -(-_EXAMPLES // max(1, len(by_label)))
-    chosen = [example for examples in by_label.values() for example in _evenly(examples, share)]
+    each = -(-_EXAMPLES // max(1, len(by_label)))
+    chosen = [example for examples in by_label.values() for example in _evenly(examples, each)]
     return tuple(_evenly(chosen, _EXAMPLES))
 
 
-def _evenly(examples: Sequence[Example], most: int) -> list[Example]:
-    count = min(most, len(examples))
+def _evenly(examples: Sequence[Example], limit: int) -> list[Example]:
+    count = min(limit, len(examples))
     return [examples[place * len(examples) // count] for place in range(count)]

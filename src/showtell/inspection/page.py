@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from markupsafe import Markup
 from PIL import Image
@@ -81,8 +81,8 @@ def _summary(found: Inspection) -> list[tuple[str, str]]:
     return [(name, f"{count:,}") for name, count in counts]
 
 
-def _charts(found: Inspection) -> list[dict[str, Any]]:
-    """Return the bar charts: title, rows of (name, count, length in percent), and whether names are wide."""
+def _charts(found: Inspection) -> list["_Chart"]:
+    """Return the bar charts."""
     charts = []
     if found.classes:
         charts.append(_chart("Images of each class", [(one.name, one.count) for one in found.classes], True))
@@ -94,13 +94,19 @@ def _charts(found: Inspection) -> list[dict[str, Any]]:
     return charts
 
 
-def _chart(title: str, counts: list[tuple[str, int]], wide: bool) -> dict[str, Any]:
+class _Chart(NamedTuple):
+    title: str
+    rows: list[tuple[str, int, int]]  # names, counts, and lengths of the bars in percent
+    wide: bool  # whether the names are
+
+
+def _chart(title: str, counts: list[tuple[str, int]], wide: bool) -> _Chart:
     lengths = bars([count for _, count in counts], 100)
     rows = [(name, count, length) for (name, count), length in zip(counts, lengths)]
-    return {"title": title, "rows": rows, "wide": wide}
+    return _Chart(title, rows, wide)
 
 
-def _finding(finding: Finding, images: _Thumbnails) -> dict[str, Any]:
+def _finding(finding: Finding, images: _Thumbnails) -> dict[str, object]:
     shown = finding.groups[:_GROUPS]
     if shown and all(len(group) == 1 for group in shown):  # single images stand in one row
         shown = (tuple(group[0] for group in finding.groups[: _GROUPS + 2]),)

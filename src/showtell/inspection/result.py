@@ -4,7 +4,6 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from showtell.data.image_info import ImageInfo
 from showtell.inspection.check import Finding
@@ -83,7 +82,7 @@ class Coverage:
 
     min_count: int  # how often a word must be seen to be learnt
     words: int  # how many words are
-    share: float  # of all words of the captions, in [0, 1]
+    fraction: float  # of all words of the captions, in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class Inspection:
     page: str  # the HTML file that shows all of it
     seconds: float  # that the inspection took
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Return it as JSON values."""
         return asdict(self)
 

@@ -1,11 +1,11 @@
 """What an inspection found, as a page of text."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 from showtell.console import human_bytes
 from showtell.inspection.check import Finding
 from showtell.inspection.result import Captions, ClassCount, Inspection, Spread
+from showtell.report.text_width import columns_of, shorten, wrap
 
 WIDTH = 88
 _BAR, _CLASSES, _PLACES = 30, 12, 3
@@ -88,12 +88,12 @@ def bars(counts: Sequence[int], width: int) -> list[int]:
     return [-(-count * width // largest) if largest else 0 for count in counts]
 
 
-def grouped(counts: Mapping[int, int], most: int) -> list[tuple[str, int]]:
+def grouped(counts: Mapping[int, int], limit: int) -> list[tuple[str, int]]:
     """Return counts of whole numbers in at most so many groups of equal width, as ``("4-7", 120)``."""
     if not counts:
         return []
     low, high = min(counts), max(counts)
-    width = -(-(high - low + 1) // most)
+    width = -(-(high - low + 1) // limit)
     found = []
     for start in range(low, high + 1, width):
         stop = min(start + width - 1, high)
@@ -102,36 +102,14 @@ def grouped(counts: Mapping[int, int], most: int) -> list[tuple[str, int]]:
     return found
 
 
-def columns_of(text: str) -> int:
-    """Return how many columns a terminal takes for a text; Hangul takes two a syllable."""
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )
-
-
-def shorten(text: str, width: int) -> str:
-    """Cut a text to so many columns."""
-    if columns_of(text) <= width:
-        return text
-    while columns_of(text) > width - 3:
-        text = text[:-1]
-    return text + "..."
-
-
-def wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Break a text into lines at its blanks, after the beginnings that the lines are given."""
-    lines, line = [], first
-    for word in text.split():
-        if line not in (first, rest) and columns_of(f"{line} {word}") > WIDTH:
-            lines.append(line)
-            line = rest
-        line += word if line in (first, rest) else f" {word}"
-    return [*lines, line] if text else []
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    """Break a text into lines; the first begins with ``first``, the others with ``rest``, the longer."""
+    lines = wrap(text, WIDTH - len(rest))
+    return [f"{rest if number else first}{line}" for number, line in enumerate(lines)]
 
 
 def _row(name: str, text: str) -> list[str]:
-    return wrapped(text, f"{name:<17}", " " * 17)
+    return _wrapped(text, f"{name:<17}", " " * 17)
 
 
 def _classes(classes: Sequence[ClassCount]) -> list[str]:
@@ -161,13 +139,13 @@ def _captions(captions: Captions) -> list[str]:
         f"{captions.distinct_words:,} different words, {captions.seen_once:,} of them seen once; what "
         f"{captions.vocab_size:,} tokens know:",
         *(
-            f"  {step.share:8.2%} of all text: {step.words:,} words seen {step.min_count}+ times"
+            f"  {step.fraction:8.2%} of all text: {step.words:,} words seen {step.min_count}+ times"
             for step in captions.coverage
         ),
     ]
     for name, pairs in (("most frequent:", captions.frequent), ("rarest:", captions.rare)):
         words = " ".join(f"{word} {count:,}," for word, count in pairs).rstrip(",")
-        lines += wrapped(f"{name} {words}", "  ", "    ")
+        lines += _wrapped(f"{name} {words}", "  ", "    ")
     return lines
 
 
@@ -176,10 +154,10 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
         return ["What to do: nothing. No fault was found."]
     lines = ["What was found, and what to do   [!] fix   [?] check   [ ] handled"]
     for finding in findings:
-        lines += ["", *wrapped(finding.what, f"{_MARKS[finding.level]} ", "    ")]
+        lines += ["", *_wrapped(finding.what, f"{_MARKS[finding.level]} ", "    ")]
         for place in finding.places[:_PLACES]:
-            lines += wrapped(shorten(place, 2 * (WIDTH - 8)), " " * 6, " " * 8)
+            lines += _wrapped(shorten(place, 2 * (WIDTH - 8)), " " * 6, " " * 8)
         if (more := len(finding.places) - _PLACES) > 0:
             lines.append(f"      and {more:,} more")
-        lines += wrapped(finding.advice, "    -> ", "       ")
+        lines += _wrapped(finding.advice, "    -> ", "       ")
     return lines

@@ -71,8 +71,8 @@ def check_captions(images: Sequence[AnnotatedImage], vocabulary: WordCounts) -> 
     """Find captions that repeat each other or say nothing, and words that whole words cannot cover."""
     repeated = _repeated(images)
     count = sum(len(image.captions) for image in images)
-    share = sum(map(len, repeated.values())) / max(1, count)
-    often = share >= _MANY_REPEATED
+    fraction = sum(map(len, repeated.values())) / max(1, count)
+    often = fraction >= _MANY_REPEATED
     wordless = [f"{p.name}: {caption}" for p in images for caption in p.captions if not words(caption)]
     _, twice = vocabulary.known(min_count=2, vocab_size=len(vocabulary.counts) + len(SPECIAL_TOKENS))
     found = [
@@ -81,7 +81,7 @@ def check_captions(images: Sequence[AnnotatedImage], vocabulary: WordCounts) -> 
             "warning" if often else "info",
             len(repeated),
             f"{many(len(repeated), 'caption stands', 'captions stand')} at {_REPEATED} images or more "
-            f"({share:.1%} of all captions)",
+            f"({fraction:.1%} of all captions)",
             "Write what is particular to each image: a captioner learns to say what stands everywhere."
             if often
             else "Nothing: so few do no harm.",

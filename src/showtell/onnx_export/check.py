@@ -15,19 +15,19 @@ from showtell.onnx_export.runner import ExportedModel
 
 TOLERANCE = 1e-4
 """Most by which a probability may differ from the original's."""
-_WOULD_DO = "The folder is marked as unchecked; do not use it."
+_HINT = "The folder is marked as unchecked; do not use it."
 
 
 class Answer(NamedTuple):
     """What is said of an image.
 
     Attributes:
-        said: The caption, or the likeliest class.
+        text: The caption, or the likeliest class.
         values: The caption's log-probability, or each class's probability, by name.
         seconds: Time it took, reading aside.
     """
 
-    said: str
+    text: str
     values: Mapping[str, float]
     seconds: float
 
@@ -54,7 +54,7 @@ class Agreement:
 
 def agreement(original: Answers, other: Answers) -> Agreement:
     """Compare what two models say of the same images."""
-    different = [path for path, answer in original.items() if answer.said != other[path].said]
+    different = [path for path, answer in original.items() if answer.text != other[path].text]
     gaps = [
         abs(value - other[path].values[name])
         for path, answer in original.items()
@@ -62,7 +62,7 @@ def agreement(original: Answers, other: Answers) -> Agreement:
         if name in other[path].values
     ]
     example = next(
-        (f"{path.name}: {other[path].said!r}, not {original[path].said!r}" for path in different), ""
+        (f"{path.name}: {other[path].text!r}, not {original[path].text!r}" for path in different), ""
     )
     return Agreement(len(original), len(original) - len(different), max(gaps, default=0.0), example)
 
@@ -83,13 +83,13 @@ def require(found: Agreement, *, has_scores: bool) -> None:
         raise ModelError(
             f"The export describes {wrong} of {found.images} images in other words than the original; "
             f"{found.example}.",
-            hint=_WOULD_DO,
+            hint=_HINT,
         )
     if has_scores and not found.largest_difference <= TOLERANCE:
         raise ModelError(
             f"The export's probabilities differ from the original's by up to {found.largest_difference:.2g}; "
             f"{TOLERANCE:g} is allowed.",
-            hint=_WOULD_DO,
+            hint=_HINT,
         )
 
 

@@ -12,12 +12,12 @@ import torch
 
 from showtell.console import Console, Log, human_bytes
 from showtell.data.records import AnnotatedImage
-from showtell.engines.graph import need_onnx
+from showtell.engines.onnx import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.base import Model
 from showtell.kinds.kind import find_kind
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
 from showtell.onnx_export.images import CheckImages, choose_images
 from showtell.onnx_export.settings import Export
@@ -25,6 +25,7 @@ from showtell.runs.records import save_record
 
 if TYPE_CHECKING:
     from showtell.onnx_export.check import Answer, Answers
+    from showtell.onnx_export.runner import Description
 
 UNCHECKED = "UNCHECKED.txt"
 """A file that says, as long as it is there, that nobody knows whether the folder is right."""
@@ -32,7 +33,7 @@ _BATCH = 4
 """Images that are tried as one batch."""
 
 
-def export(config: Export, console: Console | None = None) -> dict[str, Any]:
+def export(config: Export, console: Console | None = None) -> dict[str, object]:
     """Export a model.
 
     Args:
@@ -92,11 +93,11 @@ def _claim(config: Export) -> Path:
 def _write_int8(
     model: Model[Any],
     folder: Path,
-    about: dict[str, Any],
+    about: "Description",
     chosen: CheckImages,
     console: Console,
 ) -> None:
-    from showtell.engines.int8 import quantise_encoder, quantise_words
+    from showtell.engines.int8 import quantise_decoder, quantise_encoder
 
     pixels = []
     for path in chosen.calibration:
@@ -109,7 +110,7 @@ def _write_int8(
     about["int8_files"] = {part: f"{part}.int8.onnx" for part in about["files"]}
     for part, file in about["int8_files"].items():
         if part == "decoder":
-            quantise_words(folder / about["files"][part], folder / file)
+            quantise_decoder(folder / about["files"][part], folder / file)
         else:
             quantise_encoder(folder / about["files"][part], folder / file, pixels)
     save_record(folder / DESCRIPTION, about)
@@ -145,11 +146,10 @@ def _check(model: Model[Any], folder: Path, chosen: CheckImages, console: Consol
             bar.update(1)
     record: dict[str, Any] = {"images": len(images), "source": chosen.source}
     for name, found in answers.items():
-        agreed = onnx_check.agreement(answers["original"], found)
+        compared = onnx_check.agreement(answers["original"], found)
         milliseconds = 1000 * statistics.median(answer.seconds for answer in found.values())
-        record[name] = asdict(agreed) | {"milliseconds": milliseconds} | _score(images, found)
-    about = graphs.about | {"check": record}
-    for line in check_lines(about, folder):
+        record[name] = asdict(compared) | {"milliseconds": milliseconds} | _score(images, found)
+    for line in check_lines({**graphs.about, "check": record}, folder):
         console.say(line)
     onnx_check.require(
         onnx_check.agreement(answers["original"], answers["graphs"]), has_scores=model.has_scores
@@ -180,18 +180,18 @@ def _score(images: Sequence[AnnotatedImage], answers: "Answers") -> dict[str, fl
     captioned = [image for image in images if image.captions]
     if captioned:
         references = {image.name: image.captions for image in captioned}
-        said = {image.name: answers[image.path].said for image in captioned}
-        return {"cider_d": float(np.mean(CiderD(references).score(said)))}
+        captions = {image.name: answers[image.path].text for image in captioned}
+        return {"cider_d": float(np.mean(CiderD(references).score(captions)))}
     labelled = [image for image in images if image.label is not None]
     if labelled:
-        return {"accuracy": float(np.mean([answers[p.path].said == p.label for p in labelled]))}
+        return {"accuracy": float(np.mean([answers[p.path].text == p.label for p in labelled]))}
     return {}
 
 
 _SCORES = {"cider_d": "CIDEr-D", "accuracy": "accuracy"}
 
 
-def check_lines(about: Mapping[str, Any], folder: Path) -> list[str]:
+def check_lines(about: "Description", folder: Path) -> list[str]:
     """Say what the check found, and what the files cost.
 
     Args:
@@ -224,7 +224,7 @@ _NAMES = {
 }
 
 
-def _agreement(classes: bool, way: Mapping[str, Any]) -> str:
+def _agreement(classes: bool, way: Mapping[str, float]) -> str:
     what, numbers = ("class", "probabilities") if classes else ("caption", "log-probabilities")
     return (
         f"the same {what} for {way['same']:,} of {way['images']:,}; "
@@ -232,7 +232,7 @@ def _agreement(classes: bool, way: Mapping[str, Any]) -> str:
     )
 
 
-def export_readme(about: Mapping[str, Any], folder: Path) -> str:
+def export_readme(about: "Description", folder: Path) -> str:
     """Return the README of an export."""
     files = "\n".join(f"- `{file}`: {about['purposes'][part]}" for part, file in about["files"].items())
     smaller = about.get("int8_files")

@@ -8,18 +8,21 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from showtell import errors
 from showtell.data import pixels
-from showtell.engines.graph import write_graph
+from showtell.engines.onnx import GraphSource, write_graph
 from showtell.kinds.base import Model
 from showtell.runs.records import save_record
+
+if TYPE_CHECKING:  # imports onnxruntime, which is an extra
+    from showtell.onnx_export.runner import Description
 
 DESCRIPTION, SCRIPT, PIXELS = "model.json", "run.py", "showtell_pixels"
 
 
-def write_graphs(model: Model[Any], folder: Path) -> dict[str, Any]:
+def write_graphs(model: Model[Any], folder: Path) -> "Description":
     """Write a model's graphs, ``model.json`` and ``run.py``.
 
     Args:
@@ -34,43 +37,36 @@ def write_graphs(model: Model[Any], folder: Path) -> dict[str, Any]:
     """
     config, description = model.config, model.backbone.description
     graphs, of_kind = model.graphs()
-    about: dict[str, Any] = {
+    about: Description = {
         "kind": config.kind,
         "backbone": description.architecture,
         "weights": description.weights,
         "preprocessing": asdict(description.preprocessing),
         "pixels": "(batch, 3, height, width), uint8, RGB; mean and std are applied inside the graph",
-        "provenance": config.provenance,
+        "provenance": asdict(config.provenance),
         "files": {graph.name: f"{graph.name}.onnx" for graph in graphs},
         "purposes": {graph.name: graph.purpose for graph in graphs},
-        **of_kind,
     }
+    about.update(cast("Description", of_kind))
     for graph in graphs:
-        axes = {name: {0: "batch"} | ({1: "rows"} if name in graph.rows else {}) for name in graph.inputs}
-        write_graph(
-            description.architecture,
-            graph.module.eval(),
-            folder / about["files"][graph.name],
-            dict(graph.inputs),
-            list(graph.outputs),
-            axes,
-            _metadata(about),
-        )
+        module = graph.module.eval()
+        source = GraphSource(description.architecture, module, graph.inputs, graph.outputs, graph.rows)
+        write_graph(source, folder / about["files"][graph.name], _metadata(about))
     save_record(folder / DESCRIPTION, about)
     _copy_script(folder)
     return about
 
 
-def _metadata(about: dict[str, Any]) -> dict[str, str]:
+def _metadata(about: "Description") -> dict[str, str]:
     """Return what a graph says of itself, for whoever finds it without its folder."""
-    said = {
+    stated = {
         name: value
         for name, value in about.items()
         if name not in ("files", "purposes", "words", "provenance")
     }
     return {
         f"showtell.{name}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in said.items()
+        for name, value in stated.items()
     }
 
 

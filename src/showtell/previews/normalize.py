@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,16 +115,14 @@ def with_expected(
 
 
 def draw_normalisations(
-    pixels: Pixels, choices: Sequence[Normalisation], expected: int, backbone: str, name: str, out: Path
+    photo: tuple[str, Pixels], choices: Sequence[Normalisation], expected: tuple[int, str], out: Path
 ) -> Path:
     """Draw a row for each normalisation: what it is, the photo, its histogram, and its statistics.
 
     Args:
-        pixels: The photo as the network sees it, (height, width, 3).
+        photo: Its name, and its pixels as the network sees them, (height, width, 3).
         choices: What to draw.
-        expected: Which of them the backbone expects.
-        backbone: Its name.
-        name: Of the photo.
+        expected: Which of them a backbone expects, and the name of the backbone.
         out: The file to write; its suffix chooses the format.
 
     Returns:
@@ -133,20 +131,22 @@ def draw_normalisations(
     Raises:
         ConfigError: The suffix names no format that matplotlib writes.
     """
+    (name, pixels), (number, backbone) = photo, expected
     height, width = pixels.shape[:2]
     columns = [_WORDS, min(_HEIGHT * width / height, 2.2), _DIAGRAM, _NUMBERS]
     figure, axes = figure_grid(columns, [_HEIGHT] * len(choices), _GAP)
     total = figure.get_size_inches()
     reach = _reach(pixels, choices)
-    for index, (choice, (words, photo, diagram, numbers)) in enumerate(zip(choices, axes)):
-        if index == expected:
+    for index, (choice, (words, image, diagram, numbers)) in enumerate(zip(choices, axes)):
+        if index == number:
             pad, below = _ABOVE / total[0], words.get_position().y0 - _BELOW / total[1]
             tall = (_ABOVE + _HEIGHT + _BELOW) / total[1]
-            style: dict[str, Any] = {"boxstyle": "square,pad=0", "facecolor": _EXPECTED, "zorder": -1}
-            figure.add_artist(FancyBboxPatch((-pad, below), 1 + 2 * pad, tall, edgecolor="none", **style))
+            ground = FancyBboxPatch((-pad, below), 1 + 2 * pad, tall, boxstyle="square,pad=0", zorder=-1)
+            ground.set(facecolor=_EXPECTED, edgecolor="none")
+            figure.add_artist(ground)
         values = choice.apply(pixels)
-        _write_words(words, choice, backbone if index == expected else None)
-        show_image(photo, _as_brightness(values))
+        _write_words(words, choice, backbone if index == number else None)
+        show_image(image, _as_brightness(values))
         _draw_histogram(diagram, pixels, choice, values, reach)
         _write_numbers(numbers, values)
     write_around(figure, "One photo, and what normalising makes of it", _note(name, pixels))
@@ -212,15 +212,15 @@ def _draw_histogram(
 
 def _write_numbers(axes: Axes, values: Values) -> None:
     inch_axes(axes, _NUMBERS, _HEIGHT)
-    lines: dict[str, Any] = {"va": "top", "linespacing": 1.55}
+    column = partial(write, axes, va="top", linespacing=1.55)
     inside = f"{((values >= 0) & (values <= 1)).mean():.0%} within 0 to 1"
-    write(axes, 0, 0.05, f"\nmean\nstd\nmin\nmax\n\n{inside}", _SMALL, colour=FAINT, **lines)
+    column(0, 0.05, f"\nmean\nstd\nmin\nmax\n\n{inside}", _SMALL, colour=FAINT)
     rows = [values.mean((0, 1)), values.std((0, 1)), values.min((0, 1)), values.max((0, 1))]
     for channel, colour in enumerate(CHANNELS):
         right = 0.36 + (channel + 1) * (_NUMBERS - 0.36) / 3
         numbers = [f"{row[channel]:.2f}".replace("-0.00", "0.00").replace("-", "−") for row in rows]
-        write(axes, right, 0.05, "RGB"[channel], _SMALL, bold=True, colour=colour, ha="right", **lines)
-        write(axes, right, 0.05, "\n" + "\n".join(numbers), _SMALL, ha="right", **lines)
+        column(right, 0.05, "RGB"[channel], _SMALL, bold=True, colour=colour, ha="right")
+        column(right, 0.05, "\n" + "\n".join(numbers), _SMALL, ha="right")
 
 
 def _reach(pixels: Pixels, choices: Sequence[Normalisation]) -> tuple[float, float]:

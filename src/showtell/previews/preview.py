@@ -16,7 +16,7 @@ from showtell.data.names import nfc
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ImageError
 from showtell.extraction.command import images_of
-from showtell.kinds.captioner.train import train_tokenizer
+from showtell.kinds.captioner.data import train_tokenizer
 from showtell.previews import augment as views
 from showtell.previews import normalize as normal
 from showtell.previews import tokens
@@ -111,7 +111,7 @@ def preview_normalize(config: PreviewNormalize, console: Console | None = None) 
     usual = normal.normalisations(pixels, mean, std, count, imagenet)
     choices, expected = normal.with_expected(usual, preprocessing.mean, preprocessing.std)
     console.say(f"{backbone} expects: {choices[expected].name}, {choices[expected].how}")
-    out = normal.draw_normalisations(pixels, choices, expected, backbone, image.name, config.out)
+    out = normal.draw_normalisations((image.name, pixels), choices, (expected, backbone), config.out)
     return _written(out, console)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -210,7 +210,7 @@ def draw_tokens(rows: Sequence[Row], note: str, out: Path) -> Path:
         write(axes, 0, top + 0.165, str(number + 1), _NOTE, bold=True, colour=FAINT)
         for column, token in enumerate(row.tokens):
             left = _NUMBER + column * cell
-            _draw_box(axes, token.kind, left, top, (cell, _ROW), edge=PAPER)
+            _draw_box(axes, token.kind, (left, top), (cell, _ROW), edge=PAPER)
             ink = _FACES[token.kind][2]
             write(axes, left + cell / 2, top + 0.165, str(token.id), size, colour=ink, ha="center")
     with silent_boxes():
@@ -228,7 +228,7 @@ def _draw_legend(axes: Axes, rows: Sequence[Row]) -> None:
     left = 0.0
     for kind, text in _MEANING.items():
         if any(token.kind == kind for token in tokens):
-            _draw_box(axes, kind, left, 0.02, (0.2, 0.14))
+            _draw_box(axes, kind, (left, 0.02), (0.2, 0.14))
             write(axes, left + 0.26, 0.13, text, _NOTE)
             left += 0.54 + text_width(text, _NOTE)
     if any(token.text == BYTES for token in tokens):
@@ -254,7 +254,7 @@ def _flow(tokens: Sequence[Token]) -> list[list[tuple[Token, float, int, float]]
 
 
 def _draw_chip(axes: Axes, token: Token, left: float, top: float, width: float) -> None:
-    _draw_box(axes, token.kind, left, top, (width, 0.38))
+    _draw_box(axes, token.kind, (left, top), (width, 0.38))
     ink, middle = _FACES[token.kind][2], left + width / 2
     text = shorten(plain(token.text), width - 2 * _PAD + 0.02, inches(_TOKEN))
     write(axes, middle, top + 0.17, text, _TOKEN, colour=ink, ha="center")
@@ -263,12 +263,13 @@ def _draw_chip(axes: Axes, token: Token, left: float, top: float, width: float) 
 
 
 def _draw_box(
-    axes: Axes, kind: Kind, left: float, top: float, size: tuple[float, float], edge: str | None = None
+    axes: Axes, kind: Kind, at: tuple[float, float], size: tuple[float, float], edge: str | None = None
 ) -> None:
     face, own_edge, _ = _FACES[kind]
     style = "square,pad=0" if edge else "round,pad=0,rounding_size=0.03"
-    colours: dict[str, Any] = {"facecolor": face, "edgecolor": edge or own_edge, "linewidth": 0.7}
-    axes.add_patch(FancyBboxPatch((left, top), *size, boxstyle=style, clip_on=False, **colours))
+    box = FancyBboxPatch(at, *size, boxstyle=style, facecolor=face, edgecolor=edge or own_edge, linewidth=0.7)
+    box.set_clip_on(False)
+    axes.add_patch(box)
 
 
 def _square(photo: Image.Image) -> Image.Image:

@@ -23,7 +23,9 @@ _SIDE, _QUALITY = 360, 82
 _UNIT = 10_000
 """Weights are written as whole ten-thousandths."""
 
-WORDS: dict[Language, dict[str, Any]] = {
+PageWords = dict[str, Any]
+"""Texts of a page by name; some are several, as the template takes them."""
+WORDS: dict[Language, PageWords] = {
     "en": {
         "hint": "Point at a word, tap it, or move with the arrow keys: the image shows where the model "
         "looked as it said that word. The line under a word is how sure it was.",
@@ -93,7 +95,7 @@ class PageItem:
     score: str = ""
 
 
-def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
+def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
     """Return what the template needs of an image.
 
     Args:
@@ -106,10 +108,10 @@ def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
     image = item.image if isinstance(item.image, Image.Image) else open_image(item.image)
     image = image.convert("RGB")
     box = seen_box(item.preprocessing, image.width, image.height)
-    said = item.caption.words
+    spoken = item.caption.words
     attention = {
-        "peak": round(peak_of(word.attention for word in said) * _UNIT),
-        "maps": [(word.attention * _UNIT).round().int().tolist() for word in said],
+        "peak": round(peak_of(word.attention for word in spoken) * _UNIT),
+        "maps": [(word.attention * _UNIT).round().int().tolist() for word in spoken],
     }
     return {
         "image": Markup(_data_uri(image)),
@@ -122,13 +124,13 @@ def card_of(item: PageItem, words: dict[str, Any]) -> dict[str, Any]:
         "references": item.references,
         "right": item.right,
         "score": item.score,
-        "words": [_word(word, box, words) for word in said],
+        "words": [_word(word, box, words) for word in spoken],
         # Nothing but numbers, so nothing to escape.
         "attention": Markup(json.dumps(attention, separators=(",", ":"))),
     }
 
 
-def _word(word: Word, box: Box, words: dict[str, Any]) -> dict[str, Any]:
+def _word(word: Word, box: Box, words: PageWords) -> dict[str, object]:
     row, column = hottest_area(word.attention, box)
     percent = round(100 * word.probability)
     return {

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
 """Validation figures by what they are called in a figure; the first that a run has is drawn."""
 
 Floats = npt.NDArray[np.float64]
+Numbers = dict[str, float]
 
 
 def draw_loss(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
@@ -67,7 +67,7 @@ def draw_score(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
     return figure
 
 
-def _read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _read_metrics(path: Path) -> tuple[list[Numbers], list[Numbers]]:
     """Return the records of steps and of validations, in order."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -75,7 +75,7 @@ def _read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}.", hint="Name metrics.jsonl of a run."
         ) from error
-    records: list[dict[str, Any]] = []
+    records = []
     for number, line in enumerate(lines, 1):
         try:
             records.append(json.loads(line))
@@ -96,7 +96,7 @@ def _running_mean(values: Floats) -> Floats:
     return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
 
 
-def _draw_loss(axes: Axes, steps: list[dict[str, Any]]) -> None:
+def _draw_loss(axes: Axes, steps: list[Numbers]) -> None:
     at = np.array([record["step"] for record in steps], np.float64)
     loss = np.array([record["loss"] for record in steps], np.float64)
     smooth = _running_mean(loss)
@@ -110,7 +110,7 @@ def _draw_loss(axes: Axes, steps: list[dict[str, Any]]) -> None:
     _name(axes, "Training loss", "step")
 
 
-def _draw_score(axes: Axes, validations: list[dict[str, Any]]) -> None:
+def _draw_score(axes: Axes, validations: list[Numbers]) -> None:
     metric = next((name for name in _NAMES if any(name in figures for figures in validations)), "score")
     label = f"Validation {_NAMES.get(metric, metric)}"
     _name(axes, label, "epoch")

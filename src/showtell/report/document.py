@@ -5,7 +5,7 @@ import hashlib
 import html
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from showtell.files import write_atomic
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, RIGHT, save_figure
 from showtell.report.overlay import GREY, OUTSIDE, RAMP
 
+Card = Mapping[str, Any]
+"""What a template shows of an image; ``width`` and ``height`` are those of the image, pixels."""
+
 
 def write_document(
     out: Path,
     template: str,
     *,
-    title: str,
-    summary: Sequence[tuple[str, str]],
-    cards: Sequence[dict[str, Any]],
+    cards: Sequence[Card],
     styles: Sequence[str] = ("report/frame.css", "report/cards.css"),
     **values: Any,
 ) -> Path:
@@ -37,11 +38,10 @@ def write_document(
     Args:
         out: The HTML file; folders are made if missing.
         template: Its path within the package.
-        title: Of the page.
-        summary: Names and values of the figures on top.
         cards: All cards of the page, as ``card_of`` makes them; their places for an image are one size.
         styles: Style sheets, by their paths within the package, in order.
-        values: What the template asks for; ``language`` is needed.
+        values: What the template asks for: ``title``, ``language``, ``summary`` (names and values of the
+            figures on top), and its own.
 
     Returns:
         ``out``.
@@ -55,8 +55,6 @@ def write_document(
     )
     script = _read("report/heat.js") + _read("report/cards.js")
     page = environment.get_template(template).render(
-        title=title,
-        summary=summary,
         style=Markup("\n".join(_read(name) for name in styles)),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -76,7 +74,7 @@ def _read(name: str) -> str:
     return resources.files("showtell").joinpath(name).read_text(encoding="utf-8")
 
 
-def _stage_aspect(cards: Sequence[dict[str, Any]]) -> float:
+def _stage_aspect(cards: Sequence[Card]) -> float:
     """Return width over height of the place for an image, the same on all cards: what suits most of them."""
     typical: float = statistics.median([card["width"] / card["height"] for card in cards] or [4 / 3])
     return round(min(1.5, max(0.9, typical)), 3)

@@ -173,9 +173,16 @@ def save_figure(
     with silent_boxes():
         suffix = out.suffix.lower().removeprefix(".")
         # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
-        options: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": MARGIN} if crop else {}
+        pillow = {"compress_level": 3} if suffix == "png" else None
         if suffix == "png":
-            options["pil_kwargs"] = {"compress_level": 3}
             metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
-        figure.savefig(out, dpi=DPI, format=suffix, metadata=metadata, **options)
+        figure.savefig(
+            out,
+            dpi=DPI,
+            format=suffix,
+            metadata=metadata,
+            bbox_inches="tight" if crop else None,
+            pad_inches=MARGIN,
+            pil_kwargs=pillow,
+        )
     return out

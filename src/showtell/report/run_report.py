@@ -12,7 +12,7 @@ from showtell.console import human_bytes
 from showtell.data.records import SPLITS
 from showtell.report.cards import WORDS
 from showtell.report.curves import draw_loss, draw_score
-from showtell.report.document import save_for_page, write_document
+from showtell.report.document import Card, save_for_page, write_document
 from showtell.runs.records import ImageRecord, RunRecord
 
 _MANY_CLASSES = 20
@@ -36,7 +36,7 @@ class RunFacts:
 
     run: Path
     record: RunRecord
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     images: Sequence[ImageRecord]
     captions: Mapping[str, int]
     parts: Mapping[str, int]
@@ -60,7 +60,7 @@ def write_run_report(
     *,
     title: str,
     summary: Sequence[tuple[str, str]],
-    cards: Sequence[dict[str, Any]],
+    cards: Sequence[Card],
     **values: Any,
 ) -> Path:
     """Write ``report.html`` into the run.
@@ -112,7 +112,7 @@ def _lead(facts: RunFacts) -> str:
     )
 
 
-def _splits(facts: RunFacts) -> list[dict[str, Any]]:
+def _splits(facts: RunFacts) -> list[dict[str, object]]:
     counts = Counter(image.split for image in facts.images)
     return [
         {"name": name, "images": counts[name], "captions": facts.captions.get(name)}
@@ -121,7 +121,7 @@ def _splits(facts: RunFacts) -> list[dict[str, Any]]:
     ]
 
 
-def _classes(facts: RunFacts) -> dict[str, Any]:
+def _classes(facts: RunFacts) -> dict[str, object]:
     """Return how many images of each split every class has."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for image in facts.images:

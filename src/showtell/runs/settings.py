@@ -16,8 +16,8 @@ class TrainingSettings(BackboneSettings, DataSource):
     """Data, backbone, and what every training shares."""
 
     # Flags of other commands, and too rarely needed to be some of a training.
-    group_column: Rare[Maybe[str]] = None
     encoding: Rare[Maybe[str]] = None
+    image_size: Rare[Maybe[int]] = None
     resize: Rare[Literal["stretch", "crop"]] = "stretch"
     precision: Rare[Precision] = "float32"
     engine: Rare[EngineName] = "torch"

@@ -26,8 +26,7 @@ from showtell.errors import ImageError
 from showtell.kinds.base import Model
 from showtell.runtime import limit_threads
 from showtell.serving import schema
-from showtell.serving.guard import Guard, Prefixed, is_local
-from showtell.serving.limits import Limit, Limits
+from showtell.serving.guard import Guard, Limit, Limits, Prefixed, is_local
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
 from showtell.serving.served import Served
 from showtell.serving.settings import Serve
@@ -99,7 +98,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
 
     app = FastAPI(
         title="showtell",
-        summary="Show it your images. It tells you what it sees.",
+        summary="Show it your pictures. It tells you what it sees.",
         version=__version__,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
@@ -178,12 +177,12 @@ async def predict(
         fits = not kind or kind.startswith(_KINDS)
         how = "" if kind.startswith(("image/", "multipart/")) else f" {serving.example(request)}"
         error = results[0]["error"] if fits else f"A request of type {kind[:100]} holds no image."
-        return JSONResponse({"error": error + how}, 422 if fits else 415)
+        return JSONResponse({"error": f"{error}{how}"}, 422 if fits else 415)
     return JSONResponse({"model": served.name, "results": results})
 
 
-async def _record(served: Served, upload: "Upload", explain: bool, beams: int | None) -> dict[str, Any]:
-    named = {} if upload.name is None else {"image": upload.name}
+async def _record(served: Served, upload: "Upload", explain: bool, beams: int | None) -> dict[str, object]:
+    named: dict[str, object] = {} if upload.name is None else {"image": upload.name}
     try:
         if isinstance(upload.content, ImageError):
             raise upload.content

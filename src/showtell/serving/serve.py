@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
 from showtell.kinds.base import Model
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.serving.settings import Demo, Serve
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
     """
     import uvicorn
 
+    from showtell.serving.protocol import TimedProtocol
+
     class Server(uvicorn.Server):
         # uvicorn's own would raise the signal again at the end.
         def handle_exit(self, sig: int, frame: object) -> None:
@@ -101,7 +103,7 @@ def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
     return Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=TimedProtocol,
             ws="none",
             loop="asyncio",
             log_config=None,
@@ -111,7 +113,7 @@ def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
             server_header=False,
             h11_max_incomplete_event_size=MAX_HEAD,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=math.ceil(settings.idle_timeout),
+            timeout_keep_alive=settings.idle_timeout,  # type: ignore[arg-type]  # any number of seconds
             timeout_graceful_shutdown=math.ceil(settings.timeout) + 1,
         )
     )

@@ -1,14 +1,13 @@
 """What the feature store holds, and the removal of what is no longer needed."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from showtell.console import Console, Log, human_bytes
 from showtell.store.settings import Store
 from showtell.store.store import FeatureStore, SpaceInfo
 
 
-def list_store(config: Store, console: Console | None = None) -> list[dict[str, Any]]:
+def list_store(config: Store, console: Console | None = None) -> list[dict[str, object]]:
     """List the feature store, or remove what belongs to a backbone.
 
     Args:
@@ -51,5 +50,5 @@ def _line(info: SpaceInfo) -> str:
     )
 
 
-def _architecture(description: Mapping[str, Any]) -> str:
+def _architecture(description: Mapping[str, object]) -> str:
     return str(description.get("architecture", "?"))

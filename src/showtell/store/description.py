@@ -5,15 +5,25 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
 
 from showtell.errors import StoreError
 from showtell.files import write_atomic
 
-DTYPES = ("float16", "float32")
+_Positive = Annotated[int, msgspec.Meta(gt=0)]
 
 
-def canonical_description(description: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+class Layout(msgspec.Struct, frozen=True):
+    """What of a description tells a record's length: grid_shape is (L, D), or None for no grid."""
+
+    dtype: Literal["float16", "float32"]
+    grid_shape: tuple[_Positive, _Positive] | None
+    pooled_dim: _Positive
+
+
+def canonical_description(description: Mapping[str, object]) -> tuple[bytes, dict[str, object]]:
     """Return the one JSON text of a description, and the description as that text reads.
 
     Raises:
@@ -21,22 +31,25 @@ def canonical_description(description: Mapping[str, Any]) -> tuple[bytes, dict[s
     """
     text = json.dumps(dict(description), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
     canonical = unicodedata.normalize("NFC", text).encode()
-    loaded: dict[str, Any] = json.loads(canonical)
-    shape = loaded.get("grid_shape", "absent")
-    sound_shape = shape is None or (
-        isinstance(shape, list) and len(shape) == 2 and all(_positive(n) for n in shape)
-    )
-    if loaded.get("dtype") not in DTYPES or not sound_shape or not _positive(loaded.get("pooled_dim")):
-        raise StoreError(
-            f"A feature space cannot be made from dtype {loaded.get('dtype')!r}, grid_shape {shape!r}, "
-            f"pooled_dim {loaded.get('pooled_dim')!r}.",
-            hint="It needs dtype float16 or float32, grid_shape [L, D] or null, and pooled_dim.",
-        )
+    loaded: dict[str, object] = json.loads(canonical)
+    layout_of(loaded)
     return canonical, loaded
 
 
-def _positive(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def layout_of(description: Mapping[str, object]) -> Layout:
+    """Return the layout of a description's records.
+
+    Raises:
+        StoreError: It lacks what the store needs to know a record's length.
+    """
+    try:
+        return msgspec.convert(description, Layout)
+    except msgspec.ValidationError as error:
+        named = (f"{name} {description.get(name, 'absent')!r}" for name in Layout.__struct_fields__)
+        raise StoreError(
+            f"A feature space cannot be made from {', '.join(named)}.",
+            hint="Expected dtype float16 or float32, grid_shape [L, D] or null, and pooled_dim.",
+        ) from error
 
 
 def space_id(canonical: bytes) -> str:
@@ -44,7 +57,7 @@ def space_id(canonical: bytes) -> str:
     return hashlib.sha256(canonical).hexdigest()[:16]
 
 
-def settle_description(folder: Path, canonical: bytes, description: Mapping[str, Any]) -> None:
+def settle_description(folder: Path, canonical: bytes, description: Mapping[str, object]) -> None:
     """Write ``space.json`` where there is none; refuse the folder where it says something else.
 
     Raises:
@@ -65,7 +78,7 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
     write_atomic(path, canonical, durable=True)
 
 
-def read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, object]:
     """Read ``space.json``.
 
     Raises:
@@ -81,15 +94,15 @@ def read_description(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def description_difference(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+def description_difference(kept: Mapping[str, object], asked: Mapping[str, object]) -> str:
     """Return a sentence with every value in which two descriptions differ, and nothing else of them."""
     there, here = _flat(kept), _flat(asked)
     names = sorted(name for name in {*there, *here} if there.get(name) != here.get(name))
     return "; ".join(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return flat

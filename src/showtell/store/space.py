@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.errors import StoreError
+from showtell.store.description import layout_of
 from showtell.store.environment import open_environment
 
 Array = npt.NDArray[Any]
@@ -57,14 +58,13 @@ class FeatureSpace:
     """
 
     def __init__(
-        self, folder: Path, description: Mapping[str, Any], lock: int, *, map_size: int | None = None
+        self, folder: Path, description: Mapping[str, object], lock: int, *, map_size: int | None = None
     ) -> None:
         self.id, self.folder = folder.name, folder
-        self.description = description
-        self.dtype = _DTYPES[description["dtype"]]
-        shape = description["grid_shape"]
-        self.grid_shape: tuple[int, int] | None = None if shape is None else (shape[0], shape[1])
-        self.pooled_dim: int = description["pooled_dim"]
+        self.description: Mapping[str, Any] = description
+        layout = layout_of(description)
+        self.dtype = _DTYPES[layout.dtype]
+        self.grid_shape, self.pooled_dim = layout.grid_shape, layout.pooled_dim
         self._pooled = open_environment(folder / "pooled", map_size=map_size)
         self._grid = open_environment(folder / "grid", map_size=map_size) if self.grid_shape else None
         self._pooled_bytes = self.pooled_dim * self.dtype.itemsize

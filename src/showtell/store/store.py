@@ -80,7 +80,7 @@ class FeatureStore:
         self.root = Path(root) if root is not None else default_root()
         self._known_files: KnownFiles | None = None
 
-    def space(self, description: Mapping[str, Any], *, map_size: int | None = None) -> FeatureSpace:
+    def space(self, description: Mapping[str, object], *, map_size: int | None = None) -> FeatureSpace:
         """Open the space of the features that ``description`` describes; create it where it is new.
 
         Args:

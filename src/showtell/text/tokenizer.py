@@ -245,12 +245,12 @@ def _train_words(captions: Iterable[str], vocab_size: int, min_count: int) -> To
     counts = Counter(word for caption in captions for word in words(caption))
     frequent = [word for word, count in counts.items() if count >= min_count]
     if not frequent:
-        most = max(counts.values(), default=0)
+        largest = max(counts.values(), default=0)
         raise DataError(
             f"No word occurs {min_count} times in the captions: of {len(counts)} words, the most frequent "
-            f"occurs {most} times.",
-            hint=f"Train on more captions, or set min_count to at most {most}."
-            if most
+            f"occurs {largest} times.",
+            hint=f"Train on more captions, or set min_count to at most {largest}."
+            if largest
             else "Train on captions that have words.",
         )
     # The word itself breaks ties, so that the order of the captions does not show.

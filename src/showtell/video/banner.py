@@ -80,13 +80,15 @@ class Banner:
             middle = top + pad // 2 + i * row + row // 2
             color = ACCENT if name == best else FAINT
             ink = TEXT if name == best else FAINT
-            self._text(brush, (left + pad, middle), _fitted(plain(name), unit, names), unit, ink)
+            label = _fitted(plain(name), unit, names)
+            brush.text((left + pad, middle), label, ink, _font(unit, label), "lm")
             box = (start, middle - unit // 4, end, middle + unit // 4)
             brush.rounded_rectangle(box, radius=2, fill=TRACK)
             filled = start + round(probability * (end - start))
             if filled > start:
                 brush.rounded_rectangle((*box[:2], filled, box[3]), radius=2, fill=color)
-            self._text(brush, (left + width - pad, middle), f"{probability:.0%}", unit, ink, "rm")
+            percentage = f"{probability:.0%}"
+            brush.text((left + width - pad, middle), percentage, ink, _font(unit, percentage), "rm")
 
     def _caption(self, brush: ImageDraw.ImageDraw, caption: str) -> None:
         size = round(self.unit * 1.2)
@@ -95,29 +97,18 @@ class Banner:
         top = self._image[1] + (room - len(lines) * self._line) // 2
         for i, line in enumerate(lines):
             middle = top + i * self._line + self._line // 2
-            self._text(brush, (self._canvas[0] // 2, middle), line, size, TEXT, "mm")
+            brush.text((self._canvas[0] // 2, middle), line, TEXT, _font(size, line), "mm")
 
     def _note(self, canvas: Image.Image, brush: ImageDraw.ImageDraw, note: str) -> None:
         size = round(self.unit * 0.8)
         width, height = round(_length(note, size)) + size, 2 * size
         left, top = self._image[0] - width - self.unit // 2, self.unit // 2
         self._ground(canvas, (left, top, width, height))
-        self._text(brush, (left + width // 2, top + height // 2), note, size, TEXT, "mm")
+        brush.text((left + width // 2, top + height // 2), note, TEXT, _font(size, note), "mm")
 
     def _ground(self, canvas: Image.Image, box: tuple[int, int, int, int]) -> None:
         left, top, width, height = box
         canvas.paste(INK, (left, top), _mask(width, height, self.unit // 2))
-
-    def _text(
-        self,
-        brush: ImageDraw.ImageDraw,
-        at: tuple[int, int],
-        text: str,
-        size: int,
-        color: str,
-        anchor: str = "lm",
-    ) -> None:
-        brush.text(at, text, fill=color, font=_font(size, text), anchor=anchor)
 
 
 def _even(length: int) -> int:

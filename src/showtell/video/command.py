@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError
 from showtell.kinds.base import Result
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.video.recorder import Recorder, check_video_path
 from showtell.video.settings import Live
 from showtell.video.sources import Frame, Source
@@ -18,7 +17,7 @@ _SHORT = 0.95
 """A video that ends before so much of what it claims to hold is told of; exact counts are rare."""
 
 
-def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any]]:
+def live(config: Live, console: Console | None = None) -> Iterator[dict[str, object]]:
     """Watch a source, in a window unless told otherwise.
 
     Args:
@@ -61,6 +60,6 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, Any
         console.say(f"{recorder.written:,} frames are in {recorder.path}")
 
 
-def live_record(frame: Frame, found: Result) -> dict[str, Any]:
+def live_record(frame: Frame, found: Result) -> dict[str, object]:
     """Return what a script reads of a frame."""
     return {"frame": frame.number, "seconds": round(frame.seconds, 3), **found.record(attention=False)}

@@ -159,9 +159,9 @@ def no_preview(name: str) -> ImageError:
 
 def _image(content: bytes) -> str:
     """Name an image of a kind that is not read; empty where it is none that is known."""
-    for place, beginning, said in _PICTURES:
+    for place, beginning, answer in _PICTURES:
         if content[place : place + len(beginning)] == beginning:
-            return said
+            return answer
     if content[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):
         return "an AVIF image, and this Pillow was built without AVIF; install a newer one"
     frame = jpeg.read_frame(content) if content.startswith(b"\xff\xd8") else None
@@ -179,9 +179,9 @@ def _other(content: bytes) -> str:
         return f"it holds a web page or an XML text, namely an SVG drawing; {_SAVE} (rsvg-convert)"
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<!--")):
         return "it holds a web page or an XML text"
-    for place, beginning, said in _OTHERS:
+    for place, beginning, answer in _OTHERS:
         if content[place : place + len(beginning)] == beginning:
-            return said
+            return answer
     if content.startswith(_KNOWN):
         return "it begins as one, but is damaged or cut off"
     return f"its first bytes are {content[:8].hex(' ')}"

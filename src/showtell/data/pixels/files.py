@@ -63,19 +63,19 @@ def _of_container(root: Path) -> list[int]:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file "),
     ):
         try:
-            most = int((root / limit).read_text())  # the word "max" where there is no limit
+            allowed = int((root / limit).read_text())  # the word "max" where there is no limit
             stat = (root / limit).with_name("memory.stat").read_text().splitlines()
             cached = sum(int(line.split()[1]) for line in stat if line.startswith(files))
-            return [max(0, most - int((root / used).read_text()) + cached)]
+            return [max(0, allowed - int((root / used).read_text()) + cached)]
         except (OSError, ValueError, IndexError):
             continue
     return []
 
 
-def too_large(name: str, claim: str, most: int) -> ImageError:
-    """Return the refusal of an image that claims more pixels than ``most``."""
+def too_large(name: str, claim: str, limit: int) -> ImageError:
+    """Return the refusal of an image that claims more pixels than ``limit``."""
     return ImageError(
-        f"{name} claims {claim} pixels, more than {most // 10**6} million.",
+        f"{name} claims {claim} pixels, more than {limit // 10**6} million.",
         hint="Scale it down first, if it is what it claims to be.",
     )
 

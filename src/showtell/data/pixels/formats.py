@@ -113,9 +113,9 @@ def open_heic(content: bytes, name: str, max_pixels: int | None) -> Image.Image:
         heif = found[found.primary_index]
     except Exception as error:  # it names no exceptions of its own
         raise ImageError(f"{name} begins as a HEIC image, but cannot be decoded: {error}.") from error
-    most = decodable_pixels() if max_pixels is None else max_pixels
-    if heif.size[0] * heif.size[1] > most:
-        raise too_large(name, f"{heif.size[0]}x{heif.size[1]}", most)
+    limit = decodable_pixels() if max_pixels is None else max_pixels
+    if heif.size[0] * heif.size[1] > limit:
+        raise too_large(name, f"{heif.size[0]}x{heif.size[1]}", limit)
     image = heif.to_pillow()
     image.info = {"icc_profile": heif.info.get("icc_profile")}
     image.format = "HEIC"
@@ -173,10 +173,10 @@ _MOST_FRAMES = 32
 """Frames that are looked at for one that shows something."""
 
 
-def largest_page(pages: Sequence[Directory], most: int) -> int:
+def largest_page(pages: Sequence[Directory], limit: int) -> int:
     """Return the place of the largest image of a TIFF that may be decoded; of equal ones the first."""
     images = [place for place, page in enumerate(pages) if not page.is_mask and page.pixels]
-    fitting = [place for place in images if pages[place].pixels <= most]
+    fitting = [place for place in images if pages[place].pixels <= limit]
     if fitting:
         return max(fitting, key=lambda place: pages[place].pixels)
     return min(images, key=lambda place: pages[place].pixels, default=0)

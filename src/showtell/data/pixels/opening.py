@@ -113,46 +113,31 @@ class _Reader:
             if not content.startswith(formats.PNG_MAGIC):
                 raise
             bare, profile = formats.bare_png(content)
-            return self._read_frames(bare, profile=profile)
+            return self._read_frames(bare, _Known(profile=profile))
 
     def _read_camera_file(self, content: bytes) -> Decoded:
         found = formats.camera_preview(content)
         if found is None:
             raise no_preview(self.name)
         inner, turned = found
-        decoded = self._read_frames(inner, orientation=turned)
+        decoded = self._read_frames(inner, _Known(orientation=turned))
         note = Note("camera preview", f"{decoded.width}x{decoded.height}")
         return replace(decoded, format="camera raw", notes=(note, *decoded.notes))
 
     def _read_tiff(self, content: bytes) -> Decoded:
         file = tiff.Tiff(content)
-        most = files.decodable_pixels() if self.max_pixels is None else self.max_pixels
-        page = formats.largest_page(file.pages, most)
+        limit = files.decodable_pixels() if self.max_pixels is None else self.max_pixels
+        page = formats.largest_page(file.pages, limit)
         white_at_zero = page < len(file.pages) and file.pages[page].is_white_at_zero
-        decoded = self._read_frames(file.black_at_zero(), page=page, white_at_zero=white_at_zero)
+        decoded = self._read_frames(file.black_at_zero(), _Known(page, white_at_zero))
         # Pillow has turned the image, and forgets how it lay.
         return replace(decoded, orientation=file.pages[page].orientation) if file.pages else decoded
 
-    def _read_frames(
-        self,
-        content: bytes,
-        *,
-        page: int = 0,
-        white_at_zero: bool = False,
-        orientation: int = 1,
-        profile: bytes | None = None,
-    ) -> Decoded:
-        """Decode what Pillow reads.
-
-        Args:
-            content: Of the file.
-            page: Where to look for a frame that shows something.
-            white_at_zero: Whether large values of a deep grey image are dark.
-            orientation: Of an image that does not say it by itself.
-            profile: Of an image whose own was taken out.
-        """
-        opened = self._open(content, page)
-        image, notes, shown = opened.image, [], page
+    def _read_frames(self, content: bytes, known: "_Known | None" = None) -> Decoded:
+        """Decode what Pillow reads."""
+        known = known or _Known()
+        opened = self._open(content, known.page)
+        image, notes, shown = opened.image, [], known.page
         if getattr(image, "is_animated", False) and image.format in formats.ANIMATED:
             shown = formats.show_something(image)
         if shown:
@@ -163,15 +148,7 @@ class _Reader:
             opened = self._mended(content, image, error)
             notes.append(Note("cut off at its end", "less than a row of blocks is missing"))
         deepened = colour.deepened(opened.image, opened.raw_mode, lambda: self._open(content, shown).image)
-        return _finished(
-            opened,
-            self.name,
-            white_at_zero=white_at_zero,
-            deepened=deepened,
-            orientation=orientation,
-            profile=profile,
-            notes=notes,
-        )
+        return _finished(opened, self.name, known, deepened, notes)
 
     def _mended(self, content: bytes, image: Image.Image, error: OSError) -> "_Opened":
         """Open a JPEG anew of which only the very end is missing.
@@ -196,17 +173,27 @@ class _Reader:
         claimable = files.MAX_CLAIM if self.max_pixels is None else self.max_pixels
         if claim > claimable:
             raise files.too_large(self.name, f"{full[0]}x{full[1]}", claimable)
-        most = files.ALWAYS_PIXELS if claim <= files.ALWAYS_PIXELS else files.decodable_pixels()
+        limit = files.ALWAYS_PIXELS if claim <= files.ALWAYS_PIXELS else files.decodable_pixels()
         if image.format in ("JPEG", "MPO"):
-            _draft(image, self.shrink_to, most)
+            _draft(image, self.shrink_to, limit)
             if claim > files.ALWAYS_PIXELS and jpeg.keeps_coefficients(content):
                 kept = claim // 2  # 6 bytes of coefficients a pixel, half of what a decoded one takes
-        if image.width * image.height + kept > most:
-            raise files.too_large(self.name, f"{full[0]}x{full[1]}", most)
+        if image.width * image.height + kept > limit:
+            raise files.too_large(self.name, f"{full[0]}x{full[1]}", limit)
         tile = next(iter(image.tile), None)
         args = tile.args if tile is not None else ""
         raw_mode = args[0] if isinstance(args, tuple) and args else args
         return _Opened(image, full, str(raw_mode), tile is not None and tile.codec_name == "ppm", True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of an image that its file does not say where Pillow looks."""
+
+    page: int = 0  # where to look for a frame that shows something
+    white_at_zero: bool = False  # whether large values of a deep grey image are dark
+    orientation: int = 1  # of an image that does not say it by itself
+    profile: bytes | None = None  # of an image whose own was taken out
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +210,8 @@ class _Opened:
 def _finished(
     opened: _Opened,
     name: str,
-    *,
-    white_at_zero: bool = False,
+    known: _Known | None = None,
     deepened: tuple[Image.Image, int] | None = None,
-    orientation: int = 1,
-    profile: bytes | None = None,
     notes: Sequence[Note] = (),
 ) -> Decoded:
     """Turn an image upright and make it RGB.
@@ -235,26 +219,24 @@ def _finished(
     Args:
         opened: Decoded, or to be.
         name: How messages call it.
-        white_at_zero: Whether large values of a deep grey image are dark.
+        known: What its file does not say; None for nothing.
         deepened: What is shown of it where its own 8 bits are nearly black, and how many of 16 are in use.
-        orientation: Of an image that does not say it by itself.
-        profile: Of an image whose own was taken out.
         notes: What was done to it so far.
     """
-    image, said = opened.image, list(notes)
+    image, done, known = opened.image, list(notes), known or _Known()
     image.load()
     shown, bits = deepened or (image, 16)
     if colour.is_deep(shown):
-        shown, bits = colour.to_8_bits(shown, name, white_at_zero=white_at_zero, stated=opened.stated)
+        shown, bits = colour.to_8_bits(shown, name, white_at_zero=known.white_at_zero, stated=opened.stated)
     if bits != 16:
-        said.append(Note("bits in use", f"{bits} of {32 if image.mode == 'I' else 16}"))
+        done.append(Note("bits in use", f"{bits} of {32 if image.mode == 'I' else 16}"))
     # Asked after loading: Pillow turns a TIFF by itself then, and says so by dropping its orientation.
     own = orientation_of(image)
-    turn = orientation if own == 1 else own
+    turn = known.orientation if own == 1 else own
     shown = turned(shown, turn)
-    rgb, brought = to_srgb(shown, profile or image.info.get("icc_profile"))
+    rgb, brought = to_srgb(shown, known.profile or image.info.get("icc_profile"))
     if brought:
-        said.append(Note("colour profile", "brought to sRGB"))
+        done.append(Note("colour profile", "brought to sRGB"))
     if rgb is image and not (opened.is_own and image.format == "JPEG"):  # other kinds keep their file open
         rgb = rgb.copy()
     rgb.info = {}  # its EXIF would have it turned again by the next reader
@@ -262,7 +244,7 @@ def _finished(
     width, height = opened.full if image.format in ("JPEG", "MPO") else image.size
     if turn >= 5:
         width, height = height, width
-    return Decoded(rgb, image.format or "", image.mode, width, height, turn, tuple(said))
+    return Decoded(rgb, image.format or "", image.mode, width, height, turn, tuple(done))
 
 
 def _from_pillow(content: bytes) -> ImageFile.ImageFile:
@@ -275,7 +257,7 @@ def _from_pillow(content: bytes) -> ImageFile.ImageFile:
         return JpegImagePlugin.jpeg_factory(files.InFewReads(content))
 
 
-def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> None:
+def _draft(image: Image.Image, shrink_to: Preprocessing | None, limit: int) -> None:
     """Let the JPEG decoder shrink: to twice the size that is needed, or until there is memory for it."""
     wanted = image.size
     if shrink_to is not None:
@@ -284,7 +266,7 @@ def _draft(image: Image.Image, shrink_to: Preprocessing | None, most: int) -> No
         else:
             height, width = shrink_to.scaled_size(image.height, image.width)
         wanted = 2 * width, 2 * height
-    scale = next((s for s in (1, 2, 4) if image.width * image.height <= most * s * s), 8)
+    scale = next((s for s in (1, 2, 4) if image.width * image.height <= limit * s * s), 8)
     wanted = min(wanted[0], image.width // scale), min(wanted[1], image.height // scale)
     if wanted != image.size:
         image.draft(None, (max(1, wanted[0]), max(1, wanted[1])))

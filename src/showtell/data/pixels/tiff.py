@@ -52,8 +52,8 @@ class Directory:
     @property
     def orientation(self) -> int:
         """As EXIF counts them, 1 where nothing is said, 0 where it is nonsense."""
-        said = self._one(_ORIENTATION, 1)
-        return said if 1 <= said <= 8 else 0
+        stated = self._one(_ORIENTATION, 1)
+        return stated if 1 <= stated <= 8 else 0
 
     @property
     def storage(self) -> str:

@@ -129,9 +129,9 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
         )
     elif languages:
         (found,) = languages.values()
-    said = [place for places in (*families.values(), *languages.values()) for place in places]
+    named = [place for places in (*families.values(), *languages.values()) for place in places]
     prose = [p for p in left if sample.keys[p] not in LABEL_COLUMNS and sample.is_prose(p)] if found else []
-    apart = [place for place in dict.fromkeys([*said, *prose]) if place not in found]
+    apart = [place for place in dict.fromkeys([*named, *prose]) if place not in found]
     if apart:
         reading.note(f"left out beside the captions: {table.names(apart)} (--text-column takes it instead)")
     return tuple(found)
@@ -254,8 +254,8 @@ def _by_preference(keys: list[str]) -> list[int]:
     """Return all columns: those with a usual name of images first, those with one of words last."""
     usual = [keys.index(name) for name in IMAGE_COLUMNS if name in keys]
     rest = [place for place in range(len(keys)) if place not in usual]
-    said = [place for place in rest if keys[place] in KNOWN_COLUMNS]
-    return [*usual, *(place for place in rest if keys[place] and place not in said), *said]
+    named = [place for place in rest if keys[place] in KNOWN_COLUMNS]
+    return [*usual, *(place for place in rest if keys[place] and place not in named), *named]
 
 
 def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitColumn | None, int | None]:
@@ -263,8 +263,8 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     table, source = sample.table, reading.source
     group = None if source.group_column is None else table.place(source.group_column)
     left = [place for place, name in enumerate(table.header) if name and place not in (image, group)]
-    said = table.find(source.text_column or "")
-    split = split_column(table.header, {place: sample.texts[place] for place in left if place != said})
+    text = table.find(source.text_column or "")
+    split = split_column(table.header, {place: sample.texts[place] for place in left if place != text})
     left = [place for place in left if split is None or place != split.place]
     words = choose_words(sample, left, reading)
     if split is not None:

@@ -105,9 +105,9 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
         hint = "Expected a table with a header, such as image,caption."
         raise DataError(f"{path} is empty.", hint=hint)
     first, delimiter = filled[0], ""
-    told = lines[first].strip().strip('"')
-    if told.lower().startswith("sep="):  # as Excel is told the delimiter
-        first, delimiter = filled[1] if len(filled) > 1 else first, told[4:5]
+    beginning = lines[first].strip().strip('"')
+    if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
+        first, delimiter = filled[1] if len(filled) > 1 else first, beginning[4:5]
     line = lines[first]
     delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
     header = _split(line, delimiter)

@@ -228,8 +228,8 @@ def _longest_tail(folders: list[str], files: list[str]) -> list[str]:
 
     if len(files) < 2:
         return files
-    most = max(map(agreement, files))
-    return [name for name in files if agreement(name) == most]
+    best = max(map(agreement, files))
+    return [name for name in files if agreement(name) == best]
 
 
 def _ambiguous(name: str, alike: list[str]) -> Refusal:

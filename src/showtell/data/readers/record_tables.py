@@ -83,32 +83,33 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     elif len(value) == 1 and not named and isinstance(inner := next(iter(value.values())), dict):
         yield from _records(inner)
     else:
-        for name, said in value.items():
-            yield f"[{name!r}]", _of_mapping(name, said)
+        for name, content in value.items():
+            yield f"[{name!r}]", _of_mapping(name, content)
 
 
-def _columns(value: dict[str, Any]) -> dict[str, list[Any]]:
+def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
     """Return the columns of a table, as pandas writes one; nothing where it is none."""
-    columns = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
-    alike = all(isinstance(p, list) for p in columns.values()) and len(set(map(len, columns.values()))) == 1
+    cells = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
+    columns = {key: p for key, p in cells.items() if isinstance(p, list)}
+    alike = len(columns) == len(cells) and len(set(map(len, columns.values()))) == 1
     named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
     return columns if len(value) > 1 and alike and named else {}
 
 
-def _of_mapping(name: str, said: Any) -> Any:
+def _of_mapping(name: str, content: Any) -> Any:
     """Return the record that a mapping holds for an image; None for what is none."""
     key = "image" if is_image_name(name) else "id"
-    if isinstance(said, dict):
-        known = {column_key(key) for key in said}
-        return said if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **said}
-    if isinstance(said, list) and all(isinstance(part, str | dict) for part in said):
-        return {key: name, "caption": said}
-    if isinstance(said, str | int):
-        return {key: name, "text" if " " in str(said).strip() else "words": said}
+    if isinstance(content, dict):
+        known = {column_key(key) for key in content}
+        return content if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **content}
+    if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
+        return {key: name, "caption": content}
+    if isinstance(content, str | int):
+        return {key: name, "text" if " " in str(content).strip() else "words": content}
     return None
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def _flat(record: dict[str, object]) -> dict[str, object]:
     """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
     spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
     if isinstance(spoken, list):
@@ -117,7 +118,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
         answers = [turn.get("value") or turn.get("content") for turn in turns]
         rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
         return rest | {"caption": next((answer for answer in answers if isinstance(answer, str)), "")}
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in record.items():
         if isinstance(value, dict) and column_key(key) not in (*CAPTION_COLUMNS, *IMAGE_COLUMNS):
             flat |= {inner: cell for inner, cell in value.items() if inner not in record}

@@ -6,7 +6,6 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 
@@ -100,8 +99,8 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
             record = msgspec.json.decode(reading.utf8(path))
         except (msgspec.DecodeError, RecursionError):
             return None
-        said = record.get("caption") if isinstance(record, dict) else None
-        return [nfc(said.strip())] if isinstance(said, str) else None
+        caption = record.get("caption") if isinstance(record, dict) else None
+        return [nfc(caption.strip())] if isinstance(caption, str) else None
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
 
 
@@ -115,7 +114,7 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     Raises:
         DataError: It is not a tar, or holds no images with words.
     """
-    words: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    words: defaultdict[str, dict[str, object]] = defaultdict(dict)
     several = 0
     try:
         for stem, suffix, size, read in _members(path):
@@ -123,7 +122,7 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
                 several += "image" in words[stem]
                 words[stem]["image"] = _flat_name(stem + suffix)
             elif suffix in _TEXTS and size < 1_000_000:
-                words[stem] |= _said(suffix, read())
+                words[stem] |= _words_of(suffix, read())
         records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
@@ -161,7 +160,7 @@ def _flat_name(name: str) -> str:
     return "%2F".join(part.replace("%", "%25") for part in parts)
 
 
-def _said(suffix: str, content: bytes) -> dict[str, Any]:
+def _words_of(suffix: str, content: bytes) -> dict[str, object]:
     text = content.decode("utf-8", "replace").strip()
     if suffix == ".cls":
         return {"label": text}

@@ -204,7 +204,7 @@ class RecordTable(Table):
 
     header: tuple[str, ...] = field(init=False)
     # place and cells by name of each; the names of the first thousand are the header
-    records: Sequence[tuple[str, dict[str, Any]]]
+    records: Sequence[tuple[str, dict[str, object]]]
 
     def __post_init__(self) -> None:
         """Collect the names."""
