@@ -172,9 +172,10 @@ def save_figure(
     out.parent.mkdir(parents=True, exist_ok=True)
     with silent_boxes():
         suffix = out.suffix.lower().removeprefix(".")
-        # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
-        pillow = {"compress_level": 3} if suffix == "png" else None
+        options: dict[str, object] = {}
         if suffix == "png":
+            # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
+            options["pil_kwargs"] = {"compress_level": 3}
             metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
         figure.savefig(
             out,
@@ -183,6 +184,6 @@ def save_figure(
             metadata=metadata,
             bbox_inches="tight" if crop else None,
             pad_inches=MARGIN,
-            pil_kwargs=pillow,
+            **options,
         )
     return out
