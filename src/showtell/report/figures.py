@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from showtell.errors import ConfigError
 from showtell.report.fonts import font, inches, plain, silent_boxes
 from showtell.report.text_width import wrap
+from showtell.runs.records import JsonObject
 
 INK, FAINT, PAPER, ACCENT = "#1d1b18", "#7a746b", "#ffffff", "#c2540a"
 """Colours of text, of secondary text, of the background, and of what matters; those of the HTML page."""
@@ -173,7 +174,7 @@ def save_figure(
     with silent_boxes():
         suffix = out.suffix.lower().removeprefix(".")
         # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
-        pillow = {"compress_level": 3} if suffix == "png" else None
+        png: JsonObject = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
         if suffix == "png":
             metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
         figure.savefig(
@@ -183,6 +184,6 @@ def save_figure(
             metadata=metadata,
             bbox_inches="tight" if crop else None,
             pad_inches=MARGIN,
-            pil_kwargs=pillow,
+            **png,
         )
     return out
