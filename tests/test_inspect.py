@@ -22,9 +22,9 @@ from showtell.data.scenes import SAME_HASH
 from showtell.errors import ConfigError, DataError, StoreError
 from showtell.inspection.check import Finding
 from showtell.inspection.inspect import inspect
+from showtell.inspection.page import bars, columns_of, grouped, shorten
 from showtell.inspection.result import Inspection, Spread
 from showtell.inspection.settings import Inspect
-from showtell.inspection.text import bars, columns_of, grouped, shorten
 from showtell.inspection.word_counts import WordCounts
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest

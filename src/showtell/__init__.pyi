@@ -6,8 +6,8 @@ from showtell.errors import ShowtellError as ShowtellError
 from showtell.extraction.command import extract as extract
 from showtell.extraction.command import features as features
 from showtell.extraction.settings import Extract as Extract
-from showtell.hub.pull import pull as pull
-from showtell.hub.push import push as push
+from showtell.hub.transfer import pull as pull
+from showtell.hub.transfer import push as push
 from showtell.hub.settings import Pull as Pull
 from showtell.hub.settings import Push as Push
 from showtell.inspection.inspect import inspect as inspect
@@ -43,7 +43,7 @@ from showtell.serving.settings import Serve as Serve
 from showtell.store.command import list_store as list_store
 from showtell.store.settings import Store as Store
 from showtell.store.store import FeatureStore as FeatureStore
-from showtell.video.command import live as live
+from showtell.video.live import live as live
 from showtell.video.settings import Live as Live
 
 __version__: str
