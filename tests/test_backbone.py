@@ -140,7 +140,7 @@ def test_normalisation_is_that_of_the_network():
         ("xcit_nano_12_p16_224", 60, ConfigError, "xcit_nano_12_p16_224 cannot be built so"),
         ("resnet18", 16, ConfigError, "image_size 16 is too small"),
         ("pit_ti_224", None, ModelError, "no grid"),  # gives its class token alone
-        ("crossvit_tiny_240", None, ModelError, "several features at once, which are no grid"),
+        ("crossvit_tiny_240", None, ModelError, "several feature maps at once, which are not a grid"),
     ],
 )
 def test_what_cannot_be_is_refused(name, side, error, words):

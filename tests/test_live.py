@@ -27,7 +27,7 @@ from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.report.fonts import MissingGlyphWarning
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.video import window as watching
+from showtell.video import live as watching
 from showtell.video.banner import INK, Banner
 from showtell.video.live import Smoothing, Watch, live
 from showtell.video.recorder import Recorder

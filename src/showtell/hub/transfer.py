@@ -93,7 +93,7 @@ def _full_name(api: "HfApi", name: str) -> str:
     owner, _, rest = name.rpartition("/")
     owners = [user["name"], *(organisation["name"] for organisation in user.get("orgs", []))]
     if owner and owner not in owners:
-        raise HubError(f"You cannot write to {owner}.", hint=f"Your token speaks for {', '.join(owners)}.")
+        raise HubError(f"You cannot write to {owner}.", hint=f"Your token is valid for {', '.join(owners)}.")
     return f"{owner or user['name']}/{rest}"
 
 
