@@ -6,10 +6,10 @@ from showtell.errors import ShowtellError as ShowtellError
 from showtell.extraction.command import extract as extract
 from showtell.extraction.command import features as features
 from showtell.extraction.settings import Extract as Extract
-from showtell.hub.transfer import pull as pull
-from showtell.hub.transfer import push as push
 from showtell.hub.settings import Pull as Pull
 from showtell.hub.settings import Push as Push
+from showtell.hub.transfer import pull as pull
+from showtell.hub.transfer import push as push
 from showtell.inspection.inspect import inspect as inspect
 from showtell.inspection.settings import Inspect as Inspect
 from showtell.kinds.captioner.settings import TrainCaptioner as TrainCaptioner
