@@ -1,6 +1,7 @@
 """Begin matplotlib figures, write on them, and save them, without pyplot and its global state."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,17 +173,13 @@ def save_figure(
     out.parent.mkdir(parents=True, exist_ok=True)
     with silent_boxes():
         suffix = out.suffix.lower().removeprefix(".")
-        # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
-        pillow = {"compress_level": 3} if suffix == "png" else None
+        tight = "tight" if crop else None
+        save = partial(figure.savefig, out, dpi=DPI, format=suffix, bbox_inches=tight, pad_inches=MARGIN)
         if suffix == "png":
-            metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
-        figure.savefig(
-            out,
-            dpi=DPI,
-            format=suffix,
-            metadata=metadata,
-            bbox_inches="tight" if crop else None,
-            pad_inches=MARGIN,
-            pil_kwargs=pillow,
-        )
+            # So that no drawing is read as a photo.
+            metadata = {**(metadata or {}), "Software": "showtell"}
+            # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
+            save(metadata=metadata, pil_kwargs={"compress_level": 3})
+        else:
+            save(metadata=metadata)
     return out
