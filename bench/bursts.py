@@ -24,9 +24,9 @@ from showtell.console import Console
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.errors import DataError
 from showtell.extraction.prepared import prepare
-from showtell.kinds.classifier.classes import learnable
+from showtell.kinds.classifier.data import learnable
 from showtell.kinds.classifier.evaluation import ClassEvaluation
-from showtell.kinds.classifier.score_heads import score_by_folds, why_unscored
+from showtell.kinds.classifier.folds import score_by_folds, why_unscored
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.process import tune_process
 from showtell.store.store import FeatureStore

@@ -137,7 +137,7 @@ def _compare(path: Path, options: argparse.Namespace) -> dict[str, dict[str, obj
     return figures
 
 
-class _Trainee:
+class _Task:
     """What the product's loop trains, on data in memory; an epoch is the way to the next mark."""
 
     unit = "captions"
@@ -171,8 +171,11 @@ class _Trainee:
         ]
         return assemble(torch.from_numpy(data["grid"][chosen]), captions, PAD)
 
+    def why_stop(self, progress) -> str:
+        return ""
+
     def loss(self, epoch: int, index: int):
-        from showtell.kinds.captioner.trainee import caption_loss
+        from showtell.kinds.captioner.task import caption_loss
 
         start = (epoch * self.steps_per_epoch + index) * self.batch
         batch = self._batch(self.data, self.order[start : start + self.batch])
@@ -222,14 +225,12 @@ def _ours(kind: str, path: Path, batch: int) -> dict[str, object]:
 
     tune_process()
     torch.manual_seed(0)
-    trainee, clock = _Trainee(*_load(path), batch), _Clock()
+    task, clock = _Task(*_load(path), batch), _Clock()
     config = LoopConfig(epochs=MARKS, patience=MARKS)
     console = Console(quiet=True)
     with tempfile.TemporaryDirectory() as folder:
-        Loop(trainee, config, Path(folder), fingerprint="", console=console, watchers=[clock]).run(
-            resume=False
-        )
-    return {"seconds": clock.seconds, "batch": batch * CAPTIONS, "losses": trainee.losses}
+        Loop(task, config, Path(folder), fingerprint="", console=console).run(resume=False, callbacks=[clock])
+    return {"seconds": clock.seconds, "batch": batch * CAPTIONS, "losses": task.losses}
 
 
 def _tutorial(kind: str, path: Path, _batch: int) -> dict[str, object]:

@@ -242,11 +242,12 @@ def _generate(channels: int, layers: int, width: int) -> tuple[int, Callable]:
 
 def _real(run: Path, folder: Path) -> dict[str, float]:
     """Time a trained captioner on photos: batches of one and of 64."""
+    import showtell
+
+    showtell.tune_process()
     import torch
 
-    from showtell.kinds.loading import load
-
-    model = load(run)
+    model = showtell.load(run)
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg"})[:64]
     grid = torch.cat([model.backbone(model.pixels(path).unsqueeze(0))[0] for path in paths])
     captioner = model.captioner

@@ -29,14 +29,15 @@ from PIL import Image
 
 import showtell
 from record import add_results, record
-from showtell.data.images import open_image
-from showtell.samples import draw_scene, make_scenes
 
 CLIENTS, SIZE, ROUNDS = 16, (500, 375), 6
 
 
 def jpegs(folder: Path | None) -> list[bytes]:
     """Return four photos, or drawings where there are none."""
+    from showtell.data.images import open_image
+    from showtell.samples import draw_scene, make_scenes
+
     if folder is None:
         images = [draw_scene(scene, 500) for scene in make_scenes(1, 4, "train")]
     else:
@@ -156,6 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("hey") is None:
         raise SystemExit("hey is not installed: apt install hey")
+    showtell.tune_process()  # as the server is, and before torch is imported
     contents = jpegs(options.images)
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; images of {len(contents[0]) / 1000:.0f} kB"

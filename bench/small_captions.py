@@ -32,7 +32,7 @@ from showtell.data.source import DataSource
 from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.model import CaptionerModel
-from showtell.kinds.captioner.trainee import describe_images
+from showtell.kinds.captioner.task import generate_captions
 from showtell.kinds.model_folder import load_model
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore
@@ -101,7 +101,7 @@ def judge_on(
     learnt = {line["name"] for line in lines if line["split"] == "train"}
     known = [image for image in images if Path(image.name).name in learnt]
     extraction = extract_features([*known, *unseen], model.backbone, FeatureStore(store))
-    said = describe_images(model.captioner, extraction, unseen, beam_size=model.config.beam_size)
+    said = generate_captions(model.captioner, extraction, unseen, beam_size=model.config.beam_size)
     rivals = {
         "the most frequent caption": dict.fromkeys(said, commonest_captions(known)),
         "the nearest image's": nearest_captions(extraction, known, unseen),

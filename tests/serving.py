@@ -12,7 +12,7 @@ import torch
 import uvicorn
 
 from showtell.backbones.weights import load_backbone
-from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.model import CaptionerModel, CaptionerProvenance
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
@@ -36,7 +36,8 @@ def make_captioner(run: Path, captions: list[str]) -> Path:
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     scores = {"cider_d": 0.5}
     save_model(
-        run / "model", CaptionerModel.of(backbone, decoder, beam_size=3, provenance={"validation": scores})
+        run / "model",
+        CaptionerModel.of(backbone, decoder, beam_size=3, provenance=CaptionerProvenance(validation=scores)),
     )
     return run
 
@@ -47,7 +48,7 @@ def make_classifier(run: Path) -> Path:
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={}))
+    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0))
     return run
 
 

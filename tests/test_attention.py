@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.captioner.trainee import caption_loss
+from showtell.kinds.captioner.task import caption_loss
 from showtell.models import kernels
 from showtell.models.attention import AttentionDecoder
 from showtell.models.captioner import Captioner

@@ -9,7 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.models.decoding import SpecialTokens, StepOutput, beam_search, sample, select_rows
+from showtell.models.decoding import (
+    Beam,
+    Sampling,
+    SpecialTokens,
+    StepOutput,
+    beam_search,
+    sample,
+    select_rows,
+)
 
 BOS, EOS, PAD = 0, 1, 2
 SPECIAL = SpecialTokens(BOS, EOS, (BOS, PAD))
@@ -78,8 +86,12 @@ class TinyDecoder:
         )
 
 
+def beam(beam_size: int = 3, **options) -> Beam:
+    return Beam(beam_size, **options)
+
+
 def search(decoder: TinyDecoder, images: list[int] | None = None, **options):
-    return beam_search(decoder, decoder.start(images), SPECIAL, **options)
+    return beam_search(decoder, decoder.start(images), SPECIAL, beam(**options))
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,10 +160,10 @@ def test_the_search_stops_when_nothing_can_change_any_more():
         log_probs[..., EOS] = -1e-9
         return StepOutput(log_probs, output.state, output.attention)
 
-    found = beam_search(ends_at_once, decoder.start(), SPECIAL, beam_size=1, max_length=100)
+    found = beam_search(ends_at_once, decoder.start(), SPECIAL, beam(beam_size=1, max_length=100))
     assert (found[0][0].token_ids, decoder.steps) == ([], 1)
     decoder.steps = 0
-    beam_search(ends_at_once, decoder.start(), SPECIAL, beam_size=2, max_length=100, length_penalty=0)
+    beam_search(ends_at_once, decoder.start(), SPECIAL, beam(beam_size=2, max_length=100, length_penalty=0))
     assert decoder.steps <= 3
 
 
@@ -212,13 +224,13 @@ def test_forbidden_words_never_come_however_likely_or_wide(seed, beam_size, word
         log_probs[..., [BOS, PAD]] = -0.01
         return StepOutput(log_probs, output.state, output.attention)
 
-    found = beam_search(tempting, decoder.start(), SPECIAL, beam_size=beam_size, max_length=3)[0]
+    found = beam_search(tempting, decoder.start(), SPECIAL, beam(beam_size=beam_size, max_length=3))[0]
     assert found
     for hypothesis in found:
         assert not {BOS, PAD, EOS} & set(hypothesis.token_ids)
         assert math.isfinite(hypothesis.log_probability)
     assert len({(*h.token_ids, len(h.token_log_probabilities)) for h in found}) == len(found)
-    drawn = sample(tempting, decoder.start(), SPECIAL, count=200, max_length=3, generator=seeded(seed))
+    drawn = sample(tempting, decoder.start(), SPECIAL, Sampling(200, max_tokens=3), generator=seeded(seed))
     assert not {BOS, PAD} & set(drawn.flatten().tolist())
 
 
@@ -231,7 +243,7 @@ def test_impossible_words_do_not_fill_up_the_beam():
         log_probs[..., EOS] = torch.where(token_ids == BOS, math.log(0.5), 0.0)
         return StepOutput(log_probs, state, torch.ones(1, token_ids.shape[1], 1))
 
-    found = beam_search(step, TinyDecoder(0).start(), SPECIAL, beam_size=5, max_length=4)[0]
+    found = beam_search(step, TinyDecoder(0).start(), SPECIAL, beam(beam_size=5, max_length=4))[0]
     assert [h.token_ids for h in found] == [[3], []]  # half the log-probability a token, against all of it
 
 
@@ -262,9 +274,7 @@ def test_the_length_penalty_trades_sums_for_means():
             step,
             TinyDecoder(0).start(),
             SPECIAL,
-            beam_size=4,
-            max_length=5,
-            length_penalty=length_penalty,
+            Beam(4, 5, length_penalty),
         )[0]
         return [len(h.token_ids) for h in found]
 
@@ -279,7 +289,7 @@ def test_captions_are_cut_at_the_longest_length_only_where_none_ended():
         log_probs[..., 3], log_probs[..., 4] = math.log(0.75), math.log(0.25)
         return StepOutput(log_probs, state, torch.ones(1, token_ids.shape[1], 1))
 
-    found = beam_search(never_ends, TinyDecoder(0).start(), SPECIAL, beam_size=2, max_length=6)[0]
+    found = beam_search(never_ends, TinyDecoder(0).start(), SPECIAL, beam(beam_size=2, max_length=6))[0]
     assert [len(h.token_ids) for h in found] == [6, 6]
     assert found[0].token_ids == [3] * 6
     assert found[0].log_probability == pytest.approx(6 * math.log(0.75))
@@ -297,9 +307,7 @@ def test_samples_follow_the_model_s_own_distribution(temperature):
         decoder,
         decoder.start(),
         SPECIAL,
-        count=count,
-        max_length=3,
-        temperature=temperature,
+        Sampling(count, temperature, 3),
         generator=seeded(5),
     )[0]
     assert drawn.shape == (count, 3)
@@ -328,14 +336,18 @@ def test_samples_follow_the_model_s_own_distribution(temperature):
 @given(seed=SEEDS, max_length=st.integers(1, 10))
 def test_after_the_end_of_a_sample_comes_nothing_else(seed, max_length):
     decoder = TinyDecoder(seed, words=2, images=3, sharpness=0.5)
-    drawn = sample(decoder, decoder.start(), SPECIAL, count=4, max_length=max_length, generator=seeded(seed))
+    drawn = sample(
+        decoder, decoder.start(), SPECIAL, Sampling(4, max_tokens=max_length), generator=seeded(seed)
+    )
     assert drawn.shape[:2] == (3, 4)
     assert drawn.shape[2] <= max_length
     for ids in drawn.flatten(0, 1).tolist():
         if EOS in ids:
             assert set(ids[ids.index(EOS) :]) == {EOS}
     assert drawn.shape[2] == max_length or bool((drawn[..., -1] == EOS).all())
-    again = sample(decoder, decoder.start(), SPECIAL, count=4, max_length=max_length, generator=seeded(seed))
+    again = sample(
+        decoder, decoder.start(), SPECIAL, Sampling(4, max_tokens=max_length), generator=seeded(seed)
+    )
     assert torch.equal(drawn, again)
 
 

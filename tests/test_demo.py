@@ -11,7 +11,7 @@ import torch
 import showtell
 from conftest import draw, encoded
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
-from showtell.kinds.captioner.trainee import caption_loss
+from showtell.kinds.captioner.task import caption_loss
 from showtell.models.batch import assemble
 from showtell.report.overlay import hottest_area, paint, seen_box
 

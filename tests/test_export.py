@@ -47,7 +47,7 @@ def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", seed=0):
     sizes = DecoderConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, kind=cell)
     decoder = Captioner(sizes, tokenizer, eye.description.grid_size).eval()
     torch.nn.init.normal_(decoder.decoder.embed.weight, std=2.0)  # words that differ: captions that end
-    save_model(run / "model", CaptionerModel.of(eye, decoder, beam_size=3, provenance={}))
+    save_model(run / "model", CaptionerModel.of(eye, decoder, beam_size=3))
     return run
 
 
@@ -61,7 +61,7 @@ def classifier(run, *, kind="linear", backbone="test_resnet", seed=0):
         head.remember(torch.rand(8, wide), torch.arange(8) % 3)
     else:
         torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_model(run / "model", ClassifierModel.of(eye, head, CLASSES, temperature=1.5, provenance={}))
+    save_model(run / "model", ClassifierModel.of(eye, head, CLASSES, temperature=1.5))
     return run
 
 

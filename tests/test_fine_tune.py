@@ -15,9 +15,10 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.classifier.fine_tune import (
-    FineTuneTrainee,
+    FineTuneTask,
+    LabelledImages,
     TunedNetwork,
-    learning_shares,
+    lr_scales,
 )
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.classifier.settings import TrainClassifier
@@ -90,23 +91,28 @@ def images(tmp_path_factory) -> list[AnnotatedImage]:
     ]
 
 
-def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedNetwork, FineTuneTrainee, LoopConfig]:
+def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedNetwork, FineTuneTask, LoopConfig]:
     torch.manual_seed(0)
     backbone = load_backbone("test_efficientnet", "random", image_size=64)
     head = build_head(HeadConfig("mlp", backbone.description.pooled_dim, 2))
     layers = layers_from(backbone, start)
     network = TunedNetwork(backbone, head, layers)
     labels = torch.tensor([int(image.label) for image in images])
-    trainee = FineTuneTrainee(network, images[:8], labels[:8], images[8:], labels[8:], batch_size=3, seed=4)
-    config = LoopConfig(
-        3, learning_rate=0.01, average=0.9, checkpoint_seconds=0, shares=learning_shares(network, layers)
+    task = FineTuneTask(
+        network,
+        LabelledImages(images[:8], labels[:8]),
+        LabelledImages(images[8:], labels[8:]),
+        TrainClassifier(Path("x"), batch_size=3, seed=4),
     )
-    return network, trainee, config
+    config = LoopConfig(
+        3, learning_rate=0.01, ema=0.9, checkpoint_seconds=0, lr_scale=lr_scales(network, layers)
+    )
+    return network, task, config
 
 
 def train(images: list[AnnotatedImage], folder: Path, console, *, resume: bool = False) -> TunedNetwork:
-    network, trainee, config = tuned(images, "0.4")
-    Loop(trainee, config, folder, fingerprint="f", console=console).run(resume=resume)
+    network, task, config = tuned(images, "0.4")
+    Loop(task, config, folder, fingerprint="f", console=console).run(resume=resume)
     return network
 
 
@@ -140,21 +146,21 @@ def test_only_the_top_changes_and_statistics_stay(images, tmp_path, console):
 def test_the_rate_falls_from_the_head_down(images):
     network, _, config = tuned(images, "0.4")
     shares = [
-        config.shares[name]
+        config.lr_scale[name]
         for name, p in network.named_parameters()
         if p.requires_grad and "backbone" in name
     ]
     assert max(shares) == TrainClassifier.top_share < 1
     assert min(shares) == pytest.approx(TrainClassifier.bottom_share)
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
-    assert not frozen & config.shares.keys()
+    assert not frozen & config.lr_scale.keys()
 
 
 def test_a_training_that_stops_anywhere_goes_on_exactly(images, tmp_path, console):
     whole = train(images, tmp_path / "whole", console)
-    _, trainee, config = tuned(images, "0.4")
+    _, task, config = tuned(images, "0.4")
     steps = 0
-    loss = trainee.loss
+    loss = task.loss
 
     def stopping(epoch: int, index: int):
         nonlocal steps
@@ -163,9 +169,9 @@ def test_a_training_that_stops_anywhere_goes_on_exactly(images, tmp_path, consol
             raise KeyboardInterrupt
         return loss(epoch, index)
 
-    trainee.loss = stopping  # type: ignore[method-assign]
+    task.loss = stopping  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        Loop(trainee, config, tmp_path / "cut", fingerprint="f", console=console).run(resume=False)
+        Loop(task, config, tmp_path / "cut", fingerprint="f", console=console).run(resume=False)
     resumed = train(images, tmp_path / "cut", console, resume=True)
     for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values()):
         assert torch.equal(one, other), name

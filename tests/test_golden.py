@@ -22,7 +22,7 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.records import AnnotatedImage
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.captioner.trainee import CaptionTrainee
+from showtell.kinds.captioner.task import CaptionTask
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.store.store import FeatureStore
 from showtell.training import loop
@@ -62,7 +62,7 @@ def machine() -> str:
 def curves(name: str, folder: Path, patch: pytest.MonkeyPatch, **changed: object) -> list[str]:
     """Train; return a line for each loss, each validation and each final score."""
     patch.setattr(loop, "has_fast_bfloat16", lambda device: False)
-    patch.setattr(CaptionTrainee, "why_no_reward", lambda self, progress: "")
+    patch.setattr(CaptionTask, "why_stop", lambda self, progress: "")
     command, settings = TRAININGS[name]
     language = "ko" if "korean" in name else "en"
     if command == "train-captioner":

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.models import attention
-from showtell.models.kernels.dropout import drop
 from showtell.models.kernels.operations import (
     FusedLinear,
     additive_score,
+    drop,
     gather_repeated,
     index_select_unique,
     smoothed_cross_entropy,

@@ -5,19 +5,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from showtell.kinds.classifier.data import Examples, HeadData
 from showtell.kinds.classifier.heads import (
     Candidate,
-    Examples,
     best_of,
     candidates_table,
     choose_head,
     fit_linear,
     fit_logistic,
+    fit_mlp,
     fit_neighbours,
     fit_temperature,
     score,
 )
-from showtell.kinds.classifier.mlp import fit_mlp
+from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import HeadConfig, LinearHead, NeighbourHead, build_head
 
 
@@ -78,7 +79,7 @@ def test_standardised_features_have_mean_0_and_deviation_1_whatever_their_length
 def test_a_feature_that_never_varies_does_no_harm():
     examples = clusters(100, 2, 8, 0.5, 3)
     examples.pooled[:, 3] = 0
-    candidate = fit_linear(examples, clusters(50, 2, 8, 0.5, 4), 2)
+    candidate = fit_linear(HeadData(examples, clusters(50, 2, 8, 0.5, 4), 2))
     assert torch.isfinite(candidate.head(examples.pooled)).all()
     other = examples.pooled.clone()
     other[:, 3] = 5  # seen for the first time
@@ -87,7 +88,7 @@ def test_a_feature_that_never_varies_does_no_harm():
 
 def test_the_penalty_is_chosen_by_validation():
     train, check = clusters(60, 3, 200, 3.0, 5), clusters(300, 3, 200, 3.0, 6)
-    chosen = fit_linear(train, check, 3)
+    chosen = fit_linear(HeadData(train, check, 3))
     for l2 in (10.0, 1e-4):
         assert chosen.log_likelihood >= score(logistic(train, 3, l2)[0], check)[1] - 1e-3
     assert chosen.setting.startswith("L2 ")
@@ -105,9 +106,9 @@ def ring(count: int, seed: int) -> Examples:
 
 def test_mlp_and_neighbours_learn_what_a_line_cannot(tmp_path):
     train, check = ring(400, 0), ring(200, 1)
-    linear = fit_linear(train, check, 2)
-    mlp = fit_mlp(train, check, 2, folder=tmp_path, seed=0, fingerprint="x")
-    neighbours = fit_neighbours(train, check, 2)
+    linear = fit_linear(HeadData(train, check, 2))
+    mlp = fit_mlp(HeadData(train, check, 2), TrainClassifier(tmp_path), tmp_path, "x")
+    neighbours = fit_neighbours(HeadData(train, check, 2))
     assert linear.accuracy < 0.7
     assert mlp.accuracy > 0.9
     assert neighbours.accuracy > 0.9
@@ -116,9 +117,10 @@ def test_mlp_and_neighbours_learn_what_a_line_cannot(tmp_path):
 
 
 def test_an_mlp_is_the_same_for_the_same_seed(tmp_path):
-    train, check = clusters(80, 3, 12, 1.0, 0), clusters(40, 3, 12, 1.0, 1)
+    check = clusters(40, 3, 12, 1.0, 1)
+    data = HeadData(clusters(80, 3, 12, 1.0, 0), check, 3)
     first, second, other = (
-        fit_mlp(train, check, 3, folder=tmp_path / str(i), seed=seed, fingerprint="x").head(check.pooled)
+        fit_mlp(data, TrainClassifier(tmp_path, seed=seed), tmp_path / str(i), "x").head(check.pooled)
         for i, seed in enumerate((0, 0, 1))
     )
     assert torch.equal(first, second)

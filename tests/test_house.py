@@ -135,6 +135,69 @@ def test_light_rooms_import_no_torch():
     assert child.returncode == 0, child.stderr
 
 
+TRAINING = ["kinds.captioner.train", "kinds.classifier.train"]
+
+
+@pytest.mark.parametrize("module", TRAINING)
+def test_training_is_imported_without_drawing(module):
+    """Reports and boards draw; training does not need that. The Hub's client is loaded by timm itself."""
+    program = (
+        "import importlib, sys\n"
+        "importlib.import_module('showtell.' + sys.argv[1])\n"
+        "drawing = {'matplotlib', 'jinja2', 'tensorboard'} & set(sys.modules)\n"
+        "assert not drawing, drawing\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program, module],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert child.returncode == 0, child.stderr
+
+
+def modules_at_the_top(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports outside of functions, for type checking too."""
+    found: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes += ast.iter_child_nodes(node)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules that import themselves by way of others."""
+    found = []
+    for start in graph:
+        seen: set[str] = set()
+        rest = [start]
+        while rest:
+            more = (graph.get(rest.pop(), set()) & graph.keys()) - seen
+            seen |= more
+            rest += more
+        if start in seen:
+            found.append(start)
+    return sorted(found)
+
+
+def test_no_modules_import_each_other():
+    names = {
+        ".".join(["showtell", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in SOURCES
+    }
+    graph = {name: modules_at_the_top(path) - {name} for name, path in names.items()}
+    assert circles(graph) == []
+
+
+def test_the_check_sees_circles():
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": set()}
+    assert circles(graph) == ["a", "b", "c"]
+    assert modules_at_the_top(ROOT / "kinds" / "kind.py") >= {"showtell.kinds.base.Model"}
+
+
 def test_no_library_code_prints():
     printing = [
         name_of(path)

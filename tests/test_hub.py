@@ -20,8 +20,8 @@ from showtell.console import Console
 from showtell.errors import ConfigError, HubError, ModelError, ShowtellError
 from showtell.hub.settings import Pull, Push
 from showtell.hub.transfer import pull, push
-from showtell.kinds.captioner.model import CaptionerModel
-from showtell.kinds.classifier.model import ClassifierModel
+from showtell.kinds.captioner.model import CaptionerModel, CaptionerProvenance
+from showtell.kinds.classifier.model import ClassifierModel, ClassifierProvenance
 from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -65,7 +65,9 @@ def classifier_run(tmp_path_factory):
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    provenance = {"train_images": 6, "val_images": 3, "data": "845fff0d", "validation": {"accuracy": 0.5}}
+    provenance = ClassifierProvenance(
+        train_images=6, val_images=3, data="845fff0d", validation={"accuracy": 0.5}
+    )
     save_model(
         run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance=provenance)
     )
@@ -88,7 +90,8 @@ def captioner_run(tmp_path_factory):
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
     save_model(
-        run / "model", CaptionerModel.of(backbone, decoder, beam_size=2, provenance={"train_images": 6})
+        run / "model",
+        CaptionerModel.of(backbone, decoder, beam_size=2, provenance=CaptionerProvenance(train_images=6)),
     )
     scores = {"bleu4": 0.2079, "cider_d": 0.5082}
     intervals = {"bleu4": [0.1937, 0.2218], "cider_d": [0.4748, 0.5429]}

@@ -31,7 +31,7 @@ def captioner(tmp_path_factory):
     torch.manual_seed(0)
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    save_model(run / "model", CaptionerModel.of(backbone, decoder, beam_size=3, provenance={}))
+    save_model(run / "model", CaptionerModel.of(backbone, decoder, beam_size=3))
     return showtell.load(run, device="cpu")
 
 
@@ -42,7 +42,7 @@ def classifier(tmp_path_factory):
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={}))
+    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0))
     return showtell.load(run, device="cpu")
 
 
@@ -75,9 +75,7 @@ def test_a_grey_array_is_an_image(classifier):
 def test_a_model_looks_as_in_training_unless_asked_otherwise(tmp_path, classifier):
     backbone = load_backbone("test_resnet", "random", image_size=64, precision="bfloat16")
     head = classifier.head
-    save_model(
-        tmp_path / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={})
-    )
+    save_model(tmp_path / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0))
     rough, full = (showtell.load(tmp_path, device="cpu", precision=one) for one in (None, "float32"))
     assert rough.backbone.description.precision == "bfloat16"
     assert full(draw(1)) == classifier(draw(1)) != rough(draw(1))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from showtell.data.records import AnnotatedImage
-from showtell.kinds.captioner.train import caption_lengths, say_lengths
-from showtell.kinds.captioner.trainee import _framed
+from showtell.kinds.captioner.data import caption_lengths, say_lengths
+from showtell.kinds.captioner.task import _framed
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.text.lengths import MOST_LENGTH, USUAL_LENGTH, length_limit

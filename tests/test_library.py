@@ -120,10 +120,10 @@ def runs(tmp_path_factory) -> list[Path]:
     )
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    words = CaptionerModel.of(backbone, decoder, beam_size=2, provenance={})
+    words = CaptionerModel.of(backbone, decoder, beam_size=2)
     save_model(folder / "words" / "model", words)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, 2)).eval()
-    names = ClassifierModel.of(backbone, head, ("a", "b"), temperature=1.0, provenance={})
+    names = ClassifierModel.of(backbone, head, ("a", "b"), temperature=1.0)
     save_model(folder / "names" / "model", names)
     return [folder / "words", folder / "names"]
 

@@ -48,7 +48,7 @@ def classifier(tmp_path_factory):
     torch.manual_seed(0)
     head = build_head(HeadConfig("linear", backbone.description.pooled_dim, len(CLASSES))).eval()
     torch.nn.init.normal_(next(p for p in head.parameters() if p.dim() == 2), std=3.0)
-    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0, provenance={}))
+    save_model(run / "model", ClassifierModel.of(backbone, head, CLASSES, temperature=1.0))
     return run
 
 
@@ -60,7 +60,7 @@ def captioner(tmp_path_factory):
     torch.manual_seed(0)
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8)
     decoder = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
-    save_model(run / "model", CaptionerModel.of(backbone, decoder, beam_size=2, provenance={}))
+    save_model(run / "model", CaptionerModel.of(backbone, decoder, beam_size=2))
     return run
 
 

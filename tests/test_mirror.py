@@ -13,7 +13,9 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.augment import MIRRORED
 from showtell.data.records import AnnotatedImage
 from showtell.extraction.extract import extract_features
-from showtell.kinds.captioner.trainee import CaptionTrainee, read_grids
+from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.task import CaptionTask
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.text.tokenizer import CaptionTokenizer
@@ -44,7 +46,7 @@ def test_words_that_name_a_side(caption, names):
 
 
 @pytest.fixture
-def trainee(tmp_path, store) -> CaptionTrainee:
+def task(tmp_path, store) -> CaptionTask:
     images = []
     for number in range(12):
         path = tmp_path / f"{number}.png"
@@ -56,20 +58,19 @@ def trainee(tmp_path, store) -> CaptionTrainee:
     tokenizer = CaptionTokenizer.train(["a thing", "one more thing"], kind="word", vocab_size=20, min_count=1)
     width = plain.space.description["grid_shape"][1]
     captioner = Captioner(DecoderConfig(tokenizer.vocab_size, width, 8, 8, 8), tokenizer, (2, 2))
-    return CaptionTrainee(
-        captioner, plain, images, images[:2], batch_size=4, seed=3, beam_size=1, mirrored=mirrored
-    )
+    data = CaptionData(plain, images, images[:2], mirrored)
+    return CaptionTask(captioner, data, TrainCaptioner(tmp_path, batch_size=4, seed=3, beam_size=1))
 
 
-def test_half_of_the_time_where_there_is_a_mirror_image(trainee):
-    plain = read_grids(trainee.captioner, trainee.extraction, trainee.train)
-    turned = read_grids(trainee.captioner, trainee.mirrored, trainee.train[:8])
+def test_half_of_the_time_where_there_is_a_mirror_image(task):
+    plain = read_grids(task.captioner, task.data.features, task.data.train)
+    turned = read_grids(task.captioner, task.data.mirrored, task.data.train[:8])
     seen = np.zeros((12, 2), int)
     for epoch in range(40):
-        for index in range(trainee.steps_per_epoch):
-            chosen = trainee._chosen(epoch, index)
-            grids = trainee._grids(epoch, chosen)
-            assert torch.equal(grids, trainee._grids(epoch, chosen))  # a resume asks again
+        for index in range(task.steps_per_epoch):
+            chosen = task._chosen(epoch, index)
+            grids = task._grids(epoch, chosen)
+            assert torch.equal(grids, task._grids(epoch, chosen))  # a resume asks again
             for grid, i in zip(grids, chosen):
                 is_turned = i < 8 and torch.equal(grid, turned[i])
                 assert is_turned or torch.equal(grid, plain[i])

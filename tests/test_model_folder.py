@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from showtell.backbones.weights import load_backbone
 from showtell.errors import ModelError
-from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.model import CaptionerModel, CaptionerProvenance
 from showtell.kinds.model_folder import FORMAT, find_model, load_model, save_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -35,10 +35,8 @@ def build(cell: str = "lstm", kind: str = "word") -> tuple:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("실행")
-    save_model(
-        run / "model",
-        CaptionerModel.of(*build(), beam_size=4, provenance={"train_images": 3, "데이터": "우리 것"}),
-    )
+    provenance = CaptionerProvenance(train_images=3, data="우리 것")
+    save_model(run / "model", CaptionerModel.of(*build(), beam_size=4, provenance=provenance))
     return run
 
 
@@ -58,9 +56,10 @@ def refused(folder: Path, pattern: str) -> ModelError:
 @pytest.mark.parametrize(("cell", "kind"), [("lstm", "word"), ("gru", "bpe")])
 def test_a_loaded_model_says_the_same_of_the_same_pixels(tmp_path, cell, kind):
     backbone, captioner = build(cell, kind)
-    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4, provenance={"note": "그대로"}))
+    provenance = CaptionerProvenance(data="그대로")
+    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4, provenance=provenance))
     model = load_model(tmp_path)
-    assert (model.config.beam_size, model.config.provenance) == (4, {"note": "그대로"})
+    assert (model.config.beam_size, model.config.provenance) == (4, provenance)
     assert model.config.captioner == captioner.decoder.config
     assert model.backbone.description == backbone.description
     pixels = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8)
@@ -201,9 +200,9 @@ def test_weights_that_do_not_fit_are_named(folder):
 
 def test_saving_again_replaces_the_model(tmp_path):
     backbone, captioner = build()
-    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4, provenance={}))
+    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4))
     torch.nn.init.normal_(captioner.decoder.output_bias)
-    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=2, provenance={}))
+    save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=2))
     model = load_model(tmp_path)
     assert model.config.beam_size == 2
     assert torch.equal(model.captioner.decoder.output_bias, captioner.decoder.output_bias)

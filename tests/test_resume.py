@@ -23,7 +23,7 @@ from showtell import cli
 from showtell.console import Bar
 from showtell.extraction import executor, threads
 from showtell.kinds.captioner import train as task
-from showtell.kinds.captioner.trainee import CaptionTrainee
+from showtell.kinds.captioner.task import CaptionTask
 from showtell.samples import write_captions_dataset
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
@@ -80,7 +80,7 @@ def command(arguments: list[str], log: Path, steps_between: int | None, stop: St
     executor.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
     threads._Batches.add, Loop._step = counted_add, counted_step
     task.LoopConfig = functools.partial(task.LoopConfig, patience=PATIENCE)
-    CaptionTrainee.why_no_reward = lambda self, progress: ""  # what is learnt by reward is made again, too
+    CaptionTask.why_stop = lambda self, progress: ""  # what is learnt by reward is made again, too
     if stop is not None:
         threading.Thread(target=wait, args=(stop,), daemon=True).start()
     sys.exit(cli.run(arguments))
@@ -154,7 +154,7 @@ def test_five_stops_change_no_bit(context, data, undisturbed, tmp_path, number, 
 def finished(undisturbed, tmp_path, monkeypatch) -> Iterator[Path]:
     """A finished run that a test may spoil, with its store, and the number of threads that made it."""
     monkeypatch.setattr(task, "LoopConfig", functools.partial(task.LoopConfig, patience=PATIENCE))
-    monkeypatch.setattr(CaptionTrainee, "why_no_reward", lambda self, progress: "")
+    monkeypatch.setattr(CaptionTask, "why_stop", lambda self, progress: "")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield Path(shutil.copytree(undisturbed, tmp_path / "copy"))

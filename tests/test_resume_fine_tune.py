@@ -18,7 +18,7 @@ from conftest import draw, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.kinds.classifier import train as task
-from showtell.kinds.classifier.fine_tune import FineTuneTrainee
+from showtell.kinds.classifier.fine_tune import FineTuneTask
 from showtell.kinds.model_folder import load_model
 from showtell.training.checkpoint import load_tensors
 from showtell.training.loop import Loop
@@ -58,7 +58,7 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
     @functools.wraps(step)
     def counted(self: Loop, bar: object) -> None:
         step(self, bar)
-        if isinstance(self.trainee, FineTuneTrainee):
+        if isinstance(self.task, FineTuneTask):
             done.append(step)
 
     def kill() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showtell.evaluation.ngrams import CiderD
-from showtell.kinds.captioner.reward import USUAL_SAMPLING, advantages, draw_captions, reward_loss
+from showtell.kinds.captioner.scst import USUAL_SAMPLING, advantages, draw_captions, scst_loss
 from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -84,7 +84,7 @@ def test_training_by_reward_earns_more():
         drawn = draw_captions(model, grid)
         gains = torch.from_numpy(advantages(model, references, names, drawn))
         batch = assemble(grid, drawn, model.tokenizer.pad_id)
-        loss = reward_loss(model, batch, gains[batch.order])
+        loss = scst_loss(model, batch, gains[batch.order])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

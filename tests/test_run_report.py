@@ -16,7 +16,7 @@ from conftest import ENDED, draw, opened, settings_file
 from showtell import cli
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError
-from showtell.evaluation.class_scores import expected_calibration_error, reliability
+from showtell.evaluation.class_scores import Bin, expected_calibration_error, reliability
 from showtell.evaluation.diversity import (
     caption_diversity,
     compared_diversity,
@@ -24,7 +24,7 @@ from showtell.evaluation.diversity import (
 from showtell.evaluation.faithfulness import measure_faithfulness
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.kinds.classifier.report import draw_confusion, draw_reliability
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.kinds.report import write_report
 from showtell.kinds.settings import Report
 from showtell.models.batch import assemble
@@ -325,7 +325,9 @@ def test_reliability_sorts_every_image_and_gives_the_calibration_error():
     bins = reliability(sure, right, 15)
     assert sum(one.images for one in bins) == 200
     first = sure < 1 / 15
-    assert bins[0] == (first.sum(), pytest.approx(sure[first].mean()), pytest.approx(right[first].mean()))
+    assert bins[0].images == first.sum()
+    assert bins[0].confidence == pytest.approx(sure[first].mean())
+    assert bins[0].accuracy == pytest.approx(right[first].mean())
     assert expected_calibration_error(np.array([0.8] * 10), np.arange(10) < 8) == pytest.approx(0)
     assert expected_calibration_error(np.array([1.0, 1.0]), np.array([True, False])) == pytest.approx(0.5)
 
@@ -358,7 +360,7 @@ def test_names_that_differ_in_their_ends_are_told_apart(tmp_path):
 
 
 def test_a_reliability_drawing_of_one_bin_is_drawn(tmp_path):
-    figure = draw_reliability([{"images": 3, "confidence": 0.9, "accuracy": 1.0}], "After", 0.1)
+    figure = draw_reliability([Bin(3, 0.9, 1.0)], "After", 0.1)
     save_for_page(figure, tmp_path / "r.svg", "reliability")
     assert "error 0.100" in (tmp_path / "r.svg").read_text(encoding="utf-8")
 

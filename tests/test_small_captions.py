@@ -20,15 +20,18 @@ from showtell.errors import NotLearntError
 from showtell.evaluation.ngrams import CiderD
 from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
-from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord
-from showtell.kinds.captioner.learnt import refuse_unlearnt
-from showtell.kinds.captioner.recipe import SMALL, recipe_for
-from showtell.kinds.captioner.views import look_at_views
-from showtell.kinds.loading import load
+from showtell.kinds.captioner.data import extract_views
+from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, refuse_unlearnt
+from showtell.kinds.captioner.settings import SMALL, Recipe, recipe_for
+from showtell.kinds.model_folder import load
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 
 BLIND, NEAREST = "the most frequent caption", "the nearest image's"
+
+
+def recipe(train: int, validation: int, **settings) -> Recipe:
+    return recipe_for(TrainCaptioner(Path("x"), **settings), train, validation)
 
 
 def images_of(captions: dict[str, tuple[str, ...]]) -> list[AnnotatedImage]:
@@ -37,20 +40,20 @@ def images_of(captions: dict[str, tuple[str, ...]]) -> list[AnnotatedImage]:
 
 @pytest.mark.parametrize("train", [1, 2, 7, 16, 48, 80, 200, SMALL - 1])
 def test_few_images_get_steps_enough_and_few_validations(train):
-    recipe = recipe_for(train, 5)
-    steps = -(-train // recipe.batch_size) * recipe.epochs
+    found = recipe(train, 5)
+    steps = -(-train // found.batch_size) * found.epochs
     assert 400 <= steps <= 1200
-    assert 5 <= recipe.epochs / recipe.validate_every <= 40
-    assert recipe.patience_steps >= steps // 4
-    assert recipe.augmentations > 0
-    assert recipe.criterion == "last"
+    assert 5 <= found.epochs / found.validate_every <= 40
+    assert found.patience_steps >= steps // 4
+    assert found.augmentations > 0
+    assert found.criterion == "last"
 
 
 def test_many_images_are_learnt_from_as_ever():
     """Flickr8k's settings are those whose scores are in the log; they do not change."""
-    recipe = recipe_for(6000, 1000)
-    assert (recipe.batch_size, recipe.epochs, recipe.validate_every, recipe.patience_steps) == (32, 6, 1, 0)
-    assert (recipe.criterion, recipe.augmentations, recipe.hidden_dim, recipe.dropout) == (
+    found = recipe(6000, 1000)
+    assert (found.batch_size, found.epochs, found.validate_every, found.patience_steps) == (32, 6, 1, 0)
+    assert (found.criterion, found.augmentations, found.hidden_dim, found.dropout) == (
         "score",
         0,
         512,
@@ -61,8 +64,8 @@ def test_many_images_are_learnt_from_as_ever():
 def test_what_is_asked_for_stays(train=20):
     asked = {"epochs": 3, "augmentations": 0, "hidden_dim": 99, "dropout": 0.11}
     for count in (train, 6000):
-        recipe = recipe_for(count, 2, **asked)
-        assert {name: getattr(recipe, name) for name in asked} == asked
+        found = recipe(count, 2, **asked)
+        assert {name: getattr(found, name) for name in asked} == asked
 
 
 def test_the_most_frequent_caption_is_the_most_frequent():
@@ -147,7 +150,7 @@ def test_a_model_that_has_learnt_nothing_is_told_from_one_that_has(said, others,
     assert fault in verdict.fault
     config = TrainCaptioner(data=Path("x"), tokenizer="bpe", weights="random", epochs=2, augmentations=0)
     with pytest.raises(NotLearntError, match="not known to have learnt") as caught:
-        refuse_unlearnt(config, recipe_for(20, 2, augmentations=0), verdict, 24)
+        refuse_unlearnt(config, recipe(20, 2, augmentations=0), verdict, 24)
     assert caught.value.exit_status == 3
     for means in (
         "more captioned images (there are 24",
@@ -184,11 +187,13 @@ def test_views_mirror_no_image_whose_caption_mentions_left_right(tmp_path, store
         images.append(AnnotatedImage(f"{number}.png", tmp_path / f"{number}.png", (side,)))
     backbone = load_backbone("test_resnet", "random", image_size=64)
     for mirror, flipping in ((True, {"2.png", "3.png"}), (False, set())):
-        views = look_at_views(images, 3, mirror, backbone, store, Console(quiet=True))
+        settings = TrainCaptioner(tmp_path, augmentations=3, hflip=mirror)
+        views = extract_views(images, settings, backbone, store, Console(quiet=True))
         assert Counter(name for view in views for name in view.digests) == {p.name: 3 for p in images}
         flips = {name for view in views if view.view.augmentation.flip for name in view.digests}
         assert flips == flipping
-    assert look_at_views(images, 0, True, backbone, store, Console(quiet=True)) == []
+    none = TrainCaptioner(tmp_path, augmentations=0)
+    assert extract_views(images, none, backbone, store, Console(quiet=True)) == []
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +261,7 @@ def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
         *untaught,
         *settings_file(image_size=64, hidden_dim=16, augmentations=0, scst_epochs=2),
     )
-    assert "training by reward needs captions better than" in capsys.readouterr().err
+    assert "self-critical training needs captions better than" in capsys.readouterr().err
     lines = (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()
     assert {json.loads(line).get("epoch", 1) for line in lines} == {1}
 
@@ -266,20 +271,20 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
     from test_training import CAPTIONS, captioned
 
     def build(folder: Path):
-        trainee = captioned(folder, CAPTIONS)
-        space = trainee.extraction.space
+        task = captioned(folder, CAPTIONS)
+        space = task.data.features.space
         values = np.random.default_rng(1)
         from showtell.data.augment import View
         from showtell.extraction.features import Features
 
         views = []
         for number in (1, 2):
-            digests = dict(list(trainee.extraction.digests.items())[:6])
+            digests = dict(list(task.data.features.digests.items())[:6])
             view = Features(space, digests, view=View(number))
             space.put((view.key(n), values.standard_normal((4, 6)), np.full(2, number)) for n in view.digests)
             views.append(view)
-        trainee._views = views
-        return trainee
+        task.data = replace(task.data, views=views)
+        return task
 
     one, other = build(tmp_path / "1"), build(tmp_path / "2")
     seen: dict[str, Counter] = {}
@@ -289,8 +294,8 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
             grids = one._grids(epoch, chosen)
             assert np.array_equal(grids, other._grids(epoch, chosen))
             for grid, i in zip(grids.numpy(), chosen):
-                name = one.train[i].name
-                sources = [one.extraction, *one._views]
+                name = one.data.train[i].name
+                sources = [one.data.features, *one.data.views]
                 which = [
                     k
                     for k, source in enumerate(sources)
@@ -298,19 +303,18 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
                 ]
                 seen.setdefault(name, Counter())[which[0]] += 1
     for name, counts in seen.items():
-        if name in one._views[0].digests:
+        if name in one.data.views[0].digests:
             assert all(8 <= counts[k] <= 34 for k in range(3)), (name, counts)
         else:
             assert counts == {0: 60}
 
 
 def test_the_batch_that_is_asked_for_is_taken_whatever_the_data():
-    assert recipe_for(40, 8).batch_size != 5
-    assert recipe_for(40, 8, batch_size=5).batch_size == 5
-    assert recipe_for(6000, 1000, batch_size=5).batch_size == 5
+    assert recipe(40, 8).batch_size != 5
+    assert recipe(40, 8, batch_size=5).batch_size == 5
+    assert recipe(6000, 1000, batch_size=5).batch_size == 5
     steps = [
-        -(-40 // recipe.batch_size) * recipe.epochs
-        for recipe in (recipe_for(40, 8, batch_size=b) for b in (4, 8))
+        -(-40 // found.batch_size) * found.epochs for found in (recipe(40, 8, batch_size=b) for b in (4, 8))
     ]
     assert max(steps) < 1.2 * min(steps), "the steps are what a training takes, not the epochs"
 

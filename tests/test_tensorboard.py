@@ -13,7 +13,7 @@ from showtell import cli
 from showtell.data.records import AnnotatedImage
 from showtell.errors import MissingExtraError
 from showtell.samples import write_captions_dataset
-from showtell.training.tensorboard import TensorBoardLog
+from showtell.training.callbacks import TensorBoardLog
 
 pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

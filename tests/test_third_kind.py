@@ -24,6 +24,7 @@ from showtell.extraction.prepared import prepare
 from showtell.kinds.base import Card, Model, ModelConfig
 from showtell.kinds.kind import KINDS, Kind, Question
 from showtell.kinds.model_folder import save_model
+from showtell.runs.plan import TrainingPlan
 from showtell.runs.records import EvaluationRecord
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
@@ -127,11 +128,9 @@ class TagsKind(Kind):
             prepared = prepare(self.read(settings, console), backbone, store, console, seed=settings.seed)
             tags = sorted({tag for image in prepared.images for tag in tags_of(image.captions)})
             run.start(
-                settings, self.name, prepared, backbone.description, resolved={"tags": tags}, console=console
+                TrainingPlan(settings, self.name, prepared, backbone.description, {"tags": tags}), console
             )
-            config = TagsConfig(
-                kind=self.name, backbone=backbone.description, provenance={}, tags=tuple(tags)
-            )
+            config = TagsConfig(kind=self.name, backbone=backbone.description, tags=tuple(tags))
             model = TagsModel(config, backbone, nn.Linear(backbone.description.pooled_dim, len(tags)))
             fit(model, prepared, settings.steps)
             save_model(run.model, model)
@@ -142,7 +141,7 @@ class TagsKind(Kind):
 
     def evaluate(self, model: TagsModel, question: Question) -> TagsEvaluation:
         images = question.prepared.images
-        pooled = torch.from_numpy(question.prepared.extraction.pooled(images))
+        pooled = torch.from_numpy(question.prepared.features.pooled(images))
         found = model.predict(pooled, pooled)
         right = [
             [(result.scores[tag] > 0.5) == (tag in tags_of(image.captions)) for tag in model.config.tags]
@@ -158,7 +157,7 @@ def tags_of(captions: tuple[str, ...]) -> set[str]:
 
 def fit(model: TagsModel, prepared, steps: int) -> None:
     images = prepared.split("train")
-    pooled = torch.from_numpy(prepared.extraction.pooled(images)).float()
+    pooled = torch.from_numpy(prepared.features.pooled(images)).float()
     wanted = torch.tensor([[tag in tags_of(p.captions) for tag in model.config.tags] for p in images]).float()
     optimizer = torch.optim.Adam(model.network.parameters(), 0.02)
     for _ in range(steps):

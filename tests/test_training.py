@@ -20,12 +20,9 @@ from showtell.errors import DataError, ModelError
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
-from showtell.kinds.captioner.trainee import (
-    CaptionTrainee,
-    caption_surprise,
-    describe_images,
-    read_grids,
-)
+from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.task import CaptionTask, caption_surprise, generate_captions
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.samples import write_captions_dataset
@@ -34,14 +31,14 @@ from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig, learning_rate
-from showtell.training.trainee import is_better
+from showtell.training.task import TrainingTask, is_better
 
 CONSOLE = Console(quiet=True)
 L, D = 4, 6
 
 
-class Line:
-    """A trainee whose loss is a weight's distance to a target, with scores told in advance."""
+class Line(TrainingTask):
+    """A task whose loss is a weight's distance to a target, with scores told in advance."""
 
     unit = "numbers"
 
@@ -53,12 +50,16 @@ class Line:
         held_out: list[float] | None = None,
     ):
         self.held_out = held_out
-        self.network = nn.Linear(1, 1)
+        self.line = nn.Linear(1, 1)
         nn.init.zeros_(self.network.weight)
         nn.init.zeros_(self.network.bias)
         self.steps_per_epoch, self.scores, self.losses = steps_per_epoch, scores, losses or {}
         self.asked: list[tuple[int, int]] = []
         self.seen: list[list[torch.Tensor]] = []
+
+    @property
+    def network(self) -> nn.Module:
+        return self.line
 
     def loss(self, epoch: int, index: int) -> tuple[torch.Tensor, int]:
         assert self.network.training
@@ -73,9 +74,9 @@ class Line:
         return figures | ({"loss": self.held_out[len(self.seen) - 1]} if self.held_out else {})
 
 
-def run(trainee, folder: Path, *, resume: bool = False, gate=lambda progress: "", **settings):
+def run(task, folder: Path, *, resume: bool = False, **settings):
     settings = {"epochs": 4, "learning_rate": 0.1, "warmup_steps": 1, **settings}
-    loop = Loop(trainee, LoopConfig(**settings), folder, fingerprint="same", console=CONSOLE, gate=gate)
+    loop = Loop(task, LoopConfig(**settings), folder, fingerprint="same", console=CONSOLE)
     return loop, loop.run(resume=resume)
 
 
@@ -103,34 +104,34 @@ def test_a_short_training_warms_up_for_a_tenth_of_it_at_most():
 
 
 def test_the_average_follows_the_weights_as_stated(tmp_path):
-    trainee = Line([1, 2, 3, 4])
+    task = Line([1, 2, 3, 4])
     decays = [min(0.6, (1 + step) / (10 + step)) for step in range(1, 13)]
     weights: list[torch.Tensor] = []
-    original = trainee.loss
+    original = task.loss
 
     def spying(epoch, index):
-        weights.append(trainee.network.weight.detach().clone())
+        weights.append(task.network.weight.detach().clone())
         return original(epoch, index)
 
-    trainee.loss = spying
-    run(trainee, tmp_path, average=0.6)
+    task.loss = spying
+    run(task, tmp_path, ema=0.6)
     average = weights[0]
     expected = []
     for step, decay in enumerate(decays[:-1], 1):
         average = decay * average + (1 - decay) * weights[step]
         expected.append(average)
     for epoch in range(3):
-        assert torch.allclose(trainee.seen[epoch][0], expected[3 * (epoch + 1) - 1], atol=1e-6)
-    assert not torch.allclose(trainee.seen[2][0], weights[9])  # the average, not the last weights
+        assert torch.allclose(task.seen[epoch][0], expected[3 * (epoch + 1) - 1], atol=1e-6)
+    assert not torch.allclose(task.seen[2][0], weights[9])  # the average, not the last weights
 
 
 def test_the_loop_keeps_the_average_of_the_best_epoch(tmp_path):
-    trainee = Line([0.1, 0.9, 0.3, 0.9])
-    _, progress = run(trainee, tmp_path)
+    task = Line([0.1, 0.9, 0.3, 0.9])
+    _, progress = run(task, tmp_path)
     assert (progress.best_epoch, progress.best_score, progress.step) == (2, 0.9, 12)
-    for kept, seen in zip(trainee.network.parameters(), trainee.seen[1]):
+    for kept, seen in zip(task.network.parameters(), task.seen[1]):
         assert torch.equal(kept, seen)
-    assert not trainee.network.training
+    assert not task.network.training
     assert [record["score"] for record in progress.history] == [0.1, 0.9, 0.3, 0.9]
 
 
@@ -145,9 +146,9 @@ def test_the_loop_keeps_the_average_of_the_best_epoch(tmp_path):
     ],
 )
 def test_training_stops_when_patience_is_spent(tmp_path, scores, patience, epochs):
-    trainee = Line(scores)
-    _, progress = run(trainee, tmp_path, epochs=7, patience=patience)
-    assert progress.epoch == epochs == len(trainee.seen)
+    task = Line(scores)
+    _, progress = run(task, tmp_path, epochs=7, patience=patience)
+    assert progress.epoch == epochs == len(task.seen)
     # A resume of a stopped training does not go on either.
     again = Line(scores)
     run(again, tmp_path, resume=True, epochs=7, patience=patience)
@@ -159,31 +160,31 @@ def test_training_stops_when_patience_is_spent(tmp_path, scores, patience, epoch
     [(0, 3), (3, 4), (8, 9), (100, 12)],  # an epoch is one step; the first validation stays the best
 )
 def test_patience_counts_steps_where_epochs_are_short(tmp_path, patience_steps, epochs):
-    trainee = Line([9, *range(12)][:12], steps_per_epoch=1)
-    _, progress = run(trainee, tmp_path, epochs=12, patience=2, patience_steps=patience_steps)
+    task = Line([9, *range(12)][:12], steps_per_epoch=1)
+    _, progress = run(task, tmp_path, epochs=12, patience=2, patience_steps=patience_steps)
     assert progress.epoch == epochs
 
 
 def test_a_score_of_zero_is_nobodys_best_where_there_is_a_loss(tmp_path):
     """Empty captions score zero for many epochs while the loss falls: patience has nothing to wait from."""
-    trainee = Line([0, 0, 0, 0, 0, 0.2, 0.1], held_out=[5, 4, 3, 2, 1, 6, 0.5])
-    _, progress = run(trainee, tmp_path, epochs=7, patience=2)
+    task = Line([0, 0, 0, 0, 0, 0.2, 0.1], held_out=[5, 4, 3, 2, 1, 6, 0.5])
+    _, progress = run(task, tmp_path, epochs=7, patience=2)
     assert (progress.epoch, progress.best_epoch, progress.best_score) == (7, 6, 0.2)
 
 
 def test_where_nothing_ever_scores_the_loss_decides(tmp_path):
-    trainee = Line([0, 0, 0, 0, 0], held_out=[5, 4, 3, 3.5, 3.6])
-    _, progress = run(trainee, tmp_path, epochs=5, patience=2)
+    task = Line([0, 0, 0, 0, 0], held_out=[5, 4, 3, 3.5, 3.6])
+    _, progress = run(task, tmp_path, epochs=5, patience=2)
     assert (progress.epoch, progress.best_epoch) == (5, 3)
-    for kept, seen in zip(trainee.network.parameters(), trainee.seen[2]):
+    for kept, seen in zip(task.network.parameters(), task.seen[2]):
         assert torch.equal(kept, seen)
 
 
 def test_the_last_epoch_is_kept_where_that_is_asked_for_and_patience_has_no_say(tmp_path):
-    trainee = Line([0.9, 0.1, 0.8, 0.7], held_out=[1, 2, 3, 4])
-    _, progress = run(trainee, tmp_path, criterion="last", patience=1)
+    task = Line([0.9, 0.1, 0.8, 0.7], held_out=[1, 2, 3, 4])
+    _, progress = run(task, tmp_path, criterion="last", patience=1)
     assert (progress.epoch, progress.best_epoch, progress.best_score) == (4, 4, 0.7)
-    for kept, seen in zip(trainee.network.parameters(), trainee.seen[3]):
+    for kept, seen in zip(task.network.parameters(), task.seen[3]):
         assert torch.equal(kept, seen)
 
 
@@ -204,10 +205,10 @@ def test_which_validation_is_better(one, other, better):
 
 
 def test_validation_comes_every_so_many_epochs_where_the_loss_changes_and_at_the_end(tmp_path):
-    trainee = Line(list(range(1, 9)), steps_per_epoch=2)
-    _, progress = run(trainee, tmp_path, epochs=12, validate_every=4, decay_epochs=10)
+    task = Line(list(range(1, 9)), steps_per_epoch=2)
+    _, progress = run(task, tmp_path, epochs=12, validate_every=4, decay_epochs=10)
     assert [record["epoch"] for record in progress.history] == [4, 8, 10, 12]
-    assert trainee.asked == [(epoch, index) for epoch in range(12) for index in range(2)]
+    assert task.asked == [(epoch, index) for epoch in range(12) for index in range(2)]
     records = metrics(tmp_path)
     losses = [r["loss"] for r in records if "loss" in r]
     said = [r["validation"]["train_loss"] for r in records if "validation" in r]
@@ -217,9 +218,9 @@ def test_validation_comes_every_so_many_epochs_where_the_loss_changes_and_at_the
 @pytest.mark.parametrize("fatal", range(1, 17))
 def test_a_training_of_rare_validations_that_ends_anywhere_goes_on_exactly(tmp_path, monkeypatch, fatal):
     def line() -> Line:
-        trainee = Line([], steps_per_epoch=2)
-        trainee.validate = lambda: {"score": trainee.network.weight.sum().item()}
-        return trainee
+        task = Line([], steps_per_epoch=2)
+        task.validate = lambda: {"score": task.network.weight.sum().item()}
+        return task
 
     settings = {"epochs": 6, "validate_every": 2, "decay_epochs": 5, "checkpoint_seconds": 0.0}
     undisturbed = line()
@@ -243,24 +244,25 @@ def test_a_training_of_rare_validations_that_ends_anywhere_goes_on_exactly(tmp_p
         assert torch.equal(one, other)
 
 
-def test_a_gate_ends_the_training_and_says_why(tmp_path, capsys):
-    trainee = Line([1, 2, 3, 4])
+def test_a_task_can_end_its_training_and_says_why(tmp_path, capsys):
+    task = Line([1, 2, 3, 4])
     asked = []
 
-    def gate(progress: Progress) -> str:
+    def why_stop(progress: Progress) -> str:
         asked.append(progress.epoch)
         return "it is shut" if progress.epoch == 2 else ""
 
+    task.why_stop = why_stop
     config = LoopConfig(4, learning_rate=0.1, decay_epochs=2)
-    loop = Loop(trainee, config, tmp_path, fingerprint="", console=Console(), gate=gate)
+    loop = Loop(task, config, tmp_path, fingerprint="", console=Console())
     assert loop.run(resume=False).epoch == 2
     assert asked == [0, 1, 2]
     assert "Ended after epoch 2 of 4: it is shut" in capsys.readouterr().err
 
 
 def test_metrics_hold_every_step_and_every_validation(tmp_path):
-    trainee = Line([0.1, 0.2, 0.3, 0.4])
-    loop, _ = run(trainee, tmp_path)
+    task = Line([0.1, 0.2, 0.3, 0.4])
+    loop, _ = run(task, tmp_path)
     records = metrics(tmp_path)
     steps = [record for record in records if "loss" in record]
     assert [(r["epoch"], r["step"]) for r in steps] == [(1 + i // 3, 1 + i) for i in range(12)]
@@ -272,42 +274,42 @@ def test_metrics_hold_every_step_and_every_validation(tmp_path):
     assert validations[1]["validation"]["train_loss"] == pytest.approx(
         np.mean([r["loss"] for r in steps[3:6]])
     )
-    assert trainee.asked == [(epoch, index) for epoch in range(4) for index in range(3)]
+    assert task.asked == [(epoch, index) for epoch in range(4) for index in range(3)]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path, value):
-    trainee = Line([1, 2, 3, 4], losses={7: value})
+    task = Line([1, 2, 3, 4], losses={7: value})
     with pytest.raises(ModelError, match=r"loss became (nan|inf|-inf) at step 7") as caught:
-        run(trainee, tmp_path)
+        run(task, tmp_path)
     assert "learning_rate" in caught.value.hint
-    assert all(value.isfinite().all() for value in trainee.network.parameters())
+    assert all(value.isfinite().all() for value in task.network.parameters())
     assert len(metrics(tmp_path)) == 7 + 2
 
 
 def test_a_gradient_that_is_no_number_stops_before_it_spoils_the_weights(tmp_path):
-    trainee = Line([1, 2, 3, 4])
-    original = trainee.loss
+    task = Line([1, 2, 3, 4])
+    original = task.loss
 
     def loss(epoch, index):
         value, count = original(epoch, index)
         # The root's slope at 0 is infinite, its value is not.
-        return (value + (trainee.network.weight * 0).sum().sqrt() if epoch == 1 else value), count
+        return (value + (task.network.weight * 0).sum().sqrt() if epoch == 1 else value), count
 
-    trainee.loss = loss
+    task.loss = loss
     with pytest.raises(ModelError, match="gradient became"):
-        run(trainee, tmp_path)
-    assert all(value.isfinite().all() for value in trainee.network.parameters())
+        run(task, tmp_path)
+    assert all(value.isfinite().all() for value in task.network.parameters())
 
 
 def test_the_gradient_is_clipped(tmp_path):
     """AdamW forgets a gradient's scale, so what is looked at is the gradient itself."""
-    trainee, norms = Line([1], steps_per_epoch=1, losses={0: 1e6}), []
-    loop = Loop(trainee, LoopConfig(epochs=1, clip_norm=2.0), tmp_path, fingerprint="", console=CONSOLE)
+    task, norms = Line([1], steps_per_epoch=1, losses={0: 1e6}), []
+    loop = Loop(task, LoopConfig(epochs=1, clip_norm=2.0), tmp_path, fingerprint="", console=CONSOLE)
     step = loop.optimizer.step
 
     def spying():
-        norms.append(float(torch.cat([p.grad.flatten() for p in trainee.network.parameters()]).norm()))
+        norms.append(float(torch.cat([p.grad.flatten() for p in task.network.parameters()]).norm()))
         step()
 
     loop.optimizer.step = spying
@@ -331,8 +333,8 @@ def test_only_matrices_decay(tmp_path):
 
 
 def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint_of_it(tmp_path):
-    trainee = Line([1, 2, 3, 4])
-    original, asked = trainee.loss, []
+    task = Line([1, 2, 3, 4])
+    original, asked = task.loss, []
 
     def loss(epoch, index):
         asked.append((epoch, index))
@@ -340,9 +342,9 @@ def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint_of_it(tmp_path):
             signal.raise_signal(signal.SIGINT)
         return original(epoch, index)
 
-    trainee.loss = loss
+    task.loss = loss
     with pytest.raises(KeyboardInterrupt):
-        run(trainee, tmp_path)
+        run(task, tmp_path)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = Line([2, 3, 4])
     _, progress = run(again, tmp_path, resume=True)
@@ -383,22 +385,22 @@ def test_a_training_that_ends_at_any_checkpoint_logs_everything_once(tmp_path, m
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path):
-    trainee = Line([1, 2, 3, 4])
+    task = Line([1, 2, 3, 4])
 
     def loss(epoch, index):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("not reached")
 
-    trainee.loss = loss
+    task.loss = loss
     with pytest.raises(KeyboardInterrupt):
-        run(trainee, tmp_path)
+        run(task, tmp_path)
     assert not list((tmp_path / "checkpoints").glob("*.safetensors"))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionTrainee:
-    """Make a trainee on random features."""
+def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionTask:
+    """Make a task on random features."""
     space = FeatureStore(tmp_path / "store").space(
         {"dtype": "float32", "grid_shape": [L, D], "pooled_dim": 2}
     )
@@ -414,7 +416,8 @@ def captioned(tmp_path: Path, captions: list[list[str]], **settings) -> CaptionT
     tokenizer = CaptionTokenizer.train([c for own in captions for c in own], min_count=1)
     sizes = DecoderConfig(tokenizer.vocab_size, D, hidden_dim=8, embed_dim=8, attention_dim=4)
     settings = {"batch_size": 3, "seed": 0, "beam_size": 1, **settings}
-    return CaptionTrainee(Captioner(sizes, tokenizer, (2, 2)), extraction, images, images[:2], **settings)
+    data = CaptionData(extraction, images, images[:2])
+    return CaptionTask(Captioner(sizes, tokenizer, (2, 2)), data, TrainCaptioner(tmp_path, **settings))
 
 
 CAPTIONS = [
@@ -425,22 +428,22 @@ CAPTIONS = [
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 11, 50])
 def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
     """Images have 1 to 4 captions, and the last batch is smaller."""
-    trainee = captioned(tmp_path, CAPTIONS, batch_size=batch_size)
-    assert trainee.steps_per_epoch == math.ceil(11 / batch_size)
-    decode = trainee.captioner.tokenizer.decode
+    task = captioned(tmp_path, CAPTIONS, batch_size=batch_size)
+    assert task.steps_per_epoch == math.ceil(11 / batch_size)
+    decode = task.captioner.tokenizer.decode
     orders = []
     for epoch in range(3):
         found = []
-        for index in range(trainee.steps_per_epoch):
-            batch = trainee.batch(epoch, index)
+        for index in range(task.steps_per_epoch):
+            batch = task.batch(epoch, index)
             assert len(batch.grid) == min(batch_size, 11 - index * batch_size)
-            assert trainee.loss(epoch, index)[1] == int((batch.lengths > 0).sum())
+            assert task.loss(epoch, index)[1] == int((batch.lengths > 0).sum())
             for image, caption in batch.lengths.nonzero().tolist():
                 ids = batch.token_ids[image, caption].tolist()
                 length = int(batch.lengths[image, caption])
-                assert ids[0] == trainee.captioner.tokenizer.bos_id
-                assert ids[length] == trainee.captioner.tokenizer.eos_id
-                assert set(ids[length + 1 :]) <= {trainee.captioner.tokenizer.pad_id}
+                assert ids[0] == task.captioner.tokenizer.bos_id
+                assert ids[length] == task.captioner.tokenizer.eos_id
+                assert set(ids[length + 1 :]) <= {task.captioner.tokenizer.pad_id}
                 found.append(decode(ids[1:]))
         assert sorted(found) == sorted(caption for own in CAPTIONS for caption in own)
         orders.append(found)
@@ -449,28 +452,30 @@ def test_every_caption_comes_exactly_once_an_epoch(tmp_path, batch_size):
 
 
 def test_a_caption_stays_with_its_image(tmp_path):
-    trainee = captioned(tmp_path, CAPTIONS)
+    task = captioned(tmp_path, CAPTIONS)
     grids = {
-        caption: trainee.extraction.grid([image])[0] for image in trainee.train for caption in image.captions
+        caption: task.data.features.grid([image])[0]
+        for image in task.data.train
+        for caption in image.captions
     }
-    for index in range(trainee.steps_per_epoch):
-        batch = trainee.batch(0, index)
+    for index in range(task.steps_per_epoch):
+        batch = task.batch(0, index)
         for image, caption in batch.lengths.nonzero().tolist():
-            text = trainee.captioner.tokenizer.decode(batch.token_ids[image, caption, 1:].tolist())
+            text = task.captioner.tokenizer.decode(batch.token_ids[image, caption, 1:].tolist())
             assert np.array_equal(batch.grid[image].numpy(), grids[text])
 
 
 def test_a_batch_comes_sorted_so_that_nothing_is_computed_for_padding(tmp_path):
-    trainee = captioned(tmp_path, CAPTIONS, batch_size=6)
+    task = captioned(tmp_path, CAPTIONS, batch_size=6)
     for index in range(2):
-        lengths = trainee.batch(0, index).lengths
+        lengths = task.batch(0, index).lengths
         assert lengths[:, 0].tolist() == sorted(lengths[:, 0].tolist(), reverse=True)
         assert torch.equal(lengths, lengths.sort(dim=1, descending=True).values)
 
 
 def test_a_batch_is_a_function_of_seed_epoch_and_index_alone(tmp_path):
-    trainee = captioned(tmp_path / "1", CAPTIONS)
-    first = {(e, i): trainee.batch(e, i) for e in range(3) for i in range(4)}
+    task = captioned(tmp_path / "1", CAPTIONS)
+    first = {(e, i): task.batch(e, i) for e in range(3) for i in range(4)}
     other = captioned(tmp_path / "2", CAPTIONS)
     for place in [(2, 1), (0, 3), (2, 0), (1, 2), (0, 0)]:
         torch.rand(3)
@@ -484,37 +489,36 @@ def test_a_batch_is_a_function_of_seed_epoch_and_index_alone(tmp_path):
 
 def test_a_long_caption_is_cut_without_an_end(tmp_path):
     words = [f"w{i}" for i in range(USUAL_LENGTH + 5)]
-    trainee = captioned(tmp_path, [[" ".join(words[:n])] for n in (USUAL_LENGTH, len(words))])
-    batch = trainee.batch(0, 0)
-    tokenizer = trainee.captioner.tokenizer
+    task = captioned(tmp_path, [[" ".join(words[:n])] for n in (USUAL_LENGTH, len(words))])
+    batch = task.batch(0, 0)
+    tokenizer = task.captioner.tokenizer
     rows = sorted(zip(batch.lengths[:, 0].tolist(), batch.token_ids[:, 0].tolist()), key=lambda row: row[0])
     (cut_length, cut), (whole_length, whole) = rows
     assert (cut_length, whole_length) == (USUAL_LENGTH, USUAL_LENGTH + 1)
     assert tokenizer.eos_id not in cut
     assert whole[-1] == tokenizer.eos_id
     assert cut[1 : USUAL_LENGTH + 1] == whole[1 : USUAL_LENGTH + 1]
-    assert trainee.loss(0, 0)[0].isfinite()
+    assert task.loss(0, 0)[0].isfinite()
 
 
 def test_a_caption_without_known_words_is_just_its_end(tmp_path):
-    trainee = captioned(tmp_path, [["cat", "?!"], ["dog"]])
-    assert 1 in trainee.batch(0, 0).lengths.flatten().tolist()
-    assert trainee.loss(0, 0)[0].isfinite()
+    task = captioned(tmp_path, [["cat", "?!"], ["dog"]])
+    assert 1 in task.batch(0, 0).lengths.flatten().tolist()
+    assert task.loss(0, 0)[0].isfinite()
 
 
 def test_training_needs_images_on_both_sides(tmp_path):
-    trainee = captioned(tmp_path, CAPTIONS)
-    for train, validation in (([], trainee.train), (trainee.train, [])):
+    task = captioned(tmp_path, CAPTIONS)
+    data = task.data
+    for train, validation in (([], data.train), (data.train, [])):
         with pytest.raises(DataError, match=re.escape(f"{len(train)} images to train on")):
-            CaptionTrainee(
-                trainee.captioner, trainee.extraction, train, validation, batch_size=1, seed=0, beam_size=1
-            )
+            CaptionData(data.features, train, validation)
 
 
-def test_a_trainee_leaves_its_captioner_as_it_is_and_counts_what_is_learnt(tmp_path):
-    trainee = captioned(tmp_path, [["a b b", "a"], ["c"]])
-    assert not trainee.captioner.decoder.output_bias.any()
-    tokenizer, counts = trainee.captioner.tokenizer, trainee.token_counts()
+def test_a_task_leaves_its_captioner_as_it_is_and_counts_what_is_learnt(tmp_path):
+    task = captioned(tmp_path, [["a b b", "a"], ["c"]])
+    assert not task.captioner.decoder.output_bias.any()
+    tokenizer, counts = task.captioner.tokenizer, task.token_counts()
     assert len(counts) == tokenizer.vocab_size
     assert counts[tokenizer.encode("a b c")].tolist() == [2, 2, 1]
     assert counts[tokenizer.eos_id] == 3
@@ -522,24 +526,24 @@ def test_a_trainee_leaves_its_captioner_as_it_is_and_counts_what_is_learnt(tmp_p
 
 
 def test_validation_leaves_the_random_state_alone(tmp_path):
-    trainee = captioned(tmp_path, CAPTIONS)
-    trainee.network.eval()
+    task = captioned(tmp_path, CAPTIONS)
+    task.network.eval()
     before = torch.get_rng_state()
-    assert trainee.validate().keys() == {"score", "cider_d", "loss"}
+    assert task.validate().keys() == {"score", "cider_d", "loss"}
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
-    trainee = captioned(tmp_path, CAPTIONS)
-    trainee.network.eval()
-    references = {image.name: image.captions for image in trainee.validation}
-    captioner, extraction, validation = trainee.captioner, trainee.extraction, trainee.validation
+    task = captioned(tmp_path, CAPTIONS)
+    task.network.eval()
+    references = {image.name: image.captions for image in task.data.validation}
+    captioner, extraction, validation = task.captioner, task.data.features, task.data.validation
     grids = partial(read_grids, captioner, extraction)
     perplexity = teacher_forced(captioner, grids, validation, references).perplexity
     assert math.exp(caption_surprise(captioner, extraction, validation)) == pytest.approx(
         perplexity, rel=1e-5
     )
-    assert trainee.validate()["loss"] == pytest.approx(math.log(perplexity), rel=1e-5)
+    assert task.validate()["loss"] == pytest.approx(math.log(perplexity), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -549,12 +553,12 @@ def test_the_validation_loss_is_the_surprise_at_the_next_word(tmp_path):
 def test_reward_waits_for_a_model_that_has_learnt(tmp_path, best, epoch, refused):
     """One caption of the first image for both scores something, since one of them has it as a reference."""
     captions = [["a dog runs on grass"], ["two cats sleep at home"], ["children play"]]
-    trainee = captioned(tmp_path, captions, likelihood_epochs=3, baseline=["a dog runs on grass"])
-    why = trainee.why_no_reward(Progress(epoch=epoch, best={"score": best}))
+    task = captioned(tmp_path, captions, epochs=3)
+    why = task.why_stop(Progress(epoch=epoch, best={"score": best}))
     assert bool(why) is refused
     assert not refused or f"validation reached {best:.3f}" in why
     plain = captioned(tmp_path / "plain", captions)
-    assert plain.why_no_reward(Progress(epoch=epoch, best={"score": best})) == ""
+    assert plain.why_stop(Progress(epoch=epoch, best={"score": best})) == ""
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -585,8 +589,9 @@ def test_eight_drawn_images_are_learnt_by_heart(tmp_path, cell):
     )
     captioner = Captioner(sizes, tokenizer, description.grid_size)
     captioner.decoder.fit_feature_scale(torch.from_numpy(extraction.grid(images)))
-    trainee = CaptionTrainee(captioner, extraction, 5 * images, images, batch_size=2, seed=0, beam_size=1)
-    run(trainee, tmp_path / "run", epochs=7, learning_rate=1e-2, patience=7, average=0.9)
-    found = describe_images(captioner, extraction, images, beam_size=3)
+    data = CaptionData(extraction, 5 * images, images)
+    task = CaptionTask(captioner, data, TrainCaptioner(tmp_path, batch_size=2, beam_size=1))
+    run(task, tmp_path / "run", epochs=7, learning_rate=1e-2, patience=7, ema=0.9)
+    found = generate_captions(captioner, extraction, images, beam_size=3)
     for image in images:
         assert found[image.name] == tokenizer.decode(tokenizer.encode(image.captions[0]))

@@ -1,4 +1,4 @@
-"""Show it your images. It tells you what it sees.
+"""Show it your pictures. It tells you what it sees.
 
 Every command is a function of its config: ``train_captioner(TrainCaptioner(data=..., out=...))``.
 """

@@ -17,7 +17,7 @@ from showtell.kinds.captioner.train import train_captioner as train_captioner
 from showtell.kinds.classifier.settings import TrainClassifier as TrainClassifier
 from showtell.kinds.classifier.train import train_classifier as train_classifier
 from showtell.kinds.evaluate import evaluate as evaluate
-from showtell.kinds.loading import load as load
+from showtell.kinds.model_folder import load as load
 from showtell.kinds.predict import predict as predict
 from showtell.kinds.report import write_report as write_report
 from showtell.kinds.settings import Evaluate as Evaluate

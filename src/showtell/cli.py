@@ -1,4 +1,4 @@
-"""The command line: parse, call a task, print."""
+"""The command line: parse, call a command's function, print its result."""
 
 import gc
 import io

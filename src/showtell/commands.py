@@ -40,7 +40,7 @@ BESIDES = (
     "errors.ShowtellError",
     "data.source.DataSource",
     "extraction.command.features",
-    "kinds.loading.load",
+    "kinds.model_folder.load",
     "process.tune_process",
     "previews.preview.preview_augment",
     "previews.preview.preview_normalize",

@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str]) -> Any:
     return tyro.cli(
         Union[commands],  # type: ignore[call-overload]  # noqa: UP007
         prog="showtell",
-        description="Show it your images. It tells you what it sees.",
+        description="Show it your pictures. It tells you what it sees.",
         args=arguments or ["--help"],
         config=(*_STYLE, tyro.conf.FlagCreatePairsOff),
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -25,6 +25,7 @@ from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare
 from showtell.files import write_atomic
+from showtell.runs.records import JsonObject
 from showtell.store.store import FeatureStore
 
 _TIMED, _BATCH = 15, 16
@@ -33,7 +34,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def compare(config: Compare, console: Console | None = None) -> list[dict[str, Any]]:
+def compare(config: Compare, console: Console | None = None) -> list[JsonObject]:
     """Compare backbones on a data set: by a linear head on its classes, or by a captioner of few steps.
 
     Args:
@@ -146,7 +147,7 @@ def _row(name: str, contender: Contender, reached: Reached) -> Row:
         score=reached.score,
         interval_95=reached.interval_95,
         images_per_second=contender.images_per_second,
-        megabytes_per_thousand=contender.prepared.extraction.space.record_bytes / 1000,
+        megabytes_per_thousand=contender.prepared.features.space.record_bytes / 1000,
         milliseconds=_prediction_time(contender, reached),
         images=reached.images,
         input_size=contender.backbone.preprocessing.width,

@@ -15,23 +15,19 @@ from showtell.errors import DataError
 from showtell.evaluation.caption_scores import caption_scores
 from showtell.evaluation.class_scores import class_scores
 from showtell.extraction.prepared import Prepared
-from showtell.kinds.captioner.recipe import BATCH_SIZE
+from showtell.kinds.captioner.data import CaptionData, caption_lengths, captioned, train_tokenizer
+from showtell.kinds.captioner.model import NAME
 from showtell.kinds.captioner.settings import TrainCaptioner
-from showtell.kinds.captioner.train import (
-    build_captioner,
-    caption_lengths,
-    captioned,
-    train_tokenizer,
-)
-from showtell.kinds.captioner.trainee import CaptionTrainee, describe_images
-from showtell.kinds.classifier.classes import learnable
-from showtell.kinds.classifier.heads import fit_linear, read_examples
-from showtell.kinds.classifier.verdict import group_numbers
-from showtell.runs.run import training_fingerprint
+from showtell.kinds.captioner.task import CaptionTask, generate_captions
+from showtell.kinds.captioner.train import build_captioner
+from showtell.kinds.classifier.data import HeadData, group_numbers, learnable, read_examples
+from showtell.kinds.classifier.heads import fit_linear
+from showtell.runs.plan import TrainingPlan
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
 from showtell.text.lengths import length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.loop import Loop, LoopConfig
+from showtell.training.task import TrainingTask
 
 TRAINING = "comparison-training"
 """Folder, in that of the comparison, of checkpoints that an interrupted one goes on with."""
@@ -76,15 +72,15 @@ def score_head(name: str, contender: Contender) -> Reached:
     Raises:
         DataError: There is nothing to learn or to validate on.
     """
-    extraction = contender.prepared.extraction
+    features = contender.prepared.features
     classes, train, val = learnable(contender.prepared, Console(quiet=True))
     if not val:
         raise DataError(
             "There is no validation image to compare by: each class is a single group of near-duplicates.",
             hint="Expected images of two scenes or more of each class.",
         )
-    check = read_examples([extraction], val, classes)
-    head = fit_linear(read_examples([extraction], train, classes), check, len(classes)).head
+    check = read_examples([features], val, classes)
+    head = fit_linear(HeadData(read_examples([features], train, classes), check, len(classes))).head
     with torch.inference_mode():
         probabilities = head(check.pooled).softmax(1).numpy()
     scores = class_scores(
@@ -118,22 +114,20 @@ def captioner_scorer(
         train, console, kind=settings.tokenizer, vocab_size=settings.vocab_size, min_count=settings.min_count
     )
     settings = replace(settings, max_length=length_limit(caption_lengths(tokenizer, train)))
-    trainee = _trainee(settings, tokenizer, first.prepared)
-    seconds = _step_time(trainee) * config.steps * len(contenders)
+    task = _task(settings, tokenizer, first.prepared)
+    seconds = _step_time(task) * config.steps * len(contenders)
     console.say(
         f"Training a captioner on each takes about {human_time(seconds)} in all, {config.steps:,} steps on "
-        f"{len(trainee.train):,} images; then each describes {len(trainee.validation):,} images"
+        f"{len(task.data.train):,} images; then each describes {len(task.data.validation):,} images"
     )
 
     def score(name: str, contender: Contender) -> Reached:
         console.say(f"A captioner on {name}:")
-        trainee = _trainee(settings, tokenizer, contender.prepared)
-        fingerprint = training_fingerprint(
-            settings, contender.prepared, contender.backbone.description, resolved={}
-        )
-        mark = f"{fingerprint[:16]}-{config.steps}"
+        task = _task(settings, tokenizer, contender.prepared)
+        plan = TrainingPlan(settings, NAME, contender.prepared, contender.backbone.description, {})
+        mark = f"{plan.fingerprint[:16]}-{config.steps}"
         loop = Loop(
-            _ShortTraining(trainee, config.steps),
+            _ShortTraining(task, config.steps),
             LoopConfig(epochs=1, learning_rate=settings.learning_rate),
             config.out / TRAINING / mark,
             fingerprint=mark,
@@ -143,66 +137,58 @@ def captioner_scorer(
         return Reached(
             found["cider_d"],
             (found["low"], found["high"]),
-            len(trainee.validation),
-            lambda grid, pooled: trainee.captioner.texts(grid, beam_size=TrainCaptioner.beam_size),
+            len(task.data.validation),
+            lambda grid, pooled: task.captioner.texts(grid, beam_size=TrainCaptioner.beam_size),
         )
 
     return score
 
 
-class _ShortTraining:
+class _ShortTraining(TrainingTask):
     """So many steps of a training as a single epoch, scored at its end: no epoch is chosen by its score."""
 
-    unit = CaptionTrainee.unit
+    unit = CaptionTask.unit
 
-    def __init__(self, trainee: CaptionTrainee, steps: int) -> None:
-        self.trainee, self.steps_per_epoch = trainee, steps
+    def __init__(self, task: CaptionTask, steps: int) -> None:
+        self.task, self.steps_per_epoch = task, steps
 
     @property
     def network(self) -> nn.Module:
         """Return what is optimised."""
-        return self.trainee.network
+        return self.task.network
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch, whose epoch and index are those of the whole training."""
-        return self.trainee.loss(*divmod(index, self.trainee.steps_per_epoch))
+        return self.task.loss(*divmod(index, self.task.steps_per_epoch))
 
     def validate(self) -> dict[str, float]:
         """Score captions of the validation split by CIDEr-D, with its 95% interval."""
-        images = self.trainee.validation
-        said = describe_images(
-            self.trainee.captioner, self.trainee.extraction, images, beam_size=TrainCaptioner.beam_size
+        data = self.task.data
+        texts = generate_captions(
+            self.task.captioner, data.features, data.validation, beam_size=TrainCaptioner.beam_size
         )
-        scores = caption_scores({image.name: image.captions for image in images}, said)
+        scores = caption_scores({image.name: image.captions for image in data.validation}, texts)
         low, high = scores.intervals["cider_d"]
         return {"score": scores.cider_d, "cider_d": scores.cider_d, "low": low, "high": high}
 
 
-def _trainee(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared) -> CaptionTrainee:
+def _task(settings: TrainCaptioner, tokenizer: CaptionTokenizer, prepared: Prepared) -> CaptionTask:
     """Return a fresh captioner with its batches: the same weights and order whatever was trained before."""
     seed_everything(settings.seed)
-    train, val = captioned(prepared, "train"), captioned(prepared, "val")
-    captioner = build_captioner(settings, tokenizer, prepared, train).to(choose_device())
-    trainee = CaptionTrainee(
-        captioner,
-        prepared.extraction,
-        train,
-        val,
-        batch_size=BATCH_SIZE,
-        seed=settings.seed,
-        beam_size=TrainCaptioner.beam_size,
-    )
-    captioner.decoder.fit_word_bias(trainee.token_counts())
-    return trainee
+    data = CaptionData(prepared.features, captioned(prepared, "train"), captioned(prepared, "val"))
+    captioner = build_captioner(settings, tokenizer, data).to(choose_device())
+    task = CaptionTask(captioner, data, settings)
+    captioner.decoder.fit_word_bias(task.token_counts())
+    return task
 
 
-def _step_time(trainee: CaptionTrainee) -> float:
+def _step_time(task: CaptionTask) -> float:
     """Return the seconds of a training step, the best of two; the first pays for memory and code paths."""
     times = []
     for index in range(2):
         started = time.perf_counter()
-        with torch.autocast(trainee.device.type, torch.bfloat16, enabled=has_fast_bfloat16(trainee.device)):
-            loss, _ = trainee.loss(0, index % trainee.steps_per_epoch)
+        with torch.autocast(task.device.type, torch.bfloat16, enabled=has_fast_bfloat16(task.device)):
+            loss, _ = task.loss(0, index % task.steps_per_epoch)
         loss.backward()
         times.append(time.perf_counter() - started)
     return min(times)

@@ -4,7 +4,6 @@ Letters: N images, C classes.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +95,8 @@ def class_scores(
     )
 
 
-class Bin(NamedTuple):
+@dataclass(frozen=True)
+class Bin:
     """Images about as sure as each other."""
 
     images: int  # how many; 0 leaves the rest at 0

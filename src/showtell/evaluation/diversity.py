@@ -33,18 +33,22 @@ def caption_diversity(
         others: What others say of the same images, as written.
         training: The captions of training, as written; empty where they are not known.
     """
-    said = {name: tuple(words(caption)) for name, caption in captions.items()}
-    heard = {name: {word for caption in others[name] for word in words(caption)} for name in captions}
+    tokens = {name: tuple(words(caption)) for name, caption in captions.items()}
+    other_words = {name: {word for caption in others[name] for word in words(caption)} for name in captions}
     known = {tuple(words(caption)) for caption in training}
-    both = [word in heard[name] for name, caption in said.items() if heard[name] for word in caption]
+    both = [
+        word in other_words[name] for name, caption in tokens.items() if other_words[name] for word in caption
+    ]
     return CaptionDiversity(
-        captions=len(said),
-        distinct_captions=len(set(said.values())),
-        words=sum(map(len, said.values())),
-        distinct_words=len({word for caption in said.values() for word in caption}),
-        lengths=dict(sorted(Counter(map(len, said.values())).items())),
+        captions=len(tokens),
+        distinct_captions=len(set(tokens.values())),
+        words=sum(map(len, tokens.values())),
+        distinct_words=len({word for caption in tokens.values() for word in caption}),
+        lengths=dict(sorted(Counter(map(len, tokens.values())).items())),
         word_precision=sum(both) / len(both) if both else None,
-        memorized=sum(caption in known for caption in said.values()) / len(said) if known and said else None,
+        memorized=sum(caption in known for caption in tokens.values()) / len(tokens)
+        if known and tokens
+        else None,
     )
 
 

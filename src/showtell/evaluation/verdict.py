@@ -30,7 +30,7 @@ class Rival:
     interval: tuple[float, float]  # 95% interval of the difference, from paired resamples
 
     @property
-    def said(self) -> str:
+    def comparison(self) -> str:
         """How the model compares, in words."""
         low, high = self.interval
         if low > 0:
@@ -56,12 +56,12 @@ class Verdict:
         low, high = self.interval
         scores = " and ".join(f"{rival.cider_d:.2f} of {rival.name}" for rival in self.rivals)
         if all(rival.interval[0] > 0 for rival in self.rivals):
-            said = "better than both"
+            comparison = "better than both"
         else:
-            said = "; ".join(rival.said for rival in self.rivals)
+            comparison = "; ".join(rival.comparison for rival in self.rivals)
         return (
             f"CIDEr-D {self.cider_d:.2f} ({low:.2f} to {high:.2f}) on {self.images:,} images, against "
-            f"{scores}: {said}"
+            f"{scores}: {comparison}"
         )
 
 
@@ -89,7 +89,7 @@ def judge(
     names = sorted(references)
     own = {name: (caption,) for name, caption in captions.items()}
     scores = np.array(
-        [[mean_cider(cider, name, said[name]) for name in names] for said in (own, *rivals.values())]
+        [[mean_cider(cider, name, texts[name]) for name in names] for texts in (own, *rivals.values())]
     )  # (1 + rivals, images)
     count = len(names)
     bounds = bootstrap_interval(
@@ -113,14 +113,14 @@ def mean_cider(cider: CiderD, name: str, captions: Sequence[str]) -> float:
     return float(np.mean([cider.score_words(name, metric_tokens(caption)) for caption in captions]))
 
 
-def _fault(said: Sequence[str], score: float, least: Rival) -> str:
+def _fault(captions: Sequence[str], score: float, least: Rival) -> str:
     """Return why a model is not known to have learnt anything; empty where it is."""
-    words = [tuple(metric_tokens(caption)) for caption in said]
+    words = [tuple(metric_tokens(caption)) for caption in captions]
     empty = sum(not one for one in words)
     if empty > _MOST_EMPTY * len(words):
         return f"{empty:,} of {len(words):,} captions have no word"
     if len(words) > 1 and len(set(words)) == 1:
-        return f"it says the same of every image: {said[0]!r}"
+        return f"it says the same of every image: {captions[0]!r}"
     if score <= 0:
         return "its captions of validation have no phrase in common with people's"
     low, high = least.interval
@@ -162,20 +162,20 @@ def commonest_captions(train: Sequence[AnnotatedImage]) -> list[str]:
 
 
 def nearest_captions(
-    extraction: Features, train: Sequence[AnnotatedImage], asked: Sequence[AnnotatedImage]
+    features: Features, train: Sequence[AnnotatedImage], asked: Sequence[AnnotatedImage]
 ) -> dict[str, tuple[str, ...]]:
     """Return the captions of the training image nearest to each one asked about, by its name.
 
     Nearest by the cosine of pooled features; of equally near ones the first.
 
     Args:
-        extraction: Holds the features of all.
+        features: Holds the features of all.
         train: Images with captions.
         asked: Which images.
     """
 
     def directions(images: Sequence[AnnotatedImage]) -> npt.NDArray[np.float32]:
-        return unit_vectors(extraction.pooled(images).astype(np.float32))  # (N, D)
+        return unit_vectors(features.pooled(images).astype(np.float32))  # (N, D)
 
     known = directions(train)
     found: dict[str, tuple[str, ...]] = {}

@@ -29,7 +29,7 @@ class Prepared:
     Attributes:
         dataset: As read, problems of reading and of encoding included.
         images: Readable images, each with its split.
-        extraction: Where their features are.
+        features: Where their features are.
         groups: What belongs together: near-duplicates, bursts, and the groups of the data.
         fingerprint: SHA-256 over names, contents, words and splits.
         brought: Whether the data brought all splits itself, validation among them.
@@ -37,7 +37,7 @@ class Prepared:
 
     dataset: Dataset
     images: tuple[AnnotatedImage, ...]
-    extraction: Features
+    features: Features
     groups: Groups
     fingerprint: str
     brought: bool = False
@@ -81,10 +81,10 @@ def prepare(
     """
     if splits is None:
         check_room(dataset, val_size, test_size)
-    extraction = extract_features(dataset.images, backbone, store, console=console)
-    report_problems(extraction.unreadable, console)
-    readable = tuple(image for image in dataset.images if image.name in extraction.digests)
-    contradicted = _two_labels(readable, extraction)
+    features = extract_features(dataset.images, backbone, store, console=console)
+    report_problems(features.unreadable, console)
+    readable = tuple(image for image in dataset.images if image.name in features.digests)
+    contradicted = _two_labels(readable, features)
     report_problems(contradicted, console)
     left_out = {problem.where for problem in contradicted}
     readable = tuple(image for image in readable if image.name not in left_out)
@@ -92,9 +92,9 @@ def prepare(
         raise DataError(f"None of the {len(dataset.images)} images can be used.")
     brought = all(image.split for image in dataset.images) and not lacks_val(dataset.images)
     if groups is None and (dataset.classes or (splits is None and not brought)):
-        vectors = extraction.pooled(readable).astype(np.float32)
-        architecture = f"features of {extraction.space.description['architecture']}"
-        found = find_groups(readable, extraction.digests, similarity_of(readable, vectors, architecture))
+        vectors = features.pooled(readable).astype(np.float32)
+        architecture = f"features of {features.space.description['architecture']}"
+        found = find_groups(readable, features.digests, similarity_of(readable, vectors, architecture))
     else:
         found = Groups.recorded(readable, groups or {})
     if sentence := found.sentence():
@@ -104,24 +104,24 @@ def prepare(
     else:
         images = assign_splits(
             readable,
-            extraction.digests,
+            features.digests,
             groups=found.members(),
             sizes=(val_size, test_size),
             seed=seed,
         )
         say_sizes(images, found, dataset, test_size, console)
-    problems = (*dataset.problems, *extraction.unreadable, *contradicted)
+    problems = (*dataset.problems, *features.unreadable, *contradicted)
     complete = replace(dataset, images=images, problems=problems)
-    fingerprint = _fingerprint(images, extraction)
-    return Prepared(complete, images, extraction, found, fingerprint, brought)
+    fingerprint = _fingerprint(images, features)
+    return Prepared(complete, images, features, found, fingerprint, brought)
 
 
-def _two_labels(images: Sequence[AnnotatedImage], extraction: Features) -> list[Problem]:
+def _two_labels(images: Sequence[AnnotatedImage], features: Features) -> list[Problem]:
     """Find copies of one photo under different labels: neither label can be trusted."""
     copies: defaultdict[bytes, list[AnnotatedImage]] = defaultdict(list)
     for image in images:
         if image.label is not None:
-            copies[extraction.digests[image.name]].append(image)
+            copies[features.digests[image.name]].append(image)
     problems = []
     for same in copies.values():
         for image in same:
@@ -136,10 +136,10 @@ def _as_split(name: str | None) -> Split | None:
     return next((split for split in SPLITS if split == name), None)
 
 
-def _fingerprint(images: Sequence[AnnotatedImage], extraction: Features) -> str:
+def _fingerprint(images: Sequence[AnnotatedImage], features: Features) -> str:
     digest = hashlib.sha256()
     for image in sorted(images, key=lambda image: image.name):
-        words = [image.name, extraction.digests[image.name].hex(), image.captions, image.label]
+        words = [image.name, features.digests[image.name].hex(), image.captions, image.label]
         digest.update(json.dumps([*words, image.split], ensure_ascii=False).encode())
     return digest.hexdigest()
 
@@ -154,11 +154,11 @@ def features_for_inference(
     """Return what a trained model will encode with, and its features of some of the images."""
     used = backbone.for_inference()
     if used is backbone:
-        return backbone, prepared.extraction
+        return backbone, prepared.features
     return used, extract_features(images, used, store, console=console)
 
 
-def find_twins(prepared: Prepared) -> dict[str, str]:
+def find_leaks(prepared: Prepared) -> dict[str, str]:
     """Find images outside of train that are near-duplicates of a training image.
 
     Returns:
@@ -168,7 +168,7 @@ def find_twins(prepared: Prepared) -> dict[str, str]:
     twins: dict[str, str] = {}
     if len({(groups.of[image.name], image.split) for image in images}) == groups.count:
         return twins
-    vectors = prepared.extraction.pooled(images).astype(np.float32)
+    vectors = prepared.features.pooled(images).astype(np.float32)
     similarity = similarity_of(images, vectors, groups.by)
     # The most alike come first.
     for leak in leaking_pairs(images, similarity.vectors, threshold=similarity.threshold):

@@ -1,7 +1,7 @@
-"""What every kind of model is: one class of models, one of results, one of evaluations, and the kind itself.
+"""What every kind of model is: its models, their results, and what an export writes of them.
 
-A kind that implements what is here is trained, saved, loaded, asked, scored, reported and served by the same
-code as the others; see ``kinds/captioner`` and ``kinds/classifier``.
+A kind that implements what is here and in ``kind`` is trained, saved, loaded, asked, scored, reported and
+served by the same code as the others; see ``kinds/captioner`` and ``kinds/classifier``.
 """
 
 from abc import ABC, abstractmethod
@@ -18,6 +18,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
 from showtell.data.images import ImageLike, image_source, is_image, load_pixels
 from showtell.errors import ImageError, ModelError
+from showtell.runs.records import JsonObject
 
 BATCH_SIZE = 16
 """Images of a list or a stream that are encoded together."""
@@ -41,7 +42,7 @@ class Result(Protocol):
     def with_scores(self, scores: Mapping[str, float]) -> Self:
         """Return the same with other probabilities, such as their average over time."""
 
-    def record(self, *, attention: bool = True) -> dict[str, Any]:
+    def record(self, *, attention: bool = True) -> JsonObject:
         """Return what a script reads: the JSON of ``predict --json`` and of the HTTP API.
 
         Args:
@@ -53,13 +54,32 @@ R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How a model was made, as far as all kinds share it; what is not known keeps its default.
+
+    Attributes:
+        train_images: Images that it was trained on.
+        val_images: Images that chose it.
+        data: SHA-256 of the data.
+        validation: Its scores on validation, by name.
+        environment: Versions, processor and threads.
+    """
+
+    train_images: int | None = None
+    val_images: int | None = None
+    data: str = ""
+    validation: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """What ``config.json`` of a model says, whatever its kind.
 
     Attributes:
         kind: Name of the kind.
         backbone: The network that encodes images, with its preprocessing.
-        provenance: Versions, data and scores of the training, for people.
+        provenance: How it was made, for people.
         checksums: SHA-256 of each part that must fit the others: words swapped for others of the same number
             would otherwise pass unseen.
         format: Version of the layout.
@@ -67,7 +87,7 @@ class ModelConfig:
 
     kind: str
     backbone: BackboneDescription
-    provenance: dict[str, Any]
+    provenance: Provenance = field(default_factory=Provenance)
     checksums: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -271,7 +291,7 @@ class Model(ABC, Generic[R]):
         """Return the model with another width of its search; itself where it does not search."""
         return self
 
-    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+    def graphs(self) -> tuple[list[Graph], JsonObject]:
         """Return what an export writes, the first from pixels on, and what a reader of it must know besides.
 
         Raises:
@@ -280,7 +300,7 @@ class Model(ABC, Generic[R]):
         raise ModelError(f"A model of the kind {self.config.kind!r} cannot be exported.")
 
     @abstractmethod
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Return what a list of models says of this one, for scripts."""
 
     @abstractmethod

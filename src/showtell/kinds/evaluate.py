@@ -11,7 +11,7 @@ from showtell.kinds.kind import Evaluation, Question, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Evaluate
 from showtell.runs.run import Run
-from showtell.runs.trained_data import Data, read_again
+from showtell.runs.trained_data import Data, Whereabouts, read_again
 from showtell.runtime import choose_device
 from showtell.store.store import FeatureStore
 
@@ -35,16 +35,8 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     kind, run = find_kind(model.config.kind), Run(config.run)
     trained = run.settings(kind.Settings)
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
-    data = read_again(
-        run,
-        trained,
-        kind.read,
-        console,
-        advice=advice,
-        data=config.data,
-        images=config.images,
-        store=config.store,
-    )
+    where = Whereabouts(advice, config.data, config.images, config.store)
+    data = read_again(run, trained, kind.read, where, console)
     split, images = _chosen(config, data, advice)
     if data.is_own and split != "test":
         console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")

@@ -16,7 +16,7 @@ from showtell.errors import ModelError
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.base import Model
-from showtell.runs.records import EvaluationRecord
+from showtell.runs.records import EvaluationRecord, JsonObject
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 
@@ -55,7 +55,7 @@ class Evaluation(Protocol):
     def record(self) -> EvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""
 
-    def lines(self) -> Iterable[dict[str, Any]]:
+    def lines(self) -> Iterable[JsonObject]:
         """Return what is kept of each image, a line of ``predictions-SPLIT.jsonl`` each."""
 
     def table(self) -> str:

@@ -32,7 +32,7 @@ class Origin:
 def short_card(model: Model[Any]) -> str:
     """Return the README of a model's folder."""
     card, config = model.card(), model.config
-    scores = config.provenance.get("validation", {})
+    scores = config.provenance.validation
     rows = [f"| {name} | {value:.4f} |" for name, value in scores.items()]
     return "\n\n".join(
         part
@@ -128,8 +128,10 @@ def _title(config: ModelConfig) -> str:
 
 def _facts(model: Model[Any]) -> str:
     known, card = model.config.provenance, model.card()
-    train, val = known.get("train_images", "?"), known.get("val_images", "?")
-    chosen = f"Trained on {_count(train)} images, chosen by {card.chosen_by} {_count(val)} others"
+    chosen = (
+        f"Trained on {_count(known.train_images)} images, chosen by {card.chosen_by} "
+        f"{_count(known.val_images)} others"
+    )
     return "\n".join(f"- {line}" for line in (_backbone_line(model.config.backbone), *card.made, chosen))
 
 
@@ -144,8 +146,8 @@ def _backbone_line(backbone: BackboneDescription) -> str:
 def _data(config: ModelConfig, origin: Origin) -> str:
     counts = ", ".join(f"{count:,} {split}" for split, count in origin.splits.items())
     splits = f"Images: {counts}. The split is by image, never by caption." if counts else ""
-    print_ = config.provenance.get("data")
-    mark = f"SHA-256 of the data: `{print_}`." if print_ else ""
+    data = config.provenance.data
+    mark = f"SHA-256 of the data: `{data}`." if data else ""
     return " ".join(part for part in (splits, mark) if part) or "The run tells nothing of it."
 
 
@@ -153,8 +155,8 @@ def _hub_scores(config: ModelConfig, origin: Origin) -> str:
     evaluations = origin.evaluations
     if not evaluations:
         known = config.provenance
-        count = known.get("val_images", 0)
-        evaluations = [EvaluationRecord(split="val", images=count, scores=known.get("validation", {}))]
+        scored = EvaluationRecord(split="val", images=known.val_images or 0, scores=known.validation)
+        evaluations = [scored]
     tables = [_table(evaluation) for evaluation in evaluations if evaluation.scores]
     if not tables:
         return "None are recorded."
@@ -174,5 +176,5 @@ def _table(evaluation: EvaluationRecord) -> str:
     return "\n".join([f"| {evaluation.split}{count} | | 95% interval |", "|---|---|---|", *rows])
 
 
-def _count(number: Any) -> str:
-    return f"{number:,}" if isinstance(number, int) else str(number)
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"

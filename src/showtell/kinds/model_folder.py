@@ -1,7 +1,11 @@
-"""A model as a folder of plain files: config.json, model.safetensors, README.md, and what its kind adds."""
+"""A model as a folder of plain files: config.json, model.safetensors, README.md, and what its kind adds.
+
+It is loaded by the name of its run, its folder, or of a pretrained network.
+"""
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +17,14 @@ from torch import Tensor
 from showtell.backbones.backbone import state_hash
 from showtell.backbones.description import Precision
 from showtell.backbones.weights import restore_backbone
+from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
 from showtell.files import write_atomic
 from showtell.kinds.base import FORMAT, Model, ModelConfig
-from showtell.kinds.kind import find_kind
+from showtell.kinds.kind import KINDS, find_kind
 from showtell.kinds.model_card import short_card
+from showtell.runs.records import JsonObject
+from showtell.runtime import choose_device
 from showtell.training.checkpoint import load_tensors, save_tensors
 
 M = TypeVar("M", bound=Model[Any])
@@ -38,6 +45,40 @@ def save_model(folder: Path, model: M) -> M:
     config = json.dumps(asdict(model.config), ensure_ascii=False, indent=1) + "\n"
     write_atomic(folder / "config.json", config, durable=True)
     return model
+
+
+def load(
+    run: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    beam_size: int | None = None,
+    precision: Precision | None = None,
+    console: Console | None = None,
+) -> Model[Any]:
+    """Load a model: ``load("runs/mine")("cat.jpg").text``.
+
+    Nothing else in this process is changed (see ``tune_process``).
+
+    Args:
+        run: A run folder or a model folder; or a timm network or its folder of weights, for ImageNet's
+            classes.
+        device: ``cpu``, ``cuda``, ``mps``; ``auto`` for the best there is.
+        beam_size: Captions a captioner searches side by side; None for its own.
+        precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training.
+        console: Told before weights are downloaded; None for the log of ``showtell``.
+
+    Returns:
+        The model; called with an image, several or a stream of them, it says what they show.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    where, folder = choose_device(device), Path(run)
+    with torch.random.fork_rng(devices=[]):  # a network is built with random numbers, then filled
+        for name in KINDS:
+            if (pretrained := find_kind(name).pretrained(folder, where, console)) is not None:
+                return pretrained
+        return load_model(folder, where, precision).with_beam_size(beam_size)
 
 
 def load_model(
@@ -96,7 +137,7 @@ def find_model(run: Path) -> Path:
     )
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> JsonObject:
     path = folder / "config.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -112,7 +153,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return raw
 
 
-def _convert(raw: dict[str, Any], kind: type[ModelConfig], folder: Path) -> ModelConfig:
+def _convert(raw: JsonObject, kind: type[ModelConfig], folder: Path) -> ModelConfig:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from showtell.console import Console, Log
 from showtell.data.listing import Listing
@@ -13,8 +12,9 @@ from showtell.data.pixels.files import PICTURE_EXTENSIONS, images_at
 from showtell.data.reading import report_problems
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.kinds.base import Result
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.kinds.settings import Predict
+from showtell.runs.records import JsonObject
 from showtell.runs.run import Run
 
 
@@ -41,9 +41,9 @@ class Prediction:
         """Return it as a person reads it, in one line."""
         return self.result.text if self.result else self.error
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonObject:
         """Return what a script reads."""
-        record: dict[str, Any] = {"image": str(self.image)}
+        record: JsonObject = {"image": str(self.image)}
         if self.result is None:
             return record | {"error": self.error}
         record |= self.result.record()

@@ -2,8 +2,8 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from showtell.kinds.kind import Reported, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Report
 from showtell.report.run_report import RunFacts
-from showtell.runs.records import as_json
+from showtell.runs.records import EvaluationRecord, JsonObject, as_json
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
-from showtell.runs.trained_data import read_again
+from showtell.runs.trained_data import Whereabouts, read_again
 from showtell.runtime import choose_device
 
 
@@ -41,16 +41,8 @@ def write_report(config: Report, console: Console | None = None) -> Path:
     kind = find_kind(model.config.kind)
     settings = run.settings(kind.Settings)
     advice = f"showtell report {shlex.quote(str(config.run))} DATA"
-    data = read_again(
-        run,
-        settings,
-        kind.read,
-        Console(quiet=True),
-        advice=advice,
-        data=config.data,
-        images=config.images,
-        store=config.store,
-    )
+    where = Whereabouts(advice, config.data, config.images, config.store)
+    data = read_again(run, settings, kind.read, where, Console(quiet=True))
     if not data.is_own:
         raise DataError(
             f"{data.dataset.source} holds hardly any of the images that {config.run} was trained with.",
@@ -98,13 +90,16 @@ def _evaluated(config: Report, run: Run) -> str:
     )
 
 
-def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFacts:
+def facts_of(
+    reported: Reported, model: Model[Any], metrics: str = "", xe_epochs: int | None = None
+) -> RunFacts:
     """Return what all reports tell of a run.
 
     Args:
         reported: The run.
         model: Its model.
         metrics: Folder within the run of the record of its steps, where the run itself has none.
+        xe_epochs: Epochs until self-critical training began; None where there was none.
     """
     run, record = reported.run, reported.run.record
     images = run.images
@@ -124,8 +119,44 @@ def facts_of(reported: Reported, model: Model[Any], metrics: str = "") -> RunFac
         captions=captions if captions.total() else {},
         parts={name: _parameters(part) for name, part in parts.items()},
         metrics=_metrics(run.folder, metrics),
-        xe_epochs=model.config.provenance.get("xe_epochs"),
+        xe_epochs=xe_epochs,
     )
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A score in the table of a report.
+
+    Attributes:
+        name: For people.
+        value: The score.
+        low: Of its 95% interval.
+        high: Of its 95% interval.
+        widest: The end of the axis that it is drawn on.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    widest: int
+
+
+def score_rows(
+    evaluation: EvaluationRecord, names: Mapping[str, str], widest: Callable[[float], int]
+) -> list[ScoreRow]:
+    """Return scores with their intervals, in the order of their names.
+
+    Args:
+        evaluation: The scores.
+        names: For people, by the score's own.
+        widest: From the upper end of an interval to the end of the axis.
+    """
+    found = []
+    for key, name in names.items():
+        low, high = evaluation.intervals_95[key]
+        found.append(ScoreRow(name, evaluation.scores[key], low, high, widest(high)))
+    return found
 
 
 def find_image(name: str, named: Mapping[str, AnnotatedImage], reported: Reported) -> AnnotatedImage:
@@ -144,7 +175,7 @@ def find_image(name: str, named: Mapping[str, AnnotatedImage], reported: Reporte
     return named[name]
 
 
-def _defaults(kind: type[TrainingSettings]) -> dict[str, Any]:
+def _defaults(kind: type[TrainingSettings]) -> JsonObject:
     """Return the settings of a command that have a default, as JSON values."""
     return {field.name: as_json(field.default) for field in fields(kind) if field.default is not MISSING}
 

@@ -1,4 +1,4 @@
-"""The command that writes a run's report again."""
+"""Settings of the commands that use a run: report, evaluate, predict."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from showtell.models.build import build_decoder
-from showtell.models.config import DecoderConfig
-from showtell.models.decoding import Hypothesis, SpecialTokens, beam_search
+from showtell.models.attention import AttentionDecoder
+from showtell.models.config import DecoderConfig, DecoderKind
+from showtell.models.decoder import Decoder
+from showtell.models.decoding import Beam, Hypothesis, SpecialTokens, beam_search
 from showtell.text.tokenizer import CaptionTokenizer
 
+_DECODERS: dict[DecoderKind, type[Decoder[Any, Any]]] = {"lstm": AttentionDecoder, "gru": AttentionDecoder}
+"""Which class is which decoder: a new one is a line here, and a name in :mod:`showtell.models.config`."""
 LENGTH_PENALTY = 0.7
 """Power of the length that scores are divided by; with 1, captions outgrow those of people (docs/log.md)."""
 
@@ -64,7 +68,7 @@ class Captioner(nn.Module):
         self, config: DecoderConfig, tokenizer: CaptionTokenizer, grid_size: tuple[int, int]
     ) -> None:
         super().__init__()
-        self.decoder = build_decoder(config)
+        self.decoder = _DECODERS[config.kind](config)
         self.tokenizer = tokenizer
         self.grid_size = grid_size
         self.special = SpecialTokens(
@@ -96,9 +100,7 @@ class Captioner(nn.Module):
             lambda state, token_ids: self.decoder.step(memory, state, token_ids),
             self.decoder.start(memory),
             self.special,
-            beam_size=beam_size,
-            max_length=max_length or self.decoder.config.max_length,
-            length_penalty=length_penalty,
+            Beam(beam_size, max_length or self.decoder.config.max_length, length_penalty),
         )
 
     def caption(self, hypothesis: Hypothesis) -> Caption:

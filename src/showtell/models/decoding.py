@@ -101,19 +101,52 @@ class _Trace:
         return Hypothesis(tokens, sum(scores), scores, attention)
 
 
+@dataclass(frozen=True)
+class Beam:
+    """How the likeliest captions are searched.
+
+    Attributes:
+        size: K, captions kept per image, at least 1.
+        max_length: Most words in a caption, at least 1. One with as many is cut: its end is not looked for.
+        length_penalty: 0 compares sums, 1 means; at least 0.
+    """
+
+    size: int = 3
+    max_length: int = 40
+    length_penalty: float = 1.0
+
+
+USUAL_BEAM = Beam()
+
+
+class _Finished:
+    """Captions of one image that have ended, best first, as (score, time, row, log p of ``eos``)."""
+
+    def __init__(self, beam: Beam) -> None:
+        self.beam = beam
+        self.captions: list[tuple[float, int, int, float]] = []
+
+    def add(self, caption: tuple[float, int, int, float]) -> None:
+        """Put a caption among them, where it is one of the best."""
+        self.captions.append(caption)
+        self.captions.sort(reverse=True)
+        del self.captions[self.beam.size :]
+
+    def is_done(self, bound: float) -> bool:
+        """Say whether no growing caption, at best worth ``bound``, can enter."""
+        if len(self.captions) < self.beam.size:
+            return bound == -torch.inf
+        return self.beam.size == 1 or self.captions[-1][0] >= bound
+
+
 def beam_search(
-    step: Step,
-    state: Rows,
-    special: SpecialTokens,
-    *,
-    beam_size: int = 3,
-    max_length: int = 40,
-    length_penalty: float = 1.0,
+    step: Step, state: Rows, special: SpecialTokens, beam: Beam = USUAL_BEAM
 ) -> list[list[Hypothesis]]:
     """Find the likeliest captions of a batch of images.
 
     Finished captions compete by log-probability divided by their length (``eos`` counted) to the power of
-    ``length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain log-probability.
+    ``beam.length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain
+    log-probability.
     An image is done when no growing caption can still enter its finished ones. A beam of one is greedy: it
     ends where ``eos`` is the likeliest word, and no longer caption competes.
 
@@ -121,97 +154,75 @@ def beam_search(
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
         special: Special ids.
-        beam_size: K, captions kept an image, at least 1.
-        max_length: Most words in a caption, at least 1. One with as many is cut: its end is not looked for.
-        length_penalty: 0 compares sums, 1 means; at least 0.
+        beam: Its width, the longest caption, and how captions of different lengths compete.
 
     Returns:
-        For each image up to ``beam_size`` hypotheses of more than no probability, best first. Captions cut
-        at ``max_length`` are used only where too few ended by themselves.
+        For each image up to ``beam.size`` hypotheses of more than no probability, best first. Captions cut
+        at ``beam.max_length`` are used only where too few ended by themselves.
     """
     images, device = state[0].shape[0], state[0].device
     tokens = torch.full((images, 1), special.bos_id, device=device)
     total = torch.zeros(images, 1, device=device)
     trace = _Trace()
-    finished: list[list[tuple[float, int, int, float]]] = [[] for _ in range(images)]
+    finished = [_Finished(beam) for _ in range(images)]
     open_images = set(range(images))
-    for time in range(max_length):
+    for time in range(beam.max_length):
         log_probs, state, attention = step(state, tokens)
         log_probs = _forbid(log_probs, special.never)
         words = log_probs.shape[-1]
         candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
         ending = candidates[..., special.eos_id].clone()  # (B, K)
         candidates[..., special.eos_id] = -torch.inf
-        best, flat = candidates.flatten(1).topk(min(beam_size, candidates[0].numel()), dim=-1)  # (B, beam)
+        best, flat = candidates.flatten(1).topk(min(beam.size, candidates[0].numel()), dim=-1)  # (B, beam)
         parents, chosen = flat // words, flat % words
         # An ending enters the finished captions where it ranks among the best continuations. A small
         # vocabulary has fewer continuations than the beam; impossible ones then fill it up.
         enters = (ending >= best[:, -1:]) & ending.isfinite()
         ending_step = log_probs[..., special.eos_id]
-        _collect(finished, open_images, ending, ending_step, enters, time, beam_size, length_penalty)
+        places = [(image, row) for image, row in enters.nonzero().tolist() if image in open_images]
+        if places:
+            scores = (ending / (time + 1) ** beam.length_penalty).tolist()
+            steps = ending_step.tolist()
+            for image, row in places:
+                finished[image].add((scores[image][row], time, row, steps[image][row]))
         chosen_step = log_probs.flatten(1).gather(1, flat)
         trace.append(parents, chosen, chosen_step.float(), attention)
         # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
-        bound = (best[:, 0] / max_length**length_penalty).tolist()
-        open_images -= {i for i in open_images if _is_done(finished[i], bound[i], beam_size)}
+        bound = (best[:, 0] / beam.max_length**beam.length_penalty).tolist()
+        open_images -= {i for i in open_images if finished[i].is_done(bound[i])}
         tokens, total = chosen, best
         if not open_images:
             break
         state = select_rows(state, parents)
-    return [_results(trace, image, finished[image], total[image], beam_size) for image in range(images)]
+    return [_results(trace, image, finished[image], total[image]) for image in range(images)]
 
 
-def _collect(
-    finished: list[list[tuple[float, int, int, float]]],
-    open_images: set[int],
-    ending: Tensor,
-    ending_step: Tensor,
-    enters: Tensor,
-    time: int,
-    beam_size: int,
-    length_penalty: float,
-) -> None:
-    """Put captions that end now among their image's finished ones, best first, at most ``beam_size``."""
-    places = enters.nonzero().tolist()
-    if not places:
-        return
-    scores, steps = (ending / (time + 1) ** length_penalty).tolist(), ending_step.tolist()
-    for image, row in places:
-        if image in open_images:
-            finished[image].append((scores[image][row], time, row, steps[image][row]))
-            finished[image].sort(reverse=True)
-            del finished[image][beam_size:]
-
-
-def _is_done(finished: list[tuple[float, int, int, float]], bound: float, beam_size: int) -> bool:
-    """Say whether no growing caption, at best worth ``bound``, can enter an image's finished ones."""
-    if len(finished) < beam_size:
-        return bound == -torch.inf
-    return beam_size == 1 or finished[-1][0] >= bound
-
-
-def _results(
-    trace: _Trace,
-    image: int,
-    finished: list[tuple[float, int, int, float]],
-    total: Tensor,
-    beam_size: int,
-) -> list[Hypothesis]:
-    results = [
-        trace.read(image, row, time, (row, log_p, time)) for _, time, row, log_p in finished[:beam_size]
-    ]
-    cut = total.isfinite().nonzero().flatten().tolist()[: beam_size - len(results)]
+def _results(trace: _Trace, image: int, finished: _Finished, total: Tensor) -> list[Hypothesis]:
+    results = [trace.read(image, row, time, (row, log_p, time)) for _, time, row, log_p in finished.captions]
+    cut = total.isfinite().nonzero().flatten().tolist()[: finished.beam.size - len(results)]
     return results + [trace.read(image, row, len(trace.tokens), None) for row in cut]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How captions are drawn at random.
+
+    Attributes:
+        samples: K, captions drawn per image.
+        temperature: Divides the log-probabilities; above 0.
+        max_tokens: Most words in a caption; one with as many is cut.
+    """
+
+    samples: int = 1
+    temperature: float = 1.0
+    max_tokens: int = 40
 
 
 def sample(
     step: Step,
     state: Rows,
     special: SpecialTokens,
-    *,
-    count: int = 1,
-    max_length: int = 40,
-    temperature: float = 1.0,
+    sampling: Sampling,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw captions at random from the model's own distribution.
@@ -220,22 +231,20 @@ def sample(
         step: The decoder.
         state: Its first state; every tensor (B, 1, ...).
         special: Special ids.
-        count: K, captions drawn an image.
-        max_length: Most words in a caption.
-        temperature: Divides the log-probabilities; above 0.
+        sampling: How many captions, how long, and how near the likeliest.
         generator: Source of randomness; None for the global one.
 
     Returns:
-        Token ids (B, K, T), T at most ``max_length``; everything after ``eos`` is ``eos``.
+        Token ids (B, K, T), T at most ``sampling.max_tokens``; everything after ``eos`` is ``eos``.
     """
-    images, device = state[0].shape[0], state[0].device
+    images, device, count = state[0].shape[0], state[0].device, sampling.samples
     state = select_rows(state, torch.zeros(images, count, dtype=torch.long, device=device))
     tokens = torch.full((images, count), special.bos_id, device=device)
     ended = torch.zeros(images, count, dtype=torch.bool, device=device)
     drawn: list[Tensor] = []
-    for _ in range(max_length):
+    for _ in range(sampling.max_tokens):
         log_probs, state, _ = step(state, tokens)
-        probs = torch.softmax(_forbid(log_probs, special.never).float() / temperature, dim=-1)
+        probs = torch.softmax(_forbid(log_probs, special.never).float() / sampling.temperature, dim=-1)
         tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(images, count)
         tokens = tokens.masked_fill(ended, special.eos_id)
         drawn.append(tokens)

@@ -17,7 +17,7 @@ from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.base import Model
 from showtell.kinds.kind import find_kind
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
 from showtell.onnx_export.images import CheckImages, choose_images
 from showtell.onnx_export.settings import Export

@@ -43,7 +43,7 @@ def write_graphs(model: Model[Any], folder: Path) -> "Description":
         "weights": description.weights,
         "preprocessing": asdict(description.preprocessing),
         "pixels": "(batch, 3, height, width), uint8, RGB; mean and std are applied inside the graph",
-        "provenance": config.provenance,
+        "provenance": asdict(config.provenance),
         "files": {graph.name: f"{graph.name}.onnx" for graph in graphs},
         "purposes": {graph.name: graph.purpose for graph in graphs},
     }

@@ -13,7 +13,7 @@ from showtell.kinds.kind import Kind
 from showtell.kinds.predict import find_images
 from showtell.onnx_export.settings import Export
 from showtell.runs.run import Run
-from showtell.runs.trained_data import read_again
+from showtell.runs.trained_data import Whereabouts, read_again
 from showtell.samples import draw_scene, make_scenes
 
 _CHECK_OTHERS = "showtell export {} --check FOLDER"
@@ -77,7 +77,7 @@ def _own(config: Export, kind: Kind) -> CheckImages:
     run = Run(config.run)
     trained = run.settings(kind.Settings)
     advice = _CHECK_OTHERS.format(shlex.quote(str(config.run)))
-    data = read_again(run, trained, kind.read, Console(quiet=True), advice=advice)
+    data = read_again(run, trained, kind.read, Whereabouts(advice), Console(quiet=True))
     images, splits = data.dataset.images, data.splits
     check = _shuffled([p for p in images if splits.get(p.name) == "val"])[: config.num_images]
     calibration = _shuffled([p for p in images if splits.get(p.name) == "train"])[:CALIBRATION]

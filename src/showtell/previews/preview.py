@@ -16,7 +16,7 @@ from showtell.data.names import nfc
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ImageError
 from showtell.extraction.command import images_of
-from showtell.kinds.captioner.train import train_tokenizer
+from showtell.kinds.captioner.data import train_tokenizer
 from showtell.previews import augment as views
 from showtell.previews import normalize as normal
 from showtell.previews import tokens

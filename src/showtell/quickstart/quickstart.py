@@ -7,9 +7,9 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from showtell.backbones import packaged
 from showtell.backbones.sources import weights_at_hand
@@ -19,9 +19,8 @@ from showtell.files import write_atomic
 from showtell.kinds.captioner.evaluation import CaptionEvaluation
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner
-from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.evaluate import evaluate
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.kinds.settings import Evaluate
 from showtell.quickstart.settings import Quickstart
 from showtell.report.cards import PageItem, write_captions_page
@@ -33,21 +32,42 @@ SCENES = 2000
 HIDDEN_DIM, DROPOUT, EPOCHS = 192, 0.1, 12
 """A small captioner suffices for small scenes."""
 _SHOWN = 24
-_CLASSES, _LEAST = 3, 0.01
-"""Classes named for a photograph at most, and the least probability that is worth a word."""
+_RECORDED, _CLASSES, _LEAST = 5, 3, 0.01
+"""Classes recorded and named for a photograph at most, and the least probability that is worth a word."""
 _MARKER = "quickstart.json"
 
 
-def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[str, Any]:
-    """Draw, look, train, evaluate on compositions that never occurred in training, and show.
+@dataclass(frozen=True)
+class QuickstartResult:
+    """What the quickstart reached; kept in ``quickstart.json``.
+
+    Attributes:
+        right: Unseen scenes whose caption is exactly right.
+        scenes: How many unseen scenes there are.
+        share: The first of the second.
+        page: The page that shows them.
+        seconds: How long it took.
+        photographs: Classes of each photograph with their probabilities; nothing without a network.
+    """
+
+    right: int
+    scenes: int
+    share: float
+    page: str
+    seconds: float = 0.0
+    photographs: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def run_quickstart(config: Quickstart, console: Console | None = None) -> QuickstartResult:
+    """Draw, extract features, train, evaluate on compositions that never occurred in training, and show.
 
     Args:
         config: Where to write, in which language.
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
-        The share of unseen scenes whose caption is exactly right, their count, the seconds, the page, and
-        under ``photographs`` the classes of each with their probabilities, or nothing without a network.
+        How many captions of unseen scenes are exactly right, the page that shows them, and what a network
+        that knows ImageNet says of three photographs.
 
     Raises:
         ConfigError: ``--out`` holds something else.
@@ -77,17 +97,17 @@ def run_quickstart(config: Quickstart, console: Console | None = None) -> dict[s
         )
         train_captioner(training, console)
     result = _show(config, scenes, console)
-    result["seconds"] = round(time.perf_counter() - started, 1)
+    result = replace(result, seconds=round(time.perf_counter() - started, 1))
     console.say(
-        f"\n{result['right']} of {result['scenes']} scenes in compositions never seen in training are "
-        f"described exactly right ({result['share']:.1%}), in {human_time(result['seconds'])} in all.\n"
-        f"Look at them: {result['page']}\n\n"
+        f"\n{result.right} of {result.scenes} scenes in compositions never seen in training are "
+        f"described exactly right ({result.share:.1%}), in {human_time(result.seconds)} in all.\n"
+        f"Look at them: {result.page}\n\n"
         f"The same with your own photos:\n"
         f"  showtell train-captioner PHOTOS/captions.csv --out runs/mine\n"
         f"  showtell predict runs/mine PHOTO.jpg --save-plot why.png\n"
     )
-    result["photographs"] = name_photographs(config.out / "photographs", console)
-    write_atomic(config.out / _MARKER, json.dumps(result, indent=1) + "\n")
+    result = replace(result, photographs=name_photographs(config.out / "photographs", console))
+    write_atomic(config.out / _MARKER, json.dumps(asdict(result), indent=1) + "\n")
     return result
 
 
@@ -115,21 +135,19 @@ def name_photographs(out: Path, console: Console) -> dict[str, dict[str, float]]
         )
         return {}
     model = load(found.architecture)
-    assert isinstance(model, ClassifierModel), "a network by name comes with its own classifier"
     console.say(f"{found.architecture} ({found.source}) sees on three photographs:")
     named = {}
     with resources.as_file(resources.files("showtell") / "samples" / "photographs") as folder:
         for path in sorted(folder.glob("*.jpg")):
-            classes = model(path)
-            named[path.name] = dict(classes.top(5))
+            result = model(path)
+            classes = list(result.scores.items())
+            named[path.name] = dict(classes[:_RECORDED])
             likely = [
-                f"{name.split(',')[0]} {share:.0%}"
-                for name, share in classes.top(_CLASSES)
-                if share >= _LEAST
+                f"{name.split(',')[0]} {share:.0%}" for name, share in classes[:_CLASSES] if share >= _LEAST
             ]
             console.say(f"  {path.name:<11} {', '.join(likely)}")
             out.mkdir(parents=True, exist_ok=True)
-            model.draw(path, classes, out / f"{path.stem}.png")
+            model.draw(path, result, out / f"{path.stem}.png")
     console.say(f"Where it looked: {out}")
     return named
 
@@ -151,7 +169,7 @@ def _claim(out: Path) -> None:
     write_atomic(out / _MARKER, "{}\n")
 
 
-def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> dict[str, Any]:
+def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> QuickstartResult:
     """Caption the unseen compositions, count what is exactly right, and write the page."""
     run = Run(config.out / "run")
     evaluation = evaluate(Evaluate(run=run.folder, split="test"), Console(quiet=True))
@@ -179,7 +197,7 @@ def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> 
         items=items,
         language=config.language,
     )
-    return {"right": sum(right.values()), "scenes": len(right), "share": share, "page": str(page)}
+    return QuickstartResult(sum(right.values()), len(right), share, str(page))
 
 
 def _choose(right: Mapping[str, bool]) -> list[str]:

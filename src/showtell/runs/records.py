@@ -18,6 +18,8 @@ RUN_FORMAT = 1
 """Of the records of a run; a reader refuses later ones."""
 
 Record = TypeVar("Record")
+JsonObject = dict[str, Any]
+"""An object of JSON whose keys are not ours to fix: settings of a kind, or what goes out to a script."""
 
 
 class ProblemRecord(msgspec.Struct):
@@ -55,8 +57,8 @@ class RunRecord(msgspec.Struct):
     kind: str
     started: str
     folder: str
-    config: dict[str, Any]
-    resolved: dict[str, Any]
+    config: JsonObject
+    resolved: JsonObject
     backbone: BackboneDescription
     data: DataRecord
     environment: dict[str, str | int] = {}

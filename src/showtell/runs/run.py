@@ -1,30 +1,23 @@
 """A run: a folder that holds one training, what was run, and all that came of it."""
 
-import hashlib
-import json
 import os
 import shlex
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from showtell.backbones.description import BackboneDescription
 from showtell.console import Console
-from showtell.data.records import Problem
 from showtell.errors import ConfigError, ModelError
 from showtell.extraction.prepared import Prepared
 from showtell.files import lock_folder
+from showtell.runs.plan import WHERE, TrainingPlan
 from showtell.runs.records import (
-    RUN_FORMAT,
-    DataRecord,
     EvaluationRecord,
     ImageRecord,
-    ProblemRecord,
+    JsonObject,
     RunRecord,
     as_json,
     load_lines,
@@ -39,11 +32,6 @@ from showtell.runtime import environment
 T = TypeVar("T")
 S = TypeVar("S", bound=TrainingSettings)
 E = TypeVar("E", bound=EvaluationRecord)
-
-_WHERE = ("out", "store", "weights", "device", "tensorboard", "resume")
-"""Settings that may change from start to resume: they say where things lie, not what is learnt."""
-_EXAMPLES = 5
-"""Problems of a kind that are recorded in full."""
 
 
 class Run:
@@ -100,7 +88,7 @@ class Run:
         record = self.record
         trained = load_settings(record, kind, self.folder / "config.json")
         start = Path(record.folder)
-        there: dict[str, Any] = {}
+        there: JsonObject = {}
         for name in ("data", "images", "store"):
             path = getattr(trained, name)
             if isinstance(path, Path):
@@ -144,26 +132,11 @@ class Run:
                 hint="Go on with it by --resume, or name another folder by --out.",
             )
 
-    def start(
-        self,
-        settings: TrainingSettings,
-        kind: str,
-        prepared: Prepared,
-        backbone: BackboneDescription,
-        *,
-        resolved: Mapping[str, Any],
-        leaks: Mapping[str, str] | None = None,
-        console: Console,
-    ) -> str:
+    def start(self, plan: TrainingPlan, console: Console) -> str:
         """Write what is run, on what and with what, before the first step; a resume leaves it as it is.
 
         Args:
-            settings: As given.
-            kind: Of the model.
-            prepared: The images.
-            backbone: What encoded them.
-            resolved: Every other number that shapes the model: what settings left open, and constants.
-            leaks: Images of other splits that are near-duplicates of training images, with those, by name.
+            plan: What is run.
             console: Told what has changed since the start of a training that is resumed.
 
         Returns:
@@ -172,15 +145,14 @@ class Run:
         Raises:
             ConfigError: The training to resume was started with other constants.
         """
-        now = as_json(dict(resolved))
-        if settings.resume and (self.folder / "config.json").exists():
-            self._compare(now, console)
+        if plan.settings.resume and (self.folder / "config.json").exists():
+            self._compare(as_json(dict(plan.resolved)), console)
         else:
-            save_lines(self.folder / "images.jsonl", _images(prepared, leaks or {}))
-            save_record(self.folder / "config.json", _record(settings, kind, prepared, backbone, now))
-        return training_fingerprint(settings, prepared, backbone, resolved=now)
+            save_lines(self.folder / "images.jsonl", plan.images())
+            save_record(self.folder / "config.json", plan.record())
+        return plan.fingerprint
 
-    def _compare(self, resolved: dict[str, Any], console: Console) -> None:
+    def _compare(self, resolved: JsonObject, console: Console) -> None:
         """Refuse other constants than those of the start, and say where the code is another."""
         before = self.record
         changed = [
@@ -226,14 +198,14 @@ class Run:
         """
         return self._scored(split, partial(load_record, self.folder / f"evaluation-{split}.json", kind))
 
-    def predictions(self, split: str) -> list[dict[str, Any]]:
+    def predictions(self, split: str) -> list[JsonObject]:
         """Read what the model said of each image of a split.
 
         Raises:
             ModelError: It was not scored, or the record is damaged.
         """
         path = self.folder / f"predictions-{split}.jsonl"
-        return self._scored(split, partial(load_lines, path, dict[str, Any]))
+        return self._scored(split, partial(load_lines, path, JsonObject))
 
     def _scored(self, split: str, load: Callable[[], T]) -> T:
         """Load what is kept of a split; say how it is made anew where it cannot be."""
@@ -246,7 +218,7 @@ class Run:
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""
         learnt = {image.sha256 for image in self.images if image.split == "train"}
-        count = sum(prepared.extraction.digests[p.name].hex() in learnt for p in prepared.images)
+        count = sum(prepared.features.digests[p.name].hex() in learnt for p in prepared.images)
         if count:
             console.say(
                 f"Warning: {count:,} of these {len(prepared.images):,} images were trained on; "
@@ -254,70 +226,9 @@ class Run:
             )
 
 
-def training_fingerprint(
-    settings: TrainingSettings,
-    prepared: Prepared,
-    backbone: BackboneDescription,
-    *,
-    resolved: Mapping[str, Any],
-) -> str:
-    """Return the SHA-256 of all that shapes a training: settings, constants, data and features."""
-    given = {name: value for name, value in as_json(settings).items() if name not in _WHERE}
-    description = asdict(backbone) | {"weights_source": ""}
-    text = json.dumps([given, dict(resolved), prepared.fingerprint, description], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _record(
-    settings: TrainingSettings,
-    kind: str,
-    prepared: Prepared,
-    backbone: BackboneDescription,
-    resolved: dict[str, Any],
-) -> RunRecord:
-    return RunRecord(
-        format=RUN_FORMAT,
-        kind=kind,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        folder=str(Path.cwd()),
-        config=as_json(settings) | {"resume": False},
-        resolved=resolved,
-        backbone=backbone,
-        data=DataRecord(prepared.fingerprint, prepared.dataset.format, _problems(prepared.dataset.problems)),
-        environment=environment(),
-    )
-
-
-def _images(prepared: Prepared, leaks: Mapping[str, str]) -> list[ImageRecord]:
-    groups = prepared.groups.of
-    shared = Counter(groups.values())
-    return [
-        ImageRecord(
-            name=image.name,
-            split=image.split,
-            sha256=prepared.extraction.digests[image.name].hex(),
-            label=image.label,
-            group=groups[image.name] if shared[groups[image.name]] > 1 else None,
-            leak=leaks.get(image.name),
-        )
-        for image in prepared.images
-    ]
-
-
-def _problems(problems: Sequence[Problem]) -> list[ProblemRecord]:
-    """Return how many problems of each kind there were, with a few of them."""
-    kinds: defaultdict[str, list[Problem]] = defaultdict(list)
-    for problem in problems:
-        kinds[problem.kind].append(problem)
-    return [
-        ProblemRecord(kind, len(found), [f"{one.where}: {one.detail}" for one in found[:_EXAMPLES]])
-        for kind, found in sorted(kinds.items(), key=lambda pair: -len(pair[1]))
-    ]
-
-
-def _refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _refuse_changes(out: Path, before: JsonObject, now: JsonObject) -> None:
     """Refuse to go on with other settings than those of the start, naming both."""
-    changed = [name for name in sorted(now) if name not in _WHERE and before[name] != now[name]]
+    changed = [name for name in sorted(now) if name not in WHERE and before[name] != now[name]]
     if changed:
         points = (f"{_typed(name, before[name])}, not {_typed(name, now[name])}" for name in changed)
         raise ConfigError(
@@ -326,7 +237,7 @@ def _refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]
         )
 
 
-def _typed(name: str, value: Any) -> str:
+def _typed(name: str, value: object) -> str:
     """Return a setting as it is typed."""
     if name == "data":
         return str(value)

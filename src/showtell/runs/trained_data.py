@@ -23,6 +23,23 @@ _SAME = 0.5
 
 
 @dataclass(frozen=True)
+class Whereabouts:
+    """Where the data of a training lies now, or other data.
+
+    Attributes:
+        advice: What to run where the data is not there any more.
+        data: Where it lies; None for where it lay at the training.
+        images: Folder of the images, where they do not lie beside the table.
+        store: Remembers the content of files; None for that of the training.
+    """
+
+    advice: str
+    data: Path | None = None
+    images: Path | None = None
+    store: Path | None = None
+
+
+@dataclass(frozen=True)
 class Data:
     """Data, and what a run knows of it.
 
@@ -44,17 +61,7 @@ class Data:
         return bool(self.splits)
 
 
-def read_again(
-    run: Run,
-    trained: TrainingSettings,
-    read: Read,
-    console: Console,
-    *,
-    advice: str,
-    data: Path | None = None,
-    images: Path | None = None,
-    store: Path | None = None,
-) -> Data:
+def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabouts, console: Console) -> Data:
     """Read the data of a training again, or other data.
 
     Where the data lies is no matter: an image is known by its content, whatever it is called now. So a data
@@ -64,27 +71,24 @@ def read_again(
         run: Its run.
         trained: Its settings, with paths as seen from here.
         read: Reads data of its kind.
+        where: Where the data lies now.
         console: Told what was found.
-        advice: What to run where the data is not there any more.
-        data: Where the data lies now, or other data; None for where it lay at the training.
-        images: Folder of the images, where they do not lie beside the table.
-        store: Remembers the content of files; by default that of the training.
 
     Raises:
         DataError: It cannot be read, is not there any more, or holds none of the training's images.
     """
     records = run.images
-    if data is None:
-        dataset = _read_in_place(run.folder, trained, read, console, images, advice)
+    if where.data is None:
+        dataset = _read_in_place(run.folder, trained, read, where, console)
         if {record.name for record in records} <= {image.name for image in dataset.images}:
             return _own(dataset, records)
     else:
-        dataset = _read_other(trained, read, console, data, images)
-    found = _recognised(dataset, records, FeatureStore(store or trained.store))
+        dataset = _read_other(trained, read, DataSource(where.data, where.images), console)
+    found = _recognised(dataset, records, FeatureStore(where.store or trained.store))
     count = len(found.images)
-    if data is None and not count:
-        raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", advice)
-    if data is not None and count < _SAME * max(len(records), len(dataset.images)):
+    if where.data is None and not count:
+        raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", where.advice)
+    if where.data is not None and count < _SAME * max(len(records), len(dataset.images)):
         return Data(dataset, {}, {}, {})
     others = len(dataset.images) - count
     left_out = f"; {others:,} other images are left out" if others else ""
@@ -105,34 +109,27 @@ def _own(dataset: Dataset, records: Sequence[ImageRecord]) -> Data:
 
 
 def _read_in_place(
-    run: Path,
-    trained: TrainingSettings,
-    read: Read,
-    console: Console,
-    images: Path | None,
-    advice: str,
+    run: Path, trained: TrainingSettings, read: Read, where: Whereabouts, console: Console
 ) -> Dataset:
-    source = source_of(trained, images=images)
+    source = source_of(trained, images=where.images)
     if not source.data.exists():
-        raise _moved(f"The data of {run} was at {source.data}, and is not there any more.", advice)
-    if images is None and source.images is not None and not source.images.exists():
+        raise _moved(f"The data of {run} was at {source.data}, and is not there any more.", where.advice)
+    if where.images is None and source.images is not None and not source.images.exists():
         what = f"The images of {run} were in {source.images}, and are not there any more."
-        raise _moved(what, f"{advice.replace('DATA', shlex.quote(str(source.data)))} --images DIR")
+        raise _moved(what, f"{where.advice.replace('DATA', shlex.quote(str(source.data)))} --images DIR")
     try:
         return read(source, console)
     except DataError as error:
         what = f"The data of {run}, at {source.data}, cannot be read any more: {error.what}"
-        raise _moved(what, advice) from error
+        raise _moved(what, where.advice) from error
 
 
-def _read_other(
-    trained: TrainingSettings, read: Read, console: Console, data: Path, images: Path | None
-) -> Dataset:
+def _read_other(trained: TrainingSettings, read: Read, other: DataSource, console: Console) -> Dataset:
     """Read data in the form of the training's, such as its columns; else as it is recognised."""
     try:
-        return read(replace(source_of(trained), data=data, images=images), console)
+        return read(replace(source_of(trained), data=other.data, images=other.images), console)
     except (DataError, ConfigError):
-        return read(DataSource(data, images), console)
+        return read(other, console)
 
 
 def _moved(what: str, advice: str) -> DataError:

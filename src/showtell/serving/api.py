@@ -98,7 +98,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
 
     app = FastAPI(
         title="showtell",
-        summary="Show it your images. It tells you what it sees.",
+        summary="Show it your pictures. It tells you what it sees.",
         version=__version__,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
 from showtell.kinds.base import Model
-from showtell.kinds.loading import load
+from showtell.kinds.model_folder import load
 from showtell.serving.settings import Demo, Serve
 
 if TYPE_CHECKING:

@@ -242,7 +242,7 @@ class Served:
             "kind": config.kind,
             "backbone": config.backbone.architecture,
             **self.model.summary(),
-            "scores": config.provenance.get("validation", {}),
+            "scores": config.provenance.validation,
             "language": _language(" ".join(self.model.words())),
         }
 

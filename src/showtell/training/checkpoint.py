@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -45,27 +44,33 @@ class Progress:
         return self.best.get("score", float("-inf"))
 
 
-def save_checkpoint(
-    path: Path,
-    network: nn.Module,
-    average: Mapping[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    fingerprint: str,
-) -> None:
+@dataclass(frozen=True)
+class TrainingState:
+    """What a training changes from step to step.
+
+    Attributes:
+        network: Trained weights.
+        ema: Their exponential moving average, by parameter name.
+        optimizer: Its moments.
+    """
+
+    network: nn.Module
+    ema: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+
+
+def save_checkpoint(path: Path, state: TrainingState, progress: Progress, fingerprint: str) -> None:
     """Write a checkpoint; a kill at any moment leaves the one before.
 
     Args:
         path: The file.
-        network: Trained weights.
-        average: Their moving average, by parameter name.
-        optimizer: Its moments.
+        state: Weights, their average and the optimizer.
         progress: Where the training stands.
         fingerprint: Of the settings and the data that a resume must share.
     """
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.items()}
-    for index, moments in optimizer.state_dict()["state"].items():
+    tensors = {f"network.{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"ema.{name}": value for name, value in state.ema.items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
@@ -74,13 +79,7 @@ def save_checkpoint(
     save_tensors(path, tensors, metadata)
 
 
-def load_checkpoint(
-    path: Path,
-    network: nn.Module,
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    fingerprint: str,
-) -> Progress:
+def load_checkpoint(path: Path, state: TrainingState, fingerprint: str) -> Progress:
     """Restore what :func:`save_checkpoint` wrote, the state of the random generators included.
 
     Returns:
@@ -100,18 +99,18 @@ def load_checkpoint(
             f"{path} was made with other settings or other data, so its training cannot be resumed.",
             hint="Resume with the first settings and images, or start anew in another --out.",
         )
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "random": {}}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "ema": {}, "optimizer": {}, "random": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = value
-    network.load_state_dict(parts["network"])
-    for name in average:
-        average[name].copy_(parts["average"][name])
+    state.network.load_state_dict(parts["network"])
+    for name in state.ema:
+        state.ema[name].copy_(parts["ema"][name])
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimizer"].items():
         index, _, moment = name.partition(".")
         moments.setdefault(int(index), {})[moment] = value
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+    state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
     torch.set_rng_state(parts["random"]["cpu"])
     if "cuda" in parts["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(parts["random"]["cuda"])
@@ -131,7 +130,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     write_atomic(path, save(contiguous, metadata=dict(metadata)), durable=True)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
 
     Raises:

@@ -4,7 +4,7 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from showtell.console import Bar, Console, human_time
 from showtell.errors import ModelError
 from showtell.runtime import has_fast_bfloat16
+from showtell.training.callbacks import Callback, MetricsLog
 from showtell.training.checkpoint import (
     Progress,
+    TrainingState,
     load_checkpoint,
     load_tensors,
     save_checkpoint,
     save_tensors,
 )
 from showtell.training.interrupt import held_interrupt
-from showtell.training.log import MetricsLog, Watcher
-from showtell.training.trainee import Criterion, Trainee, is_better
+from showtell.training.task import Criterion, TrainingTask, is_better
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class LoopConfig:
         decay_epochs: Epochs until that last rate is reached, which the others keep; None for all.
         weight_decay: AdamW's, on matrices only.
         clip_norm: Largest norm of the gradient.
-        average: Decay of the moving average of weights that is validated and kept (Polyak and Juditsky
-            1992), in [0, 1).
+        ema: Decay of the exponential moving average of weights that is validated and kept (Polyak and
+            Juditsky 1992), in [0, 1).
         patience: Epochs without a better validation after which training stops, if they were at least
             ``patience_steps`` steps.
         patience_steps: What the patience of short epochs comes to.
@@ -47,7 +48,7 @@ class LoopConfig:
         validate_every: Epochs from one validation to the next; there is one where the loss changes and at the
             end, too.
         checkpoint_seconds: Between checkpoints; one is always made at a validation.
-        shares: Of the learning rate, by the name of the parameter; 1 for those that are not named.
+        lr_scale: Factor of the learning rate, by the name of the parameter; 1 for those that are not named.
     """
 
     epochs: int
@@ -57,13 +58,13 @@ class LoopConfig:
     decay_epochs: int | None = None
     weight_decay: float = 0.05
     clip_norm: float = 5.0
-    average: float = 0.995
+    ema: float = 0.995
     patience: int = 5
     patience_steps: int = 0
     criterion: Criterion = "score"
     validate_every: int = 1
     checkpoint_seconds: float = 60.0
-    shares: Mapping[str, float] = field(default_factory=dict)
+    lr_scale: Mapping[str, float] = field(default_factory=dict)
 
 
 def learning_rate(config: LoopConfig, step: int, total: int) -> float:
@@ -78,44 +79,38 @@ class Loop:
     """Train a network in a folder.
 
     Args:
-        trainee: What to train.
+        task: What to train.
         config: How.
         folder: Holds ``metrics.jsonl`` and ``checkpoints/``.
         fingerprint: Of the settings and the data that a resume must share.
         console: Told the progress.
-        watchers: Told every step and every validation, after ``metrics.jsonl``.
-        gate: Asked before training goes on after a validation, for the reason why it may not; empty where it
-            may. It must be a pure function of the progress: a resume asks again.
     """
 
     def __init__(
-        self,
-        trainee: Trainee,
-        config: LoopConfig,
-        folder: Path,
-        *,
-        fingerprint: str,
-        console: Console,
-        watchers: Sequence[Watcher] = (),
-        gate: Callable[[Progress], str] = lambda progress: "",
+        self, task: TrainingTask, config: LoopConfig, folder: Path, *, fingerprint: str, console: Console
     ) -> None:
-        self.trainee, self.config, self.folder = trainee, config, folder
-        self.fingerprint, self.console, self._gate = fingerprint, console, gate
-        self.total = trainee.steps_per_epoch * config.epochs
-        self._decay_steps = trainee.steps_per_epoch * (config.decay_epochs or config.epochs)
-        network = trainee.network
-        self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
+        self.task, self.config, self.folder = task, config, folder
+        self.fingerprint, self.console = fingerprint, console
+        self.total = task.steps_per_epoch * config.epochs
+        self._decay_steps = task.steps_per_epoch * (config.decay_epochs or config.epochs)
+        network = task.network
+        self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = _adamw(network, config)
+        self._state = TrainingState(network, self.ema, self.optimizer)
         self.progress = Progress()
-        self._watchers = (MetricsLog(folder / "metrics.jsonl"), *watchers)
+        self._callbacks: tuple[Callback, ...] = (MetricsLog(folder / "metrics.jsonl"),)
         self.device = next(network.parameters()).device
         self._last = folder / "checkpoints" / "last.safetensors"
         self._best = folder / "checkpoints" / "best.safetensors"
         self._saved = time.perf_counter()
         self._began = self._saved, 0
 
-    def run(self, *, resume: bool) -> Progress:
+    def run(self, *, resume: bool, callbacks: Sequence[Callback] = ()) -> Progress:
         """Train to the end, from the last checkpoint where ``resume`` and there is one.
+
+        Args:
+            resume: Whether to go on from the last checkpoint.
+            callbacks: Told every step and every validation, after ``metrics.jsonl``.
 
         Returns:
             Where the training ended. The network holds the average weights of the best epoch.
@@ -124,15 +119,14 @@ class Loop:
             ModelError: The loss is not finite any more, or the checkpoint does not fit.
             KeyboardInterrupt: Ctrl-C; a step under way was finished and is in the last checkpoint.
         """
+        self._callbacks = (*self._callbacks, *callbacks)
         self._last.parent.mkdir(parents=True, exist_ok=True)
         if resume and self._last.exists():
-            self.progress = load_checkpoint(
-                self._last, self.trainee.network, self.average, self.optimizer, self.fingerprint
-            )
+            self.progress = load_checkpoint(self._last, self._state, self.fingerprint)
             self.console.say(f"Resuming after step {self.progress.step} of {self.total}")
         self._began = time.perf_counter(), self.progress.step
-        for watcher in self._watchers:
-            watcher.begin(self.progress.step, self.progress.epoch)
+        for callback in self._callbacks:
+            callback.begin(self.progress.step, self.progress.epoch)
         while self.progress.epoch < self.config.epochs:
             if why := self._why_ended():
                 self.console.say(f"Ended after epoch {self.progress.epoch} of {self.config.epochs}: {why}")
@@ -145,18 +139,18 @@ class Loop:
         """Return why training ends before its last epoch; empty where it goes on."""
         progress, config = self.progress, self.config
         waited = progress.epoch - progress.best_epoch
-        enough = waited * self.trainee.steps_per_epoch >= config.patience_steps
+        enough = waited * self.task.steps_per_epoch >= config.patience_steps
         if progress.best_epoch and waited >= config.patience and enough:
             return f"none of the last {waited} was better than epoch {progress.best_epoch}"
-        return self._gate(progress) if progress.index == 0 else ""
+        return self.task.why_stop(progress) if progress.index == 0 else ""
 
     def _stretch(self) -> None:
         """Train to the next validation, and validate."""
-        progress, steps = self.progress, self.trainee.steps_per_epoch
+        progress, steps = self.progress, self.task.steps_per_epoch
         last = self._next_validation(progress.epoch)
         left = (last - progress.epoch) * steps - progress.index
         what = f"epoch {last}/{self.config.epochs}"
-        self.trainee.network.train()
+        self.task.network.train()
         with (
             held_interrupt() as interrupted,
             self.console.bar(progress.unseen + left, what, "steps", progress.unseen) as bar,
@@ -178,7 +172,7 @@ class Loop:
     def _turn_page(self, last: int) -> bool:
         """Begin the next epoch where one is finished; return whether a step is left up to ``last``."""
         progress = self.progress
-        if progress.index == self.trainee.steps_per_epoch:
+        if progress.index == self.task.steps_per_epoch:
             if progress.epoch + 1 == last:
                 return False
             progress.epoch, progress.index = progress.epoch + 1, 0
@@ -188,55 +182,55 @@ class Loop:
         progress, started = self.progress, time.perf_counter()
         rate = learning_rate(self.config, progress.step, self._decay_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate * group["lr_scale"]
         if progress.step == self._decay_steps:
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
         bfloat16 = has_fast_bfloat16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            loss, count = self.trainee.loss(progress.epoch, progress.index)
+            loss, count = self.task.loss(progress.epoch, progress.index)
         value = loss.item()
         _check_finite("loss", value, progress.step)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.trainee.network.parameters(), self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.clip_norm)
         _check_finite("norm of the gradient", norm.item(), progress.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         progress.step += 1
-        self._follow()
+        self._update_ema()
         progress.index += 1
         progress.unseen += 1
         progress.loss_sum += value
         speed = count / (time.perf_counter() - started)
-        for watcher in self._watchers:
-            watcher.step(progress.step, progress.epoch + 1, value, rate)
+        for callback in self._callbacks:
+            callback.step(progress.step, progress.epoch + 1, value, rate)
         best = f", best {progress.best_score:.3f}" if progress.best_epoch else ""
         bar.set_postfix_str(
             f"loss {progress.loss_sum / progress.unseen:.3f}, rate {rate:.1e}, "
-            f"{speed:.0f} {self.trainee.unit}/s{best}"
+            f"{speed:.0f} {self.task.unit}/s{best}"
         )
         bar.update(1)
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Move the average towards the weights, faster while it is young."""
-        decay = min(self.config.average, (1 + self.progress.step) / (10 + self.progress.step))
-        weights = [value.detach() for value in self.trainee.network.parameters()]
-        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+        decay = min(self.config.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        weights = [value.detach() for value in self.task.network.parameters()]
+        torch._foreach_lerp_(list(self.ema.values()), weights, 1 - decay)
 
     def _validate(self) -> None:
         progress = self.progress
         started = time.perf_counter()
         with self._averaged():
-            figures = self.trainee.validate()
+            figures = self.task.validate()
             if is_better(figures, progress.best, self.config.criterion):
                 progress.best, progress.best_epoch = dict(figures), progress.epoch + 1
-                save_tensors(self._best, self.average, {"epoch": str(progress.best_epoch)})
+                save_tensors(self._best, self.ema, {"epoch": str(progress.best_epoch)})
         loss = progress.loss_sum / max(1, progress.unseen)
         record = {"epoch": progress.epoch + 1, "train_loss": loss} | figures
         progress.history.append(record)
-        for watcher in self._watchers:
-            watcher.validation(progress.step, record)
+        for callback in self._callbacks:
+            callback.validation(progress.step, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "score")
         is_best = progress.best_epoch == progress.epoch + 1 and self.config.criterion == "score"
         best = " (best)" if is_best else ""
@@ -256,9 +250,9 @@ class Loop:
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
         """Lend the network its average weights, in evaluation mode."""
-        network = self.trainee.network
+        network = self.task.network
         own = {name: value.detach().clone() for name, value in network.named_parameters()}
-        _load_parameters(network, self.average)
+        _load_parameters(network, self.ema)
         network.eval()
         try:
             yield
@@ -267,13 +261,11 @@ class Loop:
             network.train()
 
     def _load_best(self) -> None:
-        _load_parameters(self.trainee.network, load_tensors(self._best)[0])
-        self.trainee.network.eval()
+        _load_parameters(self.task.network, load_tensors(self._best)[0])
+        self.task.network.eval()
 
     def _checkpoint(self) -> None:
-        save_checkpoint(
-            self._last, self.trainee.network, self.average, self.optimizer, self.progress, self.fingerprint
-        )
+        save_checkpoint(self._last, self._state, self.progress, self.fingerprint)
         self._saved = time.perf_counter()
 
 
@@ -283,16 +275,16 @@ def _check_finite(what: str, value: float, step: int) -> None:
 
 
 def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and spares biases and norms, each with its share of the rate."""
+    """Return AdamW that decays matrices and spares biases and norms, each with its factor of the rate."""
     groups: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, value in network.named_parameters():
         if value.requires_grad:
             decay = config.weight_decay if value.dim() > 1 else 0.0
-            groups[config.shares.get(name, 1.0), decay].append(value)
+            groups[config.lr_scale.get(name, 1.0), decay].append(value)
     return torch.optim.AdamW(
         [
-            {"params": values, "weight_decay": decay, "share": share, "lr": config.learning_rate * share}
-            for (share, decay), values in groups.items()
+            {"params": values, "weight_decay": decay, "lr_scale": scale, "lr": config.learning_rate * scale}
+            for (scale, decay), values in groups.items()
         ],
         lr=config.learning_rate,
         fused=True,

@@ -1,24 +1,31 @@
-"""Captions of a split and what they score, with 95% intervals."""
+"""Captions of a split and what they score, and whether a captioner has learnt anything."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from showtell.data.records import AnnotatedImage
+from showtell.errors import DataError, NotLearntError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
-from showtell.evaluation.verdict import Verdict
+from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.features import Features
-from showtell.kinds.captioner.trainee import DECODING_BATCH, read_grids
+from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.settings import FEW_TO_CHOOSE, Recipe, TrainCaptioner
+from showtell.kinds.captioner.task import DECODING_BATCH, generate_captions
+from showtell.kinds.kind import Question
 from showtell.models.captioner import Caption, Captioner
-from showtell.runs.records import EvaluationRecord
+from showtell.runs.records import EvaluationRecord, JsonObject
 
 _EXTREMES = 5
 """Best captions that are shown, and as many worst ones."""
+_ALSO_CAPTIONED = 20
+"""Training images that are captioned, too, to see whether a model gives all images one caption."""
+_ENOUGH = 200
+"""Captioned photos from which captions of real photos become sentences worth reading (docs/log.md)."""
 
 
 class DiversityRecord(msgspec.Struct):
@@ -93,7 +100,7 @@ class CaptionEvaluation:
             verdict=self.verdict,
         )
 
-    def lines(self) -> Iterator[dict[str, Any]]:
+    def lines(self) -> Iterator[JsonObject]:
         """Return what is kept of each image, from the best to the worst."""
         place = {name: i for i, name in enumerate(self.scores.names)}
         for name in self.ranked():
@@ -125,47 +132,104 @@ class CaptionEvaluation:
         return "\n".join(lines)
 
 
-def evaluate_captions(
-    captioner: Captioner,
-    extraction: Features,
-    images: Sequence[AnnotatedImage],
-    *,
-    split: str,
-    beam_size: int,
-    training: Sequence[AnnotatedImage] = (),
-) -> CaptionEvaluation:
+def evaluate_captions(captioner: Captioner, question: Question, *, beam_size: int) -> CaptionEvaluation:
     """Caption images from their cached features and score the captions.
 
     Args:
         captioner: In evaluation mode.
-        extraction: Holds the grids.
-        images: What to caption, each with captions.
-        split: What they are called.
+        question: The images; those without captions are left out.
         beam_size: Captions searched side by side.
-        training: Images whose captions count as memorized; none where they are not known.
+
+    Raises:
+        DataError: No image has a caption.
     """
-    captions = caption_images(captioner, extraction, images, beam_size=beam_size)
+    features, dataset = question.prepared.features, question.prepared.dataset
+    images = tuple(image for image in question.prepared.images if image.captions)
+    if not images:
+        raise DataError(f"The {question.split} split of {dataset.source} has no image with captions.")
+    captions = caption_images(captioner, features, images, beam_size=beam_size)
     texts = {name: caption.text for name, caption in captions.items()}
     references = {image.name: image.captions for image in images}
-    known = [caption for image in training for caption in image.captions]
+    known = [caption for image in question.training for caption in image.captions]
     return CaptionEvaluation(
-        split,
+        question.split,
         captions,
         references,
         caption_scores(references, texts),
         beam_size,
         DiversityRecord(*compared_diversity(texts, references, known)),
-        teacher_forced(captioner, partial(read_grids, captioner, extraction), images, references),
+        teacher_forced(captioner, partial(read_grids, captioner, features), images, references),
     )
 
 
 def caption_images(
-    captioner: Captioner, extraction: Features, images: Sequence[AnnotatedImage], *, beam_size: int
+    captioner: Captioner, features: Features, images: Sequence[AnnotatedImage], *, beam_size: int
 ) -> dict[str, Caption]:
     """Return the best caption of each image, with where the model attended, by name."""
     found: dict[str, Caption] = {}
     for start in range(0, len(images), DECODING_BATCH):
         part = images[start : start + DECODING_BATCH]
-        beams = captioner.search(read_grids(captioner, extraction, part), beam_size=beam_size)
+        beams = captioner.search(read_grids(captioner, features, part), beam_size=beam_size)
         found |= {image.name: captioner.caption(beam[0]) for image, beam in zip(part, beams)}
     return found
+
+
+def judge_captioner(captioner: Captioner, data: CaptionData, evaluation: CaptionEvaluation) -> Verdict:
+    """Hold a trained captioner against the most frequent caption and the nearest image's.
+
+    Args:
+        captioner: In evaluation mode.
+        data: Training and validation images, with features by the same network.
+        evaluation: Of the validation images.
+    """
+    common, others = commonest_captions(data.train), data.train[:_ALSO_CAPTIONED]
+    texts = generate_captions(captioner, data.features, others, beam_size=evaluation.beam_size)
+    return judge(
+        evaluation.references,
+        evaluation.texts,
+        evaluation.scores.intervals["cider_d"],
+        {
+            "the most frequent caption": dict.fromkeys(evaluation.captions, common),
+            "the nearest image's": nearest_captions(data.features, data.train, data.validation),
+        },
+        others=list(texts.values()),
+    )
+
+
+def refuse_unlearnt(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, images: int) -> None:
+    """Refuse to call a model trained that is not known to have learnt anything.
+
+    Args:
+        config: Of the training.
+        recipe: What followed from its data.
+        verdict: Of the validation.
+        images: Captioned ones, of all splits.
+
+    Raises:
+        NotLearntError: So it is.
+    """
+    if verdict.fault:
+        raise NotLearntError(
+            f"The captioner in {config.out} is not known to have learnt anything: {verdict.fault}.",
+            hint=_what_would_help(config, recipe, verdict, images),
+        )
+
+
+def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, images: int) -> str:
+    """Say what would help a model that has learnt nothing."""
+    means = []
+    if images < _ENOUGH:
+        means.append(f"more captioned images (there are {images}; about {_ENOUGH} are a beginning)")
+    if verdict.images < FEW_TO_CHOOSE:
+        means.append(f"more images in validation than {verdict.images} (--val-size)")
+    if config.weights == "random":
+        means.append("a pretrained backbone (--weights) in place of random weights")
+    if config.epochs is not None:
+        means.append(f"more --epochs than {config.epochs}")
+    if not recipe.augmentations:
+        means.append("augmentations = 8")
+    if config.tokenizer == "bpe":
+        means.append("--tokenizer word")
+    if not means:
+        means.append("captions that tell the images apart; another learning_rate or --seed")
+    return f"What would help: {'; '.join(means)}."

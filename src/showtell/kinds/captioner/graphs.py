@@ -14,6 +14,7 @@ from showtell.kinds.base import Graph, as_stored
 from showtell.models.captioner import LENGTH_PENALTY
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import Rows, select_rows
+from showtell.runs.records import JsonObject
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import attaches, unspaced
 
@@ -64,7 +65,7 @@ class _Step(nn.Module):
         return (log_probs, *moved, attention)
 
 
-def captioner_graphs(model: "CaptionerModel") -> tuple[list[Graph], dict[str, Any]]:
+def captioner_graphs(model: "CaptionerModel") -> tuple[list[Graph], JsonObject]:
     """Return the graphs, and what a reader needs for the search and the words."""
     captioner, size = model.captioner, model.backbone.preprocessing
     decoder, special = captioner.decoder, captioner.special
@@ -119,7 +120,7 @@ def _names(parts: Rows) -> list[str]:
     return list(parts._fields)  # type: ignore[attr-defined]  # a named tuple, of whatever kind
 
 
-def detokenization_table(tokenizer: CaptionTokenizer) -> dict[str, Any]:
+def detokenization_table(tokenizer: CaptionTokenizer) -> JsonObject:
     """Return how token ids are written, for a reader without this package.
 
     Returns:

@@ -6,7 +6,6 @@ from showtell.console import Console
 from showtell.data.reading import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
-from showtell.errors import DataError
 from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions
 from showtell.kinds.captioner.model import NAME, CaptionerModel
 from showtell.kinds.captioner.settings import TrainCaptioner
@@ -37,20 +36,8 @@ class CaptionerKind(Kind):
         Raises:
             DataError: No image has a caption.
         """
-        prepared = question.prepared
-        captioned = tuple(image for image in prepared.images if image.captions)
-        if not captioned:
-            raise DataError(
-                f"The {question.split} split of {prepared.dataset.source} has no image with captions."
-            )
-        return evaluate_captions(
-            model.captioner,
-            prepared.extraction,
-            captioned,
-            split=question.split,
-            beam_size=question.beam_size or model.beam_size,
-            training=question.training,
-        )
+        beam_size = question.beam_size or model.beam_size
+        return evaluate_captions(model.captioner, question, beam_size=beam_size)
 
     def report(self, reported: Reported) -> Path:
         """Write the report of a captioner."""

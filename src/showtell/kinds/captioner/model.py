@@ -1,18 +1,20 @@
 """A captioner: a backbone, a decoder that attends to its grid, and the decoder's words."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.data.images import open_image
 from showtell.errors import ModelError
-from showtell.kinds.base import Card, Graph, Model, ModelConfig
+from showtell.kinds.base import Card, Graph, Model, ModelConfig, Provenance
+from showtell.kinds.captioner.settings import Recipe
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
+from showtell.runs.records import JsonObject
 from showtell.text.tokenizer import CaptionTokenizer
 
 NAME = "captioner"
@@ -20,14 +22,35 @@ _WORDS = "tokenizer.json"
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionerProvenance(Provenance):
+    """How a captioner was made.
+
+    Attributes:
+        recipe: What followed from how many images there were; None where that is not known.
+        best_epoch: The epoch whose weights were kept.
+        xe_epochs: Epochs until self-critical training began; None where there was none.
+        verdict: Against captions that need no model, in a line.
+        fault: Why it is not known to have learnt anything; empty where it is.
+    """
+
+    recipe: Recipe | None = None
+    best_epoch: int = 0
+    xe_epochs: int | None = None
+    verdict: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CaptionerConfig(ModelConfig):
     """What ``config.json`` of a captioner says.
 
     Attributes:
+        provenance: How it was made, for people.
         captioner: Sizes of the decoder.
         beam_size: Captions searched side by side, unless asked otherwise.
     """
 
+    provenance: CaptionerProvenance = field(default_factory=CaptionerProvenance)
     captioner: DecoderConfig
     beam_size: int
 
@@ -51,12 +74,12 @@ class CaptionResult(Caption):
         """Return itself: a caption is a sentence."""
         return self
 
-    def record(self, *, attention: bool = True) -> dict[str, Any]:
+    def record(self, *, attention: bool = True) -> JsonObject:
         """Return what a script reads: the caption, its words, and the other captions."""
-        words: list[dict[str, Any]] = [
+        words: list[JsonObject] = [
             {"word": word.text, "probability": word.probability} for word in self.words
         ]
-        record: dict[str, Any] = {
+        record: JsonObject = {
             "caption": self.text,
             "log_probability": self.log_probability,
             "words": words,
@@ -96,7 +119,12 @@ class CaptionerModel(Model[CaptionResult]):
 
     @classmethod
     def of(
-        cls, backbone: Backbone, captioner: Captioner, *, beam_size: int, provenance: dict[str, Any]
+        cls,
+        backbone: Backbone,
+        captioner: Captioner,
+        *,
+        beam_size: int,
+        provenance: CaptionerProvenance | None = None,
     ) -> Self:
         """Make a model of what was trained.
 
@@ -104,12 +132,12 @@ class CaptionerModel(Model[CaptionResult]):
             backbone: From pixels to grids.
             captioner: From grids to captions.
             beam_size: Captions searched side by side, unless asked otherwise.
-            provenance: Versions, data and scores of the training, for people.
+            provenance: How it was made; None where that is not known.
         """
         config = CaptionerConfig(
             kind=NAME,
             backbone=backbone.description,
-            provenance=provenance,
+            provenance=provenance or CaptionerProvenance(),
             captioner=captioner.decoder.config,
             beam_size=beam_size,
         )
@@ -153,13 +181,13 @@ class CaptionerModel(Model[CaptionResult]):
         """Return the model with another width of its search."""
         return type(self)(self.config, self.backbone, self.captioner, beam_size or self.beam_size)
 
-    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+    def graphs(self) -> tuple[list[Graph], JsonObject]:
         """Return encoder and decoder, and what the search and the words need."""
         from showtell.kinds.captioner.graphs import captioner_graphs
 
         return captioner_graphs(self)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Return the sizes of vocabulary and search."""
         return {"vocab_size": self.captioner.tokenizer.vocab_size, "beam_size": self.beam_size}
 

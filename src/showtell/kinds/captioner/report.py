@@ -1,11 +1,10 @@
 """The report of a captioner: scores, best and worst captions, and whether its attention can be trusted."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -14,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.data.images import open_image
-from showtell.evaluation.faithfulness import CHOICES, Faithfulness, measure_faithfulness
+from showtell.evaluation.faithfulness import CHOICES, Faithfulness, WordDrop, measure_faithfulness
 from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.data import read_grids
 from showtell.kinds.captioner.drawing import draw_attention
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, DiversityRecord, caption_images
 from showtell.kinds.captioner.model import CaptionerModel
-from showtell.kinds.captioner.trainee import read_grids
 from showtell.kinds.kind import Reported
-from showtell.kinds.report import facts_of, find_image
+from showtell.kinds.report import facts_of, find_image, score_rows
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, small_figure
@@ -62,7 +61,8 @@ def report_captioner(reported: Reported) -> Path:
     """
     model, run = reported.model, reported.run
     assert isinstance(model, CaptionerModel)
-    facts, material = facts_of(reported, model), _material(reported, model)
+    facts = facts_of(reported, model, xe_epochs=model.config.provenance.xe_epochs)
+    material = _material(reported, model)
     evaluation, words, split = material.record, WORDS["en"], reported.split
     cards = {
         which: [card_of(item, words) for item in items]
@@ -87,7 +87,7 @@ def report_captioner(reported: Reported) -> Path:
         split=split,
         images=evaluation.images,
         beam_size=evaluation.beam_size,
-        scores=_score_rows(evaluation),
+        scores=score_rows(evaluation, _NAMES, _widest),
         verdict=evaluation.verdict,
         word_precision=diversity.model.word_precision,
         forced=evaluation.teacher_forced,
@@ -161,23 +161,13 @@ def _draw(item: PageItem, out: Path) -> None:
     draw_attention(image, item.caption, item.preprocessing, out)
 
 
-def _score_rows(evaluation: CaptionEvaluationRecord) -> list[dict[str, Any]]:
-    """Return scores with their intervals and the end of the axis that each is drawn on.
+def _widest(high: float) -> int:
+    """Return the end of a score's axis.
 
     CIDEr-D goes up to 10, but people's captions reach about 1 to 2 against each other's; the others end
     at 1.
     """
-    intervals = evaluation.intervals_95
-    return [
-        {
-            "name": name,
-            "value": evaluation.scores[key],
-            "low": intervals[key][0],
-            "high": intervals[key][1],
-            "widest": max(1, math.ceil(intervals[key][1])),
-        }
-        for key, name in _NAMES.items()
-    ]
+    return max(1, math.ceil(high))
 
 
 def _diversity_rows(diversity: DiversityRecord) -> list[tuple[str, list[str]]]:
@@ -196,25 +186,45 @@ def _diversity_rows(diversity: DiversityRecord) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _trust(facts: RunFacts, found: Faithfulness | None) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Trust:
+    """The faithfulness of attention as the report shows it.
+
+    Attributes:
+        figure: The drawing.
+        found: What was measured.
+        keeps: The share of a word's probability that is left, by which cells are taken away.
+        verdict: Whether most is more, less or the same as random.
+        words: Words for which they differ most.
+    """
+
+    figure: Markup
+    found: Faithfulness
+    keeps: dict[str, float]
+    low: float
+    high: float
+    verdict: str
+    words: Sequence[WordDrop]
+
+
+def _trust(facts: RunFacts, found: Faithfulness | None) -> _Trust | None:
     """Return the drawing of the faithfulness and what it says."""
     if found is None:
         return None
     low, high = found.intervals["difference"]
-    drawn: Markup = save_for_page(
-        draw_faithfulness(found),
-        facts.figures / "faithfulness.svg",
-        "How much less likely words become without the cells that they looked at",
+    return _Trust(
+        figure=save_for_page(
+            draw_faithfulness(found),
+            facts.figures / "faithfulness.svg",
+            "How much less likely words become without the cells that they looked at",
+        ),
+        found=found,
+        keeps={which: math.exp(-drop) for which, drop in found.drops.items()},
+        low=low,
+        high=high,
+        verdict="more" if low > 0 else "less" if high < 0 else "same",
+        words=found.by_word[:_WORDS_SHOWN],
     )
-    return {
-        "figure": drawn,
-        "found": found,
-        "keeps": {which: math.exp(-drop) for which, drop in found.drops.items()},
-        "low": low,
-        "high": high,
-        "verdict": "more" if low > 0 else "less" if high < 0 else "same",
-        "words": found.by_word[:_WORDS_SHOWN],
-    }
 
 
 _LONGEST = 30

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -92,7 +91,16 @@ def draw_prediction(
         found, length = name == right, max(0.01, _BAR * share)
         bars.barh(row, length, height=0.72, color=RIGHT if found else _OTHER)
         ink = RIGHT if found else INK
-        beside_bar: dict[str, Any] = {"bold": found, "colour": ink, "ha": "right", "va": "center_baseline"}
-        write(bars, -_PAD, row, names[name], _NAME, **beside_bar)
+        write(
+            bars,
+            -_PAD,
+            row,
+            names[name],
+            _NAME,
+            bold=found,
+            colour=ink,
+            ha="right",
+            va="center_baseline",
+        )
         write(bars, length + _PAD, row, f"{share:.1%}", _TITLE, va="center_baseline")
     return save_figure(figure, out, crop=True)

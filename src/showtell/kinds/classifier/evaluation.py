@@ -1,15 +1,15 @@
 """Predictions of a split and what they score, with 95% intervals."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from showtell.console import Console, many
+from showtell.console import many
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.evaluation.class_scores import (
@@ -20,12 +20,13 @@ from showtell.evaluation.class_scores import (
     expected_calibration_error,
     reliability,
 )
-from showtell.extraction.features import Features
-from showtell.kinds.classifier.baselines import Margin, Trivial
-from showtell.kinds.classifier.heads import read_examples
+from showtell.kinds.classifier.data import Ints, group_numbers, read_examples
 from showtell.kinds.classifier.model import SHOWN, ClassifierModel
-from showtell.kinds.classifier.verdict import group_numbers, margins, verdict
-from showtell.runs.records import EvaluationRecord
+from showtell.kinds.classifier.verdict import Margin, Trivial, margins, verdict
+from showtell.kinds.kind import Question
+from showtell.runs.records import EvaluationRecord, JsonObject
+
+Floats = npt.NDArray[np.float32]
 
 _WIDE = 12
 """Up to as many classes, the confusion matrix is printed."""
@@ -40,14 +41,6 @@ class ClassRecord(msgspec.Struct):
     precision: float | None
     recall: float | None
     f1: float | None
-
-
-class MarginRecord(msgspec.Struct):
-    """By how much the model is better than what needs no training."""
-
-    accuracy: float
-    by: float
-    interval_95: tuple[float, float]
 
 
 class SubsetRecord(msgspec.Struct):
@@ -78,28 +71,25 @@ class ClassEvaluationRecord(EvaluationRecord, kw_only=True):
     doubt: str
     classes: dict[str, ClassRecord]
     confusion: list[list[int]]
-    reliability: dict[str, list[dict[str, Any]]]
-    against: dict[str, MarginRecord]
+    reliability: dict[str, list[Bin]]
+    against: dict[str, Margin]
     near_duplicates_of_training: list[str]
     without_near_duplicates: SubsetRecord | None = None
 
 
 @dataclass(frozen=True)
 class ClassEvaluation:
-    """Predictions for a split and what they score.
+    """Predictions for a split and what they score; each score is computed once, where it is asked for.
 
     Attributes:
         split: Which split, or ``all`` of other data.
         classes: Their names in the order of the columns.
         images: The images, N.
-        probabilities: (N, C), float32, after temperature scaling.
+        probabilities: (N, C), float32, after temperature scaling; each row sums to 1.
         labels: Positions of the right classes, (N,).
-        scores: Figures with intervals.
-        uncalibrated: Expected calibration error without temperature scaling.
-        reliability: Images by how sure the prediction is, ``before`` and ``after`` temperature scaling.
+        uncalibrated_probabilities: (N, C), before temperature scaling; the others where that is not known.
         groups: Group by name; an image without one stands alone.
         leaks: Images that are near-duplicates of training images, by name.
-        fresh: Scores without those; None where there are none, or nothing else.
         folds: Of cross-validation; 0 where one model was scored.
         margins: Against what needs no training, by its name; empty where that was not asked.
         doubt: Why this is not a score that says anything; empty where it does.
@@ -108,17 +98,46 @@ class ClassEvaluation:
     split: str
     classes: tuple[str, ...]
     images: tuple[AnnotatedImage, ...]
-    probabilities: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    scores: ClassScores
-    uncalibrated: float
-    reliability: dict[str, list[Bin]]
+    probabilities: Floats
+    labels: Ints
+    uncalibrated_probabilities: Floats
     groups: Mapping[str, int] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
-    fresh: ClassScores | None = None
     folds: int = 0
     margins: Mapping[str, Margin] = field(default_factory=dict)
     doubt: str = ""
+
+    @cached_property
+    def scores(self) -> ClassScores:
+        """Return the figures with intervals."""
+        return self._scores_of(np.ones(len(self.images), bool))
+
+    @cached_property
+    def fresh(self) -> ClassScores | None:
+        """Return the figures without near-duplicates of training images; None where that is none or all."""
+        fresh = np.array([image.name not in self.leaks for image in self.images])
+        return self._scores_of(fresh) if self.leaks and fresh.any() else None
+
+    def _scores_of(self, rows: npt.NDArray[np.bool_]) -> ClassScores:
+        groups = group_numbers(self.images, self.groups)
+        return class_scores(self.probabilities[rows], self.labels[rows], groups[rows])
+
+    @cached_property
+    def uncalibrated(self) -> float:
+        """Return the expected calibration error without temperature scaling."""
+        plain = self.uncalibrated_probabilities
+        return expected_calibration_error(plain.max(1), plain.argmax(1) == self.labels)
+
+    @cached_property
+    def reliability(self) -> dict[str, list[Bin]]:
+        """Return images by how sure the prediction is, ``before`` and ``after`` temperature scaling."""
+        return {
+            when: reliability(values.max(1), values.argmax(1) == self.labels)
+            for when, values in (
+                ("before", self.uncalibrated_probabilities),
+                ("after", self.probabilities),
+            )
+        }
 
     @property
     def scored(self) -> str:
@@ -173,17 +192,15 @@ class ClassEvaluation:
                 for i, name in enumerate(self.classes)
             },
             confusion=scores.confusion.tolist(),
-            reliability={when: [one._asdict() for one in bins] for when, bins in self.reliability.items()},
-            against={
-                name: MarginRecord(one.accuracy, one.by, one.interval) for name, one in self.margins.items()
-            },
+            reliability=self.reliability,
+            against=dict(self.margins),
             near_duplicates_of_training=list(self.leaks),
             without_near_duplicates=None
             if fresh is None
             else SubsetRecord(fresh.count, fresh.accuracy, fresh.intervals["accuracy"]),
         )
 
-    def lines(self) -> Iterator[dict[str, Any]]:
+    def lines(self) -> Iterator[JsonObject]:
         """Return what is kept of each image: its label, and the likeliest classes."""
         for image, row in zip(self.images, self.probabilities):
             order = np.argsort(-row, kind="stable")[:SHOWN]
@@ -248,31 +265,18 @@ def _shown(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
-def evaluate_classes(
-    model: ClassifierModel,
-    extraction: Features,
-    images: Sequence[AnnotatedImage],
-    *,
-    leaks: Collection[str],
-    groups: Mapping[str, int],
-    console: Console,
-    split: str,
-) -> ClassEvaluation:
+def evaluate_classes(model: ClassifierModel, question: Question) -> ClassEvaluation:
     """Classify images from their cached features, and score that.
 
     Args:
         model: The classifier.
-        extraction: Holds the features.
-        images: What to classify; those of classes that the model does not know are reported and left out.
-        leaks: Names of images that are near-duplicates of training images.
-        groups: Group by name of those that do not stand alone.
-        console: Told what is left out.
-        split: What the images are called.
+        question: The images; those of classes that the model does not know are reported and left out.
 
     Raises:
         DataError: None of the images is of a class that the model knows.
     """
-    classes = model.classes
+    prepared, split, classes = question.prepared, question.split, model.classes
+    images = prepared.images
     known = tuple(image for image in images if image.label in classes)
     if not known:
         raise DataError(
@@ -281,60 +285,22 @@ def evaluate_classes(
         )
     if len(known) < len(images):
         strange = sorted({str(image.label) for image in images} - set(classes))
-        console.say(
+        question.console.say(
             f"{len(images) - len(known):,} images of {len(strange):,} classes that the model does not "
             f"know are left out: {', '.join(strange[:10])}"
         )
-    examples = read_examples([extraction], known, classes)
+    examples = read_examples([prepared.features], known, classes)
     with torch.inference_mode():
         logits = model.head(examples.pooled.to(model.head.feature_mean.device)).cpu()
         probabilities = (logits / model.config.temperature).softmax(1).numpy()
         plain = logits.softmax(1).numpy()
-    return judged(
-        classes, known, probabilities, examples.labels.numpy(), plain, groups=groups, leaks=leaks, split=split
-    )
-
-
-def judged(
-    classes: tuple[str, ...],
-    images: tuple[AnnotatedImage, ...],
-    probabilities: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    plain: npt.NDArray[np.float32] | None = None,
-    *,
-    groups: Mapping[str, int],
-    leaks: Collection[str] = (),
-    split: str = "val",
-) -> ClassEvaluation:
-    """Score predictions.
-
-    Args:
-        classes: Their names in the order of the columns.
-        images: The images, N.
-        probabilities: (N, C), each row sums to 1.
-        labels: Positions of the right classes, (N,).
-        plain: The same as ``probabilities`` before temperature scaling; None where it is not known.
-        groups: Group by name; an image without one stands alone.
-        leaks: Names of images that are near-duplicates of training images.
-        split: What the images are called.
-    """
-    plain = probabilities if plain is None else plain
-    numbers = group_numbers(images, groups)
-    leaked = tuple(image.name for image in images if image.name in leaks)
-    fresh = np.array([image.name not in leaks for image in images])
     return ClassEvaluation(
-        split,
-        classes,
-        images,
-        probabilities,
-        labels,
-        class_scores(probabilities, labels, numbers),
-        expected_calibration_error(plain.max(1), plain.argmax(1) == labels),
-        {
-            when: reliability(shares.max(1), shares.argmax(1) == labels)
-            for when, shares in (("before", plain), ("after", probabilities))
-        },
-        groups,
-        leaked,
-        class_scores(probabilities[fresh], labels[fresh], numbers[fresh]) if leaked and fresh.any() else None,
+        split=split,
+        classes=classes,
+        images=known,
+        probabilities=probabilities,
+        labels=examples.labels.numpy(),
+        uncalibrated_probabilities=plain,
+        groups=prepared.groups.of,
+        leaks=tuple(image.name for image in known if image.name in question.leaks),
     )

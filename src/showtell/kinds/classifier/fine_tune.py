@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
+from showtell.training.task import TrainingTask
 
 _KEEP_BYTES = 256_000_000
 """Decoded images that are kept in memory; the others are decoded again every epoch."""
-_LOOK = 64
+_VALIDATION_BATCH = 64
 """Images of a validation batch."""
 
 
@@ -51,19 +53,19 @@ class TunedNetwork(nn.Module):
         return self
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Name images: pixels (B, 3, height, width), uint8, to logits (B, C)."""
+        """Classify images: pixels (B, 3, height, width), uint8, to logits (B, C)."""
         logits: Tensor = self.head(self.backbone.pool(self.backbone.features(pixels)))
         return logits
 
 
-def learning_shares(
+def lr_scales(
     network: TunedNetwork,
     layers: Sequence[Layer],
     *,
     top: float = TrainClassifier.top_share,
     bottom: float = TrainClassifier.bottom_share,
 ) -> dict[str, float]:
-    """Return each backbone parameter's share of the learning rate, falling geometrically from the top.
+    """Return each backbone parameter's factor of the learning rate, falling geometrically from the top.
 
     Args:
         network: Backbone and head.
@@ -75,26 +77,35 @@ def learning_shares(
     """
     ratio = bottom / top
     modules = dict(network.backbone.network.named_modules())
-    shares: dict[str, float] = {}
+    scales: dict[str, float] = {}
     for place, layer in enumerate(reversed(layers)):
         share = top * ratio ** (place / max(1, len(layers) - 1))
         for name, _ in modules[layer.name].named_parameters(recurse=False):
-            shares[f"backbone.network.{layer.name}.{name}"] = share
-    return shares
+            scales[f"backbone.network.{layer.name}.{name}"] = share
+    return scales
 
 
-class FineTuneTrainee:
+@dataclass(frozen=True)
+class LabelledImages:
+    """Readable images with their classes.
+
+    Attributes:
+        images: The images, N.
+        labels: Positions of their classes, (N,), int64.
+    """
+
+    images: Sequence[AnnotatedImage]
+    labels: Tensor
+
+
+class FineTuneTask(TrainingTask):
     """What the loop needs to fine-tune.
 
     Args:
         network: Backbone and head.
-        train: Training images, readable.
-        labels: Their classes, (N,), int64.
+        train: Training images.
         validation: Images that score an epoch.
-        validation_labels: Their classes.
-        batch_size: Images a step.
-        seed: Of the order.
-        label_smoothing: Share of the target's probability that is spread over all classes.
+        settings: Images per step, seed of the order, and label smoothing.
     """
 
     unit = "images"
@@ -102,27 +113,28 @@ class FineTuneTrainee:
     def __init__(
         self,
         network: TunedNetwork,
-        train: Sequence[AnnotatedImage],
-        labels: Tensor,
-        validation: Sequence[AnnotatedImage],
-        validation_labels: Tensor,
-        *,
-        batch_size: int,
-        seed: int,
-        label_smoothing: float = TrainClassifier.label_smoothing,
+        train: LabelledImages,
+        validation: LabelledImages,
+        settings: TrainClassifier,
     ) -> None:
-        self.network: nn.Module = network
-        self.train, self.labels = train, labels
-        self.validation, self.validation_labels = validation, validation_labels
-        self.batch_size, self.seed, self.label_smoothing = batch_size, seed, label_smoothing
-        self.steps_per_epoch = -(-len(train) // batch_size)
+        self._network = network
+        self.train, self.labels = train.images, train.labels
+        self.validation, self.validation_labels = validation.images, validation.labels
+        self.batch_size, self.seed = settings.batch_size, settings.seed
+        self.label_smoothing = settings.label_smoothing
+        self.steps_per_epoch = -(-len(train.images) // settings.batch_size)
         self.preprocessing = network.backbone.preprocessing
         self.device = network.backbone.pixel_mean.device
         self._readers = ThreadPoolExecutor(max(1, torch.get_num_threads()), "decode")
         self._kept: dict[str, tuple[bytes, Tensor]] = {}
         self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
-        self.predicted = validation_labels.new_empty(0)
+        self.predicted = validation.labels.new_empty(0)
         """Likeliest classes of validation images when they were last scored, (N,), int64."""
+
+    @property
+    def network(self) -> nn.Module:
+        """Return backbone and head."""
+        return self._network
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a batch of fresh views and its size."""
@@ -139,8 +151,8 @@ class FineTuneTrainee:
     def validate(self) -> dict[str, float]:
         """Score plain validation images by accuracy, ties by likelihood."""
         logits = []
-        for start in range(0, len(self.validation), _LOOK):
-            part = self.validation[start : start + _LOOK]
+        for start in range(0, len(self.validation), _VALIDATION_BATCH):
+            part = self.validation[start : start + _VALIDATION_BATCH]
             pixels = torch.stack(list(self._readers.map(lambda image: self._plain(image)[1], part)))
             logits.append(self.network(pixels).float().cpu())
         found = torch.cat(logits)

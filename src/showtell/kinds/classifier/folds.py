@@ -1,22 +1,35 @@
-"""Score a way of training a head where there are few groups: each group by heads that saw none of it.
+"""Cross-validation, where validation has few groups: each group is scored by heads that saw none of it.
 
 Letters: N images, D features, C classes.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from showtell.kinds.classifier.baselines import Trivial, trivial_answers
-from showtell.kinds.classifier.heads import Examples, fit_temperature
+from showtell.console import Console, many
+from showtell.data.records import AnnotatedImage
+from showtell.extraction.prepared import Prepared
+from showtell.kinds.classifier.data import (
+    Examples,
+    HeadData,
+    Ints,
+    group_numbers,
+    read_examples,
+    wants_folds,
+)
+from showtell.kinds.classifier.evaluation import ClassEvaluation
+from showtell.kinds.classifier.heads import choose_head, fit_heads, fit_temperature
+from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.classifier.verdict import Trivial, trivial_answers
 from showtell.models.heads import Head
 
-Ints = npt.NDArray[np.int64]
 Fit = Callable[[Examples, Examples, int], Head]
 
 _MOST, _LEAST = 10, 3
@@ -70,7 +83,7 @@ def cross_validate(examples: Examples, groups: Ints, classes: int, fit: Fit, *, 
         head = fit(learn, check, len(np.unique(groups[rest[aside]])) if aside.any() else 1)
         with torch.inference_mode():
             temperature = fit_temperature(head(check.pooled), check.labels)
-            found = (head(examples.pooled[_mask(out)]) / temperature).softmax(1)
+            found = (head(examples.pooled[torch.from_numpy(out)]) / temperature).softmax(1)
         probabilities[out] = found.numpy()
         trivial.fill(out, trivial_answers(_part(examples, rest), _part(examples, np.flatnonzero(out))))
     rows = np.flatnonzero(folds >= 0)
@@ -121,5 +134,79 @@ def _part(examples: Examples, rows: Ints) -> Examples:
     return Examples(examples.pooled[places], examples.labels[places])
 
 
-def _mask(values: npt.NDArray[np.bool_]) -> Tensor:
-    return torch.from_numpy(values)
+def why_unscored(
+    prepared: Prepared, train: Sequence[AnnotatedImage], val: Sequence[AnnotatedImage], classes: Sequence[str]
+) -> str:
+    """Return why neither validation nor cross-validation can score; empty where one can."""
+    pool = [*train, *val]
+    place = {name: number for number, name in enumerate(classes)}
+    labels = np.array([place[image.label] for image in pool if image.label is not None])
+    if prepared.brought and val:
+        count = len({prepared.groups.of[image.name] for image in val})
+        return "" if count > 1 else f"its {len(val):,} validation images are a single group"
+    if val and not wants_folds(train, val, prepared.groups):
+        return ""
+    return _why_no_folds(labels, group_numbers(pool, prepared.groups.of), classes)
+
+
+def _why_no_folds(labels: Ints, groups: Ints, classes: Sequence[str]) -> str:
+    """Return why images cannot be scored by cross-validation over groups; empty where they can.
+
+    Args:
+        labels: Of training and validation, (N,).
+        groups: Each image's group, (N,).
+        classes: Their names.
+    """
+    of_class = groups_by_class(labels, groups)
+    if sum(len(found) > 1 for found in of_class.values()) >= 2:
+        return ""
+    single = [classes[label] for label, found in of_class.items() if len(found) == 1]
+    return (
+        f"{len(labels):,} images are {len(np.unique(groups)):,} groups, and "
+        f"{', '.join(map(repr, single[:5]))}{', ...' if len(single) > 5 else ''} "
+        f"{'has' if len(single) == 1 else 'have'} only one, so that no other "
+        "group of it is left to be scored"
+    )
+
+
+def score_by_folds(
+    settings: TrainClassifier, prepared: Prepared, classes: tuple[str, ...], console: Console
+) -> ClassEvaluation | None:
+    """Score the whole way of training by cross-validation over the groups of train and val.
+
+    Within each fold the head and its settings are chosen anew, by groups that the fold learns from.
+
+    Returns:
+        The scores; None where validation has enough groups itself, or the data brought it.
+    """
+    train = [image for image in prepared.split("train") if image.label in classes]
+    val = [image for image in prepared.split("val") if image.label in classes]
+    if prepared.brought or not wants_folds(train, val, prepared.groups):
+        return None
+    pool = tuple(image for image in prepared.images if image in {*train, *val})
+    examples = read_examples([prepared.features], pool, classes)
+    groups = group_numbers(pool, prepared.groups.of)
+
+    def fit(learn: Examples, check: Examples, count: int) -> Head:
+        with TemporaryDirectory() as folder:
+            found = fit_heads(HeadData(learn, check, len(classes)), settings, Path(folder), fingerprint="")
+        return choose_head(found, count).head
+
+    folds = cross_validate(examples, groups, len(classes), fit, seed=settings.seed)
+    scored = tuple(pool[row] for row in folds.rows)
+    of = prepared.groups.of
+    held = many(len({of[image.name] for image in val}), "group", "groups")
+    console.say(
+        f"Validation is {held}, too little for a score: cross-validation in {folds.folds} folds over the "
+        f"{len({of[image.name] for image in scored}):,} groups of train and val scores how it is made"
+    )
+    evaluation = ClassEvaluation(
+        split="val",
+        classes=classes,
+        images=scored,
+        probabilities=folds.probabilities,
+        labels=examples.labels.numpy()[folds.rows],
+        uncalibrated_probabilities=folds.probabilities,
+        groups=of,
+    )
+    return evaluation.against(folds.trivial, folds=folds.folds)

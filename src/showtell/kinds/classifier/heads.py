@@ -1,4 +1,4 @@
-"""Fit heads on cached features, and choose between them.
+"""Fit heads on cached features, linear, nearest neighbours and an MLP, and choose between them.
 
 Letters: N images, or views of images; D features; C classes.
 """
@@ -6,32 +6,24 @@ Letters: N images, or views of images; D features; C classes.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from showtell.data.records import AnnotatedImage
-from showtell.extraction.features import Features
+from showtell.console import Console
+from showtell.kinds.classifier.data import Examples, HeadData
 from showtell.kinds.classifier.settings import TrainClassifier
-from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead
+from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
+from showtell.training.loop import Loop, LoopConfig
+from showtell.training.task import TrainingTask
 
 _TIE = 1e-3
 """Mean log-likelihoods that are as close as this are equal, and the stronger penalty is taken."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Pooled features with their classes.
-
-    Attributes:
-        pooled: (N, D), as stored.
-        labels: Positions in the model's classes, (N,), int64.
-    """
-
-    pooled: Tensor
-    labels: Tensor
+_MLP_CHECKS = 12
+"""Most validations of an MLP's training."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +48,6 @@ class Candidate:
     def kind(self) -> HeadKind:
         """Return which head it is."""
         return self.head.config.kind
-
-
-def read_examples(
-    extractions: Sequence[Features], images: Sequence[AnnotatedImage], classes: Sequence[str]
-) -> Examples:
-    """Read pooled features, and nothing else, of images with known classes.
-
-    Args:
-        extractions: One for the plain images, and one for each kind of view: N is their number times that
-            of the images.
-        images: Images with labels among ``classes``.
-        classes: The model's, in order.
-    """
-    place = {name: i for i, name in enumerate(classes)}
-    labels = torch.tensor([place[image.label] for image in images if image.label is not None])
-    pooled = [torch.from_numpy(part.pooled(images)) for part in extractions]
-    return Examples(torch.cat(pooled), labels.repeat(len(extractions)))
 
 
 @torch.inference_mode()
@@ -115,26 +90,20 @@ def fit_logistic(standardised: Tensor, labels: Tensor, head: LinearHead, l2: flo
     optimizer.zero_grad()
 
 
-def fit_linear(
-    train: Examples,
-    validation: Examples,
-    classes: int,
-    *,
-    strengths: Sequence[float] = TrainClassifier.l2_strengths,
-) -> Candidate:
+def fit_linear(data: HeadData, strengths: Sequence[float] = TrainClassifier.l2_strengths) -> Candidate:
     """Fit a linear head for each strength; keep the one that finds validation the most likely.
 
     Likelihood, not accuracy: on fifty photos many strengths have the same accuracy.
     """
-    started = time.perf_counter()
-    head = LinearHead(HeadConfig("linear", train.pooled.shape[1], classes))
+    started, train = time.perf_counter(), data.train
+    head = LinearHead(HeadConfig("linear", train.pooled.shape[1], data.classes))
     head.fit_scale(train.pooled)
     standardised = head.standardise(train.pooled)
     best: tuple[float, float, dict[str, Tensor]] | None = None
     worse = 0
     for l2 in strengths:
         fit_logistic(standardised, train.labels, head, l2)
-        likelihood = score(head, validation)[1]
+        likelihood = score(head, data.validation)[1]
         if best is None or likelihood > best[0] + _TIE:
             state = {name: value.detach().clone() for name, value in head.state_dict().items()}
             best, worse = (likelihood, l2, state), 0
@@ -145,31 +114,113 @@ def fit_linear(
     assert best is not None
     head.load_state_dict(best[2])
     head.requires_grad_(False).eval()
-    return Candidate(head, f"L2 {best[1]:g}", *score(head, validation), time.perf_counter() - started)
+    return Candidate(head, f"L2 {best[1]:g}", *score(head, data.validation), time.perf_counter() - started)
 
 
-def fit_neighbours(
-    train: Examples,
-    validation: Examples,
-    classes: int,
-    *,
-    neighbours: Sequence[int] = TrainClassifier.neighbours,
-) -> Candidate:
+def fit_neighbours(data: HeadData, neighbours: Sequence[int] = TrainClassifier.neighbours) -> Candidate:
     """Remember the training images; choose by validation how many of them vote."""
-    started = time.perf_counter()
+    started, train = time.perf_counter(), data.train
     found: list[Candidate] = []
     for count in neighbours:
         config = HeadConfig(
-            "knn", train.pooled.shape[1], classes, neighbours=count, remembered=len(train.labels)
+            "knn", train.pooled.shape[1], data.classes, neighbours=count, remembered=len(train.labels)
         )
         head = NeighbourHead(config)
         head.fit_scale(train.pooled)
         head.remember(train.pooled, train.labels)
         setting = f"{count} neighbours" if count > 1 else "1 neighbour"
-        found.append(Candidate(head.eval(), setting, *score(head, validation), 0.0))
+        found.append(Candidate(head.eval(), setting, *score(head, data.validation), 0.0))
     best = best_of(found)
     seconds = time.perf_counter() - started
     return Candidate(best.head, best.setting, best.accuracy, best.log_likelihood, seconds)
+
+
+class MlpTask(TrainingTask):
+    """What the loop needs to train an MLP on features in memory.
+
+    Args:
+        head: The MLP.
+        data: Features to train on, and features that choose when to stop.
+        settings: Seed, and the numbers of the MLP's training.
+    """
+
+    unit = "images"
+
+    def __init__(self, head: Head, data: HeadData, settings: TrainClassifier) -> None:
+        self.head, self.validation, self.settings = head, data.validation, settings
+        self.standardised, self.labels = head.standardise(data.train.pooled), data.train.labels
+        # Small data sets are gone through many times between two validations.
+        least = -(-len(self.labels) // settings.mlp_batch_size)
+        self.steps_per_epoch = max(settings.mlp_steps // _MLP_CHECKS, least)
+
+    @property
+    def network(self) -> nn.Module:
+        """Return the head."""
+        return self.head
+
+    def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return the cross-entropy of a random batch and its size."""
+        random = np.random.default_rng((self.settings.seed, epoch, index))
+        count = min(self.settings.mlp_batch_size, len(self.labels))
+        chosen = torch.from_numpy(random.choice(len(self.labels), count, replace=False))
+        logits, labels = self.head.logits(self.standardised[chosen]), self.labels[chosen]
+        return F.cross_entropy(logits, labels, label_smoothing=self.settings.mlp_label_smoothing), count
+
+    def validate(self) -> dict[str, float]:
+        """Score by likelihood, which tells more than accuracy where there are few images."""
+        accuracy, likelihood = score(self.head, self.validation)
+        return {"score": likelihood, "accuracy": accuracy}
+
+
+def fit_mlp(data: HeadData, settings: TrainClassifier, folder: Path, fingerprint: str) -> Candidate:
+    """Train an MLP of 256 ReLUs with dropout 0.5.
+
+    Args:
+        data: What to train on and to stop by.
+        settings: Seed of weights, order and dropout, and the numbers of the training.
+        folder: For its checkpoints.
+        fingerprint: Of the data; another one starts anew.
+    """
+    started = time.perf_counter()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        head = build_head(HeadConfig("mlp", data.train.pooled.shape[1], data.classes))
+        head.fit_scale(data.train.pooled)
+        task = MlpTask(head, data, settings)
+        config = LoopConfig(
+            _MLP_CHECKS,
+            learning_rate=settings.mlp_learning_rate,
+            warmup_steps=settings.mlp_warmup_steps,
+            final_rate=settings.final_rate,
+            weight_decay=settings.weight_decay,
+            clip_norm=settings.clip_norm,
+            ema=settings.mlp_ema_decay,
+            patience=settings.mlp_patience,
+        )
+        loop = Loop(task, config, folder, fingerprint=fingerprint, console=Console(quiet=True))
+        best = loop.run(resume=False).best_epoch * task.steps_per_epoch
+    head.requires_grad_(False)
+    return Candidate(head, f"{best} steps", *score(head, data.validation), time.perf_counter() - started)
+
+
+def fit_heads(data: HeadData, settings: TrainClassifier, folder: Path, fingerprint: str) -> list[Candidate]:
+    """Fit the heads that the settings ask for.
+
+    Args:
+        data: What to fit to, and what to choose settings by.
+        settings: Which heads, and their numbers.
+        folder: For checkpoints.
+        fingerprint: Of the data; checkpoints of another one are no use.
+    """
+    wanted = ("linear", "mlp", "knn") if settings.head == "auto" else (settings.head,)
+    candidates: list[Candidate] = []
+    if "linear" in wanted:
+        candidates.append(fit_linear(data, settings.l2_strengths))
+    if "mlp" in wanted:
+        candidates.append(fit_mlp(data, settings, folder / "mlp", fingerprint))
+    if "knn" in wanted:
+        candidates.append(fit_neighbours(data, settings.neighbours))
+    return candidates
 
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:

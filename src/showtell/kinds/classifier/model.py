@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,9 @@ from showtell.backbones.gradcam import grad_cam
 from showtell.data.images import open_image, read_content
 from showtell.data.names import nfc
 from showtell.errors import ConfigError, ModelError
-from showtell.kinds.base import Card, Graph, Model, ModelConfig, as_stored
-from showtell.models.heads import Head, HeadConfig, build_head
+from showtell.kinds.base import Card, Graph, Model, ModelConfig, Provenance, as_stored
+from showtell.models.heads import Head, HeadConfig, HeadKind, build_head
+from showtell.runs.records import JsonObject
 from showtell.store.store import content_digest
 
 NAME = "classifier"
@@ -26,16 +27,54 @@ _IN_CARD = 20
 """Classes that the README names."""
 
 
+@dataclass(frozen=True)
+class FittedHead:
+    """A head that was fitted, and how it did on validation.
+
+    Attributes:
+        kind: Which head.
+        setting: What was chosen for it, for people.
+        accuracy: In [0, 1].
+        log_likelihood: Mean natural logarithm of the right class's probability.
+        chosen: Whether it is the model's.
+    """
+
+    kind: HeadKind
+    setting: str
+    accuracy: float
+    log_likelihood: float
+    chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierProvenance(Provenance):
+    """How a classifier was made.
+
+    Attributes:
+        augmentations: Random views of each training image that were learnt from, too.
+        setting: What was chosen for the head, for people.
+        heads: The heads that were fitted.
+        warning: What is known against it; empty where nothing is.
+    """
+
+    augmentations: int = 0
+    setting: str = ""
+    heads: tuple[FittedHead, ...] = ()
+    warning: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(ModelConfig):
     """What ``config.json`` of a classifier says.
 
     Attributes:
+        provenance: How it was made, for people.
         head: Sizes of the head.
         classes: Their names, in the order of the logits.
         temperature: What logits are divided by, so that probabilities mean what they say.
     """
 
+    provenance: ClassifierProvenance = field(default_factory=ClassifierProvenance)
     head: HeadConfig
     classes: tuple[str, ...]
     temperature: float
@@ -74,7 +113,7 @@ class ClassResult:
         """Return the likeliest classes with their probabilities."""
         return list(islice(self.probabilities.items(), count))
 
-    def record(self, *, attention: bool = True) -> dict[str, Any]:
+    def record(self, *, attention: bool = True) -> JsonObject:
         """Return what a script reads: the class, and the likeliest classes with their probabilities."""
         return {"class": self.label, "classes": dict(self.top())}
 
@@ -105,13 +144,13 @@ class ClassifierModel(Model[ClassResult]):
         classes: Sequence[str],
         *,
         temperature: float,
-        provenance: dict[str, Any],
+        provenance: ClassifierProvenance | None = None,
     ) -> Self:
         """Make a model of what was trained; the arguments are those of :class:`ClassifierConfig`."""
         config = ClassifierConfig(
             kind=NAME,
             backbone=backbone.description,
-            provenance=provenance,
+            provenance=provenance or ClassifierProvenance(),
             head=head.config,
             classes=tuple(classes),
             temperature=temperature,
@@ -187,7 +226,7 @@ class ClassifierModel(Model[ClassResult]):
             right = found if found in self.classes else right
         return right
 
-    def graphs(self) -> tuple[list[Graph], dict[str, Any]]:
+    def graphs(self) -> tuple[list[Graph], JsonObject]:
         """Return the one graph, and the names of the classes."""
         size = self.backbone.preprocessing
         pixels = torch.zeros(2, 3, size.height, size.width, dtype=torch.uint8)
@@ -201,7 +240,7 @@ class ClassifierModel(Model[ClassResult]):
             )
         ], {"classes": list(self.classes)}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Return the names of the classes."""
         return {"classes": list(self.classes)}
 
@@ -214,7 +253,7 @@ class ClassifierModel(Model[ClassResult]):
         config = self.config
         count = len(self.classes)
         names = ", ".join(self.classes[:_IN_CARD]) + (", ..." if count > _IN_CARD else "")
-        warning = config.provenance.get("warning")
+        warning = config.provenance.warning
         alike = (
             "It knows these classes and nothing else: shown anything different, it still names one of them."
         )

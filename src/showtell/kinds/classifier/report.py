@@ -1,6 +1,7 @@
 """The report of a classifier: what it takes for what, how sure it is, and why it was wrong."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,19 @@ from matplotlib.ticker import PercentFormatter
 
 from showtell.data.images import open_image
 from showtell.data.records import AnnotatedImage
+from showtell.evaluation.class_scores import Bin
 from showtell.kinds.classifier.drawing import draw_prediction
 from showtell.kinds.classifier.evaluation import ClassEvaluationRecord, ClassRecord
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.kind import Reported
-from showtell.kinds.report import facts_of, find_image
+from showtell.kinds.report import facts_of, find_image, score_rows
 from showtell.models.captioner import Caption, Word
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, RIGHT, small_figure
 from showtell.report.fonts import font, plain, text_width
 from showtell.report.run_report import RunFacts, write_run_report
+from showtell.runs.records import JsonObject
 
 _WORDS = WORDS["en"] | {
     "hint": "Point at a class, tap it, or move with the arrow keys: the image shows what speaks for that "
@@ -76,6 +79,8 @@ def report_classifier(reported: Reported) -> Path:
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
     names, scores = list(evaluation.classes), evaluation.scores
+    few = len(names) <= 5  # all of five are among the five likeliest
+    shown_scores = {key: name for key, name in _NAMES.items() if not (few and key == "top5")}
     confusion = save_for_page(
         draw_confusion(names, evaluation.confusion),
         facts.figures / "confusion.svg",
@@ -93,11 +98,11 @@ def report_classifier(reported: Reported) -> Path:
         cards=cards,
         shown=cards,
         class_words=_WORDS,
-        heads=model.config.provenance.get("heads", []),
+        heads=model.config.provenance.heads,
         mistakes=len(mistakes),
         split=split,
         images=evaluation.images,
-        scores=_score_rows(evaluation),
+        scores=score_rows(evaluation, shown_scores, lambda high: 1),
         leaks=len(evaluation.near_duplicates_of_training),
         fresh=evaluation.without_near_duplicates,
         confusion=confusion,
@@ -109,7 +114,7 @@ def report_classifier(reported: Reported) -> Path:
     )
 
 
-def _explained(model: ClassifierModel, image: AnnotatedImage, line: Mapping[str, Any]) -> PageItem:
+def _explained(model: ClassifierModel, image: AnnotatedImage, line: JsonObject) -> PageItem:
     """Return an image whose words are classes and whose attention is Grad-CAM for each, on one scale."""
     likely: dict[str, float] = dict(list(line["classes"].items())[:_LIKELIEST])
     if line["label"] not in likely:  # the record has the likeliest classes only
@@ -138,21 +143,17 @@ def _draw(item: PageItem, out: Path) -> None:
     )
 
 
-def _score_rows(evaluation: ClassEvaluationRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "value": evaluation.scores[key],
-            "low": evaluation.intervals_95[key][0],
-            "high": evaluation.intervals_95[key][1],
-            "widest": 1,
-        }
-        for key, name in _NAMES.items()
-        if key != "top5" or len(evaluation.classes) > 5  # all of five are among the five likeliest
-    ]
+@dataclass(frozen=True)
+class _ConfusedPair:
+    """How many images of a class were given another one's name, of how many."""
+
+    right: str
+    named: str
+    count: int
+    of: int
 
 
-def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[_ConfusedPair]:
     """Return which class was most often taken for which other one."""
     counts = np.array(confusion)
     present = counts.sum(1)
@@ -160,18 +161,13 @@ def _confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]]) ->
     order = np.argsort(-counts, axis=None, kind="stable")[:_PAIRS]
     places = [divmod(int(place), len(names)) for place in order]
     return [
-        {
-            "right": names[row],
-            "named": names[column],
-            "count": int(counts[row, column]),
-            "of": int(present[row]),
-        }
+        _ConfusedPair(names[row], names[column], int(counts[row, column]), int(present[row]))
         for row, column in places
         if counts[row, column]
     ]
 
 
-def _class_rows(classes: Mapping[str, ClassRecord]) -> list[dict[str, Any]]:
+def _class_rows(classes: Mapping[str, ClassRecord]) -> list[JsonObject]:
     """Return the figures of each class; those with the lowest F1 first where there are many."""
     rows = [{"name": name, **msgspec.structs.asdict(figures)} for name, figures in classes.items()]
     if len(rows) > _OPEN:
@@ -255,25 +251,25 @@ def _coloured(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return colours
 
 
-def draw_reliability(bins: Sequence[Mapping[str, Any]], title: str, error: float) -> Figure:
+def draw_reliability(bins: Sequence[Bin], title: str, error: float) -> Figure:
     """Draw how many predictions are right against how sure they are; on the diagonal, both are the same.
 
     Args:
-        bins: Records of ``images``, ``confidence`` and ``accuracy``, over equal parts of [0, 1].
+        bins: Over equal parts of [0, 1].
         title: Of the drawing.
         error: Expected calibration error, which stands in the title.
     """
     figure, axes = small_figure(3.6, 3.6)
-    full = [one for one in bins if one["images"]]
-    most = max((one["images"] for one in full), default=1)
+    full = [one for one in bins if one.images]
+    most = max((one.images for one in full), default=1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     for one in full:
-        low, high = _wilson(one["accuracy"], one["images"])
-        axes.plot([one["confidence"]] * 2, [low, high], color=ACCENT, linewidth=1.2, alpha=0.45)
+        low, high = _wilson(one.accuracy, one.images)
+        axes.plot([one.confidence] * 2, [low, high], color=ACCENT, linewidth=1.2, alpha=0.45)
         axes.scatter(
-            one["confidence"],
-            one["accuracy"],
-            s=14 + 120 * one["images"] / most,
+            one.confidence,
+            one.accuracy,
+            s=14 + 120 * one.images / most,
             color=ACCENT,
             alpha=0.85,
             linewidths=0,

@@ -7,64 +7,61 @@ from dataclasses import dataclass, replace
 
 from showtell.backbones.backbone import Backbone, spec_in_memory
 from showtell.backbones.imagenet import pretraining_warning
-from showtell.backbones.layers import layers_from
-from showtell.console import Console, Log, human_time
+from showtell.backbones.layers import Layer, layers_from
+from showtell.console import Console
 from showtell.data.augment import View
 from showtell.data.reading import read_annotated
 from showtell.data.records import AnnotatedImage
-from showtell.data.sizes import DEFAULT_SIZE
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
-from showtell.extraction.prepared import Prepared, features_for_inference, find_twins, prepare
-from showtell.kinds.classifier.baselines import trivial_answers
-from showtell.kinds.classifier.classes import learnable, set_aside
+from showtell.extraction.prepared import Prepared, features_for_inference, find_leaks
+from showtell.kinds.classifier.data import Examples, HeadData, learnable, read_examples, set_aside
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
-from showtell.kinds.classifier.fine_tune import FineTuneTrainee, TunedNetwork, learning_shares
+from showtell.kinds.classifier.fine_tune import FineTuneTask, LabelledImages, TunedNetwork, lr_scales
+from showtell.kinds.classifier.folds import score_by_folds, why_unscored
 from showtell.kinds.classifier.heads import (
     Candidate,
-    Examples,
     best_of,
     candidates_table,
     choose_head,
+    fit_heads,
     fit_temperature,
-    read_examples,
     score,
 )
-from showtell.kinds.classifier.model import NAME, ClassifierModel
-from showtell.kinds.classifier.score_heads import fit_heads, score_by_folds, why_unscored
+from showtell.kinds.classifier.model import NAME, ClassifierModel, ClassifierProvenance, FittedHead
 from showtell.kinds.classifier.settings import TrainClassifier
-from showtell.kinds.kind import Reported
+from showtell.kinds.classifier.verdict import trivial_answers
+from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
-from showtell.kinds.report import report_training
+from showtell.kinds.training import Session, train_in_run
+from showtell.runs.plan import TrainingPlan
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
-from showtell.store.store import FeatureStore
-from showtell.training.loop import Loop, LoopConfig
-from showtell.training.tensorboard import TensorBoardLog
+from showtell.training.loop import LoopConfig
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Data:
     """What is learnt from: the images, and their features by a backbone."""
 
+    prepared: Prepared
     backbone: Backbone
-    extraction: Features
+    features: Features  # of validation, by the backbone as it is used for inference
     classes: tuple[str, ...]
     train: tuple[AnnotatedImage, ...]
     val: tuple[AnnotatedImage, ...]
-    fingerprint: str
 
     def check(self) -> Examples:
         """Return the features of validation."""
-        return read_examples([self.extraction], self.val, self.classes)
+        return read_examples([self.features], self.val, self.classes)
 
 
-def train_classifier(config: TrainClassifier, console: Console | None = None) -> Run:
+def train_classifier(settings: TrainClassifier, console: Console | None = None) -> Run:
     """Train a classifier; leave a run with a model, its record and its validation scores.
 
     Args:
-        config: What to train on and how.
+        settings: What to train on and how.
         console: Where to say what happens; None for the log of ``showtell``.
 
     Returns:
@@ -73,218 +70,189 @@ def train_classifier(config: TrainClassifier, console: Console | None = None) ->
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    boards = [TensorBoardLog(config.out / "tensorboard")] if config.tensorboard else []
-    run = Run(config.out)
-    with run.claim(config):
-        _train(config, run, console or Log(), boards)
-    return run
+    return train_in_run(settings, console, _train)
 
 
-def _train(config: TrainClassifier, run: Run, console: Console, boards: Sequence[TensorBoardLog]) -> None:
-    started = time.perf_counter()
-    store = FeatureStore(config.store)
-    backbone, prepared = _look_at_all(config, store, console)
+def _train(session: Session[TrainClassifier]) -> None:
+    settings, console = session.settings, session.console
+    backbone, prepared = _extract_all(session)
     classes, train, val = learnable(prepared, console)
     doubt = why_unscored(prepared, train, val, classes)
     if not val:
-        if config.fine_tune is not None:
+        if settings.fine_tune is not None:
             raise DataError(
                 f"There is no validation image to fine-tune by: {doubt}.",
                 hint="Expected images of more scenes, or training without --fine-tune.",
             )
         train, val = set_aside(train)
-    leaks = find_twins(prepared)
-    seed_everything(config.seed)
+    leaks = find_leaks(prepared)
+    seed_everything(settings.seed)
     resolved = {"classes": list(classes), "val": len(val)}
-    fingerprint = run.start(
-        config, NAME, prepared, backbone.description, resolved=resolved, leaks=leaks, console=console
-    )
-    used, extraction = features_for_inference(prepared, backbone, val, store, console)
-    task = _Task(used, extraction, classes, train, val, fingerprint)
-    views = _look_at_views(config, backbone, store, train, console)
-    learn = read_examples([prepared.extraction, *views], train, classes)
-    candidates = fit_heads(
-        config, learn, task.check(), len(classes), folder=config.out / "heads", fingerprint=fingerprint
-    )
+    plan = TrainingPlan(settings, NAME, prepared, backbone.description, resolved, leaks)
+    fingerprint = session.start(plan)
+    used, features = features_for_inference(prepared, backbone, val, session.store, console)
+    data = _Data(prepared, used, features, classes, train, val)
+    views = _extract_views(train, backbone, session)
+    learn = read_examples([prepared.features, *views], train, classes)
+    heads = HeadData(learn, data.check(), len(classes))
+    candidates = fit_heads(heads, settings, session.run.folder / "heads", fingerprint)
     # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
     chosen = choose_head(candidates, len({prepared.groups.of[image.name] for image in val}))
     console.say(candidates_table(candidates, chosen))
-    folded = None
-    if config.fine_tune is None and not doubt:
-        folded = score_by_folds(config, prepared, classes, console)
-    if config.fine_tune is not None:
-        task, chosen = _fine_tune(config, task, candidates, chosen, store, console, boards)
-    model = _save(config, task, chosen, candidates, prepared, folded)
-    console.say(
-        f"Trained in {human_time(time.perf_counter() - started)}; the model is in {config.out / 'model'}"
-    )
-    if warning := pretraining_warning(classes, backbone.description.weights_source):
-        console.say(f"Warning: {warning}")
-    evaluation = folded
+    evaluation = None
+    if settings.fine_tune is not None:
+        data, chosen = _fine_tune(session, data, candidates, chosen, fingerprint)
+    elif not doubt:
+        evaluation = score_by_folds(settings, prepared, classes, console)
+    provenance = _provenance(settings, data, candidates, chosen, evaluation)
+    model = _save(session.run, data, chosen, provenance)
+    console.say(f"Trained in {session.took}; the model is in {session.run.model}")
+    if provenance.warning:
+        console.say(f"Warning: {provenance.warning}")
     if evaluation is None and prepared.split("val"):
-        groups = prepared.groups.of
-        evaluation = evaluate_classes(
-            model, task.extraction, val, leaks=leaks, groups=groups, console=console, split="val"
-        )
-        trivial = trivial_answers(read_examples([prepared.extraction], train, classes), task.check())
-        evaluation = evaluation.against(trivial, doubt)
-    reported = Reported(run, model, prepared.dataset, "val", config, evaluation)
-    _tell(reported, evaluation, doubt, console)
+        validation = replace(prepared, images=val, features=data.features)
+        question = Question("val", validation, leaks=leaks, console=console)
+        trivial = trivial_answers(read_examples([prepared.features], train, classes), data.check())
+        evaluation = evaluate_classes(model, question).against(trivial, doubt)
+    reported = Reported(session.run, model, prepared.dataset, "val", settings, evaluation)
+    _tell(session, reported, evaluation, doubt)
 
 
-def _tell(reported: Reported, evaluation: ClassEvaluation | None, doubt: str, console: Console) -> None:
+def _tell(
+    session: Session[TrainClassifier], reported: Reported, evaluation: ClassEvaluation | None, doubt: str
+) -> None:
     """Say how good the model is, or why that is not known, and keep it."""
+    console = session.console
     if evaluation is not None:
-        reported.run.save_evaluation(evaluation.record(), evaluation.lines())
+        session.run.save_evaluation(evaluation.record(), evaluation.lines())
         console.say(evaluation.table())
         if examples := evaluation.examples():
             console.say(examples)
         console.say(f"{'No score to go by' if doubt else 'Validation'}: {evaluation.verdict}")
-        report_training(reported, console)
+        session.report(reported)
     if doubt:
         console.say(
             f"Warning: how good the model is cannot be said: {doubt}. Images of more scenes, or a val folder "
             "of other scenes beside train, would tell"
         )
-    console.say(f"Try it: showtell predict {reported.run.folder} PICTURE --save-plot why.png")
+    session.say_how_to_use()
 
 
-def _look_at_all(config: TrainClassifier, store: FeatureStore, console: Console) -> tuple[Backbone, Prepared]:
-    """Read the data, load the backbone, and look at every image that has not been looked at."""
-    dataset = read_annotated(config, "labels", console, to_learn=True)
-    backbone = config.load(seed=config.seed, console=console)
-    if config.fine_tune is not None:
-        layers_from(backbone, config.fine_tune)  # a wrong name is better told now than after an hour
-    return backbone, prepare(
-        dataset,
-        backbone,
-        store,
-        console,
-        seed=config.seed,
-        val_size=DEFAULT_SIZE if config.val_size is None else config.val_size,
-        test_size=DEFAULT_SIZE if config.test_size is None else config.test_size,
-    )
+def _extract_all(session: Session[TrainClassifier]) -> tuple[Backbone, Prepared]:
+    """Read the data, load the backbone, and extract the features of every image."""
+    settings, console = session.settings, session.console
+    dataset = read_annotated(settings, "labels", console, to_learn=True)
+    backbone = settings.load(seed=settings.seed, console=console)
+    if settings.fine_tune is not None:
+        layers_from(backbone, settings.fine_tune)  # a wrong name is better told now than after an hour
+    return backbone, session.prepare(dataset, backbone, settings.val_size, settings.test_size)
 
 
-def _save(
-    config: TrainClassifier,
-    task: _Task,
-    chosen: Candidate,
+def _extract_views(
+    train: Sequence[AnnotatedImage], backbone: Backbone, session: Session[TrainClassifier]
+) -> list[Features]:
+    found = []
+    for number in range(1, session.settings.augmentations + 1):
+        session.console.say(f"View {number} of {session.settings.augmentations}")
+        view = View(number)
+        found.append(extract_features(train, backbone, session.store, view=view, console=session.console))
+    return found
+
+
+def _provenance(
+    settings: TrainClassifier,
+    data: _Data,
     candidates: Sequence[Candidate],
-    prepared: Prepared,
+    chosen: Candidate,
     folded: ClassEvaluation | None,
-) -> ClassifierModel:
-    """Fit the temperature and write the model."""
-    check = task.check()
+) -> ClassifierProvenance:
     validation = {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood}
     if folded is not None:
-        validation = {
-            "accuracy": folded.scores.accuracy,
-            "folds": folded.folds,
-            "groups": folded.scores.groups,
-        }
-    provenance = {
-        "train_images": len(task.train),
-        "val_images": len(task.val),
-        "augmentations": config.augmentations,
-        "setting": chosen.setting,
-        "heads": [
-            {
-                "kind": one.kind,
-                "setting": one.setting,
-                "accuracy": one.accuracy,
-                "log_likelihood": one.log_likelihood,
-                "chosen": one is chosen,
-            }
+        scores = folded.scores
+        validation = {"accuracy": scores.accuracy, "folds": folded.folds, "groups": scores.groups}
+    return ClassifierProvenance(
+        train_images=len(data.train),
+        val_images=len(data.val),
+        data=data.prepared.fingerprint,
+        validation=validation,
+        environment=environment(),
+        augmentations=settings.augmentations,
+        setting=chosen.setting,
+        heads=tuple(
+            FittedHead(one.kind, one.setting, one.accuracy, one.log_likelihood, one is chosen)
             for one in dict.fromkeys([*candidates, chosen])
-        ],
-        "validation": validation,
-        "data": prepared.fingerprint,
-        "warning": pretraining_warning(task.classes, task.backbone.description.weights_source),
-        "environment": environment(),
-    }
-    temperature = fit_temperature(chosen.head(check.pooled), check.labels)
-    head = chosen.head.to(task.backbone.pixel_mean.device)
-    model = ClassifierModel.of(
-        task.backbone, head, task.classes, temperature=temperature, provenance=provenance
+        ),
+        warning=pretraining_warning(data.classes, data.backbone.description.weights_source) or "",
     )
-    return save_model(Run(config.out).model, model)
+
+
+def _save(run: Run, data: _Data, chosen: Candidate, provenance: ClassifierProvenance) -> ClassifierModel:
+    """Fit the temperature and write the model."""
+    check = data.check()
+    temperature = fit_temperature(chosen.head(check.pooled), check.labels)
+    head = chosen.head.to(data.backbone.pixel_mean.device)
+    model = ClassifierModel.of(
+        data.backbone, head, data.classes, temperature=temperature, provenance=provenance
+    )
+    return save_model(run.model, model)
 
 
 def _fine_tune(
-    config: TrainClassifier,
-    task: _Task,
+    session: Session[TrainClassifier],
+    data: _Data,
     candidates: Sequence[Candidate],
     frozen: Candidate,
-    store: FeatureStore,
-    console: Console,
-    boards: Sequence[TensorBoardLog],
-) -> tuple[_Task, Candidate]:
+    fingerprint: str,
+) -> tuple[_Data, Candidate]:
     """Train the top of the backbone with the best head that has gradients; keep what validates better."""
-    started = time.perf_counter()
-    assert config.fine_tune is not None
+    started, settings, console = time.perf_counter(), session.settings, session.console
+    assert settings.fine_tune is not None
     start = best_of([candidate for candidate in candidates if candidate.kind != "knn"])
-    layers = layers_from(task.backbone, config.fine_tune)
+    layers = layers_from(data.backbone, settings.fine_tune)
     console.say(
-        f"Fine-tuning {len(layers)} layers of {task.backbone.description.architecture}, from "
+        f"Fine-tuning {len(layers)} layers of {data.backbone.description.architecture}, from "
         f"{layers[0].name} (number {layers[0].number}) up, with the {start.kind} head"
     )
-    network = TunedNetwork(copy.deepcopy(task.backbone), copy.deepcopy(start.head), layers)
-    labels = read_examples([task.extraction], task.train, task.classes).labels
-    trainee = FineTuneTrainee(
-        network,
-        task.train,
-        labels,
-        task.val,
-        task.check().labels,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        label_smoothing=config.label_smoothing,
+    network = TunedNetwork(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
+    labels = read_examples([data.features], data.train, data.classes).labels
+    task = FineTuneTask(
+        network, LabelledImages(data.train, labels), LabelledImages(data.val, data.check().labels), settings
     )
-    loop = LoopConfig(
-        config.epochs,
-        learning_rate=config.learning_rate,
-        warmup_steps=config.warmup_epochs * trainee.steps_per_epoch,
-        final_rate=config.final_rate,
-        weight_decay=config.weight_decay,
-        clip_norm=config.clip_norm,
-        average=config.ema_decay,
-        patience=config.patience,
-        shares=learning_shares(network, layers, top=config.top_share, bottom=config.bottom_share),
-    )
-    for board in boards:
-        board.show(task.val, lambda: _names(task, trainee.predicted.tolist()))
-    Loop(trainee, loop, config.out, fingerprint=task.fingerprint, console=console, watchers=boards).run(
-        resume=config.resume
-    )
-    description = task.backbone.description
-    source = f"{description.weights_source}, fine-tuned from {layers[0].name} up"
-    spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
-    tuned = Backbone(network.backbone.network, description.preprocessing, spec)
-    after = replace(task, backbone=tuned, extraction=extract_features(task.val, tuned, store))
+    session.show(data.val, lambda: _names(data, task.predicted.tolist()))
+    session.loop(task, _loop_config(settings, network, layers, task.steps_per_epoch), fingerprint)
+    tuned = _tuned_backbone(network, data.backbone, layers)
+    after = replace(data, backbone=tuned, features=extract_features(data.val, tuned, session.store))
     head = network.head.requires_grad_(False).eval()
     seconds = time.perf_counter() - started
-    setting = f"fine-tuned from {layers[0].name} up"
-    found = Candidate(head, setting, *score(head, after.check()), seconds)
+    found = Candidate(head, f"fine-tuned from {layers[0].name} up", *score(head, after.check()), seconds)
     chosen = best_of([found, frozen])
     console.say(candidates_table([frozen, found], chosen))
-    return (after, found) if chosen is found else (task, frozen)
+    return (after, found) if chosen is found else (data, frozen)
 
 
-def _names(task: _Task, predicted: Sequence[int]) -> dict[str, str]:
+def _loop_config(
+    settings: TrainClassifier, network: TunedNetwork, layers: Sequence[Layer], steps_per_epoch: int
+) -> LoopConfig:
+    return LoopConfig(
+        settings.epochs,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_epochs * steps_per_epoch,
+        final_rate=settings.final_rate,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+        ema=settings.ema_decay,
+        patience=settings.patience,
+        lr_scale=lr_scales(network, layers, top=settings.top_share, bottom=settings.bottom_share),
+    )
+
+
+def _tuned_backbone(network: TunedNetwork, before: Backbone, layers: Sequence[Layer]) -> Backbone:
+    description = before.description
+    source = f"{description.weights_source}, fine-tuned from {layers[0].name} up"
+    spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
+    return Backbone(network.backbone.network, description.preprocessing, spec)
+
+
+def _names(data: _Data, predicted: Sequence[int]) -> dict[str, str]:
     """Return the class that each validation image was given, by the image's name."""
-    return {image.name: task.classes[one] for image, one in zip(task.val, predicted)}
-
-
-def _look_at_views(
-    config: TrainClassifier,
-    backbone: Backbone,
-    store: FeatureStore,
-    train: Sequence[AnnotatedImage],
-    console: Console,
-) -> list[Features]:
-    found = []
-    for number in range(1, config.augmentations + 1):
-        console.say(f"View {number} of {config.augmentations}")
-        found.append(extract_features(train, backbone, store, view=View(number), console=console))
-    return found
+    return {image.name: data.classes[one] for image, one in zip(data.val, predicted)}

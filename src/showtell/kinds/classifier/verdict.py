@@ -1,59 +1,92 @@
-"""What the score of a classifier is worth: of how many groups it is, and whether it beats trivial ones."""
+"""What a classifier's score is worth: whether it beats the most frequent class and the nearest neighbour."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+import torch.nn.functional as F
 
-from showtell.data.groups import Groups
-from showtell.data.records import AnnotatedImage
-from showtell.kinds.classifier.baselines import Margin, Trivial, margin
-from showtell.kinds.classifier.folds import groups_by_class
+from showtell.evaluation.intervals import difference_interval
+from showtell.kinds.classifier.data import Examples, Ints
 
-Ints = npt.NDArray[np.int64]
+Right = npt.NDArray[np.bool_]
 
-FEW_GROUPS = 10
-"""Fewer groups in validation say too little of a score."""
-_SMALL = 300
-"""Up to as many groups in all, a class without any in validation is scored by cross-validation, too."""
 FREQUENT, NEAREST = "the most frequent class", "the nearest neighbour's class"
+_ROWS = 1024
+"""Images whose neighbours are looked for together."""
 
 
-def group_numbers(images: Sequence[AnnotatedImage], of: Mapping[str, int]) -> Ints:
-    """Return each image's group, (N,); one of its own where none is known."""
-    return np.array([of.get(image.name, -1 - place) for place, image in enumerate(images)], np.int64)
+@dataclass(frozen=True)
+class Trivial:
+    """Which images trivial classifiers get right.
+
+    Attributes:
+        frequent: Those of the most frequent class of training, (N,).
+        nearest: Those whose nearest training image, by the cosine of features, has their class, (N,).
+    """
+
+    frequent: Right
+    nearest: Right
+
+    @classmethod
+    def empty(cls, count: int) -> "Trivial":
+        """Return one for N images of which nothing is known yet."""
+        return cls(np.zeros(count, bool), np.zeros(count, bool))
+
+    def fill(self, places: npt.NDArray[np.generic], found: "Trivial") -> None:
+        """Take over what is known of the images at some places."""
+        self.frequent[places] = found.frequent
+        self.nearest[places] = found.nearest
+
+    def of(self, places: npt.NDArray[np.generic]) -> "Trivial":
+        """Return the part for the images at some places."""
+        return Trivial(self.frequent[places], self.nearest[places])
 
 
-def wants_folds(train: Sequence[AnnotatedImage], val: Sequence[AnnotatedImage], groups: Groups) -> bool:
-    """Tell whether validation holds too few groups, or too few classes, to score by."""
-    of = groups.of
-    if len({of[image.name] for image in val}) < FEW_GROUPS:
-        return True
-    missing = {image.label for image in train} - {image.label for image in val}
-    return bool(missing) and groups.count <= _SMALL
+@dataclass(frozen=True)
+class Margin:
+    """By how much a model's accuracy differs from that of a trivial classifier.
+
+    Attributes:
+        accuracy: Of the trivial one.
+        by: The model's less that.
+        interval_95: Of the difference.
+    """
+
+    accuracy: float
+    by: float
+    interval_95: tuple[float, float]
+
+    @property
+    def beaten(self) -> bool:
+        """Tell whether the model is the better one beyond chance."""
+        return self.interval_95[0] > 0
 
 
-def why_no_score(labels: Ints, groups: Ints, classes: Sequence[str]) -> str:
-    """Return why images cannot be scored by cross-validation over groups; empty where they can.
+def trivial_answers(learn: Examples, check: Examples) -> Trivial:
+    """Return what trivial classifiers of some training images get right of others."""
+    frequent = torch.bincount(learn.labels).argmax()
+    known = F.normalize(learn.pooled.float(), dim=1)
+    asked = F.normalize(check.pooled.float(), dim=1)
+    nearest = torch.cat([(rows @ known.T).argmax(1) for rows in asked.split(_ROWS)])
+    return Trivial((check.labels == frequent).numpy(), (check.labels == learn.labels[nearest]).numpy())
+
+
+def margin(right: Right, trivial: Right, groups: npt.NDArray[np.int64] | None) -> Margin:
+    """Compare a model with a trivial classifier on the same images.
 
     Args:
-        labels: Of training and validation, (N,).
-        groups: Each image's group, (N,).
-        classes: Their names.
+        right: Which images the model gets right, (N,).
+        trivial: Which ones the trivial classifier does, (N,).
+        groups: Each image's group, (N,); None where each stands alone.
     """
-    of_class = groups_by_class(labels, groups)
-    if sum(len(found) > 1 for found in of_class.values()) >= 2:
-        return ""
-    single = [classes[label] for label, found in of_class.items() if len(found) == 1]
-    return (
-        f"{len(labels):,} images are {len(np.unique(groups)):,} groups, and "
-        f"{', '.join(map(repr, single[:5]))}{', ...' if len(single) > 5 else ''} "
-        f"{'has' if len(single) == 1 else 'have'} only one, so that no other "
-        "group of it is left to be scored"
-    )
+    by = float(right.mean() - trivial.mean())
+    return Margin(float(trivial.mean()), by, difference_interval(right, trivial, groups))
 
 
-def margins(right: npt.NDArray[np.bool_], trivial: Trivial, groups: Ints) -> dict[str, Margin]:
+def margins(right: Right, trivial: Trivial, groups: Ints) -> dict[str, Margin]:
     """Compare a model with what needs no training, on the same images."""
     return {
         FREQUENT: margin(right, trivial.frequent, groups),
@@ -72,10 +105,10 @@ def verdict(accuracy: float, interval: tuple[float, float], found: Mapping[str, 
     """
     parts = []
     for name, one in found.items():
-        by = f"{one.accuracy:.2f}; by {one.by:+.2f}, {one.interval[0]:+.2f} to {one.interval[1]:+.2f}"
+        by = f"{one.accuracy:.2f}; by {one.by:+.2f}, {one.interval_95[0]:+.2f} to {one.interval_95[1]:+.2f}"
         if one.beaten:
             parts.append(f"better than {name} ({by})")
-        elif one.interval[1] < 0:
+        elif one.interval_95[1] < 0:
             parts.append(f"worse than {name} ({by})")
         else:
             parts.append(f"not shown to be better than {name} ({by})")

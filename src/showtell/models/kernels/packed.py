@@ -8,20 +8,58 @@ Letters: B images, K captions an image, R captions with a word, N words in all, 
 cells, E ``embed_dim``, H ``hidden_dim``, A ``attention_dim``.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from showtell.models.config import DecoderConfig
 from showtell.models.decoder import Packed
 from showtell.models.decoding import head_rows
-from showtell.models.kernels.dropout import drop
-from showtell.models.kernels.operations import FusedLinear, gather_repeated, index_select_unique
+from showtell.models.kernels.operations import FusedLinear, drop, gather_repeated, index_select_unique
 from showtell.models.kernels.packing import TimeStep, pack
 
-if TYPE_CHECKING:  # whose equations these are, and who calls
-    from showtell.models.attention import AttentionDecoder, Memory
+
+class Equations(Protocol):
+    """What the packed pass takes of a decoder; shapes are those of ``AttentionDecoder``, which has them.
+
+    Memory and state are its own named tuples of tensors, whose first axis is that of the rows.
+    """
+
+    config: DecoderConfig
+    training: bool
+    embed: nn.Embedding
+
+    def standardise(self, grid: Tensor) -> Tensor:
+        """Centre and scale a grid."""
+
+    def project(self, features: Tensor) -> Any:
+        """Turn a grid into a memory."""
+
+    def start(self, memory: Any) -> Any:
+        """Return the first state."""
+
+    def input_gates(self, words: Tensor) -> Tensor:
+        """Turn word vectors into gates."""
+
+    def projections(self, linear: Callable[[Tensor, Tensor | None], Callable[[Tensor], Tensor]]) -> Any:
+        """Return the linear maps of the recurrence."""
+
+    def attend(self, memory: Any, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Return context and weights."""
+
+    def cell_step(
+        self, attend: Callable[[Tensor], tuple[Tensor, Tensor]], state: Any, gates: Tensor, projections: Any
+    ) -> tuple[Any, Tensor, Tensor]:
+        """Return the next state, the context and the weights."""
+
+    def deep_output(self, words: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+        """Join word, state and context."""
+
+    def logits(self, deep: Tensor) -> Tensor:
+        """Score the vocabulary."""
 
 
 def are_faster_on(device: torch.device) -> bool:
@@ -29,7 +67,7 @@ def are_faster_on(device: torch.device) -> bool:
     return device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def packed_forward(decoder: "AttentionDecoder", grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+def packed_forward(decoder: Equations, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
     """Read whole captions with teacher forcing.
 
     Args:
@@ -74,9 +112,7 @@ def packed_forward(decoder: "AttentionDecoder", grid: Tensor, token_ids: Tensor,
     return Packed(decoder.logits(deep), weights, packing.position)
 
 
-def _attend_rows(
-    decoder: "AttentionDecoder", memory: "Memory", step: TimeStep, query: Tensor
-) -> tuple[Tensor, Tensor]:
+def _attend_rows(decoder: Equations, memory: Any, step: TimeStep, query: Tensor) -> tuple[Tensor, Tensor]:
     """Attend for rows: query (rows, A) to context (rows, H) and weights (rows, L)."""
     padded = query.new_zeros(step.images * step.captions, query.shape[1])
     padded = padded.index_copy(0, step.flat_index, query)

@@ -5,11 +5,13 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
+from showtell.training.checkpoint import Progress
+
 Criterion = Literal["score", "last"]
 """What chooses the checkpoint: the validation score, or that it is the last one."""
 
 
-class Trainee(Protocol):
+class TrainingTask(Protocol):
     """What the loop trains: a network with its batches and its score."""
 
     steps_per_epoch: int
@@ -31,6 +33,13 @@ class Trainee(Protocol):
         A higher ``score`` is better. Where there is a ``loss`` besides, a score of zero says nothing, and the
         lower loss is better: see :func:`is_better`.
         """
+
+    def why_stop(self, progress: Progress) -> str:
+        """Return why training may not go on after a validation; empty where it may.
+
+        It must be a pure function of the progress: a resume asks again.
+        """
+        return ""
 
 
 def is_better(figures: Mapping[str, float], best: Mapping[str, float], criterion: Criterion) -> bool:

@@ -1,18 +1,76 @@
-"""Which classes can be learnt from prepared data, and what is wrong with the others."""
+"""What a classifier learns from: its classes, the images of each, and their pooled features."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from showtell.console import Console
+from showtell.data.groups import Groups
 from showtell.data.reading import report_problems
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.data.split import classes_without
 from showtell.errors import DataError
+from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
-from showtell.kinds.classifier.verdict import wants_folds
+
+Ints = npt.NDArray[np.int64]
 
 _UNBALANCED = 10
 """A class with as many times fewer training images than the largest is worth a word."""
+FEW_GROUPS = 10
+"""Fewer groups in validation say too little of a score."""
+_SMALL = 300
+"""Up to as many groups in all, a class without any in validation is scored by cross-validation, too."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pooled features with their classes.
+
+    Attributes:
+        pooled: (N, D), as stored.
+        labels: Positions in the model's classes, (N,), int64.
+    """
+
+    pooled: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class HeadData:
+    """What a head is fitted to and chosen by.
+
+    Attributes:
+        train: What it is fitted to.
+        validation: What chooses its settings.
+        classes: How many classes there are, C.
+    """
+
+    train: Examples
+    validation: Examples
+    classes: int
+
+
+def read_examples(
+    sources: Sequence[Features], images: Sequence[AnnotatedImage], classes: Sequence[str]
+) -> Examples:
+    """Read pooled features, and nothing else, of images with known classes.
+
+    Args:
+        sources: One for the plain images, and one for each kind of view: N is their number times that
+            of the images.
+        images: Images with labels among ``classes``.
+        classes: The model's, in order.
+    """
+    place = {name: i for i, name in enumerate(classes)}
+    labels = torch.tensor([place[image.label] for image in images if image.label is not None])
+    pooled = [torch.from_numpy(features.pooled(images)) for features in sources]
+    return Examples(torch.cat(pooled), labels.repeat(len(sources)))
 
 
 def learnable(
@@ -82,3 +140,17 @@ def set_aside(
         seen[image.label] += 1
         (chosen if seen[image.label] % 4 == 0 else learnt).append(image)
     return tuple(learnt), tuple(chosen or learnt)
+
+
+def group_numbers(images: Sequence[AnnotatedImage], of: Mapping[str, int]) -> Ints:
+    """Return each image's group, (N,); one of its own where none is known."""
+    return np.array([of.get(image.name, -1 - place) for place, image in enumerate(images)], np.int64)
+
+
+def wants_folds(train: Sequence[AnnotatedImage], val: Sequence[AnnotatedImage], groups: Groups) -> bool:
+    """Tell whether validation holds too few groups, or too few classes, to score by."""
+    of = groups.of
+    if len({of[image.name] for image in val}) < FEW_GROUPS:
+        return True
+    missing = {image.label for image in train} - {image.label for image in val}
+    return bool(missing) and groups.count <= _SMALL

@@ -1,11 +1,11 @@
-"""Train a captioner on its own captions, rewarded by CIDEr-D: what it is judged by, instead of likelihood.
+"""Self-critical sequence training: a captioner learns from its own captions, rewarded by their CIDEr-D.
 
 Source: Rennie et al. 2017, "Self-critical sequence training", eq. 7-8; the baseline is the mean of the other
 samples of the same image (Luo 2020, "A better variant of self-critical sequence training", eq. 5).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,23 +16,14 @@ from showtell.evaluation.ngrams import CiderD
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
-from showtell.models.decoding import sample
+from showtell.models.decoding import Sampling, sample
 from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.words import metric_tokens
 
-
-class Sampling(NamedTuple):
-    """How captions are drawn to be rewarded."""
-
-    samples: int = TrainCaptioner.scst_samples
-    """Captions drawn an image, each one's baseline being the others."""
-    temperature: float = TrainCaptioner.scst_temperature
-    """Of what is drawn from: sharper than the model, near the captions that a search finds (docs/log.md)."""
-    max_tokens: int = TrainCaptioner.scst_max_tokens
-    """Longest drawn caption where people's are of usual length; one that is cut is judged as it stands."""
-
-
-USUAL_SAMPLING = Sampling()
+USUAL_SAMPLING = Sampling(
+    TrainCaptioner.scst_samples, TrainCaptioner.scst_temperature, TrainCaptioner.scst_max_tokens
+)
+"""Sharper than the model, near the captions that a search finds (docs/log.md)."""
 
 
 def draw_captions(
@@ -43,7 +34,8 @@ def draw_captions(
     Args:
         captioner: The captioner.
         grid: (B, L, D).
-        sampling: How many captions, and from what.
+        sampling: How many captions, each the others' baseline, and from what; where people's captions are
+            longer than usual, those drawn may be as long.
 
     Returns:
         For each image ``sampling.samples`` captions as token ids, ``bos`` first and ``eos`` last where it
@@ -58,9 +50,7 @@ def draw_captions(
             lambda state, token_ids: decoder.step(memory, state, token_ids),
             decoder.start(memory),
             captioner.special,
-            count=sampling.samples,
-            max_length=sampling.max_tokens if most <= USUAL_LENGTH else most,
-            temperature=sampling.temperature,
+            sampling if most <= USUAL_LENGTH else replace(sampling, max_tokens=most),
         )
     decoder.train()
     return [[_framed(ids, captioner.tokenizer.bos_id, eos_id) for ids in rows] for rows in drawn.tolist()]
@@ -92,7 +82,7 @@ def advantages(
     return better
 
 
-def reward_loss(
+def scst_loss(
     captioner: Captioner, batch: Batch, advantage: Tensor, temperature: float = USUAL_SAMPLING.temperature
 ) -> Tensor:
     """Return minus the mean log-probability of drawn words, each weighed by its caption's advantage.

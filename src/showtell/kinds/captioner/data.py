@@ -1,0 +1,181 @@
+"""What a captioner learns from: captions, and the grids of images, plain, mirrored and in random views."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from showtell.backbones.backbone import Backbone
+from showtell.console import Console
+from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, View
+from showtell.data.records import AnnotatedImage
+from showtell.errors import DataError
+from showtell.extraction.extract import extract_features
+from showtell.extraction.features import Features
+from showtell.extraction.prepared import Prepared
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.models.captioner import Captioner
+from showtell.store.store import FeatureStore
+from showtell.text.lengths import USUAL_LENGTH
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.words import mentions_left_right
+
+
+@dataclass(frozen=True)
+class CaptionData:
+    """Images with captions, and where their grids are.
+
+    Attributes:
+        features: Of all images, plain.
+        train: Training images with captions.
+        validation: Images that score an epoch.
+        mirrored: Grids of mirrored training images, for those that have one: half of the time they are
+            learnt from instead of the plain ones.
+        views: Grids of random views, each of some training images. Each of its views is learnt from as often
+            as the plain image.
+
+    Raises:
+        DataError: One of the splits is empty.
+    """
+
+    features: Features
+    train: Sequence[AnnotatedImage]
+    validation: Sequence[AnnotatedImage]
+    mirrored: Features | None = None
+    views: Sequence[Features] = ()
+
+    def __post_init__(self) -> None:
+        """Check that there is something to learn from and to choose by."""
+        if not self.train or not self.validation:
+            raise DataError(
+                f"There are {len(self.train)} images to train on and {len(self.validation)} to validate on.",
+                hint="Both splits need images with captions.",
+            )
+
+    def sources(self, chosen: Sequence[int], epoch: int, seed: int) -> list[Features]:
+        """Return where the grids of training images are read from in an epoch: plain, mirrored or a view."""
+        sources = [self.features] * len(chosen)
+        if self.mirrored is not None:
+            turned = np.random.default_rng((seed, epoch, 1)).random(len(self.train)) < 0.5
+            for row, i in enumerate(chosen):
+                if turned[i] and self.train[i].name in self.mirrored.digests:
+                    sources[row] = self.mirrored
+        if self.views:
+            drawn = np.random.default_rng((seed, epoch, 2)).random(len(self.train))
+            for row, i in enumerate(chosen):
+                own = [view for view in self.views if self.train[i].name in view.digests]
+                number = int(drawn[i] * (len(own) + 1))
+                sources[row] = own[number - 1] if number else sources[row]
+        return sources
+
+
+def read_grids(captioner: Captioner, features: Features, images: Sequence[AnnotatedImage]) -> Tensor:
+    """Read cached grids (B, L, D) to where the captioner is."""
+    return torch.from_numpy(features.grid(images)).to(next(captioner.parameters()).device)
+
+
+def captioned(prepared: Prepared, split: str) -> tuple[AnnotatedImage, ...]:
+    """Return the images of a split that have captions.
+
+    Raises:
+        DataError: There are none.
+    """
+    images = tuple(image for image in prepared.split(split) if image.captions)
+    if not images:
+        raise DataError(
+            f"No image of the {split} split has a caption ({len(prepared.images)} images in all).",
+            hint="Both train and val need some; about 100 captioned images are a beginning.",
+        )
+    return images
+
+
+def extract_mirrored(
+    train: Sequence[AnnotatedImage], backbone: Backbone, store: FeatureStore, console: Console
+) -> Features:
+    """Bring the features of mirrored images into the store, but where that makes a caption wrong."""
+    chosen = [image for image in train if not any(map(mentions_left_right, image.captions))]
+    sided = len(train) - len(chosen)
+    aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
+    console.say(f"Mirrored: {len(chosen):,} images of train{aside} (hflip = false leaves them out)")
+    return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
+
+
+def extract_views(
+    train: Sequence[AnnotatedImage],
+    settings: TrainCaptioner,
+    backbone: Backbone,
+    store: FeatureStore,
+    console: Console,
+) -> list[Features]:
+    """Bring the features of random views into the store.
+
+    Args:
+        train: The images.
+        settings: How many views of each (``augmentations``), and whether they may be mirrored (``hflip``)
+            where no caption says left or right.
+        backbone: The network that encodes.
+        store: Where features are kept.
+        console: Told what is done.
+
+    Returns:
+        Each view of some of the images; every image is in as many as are asked for.
+    """
+    count = settings.augmentations or 0
+    sided = [image for image in train if not settings.hflip or any(map(mentions_left_right, image.captions))]
+    kept = {image.name for image in sided}
+    free = [image for image in train if image.name not in kept]
+    upright = replace(CAPTION_AUGMENTATION, flip=0.0)
+    if count:
+        console.say(f"Random views: {count} of each of {len(train):,} images, encoded once and kept")
+    return [
+        extract_features(images, backbone, store, view=View(number, augmentation))
+        for number in range(1, count + 1)
+        for images, augmentation in ((free, CAPTION_AUGMENTATION), (sided, upright))
+        if images
+    ]
+
+
+def train_tokenizer(
+    train: Sequence[AnnotatedImage],
+    console: Console,
+    *,
+    kind: Literal["word", "bpe"],
+    vocab_size: int,
+    min_count: int | None,
+) -> CaptionTokenizer:
+    """Learn the vocabulary of the training captions, and say how much of them it covers."""
+    captions = [caption for image in train for caption in image.captions]
+    min_count = min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
+    tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
+    pieces = "words" if kind == "word" else "pieces of words"
+    console.say(
+        f"Vocabulary: {tokenizer.vocab_size:,} {pieces} (seen {min_count} times or more), which cover "
+        f"{tokenizer.coverage(captions):.1%} of the training captions"
+    )
+    return tokenizer
+
+
+def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[AnnotatedImage]) -> list[int]:
+    """Return the tokens of each training caption."""
+    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+
+
+def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:
+    """Say up to where captions are learnt, where some are longer than usual or are cut.
+
+    Args:
+        lengths: Tokens of each training caption.
+        most: Tokens of a caption that are learnt.
+        console: Told so.
+    """
+    cut = sum(length > most for length in lengths)
+    if cut:
+        console.say(
+            f"Captions: {cut:,} of {len(lengths):,} are longer than {most} tokens (longest: {max(lengths)}) "
+            "and are learnt up to there; max_length sets the limit"
+        )
+    elif most > USUAL_LENGTH:
+        console.say(f"Captions: up to {max(lengths)} tokens long; the model writes up to {most} (max_length)")
