@@ -130,17 +130,17 @@ def test_normalisation_is_that_of_the_network():
 @pytest.mark.parametrize(
     ("name", "side", "error", "words"),
     [
-        ("crossvit_tiny_240", 64, ConfigError, "crossvit_tiny_240 cannot look at 64x64 pixels"),
+        ("crossvit_tiny_240", 64, ConfigError, "crossvit_tiny_240 cannot encode 64x64 pixels"),
         (
             "vit_tiny_patch16_224",
             60,
             ConfigError,
-            r"60 is no multiple .* 16 pixels.\nIt takes 48 or 64",
+            r"60 is not a multiple .* 16 pixels.\nExpected 48 or 64",
         ),
         ("xcit_nano_12_p16_224", 60, ConfigError, "xcit_nano_12_p16_224 cannot be built so"),
         ("resnet18", 16, ConfigError, "image_size 16 is too small"),
-        ("pit_ti_224", None, ModelError, "no grid"),  # gives its class token alone
-        ("crossvit_tiny_240", None, ModelError, "several features at once, which are no grid"),
+        ("pit_ti_224", None, ModelError, "not a grid"),  # gives its class token alone
+        ("crossvit_tiny_240", None, ModelError, "several feature maps at once, which are not a grid"),
     ],
 )
 def test_what_cannot_be_is_refused(name, side, error, words):

@@ -18,9 +18,8 @@ from showtell import cli
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.errors import ConfigError, HubError, ModelError, ShowtellError
-from showtell.hub.pull import pull
-from showtell.hub.push import push
 from showtell.hub.settings import Pull, Push
+from showtell.hub.transfer import pull, push
 from showtell.kinds.captioner.model import CaptionerModel, CaptionerProvenance
 from showtell.kinds.classifier.model import ClassifierModel, ClassifierProvenance
 from showtell.kinds.model_folder import save_model

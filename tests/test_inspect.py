@@ -22,9 +22,9 @@ from showtell.data.scenes import SAME_HASH
 from showtell.errors import ConfigError, DataError, StoreError
 from showtell.inspection.check import Finding
 from showtell.inspection.inspect import inspect
+from showtell.inspection.page import bars, columns_of, grouped, shorten
 from showtell.inspection.result import Inspection, Spread
 from showtell.inspection.settings import Inspect
-from showtell.inspection.text import bars, columns_of, grouped, shorten
 from showtell.inspection.word_counts import WordCounts
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore, content_digest
@@ -376,7 +376,7 @@ def test_bars_and_columns():
     assert bars([0, 1, 999, 1000], 10) == [0, 1, 10, 10]
     assert bars([0], 5) == [0]
     assert columns_of(f"a{CAT}") == 7
-    assert shorten(CAT * 5, 12) == "고양이고..." and shorten("dog", 3) == "dog"
+    assert shorten(CAT * 5, 12) == "고양이고양…" and shorten("dog", 3) == "dog"
     assert grouped({1: 5, 3: 2, 9: 1}, 3) == [("1-3", 7), ("4-6", 0), ("7-9", 1)]
     assert grouped({5: 7000}, 8) == [("5", 7000)]
 

@@ -27,13 +27,12 @@ from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.report.fonts import MissingGlyphWarning
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.video import window as watching
+from showtell.video import live as watching
 from showtell.video.banner import INK, Banner
-from showtell.video.command import live
+from showtell.video.live import Smoothing, Watch, live
 from showtell.video.recorder import Recorder
 from showtell.video.settings import Live
 from showtell.video.sources import Clock, Frame, Newest, Source, load_opencv
-from showtell.video.window import Smoothing, Watch
 
 pytest.importorskip("cv2")
 cv2 = load_opencv()  # as the command does: what FFmpeg may print is settled at its first use
@@ -413,8 +412,8 @@ def test_a_fault_of_the_model_is_not_swallowed(classifier, monkeypatch):
 
 
 def test_the_command_opens_a_window_and_records_a_camera(classifier, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("showtell.video.command.Source", lambda name, say: FakeSource())
-    monkeypatch.setattr("showtell.video.command.Window", FakeWindow)
+    monkeypatch.setattr("showtell.video.live.Source", lambda name, say: FakeSource())
+    monkeypatch.setattr("showtell.video.live.Window", FakeWindow)
     out = tmp_path / "out.avi"
     assert cli.run(["live", str(classifier), "--record", str(out)]) == 0
     assert capsys.readouterr().out == ""  # the window is what is looked at

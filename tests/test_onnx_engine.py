@@ -92,7 +92,7 @@ def test_the_graph_is_written_once_and_features_do_not_depend_on_company(
 
 
 def test_a_writing_that_was_stopped_or_damaged_is_done_again(images, tmp_path, monkeypatch):
-    def stopped(name, module, path, *_):
+    def stopped(source, path, metadata):
         path.write_bytes(b"half a graph")
         raise KeyboardInterrupt
 
@@ -107,7 +107,7 @@ def test_a_writing_that_was_stopped_or_damaged_is_done_again(images, tmp_path, m
 
 
 def test_what_cannot_be_run_is_said(images, tmp_path, monkeypatch):
-    def nonsense(name, module, path, *_):
+    def nonsense(source, path, metadata):
         path.write_bytes(b"nonsense")
 
     with monkeypatch.context() as patch, pytest.raises(ModelError, match="cannot run mobilenetv3_small_050"):

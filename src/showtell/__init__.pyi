@@ -7,10 +7,10 @@ from showtell.extraction.command import extract as extract
 from showtell.extraction.command import features as features
 from showtell.extraction.features import Features as Features
 from showtell.extraction.settings import Extract as Extract
-from showtell.hub.pull import pull as pull
-from showtell.hub.push import push as push
 from showtell.hub.settings import Pull as Pull
 from showtell.hub.settings import Push as Push
+from showtell.hub.transfer import pull as pull
+from showtell.hub.transfer import push as push
 from showtell.inspection.inspect import inspect as inspect
 from showtell.inspection.result import Inspection as Inspection
 from showtell.inspection.settings import Inspect as Inspect
@@ -50,7 +50,7 @@ from showtell.serving.settings import Serve as Serve
 from showtell.store.command import list_store as list_store
 from showtell.store.settings import Store as Store
 from showtell.store.store import FeatureStore as FeatureStore
-from showtell.video.command import live as live
+from showtell.video.live import live as live
 from showtell.video.settings import Live as Live
 
 __version__: str

@@ -30,9 +30,9 @@ COMMANDS: dict[str, Command] = {
     "predict": Command("kinds.settings.Predict", "kinds.predict.predict"),
     "demo": Command("serving.settings.Demo", "serving.serve.demo"),
     "serve": Command("serving.settings.Serve", "serving.serve.serve"),
-    "live": Command("video.settings.Live", "video.command.live"),
-    "push": Command("hub.settings.Push", "hub.push.push"),
-    "pull": Command("hub.settings.Pull", "hub.pull.pull"),
+    "live": Command("video.settings.Live", "video.live.live"),
+    "push": Command("hub.settings.Push", "hub.transfer.push"),
+    "pull": Command("hub.settings.Pull", "hub.transfer.pull"),
     "export": Command("onnx_export.settings.Export", "onnx_export.export.export"),
     "store": Command("store.settings.Store", "store.command.list_store"),
 }

@@ -30,7 +30,7 @@ class Backbone(nn.Module):
 
     Raises:
         ConfigError: The network cannot take images of that size.
-        ModelError: Its features are no grid.
+        ModelError: Its features are not a grid.
     """
 
     pixel_mean: Tensor
@@ -150,8 +150,8 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
     channels = network.num_features
     if not isinstance(features, Tensor):
         raise ModelError(
-            f"{type(network).__name__} gives several features at once, which are no grid.",
-            hint="Choose a network whose forward_features keeps a grid of cells.",
+            f"{type(network).__name__} returns several feature maps at once, which are not a grid.",
+            hint="Expected a network whose forward_features returns a grid of cells.",
         )
     if features.dim() == 4:
         channels_first = str(getattr(network, "output_fmt", "NCHW")).upper().endswith("NCHW")
@@ -166,8 +166,8 @@ def grid_of(network: nn.Module, features: Tensor) -> tuple[Tensor, tuple[int, in
         if size is not None:
             return grid, size
     raise ModelError(
-        f"{type(network).__name__} gives features of shape {tuple(features.shape)}, which are no grid.",
-        hint="Choose a network whose forward_features keeps a grid of cells.",
+        f"{type(network).__name__} returns features of shape {tuple(features.shape)}, which are not a grid.",
+        hint="Expected a network whose forward_features returns a grid of cells.",
     )
 
 

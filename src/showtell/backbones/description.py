@@ -35,7 +35,7 @@ def check_engine(engine: EngineName, precision: Precision) -> None:
     """Refuse a precision that an engine does not have.
 
     Raises:
-        ConfigError: So it is.
+        ConfigError: The engine does not have it.
     """
     if precision not in ENGINES[engine].precisions:
         able = next(name for name, entry in ENGINES.items() if precision in entry.precisions)

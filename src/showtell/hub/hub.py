@@ -50,7 +50,7 @@ def check_name(name: str) -> None:
     """Refuse what cannot be a name on the Hub.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The name is not valid there.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id

@@ -24,10 +24,9 @@ from showtell.inspection.check import (
     check_reading,
 )
 from showtell.inspection.duplicates import check_duplicates, check_scenes
-from showtell.inspection.page import write_inspection_page
+from showtell.inspection.page import inspection_text, write_inspection_page
 from showtell.inspection.result import Captions, ClassCount, Example, Files, Inspection
 from showtell.inspection.settings import Inspect
-from showtell.inspection.text import inspection_text
 from showtell.inspection.word_counts import WordCounts, check_captions
 from showtell.store.store import FeatureSpace, FeatureStore, record_key
 

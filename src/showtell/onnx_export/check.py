@@ -76,7 +76,7 @@ def require(found: Agreement, *, has_scores: bool) -> None:
             sentences, each of which must be the same, word for word.
 
     Raises:
-        ModelError: It is not so.
+        ModelError: The answers differ.
     """
     wrong = found.images - found.same
     if not has_scores and wrong:
@@ -140,7 +140,7 @@ def check_batches(export: ExportedModel, model: Model[Any], paths: list[Path]) -
     """Refuse graphs that give images of a batch something else than each of them alone.
 
     Raises:
-        ModelError: They do.
+        ModelError: A batch gives other values than its images do alone.
     """
     part = next(iter(export.about["files"]))  # the one that is given pixels
     pixels = torch.stack([model.pixels(path) for path in paths]).numpy()

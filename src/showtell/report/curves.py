@@ -82,7 +82,7 @@ def _read_metrics(path: Path) -> tuple[list[Numbers], list[Numbers]]:
         except ValueError as error:
             # A training that is going on, or was killed, may have written half of its last line.
             if number < len(lines):
-                raise ModelError(f"{path}:{number} is no JSON: {line[:60]!r}.") from error
+                raise ModelError(f"{path}:{number} is not JSON: {line[:60]!r}.") from error
     steps = [record for record in records if "loss" in record]
     if not steps:
         raise ModelError(f"{path} holds no training step yet.")
