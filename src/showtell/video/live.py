@@ -264,7 +264,7 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, obj
         source = stack.enter_context(Source(config.source, console.say))
         unseen = config.headless or (config.record is not None and source.is_file)
         window = None if unseen else Window()
-        model = load(config.run, beam_size=config.beam_size, console=console)
+        model = load(config.run, device=config.device, beam_size=config.beam_size, console=console)
         recorder = None
         if config.record is not None:
             recorder = stack.enter_context(Recorder(config.record, source.rate))
