@@ -76,7 +76,7 @@ def test_one_that_cannot_be_had_is_told_and_left_out(data, capsys):
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(ConfigError, match="--backbones names none"):
+    with pytest.raises(ConfigError, match="--backbones is empty"):
         Compare(Path("x"), backbones=" , ")
     with pytest.raises(ConfigError, match="cannot fit several networks"):
         Compare(Path("x"), backbones="a,b", weights="file.pth")

@@ -32,7 +32,7 @@ GIVE = """([kind, content, type]) => {
   document.body.dispatchEvent(event);
 }"""
 PREPARE = """async (content) => {
-  const { prepare } = await import("/images.js");
+  const { prepare } = await import("/pictures.js");
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const file = new File([bytes], "a.jpg", { type: "image/jpeg" });
   const { blob, width, height } = await prepare(file);
@@ -150,7 +150,7 @@ def test_a_chosen_image_is_told_as_the_library_tells_it(visit, models):
     rows = page.locator(".beams .text").all_inner_texts()
     assert rows[0] == found.text
     assert sorted(rows[1:]) == sorted(other.text for other in found.others)
-    assert page.locator("body").get_attribute("data-state") == "image"
+    assert page.locator("body").get_attribute("data-state") == "picture"
 
 
 def test_words_appear_one_by_one_while_the_heat_is_shown(visit):
@@ -311,7 +311,7 @@ def test_the_camera_is_watched_one_newest_frame_at_a_time(visit, browser, tmp_pa
         assert "a second" in someone.page.inner_text("#rate")
         assert sorted(someone.page.locator(".classes .text").all_inner_texts()) == sorted(CLASSES)
         someone.page.click("#stop")
-        someone.page.wait_for_selector("[data-state=image] #photo:visible")
+        someone.page.wait_for_selector("[data-state=picture] #photo:visible")
         assert someone.page.eval_on_selector("#video", "video => video.srcObject") is None
         stopped = frames()
         someone.page.wait_for_timeout(300)
@@ -391,7 +391,7 @@ def test_what_cannot_be_read_is_said_and_the_next_image_is_told(visit):
     someone = visit()
     someone.give(UNREADABLE, "broken.jpg", "image/jpeg")
     trouble = someone.page.locator("#trouble")
-    trouble.get_by_text("This image cannot be read.").wait_for()
+    trouble.get_by_text("This picture cannot be read.").wait_for()
     assert someone.page.inner_text("#trouble .reason")
     someone.give(PICTURE)
     assert someone.told()
@@ -440,7 +440,7 @@ def test_a_camera_that_stays_closed_is_explained(visit, error, said):
 def test_something_else_dropped_is_refused(visit):
     page = visit().page
     page.evaluate(GIVE, ["drop", base64.b64encode(b"text").decode(), "text/plain"])
-    page.locator("#trouble").get_by_text("not an image").wait_for()
+    page.locator("#trouble").get_by_text("not a picture").wait_for()
 
 
 def test_a_token_can_be_typed_or_come_with_the_address(models, browser):

@@ -72,7 +72,7 @@ def test_a_share_is_of_the_layers(mobilenet):
 def test_a_place_that_is_not_there_is_explained(mobilenet, start):
     with pytest.raises(ConfigError, match=f"--fine-tune {start} names no layer of mobilenetv2_100") as caught:
         layers_from(mobilenet, start)
-    assert "a stage or a name would do" in caught.value.hint
+    assert "a stage or a name." in caught.value.hint
 
 
 def test_other_families_have_layers_in_order_too():

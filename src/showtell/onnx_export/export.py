@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from showtell.runs.records import save_record
 
 if TYPE_CHECKING:
     from showtell.onnx_export.check import Answer, Answers
-    from showtell.onnx_export.runner import Description
+    from showtell.onnx_export.description import Description
 
 UNCHECKED = "UNCHECKED.txt"
 """A file that says, as long as it is there, that nobody knows whether the folder is right."""
@@ -149,7 +149,8 @@ def _check(model: Model[Any], folder: Path, chosen: CheckImages, console: Consol
         compared = onnx_check.agreement(answers["original"], found)
         milliseconds = 1000 * statistics.median(answer.seconds for answer in found.values())
         record[name] = asdict(compared) | {"milliseconds": milliseconds} | _score(images, found)
-    for line in check_lines({**graphs.about, "check": record}, folder):
+    about = cast("Description", graphs.about | {"check": record})
+    for line in check_lines(about, folder):
         console.say(line)
     onnx_check.require(
         onnx_check.agreement(answers["original"], answers["graphs"]), has_scores=model.has_scores

@@ -17,7 +17,7 @@ from showtell.kinds.base import Model
 from showtell.runs.records import save_record
 
 if TYPE_CHECKING:  # imports onnxruntime, which is an extra
-    from showtell.onnx_export.runner import Description
+    from showtell.onnx_export.description import Description
 
 DESCRIPTION, SCRIPT, PIXELS = "model.json", "run.py", "showtell_pixels"
 

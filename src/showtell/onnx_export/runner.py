@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -24,47 +24,6 @@ from showtell.errors import ImageError
 Arrays = dict[str, np.ndarray]
 
 
-class Search(TypedDict):
-    """How a captioner is searched: ids of tokens, and which outputs of the encoder are memory and state."""
-
-    bos_id: int
-    eos_id: int
-    never: list[int]
-    beam_size: int
-    max_length: int
-    length_penalty: float
-    memory: list[str]
-    state: list[str]
-
-
-class Words(TypedDict):
-    """How token ids become a text: the piece of each, and those after which there is no blank."""
-
-    pieces: list[str]
-    no_blank_after: list[int]
-    bytes: bool
-
-
-class Description(TypedDict, total=False):
-    """``model.json``; a captioner has ``search``, ``grid_size`` and ``words``, a classifier ``classes``."""
-
-    kind: str
-    backbone: str
-    weights: str  # SHA-256 of the backbone's
-    preprocessing: dict[str, Any]  # fields of Preprocessing
-    pixels: str  # what the graphs take, for people
-    provenance: dict[str, object]
-    files: dict[str, str]  # by the name of the graph
-    int8_files: dict[str, str]
-    purposes: dict[str, str]
-    search: Search
-    grid_size: list[int]
-    words: Words
-    classes: list[str]
-    temperature: float
-    check: dict[str, Any]  # what the export was found to be like
-
-
 class ExportedModel:
     """A captioner or a classifier, as exported.
 
@@ -75,7 +34,7 @@ class ExportedModel:
     """
 
     def __init__(self, folder: Path, *, int8: bool = False, threads: int = 0) -> None:
-        self.about: Description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.preprocessing = Preprocessing(**self.about["preprocessing"])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
