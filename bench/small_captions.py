@@ -29,10 +29,10 @@ from record import add_results, record
 from showtell.data.readers import read_dataset
 from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
-from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.captioner.task import generate_captions
+from showtell.kinds.captioner.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.kinds.model_folder import load_model
 from showtell.samples import write_captions_dataset
 from showtell.store.store import FeatureStore

@@ -26,7 +26,7 @@ from showtell.previews.preview import preview, preview_augment
 from showtell.previews.selection import named, part_for_words, readable, shuffled, with_unknown
 from showtell.previews.settings import Preview, PreviewAugment, PreviewNormalize, PreviewTokens
 from showtell.previews.tokens import BYTES, Row, draw_tokens, pad, token_lines, tokens_of
-from showtell.report.text_width import columns_of
+from showtell.report.wrapping import columns_of
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.store.store import content_digest
 from showtell.text.tokenizer import CaptionTokenizer

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from reading import labels, messages, problems, read, said, splits, touch, write
 from showtell.console import Console
+from showtell.data.annotated import read_annotated
 from showtell.data.readers import read_images
-from showtell.data.reading import read_annotated
 from showtell.data.source import DataSource
 from showtell.errors import DataError
 

@@ -29,7 +29,7 @@ from showtell.report.cards import WORDS, PageItem, write_captions_page
 from showtell.report.curves import _running_mean, draw_loss, draw_score
 from showtell.report.figures import save_figure
 from showtell.report.overlay import heat_level, hottest_area, overlay, paint, seen_box
-from showtell.report.text_width import columns_of, shorten, wrap
+from showtell.report.wrapping import columns_of, shorten, wrap
 from showtell.text.tokenizer import CaptionTokenizer
 
 ROWS, COLUMNS = 7, 5

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from showtell.evaluation.ngrams import CiderD
+from showtell.evaluation.cider import CiderD
 from showtell.kinds.captioner.scst import USUAL_SAMPLING, advantages, draw_captions, scst_loss
 from showtell.models.batch import assemble
 from showtell.models.captioner import Captioner

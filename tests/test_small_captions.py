@@ -17,12 +17,12 @@ from showtell.console import Console
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.split import sizes_for_captions
 from showtell.errors import NotLearntError
-from showtell.evaluation.ngrams import CiderD
-from showtell.evaluation.verdict import commonest_captions, judge, nearest_captions
+from showtell.evaluation.cider import CiderD
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.data import extract_views
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, refuse_unlearnt
 from showtell.kinds.captioner.settings import SMALL, Recipe, recipe_for
+from showtell.kinds.captioner.verdict import commonest_captions, judge, nearest_captions
 from showtell.kinds.model_folder import load
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 import showtell
 from serving import running
 from showtell.console import Console, Log
+from showtell.data.annotated import read_annotated
 from showtell.data.images import open_image
-from showtell.data.reading import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError, ModelError
 from showtell.extraction.prepared import prepare
-from showtell.kinds.base import Card, Model, ModelConfig
 from showtell.kinds.kind import KINDS, Kind, Question
+from showtell.kinds.model import Card, Model, ModelConfig
 from showtell.kinds.model_folder import save_model
 from showtell.runs.plan import TrainingPlan
 from showtell.runs.records import EvaluationRecord

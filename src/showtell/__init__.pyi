@@ -14,7 +14,6 @@ from showtell.hub.transfer import push as push
 from showtell.inspection.inspect import inspect as inspect
 from showtell.inspection.result import Inspection as Inspection
 from showtell.inspection.settings import Inspect as Inspect
-from showtell.kinds.base import Model as Model
 from showtell.kinds.captioner.model import CaptionResult as CaptionResult
 from showtell.kinds.captioner.settings import TrainCaptioner as TrainCaptioner
 from showtell.kinds.captioner.train import train_captioner as train_captioner
@@ -22,6 +21,7 @@ from showtell.kinds.classifier.model import ClassResult as ClassResult
 from showtell.kinds.classifier.settings import TrainClassifier as TrainClassifier
 from showtell.kinds.classifier.train import train_classifier as train_classifier
 from showtell.kinds.evaluate import evaluate as evaluate
+from showtell.kinds.model import Model as Model
 from showtell.kinds.model_folder import load as load
 from showtell.kinds.predict import Prediction as Prediction
 from showtell.kinds.predict import predict as predict

@@ -42,7 +42,7 @@ BESIDES = (
     "extraction.command.features",
     "extraction.features.Features",
     "inspection.result.Inspection",
-    "kinds.base.Model",
+    "kinds.model.Model",
     "kinds.captioner.model.CaptionResult",
     "kinds.classifier.model.ClassResult",
     "kinds.model_folder.load",

@@ -18,9 +18,9 @@ from showtell.comparison.results import Row, comparison_table, draw_comparison
 from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
 from showtell.comparison.settings import Compare
 from showtell.console import Console, Log, human_time
+from showtell.data.annotated import say_reading
 from showtell.data.images import load_pixels
 from showtell.data.readers import read_dataset
-from showtell.data.reading import say_reading
 from showtell.data.records import Dataset
 from showtell.errors import ShowtellError
 from showtell.extraction.prepared import prepare

@@ -19,7 +19,7 @@ from showtell.report.figures import (
     small_figure,
 )
 from showtell.report.fonts import font, plain
-from showtell.report.text_width import columns_of
+from showtell.report.wrapping import columns_of
 
 _TITLES = {"accuracy": "accuracy", "cider_d": "CIDEr-D"}
 

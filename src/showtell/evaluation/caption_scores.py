@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from showtell.errors import DataError
+from showtell.evaluation.bleu_rouge import bleu, bleu_statistics, rouge_l
+from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.meteor import matching_statistics, meteor_exact_stem
-from showtell.evaluation.ngrams import CiderD, bleu, bleu_statistics, rouge_l
 from showtell.text.words import metric_tokens
 
 SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l", "cider_d")

@@ -5,9 +5,9 @@ from pathlib import Path
 from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.console import Console, Log, human_time
+from showtell.data.annotated import report_problems, say_reading
 from showtell.data.pixels.preprocessing import Fit
 from showtell.data.readers import read_images
-from showtell.data.reading import report_problems, say_reading
 from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
 from showtell.extraction.extract import extract_features

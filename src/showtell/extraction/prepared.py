@@ -10,9 +10,9 @@ import numpy as np
 
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console
+from showtell.data.annotated import report_problems
 from showtell.data.groups import Groups, find_groups, similarity_of
 from showtell.data.near_duplicates import leaking_pairs
-from showtell.data.reading import report_problems
 from showtell.data.records import SPLITS, AnnotatedImage, Dataset, Problem, Split
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.data.split import assign_splits, check_room, lacks_val, say_sizes

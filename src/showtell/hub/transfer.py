@@ -13,7 +13,7 @@ from showtell.errors import ConfigError, HubError, ModelError
 from showtell.files import new_folder
 from showtell.hub.hub import BESIDES, FILES, NEEDED, bars, check_name, connect, explained, file_names
 from showtell.hub.settings import Pull, Push
-from showtell.kinds.base import Model
+from showtell.kinds.model import Model
 from showtell.kinds.model_card import Origin, hub_card, is_hub_card, with_license
 from showtell.kinds.model_folder import find_model, load_model
 from showtell.runs.records import EvaluationRecord

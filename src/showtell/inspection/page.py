@@ -14,7 +14,7 @@ from showtell.data.images import Preprocessing, open_image
 from showtell.inspection.check import Finding
 from showtell.inspection.result import Captions, ClassCount, Inspection, Spread
 from showtell.report.document import write_document
-from showtell.report.text_width import columns_of, shorten, wrap
+from showtell.report.wrapping import columns_of, shorten, wrap
 
 WIDTH = 88
 _BAR, _CLASSES, _NAMED = 30, 12, 3

@@ -15,7 +15,7 @@ from showtell.data.source import DataSource
 from showtell.errors import ModelError
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
-from showtell.kinds.base import Model
+from showtell.kinds.model import Model
 from showtell.runs.records import EvaluationRecord, JsonObject
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings

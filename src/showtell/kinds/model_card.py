@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from showtell.backbones.description import BackboneDescription
-from showtell.kinds.base import Card, Model, ModelConfig
+from showtell.kinds.model import Card, Model, ModelConfig
 from showtell.runs.records import EvaluationRecord
 
 TO_FILL_IN = "**To be filled in by who trained it.**"

@@ -20,8 +20,8 @@ from showtell.backbones.weights import restore_backbone
 from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
 from showtell.files import write_atomic
-from showtell.kinds.base import FORMAT, Model, ModelConfig
 from showtell.kinds.kind import KINDS, find_kind
+from showtell.kinds.model import FORMAT, Model, ModelConfig
 from showtell.kinds.model_card import short_card
 from showtell.runs.records import JsonObject
 from showtell.runtime import choose_device

@@ -7,11 +7,11 @@ from itertools import count
 from pathlib import Path
 
 from showtell.console import Console, Log
+from showtell.data.annotated import report_problems
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, images_at
-from showtell.data.reading import report_problems
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.kinds.base import Result
+from showtell.kinds.model import Result
 from showtell.kinds.model_folder import load
 from showtell.kinds.settings import Predict
 from showtell.runs.records import JsonObject

@@ -12,8 +12,8 @@ from torch import nn
 from showtell.console import Console, Log
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError, ShowtellError
-from showtell.kinds.base import Model
 from showtell.kinds.kind import Reported, find_kind
+from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Report
 from showtell.report.run_report import RunFacts

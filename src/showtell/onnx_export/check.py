@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from showtell.errors import ModelError
-from showtell.kinds.base import Model
+from showtell.kinds.model import Model
 from showtell.onnx_export.runner import ExportedModel
 
 TOLERANCE = 1e-4

@@ -14,9 +14,9 @@ from showtell.console import Console, Log, human_bytes
 from showtell.data.records import AnnotatedImage
 from showtell.engines.onnx import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.evaluation.ngrams import CiderD
-from showtell.kinds.base import Model
+from showtell.evaluation.cider import CiderD
 from showtell.kinds.kind import find_kind
+from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
 from showtell.onnx_export.graphs import DESCRIPTION, SCRIPT, write_graphs
 from showtell.onnx_export.images import CheckImages, choose_images

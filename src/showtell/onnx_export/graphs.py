@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from showtell import errors
 from showtell.data import pixels
 from showtell.engines.onnx import GraphSource, write_graph
-from showtell.kinds.base import Model
+from showtell.kinds.model import Model
 from showtell.runs.records import save_record
 
 if TYPE_CHECKING:  # imports onnxruntime, which is an extra

@@ -20,7 +20,7 @@ from showtell.report.figures import (
     write_around,
 )
 from showtell.report.fonts import inches
-from showtell.report.text_width import shorten
+from showtell.report.wrapping import shorten
 
 _SIDE, _BELOW, _LINE = 1.66, 0.19, 0.15
 """Inches: width of an image, from it to the first base line below, between base lines."""

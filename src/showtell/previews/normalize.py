@@ -21,7 +21,7 @@ from showtell.report.figures import (
     write_around,
 )
 from showtell.report.fonts import font, inches
-from showtell.report.text_width import shorten
+from showtell.report.wrapping import shorten
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]

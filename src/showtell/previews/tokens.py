@@ -23,7 +23,7 @@ from showtell.report.figures import (
     write_around,
 )
 from showtell.report.fonts import inches, plain, silent_boxes, text_width
-from showtell.report.text_width import columns_of, shorten, wrap
+from showtell.report.wrapping import columns_of, shorten, wrap
 from showtell.text.tokenizer import BOS, EOS, PAD, UNK, CaptionTokenizer
 from showtell.text.words import attaches, unspaced, words
 

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from showtell.errors import ConfigError
 from showtell.report.fonts import font, inches, plain, silent_boxes
-from showtell.report.text_width import wrap
+from showtell.report.wrapping import wrap
 from showtell.runs.records import JsonObject
 
 INK, FAINT, PAPER, ACCENT = "#1d1b18", "#7a746b", "#ffffff", "#c2540a"

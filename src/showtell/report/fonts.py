@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 from PIL import ImageFont
 
-from showtell.report.text_width import Measure
+from showtell.report.wrapping import Measure
 
 BASE_FAMILY = "DejaVu Sans"
 HANGUL_FAMILIES = (

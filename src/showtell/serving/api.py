@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 
 from showtell import __version__
 from showtell.errors import ImageError
-from showtell.kinds.base import Model
+from showtell.kinds.model import Model
 from showtell.runtime import limit_threads
 from showtell.serving import schema
 from showtell.serving.guard import Guard, Limit, Limits, Prefixed, is_local

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
-from showtell.kinds.base import Model
+from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
 from showtell.serving.settings import Demo, Serve
 

@@ -136,7 +136,7 @@ def _draw(images: Sequence[AnnotatedImage], texts: Mapping[str, str]) -> npt.NDA
         write,
     )
     from showtell.report.fonts import inches
-    from showtell.report.text_width import wrap
+    from showtell.report.wrapping import wrap
 
     rows = -(-len(images) // _COLUMNS)
     cell = _CELL + _GAP, _CELL + 2 * _LINES * _LINE + 2 * _GAP

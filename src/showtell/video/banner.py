@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from showtell.report.fonts import pil_font, plain
-from showtell.report.text_width import shorten, wrap
+from showtell.report.wrapping import shorten, wrap
 from showtell.video.sources import Pixels
 
 INK, TEXT, FAINT, ACCENT, TRACK = "#161513", "#f1ece3", "#a79f92", "#ff9d4d", "#4a453d"

@@ -13,7 +13,7 @@ from typing import Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, ImageError
-from showtell.kinds.base import Model, Result
+from showtell.kinds.model import Model, Result
 from showtell.kinds.model_folder import load
 from showtell.video.banner import ROWS, Banner
 from showtell.video.recorder import Recorder, check_video_path

@@ -22,7 +22,7 @@ from showtell.report.figures import (
 )
 from showtell.report.fonts import inches, plain, text_width
 from showtell.report.overlay import Box, heat_level, overlay, paint, peak_of, seen_box
-from showtell.report.text_width import shorten, wrap
+from showtell.report.wrapping import shorten, wrap
 
 _GAP, _LABEL, _BELOW = 0.12, 0.42, 0.165
 """Inches: between thumbnails, of a thumbnail's label, down to its base line."""

@@ -11,11 +11,11 @@ from showtell.errors import DataError, NotLearntError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CaptionScores, caption_scores
 from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
-from showtell.evaluation.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
 from showtell.kinds.captioner.settings import FEW_TO_CHOOSE, Recipe, TrainCaptioner
 from showtell.kinds.captioner.task import DECODING_BATCH, generate_captions
+from showtell.kinds.captioner.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.kinds.kind import Question
 from showtell.models.captioner import Caption, Captioner
 from showtell.runs.records import EvaluationRecord, JsonObject

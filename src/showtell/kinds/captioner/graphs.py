@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone, grid_of
-from showtell.kinds.base import Graph, as_stored
+from showtell.kinds.model import Graph, as_stored
 from showtell.models.captioner import LENGTH_PENALTY
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import Rows, select_rows

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from showtell.console import Console
-from showtell.data.reading import read_annotated
+from showtell.data.annotated import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions

@@ -10,8 +10,8 @@ from torch import Tensor
 from showtell.backbones.backbone import Backbone
 from showtell.data.images import open_image
 from showtell.errors import ModelError
-from showtell.kinds.base import Card, Graph, Model, ModelConfig, Provenance
 from showtell.kinds.captioner.settings import Recipe
+from showtell.kinds.model import Card, Graph, Model, ModelConfig, Provenance
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
 from showtell.runs.records import JsonObject

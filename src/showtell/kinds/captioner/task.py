@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from showtell.data.records import AnnotatedImage
-from showtell.evaluation.ngrams import CiderD
-from showtell.evaluation.verdict import commonest_captions, mean_cider
+from showtell.evaluation.cider import CiderD
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
 from showtell.kinds.captioner.scst import advantages, draw_captions, scst_loss
 from showtell.kinds.captioner.settings import BATCH_SIZE, TrainCaptioner
+from showtell.kinds.captioner.verdict import commonest_captions, mean_cider
 from showtell.models import kernels
 from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner

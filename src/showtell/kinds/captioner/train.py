@@ -6,7 +6,7 @@ import torch
 
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console
-from showtell.data.reading import read_annotated
+from showtell.data.annotated import read_annotated
 from showtell.data.split import sizes_for_captions
 from showtell.extraction.prepared import Prepared, features_for_inference
 from showtell.kinds.captioner.data import (

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from showtell.console import Console
+from showtell.data.annotated import report_problems
 from showtell.data.groups import Groups
-from showtell.data.reading import report_problems
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.data.split import classes_without
 from showtell.errors import DataError

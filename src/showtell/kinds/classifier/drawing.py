@@ -21,7 +21,7 @@ from showtell.report.figures import (
 )
 from showtell.report.fonts import inches, plain, text_width
 from showtell.report.overlay import overlay
-from showtell.report.text_width import shorten, wrap
+from showtell.report.wrapping import shorten, wrap
 
 _OTHER = "#b9b2a7"
 """Colour of the bars of classes that are not known to be right."""

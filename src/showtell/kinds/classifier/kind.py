@@ -12,7 +12,7 @@ from showtell.backbones import packaged
 from showtell.backbones.imagenet import class_names_of, pretraining_warning
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
-from showtell.data.reading import read_annotated
+from showtell.data.annotated import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ModelError, WeightsError

@@ -9,8 +9,8 @@ from showtell.backbones.backbone import Backbone, spec_in_memory
 from showtell.backbones.imagenet import pretraining_warning
 from showtell.backbones.layers import Layer, layers_from
 from showtell.console import Console
+from showtell.data.annotated import read_annotated
 from showtell.data.augment import View
-from showtell.data.reading import read_annotated
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from showtell.data.near_duplicates import unit_vectors
 from showtell.data.records import AnnotatedImage
+from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
-from showtell.evaluation.ngrams import CiderD
 from showtell.extraction.features import Features
 from showtell.text.words import metric_tokens
 
