@@ -1,6 +1,6 @@
 """Read each input of a folder of cases, and print in a line or two how it was read or why not.
 
-Of the images in its folder ``images`` the colour in the middle of each quarter is printed.
+Of the images in its folder ``pictures`` the colour in the middle of each quarter is printed.
 
     python scripts/try_cases.py ../shared/cases
     python scripts/try_cases.py FOLDER --full    # every note and problem
@@ -65,9 +65,9 @@ def quarters_of(path: Path) -> str:
 def main() -> None:
     """Go through all cases."""
     root, full = Path(sys.argv[1]), "--full" in sys.argv
-    for image in sorted((root / "images").iterdir()) if (root / "images").is_dir() else ():
+    for image in sorted((root / "pictures").iterdir()) if (root / "pictures").is_dir() else ():
         print(f"{image.relative_to(root)}\n      {quarters_of(image)}")
-    for case in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "images"):
+    for case in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "pictures"):
         for source in sources_of(case):
             print(f"{source.relative_to(root)}\n      {line_of(source, full)}")
 
