@@ -209,12 +209,12 @@ def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, finished, undist
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        ({"learning_rate": 0.002}, "--learning-rate 0.001, not --learning-rate 0.002"),
+        ({"learning_rate": 0.002}, "learning_rate 0.001, not learning_rate 0.002"),
         ({"seed": 1}, "--seed 0, not --seed 1"),
-        ({"decoder": "gru"}, "--cell lstm, not --cell gru"),
-        ({"label_smoothing": 0.2}, "--label-smoothing 0.1, not --label-smoothing 0.2"),
-        ({"hflip": False}, "--hflip, not --no-hflip"),
-        ({"min_count": 2}, "the default --min-count, not --min-count 2"),
+        ({"decoder": "gru"}, "decoder lstm, not decoder gru"),
+        ({"label_smoothing": 0.2}, "label_smoothing 0.1, not label_smoothing 0.2"),
+        ({"hflip": False}, "hflip True, not hflip False"),
+        ({"min_count": 2}, "min_count unset, not min_count 2"),
     ],
 )
 def test_other_settings_are_refused_by_name(data, finished, undisturbed, capsys, more, named):

@@ -13,7 +13,7 @@ from showtell.console import Console
 from showtell.errors import ConfigError, ModelError
 from showtell.extraction.prepared import Prepared
 from showtell.files import lock_folder
-from showtell.runs.plan import WHERE, TrainingPlan
+from showtell.runs.plan import TrainingPlan
 from showtell.runs.records import (
     EvaluationRecord,
     ImageRecord,
@@ -28,6 +28,7 @@ from showtell.runs.records import (
 )
 from showtell.runs.settings import TrainingSettings
 from showtell.runtime import environment
+from showtell.settings import spelled
 
 T = TypeVar("T")
 S = TypeVar("S", bound=TrainingSettings)
@@ -125,7 +126,7 @@ class Run:
         path = self.folder / "config.json"
         if path.exists() and settings.resume:
             before = load_settings(self.record, type(settings), path)
-            _refuse_changes(self.folder, as_json(before), as_json(settings))
+            _refuse_changes(settings, as_json(before), as_json(settings))
         elif not settings.resume and (path.exists() or (self.folder / "checkpoints").exists()):
             raise ConfigError(
                 f"{self.folder} holds a training already.",
@@ -226,25 +227,24 @@ class Run:
             )
 
 
-def _refuse_changes(out: Path, before: JsonObject, now: JsonObject) -> None:
+def _refuse_changes(settings: TrainingSettings, before: JsonObject, now: JsonObject) -> None:
     """Refuse to go on with other settings than those of the start, naming both."""
     changed = [name for name in sorted(now) if name not in WHERE and before[name] != now[name]]
     if changed:
-        points = (f"{_typed(name, before[name])}, not {_typed(name, now[name])}" for name in changed)
+        points = (
+            f"{_typed(settings, name, before[name])}, not {_typed(settings, name, now[name])}"
+            for name in changed
+        )
         raise ConfigError(
-            f"{out} was started with {'; '.join(points)}.",
+            f"{settings.out} was started with {'; '.join(points)}.",
             hint="Resume with the settings of the first start, or start anew in another --out.",
         )
 
 
-def _typed(name: str, value: object) -> str:
-    """Return a setting as it is typed."""
-    if name == "data":
-        return str(value)
-    flag = "--" + name.replace("_", "-")
-    if isinstance(value, bool):
-        return flag if value else flag.replace("--", "--no-")
-    return f"the default {flag}" if value is None else f"{flag} {value}"
+def _typed(settings: TrainingSettings, name: str, value: object) -> str:
+    """Return a setting as it is typed: with its flag, or with its key where it has none."""
+    key = spelled(settings, name)
+    return str(value) if name == "data" else f"{key} {'unset' if value is None else value}"
 
 
 def _refuse_place(settings: TrainingSettings) -> None:
