@@ -13,7 +13,7 @@ from showtell.console import Console
 from showtell.errors import ConfigError, ModelError
 from showtell.extraction.prepared import Prepared
 from showtell.files import lock_folder
-from showtell.runs.plan import TrainingPlan
+from showtell.runs.plan import WHERE, TrainingPlan
 from showtell.runs.records import (
     EvaluationRecord,
     ImageRecord,
