@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
     from showtell.data.augment import View
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Features:
     """Features of images, by name; the arrays are read from the store when they are asked for.
 
@@ -35,6 +35,10 @@ class Features:
     computed: int = 0
     seconds: float = 0.0
     view: "View | None" = None
+
+    def __repr__(self) -> str:
+        shape = self.space.description
+        return f"Features({len(self)} images, {shape['pooled_dim']} wide, {len(self.unreadable)} unreadable)"
 
     def __len__(self) -> int:
         """Return the number of readable images."""

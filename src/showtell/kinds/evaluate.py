@@ -39,7 +39,9 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     data = read_again(run, trained, kind.read, where, console)
     split, images = _chosen(config, data, advice)
     if data.is_own and split != "test":
-        console.say(f"Scoring the {split} split, which also chose the model: a fresh test set scores lower")
+        console.say(
+            f"Scoring the {split} split, which training was validated on: a fresh test set may score lower"
+        )
     # Nothing else needs to be encoded: a fine-tuned backbone has encoded none of them.
     prepared = prepare(
         replace(data.dataset, images=images),

@@ -87,6 +87,7 @@ def report_captioner(reported: Reported) -> Path:
         split=split,
         images=evaluation.images,
         beam_size=evaluation.beam_size,
+        chose=run.record.resolved.get("recipe.criterion") != "last",
         scores=score_rows(evaluation, _NAMES, _widest),
         verdict=evaluation.verdict,
         word_precision=diversity.model.word_precision,

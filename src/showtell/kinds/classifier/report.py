@@ -79,6 +79,7 @@ def report_classifier(reported: Reported) -> Path:
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
     names, scores = list(evaluation.classes), evaluation.scores
+    scored_on = f"{evaluation.folds} folds" if evaluation.folds else split
     few = len(names) <= 5  # all of five are among the five likeliest
     shown_scores = {key: name for key, name in _NAMES.items() if not (few and key == "top5")}
     confusion = save_for_page(
@@ -91,7 +92,10 @@ def report_classifier(reported: Reported) -> Path:
         "kinds/classifier/report.html",
         title="What the classifier learnt",
         summary=[
-            (f"Accuracy, {split}", f"{scores['accuracy']:.1%}"),
+            (
+                f"Accuracy, {f'{evaluation.folds} folds' if evaluation.folds else split}",
+                f"{scores['accuracy']:.1%}",
+            ),
             ("Images scored", f"{evaluation.images:,}"),
             ("Classes", f"{len(names):,}"),
         ],
@@ -102,6 +106,7 @@ def report_classifier(reported: Reported) -> Path:
         mistakes=len(mistakes),
         split=split,
         images=evaluation.images,
+        folds=evaluation.folds,
         scores=score_rows(evaluation, shown_scores, lambda high: 1),
         leaks=len(evaluation.near_duplicates_of_training),
         fresh=evaluation.without_near_duplicates,
