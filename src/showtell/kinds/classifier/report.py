@@ -92,10 +92,7 @@ def report_classifier(reported: Reported) -> Path:
         "kinds/classifier/report.html",
         title="What the classifier learnt",
         summary=[
-            (
-                f"Accuracy, {f'{evaluation.folds} folds' if evaluation.folds else split}",
-                f"{scores['accuracy']:.1%}",
-            ),
+            (f"Accuracy, {scored_on}", f"{scores['accuracy']:.1%}"),
             ("Images scored", f"{evaluation.images:,}"),
             ("Classes", f"{len(names):,}"),
         ],
