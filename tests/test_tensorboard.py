@@ -68,11 +68,14 @@ def test_what_is_made_again_after_a_stop_is_told_once(tmp_path):
     log.begin(0, 0)
     for step in range(1, 6):
         log.step(step, 1, 10.0, 0.1)
+        if step == 3:
+            log.checkpoint()
     log = TensorBoardLog(tmp_path)  # killed at step 5, the last checkpoint was at 3
     log.begin(3, 0)
     for step in range(4, 7):
         log.step(step, 1, 20.0, 0.1)
     log.validation(6, {"epoch": 1, "train_loss": 1.5, "score": 0.3, "accuracy": 0.25})
+    log.checkpoint()
     events = read(tmp_path)
     assert [(one.step, one.value) for one in events.Scalars("train/loss")] == [
         (1, 10.0), (2, 10.0), (3, 10.0), (4, 20.0), (5, 20.0), (6, 20.0),
@@ -92,6 +95,7 @@ def test_images_of_any_shape_and_words_of_any_script(tmp_path):
     log.show(images, lambda: {one.name: "한국어 문장 " * 30 for one in images})
     log.begin(0, 0)
     log.validation(1, {"epoch": 1, "train_loss": 1.0, "score": 0.5})
+    log.checkpoint()
     assert len(read(tmp_path / "events").Images("validation/images")) == 1
 
 

@@ -126,9 +126,11 @@ def find_model(run: Path) -> Path:
             f"The training in {run} is not finished.",
             hint="Repeat its command with --resume; it goes on from the last checkpoint.",
         )
-    near = [found.parents[1] for place in (run, run.parent) for found in place.glob("*/model/config.json")]
+    near = [
+        found.parents[1] for place in (run, run.parent) for found in sorted(place.glob("*/model/config.json"))
+    ]
     if near:
-        names = ", ".join(map(str, sorted(near)[:5]))
+        names = ", ".join(map(str, near[:5]))
         raise ModelError(f"There is no model in {run}.", hint=f"There is one in {names}.")
     raise ModelError(
         f"There is no model in {run}.",

@@ -36,6 +36,9 @@ class Callback(Protocol):
     def validation(self, step: int, record: Mapping[str, float]) -> None:
         """Hear of an epoch's end: ``epoch``, ``train_loss``, ``score`` and what else was measured."""
 
+    def checkpoint(self) -> None:
+        """Hear that a checkpoint comes: what was told so far must outlive a kill, as nothing of it comes again."""
+
 
 class MetricsLog:
     """One JSON object a line, as training goes.
@@ -64,6 +67,9 @@ class MetricsLog:
     def validation(self, step: int, record: Mapping[str, float]) -> None:
         """Log an epoch's end."""
         self._log({"step": step, "validation": record})
+
+    def checkpoint(self) -> None:
+        """Do nothing: every line is in the file already."""
 
     def _log(self, record: Mapping[str, object]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -120,6 +126,9 @@ class TensorBoardLog:
         if self._shown:
             pixels = _draw(self._shown, self._texts())
             self._writer.add_image("validation/images", pixels, step, dataformats="HWC")
+
+    def checkpoint(self) -> None:
+        """Wait until all of it is in the file; the writer alone keeps two minutes of it in memory."""
         self._writer.flush()
 
 

@@ -265,6 +265,8 @@ class Loop:
         self.task.network.eval()
 
     def _checkpoint(self) -> None:
+        for callback in self._callbacks:
+            callback.checkpoint()
         save_checkpoint(self._last, self._state, self.progress, self.fingerprint)
         self._saved = time.perf_counter()
 
