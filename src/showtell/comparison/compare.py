@@ -52,8 +52,7 @@ def compare(config: Compare, console: Console | None = None) -> list[JsonObject]
     console = console or Log()
     dataset = _read(config, console)
     kind = "accuracy" if dataset.classes else "cider_d"
-    names = dict.fromkeys(part.strip() for part in config.backbones.split(",") if part.strip())
-    networks = _each(names, lambda name, _: _load(config, name, console), console)
+    networks = _each(dict.fromkeys(config.names), lambda name, _: _load(config, name, console), console)
     speeds = {name: _throughput(network) for name, network in networks.items()}
     seconds = sum(len(dataset.images) / speed for speed in speeds.values())
     console.say(

@@ -40,10 +40,15 @@ class Compare(DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32, steps=1, sample=2, seed=0)
-        if not any(name.strip() for name in self.backbones.split(",")):
+        if not self.names:
             raise ConfigError("--backbones is empty.", hint="Try mobilenetv2_100,resnet50.")
         if self.weights not in (None, "random"):
             raise ConfigError(
                 f"--weights {self.weights} cannot fit several networks.",
                 hint="Name folders of weights among --backbones; --weights takes random only.",
             )
+
+    @property
+    def names(self) -> list[str]:
+        """Return the backbones that are named."""
+        return [part.strip() for part in self.backbones.split(",") if part.strip()]

@@ -15,6 +15,8 @@ from showtell.text.words import MAX_NGRAM, ngrams
 # The toolkit's guards against division by zero; they show in the digits of very short corpora.
 _TINY, _SMALL = 1e-15, 1e-9
 
+_BETA = 1.2
+
 
 def bleu_statistics(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
     """Count what BLEU needs to know of one image.
@@ -58,9 +60,6 @@ def bleu(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
     brevity = np.exp(np.minimum(0.0, 1 - 1 / ratio))
     scores: NDArray[np.float64] = mean * brevity
     return scores
-
-
-_BETA = 1.2
 
 
 def rouge_l(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> float:

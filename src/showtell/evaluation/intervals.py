@@ -11,10 +11,12 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from numpy.typing import NDArray
 
-Scores = NDArray[np.float64]
+Scores = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
+_LEVEL = 0.95
+_Z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
 # Resamples weighed at once: bounds the memory at 8 bytes times this times the number of images.
 _BLOCK = 100
 _SKEW = 3.06
@@ -118,13 +120,6 @@ def student_t(probability: float, freedom: int) -> float:
     return float(sum(term / freedom**power for power, term in enumerate(terms)))
 
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-_LEVEL = 0.95
-_Z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
-
-
 def wilson(share: float, count: float) -> tuple[float, float]:
     """Return the 95% score interval of a share. Source: Wilson 1927.
 
@@ -175,7 +170,7 @@ def difference_interval(
     return max(-1.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def effective_count(values: Floats, groups: Ints | None = None) -> float:
+def effective_count(values: Scores, groups: Ints | None = None) -> float:
     """Return how many independent images tell as much about the mean of some values as these do.
 
     It is N over the design effect, which compares the variance between groups with that of independent

@@ -70,8 +70,7 @@ def teacher_forced(
         ]
         batch = assemble(grids(part), encoded, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-        image, caption, time = packed.position.unbind(1)
-        targets = batch.token_ids[image, caption, time + 1]  # (N,)
+        targets = batch.targets(packed.position)
         log_probs = packed.logits.float().log_softmax(-1)  # (N, V)
         known = targets != tokenizer.unk_id
         words += int((targets != tokenizer.eos_id).sum())

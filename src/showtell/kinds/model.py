@@ -22,6 +22,8 @@ from showtell.runs.records import JsonObject
 
 BATCH_SIZE = 16
 """Images of a list or a stream that are encoded together."""
+CHANGED = "The folder was changed after training; take an unchanged copy."
+"""What to do about a model whose parts do not fit together."""
 FORMAT = 1
 """Version of a model folder's layout; a reader refuses later ones."""
 

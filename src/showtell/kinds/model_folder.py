@@ -21,14 +21,13 @@ from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
 from showtell.files import write_atomic
 from showtell.kinds.kind import KINDS, find_kind
-from showtell.kinds.model import FORMAT, Model, ModelConfig
+from showtell.kinds.model import CHANGED, FORMAT, Model, ModelConfig
 from showtell.kinds.model_card import short_card
 from showtell.runs.records import JsonObject
 from showtell.runtime import choose_device
 from showtell.training.checkpoint import load_tensors, save_tensors
 
 M = TypeVar("M", bound=Model[Any])
-_CHANGED = "The folder was changed after training; take an unchanged copy."
 
 
 def save_model(folder: Path, model: M) -> M:
@@ -107,7 +106,7 @@ def load_model(
         raise ModelError(error.what, hint=error.hint) from error
     except (RuntimeError, KeyError) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise ModelError(f"{folder} does not fit together: {reason}", hint=_CHANGED) from error
+        raise ModelError(f"{folder} does not fit together: {reason}", hint=CHANGED) from error
     _check(folder, config.checksums, _checksums(model))
     return model.to(device or torch.device("cpu"))
 
@@ -174,7 +173,7 @@ def _check(folder: Path, saved: dict[str, str], found: dict[str, str]) -> None:
             raise ModelError(
                 f"The {part} of {folder} has the SHA-256 {str(found.get(part))[:12]}; "
                 f"{checksum[:12]} was saved.",
-                hint=_CHANGED,
+                hint=CHANGED,
             )
 
 

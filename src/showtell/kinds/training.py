@@ -87,6 +87,20 @@ class Session(Generic[S]):
         self.console.say(f"Try it: showtell predict {self.run.folder} PICTURE --save-plot why.png")
 
 
+def loop_config(settings: TrainingSettings, epochs: int, *, warmup_steps: int) -> LoopConfig:
+    """Return how the loop goes by what the settings of all trainings say."""
+    return LoopConfig(
+        epochs,
+        learning_rate=settings.learning_rate,
+        warmup_steps=warmup_steps,
+        final_rate=settings.final_rate,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+        ema=settings.ema_decay,
+        patience=settings.patience,
+    )
+
+
 def train_in_run(settings: S, console: Console | None, train: Callable[[Session[S]], None]) -> Run:
     """Claim the run of a training, train, and return the run.
 

@@ -24,6 +24,11 @@ class Batch:
     lengths: Tensor
     order: tuple[Tensor, Tensor]
 
+    def targets(self, position: Tensor) -> Tensor:
+        """Return the token that follows each position (image, caption, time), (N, 3): (N,), int64."""
+        image, caption, time = position.unbind(1)
+        return self.token_ids[image, caption, time + 1]
+
 
 def assemble(grid: Tensor, captions: Sequence[Sequence[Sequence[int]]], pad_id: int) -> Batch:
     """Sort and pad captions.

@@ -54,8 +54,7 @@ class TrainingSettings(BackboneSettings, DataSource):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        at_least(self, seed=0, weight_decay=0, patience=1)
-        at_least(self, final_rate=0)
+        at_least(self, seed=0, weight_decay=0, patience=1, final_rate=0)
         at_most(self, final_rate=1)
         above_zero(self, "learning_rate", below=1)
         above_zero(self, "clip_norm")

@@ -37,7 +37,7 @@ class Callback(Protocol):
         """Hear of an epoch's end: ``epoch``, ``train_loss``, ``score`` and what else was measured."""
 
     def checkpoint(self) -> None:
-        """Hear that a checkpoint comes: what was told so far must outlive a kill, as nothing of it comes again."""
+        """Hear that a checkpoint comes: what was told so far is not told again, so it must outlive a kill."""
 
 
 class MetricsLog:

@@ -96,11 +96,16 @@ def extract_mirrored(
     train: Sequence[AnnotatedImage], backbone: Backbone, store: FeatureStore, console: Console
 ) -> Features:
     """Bring the features of mirrored images into the store, but where that makes a caption wrong."""
-    chosen = [image for image in train if not any(map(mentions_left_right, image.captions))]
+    chosen = [image for image in train if not _is_sided(image)]
     sided = len(train) - len(chosen)
     aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
     console.say(f"Mirrored: {len(chosen):,} images of train{aside} (hflip = false leaves them out)")
     return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
+
+
+def _is_sided(image: AnnotatedImage) -> bool:
+    """Say whether a caption would be wrong of the mirrored image."""
+    return any(map(mentions_left_right, image.captions))
 
 
 def extract_views(
@@ -124,7 +129,7 @@ def extract_views(
         Each view of some of the images; every image is in as many as are asked for.
     """
     count = settings.augmentations or 0
-    sided = [image for image in train if not settings.hflip or any(map(mentions_left_right, image.captions))]
+    sided = [image for image in train if not settings.hflip or _is_sided(image)]
     kept = {image.name for image in sided}
     free = [image for image in train if image.name not in kept]
     upright = replace(CAPTION_AUGMENTATION, flip=0.0)

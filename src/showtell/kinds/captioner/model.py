@@ -11,7 +11,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.data.images import open_image
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import Recipe
-from showtell.kinds.model import Card, Graph, Model, ModelConfig, Provenance
+from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
 from showtell.runs.records import JsonObject
@@ -155,7 +155,7 @@ class CaptionerModel(Model[CaptionResult]):
             raise ModelError(
                 f"{folder / _WORDS} has {tokenizer.vocab_size} tokens; the model was trained with "
                 f"{config.captioner.vocab_size}.",
-                hint="The folder was changed after training; take an unchanged copy.",
+                hint=CHANGED,
             )
         return cls(config, backbone, Captioner(config.captioner, tokenizer, config.backbone.grid_size))
 

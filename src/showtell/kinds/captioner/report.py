@@ -38,6 +38,13 @@ _NAMES = {
     "meteor_exact_stem": "METEOR, words and stems only",
 }
 """Scores in the order of the table."""
+_LONGEST = 30
+"""Captions with more words are drawn as having as many."""
+_CHOICE_NAMES = {
+    "most": "looked at most",
+    "random": "at random",
+    "least": "looked at least",
+}
 _WORDS_SHOWN = 8
 _SHOWN = 6
 """Best captions that are shown, and as many worst ones."""
@@ -226,15 +233,6 @@ def _trust(facts: RunFacts, found: Faithfulness | None) -> _Trust | None:
         verdict="more" if low > 0 else "less" if high < 0 else "same",
         words=found.by_word[:_WORDS_SHOWN],
     )
-
-
-_LONGEST = 30
-"""Captions with more words are drawn as having as many."""
-_CHOICE_NAMES = {
-    "most": "looked at most",
-    "random": "at random",
-    "least": "looked at least",
-}
 
 
 def draw_lengths(model: Mapping[int, int], people: Mapping[int, int]) -> Figure:

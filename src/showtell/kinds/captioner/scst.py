@@ -94,8 +94,8 @@ def scst_loss(
         temperature: Of the sampling.
     """
     packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-    image, caption, time = packed.position.unbind(1)
-    targets = batch.token_ids[image, caption, time + 1]
+    image, caption, _ = packed.position.unbind(1)
+    targets = batch.targets(packed.position)
     surprise = F.cross_entropy(packed.logits.float() / temperature, targets, reduction="none")
     return (surprise * advantage.to(surprise)[image, caption]).mean()
 

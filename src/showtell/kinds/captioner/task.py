@@ -187,8 +187,8 @@ def caption_loss(
     Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
     """
     logits, attention, position = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-    image, caption, time = position.unbind(1)
-    targets = batch.token_ids[image, caption, time + 1]  # (N,)
+    image, caption, _ = position.unbind(1)
+    targets = batch.targets(position)
     if kernels.are_faster_on(logits.device):
         likelihood = kernels.smoothed_cross_entropy(logits, targets, label_smoothing)
     else:
@@ -218,8 +218,7 @@ def caption_surprise(captioner: Captioner, features: Features, images: Sequence[
         framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, features, part), framed, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
-        image, caption, time = packed.position.unbind(1)
-        targets = batch.token_ids[image, caption, time + 1]
+        targets = batch.targets(packed.position)
         surprise = F.cross_entropy(packed.logits.float(), targets, reduction="none")
         surprise = surprise[targets != tokenizer.unk_id]
         total, count = total + float(surprise.double().sum()), count + len(surprise)

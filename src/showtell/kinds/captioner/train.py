@@ -24,7 +24,7 @@ from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, Train
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
-from showtell.kinds.training import Session, train_in_run
+from showtell.kinds.training import Session, loop_config, train_in_run
 from showtell.models.captioner import LENGTH_PENALTY, Captioner
 from showtell.models.config import DecoderConfig
 from showtell.runs.plan import TrainingPlan
@@ -128,16 +128,10 @@ def _with_views(
 
 
 def _loop_config(settings: TrainCaptioner, recipe: Recipe) -> LoopConfig:
-    return LoopConfig(
-        epochs=recipe.epochs + settings.scst_epochs,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_steps,
-        final_rate=settings.final_rate,
+    shared = loop_config(settings, recipe.epochs + settings.scst_epochs, warmup_steps=settings.warmup_steps)
+    return replace(
+        shared,
         decay_epochs=recipe.epochs,
-        weight_decay=settings.weight_decay,
-        clip_norm=settings.clip_norm,
-        ema=settings.ema_decay,
-        patience=settings.patience,
         patience_steps=recipe.patience_steps,
         criterion=recipe.criterion,
         validate_every=recipe.validate_every,

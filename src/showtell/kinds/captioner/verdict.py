@@ -18,6 +18,10 @@ _MOST_EMPTY = 0.5
 """A larger share of captions without a word is as good as none."""
 _RARE = 0.1
 """How far apart rare images may set a model and its rival besides: less than either is from right."""
+_MOST = 100
+"""Equally frequent captions that are scored."""
+_BLOCK = 1000
+"""Images whose neighbours are looked for together."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,6 @@ def _fault(captions: Sequence[str], score: float, least: Rival) -> str:
             f"whether that is chance (by {low:.2f} to {high:.2f})"
         )
     return ""
-
-
-_MOST = 100
-"""Equally frequent captions that are scored."""
-_BLOCK = 1000
-"""Images whose neighbours are looked for together."""
 
 
 def commonest_captions(train: Sequence[AnnotatedImage]) -> list[str]:

@@ -67,10 +67,14 @@ def read_examples(
         images: Images with labels among ``classes``.
         classes: The model's, in order.
     """
-    place = {name: i for i, name in enumerate(classes)}
-    labels = torch.tensor([place[image.label] for image in images if image.label is not None])
     pooled = [torch.from_numpy(features.pooled(images)) for features in sources]
-    return Examples(torch.cat(pooled), labels.repeat(len(sources)))
+    return Examples(torch.cat(pooled), label_numbers(images, classes).repeat(len(sources)))
+
+
+def label_numbers(images: Sequence[AnnotatedImage], classes: Sequence[str]) -> Tensor:
+    """Return the place of each image's label among the classes, (N,), int64; labels among them."""
+    place = {name: number for number, name in enumerate(classes)}
+    return torch.tensor([place[image.label] for image in images if image.label is not None])
 
 
 def learnable(

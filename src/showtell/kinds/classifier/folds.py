@@ -21,6 +21,7 @@ from showtell.kinds.classifier.data import (
     HeadData,
     Ints,
     group_numbers,
+    label_numbers,
     read_examples,
     wants_folds,
 )
@@ -139,8 +140,7 @@ def why_unscored(
 ) -> str:
     """Return why neither validation nor cross-validation can score; empty where one can."""
     pool = [*train, *val]
-    place = {name: number for number, name in enumerate(classes)}
-    labels = np.array([place[image.label] for image in pool if image.label is not None])
+    labels = label_numbers(pool, classes).numpy()
     if prepared.brought and val:
         count = len({prepared.groups.of[image.name] for image in val})
         return "" if count > 1 else f"its {len(val):,} validation images are a single group"
@@ -183,7 +183,8 @@ def score_by_folds(
     val = [image for image in prepared.split("val") if image.label in classes]
     if prepared.brought or not wants_folds(train, val, prepared.groups):
         return None
-    pool = tuple(image for image in prepared.images if image in {*train, *val})
+    known = {*train, *val}
+    pool = tuple(image for image in prepared.images if image in known)
     examples = read_examples([prepared.features], pool, classes)
     groups = group_numbers(pool, prepared.groups.of)
 

@@ -5,7 +5,7 @@ Letters: N images, or views of images; D features; C classes.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from showtell.console import Console
 from showtell.kinds.classifier.data import Examples, HeadData
 from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.training import loop_config
 from showtell.models.heads import Head, HeadConfig, HeadKind, LinearHead, NeighbourHead, build_head
-from showtell.training.loop import Loop, LoopConfig
+from showtell.training.loop import Loop
 from showtell.training.task import TrainingTask
 
 _TIE = 1e-3
@@ -187,13 +188,9 @@ def fit_mlp(data: HeadData, settings: TrainClassifier, folder: Path, fingerprint
         head = build_head(HeadConfig("mlp", data.train.pooled.shape[1], data.classes))
         head.fit_scale(data.train.pooled)
         task = MlpTask(head, data, settings)
-        config = LoopConfig(
-            _MLP_CHECKS,
+        config = replace(
+            loop_config(settings, _MLP_CHECKS, warmup_steps=settings.mlp_warmup_steps),
             learning_rate=settings.mlp_learning_rate,
-            warmup_steps=settings.mlp_warmup_steps,
-            final_rate=settings.final_rate,
-            weight_decay=settings.weight_decay,
-            clip_norm=settings.clip_norm,
             ema=settings.mlp_ema_decay,
             patience=settings.mlp_patience,
         )

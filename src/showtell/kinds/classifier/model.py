@@ -15,7 +15,7 @@ from showtell.backbones.gradcam import grad_cam
 from showtell.data.images import open_image, read_content
 from showtell.data.names import nfc
 from showtell.errors import ConfigError, ModelError
-from showtell.kinds.model import Card, Graph, Model, ModelConfig, Provenance, as_stored
+from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance, as_stored
 from showtell.models.heads import Head, HeadConfig, HeadKind, build_head
 from showtell.runs.records import JsonObject
 from showtell.store.store import content_digest
@@ -167,7 +167,7 @@ class ClassifierModel(Model[ClassResult]):
         if len(config.classes) != config.head.classes:
             raise ModelError(
                 f"{folder} names {len(config.classes)} classes; its head knows {config.head.classes}.",
-                hint="The folder was changed after training; take an unchanged copy.",
+                hint=CHANGED,
             )
         return cls(config, backbone, build_head(config.head))
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from showtell.data.images import open_image
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.class_scores import Bin
+from showtell.evaluation.intervals import wilson
 from showtell.kinds.classifier.drawing import draw_prediction
 from showtell.kinds.classifier.evaluation import ClassEvaluationRecord, ClassRecord
 from showtell.kinds.classifier.model import ClassifierModel
@@ -48,6 +49,12 @@ _LIKELIEST = 3
 """Likeliest classes of an image that are explained, besides the right one."""
 _OPEN = 20
 """Classes that are listed unfolded, those with the lowest F1 first where there are more."""
+_NUMBERED = 20
+"""Up to as many classes, the confusion matrix has its counts written in it."""
+_NAME = 24
+"""Letters of a class's name that are drawn."""
+_RULE = 10
+"""With more classes than are numbered, every so many a stronger line leads the eye to the names."""
 
 
 def report_classifier(reported: Reported) -> Path:
@@ -190,14 +197,6 @@ def _reliability(facts: RunFacts, evaluation: ClassEvaluationRecord) -> list[Any
     ]
 
 
-_NUMBERED = 20
-"""Up to as many classes, the confusion matrix has its counts written in it."""
-_NAME = 24
-"""Letters of a class's name that are drawn."""
-_RULE = 10
-"""With more classes than are numbered, every so many a stronger line leads the eye to the names."""
-
-
 def draw_confusion(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> Figure:
     """Draw the confusion matrix: right classes by row, named classes by column, coloured by share of the row.
 
@@ -266,7 +265,7 @@ def draw_reliability(bins: Sequence[Bin], title: str, error: float) -> Figure:
     most = max((one.images for one in full), default=1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     for one in full:
-        low, high = _wilson(one.accuracy, one.images)
+        low, high = wilson(one.accuracy, one.images)
         axes.plot([one.confidence] * 2, [low, high], color=ACCENT, linewidth=1.2, alpha=0.45)
         axes.scatter(
             one.confidence,
@@ -288,13 +287,6 @@ def draw_reliability(bins: Sequence[Bin], title: str, error: float) -> Figure:
     axes.spines[:].set_visible(False)
     axes.tick_params(colors=FAINT, length=0, labelsize=9)
     return figure
-
-
-def _wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95% interval of a share of ``count``. Source: Wilson 1927."""
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    reach = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return middle - reach, middle + reach
 
 
 def _short(name: str) -> str:

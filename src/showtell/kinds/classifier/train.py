@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from showtell.backbones.backbone import Backbone, spec_in_memory
 from showtell.backbones.imagenet import pretraining_warning
@@ -16,7 +17,14 @@ from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared, features_for_inference, find_leaks
-from showtell.kinds.classifier.data import Examples, HeadData, learnable, read_examples, set_aside
+from showtell.kinds.classifier.data import (
+    Examples,
+    HeadData,
+    label_numbers,
+    learnable,
+    read_examples,
+    set_aside,
+)
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
 from showtell.kinds.classifier.fine_tune import FineTuneTask, LabelledImages, TunedNetwork, lr_scales
 from showtell.kinds.classifier.folds import score_by_folds, why_unscored
@@ -34,7 +42,7 @@ from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import trivial_answers
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
-from showtell.kinds.training import Session, train_in_run
+from showtell.kinds.training import Session, loop_config, train_in_run
 from showtell.runs.plan import TrainingPlan
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
@@ -52,6 +60,7 @@ class _Data:
     train: tuple[AnnotatedImage, ...]
     val: tuple[AnnotatedImage, ...]
 
+    @cached_property
     def check(self) -> Examples:
         """Return the features of validation."""
         return read_examples([self.features], self.val, self.classes)
@@ -94,7 +103,7 @@ def _train(session: Session[TrainClassifier]) -> None:
     data = _Data(prepared, used, features, classes, train, val)
     views = _extract_views(train, backbone, session)
     learn = read_examples([prepared.features, *views], train, classes)
-    heads = HeadData(learn, data.check(), len(classes))
+    heads = HeadData(learn, data.check, len(classes))
     candidates = fit_heads(heads, settings, session.run.folder / "heads", fingerprint)
     # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
     chosen = choose_head(candidates, len({prepared.groups.of[image.name] for image in val}))
@@ -112,7 +121,7 @@ def _train(session: Session[TrainClassifier]) -> None:
     if evaluation is None and prepared.split("val"):
         validation = replace(prepared, images=val, features=data.features)
         question = Question("val", validation, leaks=leaks, console=console)
-        trivial = trivial_answers(read_examples([prepared.features], train, classes), data.check())
+        trivial = trivial_answers(read_examples([prepared.features], train, classes), data.check)
         evaluation = evaluate_classes(model, question).against(trivial, doubt)
     reported = Reported(session.run, model, prepared.dataset, "val", settings, evaluation)
     _tell(session, reported, evaluation, doubt)
@@ -188,7 +197,7 @@ def _provenance(
 
 def _save(run: Run, data: _Data, chosen: Candidate, provenance: ClassifierProvenance) -> ClassifierModel:
     """Fit the temperature and write the model."""
-    check = data.check()
+    check = data.check
     temperature = fit_temperature(chosen.head(check.pooled), check.labels)
     head = chosen.head.to(data.backbone.pixel_mean.device)
     model = ClassifierModel.of(
@@ -214,17 +223,15 @@ def _fine_tune(
         f"{layers[0].name} (number {layers[0].number}) up, with the {start.kind} head"
     )
     network = TunedNetwork(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
-    labels = read_examples([data.features], data.train, data.classes).labels
-    task = FineTuneTask(
-        network, LabelledImages(data.train, labels), LabelledImages(data.val, data.check().labels), settings
-    )
+    train, val = (LabelledImages(each, label_numbers(each, data.classes)) for each in (data.train, data.val))
+    task = FineTuneTask(network, train, val, settings)
     session.show(data.val, lambda: _names(data, task.predicted.tolist()))
     session.loop(task, _loop_config(settings, network, layers, task.steps_per_epoch), fingerprint)
     tuned = _tuned_backbone(network, data.backbone, layers)
     after = replace(data, backbone=tuned, features=extract_features(data.val, tuned, session.store))
     head = network.head.requires_grad_(False).eval()
     seconds = time.perf_counter() - started
-    found = Candidate(head, f"fine-tuned from {layers[0].name} up", *score(head, after.check()), seconds)
+    found = Candidate(head, f"fine-tuned from {layers[0].name} up", *score(head, after.check), seconds)
     chosen = best_of([found, frozen])
     console.say(candidates_table([frozen, found], chosen))
     return (after, found) if chosen is found else (data, frozen)
@@ -233,17 +240,9 @@ def _fine_tune(
 def _loop_config(
     settings: TrainClassifier, network: TunedNetwork, layers: Sequence[Layer], steps_per_epoch: int
 ) -> LoopConfig:
-    return LoopConfig(
-        settings.epochs,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_epochs * steps_per_epoch,
-        final_rate=settings.final_rate,
-        weight_decay=settings.weight_decay,
-        clip_norm=settings.clip_norm,
-        ema=settings.ema_decay,
-        patience=settings.patience,
-        lr_scale=lr_scales(network, layers, top=settings.top_share, bottom=settings.bottom_share),
-    )
+    scales = lr_scales(network, layers, top=settings.top_share, bottom=settings.bottom_share)
+    shared = loop_config(settings, settings.epochs, warmup_steps=settings.warmup_epochs * steps_per_epoch)
+    return replace(shared, lr_scale=scales)
 
 
 def _tuned_backbone(network: TunedNetwork, before: Backbone, layers: Sequence[Layer]) -> Backbone:
