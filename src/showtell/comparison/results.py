@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.settings import BEAM_SIZE
 from showtell.report.figures import (
     ACCENT,
     FAINT,
@@ -74,7 +74,7 @@ def comparison_table(rows: Sequence[Row], kind: str, steps: int) -> str:
         f"(linear head on {what}, which also chose its strength)"
         if kind == "accuracy"
         else f"(captioners of {steps:,} steps, alike but for the backbone, on {what} by beam "
-        f"{TrainCaptioner.beam_size}; a whole training scores higher)"
+        f"{BEAM_SIZE}; a whole training scores higher)"
     )
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from showtell.evaluation.class_scores import class_scores
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.captioner.data import CaptionData, caption_lengths, captioned, train_tokenizer
 from showtell.kinds.captioner.model import NAME
-from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.settings import BEAM_SIZE, TrainCaptioner
 from showtell.kinds.captioner.task import CaptionTask, generate_captions
 from showtell.kinds.captioner.train import build_captioner
 from showtell.kinds.classifier.data import HeadData, group_numbers, learnable, read_examples
@@ -143,7 +143,7 @@ def captioner_scorer(
             found["cider_d"],
             (found["low"], found["high"]),
             len(task.data.validation),
-            lambda grid, pooled: task.captioner.texts(grid, beam_size=TrainCaptioner.beam_size),
+            lambda grid, pooled: task.captioner.texts(grid, beam_size=BEAM_SIZE),
         )
 
     return score
@@ -169,9 +169,7 @@ class _ShortTraining(TrainingTask):
     def validate(self) -> dict[str, float]:
         """Score captions of the validation split by CIDEr-D, with its 95% interval."""
         data = self.task.data
-        texts = generate_captions(
-            self.task.captioner, data.features, data.validation, beam_size=TrainCaptioner.beam_size
-        )
+        texts = generate_captions(self.task.captioner, data.features, data.validation, beam_size=BEAM_SIZE)
         scores = caption_scores({image.name: image.captions for image in data.validation}, texts)
         low, high = scores.intervals["cider_d"]
         return {"score": scores.cider_d, "cider_d": scores.cider_d, "low": low, "high": high}

@@ -5,7 +5,6 @@ validation, or thousands a second as a reward.
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from showtell.errors import DataError
-from showtell.text.words import MAX_NGRAM, metric_tokens, ngrams
+from showtell.text.ngram_weights import Ngram, NgramWeights
+from showtell.text.words import MAX_NGRAM, metric_tokens
 
 _SIGMA = 6.0
 _KEPT = 1000
 """Images whose weighed references are kept, 50 kB each; weighing them anew takes half a millisecond."""
-
-_Ngram = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class _WeightedReferences:
     """One image's references."""
 
     # for each n-gram, (reference, its weight there) for every reference that has it
-    weights: dict[_Ngram, list[tuple[int, float]]]
+    weights: dict[Ngram, list[tuple[int, float]]]
     norms: list[list[float]]  # for each reference, the length of its weight vector for n = 1..4
     lengths: list[int]  # for each reference, how many pairs of words it has
 
@@ -63,13 +61,7 @@ class CiderD:
         self.references = {
             name: [metric_tokens(caption) for caption in captions] for name, captions in references.items()
         }
-        images_with = Counter(
-            ngram
-            for captions in self.references.values()
-            for ngram in {ngram for caption in captions for ngram in ngrams(caption)}
-        )
-        self._idf_unseen = math.log(len(references))
-        self._idf = {ngram: self._idf_unseen - math.log(count) for ngram, count in images_with.items()}
+        self._weights = NgramWeights(self.references.values())
         self._weighted = lru_cache(_KEPT)(self._weight_references)
 
     def score(self, hypotheses: Mapping[str, str]) -> NDArray[np.float64]:
@@ -101,7 +93,7 @@ class CiderD:
             DataError: The image has no references here.
         """
         image = self._weighted(name)
-        weights, norms = self._tfidf(hypothesis)
+        weights, norms = self._weights.vector(hypothesis)
         length = max(0, len(hypothesis) - 1)
         shared = [[0.0] * MAX_NGRAM for _ in image.norms]
         for ngram, weight in weights.items():
@@ -120,17 +112,6 @@ class CiderD:
         )
         return 10 * total / (MAX_NGRAM * len(image.norms))
 
-    def _tfidf(self, caption: Sequence[str]) -> tuple[dict[_Ngram, float], list[float]]:
-        """Return the weight of each n-gram of a caption, and the length of the vector for n = 1..4."""
-        weights = {
-            ngram: count * self._idf.get(ngram, self._idf_unseen)
-            for ngram, count in Counter(ngrams(caption)).items()
-        }
-        squares = [0.0] * MAX_NGRAM
-        for ngram, weight in weights.items():
-            squares[len(ngram) - 1] += weight * weight
-        return weights, [math.sqrt(square) for square in squares]
-
     def _weight_references(self, name: str) -> _WeightedReferences:
         if name not in self.references:
             raise DataError(
@@ -139,7 +120,7 @@ class CiderD:
             )
         image = _WeightedReferences({}, [], [])
         for index, caption in enumerate(self.references[name]):
-            weights, norms = self._tfidf(caption)
+            weights, norms = self._weights.vector(caption)
             for ngram, weight in weights.items():
                 image.weights.setdefault(ngram, []).append((index, weight))
             image.norms.append(norms)

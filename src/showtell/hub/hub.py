@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 NEEDED = ("config.json", "model.safetensors")
-FILES = (*NEEDED, "tokenizer.json", "README.md")
+FILES = (*NEEDED, "tokenizer.json", "memory.json", "README.md")
 """All that a model consists of."""
 BESIDES = {".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt"}
 """What may lie beside a model on the Hub; it stays there."""

@@ -293,6 +293,10 @@ class Model(ABC, Generic[R]):
         """Return the model with another width of its search; itself where it does not search."""
         return self
 
+    def for_graphs(self) -> tuple[Self, str]:
+        """Return the model as far as graphs hold it, and what they leave out, for people."""
+        return self, ""
+
     def graphs(self) -> tuple[list[Graph], JsonObject]:
         """Return what an export writes, the first from pixels on, and what a reader of it must know besides.
 

@@ -1,7 +1,8 @@
 """A decoder with its words: from grids to captions that people read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from showtell.models.attention import AttentionDecoder
 from showtell.models.config import DecoderConfig, DecoderKind
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import Beam, Hypothesis, SpecialTokens, beam_search
+from showtell.models.memory import CaptionMemory, Neighbour, Recollection
 from showtell.text.tokenizer import CaptionTokenizer
 
 _DECODERS: dict[DecoderKind, type[Decoder[Any, Any]]] = {"lstm": AttentionDecoder, "gru": AttentionDecoder}
@@ -43,11 +45,13 @@ class Caption:
         text: The caption.
         words: Its words in order.
         log_probability: Natural logarithm, summed over all tokens and the end.
+        neighbours: Training images that spoke for it, the one that did most first; empty without a memory.
     """
 
     text: str
     words: tuple[Word, ...]
     log_probability: float
+    neighbours: tuple[Neighbour, ...] = ()
 
     @property
     def attention(self) -> Tensor:
@@ -71,6 +75,7 @@ class Captioner(nn.Module):
         self.decoder = _DECODERS[config.kind](config)
         self.tokenizer = tokenizer
         self.grid_size = grid_size
+        self.memory: CaptionMemory | None = None
         self.special = SpecialTokens(
             tokenizer.bos_id, tokenizer.eos_id, (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         )
@@ -79,6 +84,7 @@ class Captioner(nn.Module):
     def search(
         self,
         grid: Tensor,
+        recalled: Sequence[Recollection] | None = None,
         *,
         beam_size: int = 3,
         max_length: int | None = None,
@@ -88,6 +94,7 @@ class Captioner(nn.Module):
 
         Args:
             grid: (B, L, D), any float dtype.
+            recalled: What the memory holds of each image, B, by which the captions found are ranked anew.
             beam_size: Captions kept an image.
             max_length: Most tokens; the decoder's own by default.
             length_penalty: Exponent of the length that scores are divided by.
@@ -96,15 +103,31 @@ class Captioner(nn.Module):
             Hypotheses of each image, best first.
         """
         memory = self.decoder.encode_grid(grid)
-        return beam_search(
+        found = beam_search(
             lambda state, token_ids: self.decoder.step(memory, state, token_ids),
             self.decoder.start(memory),
             self.special,
             Beam(beam_size, max_length or self.decoder.config.max_length, length_penalty),
         )
+        if recalled is None:
+            return found
+        return [self._reranked(each, what, length_penalty) for each, what in zip(found, recalled)]
 
-    def caption(self, hypothesis: Hypothesis) -> Caption:
-        """Turn token ids, probabilities and attention into words."""
+    def _reranked(
+        self, found: Sequence[Hypothesis], recalled: Recollection, length_penalty: float
+    ) -> list[Hypothesis]:
+        """Rank captions by log-probability and agreement; those cut at the longest length stay behind."""
+
+        def rank(one: Hypothesis) -> tuple[bool, float]:
+            length = len(one.token_log_probabilities)
+            likely = one.log_probability / max(1, length) ** length_penalty
+            agreed = recalled.agreement(self.tokenizer.decode(one.token_ids))
+            return length > len(one.token_ids), likely + recalled.memory.config.weight * agreed
+
+        return sorted(found, key=rank, reverse=True)
+
+    def caption(self, hypothesis: Hypothesis, recalled: Recollection | None = None) -> Caption:
+        """Turn token ids, probabilities and attention into words; name the neighbours that spoke for it."""
         spans = self.tokenizer.word_spans(hypothesis.token_ids)
         tokens = [token for _, start, end in spans for token in range(start, end)]
         counts = torch.tensor([end - start for _, start, end in spans], dtype=torch.long)
@@ -119,13 +142,17 @@ class Captioner(nn.Module):
             for (text, _, _), probability, attention in zip(spans, probabilities.tolist(), maps)
         )
         text = self.tokenizer.decode(hypothesis.token_ids)
-        return Caption(text, words, hypothesis.log_probability)
+        spoke = recalled.speakers(text) if recalled else ()
+        return Caption(text, words, hypothesis.log_probability, spoke)
 
-    def describe(self, grid: Tensor, *, beam_size: int = 3) -> list[list[Caption]]:
-        """Describe images: for each, up to ``beam_size`` captions, best first."""
+    def describe(
+        self, grid: Tensor, recalled: Sequence[Recollection] | None = None, *, beam_size: int = 3
+    ) -> list[list[Caption]]:
+        """Describe images: for each, up to ``beam_size`` captions, best first; see :meth:`search`."""
+        searched = self.search(grid, recalled, beam_size=beam_size)
+        asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
         return [
-            [self.caption(hypothesis) for hypothesis in found]
-            for found in self.search(grid, beam_size=beam_size)
+            [self.caption(hypothesis, what) for hypothesis in found] for found, what in zip(searched, asked)
         ]
 
     def texts(self, grid: Tensor, *, beam_size: int = 3) -> Sequence[str]:

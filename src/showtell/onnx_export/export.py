@@ -50,6 +50,9 @@ def export(config: Export, console: Console | None = None) -> dict[str, object]:
     console = console or Log()
     need_onnx("showtell export")
     model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32", console=console)
+    model, left_out = model.for_graphs()
+    if left_out:
+        console.say(left_out)
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_images(config, find_kind(model.config.kind), Path(drawn), console)
         folder = _claim(config)

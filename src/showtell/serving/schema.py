@@ -20,6 +20,15 @@ class OtherCaption(BaseModel):
     log_probability: float
 
 
+class Neighbour(BaseModel):
+    """A training image that a caption leaned on."""
+
+    image: str = Field(description="Its name in the training data.")
+    captions: list[str] = Field(description="What people wrote of it, most like the caption first.")
+    similarity: float = Field(description="Cosine of the pooled features, -1 to 1.")
+    share: float = Field(description="Its part of what all neighbours say for the caption, 0 to 1.")
+
+
 class GradCam(BaseModel):
     """What speaks for the class a classifier chose: Grad-CAM."""
 
@@ -46,6 +55,9 @@ class Captioned(Seen):
     log_probability: float = Field(description="Natural logarithm, summed over all tokens and the end.")
     words: list[Word]
     others: list[OtherCaption] = Field(description="Further captions of the search, best first.")
+    neighbours: list[Neighbour] | None = Field(
+        None, description="With a memory: the training images that spoke most for the caption."
+    )
 
 
 class Classified(Seen):

@@ -1,8 +1,9 @@
 """Captions of a split and what they score, and whether a captioner has learnt anything."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 
 import msgspec
 
@@ -13,11 +14,13 @@ from showtell.evaluation.diversity import CaptionDiversity, compared_diversity
 from showtell.evaluation.teacher_forced import TeacherForced, teacher_forced
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.remembering import recall
 from showtell.kinds.captioner.settings import FEW_TO_CHOOSE, Recipe, TrainCaptioner
 from showtell.kinds.captioner.task import DECODING_BATCH, generate_captions
 from showtell.kinds.captioner.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.kinds.kind import Question
 from showtell.models.captioner import Caption, Captioner
+from showtell.models.memory import Recollection
 from showtell.runs.records import EvaluationRecord, JsonObject
 
 _EXTREMES = 5
@@ -107,6 +110,7 @@ class CaptionEvaluation:
             yield {
                 "image": name,
                 "caption": self.captions[name].text,
+                "neighbours": [one.image for one in self.captions[name].neighbours],
                 "references": self.references[name],
                 "cider_d": float(self.scores.per_image["cider_d"][place[name]]),
             }
@@ -169,8 +173,12 @@ def caption_images(
     found: dict[str, Caption] = {}
     for start in range(0, len(images), DECODING_BATCH):
         part = images[start : start + DECODING_BATCH]
-        beams = captioner.search(read_grids(captioner, features, part), beam_size=beam_size)
-        found |= {image.name: captioner.caption(beam[0]) for image, beam in zip(part, beams)}
+        recalled = recall(captioner, features, part)
+        asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
+        beams = captioner.search(read_grids(captioner, features, part), recalled, beam_size=beam_size)
+        found |= {
+            image.name: captioner.caption(beam[0], what) for image, beam, what in zip(part, beams, asked)
+        }
     return found
 
 

@@ -1,7 +1,8 @@
 """A captioner: a backbone, a decoder that attends to its grid, and the decoder's words."""
 
+import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -10,15 +11,17 @@ from torch import Tensor
 from showtell.backbones.backbone import Backbone
 from showtell.data.images import open_image
 from showtell.errors import ModelError
+from showtell.kinds.captioner.remembering import memory_text, read_memory
 from showtell.kinds.captioner.settings import Recipe
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
+from showtell.models.memory import MemoryConfig
 from showtell.runs.records import JsonObject
 from showtell.text.tokenizer import CaptionTokenizer
 
 NAME = "captioner"
-_WORDS = "tokenizer.json"
+_WORDS, _MEMORY = "tokenizer.json", "memory.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +51,13 @@ class CaptionerConfig(ModelConfig):
         provenance: How it was made, for people.
         captioner: Sizes of the decoder.
         beam_size: Captions searched side by side, unless asked otherwise.
+        memory: Of training images; None where there is none.
     """
 
     provenance: CaptionerProvenance = field(default_factory=CaptionerProvenance)
     captioner: DecoderConfig
     beam_size: int
+    memory: MemoryConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class CaptionResult(Caption):
             record["others"] = [
                 {"caption": other.text, "log_probability": other.log_probability} for other in self.others
             ]
+        if self.neighbours:
+            record["neighbours"] = [asdict(neighbour) for neighbour in self.neighbours]
         return record
 
 
@@ -116,6 +123,7 @@ class CaptionerModel(Model[CaptionResult]):
         super().__init__(config, backbone, captioner)
         self.captioner = captioner
         self.beam_size = beam_size or config.beam_size
+        self.memory = captioner.memory
 
     @classmethod
     def of(
@@ -140,6 +148,7 @@ class CaptionerModel(Model[CaptionResult]):
             provenance=provenance or CaptionerProvenance(),
             captioner=captioner.decoder.config,
             beam_size=beam_size,
+            memory=captioner.memory.config if captioner.memory else None,
         )
         return cls(config, backbone, captioner.eval())
 
@@ -157,17 +166,24 @@ class CaptionerModel(Model[CaptionResult]):
                 f"{config.captioner.vocab_size}.",
                 hint=CHANGED,
             )
-        return cls(config, backbone, Captioner(config.captioner, tokenizer, config.backbone.grid_size))
+        captioner = Captioner(config.captioner, tokenizer, config.backbone.grid_size)
+        if config.memory is not None:
+            captioner.memory = read_memory(folder / _MEMORY, config.memory)
+        return cls(config, backbone, captioner)
 
     def files(self) -> dict[str, str]:
-        """Return the tokenizer as text."""
-        return {_WORDS: self.captioner.tokenizer.to_json()}
+        """Return the tokenizer, and the captions that are remembered, as texts."""
+        files = {_WORDS: self.captioner.tokenizer.to_json()}
+        if self.captioner.memory is not None:
+            files[_MEMORY] = memory_text(self.captioner.memory)
+        return files
 
     def predict(self, grid: Tensor, pooled: Tensor) -> list[CaptionResult]:
         """Caption images from their grids, (B, L, D)."""
-        found = self.captioner.describe(grid, beam_size=self.beam_size)
+        recalled = None if self.memory is None else self.memory.recall(pooled)
+        found = self.captioner.describe(grid, recalled, beam_size=self.beam_size)
         return [
-            CaptionResult(best.text, best.words, best.log_probability, tuple(others))
+            CaptionResult(best.text, best.words, best.log_probability, best.neighbours, tuple(others))
             for best, *others in found
         ]
 
@@ -180,6 +196,14 @@ class CaptionerModel(Model[CaptionResult]):
     def with_beam_size(self, beam_size: int | None) -> Self:
         """Return the model with another width of its search."""
         return type(self)(self.config, self.backbone, self.captioner, beam_size or self.beam_size)
+
+    def for_graphs(self) -> tuple[Self, str]:
+        """Return the model without its memory: a graph holds no captions."""
+        if self.memory is None:
+            return self, ""
+        without = copy.copy(self)
+        without.memory = None
+        return without, "The memory is not exported: there, captions are ranked by likelihood alone"
 
     def graphs(self) -> tuple[list[Graph], JsonObject]:
         """Return encoder and decoder, and what the search and the words need."""
@@ -200,16 +224,25 @@ class CaptionerModel(Model[CaptionResult]):
         """Return what its README tells."""
         config = self.config
         rows, columns = config.backbone.grid_size
+        memory: tuple[str, ...] = ()
+        remembered = ""
+        if config.memory is not None:
+            remembered = f", and its memory: names, captions and features of {config.memory.images:,} images"
+            memory = (
+                "Memory: captions are ranked by what people said of similar training images; what they said "
+                "is in this folder for whoever has it to read",
+            )
         return Card(
             purpose="Says in a sentence what an image shows, and where it looked for each word.",
             made=(
                 f"Decoder: {config.captioner.kind.upper()} with additive attention over a {rows}x{columns} "
                 f"grid, {config.captioner.vocab_size:,} tokens",
+                *memory,
             ),
             chosen_by="CIDEr-D of its captions of",
             limits="It knows the words and the kinds of images it was trained on, and nothing else; it "
             "states what is likely, not what is true.",
-            contents=f"the {config.captioner.vocab_size:,} words it learnt",
+            contents=f"the {config.captioner.vocab_size:,} words it learnt{remembered}",
             pipeline_tag="image-to-text",
             tag="image-captioning",
         )

@@ -13,6 +13,8 @@ SMALL = 600
 FEW_TO_CHOOSE = 30
 """Fewer validation images are too few to choose a checkpoint, and the last one is kept: their scores leap
 by a third, and their loss is least long before captions are sentences (docs/log.md)."""
+BEAM_SIZE, MEMORY_BEAM_SIZE = 3, 10
+"""Width of the search by likelihood, and of one whose captions a memory chooses from (docs/log.md)."""
 BATCH_SIZE, HIDDEN_DIM, DROPOUT = 32, 512, 0.5
 """Images a step, width of the decoder and share of units left out, where images are not few."""
 _SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
@@ -37,8 +39,10 @@ class TrainCaptioner(TrainingSettings):
     """Images per step, each with all its captions, at least 1. By default 32, or 8 below 600 images."""
     epochs: Maybe[int] = None
     """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
-    beam_size: int = 3
-    """Width of the beam search in validation and in the finished model, at least 1."""
+    beam_size: Maybe[int] = None
+    """Width of the beam search, at least 1. By default 3, and with --memory 10 in the finished model."""
+    memory: bool = False
+    """Rank captions by what people said of similar training images; their captions stay in the model."""
     decoder: Rare[DecoderKind] = "lstm"
     """The decoder: lstm or gru, with additive attention."""
     vocab_size: Rare[int] = 10_000
@@ -78,6 +82,11 @@ class TrainCaptioner(TrainingSettings):
         at_least(self, attention_regularization=0, warmup_steps=0)
         at_most(self, dropout=0.9, augmentations=64)
         above_zero(self, "scst_temperature")
+
+    @property
+    def final_beam_size(self) -> int:
+        """Return the width of the finished model's search."""
+        return self.beam_size or (MEMORY_BEAM_SIZE if self.memory else BEAM_SIZE)
 
 
 @dataclass(frozen=True)

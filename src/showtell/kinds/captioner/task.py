@@ -13,7 +13,7 @@ from showtell.evaluation.cider import CiderD
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
 from showtell.kinds.captioner.scst import advantages, draw_captions, scst_loss
-from showtell.kinds.captioner.settings import BATCH_SIZE, TrainCaptioner
+from showtell.kinds.captioner.settings import BATCH_SIZE, BEAM_SIZE, TrainCaptioner
 from showtell.kinds.captioner.verdict import commonest_captions, mean_cider
 from showtell.models import kernels
 from showtell.models.batch import Batch, assemble
@@ -129,7 +129,7 @@ class CaptionTask(TrainingTask):
         """
         data = self.data
         self.generated = generate_captions(
-            self.captioner, data.features, data.validation, beam_size=self.settings.beam_size
+            self.captioner, data.features, data.validation, beam_size=self.settings.beam_size or BEAM_SIZE
         )
         score = float(np.mean(self._references.score(self.generated)))
         figures = {"score": score, "cider_d": score}

@@ -20,6 +20,7 @@ from showtell.kinds.captioner.data import (
 )
 from showtell.kinds.captioner.evaluation import evaluate_captions, judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProvenance
+from showtell.kinds.captioner.remembering import remember
 from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, TrainCaptioner, recipe_for
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.kind import Question, Reported
@@ -84,10 +85,12 @@ def _train(session: Session[TrainCaptioner]) -> None:
     resolved = _resolved(recipe, captioner, loop)
     fingerprint = session.start(TrainingPlan(given, NAME, prepared, backbone.description, resolved))
     progress = session.loop(task, loop, fingerprint)
+    if given.memory:
+        captioner.memory = remember(data, console)
     used, features = features_for_inference(prepared, backbone, data.validation, session.store, console)
     validation = replace(prepared, images=tuple(data.validation), features=features)
     question = Question("val", validation, training=tuple(data.train))
-    evaluation = evaluate_captions(captioner, question, beam_size=given.beam_size)
+    evaluation = evaluate_captions(captioner, question, beam_size=given.final_beam_size)
     verdict = judge_captioner(captioner, data, evaluation)
     evaluation = replace(evaluation, verdict=verdict)
     run.save_evaluation(evaluation.record(), evaluation.lines())
@@ -104,7 +107,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
         verdict=verdict.line,
         fault=verdict.fault,
     )
-    model = CaptionerModel.of(used, captioner, beam_size=given.beam_size, provenance=provenance)
+    model = CaptionerModel.of(used, captioner, beam_size=given.final_beam_size, provenance=provenance)
     model = save_model(run.model, model)
     chosen = "the last" if recipe.criterion == "last" else "the best by validation"
     console.say(

@@ -22,7 +22,7 @@ const element = (tag, className, text) => {
  */
 export const tellCaption = (record, model, place) => {
   if (!record.words.length) {
-    place.replaceChildren(element("p", "caption nothing", record.caption || say("nothing")), ...beams(record, model));
+    place.replaceChildren(element("p", "caption nothing", record.caption || say("nothing")), ...beams(record, model), ...leaned(record, model));
     return () => place.replaceChildren();
   }
   const play = document.getElementById("play");
@@ -37,7 +37,7 @@ export const tellCaption = (record, model, place) => {
   caption.lang = model.language || "";
   const hint = element("p", "hint", say("hint"));
   hint.id = "hint";
-  place.replaceChildren(caption, hint, ...beams(record, model));
+  place.replaceChildren(caption, hint, ...beams(record, model), ...leaned(record, model));
   showSeen(box);
 
   let kept = -1; // the word that stays when the pointer has gone
@@ -149,4 +149,18 @@ const beams = (record, model) => {
     return row;
   }));
   return [element("h2", "", say("weighed")), list];
+};
+
+// The training images that a memory chose the caption by, with what people wrote of them.
+const leaned = (record, model) => {
+  if (!record.neighbours?.length) return [];
+  const list = element("ol", "leaned");
+  list.append(...record.neighbours.map(({ image, captions }) => {
+    const row = element("li");
+    const text = element("span", "text", captions[0]);
+    text.lang = model.language || "";
+    row.append(text, element("span", "figure", image));
+    return row;
+  }));
+  return [element("h2", "", say("leaned")), list];
 };
