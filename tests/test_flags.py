@@ -27,7 +27,7 @@ TRAINING = [
     "--test-size",
     "--seed",
 ]
-TRAINING += ["--resume", "--epochs", "--batch-size"]
+TRAINING += ["--resume", "--epochs"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
 SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]
@@ -44,8 +44,8 @@ ALLOWED = {
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
     ],
-    "train-captioner": [*TRAINING, "--tokenizer", "--beam-size", "--memory"],
-    "train-classifier": [*TRAINING, "--head", "--fine-tune"],
+    "train-captioner": [*TRAINING, "--tokenizer", "--memory"],
+    "train-classifier": [*TRAINING, "--batch-size", "--head", "--fine-tune"],
     "compare": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],
         *["--seed", "--device", "--json"],

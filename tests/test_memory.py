@@ -185,5 +185,5 @@ def test_a_training_with_a_memory_from_end_to_end(tmp_path, capsys):
     assert cli.run(["predict", str(run), str(photo), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert set(record["neighbours"][0]) == {"image", "captions", "similarity", "share"}
-    assert "memory" in (run / "model" / "README.md").read_text(encoding="utf-8")
+    assert "Memory: captions are ranked" in (run / "model" / "README.md").read_text(encoding="utf-8")
     assert "The memory chose it" in (run / "report.html").read_text(encoding="utf-8")

@@ -35,11 +35,11 @@ class TrainCaptioner(TrainingSettings):
     out: Path = Path("runs/captioner")
     tokenizer: Literal["word", "bpe"] = "word"
     """Whole words, or subwords (bpe) for languages that write words together, such as Korean."""
-    batch_size: Maybe[int] = None
+    batch_size: Rare[Maybe[int]] = None
     """Images per step, each with all its captions, at least 1. By default 32, or 8 below 600 images."""
     epochs: Maybe[int] = None
     """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
-    beam_size: Maybe[int] = None
+    beam_size: Rare[Maybe[int]] = None
     """Width of the beam search, at least 1. By default 3, and with --memory 10 in the finished model."""
     memory: bool = False
     """Rank captions by what people said of similar training images; their captions stay in the model."""
