@@ -111,20 +111,23 @@ class Captioner(nn.Module):
         )
         if recalled is None:
             return found
-        return [self._reranked(each, what, length_penalty) for each, what in zip(found, recalled)]
+        return [self.rank(each, what, length_penalty) for each, what in zip(found, recalled)]
 
-    def _reranked(
-        self, found: Sequence[Hypothesis], recalled: Recollection, length_penalty: float
+    def rank(
+        self, found: Sequence[Hypothesis], recalled: Recollection, length_penalty: float = LENGTH_PENALTY
     ) -> list[Hypothesis]:
-        """Rank captions by log-probability and agreement; those cut at the longest length stay behind."""
+        """Rank an image's captions by log-probability and by agreement with its remembered neighbours.
 
-        def rank(one: Hypothesis) -> tuple[bool, float]:
+        Those that were cut at the longest length stay behind the others.
+        """
+
+        def worth(one: Hypothesis) -> tuple[bool, float]:
             length = len(one.token_log_probabilities)
             likely = one.log_probability / max(1, length) ** length_penalty
             agreed = recalled.agreement(self.tokenizer.decode(one.token_ids))
             return length > len(one.token_ids), likely + recalled.memory.config.weight * agreed
 
-        return sorted(found, key=rank, reverse=True)
+        return sorted(found, key=worth, reverse=True)
 
     def caption(self, hypothesis: Hypothesis, recalled: Recollection | None = None) -> Caption:
         """Turn token ids, probabilities and attention into words; name the neighbours that spoke for it."""

@@ -22,7 +22,7 @@ const element = (tag, className, text) => {
  */
 export const tellCaption = (record, model, place) => {
   if (!record.words.length) {
-    place.replaceChildren(element("p", "caption nothing", record.caption || say("nothing")), ...beams(record, model), ...leaned(record, model));
+    place.replaceChildren(element("p", "caption nothing", record.caption || say("nothing")), ...leaned(record, model), ...beams(record, model));
     return () => place.replaceChildren();
   }
   const play = document.getElementById("play");
@@ -37,7 +37,7 @@ export const tellCaption = (record, model, place) => {
   caption.lang = model.language || "";
   const hint = element("p", "hint", say("hint"));
   hint.id = "hint";
-  place.replaceChildren(caption, hint, ...beams(record, model), ...leaned(record, model));
+  place.replaceChildren(caption, hint, ...leaned(record, model), ...beams(record, model));
   showSeen(box);
 
   let kept = -1; // the word that stays when the pointer has gone
