@@ -22,13 +22,14 @@ from showtell.evaluation.diversity import (
     compared_diversity,
 )
 from showtell.evaluation.faithfulness import measure_faithfulness
+from showtell.evaluation.occlusion import dependence
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.kinds.classifier.report import draw_confusion, draw_reliability
 from showtell.kinds.model_folder import load
 from showtell.kinds.report import write_report
 from showtell.kinds.settings import Report
 from showtell.models.batch import assemble
-from showtell.models.captioner import Captioner
+from showtell.models.captioner import Caption, Captioner, Word
 from showtell.models.config import DecoderConfig
 from showtell.report.document import save_for_page
 from showtell.samples import write_captions_dataset
@@ -277,19 +278,35 @@ def test_faithfulness_is_the_fall_of_each_word_in_an_image_without_those_cells(s
     found = measure_faithfulness(
         captioner, reader(grids), images, {p.name: p.captions[0] for p in images}, share=0.5
     )
-    drops: dict[str, list[float]] = {"most": [], "least": []}
+    drops: dict[str, list[float]] = {"most": [], "least": [], "depends": []}
 
     def read(grid: torch.Tensor, ids: list[int]) -> tuple[float, torch.Tensor]:
         batch = assemble(grid.unsqueeze(0), [[[tokenizer.bos_id, *ids]]], tokenizer.pad_id)
         packed = decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         return float(packed.logits.log_softmax(-1)[-1, ids[-1]]), packed.attention[-1]
 
+    said = {
+        image.name: Caption(
+            text, tuple(Word(word, 1.0, torch.zeros(2, 2)) for word in text.split()), log_probability=0.0
+        )
+        for image in images
+        for text in image.captions
+    }
+    depends = dependence(captioner, reader(grids), images, said)
     with torch.no_grad():
         for image, grid in zip(images, grids):
             ids = tokenizer.encode(image.captions[0])
             for end in range(1, len(ids) + 1):
                 plain, looked = read(grid, ids[:end])
-                for which, order in (("most", looked), ("least", -looked)):
+                falls = torch.zeros(L)
+                for cell in range(L):
+                    without = grid.clone()
+                    without[cell] = decoder.feature_mean
+                    falls[cell] = plain - read(without, ids[:end])[0]
+                assert falls.clamp_min(0).numpy() == pytest.approx(
+                    depends[image.name].words[end - 1].attention.flatten().numpy(), abs=1e-4
+                )
+                for which, order in (("most", looked), ("least", -looked), ("depends", falls)):
                     altered = grid.clone()
                     altered[order.topk(2).indices] = decoder.feature_mean
                     drops[which].append(plain - read(altered, ids[:end])[0])

@@ -6,7 +6,7 @@ Letters: B images, T words of the longest caption, N words of all, L grid cells,
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,14 @@ from torch import Tensor
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.caption_scores import Interval
 from showtell.evaluation.intervals import bootstrap_interval
+from showtell.evaluation.occlusion import Words, occlusion, read_words
 from showtell.models.captioner import Captioner
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import head_rows
 
-CHOICES = ("most", "random", "least")
-"""Cells that are taken away: those that a word looked at most, any, and those it looked at least."""
+CHOICES = ("depends", "most", "random", "least")
+"""Cells that are taken away: those that a word depends on most by itself (occlusion), those that it looked at
+most, any, and those it looked at least."""
 SHARE = 0.1
 """Of the cells that are taken away."""
 _BATCH = 8
@@ -84,8 +86,8 @@ def measure_faithfulness(
 
     Each word of a caption gets a copy of the image in which the cells that it looked at most are replaced
     by the mean feature of training. The caption is then read from its start, so that the state before the
-    word has not seen those cells either. The same is done with random cells, and with those it looked at
-    least.
+    word has not seen those cells either. The same is done with random cells, with those it looked at
+    least, and with those whose absence, one at a time, costs the word most.
 
     Args:
         captioner: In evaluation mode.
@@ -112,64 +114,26 @@ def measure_faithfulness(
     for start in range(0, len(spoken), _BATCH):
         part = spoken[start : start + _BATCH]
         grid = grids(part)
-        words = _Words.of([encoded[image.name] for image in part], tokenizer.bos_id, grid.device)
-        whole, attention = _read(decoder, grid, words)  # (N,), (N, L)
+        words = Words.of([encoded[image.name] for image in part], tokenizer.bos_id, grid.device)
+        whole, attention = read_words(decoder, grid, words)  # (N,), (N, L)
         noise = torch.rand(attention.shape, generator=generator).to(grid.device)
-        orders = {"most": attention, "random": noise, "least": -attention}
+        occluded = occlusion(decoder, grid, words, whole)
+        orders = {"depends": occluded, "most": attention, "random": noise, "least": -attention}
         without = [
             _read_without(decoder, grid, words, orders[which].topk(cells).indices) for which in CHOICES
         ]
         images_of.append(words.image + start)
         tokens.append(words.token)
-        drops.append(whole.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 3)
+        drops.append(whole.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 4)
     table = torch.cat(drops).double().cpu().numpy()
     means, intervals = _summary(torch.cat(images_of).cpu().numpy(), table, seed)
     texts = [tokenizer.decode([token]) for token in torch.cat(tokens).tolist()]
     return Faithfulness(
-        len(spoken), len(table), cells, of_cells, means, intervals, _by_word(texts, table[:, :2].tolist())
+        len(spoken), len(table), cells, of_cells, means, intervals, _by_word(texts, table[:, 1:3].tolist())
     )
 
 
-class _Words(NamedTuple):
-    """The words of a batch of captions, the last ones first, so that unfinished rows are a head of all rows.
-
-    Attributes:
-        read: What is read before each word, ``bos`` first, (B, T), int64.
-        image: Of each word, (N,), int64.
-        time: Of each word, (N,), int64.
-        token: The word itself, (N,), int64.
-    """
-
-    read: Tensor
-    image: Tensor
-    time: Tensor
-    token: Tensor
-
-    @classmethod
-    def of(cls, captions: Sequence[Sequence[int]], bos_id: int, device: torch.device) -> "_Words":
-        read = torch.full((len(captions), max(map(len, captions))), bos_id)
-        for row, ids in enumerate(captions):
-            read[row, 1 : len(ids)] = torch.tensor(ids[:-1])
-        positions = [(row, time, token) for row, ids in enumerate(captions) for time, token in enumerate(ids)]
-        positions.sort(key=lambda position: -position[1])
-        return cls(read.to(device), *torch.tensor(positions).to(device).unbind(1))
-
-
-def _read(decoder: Decoder[Any, Any], grid: Tensor, words: _Words) -> tuple[Tensor, Tensor]:
-    """Return the log-probability (N,) and the attention (N, L) of each word."""
-    memory = decoder.encode_grid(grid)
-    state = decoder.start(memory)
-    log_probs, attention = [], []
-    for token_ids in words.read.unbind(1):
-        output = decoder.step(memory, state, token_ids.unsqueeze(1))
-        state = output.state
-        log_probs.append(output.log_probs.squeeze(1))  # (B, V)
-        attention.append(output.attention.squeeze(1))  # (B, L)
-    chosen = words.time, words.image
-    return torch.stack(log_probs)[(*chosen, words.token)], torch.stack(attention)[chosen]
-
-
-def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: _Words, cells: Tensor) -> Tensor:
+def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: Words, cells: Tensor) -> Tensor:
     """Return the log-probability (N,) of each word when its own copy of the grid lacks cells (N, K)."""
     copies = grid[words.image].to(decoder.feature_mean.dtype)  # (N, L, D)
     copies[torch.arange(len(copies)).unsqueeze(1), cells] = decoder.feature_mean
@@ -189,13 +153,13 @@ def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: _Words, cells
 def _summary(
     images: npt.NDArray[np.int64], drops: npt.NDArray[np.float64], seed: int
 ) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Return mean drops and their intervals, from drops (N, 3) of words of images (N,)."""
+    """Return mean drops and their intervals, from drops (N, 4) of words of images (N,)."""
     sums = np.zeros((int(images.max()) + 1, len(CHOICES) + 1))
     np.add.at(sums, images, np.column_stack([drops, np.ones(len(drops))]))
 
     def means(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        mean = sums[..., :3] / sums[..., 3:]
-        return np.concatenate([mean, mean[..., :1] - mean[..., 1:2]], axis=-1)
+        mean = sums[..., : len(CHOICES)] / sums[..., len(CHOICES) :]
+        return np.concatenate([mean, mean[..., 1:2] - mean[..., 2:3]], axis=-1)
 
     names = (*CHOICES, "difference")
     bounds = bootstrap_interval(sums, means, seed=seed).tolist()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.data.images import open_image
 from showtell.evaluation.faithfulness import CHOICES, Faithfulness, WordDrop, measure_faithfulness
+from showtell.evaluation.occlusion import dependence
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.data import read_grids
 from showtell.kinds.captioner.drawing import draw_attention
@@ -21,6 +22,7 @@ from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, Diversi
 from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.kind import Reported
 from showtell.kinds.report import facts_of, find_image, score_rows
+from showtell.models.captioner import Caption
 from showtell.report.cards import WORDS, PageItem, card_of
 from showtell.report.document import save_for_page
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, small_figure
@@ -41,9 +43,17 @@ _NAMES = {
 _LONGEST = 30
 """Captions with more words are drawn as having as many."""
 _CHOICE_NAMES = {
+    "depends": "depends on most",
     "most": "looked at most",
     "random": "at random",
     "least": "looked at least",
+}
+_WORDS = WORDS["en"] | {
+    "hint": "Point at a word, tap it, or move with the arrow keys: the image shows what that word depends "
+    "on, by how much less likely it becomes without each cell (occlusion). The line under a word is how sure the "
+    "model was.",
+    "sure": "{percent}% sure; depends mostly on the {area}",
+    "scale": ("What a word depends on", "nothing", "most in the image"),
 }
 _WORDS_SHOWN = 8
 _SHOWN = 6
@@ -70,9 +80,9 @@ def report_captioner(reported: Reported) -> Path:
     assert isinstance(model, CaptionerModel)
     facts = facts_of(reported, model, xe_epochs=model.config.provenance.xe_epochs)
     material = _material(reported, model)
-    evaluation, words, split = material.record, WORDS["en"], reported.split
+    evaluation, words, split = material.record, _WORDS, reported.split
     cards = {
-        which: [card_of(item, words) for item in items]
+        which: [card_of(replace(item, caption=material.depends[item.name]), words) for item in items]
         for which, items in (("best", material.best), ("worst", material.worst))
     }
     for which, items in (("best", material.best), ("worst", material.worst)):
@@ -118,12 +128,14 @@ class _Material:
         record: The scores.
         best: Captions that agree most with people's.
         worst: Those that agree least.
+        depends: Their captions by name, with maps of what each word depends on.
         faithfulness: What words lose without what they attended to; None where no caption has a word.
     """
 
     record: CaptionEvaluationRecord
     best: list[PageItem]
     worst: list[PageItem]
+    depends: dict[str, Caption]
     faithfulness: Faithfulness | None
 
 
@@ -147,6 +159,7 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
         if reported.evaluation is not None
         else caption_images(model.captioner, features, shown, beam_size=record.beam_size)
     )
+    grids = partial(read_grids, model.captioner, features)
     items = [
         PageItem(
             image=image.path,
@@ -158,10 +171,9 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
         )
         for image, line in zip(shown, chosen)
     ]
-    faithfulness = measure_faithfulness(
-        model.captioner, partial(read_grids, model.captioner, features), checked, texts
-    )
-    return _Material(record, items[:half], items[half:], faithfulness)
+    faithfulness = measure_faithfulness(model.captioner, grids, checked, texts)
+    depends = dependence(model.captioner, grids, shown, captions)
+    return _Material(record, items[:half], items[half:], depends, faithfulness)
 
 
 def _draw(item: PageItem, out: Path) -> None:
