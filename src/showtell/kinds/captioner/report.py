@@ -50,8 +50,8 @@ _CHOICE_NAMES = {
 }
 _WORDS = WORDS["en"] | {
     "hint": "Point at a word, tap it, or move with the arrow keys: the image shows what that word depends "
-    "on, by how much less likely it becomes without each cell (occlusion). The line under a word is how sure the "
-    "model was.",
+    "on, by how much less likely it becomes without each cell (occlusion). The line under a word is how sure "
+    "the model was.",
     "sure": "{percent}% sure; depends mostly on the {area}",
     "scale": ("What a word depends on", "nothing", "most in the image"),
 }
