@@ -50,6 +50,12 @@ def export(config: Export, console: Console | None = None) -> dict[str, object]:
     console = console or Log()
     need_onnx("showtell export")
     model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32", console=console)
+    if len(model.backbone.inputs) > 1:
+        raise ModelError(
+            f"{config.run} cannot be exported: its networks ({model.config.backbone.architecture}) take images "
+            "of different sizes, and a graph takes one.",
+            hint="Trained with one image_size for all of them, it can be exported.",
+        )
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_images(config, find_kind(model.config.kind), Path(drawn), console)
         folder = _claim(config)
