@@ -68,7 +68,8 @@ def as_map(weights: "Tensor", grids: Sequence[Grid]) -> "Tensor":
         (..., rows, columns) of :func:`map_size`, with the same sum.
     """
     if _are_of_one_size(grids):
-        return weights.unflatten(-1, map_size(grids))
+        laid: Tensor = weights.unflatten(-1, map_size(grids))
+        return laid
     return join_maps(
         [
             weights[..., cells].unflatten(-1, (grid.rows, grid.columns))

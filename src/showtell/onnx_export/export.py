@@ -51,10 +51,11 @@ def export(config: Export, console: Console | None = None) -> dict[str, object]:
     need_onnx("showtell export")
     model = load(config.run, device="cpu", beam_size=config.beam_size, precision="float32", console=console)
     if len(model.backbone.inputs) > 1:
+        inputs = ", ".join(f"{one.width}x{one.height} {one.interpolation}" for one in model.backbone.inputs)
         raise ModelError(
-            f"{config.run} cannot be exported: its networks ({model.config.backbone.architecture}) take images "
-            "of different sizes, and a graph takes one.",
-            hint="Trained with one image_size for all of them, it can be exported.",
+            f"{config.run} cannot be exported: its networks take different pixels ({inputs}), and a graph "
+            "takes one image.",
+            hint="Networks of one interpolation can be trained with one image_size.",
         )
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_images(config, find_kind(model.config.kind), Path(drawn), console)

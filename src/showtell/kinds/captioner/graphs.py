@@ -93,7 +93,7 @@ def captioner_graphs(model: "CaptionerModel") -> tuple[list[Graph], JsonObject]:
             "memory": kept,
             "state": moving,
         },
-        "grid_size": list(captioner.grid_size),
+        "grids": [[grid.rows, grid.columns] for grid in captioner.grids],
         "words": detokenization_table(captioner.tokenizer),
     }
     return [
