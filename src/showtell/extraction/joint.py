@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from showtell.backbones.grids import Grid
-from showtell.backbones.joint import join_grids, join_pooled
+from showtell.backbones.grids import Grid, blocks, joint_shape
+from showtell.backbones.joint import join_pooled
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.extraction.features import Features
 from showtell.store.space import Array, FeatureSpace
@@ -68,8 +69,10 @@ class JointFeatures(Features):
     def grid(self, images: Sequence[AnnotatedImage | str] | None = None) -> Array:
         """Read grids and join them, (N, L, D); see :meth:`Features.grid`."""
         named = self.names if images is None else images
-        found = [torch.from_numpy(part.grid(named)) for part in self.parts]
-        joined: Array = join_grids(found, self.grids).numpy()
+        dtype = np.result_type(*(space.dtype for space in self.spaces))
+        joined = np.zeros((len(named), *joint_shape(self.grids)), dtype)
+        for part, (cells, channels) in zip(self.parts, blocks(self.grids)):
+            joined[:, cells, channels] = part.grid(named)
         return joined
 
     def pooled(self, images: Sequence[AnnotatedImage | str] | None = None) -> Array:
