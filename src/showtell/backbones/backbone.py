@@ -4,7 +4,7 @@ Letters: B images, L grid cells, D channels.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from showtell.backbones.description import ENGINES, BackboneDescription, BackboneSpec
-from showtell.data.images import Fit, Preprocessing
+from showtell.data.images import Fit, Preprocessing, Source, load_pixels
 from showtell.errors import ConfigError, ModelError, WeightsError
 
 
 class Backbone(nn.Module):
     """A pretrained network with its preprocessing. Get one from ``weights.load_backbone``.
+
+    Several of them may be one: see :class:`showtell.backbones.joint.JointBackbone`.
 
     Args:
         network: A timm network, whatever its family.
@@ -41,6 +43,7 @@ class Backbone(nn.Module):
         # timm's networks share methods that no common type of theirs declares.
         self.network: Any = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preprocessing = preprocessing
+        self.inputs: tuple[Preprocessing, ...] = (preprocessing,)  # the different ones of its networks
         self.precision, self.spec = spec.precision, spec
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
         self.register_buffer("pixel_mean", mean, persistent=False)
@@ -95,6 +98,32 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         """Where it is."""
         return self.pixel_mean.device
+
+    @property
+    def parts(self) -> "tuple[Backbone, ...]":
+        """Return the backbones that it is made of: itself alone."""
+        return (self,)
+
+    def pixels(self, source: Source) -> Tensor:
+        """Read an image as the network is given it: (3, height, width), uint8.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return load_pixels(source, self.preprocessing)
+
+    def split(self, pixels: Tensor) -> list[Tensor]:
+        """Return the pixels of each of its parts."""
+        return [pixels]
+
+    def join(self, pooled: Sequence[Tensor]) -> Tensor:
+        """Join what each of its parts pools."""
+        return pooled[0]
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode images in float32, with gradients where they are on: (B, L, D) and (B, pooled_dim)."""
+        features = self.features(pixels)
+        return grid_of(self.network, features)[0], self.pool(features)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels into the network's input, float32, channels last."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from showtell.backbones.grids import Grid
 from showtell.data.pixels.preprocessing import Fit, Preprocessing
 from showtell.errors import ConfigError
 
@@ -62,6 +63,8 @@ class BackboneDescription:
         engine: What runs the network to fill the store.
         precision: Of the arithmetic. Weights are kept in float32 all the same.
         dtype: Of the features as kept.
+        parts: The networks, where it is several joined (see ``joint``); what is above is then of all of them
+            together, but for the preprocessing, which is the first one's.
     """
 
     architecture: str
@@ -76,11 +79,22 @@ class BackboneDescription:
     engine: EngineName = "torch"
     precision: Precision = "float32"
     dtype: str = "float16"
+    parts: "tuple[BackboneDescription, ...]" = ()
+
+    @property
+    def networks(self) -> "tuple[BackboneDescription, ...]":
+        """Return the description of each network: itself alone, unless it is several joined."""
+        return self.parts or (self,)
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Return the grid of each network."""
+        return tuple(Grid(*one.grid_size, one.grid_shape[1]) for one in self.networks)
 
     def for_store(self) -> dict[str, object]:
         """Return what the features depend on, as the store keys them: all but where weights came from."""
         description: dict[str, object] = json.loads(json.dumps(asdict(self)))
-        del description["weights_source"]
+        del description["weights_source"], description["parts"]
         return description | {"engine": ENGINES[self.engine].in_store}
 
 

@@ -48,10 +48,11 @@ def pretraining_warning(classes: tuple[str, ...], weights_source: str) -> str | 
 
     Args:
         classes: Of the data set.
-        weights_source: Where the backbone's weights came from.
+        weights_source: Where the backbone's weights came from; of several networks, joined by "; ".
     """
     shared = names_in_imagenet(classes)
-    if weights_source.startswith("random") or len(shared) < min(_MANY, max(2, _SHARE * len(classes))):
+    untrained = all(source.startswith("random") for source in weights_source.split("; "))
+    if untrained or len(shared) < min(_MANY, max(2, _SHARE * len(classes))):
         return None
     return (
         f"{len(shared)} of {len(classes)} classes are classes of ImageNet ({', '.join(shared[:3])}, ...), on "

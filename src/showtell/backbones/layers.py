@@ -45,7 +45,7 @@ class _Counter(TorchDispatchMode):
 def layers_of(backbone: Backbone) -> list[Layer]:
     """Return a backbone's layers in the order in which they run; those that do not run are left out."""
     size = backbone.preprocessing
-    pixels = torch.zeros(1, 3, size.height, size.width, device=backbone.pixel_mean.device)
+    pixels = torch.zeros(1, 3, size.height, size.width, device=backbone.device)
     found: dict[str, Layer] = {}
     counter = _Counter()
 
@@ -75,8 +75,14 @@ def layers_from(backbone: Backbone, start: str) -> list[Layer]:
             stage by timm's count (stage5), or a name (blocks.5).
 
     Raises:
-        ConfigError: There is no such place, or nothing above it.
+        ConfigError: There is no such place, or nothing above it; or it is several backbones.
     """
+    if len(backbone.parts) > 1:
+        raise ConfigError(
+            f"--fine-tune trains one backbone, and these are {len(backbone.parts)}: "
+            f"{backbone.description.architecture}.",
+            hint="Leave --fine-tune out, or name one backbone.",
+        )
     layers = layers_of(backbone)
     if start.isascii() and start.isdigit():
         chosen = [layer for layer in layers if layer.number >= int(start)]

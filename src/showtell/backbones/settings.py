@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from showtell.backbones.description import EngineName, Precision, check_engine
+from showtell.errors import ConfigError
 from showtell.settings import Maybe, Settings, at_least
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ class BackboneSettings(Settings):
     """Which network encodes images, and how it is run."""
 
     backbone: Maybe[str] = None
-    """Any timm network.
+    """Any timm network, or several whose features are joined: a,b.
     By default that of --weights, a cached mobilenetv2_100, or tf_efficientnet_lite0 of the extra weights."""
     weights: Maybe[str] = None
-    """A folder in timm's local format, a .safetensors or .pth file, or random.
-    By default the hub's cache, then the extra weights, then the hub."""
+    """A folder in timm's local format, a .safetensors or .pth file, or random; for several networks a,b.
+    By default, and where one of several is empty, the hub's cache, then the extra weights, then the hub."""
     image_size: Maybe[int] = None
     """Side of the network's input in pixels, at least 32; the network's own by default."""
     resize: Literal["stretch", "crop"] = "stretch"
@@ -41,9 +42,30 @@ class BackboneSettings(Settings):
         super().__post_init__()
         at_least(self, image_size=32)
         check_engine(self.engine, self.precision)
+        self.networks()
+
+    def networks(self) -> "list[tuple[str | None, str | None]]":
+        """Return the name and the weights of each network; None for what is not said.
+
+        Raises:
+            ConfigError: There are more or fewer weights than networks.
+        """
+        names, weights = _listed(self.backbone), _listed(self.weights)
+        if names == [None]:
+            names *= len(weights)
+        if weights == [None]:
+            weights *= len(names)
+        if len(names) != len(weights):
+            raise ConfigError(
+                f"--backbone names {len(names)} networks ({self.backbone}), and --weights names those of "
+                f"{len(weights)} ({self.weights}).",
+                hint="Expected one for each, in the same order; an empty one is the network's own: "
+                "--backbone a,b --weights PATH,",
+            )
+        return list(zip(names, weights))
 
     def load(self, *, seed: int = 0, console: "Console | None" = None) -> "Backbone":
-        """Build the backbone with its weights, on its device.
+        """Build the backbone, or the several ones, with their weights, on its device.
 
         Args:
             seed: Of random weights.
@@ -54,17 +76,29 @@ class BackboneSettings(Settings):
             ConfigError: There is no such network or device.
         """
         # torch takes seconds to import, and settings are read for --help, too.
+        from showtell.backbones.joint import JointBackbone
         from showtell.backbones.weights import load_backbone
         from showtell.runtime import choose_device
 
         device = choose_device(self.device)
-        return load_backbone(
-            self.backbone,
-            self.weights,
-            image_size=self.image_size,
-            fit=self.resize,
-            seed=seed,
-            precision=self.precision,
-            engine=self.engine,
-            console=console,
-        ).to(device)
+        found = [
+            load_backbone(
+                name,
+                weights,
+                image_size=self.image_size,
+                fit=self.resize,
+                seed=seed,
+                precision=self.precision,
+                engine=self.engine,
+                console=console,
+            )
+            for name, weights in self.networks()
+        ]
+        return (found[0] if len(found) == 1 else JointBackbone(found)).to(device)
+
+
+def _listed(given: str | None) -> "list[str | None]":
+    """Return what is listed with commas between, None for what is empty; a path that has one is one."""
+    if given is None or Path(given).exists():
+        return [given]
+    return [part.strip() or None for part in given.split(",")]

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from showtell.backbones.backbone import Backbone, grid_of
+from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import ENGINES, EngineName
 from showtell.console import Console
 from showtell.engines.base import Pixels
@@ -184,8 +184,7 @@ class _Encoder(nn.Module):
         self.backbone = backbone
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.backbone.features(pixels)
-        return grid_of(self.backbone.network, features)[0], self.backbone.pool(features)
+        return self.backbone.encode(pixels)
 
 
 def _open(path: Path, threads: int) -> Any:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from showtell.backbones.grids import joint_shape
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.caption_scores import Interval
 from showtell.evaluation.intervals import bootstrap_interval
@@ -108,7 +109,7 @@ def measure_faithfulness(
     if not spoken:
         return None
     generator = torch.Generator().manual_seed(seed)
-    of_cells = captioner.grid_size[0] * captioner.grid_size[1]
+    of_cells, _ = joint_shape(captioner.grids)
     cells = max(1, round(share * of_cells))
     images_of, tokens, drops = [], [], []
     for start in range(0, len(spoken), _BATCH):
@@ -136,7 +137,8 @@ def measure_faithfulness(
 def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: Words, cells: Tensor) -> Tensor:
     """Return the log-probability (N,) of each word when its own copy of the grid lacks cells (N, K)."""
     copies = grid[words.image].to(decoder.feature_mean.dtype)  # (N, L, D)
-    copies[torch.arange(len(copies)).unsqueeze(1), cells] = decoder.feature_mean
+    mean = decoder.feature_mean.expand(copies.shape[1:])  # (L, D)
+    copies[torch.arange(len(copies)).unsqueeze(1), cells] = mean[cells]
     memory = decoder.encode_grid(copies)
     state = decoder.start(memory)
     found = []

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from showtell.backbones.grids import as_map
 from showtell.data.records import AnnotatedImage
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.decoder import Decoder
@@ -114,13 +115,13 @@ def dependence(
             of_token = torch.zeros(len(ids), falls.shape[1]).index_copy(
                 0, words.time[own].cpu(), falls[own].float().cpu()
             )
-            maps = [of_token[first:end].sum(0).clamp_min(0) for _, first, end in tokenizer.word_spans(ids)]
+            falls_of = [
+                of_token[first:end].sum(0).clamp_min(0) for _, first, end in tokenizer.word_spans(ids)
+            ]
+            maps = as_map(torch.stack(falls_of), captioner.grids)  # (words, rows, columns)
             caption = captions[image.name]
+            words_said = zip(caption.words, maps, strict=True)
             found[image.name] = replace(
-                caption,
-                words=tuple(
-                    replace(word, attention=each.unflatten(0, captioner.grid_size))
-                    for word, each in zip(caption.words, maps, strict=True)
-                ),
+                caption, words=tuple(replace(word, attention=each) for word, each in words_said)
             )
     return found

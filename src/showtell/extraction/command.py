@@ -37,9 +37,10 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
         if result.computed
         else ""
     )
-    console.say(f"{len(result):,} images are in the feature space {result.space.id}{encoded}")
+    spaces = ", ".join(space.id for space in result.spaces)
+    console.say(f"{len(result):,} images are in the feature space {spaces}{encoded}")
     return {
-        "space": result.space.id,
+        "space": spaces,
         "images": len(result),
         "computed": result.computed,
         "seconds": result.seconds,

@@ -14,6 +14,7 @@ from showtell.engines.base import Pixels, find_engine
 from showtell.errors import StoreError
 from showtell.extraction.executor import Executor, Status
 from showtell.extraction.features import Features
+from showtell.extraction.joint import JointFeatures
 from showtell.extraction.plan import Plan, plan_extraction, unreadable_image
 from showtell.extraction.threads import ThreadExecutor
 from showtell.runtime import has_fast_bfloat16
@@ -43,7 +44,7 @@ def extract_features(
 
     Args:
         images: What to encode.
-        backbone: The network.
+        backbone: The network; of several, each brings its features into its own space.
         store: Where features are kept.
         view: A random view of each image to encode instead of the plain image.
         console: Told the forecast and the progress.
@@ -56,6 +57,13 @@ def extract_features(
         StoreError: The disk has no room for what is missing, or the store cannot be used.
     """
     console = console or Log()
+    if len(backbone.parts) > 1:
+        return JointFeatures.of(
+            [
+                extract_features(images, part, store, view=view, console=console, executor=executor)
+                for part in backbone.parts
+            ]
+        )
     plan = plan_extraction(images, store, store.space(backbone.description.for_store()), view)
     statuses, seconds = execute(plan, backbone, executor or ThreadExecutor(), console)
     known = len(images) - len(plan.waiting)

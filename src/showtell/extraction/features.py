@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from showtell.backbones.grids import Grid
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.store.space import Array, FeatureSpace, record_key
 
@@ -37,8 +38,7 @@ class Features:
     view: "View | None" = None
 
     def __repr__(self) -> str:
-        shape = self.space.description
-        return f"Features({len(self)} images, {shape['pooled_dim']} wide, {len(self.unreadable)} unreadable)"
+        return f"Features({len(self)} images, {self.pooled_dim} wide, {len(self.unreadable)} unreadable)"
 
     def __len__(self) -> int:
         """Return the number of readable images."""
@@ -48,6 +48,27 @@ class Features:
     def names(self) -> list[str]:
         """Names of all readable images; rows of the arrays are in this order."""
         return list(self.digests)
+
+    @property
+    def spaces(self) -> tuple[FeatureSpace, ...]:
+        """Return the space of each network."""
+        return (self.space,)
+
+    @property
+    def architecture(self) -> str:
+        """Return the name of the network."""
+        return str(self.space.description["architecture"])
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Return the grid of each network."""
+        rows, columns = self.space.description["grid_size"]
+        return (Grid(rows, columns, self.space.description["grid_shape"][1]),)
+
+    @property
+    def pooled_dim(self) -> int:
+        """Return how long pooled features are."""
+        return self.space.pooled_dim
 
     def key(self, name: str) -> bytes:
         """Return the record key of an image."""

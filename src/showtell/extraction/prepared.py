@@ -93,8 +93,8 @@ def prepare(
     brought = all(image.split for image in dataset.images) and not lacks_val(dataset.images)
     if groups is None and (dataset.classes or (splits is None and not brought)):
         vectors = features.pooled(readable).astype(np.float32)
-        architecture = f"features of {features.space.description['architecture']}"
-        found = find_groups(readable, features.digests, similarity_of(readable, vectors, architecture))
+        by = f"features of {features.architecture}"
+        found = find_groups(readable, features.digests, similarity_of(readable, vectors, by))
     else:
         found = Groups.recorded(readable, groups or {})
     if sentence := found.sentence():

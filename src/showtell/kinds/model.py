@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
-from showtell.data.images import ImageLike, image_source, is_image, load_pixels
+from showtell.data.images import ImageLike, image_source, is_image
 from showtell.errors import ImageError, ModelError
 from showtell.runs.records import JsonObject
 
@@ -243,15 +243,15 @@ class Model(ABC, Generic[R]):
                 yield value if isinstance(value, ImageError) else next(results)
 
     def pixels(self, image: ImageLike) -> Tensor:
-        """Read an image as the network is given it: (3, height, width), uint8.
+        """Read an image as the backbone is given it: (3, height, width), uint8, of one network.
 
         Raises:
             ImageError: It cannot be read.
         """
-        return load_pixels(image_source(image), self.backbone.preprocessing)
+        return self.backbone.pixels(image_source(image))
 
     def from_pixels(self, pixels: Tensor) -> list[R]:
-        """Say what images show: (B, 3, height, width), uint8, to one result each."""
+        """Say what images show, (B, ...) as :meth:`pixels` returns each: one result each."""
         return self.predict(*self.backbone(pixels.to(self.device)))
 
     @abstractmethod

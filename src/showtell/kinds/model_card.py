@@ -111,12 +111,13 @@ def with_license(card: str, license: str) -> str:
 def _front_matter(config: ModelConfig, card: Card, license: str | None) -> str:
     from huggingface_hub import ModelCardData
 
-    source = config.backbone.weights_source
+    sources = [one.weights_source for one in config.backbone.networks]
+    hub = [source.removeprefix(_HUB).split(",")[0] for source in sources if source.startswith(_HUB)]
     data = ModelCardData(
         license=license,
         library_name="showtell",
         pipeline_tag=card.pipeline_tag,
-        base_model=source.removeprefix(_HUB).split(",")[0] if source.startswith(_HUB) else None,
+        base_model=(hub if len(hub) > 1 else hub[0]) if hub else None,
         tags=["showtell", card.tag, "timm"],
     )
     return f"---\n{data.to_yaml()}\n---\n"
@@ -132,7 +133,8 @@ def _facts(model: Model[Any]) -> str:
         f"Trained on {_count(known.train_images)} images, chosen by {card.chosen_by} "
         f"{_count(known.val_images)} others"
     )
-    return "\n".join(f"- {line}" for line in (_backbone_line(model.config.backbone), *card.made, chosen))
+    backbones = map(_backbone_line, model.config.backbone.networks)
+    return "\n".join(f"- {line}" for line in (*backbones, *card.made, chosen))
 
 
 def _backbone_line(backbone: BackboneDescription) -> str:

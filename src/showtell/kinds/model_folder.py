@@ -16,7 +16,7 @@ from torch import Tensor
 
 from showtell.backbones.backbone import state_hash
 from showtell.backbones.description import Precision
-from showtell.backbones.weights import restore_backbone
+from showtell.backbones.joint import restore_backbones
 from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
 from showtell.files import write_atomic
@@ -99,7 +99,7 @@ def load_model(
     config = _convert(raw, kind.Model.Config, folder)
     tensors, _ = load_tensors(folder / "model.safetensors")
     try:
-        backbone = restore_backbone(config.backbone, _part(tensors, "backbone."), precision)
+        backbone = restore_backbones(config.backbone, _part(tensors, "backbone."), precision)
         model = kind.Model.build(config, backbone, folder)
         model.network.load_state_dict(_part(tensors, "network."))
     except WeightsError as error:

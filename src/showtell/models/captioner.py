@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from showtell.backbones.grids import Grid, as_map
 from showtell.models.attention import AttentionDecoder
 from showtell.models.config import DecoderConfig, DecoderKind
 from showtell.models.decoder import Decoder
@@ -29,7 +30,8 @@ class Word:
         text: As it stands in the caption.
         probability: Of the word given the image and the words before, in [0, 1]; a product over its
             tokens.
-        attention: Where the model looked, (rows, columns), float32, sums to 1; a mean over its tokens.
+        attention: Where the model looked, (rows, columns), float32, sums to 1; a mean over its tokens. Of
+            networks with grids of different sizes, the sum of their parts on the finest of them.
     """
 
     text: str
@@ -65,7 +67,7 @@ class Captioner(nn.Module):
     Args:
         config: Sizes of the decoder.
         tokenizer: Its words.
-        grid_size: Rows and columns of the grid.
+        grid_size: Rows and columns of the grid, or of a map of several.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Captioner(nn.Module):
         self.tokenizer = tokenizer
         self.grid_size = grid_size
         self.memory: CaptionMemory | None = None
+        self.grids = config.grids or (Grid(*grid_size, config.feature_dim),)
         self.special = SpecialTokens(
             tokenizer.bos_id, tokenizer.eos_id, (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         )
@@ -139,7 +142,7 @@ class Captioner(nn.Module):
         probabilities = torch.zeros(len(spans)).index_add(0, word_of, log_probabilities).exp()
         looks = hypothesis.attention[tokens]  # (T, L)
         looks = looks.new_zeros(len(spans), looks.shape[1]).index_add(0, word_of, looks)
-        maps = (looks / counts.unsqueeze(1)).unflatten(1, self.grid_size)  # (words, rows, columns)
+        maps = as_map(looks / counts.unsqueeze(1), self.grids)  # (words, rows, columns)
         words = tuple(
             Word(text, probability, attention)
             for (text, _, _), probability, attention in zip(spans, probabilities.tolist(), maps)

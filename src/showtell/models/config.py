@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from showtell.backbones.grids import Grid
 from showtell.text.lengths import USUAL_LENGTH
 
 DecoderKind = Literal["lstm", "gru"]
@@ -23,6 +24,7 @@ class DecoderConfig:
         dropout: Share of units dropped in the output, in [0, 1); see also ``grid_dropout``, ``word_dropout``.
             The recurrent state stays whole (docs/log.md).
         max_length: Most tokens of a caption, in training and in the search.
+        grids: Of each network, where the features are those of several; empty for one.
     """
 
     vocab_size: int
@@ -33,6 +35,7 @@ class DecoderConfig:
     kind: DecoderKind = "lstm"
     dropout: float = 0.5
     max_length: int = USUAL_LENGTH
+    grids: tuple[Grid, ...] = ()
 
     @property
     def grid_dropout(self) -> float:

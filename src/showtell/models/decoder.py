@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from showtell.backbones.grids import blocks, joint_shape
 from showtell.models.config import DecoderConfig
 from showtell.models.decoding import StepOutput
 
@@ -52,8 +53,11 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("feature_mean", torch.zeros(config.feature_dim))
-        self.register_buffer("feature_scale", torch.ones(()))
+        # Of several networks, what a cell's other channels hold is nothing: a mean for each cell and channel.
+        several = bool(config.grids)
+        mean = joint_shape(config.grids) if several else (config.feature_dim,)
+        self.register_buffer("feature_mean", torch.zeros(mean))
+        self.register_buffer("feature_scale", torch.ones(config.feature_dim if several else ()))
 
     @abstractmethod
     def encode_grid(self, grid: Tensor) -> Memory:
@@ -95,14 +99,19 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
         """
 
     def fit_feature_scale(self, grid: Tensor) -> None:
-        """Centre and scale features by statistics of the training split.
+        """Centre each channel and scale each network's features by statistics of the training split.
 
         Args:
             grid: A sample of training grids, (B, L, D).
         """
-        flat = grid.float().flatten(0, 1)  # (B * L, D)
-        self.feature_mean.copy_(flat.mean(0))
-        self.feature_scale.copy_(flat.std().clamp_min(1e-6))
+        if not self.config.grids:
+            flat = grid.float().flatten(0, 1)  # (B * L, D)
+            self.feature_mean.copy_(flat.mean(0))
+            self.feature_scale.copy_(flat.std().clamp_min(1e-6))
+        for cells, channels in blocks(self.config.grids):
+            flat = grid[:, cells, channels].float().flatten(0, 1)  # (B * cells, channels)
+            self.feature_mean[cells, channels] = flat.mean(0)
+            self.feature_scale[channels] = flat.std().clamp_min(1e-6)
 
     def fit_word_bias(self, counts: Tensor) -> None:
         """Start from how often each token occurs, so that training begins with the image, not with that.

@@ -25,7 +25,7 @@ class Words(TypedDict):
 
 
 class Description(TypedDict, total=False):
-    """``model.json``; a captioner has ``search``, ``grid_size`` and ``words``, a classifier ``classes``."""
+    """``model.json``; a captioner has ``search``, ``grids`` and ``words``, a classifier ``classes``."""
 
     kind: str
     backbone: str
@@ -37,7 +37,7 @@ class Description(TypedDict, total=False):
     int8_files: dict[str, str]
     purposes: dict[str, str]
     search: Search
-    grid_size: list[int]
+    grids: list[list[int]]  # rows and columns of each network's; attention lists those of one size once
     words: Words
     classes: list[str]
     temperature: float

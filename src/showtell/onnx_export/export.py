@@ -53,6 +53,13 @@ def export(config: Export, console: Console | None = None) -> dict[str, object]:
     model, left_out = model.for_graphs()
     if left_out:
         console.say(left_out)
+    if len(model.backbone.inputs) > 1:
+        inputs = ", ".join(f"{one.width}x{one.height} {one.interpolation}" for one in model.backbone.inputs)
+        raise ModelError(
+            f"{config.run} cannot be exported: its networks take different pixels ({inputs}), and a graph "
+            "takes one image.",
+            hint="Networks of one interpolation can be trained with one image_size.",
+        )
     with tempfile.TemporaryDirectory() as drawn:
         chosen = choose_images(config, find_kind(model.config.kind), Path(drawn), console)
         folder = _claim(config)

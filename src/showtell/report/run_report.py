@@ -104,10 +104,13 @@ def write_run_report(
 def _lead(facts: RunFacts) -> str:
     """Say in a line what was trained, on what and when."""
     record = facts.record
-    size = record.backbone.preprocessing
+    networks = " and ".join(
+        f"{one.architecture} at {one.preprocessing.height} × {one.preprocessing.width} pixels"
+        for one in record.backbone.networks
+    )
     return (
         f"Run {facts.run.name}: {record.command} on {record.config['data']}, "
-        f"{record.backbone.architecture} at {size.height} × {size.width} pixels, "
+        f"{networks}, "
         f"started {datetime.fromisoformat(record.started):%Y-%m-%d %H:%M} UTC."
     )
 

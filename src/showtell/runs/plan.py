@@ -53,8 +53,8 @@ class TrainingPlan:
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that shapes the training: settings, constants, data and features."""
         given = {name: value for name, value in as_json(self.settings).items() if name not in WHERE}
-        description = asdict(self.backbone) | {"weights_source": ""}
-        parts = [given, as_json(self.resolved), self.prepared.fingerprint, description]
+        networks = [asdict(one) | {"weights_source": ""} for one in self.backbone.networks]
+        parts = [given, as_json(self.resolved), self.prepared.fingerprint, networks]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def record(self) -> RunRecord:

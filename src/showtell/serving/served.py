@@ -221,7 +221,8 @@ class Served:
         """Return an image's width and height, and its pixels as the network sees them."""
         wanted = self.model.backbone.preprocessing
         image = open_image(content, shrink_to=wanted, max_pixels=self._max_pixels)
-        return image.size, self.model.pixels(image)
+        # What is decoded for one input may be too small for another.
+        return image.size, self.model.pixels(image if len(self.model.backbone.inputs) == 1 else content)
 
     def _predict(self, pixels: Tensor, beams: Hashable) -> list[Result]:
         model = self.model.with_beam_size(beams) if isinstance(beams, int) else self.model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from showtell.backbones.backbone import Backbone, grid_of
+from showtell.backbones.backbone import Backbone
 from showtell.kinds.model import Graph, as_stored
 from showtell.models.captioner import LENGTH_PENALTY
 from showtell.models.decoder import Decoder
@@ -33,7 +33,7 @@ class _Encoder(nn.Module):
 
     def parts(self, pixels: Tensor) -> tuple[Rows, Rows]:
         """Return memory and state of images (B, 3, height, width), uint8."""
-        grid, _ = grid_of(self.backbone.network, self.backbone.features(pixels))
+        grid, _ = self.backbone.encode(pixels)
         memory = self.decoder.encode_grid(as_stored(grid, self.backbone))
         return memory, self.decoder.start(memory)
 
@@ -93,7 +93,7 @@ def captioner_graphs(model: "CaptionerModel") -> tuple[list[Graph], JsonObject]:
             "memory": kept,
             "state": moving,
         },
-        "grid_size": list(captioner.grid_size),
+        "grids": [[grid.rows, grid.columns] for grid in captioner.grids],
         "words": detokenization_table(captioner.tokenizer),
     }
     return [

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import torch
 
 from showtell.backbones.backbone import Backbone
+from showtell.backbones.grids import joint_shape, map_size
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
 from showtell.data.split import sizes_for_captions
@@ -76,7 +77,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
     )
     lengths = caption_lengths(tokenizer, data.train)
     settings = replace(settings, max_length=given.max_length or length_limit(lengths))
-    captioner = build_captioner(settings, tokenizer, data).to(backbone.pixel_mean.device)
+    captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
     say_lengths(lengths, captioner.decoder.config.max_length, console)
     task = CaptionTask(captioner, data, settings)
     captioner.decoder.fit_word_bias(task.token_counts())
@@ -179,20 +180,20 @@ def build_captioner(settings: TrainCaptioner, tokenizer: CaptionTokenizer, data:
 
     Sizes that the settings leave open are the usual ones.
     """
-    description = data.features.space.description
+    grids = data.features.grids
     width = settings.hidden_dim or HIDDEN_DIM
     sizes = DecoderConfig(
         vocab_size=tokenizer.vocab_size,
-        feature_dim=description["grid_shape"][1],
+        feature_dim=joint_shape(grids)[1],
         hidden_dim=width,
         embed_dim=width,
         attention_dim=width // 2,
         kind=settings.decoder,
         dropout=DROPOUT if settings.dropout is None else settings.dropout,
         max_length=settings.max_length or USUAL_LENGTH,
+        grids=grids if len(grids) > 1 else (),
     )
-    rows, columns = description["grid_size"]
-    captioner = Captioner(sizes, tokenizer, (rows, columns))
+    captioner = Captioner(sizes, tokenizer, map_size(grids))
     sample = data.features.grid(data.train[:_SCALE_SAMPLE])
     captioner.decoder.fit_feature_scale(torch.from_numpy(sample))
     return captioner

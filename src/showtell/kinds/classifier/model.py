@@ -197,7 +197,7 @@ class ClassifierModel(Model[ClassResult]):
         """Return how much each cell of the grid speaks for a class, (rows, columns), 0 or more.
 
         Args:
-            pixels: (3, height, width), uint8, as :meth:`pixels` returns them.
+            pixels: As :meth:`pixels` returns them.
             label: The class.
 
         Raises:
@@ -280,6 +280,6 @@ class _ClassifierGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Classify images (B, 3, height, width), uint8."""
-        pooled = as_stored(self.backbone.pool(self.backbone.features(pixels)), self.backbone)
+        pooled = as_stored(self.backbone.encode(pixels)[1], self.backbone)
         shares: Tensor = (self.head(pooled) / self.temperature).softmax(1)
         return shares

@@ -199,7 +199,7 @@ def _save(run: Run, data: _Data, chosen: Candidate, provenance: ClassifierProven
     """Fit the temperature and write the model."""
     check = data.check
     temperature = fit_temperature(chosen.head(check.pooled), check.labels)
-    head = chosen.head.to(data.backbone.pixel_mean.device)
+    head = chosen.head.to(data.backbone.device)
     model = ClassifierModel.of(
         data.backbone, head, data.classes, temperature=temperature, provenance=provenance
     )
