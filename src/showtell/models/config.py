@@ -5,8 +5,8 @@ from typing import Literal
 
 from showtell.text.lengths import USUAL_LENGTH
 
-DecoderKind = Literal["lstm", "gru"]
-"""Which decoders there are: an LSTM or a GRU, each with additive attention."""
+DecoderKind = Literal["lstm", "gru", "transformer"]
+"""Which decoders there are: an LSTM or a GRU, each with additive attention, and a transformer."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class TrainCaptioner(TrainingSettings):
     beam_size: int = 3
     """Width of the beam search in validation and in the finished model, at least 1."""
     decoder: Rare[DecoderKind] = "lstm"
-    """The decoder: lstm or gru, with additive attention."""
+    """The decoder: lstm or gru, with additive attention, or transformer."""
     vocab_size: Rare[int] = 10_000
     """Largest vocabulary in tokens, at least 16."""
     min_count: Rare[Maybe[int]] = None
