@@ -10,8 +10,10 @@ queries an image, S whatever is attended to, L grid cells, D ``feature_dim``, H 
 heads, E = H / A width of a head, C places of the cache, V ``vocab_size``.
 """
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +31,13 @@ HEAD_WIDTH = 64
 
 Recall = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From queries (..., H), keys and values (..., E) of words to what each finds in those up to it, (..., H)."""
-Look = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From queries (..., H), keys and values of the cells (B, A, L, E) to contexts (..., H) and weights."""
+
+
+class Look(Protocol):
+    """Attend to cells: from queries (..., H) to contexts (..., H) and weights over cells."""
+
+    def __call__(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """``keys`` and ``values`` are (B, A, L, E)."""
 
 
 class Memory(NamedTuple):
@@ -77,6 +84,7 @@ class TransformerDecoder(Decoder[Memory, State]):
         self.heads = heads
         self.value = nn.Linear(config.feature_dim, width)
         self.value_norm = nn.LayerNorm(width)
+        self.of_cell = nn.Linear(width, LAYERS * 2 * width)
         self.embed = nn.Embedding(config.vocab_size, width)
         self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(LAYERS))
         self.output_norm = nn.LayerNorm(width)
@@ -109,25 +117,19 @@ class TransformerDecoder(Decoder[Memory, State]):
         # A caption longer than the cache writes over its first words.
         here = (place == (state.time % self.places).unsqueeze(-1)).unsqueeze(-1)  # (B, K, C, 1)
         seen = (place <= state.time.unsqueeze(-1)).unsqueeze(-2)  # (B, K, 1, C)
-        all_keys, all_values = [], []
-        for layer, old_keys, old_values, grid_keys, grid_values in zip(
-            self.layers,
-            state.word_keys.unbind(2),
-            state.word_values.unbind(2),
-            memory.grid_keys.unbind(1),
-            memory.grid_values.unbind(1),
-        ):
+        cached: list[tuple[Tensor, Tensor]] = []
 
-            def recall(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-                keys = torch.where(here, key.unsqueeze(2), old_keys)  # (B, K, C, E)
-                values = torch.where(here, value.unsqueeze(2), old_values)
-                all_keys.append(keys)
-                all_values.append(values)
-                return attend(query.unflatten(-1, (self.heads, -1)), keys, values, seen)[0].flatten(-2)
+        def recall(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            layer = len(cached)  # they come one after the other
+            keys = torch.where(here, key.unsqueeze(2), state.word_keys[:, :, layer])  # (B, K, C, E)
+            values = torch.where(here, value.unsqueeze(2), state.word_values[:, :, layer])
+            cached.append((keys, values))
+            return attend(query.unflatten(-1, (self.heads, -1)), keys, values, seen)[0].flatten(-2)
 
-            words, weights = layer(words, recall, self._look, grid_keys, grid_values, 0.0)
+        words, weights = self._through_layers(words, memory, recall, self._look, 0.0)
         scores = self._logits(self.output_norm(words))  # (B, K, V)
-        moved = State(torch.stack(all_keys, 2), torch.stack(all_values, 2), state.time + 1)
+        keys, values = (torch.stack(parts, 2) for parts in zip(*cached))
+        moved = State(keys, values, state.time + 1)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), moved, weights.mean(1))
 
     def teacher_forced(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
@@ -165,10 +167,7 @@ class TransformerDecoder(Decoder[Memory, State]):
             context, weights = self._look(padded(query).view(images, captions * steps, -1), keys, values)
             return index_select_unique(context.flatten(0, 1), flat), weights
 
-        for layer, grid_keys, grid_values in zip(
-            self.layers, memory.grid_keys.unbind(1), memory.grid_values.unbind(1)
-        ):
-            words, weights = layer(words, recall, look, grid_keys, grid_values, share)
+        words, weights = self._through_layers(words, memory, recall, look, share)
         attention = index_select_unique(weights.mean(1).flatten(0, 1), flat)  # (N, L)
         deep = drop(self.output_norm(words), self.config.dropout if self.training else 0.0)  # (N, H)
         return Packed(self._logits(deep), attention, torch.stack([image, caption, time], dim=1))
@@ -176,14 +175,21 @@ class TransformerDecoder(Decoder[Memory, State]):
     def _project(self, features: Tensor) -> Memory:
         """Turn standardised features (B, L, D) into keys and values of each layer."""
         cells = self.value_norm(torch.relu(self.value(features)))  # (B, L, H)
-        parts = torch.stack([layer.of_cell(cells) for layer in self.layers], 1)  # (B, M, L, 2 H)
-        keys, values = parts.unflatten(-1, (2, self.heads, -1)).movedim(2, -2).unbind(2)
-        return Memory(keys, values)
+        parts = self.of_cell(cells).unflatten(-1, (LAYERS, 2, self.heads, -1))  # (B, L, M, 2, A, E)
+        return Memory(*parts.movedim(1, 4).contiguous().unbind(2))
+
+    def _through_layers(
+        self, words: Tensor, memory: Memory, recall: Recall, look: Look, dropout: float
+    ) -> tuple[Tensor, Tensor]:
+        """Move words (..., H) through all layers; return them and the weights of the last ``look``."""
+        for layer, keys, values in zip(self.layers, memory.grid_keys.unbind(1), memory.grid_values.unbind(1)):
+            words, weights = layer(words, recall, partial(look, keys=keys, values=values), dropout)
+        return words, weights
 
     def _place(self, vectors: Tensor, time: Tensor) -> Tensor:
         """Add a word's place to its vector (..., H), scaled to the same size (section 3.4 and 3.5)."""
         angle = time.unsqueeze(-1).to(self.frequency.dtype) * self.frequency + self.phase
-        return vectors * self.config.hidden_dim**0.5 + torch.sin(angle)
+        return vectors * math.sqrt(self.config.hidden_dim) + torch.sin(angle)
 
     def _look(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Attend to cells: (B, Q, H) to contexts (B, Q, H) and weights (B, A, Q, L)."""
@@ -206,23 +212,24 @@ class _Layer(nn.Module):
         self.recalled = nn.Linear(width, width)
         self.look_norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
-        self.of_cell = nn.Linear(width, 2 * width)
         self.looked = nn.Linear(width, width)
         self.feed_norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width, 2 * width)
         self.outer = nn.Linear(2 * width, width)
 
     def forward(
-        self, words: Tensor, recall: Recall, look: Look, keys: Tensor, values: Tensor, dropout: float
+        self,
+        words: Tensor,
+        recall: Recall,
+        look: Callable[[Tensor], tuple[Tensor, Tensor]],
+        dropout: float,
     ) -> tuple[Tensor, Tensor]:
         """Move words (..., H) on by a layer.
 
         Args:
             words: Of any shape that ``recall`` and ``look`` take.
             recall: Attends to words.
-            look: Attends to cells.
-            keys: Of the cells, for this layer.
-            values: Likewise.
+            look: Attends to cells: from queries (..., H) to contexts (..., H) and weights.
             dropout: Share of units dropped from what each sublayer adds (section 5.4).
 
         Returns:
@@ -230,15 +237,13 @@ class _Layer(nn.Module):
         """
         query, key, value = self.of_word(self.recall_norm(words)).split(self._word_parts, dim=-1)
         words = words + drop(self.recalled(recall(query, key, value)), dropout)
-        context, weights = look(self.query(self.look_norm(words)), keys, values)
+        context, weights = look(self.query(self.look_norm(words)))
         words = words + drop(self.looked(context), dropout)
         inner = torch.relu(self.inner(self.feed_norm(words)))
         return words + drop(self.outer(inner), dropout), weights
 
 
-def attend(
-    query: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def attend(query: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Attend by scaled products (section 3.2.1).
 
     Args:
