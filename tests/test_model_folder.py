@@ -53,7 +53,7 @@ def refused(folder: Path, pattern: str) -> ModelError:
     return caught.value
 
 
-@pytest.mark.parametrize(("cell", "kind"), [("lstm", "word"), ("gru", "bpe")])
+@pytest.mark.parametrize(("cell", "kind"), [("lstm", "word"), ("gru", "bpe"), ("transformer", "word")])
 def test_a_loaded_model_says_the_same_of_the_same_pixels(tmp_path, cell, kind):
     backbone, captioner = build(cell, kind)
     provenance = CaptionerProvenance(data="그대로")

@@ -88,6 +88,8 @@ class TransformerDecoder(Decoder[Memory, State]):
         self.embed = nn.Embedding(config.vocab_size, width)
         self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(LAYERS))
         self.output_norm = nn.LayerNorm(width)
+        # Without a map between them, tied word vectors would at first foretell the very word just read.
+        self.output = nn.Linear(width, width)
         self.output_bias = nn.Parameter(torch.zeros(config.vocab_size))
         nn.init.normal_(self.embed.weight, std=width**-0.5)
         unit = torch.arange(width)
@@ -127,7 +129,7 @@ class TransformerDecoder(Decoder[Memory, State]):
             return attend(query.unflatten(-1, (self.heads, -1)), keys, values, seen)[0].flatten(-2)
 
         words, weights = self._through_layers(words, memory, recall, self._look, 0.0)
-        scores = self._logits(self.output_norm(words))  # (B, K, V)
+        scores = self._logits(self.output(self.output_norm(words)))  # (B, K, V)
         keys, values = (torch.stack(parts, 2) for parts in zip(*cached))
         moved = State(keys, values, state.time + 1)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), moved, weights.mean(1))
@@ -169,7 +171,9 @@ class TransformerDecoder(Decoder[Memory, State]):
 
         words, weights = self._through_layers(words, memory, recall, look, share)
         attention = index_select_unique(weights.mean(1).flatten(0, 1), flat)  # (N, L)
-        deep = drop(self.output_norm(words), self.config.dropout if self.training else 0.0)  # (N, H)
+        deep = drop(
+            self.output(self.output_norm(words)), self.config.dropout if self.training else 0.0
+        )  # (N, H)
         return Packed(self._logits(deep), attention, torch.stack([image, caption, time], dim=1))
 
     def _project(self, features: Tensor) -> Memory:
