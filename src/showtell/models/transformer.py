@@ -107,7 +107,7 @@ class TransformerDecoder(Decoder[Memory, State]):
 
     def start(self, memory: Memory) -> State:
         """Return an empty cache; see :meth:`Decoder.start`."""
-        images, width = len(memory.grid_keys), memory.grid_keys.shape[-1]
+        images, width = memory.grid_keys.shape[0], memory.grid_keys.shape[-1]
         empty = memory.grid_keys.new_zeros(images, 1, LAYERS, self.places, width)
         time = torch.zeros(images, 1, dtype=torch.long, device=empty.device)
         return State(empty, empty.clone(), time)
@@ -180,7 +180,8 @@ class TransformerDecoder(Decoder[Memory, State]):
         """Turn standardised features (B, L, D) into keys and values of each layer."""
         cells = self.value_norm(torch.relu(self.value(features)))  # (B, L, H)
         parts = self.of_cell(cells).unflatten(-1, (LAYERS, 2, self.heads, -1))  # (B, L, M, 2, A, E)
-        return Memory(*parts.movedim(1, 4).contiguous().unbind(2))
+        keys, values = parts.movedim(1, 4).unbind(2)  # (B, M, A, L, E) each
+        return Memory(keys.contiguous(), values.contiguous())  # a graph of a step knows no other strides
 
     def _through_layers(
         self, words: Tensor, memory: Memory, recall: Recall, look: Look, dropout: float
