@@ -28,6 +28,7 @@ def build(cell: str = "lstm", kind: str = "word") -> tuple:
     torch.manual_seed(0)
     sizes = DecoderConfig(tokenizer.vocab_size, backbone.description.grid_shape[1], 16, 16, 8, kind=cell)
     captioner = Captioner(sizes, tokenizer, backbone.description.grid_size).eval()
+    torch.nn.init.normal_(captioner.decoder.embed.weight, std=2.0)  # words that differ: no empty captions
     captioner.decoder.fit_feature_scale(torch.rand(4, *backbone.description.grid_shape))
     return backbone, captioner
 
