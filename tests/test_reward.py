@@ -1,7 +1,6 @@
 """Training by reward: captions keep their order, the baseline is fair, rewarded captions grow likelier."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +19,10 @@ CAPTIONS = {
 }
 
 
-def captioner(cell: str = "lstm") -> Captioner:
-    torch.manual_seed(0)
+def captioner(seed: int = 0) -> Captioner:
+    torch.manual_seed(seed)
     tokenizer = CaptionTokenizer.train([c for captions in CAPTIONS.values() for c in captions], min_count=1)
-    sizes = DecoderConfig(tokenizer.vocab_size, 8, 24, 24, 16, kind=cell, dropout=0.0)
+    sizes = DecoderConfig(tokenizer.vocab_size, 8, 24, 24, 16, dropout=0.0)
     return Captioner(sizes, tokenizer, (2, 2))
 
 
@@ -67,11 +66,10 @@ def test_the_baseline_of_a_caption_is_the_mean_of_the_others():
     np.testing.assert_allclose(gains[0, 1], gains[0, 2])
 
 
-@pytest.mark.parametrize(("cell", "rate"), [("lstm", 3e-3), ("transformer", 5e-3)])
-def test_training_by_reward_earns_more(cell, rate):
-    model, references, names = captioner(cell), CiderD(CAPTIONS), list(CAPTIONS)
+def test_training_by_reward_earns_more():
+    model, references, names = captioner(), CiderD(CAPTIONS), list(CAPTIONS)
     grid = torch.randn(3, 4, 8)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
 
     def mean_reward() -> float:
         torch.manual_seed(1)

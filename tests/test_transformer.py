@@ -129,7 +129,7 @@ def test_a_word_is_forgotten_only_by_a_caption_longer_than_max_length():
     for max_length, remembers in ((5, True), (4, True), (3, False)):  # from the last word back to word 1
         decoder = build(max_length)
         # Of one layer: the first word's neighbours would tell the second layer of it.
-        decoder.layers[1].recalled.weight.data.zero_()
+        decoder.layers[1].recall_output.weight.data.zero_()
         one, other = scores(decoder, grid, ids)[-1], scores(decoder, grid, changed)[-1]
         assert ((one - other).abs().max() > 1e-6) == remembers
 

@@ -171,9 +171,8 @@ class TransformerDecoder(Decoder[Memory, State]):
 
         words, weights = self._through_layers(words, memory, recall, look, share)
         attention = index_select_unique(weights.mean(1).flatten(0, 1), flat)  # (N, L)
-        deep = drop(
-            self.output(self.output_norm(words)), self.config.dropout if self.training else 0.0
-        )  # (N, H)
+        deep = self.output(self.output_norm(words))  # (N, H)
+        deep = drop(deep, self.config.dropout if self.training else 0.0)
         return Packed(self._logits(deep), attention, torch.stack([image, caption, time], dim=1))
 
     def _project(self, features: Tensor) -> Memory:
@@ -214,10 +213,10 @@ class _Layer(nn.Module):
         self._word_parts = (width, width // heads, width // heads)
         self.recall_norm = nn.LayerNorm(width)
         self.of_word = nn.Linear(width, sum(self._word_parts))
-        self.recalled = nn.Linear(width, width)
+        self.recall_output = nn.Linear(width, width)
         self.look_norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
-        self.looked = nn.Linear(width, width)
+        self.look_output = nn.Linear(width, width)
         self.feed_norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width, 2 * width)
         self.outer = nn.Linear(2 * width, width)
@@ -241,9 +240,9 @@ class _Layer(nn.Module):
             The same shape, and the weights of ``look``.
         """
         query, key, value = self.of_word(self.recall_norm(words)).split(self._word_parts, dim=-1)
-        words = words + drop(self.recalled(recall(query, key, value)), dropout)
+        words = words + drop(self.recall_output(recall(query, key, value)), dropout)
         context, weights = look(self.query(self.look_norm(words)))
-        words = words + drop(self.looked(context), dropout)
+        words = words + drop(self.look_output(context), dropout)
         inner = torch.relu(self.inner(self.feed_norm(words)))
         return words + drop(self.outer(inner), dropout), weights
 
