@@ -40,11 +40,11 @@ CAPTIONS = ["a red circle's dog", "빨간 동그라미 두 개", "three hearts a
 CLASSES = ("레오", "ming", "zoe")
 
 
-def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", seed=0):
+def captioner(run, *, cell="lstm", kind="word", backbone="test_resnet", width=16, seed=0):
     eye = load_backbone(backbone, "random", image_size=64)
     tokenizer = CaptionTokenizer.train(CAPTIONS, kind=kind, vocab_size=300, min_count=1)
     torch.manual_seed(seed)
-    sizes = DecoderConfig(tokenizer.vocab_size, eye.description.grid_shape[1], 16, 16, 8, kind=cell)
+    sizes = DecoderConfig(tokenizer.vocab_size, eye.description.grid_shape[1], width, width, 8, kind=cell)
     decoder = Captioner(sizes, tokenizer, eye.description.grid_size).eval()
     torch.nn.init.normal_(decoder.decoder.embed.weight, std=2.0)  # words that differ: captions that end
     save_model(run / "model", CaptionerModel.of(eye, decoder, beam_size=3))
@@ -67,16 +67,17 @@ def classifier(run, *, kind="linear", backbone="test_resnet", seed=0):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A captioner of LSTM cells and a classifier, exported with their int8 variants."""
+    """Two captioners and a classifier, exported with their int8 variants."""
     runs = {
         "captioner": captioner(tmp_path_factory.mktemp("말")),
+        "transformer": captioner(tmp_path_factory.mktemp("머리 둘"), cell="transformer", width=128),
         "classifier": classifier(tmp_path_factory.mktemp("이름")),
     }
     found = {kind: showtell.export(Export(run, int8=True, num_images=8)) for kind, run in runs.items()}
     return runs, found
 
 
-@pytest.mark.parametrize("kind", ["captioner", "classifier"])
+@pytest.mark.parametrize("kind", ["captioner", "transformer", "classifier"])
 def test_an_export_says_what_its_original_says(exported, kind):
     runs, found = exported
     record = found[kind]
@@ -113,10 +114,11 @@ def test_other_cells_tokenizers_heads_and_transformers(tmp_path, make, options):
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
-def test_every_beam_finds_the_same_captions_and_others(exported, beam_size):
+@pytest.mark.parametrize("run", ["captioner", "transformer"])
+def test_every_beam_finds_the_same_captions_and_others(exported, run, beam_size):
     runs, _ = exported
-    model = showtell.load(runs["captioner"], device="cpu", beam_size=beam_size)
-    export = ExportedModel(runs["captioner"] / "onnx", threads=1)
+    model = showtell.load(runs[run], device="cpu", beam_size=beam_size)
+    export = ExportedModel(runs[run] / "onnx", threads=1)
     for number in range(6):
         pixels = model.pixels(draw(number))
         grid = model.backbone(pixels[None])[0]

@@ -561,7 +561,7 @@ def test_reward_waits_for_a_model_that_has_learnt(tmp_path, best, epoch, refused
     assert plain.why_stop(Progress(epoch=epoch, best={"score": best})) == ""
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "transformer"])
 def test_eight_drawn_images_are_learnt_by_heart(tmp_path, cell):
     scenes = write_captions_dataset(tmp_path, language="ko", count=10, seed=1)
     table = json.loads((tmp_path / "captions.json").read_text("utf-8"))

@@ -14,9 +14,14 @@ from showtell.models.config import DecoderConfig, DecoderKind
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import Beam, Hypothesis, SpecialTokens, beam_search
 from showtell.models.memory import CaptionMemory, Neighbour, Recollection
+from showtell.models.transformer import TransformerDecoder
 from showtell.text.tokenizer import CaptionTokenizer
 
-_DECODERS: dict[DecoderKind, type[Decoder[Any, Any]]] = {"lstm": AttentionDecoder, "gru": AttentionDecoder}
+_DECODERS: dict[DecoderKind, type[Decoder[Any, Any]]] = {
+    "lstm": AttentionDecoder,
+    "gru": AttentionDecoder,
+    "transformer": TransformerDecoder,
+}
 """Which class is which decoder: a new one is a line here, and a name in :mod:`showtell.models.config`."""
 LENGTH_PENALTY = 0.7
 """Power of the length that scores are divided by; with 1, captions outgrow those of people (docs/log.md)."""

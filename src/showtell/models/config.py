@@ -6,8 +6,8 @@ from typing import Literal
 from showtell.backbones.grids import Grid
 from showtell.text.lengths import USUAL_LENGTH
 
-DecoderKind = Literal["lstm", "gru"]
-"""Which decoders there are: an LSTM or a GRU, each with additive attention."""
+DecoderKind = Literal["lstm", "gru", "transformer"]
+"""Which decoders there are: an LSTM or a GRU, each with additive attention, and a transformer."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class DecoderConfig:
     Attributes:
         vocab_size: Number of tokens, special ones included.
         feature_dim: Channels of one grid cell.
-        hidden_dim: Width of the recurrent state and of the projected grid.
-        embed_dim: Width of a word vector; the output layer shares the word vectors.
-        attention_dim: Width of the space in which words and cells are compared.
+        hidden_dim: Width of the recurrent state or of the transformer, and of the projected grid.
+        embed_dim: Width of a word vector, not of the transformer's; the output layer shares word vectors.
+        attention_dim: Width of the space of additive attention.
         kind: Which decoder.
         dropout: Share of units dropped in the output, in [0, 1); see also ``grid_dropout``, ``word_dropout``.
-            The recurrent state stays whole (docs/log.md).
+            A recurrent state stays whole (docs/log.md).
         max_length: Most tokens of a caption, in training and in the search.
         grids: Of each network, where the features are those of several; empty for one.
     """

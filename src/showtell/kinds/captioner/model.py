@@ -235,7 +235,7 @@ class CaptionerModel(Model[CaptionResult]):
         return Card(
             purpose="Says in a sentence what an image shows, and where it looked for each word.",
             made=(
-                f"Decoder: {config.captioner.kind.upper()} with additive attention over a {rows}x{columns} "
+                f"Decoder: {config.captioner.kind} with attention over a {rows}x{columns} "
                 f"grid, {config.captioner.vocab_size:,} tokens",
                 *memory,
             ),

@@ -44,7 +44,7 @@ class TrainCaptioner(TrainingSettings):
     memory: bool = False
     """Rank captions by what people said of similar training images; their captions stay in the model."""
     decoder: Rare[DecoderKind] = "lstm"
-    """The decoder: lstm or gru, with additive attention."""
+    """The decoder: lstm or gru, with additive attention, or transformer."""
     vocab_size: Rare[int] = 10_000
     """Largest vocabulary in tokens, at least 16."""
     min_count: Rare[Maybe[int]] = None
