@@ -1,6 +1,4 @@
-"""A backbone cut in two below the layers that are trained: the lower part is run once an image and kept,
-only the upper part is run at every step.
-"""
+"""A backbone cut below its trained layers: what is below is run once an image, what is above at each step."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +44,7 @@ class _Call:
     output: Any = None
 
 
-class _Reached(Exception):
+class _ReachedError(Exception):
     """The run has come to the cut."""
 
     def __init__(self, values: Tensor) -> None:
@@ -69,9 +67,7 @@ def cut_below(backbone: Backbone, layers: Sequence[Layer]) -> Cut:
     """
     size = backbone.preprocessing
     noise = torch.Generator().manual_seed(0)
-    pixels = torch.randint(
-        256, (_IMAGES, 3, size.height, size.width), dtype=torch.uint8, generator=noise
-    )
+    pixels = torch.randint(256, (_IMAGES, 3, size.height, size.width), dtype=torch.uint8, generator=noise)
     with torch.no_grad():
         calls, expected = _trace(backbone, pixels)
         for name, call in sorted(calls.items(), key=lambda item: -item[1].began):
@@ -133,7 +129,12 @@ def _below(calls: Mapping[str, _Call], moment: int) -> dict[str, tuple[int, ...]
 def _separates(backbone: Backbone, cut: Cut, values: Tensor, expected: Tensor) -> bool:
     try:
         found = run_above(backbone, cut, values.clone())
-    except (RuntimeError, ValueError, AssertionError, TypeError):  # the parts do not fit without what is below
+    except (
+        RuntimeError,
+        ValueError,
+        AssertionError,
+        TypeError,
+    ):  # the parts do not fit without what is below
         return False
     return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
 
@@ -193,13 +194,12 @@ class LowerBackbone(Backbone):
         spec = spec_in_memory(backbone.description, engine="torch")
         super().__init__(network, backbone.preprocessing, spec)
         self.description = replace(self.description, layer=f"input of {cut.module}")
-        self.to(backbone.device)
 
     def _encode(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
         try:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 self.features(pixels)
-        except _Reached as reached:
+        except _ReachedError as reached:
             grid = reached.values.float().flatten(2).transpose(1, 2)
             return grid, (grid.shape[1], 1), grid.mean(1)
         raise AssertionError("a cut is on the way to the features")
@@ -212,4 +212,4 @@ def from_store(grid: Tensor, cut: Cut) -> Tensor:
 
 
 def _stop(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-    raise _Reached(inputs[0])
+    raise _ReachedError(inputs[0])
