@@ -35,6 +35,10 @@ SMALL = {"image_size": 64, "hidden_dim": 32, "augmentations": 1, "learning_rate"
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("장면")
     write_captions_dataset(folder, language="en", count=90, seed=0)
+    table = json.loads((folder / "captions.json").read_text("utf-8"))
+    for image in table["images"]:
+        del image["split"]  # so that there may be enough validation images to choose by
+    (folder / "captions.json").write_text(json.dumps(table), "utf-8")
     return folder
 
 
@@ -131,7 +135,12 @@ def test_a_wrong_layer_is_told_before_any_work(data, tmp_path, capsys, start):
 
 
 def test_rates_that_cannot_be_are_refused(data):
-    for wrong in ({"fine_tune_rate": 0.0}, {"fine_tune_rate": 2.0}, {"fine_tune_epochs": 0}, {"top_share": 2}):
+    for wrong in (
+        {"fine_tune_rate": 0.0},
+        {"fine_tune_rate": 2.0},
+        {"fine_tune_epochs": 0},
+        {"top_share": 2},
+    ):
         with pytest.raises(ConfigError, match=f"{next(iter(wrong))} .* is out of range"):
             TrainCaptioner(data=data, **wrong)
 
