@@ -44,7 +44,7 @@ ALLOWED = {
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
     ],
-    "train-captioner": [*TRAINING, "--tokenizer", "--beam-size"],
+    "train-captioner": [*TRAINING, "--tokenizer", "--fine-tune"],
     "train-classifier": [*TRAINING, "--head", "--fine-tune"],
     "compare": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],
