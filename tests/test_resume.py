@@ -1,6 +1,5 @@
 """A training that was killed again and again ends exactly as one that nobody disturbed."""
 
-import functools
 import itertools
 import json
 import math
@@ -22,7 +21,6 @@ from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.console import Bar
 from showtell.extraction import executor, threads
-from showtell.kinds.captioner import train as task
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.samples import write_captions_dataset
 from showtell.training.checkpoint import load_tensors
@@ -36,7 +34,9 @@ RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "
 def arguments(data: Path, out: Path, store: Path, *more: str, **rare: object) -> list[str]:
     settings = f"--backbone test_resnet --weights random --epochs {rare.pop('epochs', EPOCHS)}"
     places = ["train-captioner", str(data / "captions.json"), "--out", str(out), "--store", str(store)]
-    file = settings_file(**{"image_size": 64, "hidden_dim": 16, "augmentations": 1} | rare)
+    file = settings_file(
+        **{"image_size": 64, "hidden_dim": 16, "augmentations": 1, "patience": PATIENCE} | rare
+    )
     return [*places, *settings.split(), *file, *more]
 
 
@@ -79,7 +79,6 @@ def command(arguments: list[str], log: Path, steps_between: int | None, stop: St
 
     executor.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
     threads._Batches.add, Loop._step = counted_add, counted_step
-    task.LoopConfig = functools.partial(task.LoopConfig, patience=PATIENCE)
     CaptionTask.why_stop = lambda self, progress: ""  # what is learnt by reward is made again, too
     if stop is not None:
         threading.Thread(target=wait, args=(stop,), daemon=True).start()
@@ -175,7 +174,6 @@ def test_kills_in_each_part_of_a_fine_tuning_change_no_bit(context, data, tmp_pa
 @pytest.fixture
 def finished(undisturbed, tmp_path, monkeypatch) -> Iterator[Path]:
     """A finished run that a test may spoil, with its store, and the number of threads that made it."""
-    monkeypatch.setattr(task, "LoopConfig", functools.partial(task.LoopConfig, patience=PATIENCE))
     monkeypatch.setattr(CaptionTask, "why_stop", lambda self, progress: "")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
