@@ -78,7 +78,7 @@ def main() -> None:
     print("run                  beam  ranked by     BLEU-4  CIDEr-D  words  search s  memory s")
     for folder in arguments.runs:
         model, data = opened(folder)
-        model.captioner.memory = remember(data, Console(quiet=True))
+        model.captioner.memory = remember(data.features, data.train, Console(quiet=True))
         references = {image.name: image.captions for image in data.validation}
         cider = CiderD(references)
         first: np.ndarray | None = None

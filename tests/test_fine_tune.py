@@ -17,11 +17,11 @@ from showtell.errors import ConfigError, ModelError
 from showtell.kinds.classifier.fine_tune import (
     FineTuneTask,
     LabelledImages,
-    TunedNetwork,
-    lr_scales,
+    TunedClassifier,
 )
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.fine_tune import lr_scales
 from showtell.kinds.model_folder import load_model
 from showtell.models.heads import HeadConfig, build_head
 from showtell.training.checkpoint import load_tensors
@@ -91,12 +91,12 @@ def images(tmp_path_factory) -> list[AnnotatedImage]:
     ]
 
 
-def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedNetwork, FineTuneTask, LoopConfig]:
+def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedClassifier, FineTuneTask, LoopConfig]:
     torch.manual_seed(0)
     backbone = load_backbone("test_efficientnet", "random", image_size=64)
     head = build_head(HeadConfig("mlp", backbone.description.pooled_dim, 2))
     layers = layers_from(backbone, start)
-    network = TunedNetwork(backbone, head, layers)
+    network = TunedClassifier(backbone, head, layers)
     labels = torch.tensor([int(image.label) for image in images])
     task = FineTuneTask(
         network,
@@ -104,13 +104,11 @@ def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedNetwork, FineT
         LabelledImages(images[8:], labels[8:]),
         TrainClassifier(Path("x"), batch_size=3, seed=4),
     )
-    config = LoopConfig(
-        3, learning_rate=0.01, ema=0.9, checkpoint_seconds=0, lr_scale=lr_scales(network, layers)
-    )
+    config = LoopConfig(3, learning_rate=0.01, ema=0.9, checkpoint_seconds=0, lr_scale=lr_scales(network))
     return network, task, config
 
 
-def train(images: list[AnnotatedImage], folder: Path, console, *, resume: bool = False) -> TunedNetwork:
+def train(images: list[AnnotatedImage], folder: Path, console, *, resume: bool = False) -> TunedClassifier:
     network, task, config = tuned(images, "0.4")
     Loop(task, config, folder, fingerprint="f", console=console).run(resume=resume)
     return network

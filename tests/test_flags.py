@@ -44,7 +44,7 @@ ALLOWED = {
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
     ],
-    "train-captioner": [*TRAINING, "--tokenizer", "--memory"],
+    "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
     "train-classifier": [*TRAINING, "--batch-size", "--head", "--fine-tune"],
     "compare": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],

@@ -1,6 +1,5 @@
 """A training that was killed again and again ends exactly as one that nobody disturbed."""
 
-import functools
 import itertools
 import json
 import math
@@ -22,7 +21,6 @@ from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.console import Bar
 from showtell.extraction import executor, threads
-from showtell.kinds.captioner import train as task
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.samples import write_captions_dataset
 from showtell.training.checkpoint import load_tensors
@@ -34,9 +32,11 @@ RESULTS = ("model/model.safetensors", "model/tokenizer.json", "metrics.jsonl", "
 
 
 def arguments(data: Path, out: Path, store: Path, *more: str, **rare: object) -> list[str]:
-    settings = f"--backbone test_resnet --weights random --epochs {EPOCHS}"
+    settings = f"--backbone test_resnet --weights random --epochs {rare.pop('epochs', EPOCHS)}"
     places = ["train-captioner", str(data / "captions.json"), "--out", str(out), "--store", str(store)]
-    file = settings_file(**{"image_size": 64, "hidden_dim": 16, "augmentations": 1} | rare)
+    file = settings_file(
+        **{"image_size": 64, "hidden_dim": 16, "augmentations": 1, "patience": PATIENCE} | rare
+    )
     return [*places, *settings.split(), *file, *more]
 
 
@@ -79,7 +79,6 @@ def command(arguments: list[str], log: Path, steps_between: int | None, stop: St
 
     executor.BATCH_SIZE = PICTURES // BATCHES_OF_EXTRACTION
     threads._Batches.add, Loop._step = counted_add, counted_step
-    task.LoopConfig = functools.partial(task.LoopConfig, patience=PATIENCE)
     CaptionTask.why_stop = lambda self, progress: ""  # what is learnt by reward is made again, too
     if stop is not None:
         threading.Thread(target=wait, args=(stop,), daemon=True).start()
@@ -150,10 +149,31 @@ def test_five_stops_change_no_bit(context, data, undisturbed, tmp_path, number, 
     assert_equal_runs(tmp_path / "run", undisturbed)
 
 
+def test_kills_in_each_part_of_a_fine_tuning_change_no_bit(context, data, tmp_path):
+    """Cross-entropy on cached grids, then with the top of the backbone, then by reward: 8 steps an epoch."""
+    whole, cut, log = tmp_path / "whole", tmp_path / "cut", tmp_path / "log"
+    parts = {"fine_tune": "layer4", "epochs": 1, "fine_tune_epochs": 2, "scst_epochs": 1}
+    undisturbed = arguments(data, whole / "run", tmp_path / "store", **parts)
+    assert run_apart(context, undisturbed, log, None, None) in ENDED, log.read_text("utf-8")
+    total = steps_of(whole / "run")
+    assert total % 4 == 0
+
+    plain, reached = arguments(data, cut / "run", tmp_path / "store", **parts), [0]
+    for number, step in enumerate((5, total // 4, total // 4 + 1, total // 4)):
+        stop = Stop(NEVER, step, random.Random(number).uniform(0, 0.01), signal.SIGKILL)
+        again = [*plain, *(["--resume"] if number else [])]
+        assert run_apart(context, again, log, 1, stop) == -signal.SIGKILL, log.read_text("utf-8")
+        assert not (cut / "run/model/config.json").exists()
+        reached.append(steps_of(cut / "run"))
+    epochs = [4 * steps // total for steps in reached[1:]]
+    assert epochs == [0, 1, 2, 3], "each part of the training was stopped once, and the top's twice"
+    assert run_apart(context, [*plain, "--resume"], log, 1, None) in ENDED, log.read_text("utf-8")
+    assert_equal_runs(cut / "run", whole)
+
+
 @pytest.fixture
 def finished(undisturbed, tmp_path, monkeypatch) -> Iterator[Path]:
     """A finished run that a test may spoil, with its store, and the number of threads that made it."""
-    monkeypatch.setattr(task, "LoopConfig", functools.partial(task.LoopConfig, patience=PATIENCE))
     monkeypatch.setattr(CaptionTask, "why_stop", lambda self, progress: "")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -17,6 +17,7 @@ from PIL import ImageDraw
 from conftest import draw, settings_file
 from showtell import cli
 from showtell.backbones.weights import load_backbone
+from showtell.kinds import training
 from showtell.kinds.classifier import train as task
 from showtell.kinds.classifier.fine_tune import FineTuneTask
 from showtell.kinds.model_folder import load_model
@@ -70,7 +71,7 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
         os.kill(os.getpid(), signal.SIGKILL)
 
     Loop._step = counted  # type: ignore[method-assign]
-    task.LoopConfig = functools.partial(task.LoopConfig, checkpoint_seconds=0.0)
+    training.LoopConfig = functools.partial(training.LoopConfig, checkpoint_seconds=0.0)
     task.best_of = lambda found: found[0]
     if stop is not None:
         threading.Thread(target=kill, daemon=True).start()

@@ -325,6 +325,27 @@ def test_another_loss_starts_at_the_last_rate_with_a_fresh_memory_of_gradients(t
     assert rates[8] > 0.02
 
 
+def test_a_restart_warms_up_and_falls_again_from_its_own_peak(tmp_path):
+    settings = {"epochs": 9, "decay_epochs": 3, "restart_epochs": 4, "restart_rate": 0.5, "warmup_steps": 2}
+    loop, progress = run(Line(list(range(9)), steps_per_epoch=5), tmp_path, validate_every=2, **settings)
+    rates = [record["learning_rate"] for record in metrics(tmp_path) if "loss" in record]
+    first, second, rest = rates[:15], rates[15:35], rates[35:]
+    assert first == [learning_rate(loop.config, step, 15) for step in range(15)]
+    assert second == [0.5 * learning_rate(loop.config, step, 20) for step in range(20)]
+    assert second[0] < second[1] == max(second) == pytest.approx(0.05, rel=0.01)
+    assert rest == pytest.approx([loop.config.learning_rate * loop.config.final_rate] * 10)
+    assert [record["epoch"] for record in progress.history] == [2, 3, 4, 6, 7, 8, 9]
+    # Of the last 10 steps, whose loss is another, alone.
+    assert {int(state["step"]) for state in loop.optimizer.state.values()} == {10}
+
+
+@pytest.mark.parametrize(("restart", "ended"), [(4, 8), (0, 6)])
+def test_the_patience_begins_anew_with_a_restart(tmp_path, restart, ended):
+    task = Line([1, 2, 3, 9, 4, 5, 6, 7, 8, 8, 8])
+    _, progress = run(task, tmp_path, epochs=11, decay_epochs=6, restart_epochs=restart, patience=2)
+    assert (progress.epoch, progress.best_epoch) == (ended, 4)
+
+
 def test_only_matrices_decay(tmp_path):
     loop = Loop(Line([1]), LoopConfig(epochs=1), tmp_path, fingerprint="", console=CONSOLE)
     decays = {len(g["params"][0].shape): g["weight_decay"] for g in loop.optimizer.param_groups}

@@ -46,8 +46,9 @@ class Backbone(nn.Module):
         self.inputs: tuple[Preprocessing, ...] = (preprocessing,)  # the different ones of its networks
         self.precision, self.spec = spec.precision, spec
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
-        self.register_buffer("pixel_mean", mean, persistent=False)
-        self.register_buffer("pixel_scale", 1 / std, persistent=False)
+        device = next(network.parameters()).device
+        self.register_buffer("pixel_mean", mean.to(device), persistent=False)
+        self.register_buffer("pixel_scale", (1 / std).to(device), persistent=False)
         pixels = torch.zeros(1, 3, preprocessing.height, preprocessing.width, dtype=torch.uint8)
         try:
             with torch.inference_mode():
@@ -92,7 +93,7 @@ class Backbone(nn.Module):
         if self.precision in ENGINES["torch"].precisions:
             return self
         spec = spec_in_memory(self.description, precision="float32", engine="torch")
-        return Backbone(self.network, self.preprocessing, spec).to(self.device)
+        return Backbone(self.network, self.preprocessing, spec)
 
     @property
     def device(self) -> torch.device:

@@ -61,3 +61,22 @@ class TrainingSettings(BackboneSettings, DataSource):
         below_one(self, "ema_decay", "label_smoothing")
         val, test = (DEFAULT_SIZE if size is None else size for size in (self.val_size, self.test_size))
         check_sizes(val, test, least_val=1e-9)
+
+
+@dataclass(frozen=True)
+class FineTuningSettings(TrainingSettings):
+    """What a training is told that may go on into the backbone."""
+
+    fine_tune: Maybe[str] = None
+    """Also train the top of the backbone.
+    From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
+    top_share: Rare[float] = 0.1
+    """Fine-tuning: share of the learning rate of the highest trained layer (Howard and Ruder 2018)."""
+    bottom_share: Rare[float] = 0.02
+    """Fine-tuning: share of the learning rate of the lowest trained layer."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        at_most(self, top_share=1, bottom_share=1)
+        above_zero(self, "top_share", "bottom_share")

@@ -106,10 +106,14 @@ def load_checkpoint(path: Path, state: TrainingState, fingerprint: str) -> Progr
     state.network.load_state_dict(parts["network"])
     for name in state.ema:
         state.ema[name].copy_(parts["ema"][name])
+    parameters = [one for group in state.optimizer.param_groups for one in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimizer"].items():
         index, _, moment = name.partition(".")
-        moments.setdefault(int(index), {})[moment] = value
+        parameter = parameters[int(index)]
+        # The optimizer walks through moments and weights side by side: they must lie alike in memory.
+        like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+        moments.setdefault(int(index), {})[moment] = like.copy_(value)
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
     torch.set_rng_state(parts["random"]["cpu"])
     if "cuda" in parts["random"] and torch.cuda.is_available():

@@ -37,6 +37,9 @@ class LoopConfig:
         warmup_steps: Steps of the warm-up; at most a tenth of all steps is used.
         final_rate: Last learning rate as a share of the peak.
         decay_epochs: Epochs until that last rate is reached, which the others keep; None for all.
+        restart_epochs: Epochs after these of a second warm-up and descent, of other weights (Loshchilov and
+            Hutter 2017); the patience begins anew with them.
+        restart_rate: Peak of the second descent as a share of the first one's.
         weight_decay: AdamW's, on matrices only.
         clip_norm: Largest norm of the gradient.
         ema: Decay of the exponential moving average of weights that is validated and kept (Polyak and
@@ -56,6 +59,8 @@ class LoopConfig:
     warmup_steps: int = 200
     final_rate: float = 0.05
     decay_epochs: int | None = None
+    restart_epochs: int = 0
+    restart_rate: float = 1.0
     weight_decay: float = 0.05
     clip_norm: float = 5.0
     ema: float = 0.995
@@ -92,7 +97,7 @@ class Loop:
         self.task, self.config, self.folder = task, config, folder
         self.fingerprint, self.console = fingerprint, console
         self.total = task.steps_per_epoch * config.epochs
-        self._decay_steps = task.steps_per_epoch * (config.decay_epochs or config.epochs)
+        self._decay_epochs = config.decay_epochs or config.epochs
         network = task.network
         self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = _adamw(network, config)
@@ -138,7 +143,8 @@ class Loop:
     def _why_ended(self) -> str:
         """Return why training ends before its last epoch; empty where it goes on."""
         progress, config = self.progress, self.config
-        waited = progress.epoch - progress.best_epoch
+        restarted = config.restart_epochs and progress.epoch >= self._decay_epochs
+        waited = progress.epoch - max(progress.best_epoch, self._decay_epochs if restarted else 0)
         enough = waited * self.task.steps_per_epoch >= config.patience_steps
         if progress.best_epoch and waited >= config.patience and enough:
             return f"none of the last {waited} was better than epoch {progress.best_epoch}"
@@ -166,7 +172,8 @@ class Loop:
     def _next_validation(self, epoch: int) -> int:
         """Return after which epoch the next validation is, where ``epoch`` epochs are finished."""
         regular = (epoch // self.config.validate_every + 1) * self.config.validate_every
-        fixed = (self.config.decay_epochs or self.config.epochs, self.config.epochs)
+        first = self._decay_epochs
+        fixed = (first, first + self.config.restart_epochs, self.config.epochs)
         return min([regular, *(one for one in fixed if one > epoch)])
 
     def _turn_page(self, last: int) -> bool:
@@ -180,10 +187,10 @@ class Loop:
 
     def _step(self, bar: Bar) -> None:
         progress, started = self.progress, time.perf_counter()
-        rate = learning_rate(self.config, progress.step, self._decay_steps)
+        rate = self._rate(progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
-        if progress.step == self._decay_steps:
+        if progress.step == self.task.steps_per_epoch * (self._decay_epochs + self.config.restart_epochs):
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
         bfloat16 = has_fast_bfloat16(self.device)
@@ -210,6 +217,14 @@ class Loop:
             f"{speed:.0f} {self.task.unit}/s{best}"
         )
         bar.update(1)
+
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0: of the first descent, or of the second."""
+        config, first = self.config, self.task.steps_per_epoch * self._decay_epochs
+        second = self.task.steps_per_epoch * config.restart_epochs
+        if first <= step < first + second:
+            return config.restart_rate * learning_rate(config, step - first, second)
+        return learning_rate(config, step, first)
 
     @torch.no_grad()
     def _update_ema(self) -> None:

@@ -92,6 +92,19 @@ def captioned(prepared: Prepared, split: str) -> tuple[AnnotatedImage, ...]:
     return images
 
 
+def with_views(
+    data: CaptionData,
+    settings: TrainCaptioner,
+    backbone: Backbone,
+    store: FeatureStore,
+    console: Console,
+) -> CaptionData:
+    """Add the grids of mirrored images and of random views, as far as the settings ask for them."""
+    mirrored = extract_mirrored(data.train, backbone, store, console) if settings.hflip else None
+    views = extract_views(data.train, settings, backbone, store, console)
+    return replace(data, mirrored=mirrored, views=views)
+
+
 def extract_mirrored(
     train: Sequence[AnnotatedImage], backbone: Backbone, store: FeatureStore, console: Console
 ) -> Features:

@@ -182,16 +182,19 @@ def caption_images(
     return found
 
 
-def judge_captioner(captioner: Captioner, data: CaptionData, evaluation: CaptionEvaluation) -> Verdict:
+def judge_captioner(
+    captioner: Captioner, data: CaptionData, features: Features, evaluation: CaptionEvaluation
+) -> Verdict:
     """Hold a trained captioner against the most frequent caption and the nearest image's.
 
     Args:
         captioner: In evaluation mode.
-        data: Training and validation images, with features by the same network.
+        data: Training and validation images, with features by one network.
+        features: Grids of training images as the captioner reads them.
         evaluation: Of the validation images.
     """
     common, others = commonest_captions(data.train), data.train[:_ALSO_CAPTIONED]
-    texts = generate_captions(captioner, data.features, others, beam_size=evaluation.beam_size)
+    texts = generate_captions(captioner, features, others, beam_size=evaluation.beam_size)
     return judge(
         evaluation.references,
         evaluation.texts,

@@ -11,7 +11,6 @@ from showtell.console import Console
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ModelError
 from showtell.extraction.features import Features
-from showtell.kinds.captioner.data import CaptionData
 from showtell.kinds.model import CHANGED
 from showtell.models.captioner import Captioner
 from showtell.models.memory import CaptionMemory, MemoryConfig, Recollection
@@ -27,16 +26,21 @@ class _Remembered(msgspec.Struct):
     captions: tuple[str, ...]
 
 
-def remember(data: CaptionData, console: Console) -> CaptionMemory:
-    """Make a memory of the training images; say what then travels with the model."""
-    train = data.train
+def remember(features: Features, train: Sequence[AnnotatedImage], console: Console) -> CaptionMemory:
+    """Make a memory of training images; say what then travels with the model.
+
+    Args:
+        features: Of the images, by the backbone that is used for inference.
+        train: The images, with captions.
+        console: Told what is kept.
+    """
     captions = sum(len(image.captions) for image in train)
     slow = "" if len(train) <= _EXACT else f"; above {_EXACT:,} images, each answer waits for the search"
     console.say(
         f"Memory: {captions:,} captions and the pooled features of {len(train):,} training images stay in "
         f"the model, for whoever has it to read{slow}"
     )
-    pooled = torch.from_numpy(data.features.pooled(train))
+    pooled = torch.from_numpy(features.pooled(train))
     return CaptionMemory.of(pooled, [image.name for image in train], [image.captions for image in train])
 
 

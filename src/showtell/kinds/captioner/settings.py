@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.models.config import DecoderKind
-from showtell.runs.settings import TrainingSettings
+from showtell.runs.settings import FineTuningSettings
 from showtell.settings import Maybe, Rare, above_zero, at_least, at_most
 
 SMALL = 600
@@ -26,7 +26,7 @@ _VALIDATIONS = 15
 
 
 @dataclass(frozen=True)
-class TrainCaptioner(TrainingSettings):
+class TrainCaptioner(FineTuningSettings):
     """Train a captioner on images and their captions; the result is a folder, RUN.
 
     Example: showtell train-captioner photos/captions.csv --out runs/mine
@@ -60,6 +60,13 @@ class TrainCaptioner(TrainingSettings):
     augmentations: Rare[Maybe[int]] = None
     """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
     600 images, else none."""
+    fine_tune_epochs: Rare[Maybe[int]] = None
+    """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
+    decoder, at least 1; by default as many as --epochs."""
+    fine_tune_rate: Rare[float] = 0.3
+    """Fine-tuning: peak of the learning rate as a share of learning_rate, above 0, at most 1."""
+    top_share: Rare[float] = 0.5
+    bottom_share: Rare[float] = 0.1
     scst_epochs: Rare[int] = 3
     """Further epochs of self-critical sequence training, which rewards sampled captions by CIDEr-D."""
     scst_samples: Rare[int] = 5
@@ -79,9 +86,9 @@ class TrainCaptioner(TrainingSettings):
         super().__post_init__()
         at_least(self, vocab_size=16, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
         at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
-        at_least(self, attention_regularization=0, warmup_steps=0)
-        at_most(self, dropout=0.9, augmentations=64)
-        above_zero(self, "scst_temperature")
+        at_least(self, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
+        at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1)
+        above_zero(self, "scst_temperature", "fine_tune_rate")
 
     @property
     def final_beam_size(self) -> int:
@@ -96,6 +103,7 @@ class Recipe:
     Attributes:
         batch_size: Images a step, each with all its captions.
         epochs: Passes over the training split by likelihood.
+        fine_tune_epochs: Further ones, in which the top of the backbone is trained, too; 0 for none.
         validate_every: Epochs from one validation to the next.
         patience_steps: Least steps without improvement after which it ends.
         criterion: What chooses the checkpoint.
@@ -106,6 +114,7 @@ class Recipe:
 
     batch_size: int
     epochs: int
+    fine_tune_epochs: int
     validate_every: int
     patience_steps: int
     criterion: Literal["score", "last"]
@@ -119,6 +128,7 @@ class Recipe:
             settings,
             batch_size=self.batch_size,
             epochs=self.epochs,
+            fine_tune_epochs=self.fine_tune_epochs or None,
             augmentations=self.augmentations,
             hidden_dim=self.hidden_dim,
             dropout=self.dropout,
@@ -143,6 +153,7 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
     return Recipe(
         batch_size=batch_size,
         epochs=epochs,
+        fine_tune_epochs=0 if settings.fine_tune is None else settings.fine_tune_epochs or epochs,
         validate_every=max(1, epochs // _VALIDATIONS) if small else 1,
         patience_steps=steps * epochs // 2 if small else 0,
         criterion="last" if validation < FEW_TO_CHOOSE else "score",

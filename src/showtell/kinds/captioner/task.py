@@ -39,12 +39,16 @@ class CaptionTask(TrainingTask):
         data: Training and validation images with their grids.
         settings: Images per step, beam of validation, weights of the losses, and epochs of cross-entropy
             before those of self-critical training.
+
+    Attributes:
+        features: Grids of all images as the decoder now reads them.
     """
 
     unit = "captions"
 
     def __init__(self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner) -> None:
         self.captioner, self.data, self.settings = captioner, data, settings
+        self.features = data.features
         self.batch_size = settings.batch_size or BATCH_SIZE
         self.sampling = Sampling(settings.scst_samples, settings.scst_temperature, settings.scst_max_tokens)
         self.steps_per_epoch = -(-len(data.train) // self.batch_size)
@@ -57,7 +61,7 @@ class CaptionTask(TrainingTask):
         self.xe_epochs: float = math.inf
         self._train_references: CiderD | None = None
         if settings.scst_epochs and settings.epochs is not None:  # else not needed, and large
-            self.xe_epochs = settings.epochs
+            self.xe_epochs = settings.epochs + (settings.fine_tune_epochs or 0)
             self._train_references = CiderD({image.name: image.captions for image in data.train})
         self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
@@ -112,8 +116,10 @@ class CaptionTask(TrainingTask):
         return chosen
 
     def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
-        """Read the grids of images, each plain, mirrored or in a view, by the epoch and the seed."""
-        data = self.data
+        """Return the grids of images, each plain, mirrored or in a view, by the epoch and the seed."""
+        return self._stored(self.data, epoch, chosen)
+
+    def _stored(self, data: CaptionData, epoch: int, chosen: Sequence[int]) -> Tensor:
         sources = data.sources(chosen, epoch, self.settings.seed)
         grid = read_grids(self.captioner, data.features, [data.train[i] for i in chosen])
         for source in {id(one): one for one in sources if one is not data.features}.values():
@@ -129,12 +135,12 @@ class CaptionTask(TrainingTask):
         """
         data = self.data
         self.generated = generate_captions(
-            self.captioner, data.features, data.validation, beam_size=self.settings.beam_size or BEAM_SIZE
+            self.captioner, self.features, data.validation, beam_size=self.settings.beam_size or BEAM_SIZE
         )
         score = float(np.mean(self._references.score(self.generated)))
         figures = {"score": score, "cider_d": score}
         if score <= 0 or len(data.validation) < LOSS_BELOW:
-            figures["loss"] = caption_surprise(self.captioner, data.features, data.validation)
+            figures["loss"] = caption_surprise(self.captioner, self.features, data.validation)
         return figures
 
     def why_stop(self, progress: Progress) -> str:

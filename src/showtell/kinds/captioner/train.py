@@ -1,5 +1,6 @@
 """From photos and captions to a captioner."""
 
+import json
 from dataclasses import asdict, replace
 
 import torch
@@ -9,21 +10,24 @@ from showtell.backbones.grids import joint_shape, map_size
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
 from showtell.data.split import sizes_for_captions
+from showtell.extraction.extract import extract_features
+from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared, features_for_inference
 from showtell.kinds.captioner.data import (
     CaptionData,
     caption_lengths,
     captioned,
-    extract_mirrored,
-    extract_views,
     say_lengths,
     train_tokenizer,
+    with_views,
 )
 from showtell.kinds.captioner.evaluation import evaluate_captions, judge_captioner, refuse_unlearnt
+from showtell.kinds.captioner.fine_tune import FineTuneTask, Top
 from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProvenance
 from showtell.kinds.captioner.remembering import remember
 from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, TrainCaptioner, recipe_for
 from showtell.kinds.captioner.task import CaptionTask
+from showtell.kinds.fine_tune import lr_scales
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.training import Session, loop_config, train_in_run
@@ -35,6 +39,7 @@ from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
 from showtell.text.lengths import USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.checkpoint import Progress
 from showtell.training.loop import LoopConfig
 
 _SCALE_SAMPLE = 1000
@@ -61,12 +66,13 @@ def train_captioner(settings: TrainCaptioner, console: Console | None = None) ->
 
 def _train(session: Session[TrainCaptioner]) -> None:
     given, run, console = session.settings, session.run, session.console
-    backbone, prepared = _extract_all(session)
+    backbone, top, prepared = _extract_all(session)
     data = CaptionData(prepared.features, captioned(prepared, "train"), captioned(prepared, "val"))
     recipe = recipe_for(given, len(data.train), len(data.validation))
     _say_recipe(recipe, len(data.train), len(data.validation), console)
     settings = recipe.applied(given)
-    data = _with_views(data, settings, backbone, session)
+    data = with_views(data, settings, backbone, session.store, console)
+    below = top.extract_below(data, settings, session.store, console) if top else None
     seed_everything(given.seed)
     tokenizer = train_tokenizer(
         data.train,
@@ -79,20 +85,23 @@ def _train(session: Session[TrainCaptioner]) -> None:
     settings = replace(settings, max_length=given.max_length or length_limit(lengths))
     captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
     say_lengths(lengths, captioner.decoder.config.max_length, console)
-    task = CaptionTask(captioner, data, settings)
+    if top and below:
+        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below)
+    else:
+        task = CaptionTask(captioner, data, settings)
     captioner.decoder.fit_word_bias(task.token_counts())
-    loop = _loop_config(settings, recipe)
+    loop = _loop_config(settings, recipe, task)
     session.show(data.validation, lambda: task.generated)
     resolved = _resolved(recipe, captioner, loop)
     fingerprint = session.start(TrainingPlan(given, NAME, prepared, backbone.description, resolved))
     progress = session.loop(task, loop, fingerprint)
+    used, features = _features_as_trained(session, prepared, backbone, task, progress)
     if given.memory:
-        captioner.memory = remember(data, console)
-    used, features = features_for_inference(prepared, backbone, data.validation, session.store, console)
+        captioner.memory = remember(extract_features(data.train, used, session.store), data.train, console)
     validation = replace(prepared, images=tuple(data.validation), features=features)
     question = Question("val", validation, training=tuple(data.train))
     evaluation = evaluate_captions(captioner, question, beam_size=given.final_beam_size)
-    verdict = judge_captioner(captioner, data, evaluation)
+    verdict = judge_captioner(captioner, data, task.features, evaluation)
     evaluation = replace(evaluation, verdict=verdict)
     run.save_evaluation(evaluation.record(), evaluation.lines())
     console.say(evaluation.table())
@@ -104,7 +113,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
         environment=environment(),
         recipe=recipe,
         best_epoch=progress.best_epoch,
-        xe_epochs=recipe.epochs if given.scst_epochs else None,
+        xe_epochs=recipe.epochs + recipe.fine_tune_epochs if given.scst_epochs else None,
         verdict=verdict.line,
         fault=verdict.fault,
     )
@@ -121,21 +130,31 @@ def _train(session: Session[TrainCaptioner]) -> None:
     session.say_how_to_use()
 
 
-def _with_views(
-    data: CaptionData, settings: TrainCaptioner, backbone: Backbone, session: Session[TrainCaptioner]
-) -> CaptionData:
-    """Add the grids of mirrored images and of random views, as far as the settings ask for them."""
-    store, console = session.store, session.console
-    mirrored = extract_mirrored(data.train, backbone, store, console) if settings.hflip else None
-    views = extract_views(data.train, settings, backbone, store, console)
-    return replace(data, mirrored=mirrored, views=views)
+def _features_as_trained(
+    session: Session[TrainCaptioner],
+    prepared: Prepared,
+    backbone: Backbone,
+    task: CaptionTask,
+    progress: Progress,
+) -> tuple[Backbone, Features]:
+    """Return what the trained model encodes with, and its features of validation."""
+    store, console, validation = session.store, session.console, task.data.validation
+    tuned = task.best_backbone(progress, console) if isinstance(task, FineTuneTask) else None
+    if tuned is None:
+        return features_for_inference(prepared, backbone, validation, store, console)
+    return tuned, extract_features(validation, tuned, store, console=console)
 
 
-def _loop_config(settings: TrainCaptioner, recipe: Recipe) -> LoopConfig:
-    shared = loop_config(settings, recipe.epochs + settings.scst_epochs, warmup_steps=settings.warmup_steps)
+def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) -> LoopConfig:
+    epochs = recipe.epochs + recipe.fine_tune_epochs + settings.scst_epochs
+    shared = loop_config(settings, epochs, warmup_steps=settings.warmup_steps)
+    shares = {"top": settings.top_share, "bottom": settings.bottom_share}
     return replace(
         shared,
         decay_epochs=recipe.epochs,
+        restart_epochs=recipe.fine_tune_epochs,
+        restart_rate=settings.fine_tune_rate,
+        lr_scale=lr_scales(task.network, **shares) if isinstance(task, FineTuneTask) else {},
         patience_steps=recipe.patience_steps,
         criterion=recipe.criterion,
         validate_every=recipe.validate_every,
@@ -151,7 +170,9 @@ def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> JsonObj
         "search": {"length_penalty": LENGTH_PENALTY},
         "features": {"scale_sample": _SCALE_SAMPLE},
     }
-    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    numbers = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    read: JsonObject = json.loads(json.dumps(numbers))  # as a resume reads them: a tuple is a list there
+    return read
 
 
 def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
@@ -166,13 +187,15 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
     )
 
 
-def _extract_all(session: Session[TrainCaptioner]) -> tuple[Backbone, Prepared]:
-    """Read the data, load the backbone, and extract the features of every image."""
+def _extract_all(session: Session[TrainCaptioner]) -> tuple[Backbone, Top | None, Prepared]:
+    """Read the data, load the backbone, find what is tuned of it, and encode every image."""
     settings, console = session.settings, session.console
     dataset = read_annotated(settings, "captions", console)
     backbone = settings.load(seed=settings.seed, console=console)
+    # A wrong layer is better told now than after an hour.
+    top = None if settings.fine_tune is None else Top.of(backbone, settings.fine_tune)
     sizes = sizes_for_captions(dataset, settings.val_size, settings.test_size, console)
-    return backbone, session.prepare(dataset, backbone, *sizes)
+    return backbone, top, session.prepare(dataset, backbone, *sizes)
 
 
 def build_captioner(settings: TrainCaptioner, tokenizer: CaptionTokenizer, data: CaptionData) -> Captioner:

@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from showtell.backbones.backbone import Backbone
-from showtell.backbones.layers import Layer
 from showtell.data.augment import View
 from showtell.data.images import load_pixels, read_content
 from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.settings import TrainClassifier
+from showtell.kinds.fine_tune import TunedNetwork
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
 from showtell.training.task import TrainingTask
@@ -25,64 +24,15 @@ _VALIDATION_BATCH = 64
 """Images of a validation batch."""
 
 
-class TunedNetwork(nn.Module):
-    """A backbone with its head; batch statistics and dropout of the backbone stay as they were.
+class TunedClassifier(TunedNetwork):
+    """A backbone with the head that classifies its pooled features."""
 
-    Statistics of a few images would be worse than those of ImageNet, and weights may come with statistics
-    that are folded into them and cannot be estimated again.
-
-    Args:
-        backbone: Its chosen layers are unfrozen.
-        head: Linear or MLP.
-        layers: What to train of the backbone.
-    """
-
-    def __init__(self, backbone: Backbone, head: Head, layers: Sequence[Layer]) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-        modules = dict(backbone.network.named_modules())
-        for layer in layers:
-            for parameter in modules[layer.name].parameters(recurse=False):
-                parameter.requires_grad_(True)
-        head.requires_grad_(True)
-
-    def train(self, mode: bool = True) -> "TunedNetwork":
-        """Switch the head between training and evaluation; the backbone stays in evaluation."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
+    head: Head
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Classify images: pixels (B, 3, height, width), uint8, to logits (B, C)."""
         logits: Tensor = self.head(self.backbone.pool(self.backbone.features(pixels)))
         return logits
-
-
-def lr_scales(
-    network: TunedNetwork,
-    layers: Sequence[Layer],
-    *,
-    top: float = TrainClassifier.top_share,
-    bottom: float = TrainClassifier.bottom_share,
-) -> dict[str, float]:
-    """Return each backbone parameter's factor of the learning rate, falling geometrically from the top.
-
-    Args:
-        network: Backbone and head.
-        layers: What is trained of the backbone, the lowest first.
-        top: Share of the highest of them.
-        bottom: Share of the lowest.
-
-    Source: Howard and Ruder 2018.
-    """
-    ratio = bottom / top
-    modules = dict(network.backbone.network.named_modules())
-    scales: dict[str, float] = {}
-    for place, layer in enumerate(reversed(layers)):
-        share = top * ratio ** (place / max(1, len(layers) - 1))
-        for name, _ in modules[layer.name].named_parameters(recurse=False):
-            scales[f"backbone.network.{layer.name}.{name}"] = share
-    return scales
 
 
 @dataclass(frozen=True)
@@ -112,7 +62,7 @@ class FineTuneTask(TrainingTask):
 
     def __init__(
         self,
-        network: TunedNetwork,
+        network: TunedClassifier,
         train: LabelledImages,
         validation: LabelledImages,
         settings: TrainClassifier,

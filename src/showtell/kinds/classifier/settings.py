@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from showtell.errors import ConfigError
-from showtell.runs.settings import TrainingSettings
-from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
+from showtell.runs.settings import FineTuningSettings
+from showtell.settings import Rare, above_zero, at_least, at_most, below_one
 
 
 @dataclass(frozen=True)
-class TrainClassifier(TrainingSettings):
+class TrainClassifier(FineTuningSettings):
     """Train a classifier on class folders or a labels table; the result is a folder, RUN.
 
     Example: showtell train-classifier photos/cats --out runs/cats
@@ -20,9 +20,6 @@ class TrainClassifier(TrainingSettings):
     head: Literal["auto", "linear", "mlp", "knn"] = "auto"
     """Head on the features.
     auto fits all and keeps the best on validation; knn only if clearly better, as it explains nothing."""
-    fine_tune: Maybe[str] = None
-    """Also train the top of the backbone.
-    From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
     epochs: int = 30
     """Fine-tuning: passes over the training split, at least 1."""
     batch_size: int = 32
@@ -35,10 +32,6 @@ class TrainClassifier(TrainingSettings):
     """Fine-tuning: epochs over which the learning rate rises to its peak; at most a tenth of all is used."""
     ema_decay: Rare[float] = 0.99
     patience: Rare[int] = 8
-    top_share: Rare[float] = 0.1
-    """Fine-tuning: share of the learning rate of the highest trained layer (Howard and Ruder 2018)."""
-    bottom_share: Rare[float] = 0.02
-    """Fine-tuning: share of the learning rate of the lowest trained layer."""
     l2_strengths: Rare[tuple[float, ...]] = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
     """Linear head: L2 penalties to try, the strongest first; each fit starts from the one before."""
     neighbours: Rare[tuple[int, ...]] = (1, 5, 20)
@@ -63,9 +56,8 @@ class TrainClassifier(TrainingSettings):
         super().__post_init__()
         at_least(self, augmentations=0, epochs=1, batch_size=1, warmup_epochs=0)
         at_least(self, mlp_steps=12, mlp_batch_size=1, mlp_warmup_steps=0, mlp_patience=1)
-        at_most(self, augmentations=64, top_share=1, bottom_share=1)
+        at_most(self, augmentations=64)
         above_zero(self, "mlp_learning_rate", below=1)
-        above_zero(self, "top_share", "bottom_share")
         below_one(self, "mlp_ema_decay", "mlp_label_smoothing")
         for name in ("l2_strengths", "neighbours"):
             values = getattr(self, name)

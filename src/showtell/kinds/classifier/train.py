@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from showtell.backbones.backbone import Backbone, spec_in_memory
+from showtell.backbones.backbone import Backbone
 from showtell.backbones.imagenet import pretraining_warning
-from showtell.backbones.layers import Layer, layers_from
+from showtell.backbones.layers import layers_from
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
 from showtell.data.augment import View
@@ -26,7 +26,7 @@ from showtell.kinds.classifier.data import (
     set_aside,
 )
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
-from showtell.kinds.classifier.fine_tune import FineTuneTask, LabelledImages, TunedNetwork, lr_scales
+from showtell.kinds.classifier.fine_tune import FineTuneTask, LabelledImages, TunedClassifier
 from showtell.kinds.classifier.folds import score_by_folds, why_unscored
 from showtell.kinds.classifier.heads import (
     Candidate,
@@ -40,6 +40,7 @@ from showtell.kinds.classifier.heads import (
 from showtell.kinds.classifier.model import NAME, ClassifierModel, ClassifierProvenance, FittedHead
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import trivial_answers
+from showtell.kinds.fine_tune import describe_layers, lr_scales
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.training import Session, loop_config, train_in_run
@@ -218,16 +219,13 @@ def _fine_tune(
     assert settings.fine_tune is not None
     start = best_of([candidate for candidate in candidates if candidate.kind != "knn"])
     layers = layers_from(data.backbone, settings.fine_tune)
-    console.say(
-        f"Fine-tuning {len(layers)} layers of {data.backbone.description.architecture}, from "
-        f"{layers[0].name} (number {layers[0].number}) up, with the {start.kind} head"
-    )
-    network = TunedNetwork(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
+    network = TunedClassifier(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
+    console.say(f"{describe_layers(data.backbone, layers)}, with the {start.kind} head")
     train, val = (LabelledImages(each, label_numbers(each, data.classes)) for each in (data.train, data.val))
     task = FineTuneTask(network, train, val, settings)
     session.show(data.val, lambda: _names(data, task.predicted.tolist()))
-    session.loop(task, _loop_config(settings, network, layers, task.steps_per_epoch), fingerprint)
-    tuned = _tuned_backbone(network, data.backbone, layers)
+    session.loop(task, _loop_config(settings, network, task.steps_per_epoch), fingerprint)
+    tuned = network.tuned_backbone()
     after = replace(data, backbone=tuned, features=extract_features(data.val, tuned, session.store))
     head = network.head.requires_grad_(False).eval()
     seconds = time.perf_counter() - started
@@ -237,19 +235,10 @@ def _fine_tune(
     return (after, found) if chosen is found else (data, frozen)
 
 
-def _loop_config(
-    settings: TrainClassifier, network: TunedNetwork, layers: Sequence[Layer], steps_per_epoch: int
-) -> LoopConfig:
-    scales = lr_scales(network, layers, top=settings.top_share, bottom=settings.bottom_share)
+def _loop_config(settings: TrainClassifier, network: TunedClassifier, steps_per_epoch: int) -> LoopConfig:
+    scales = lr_scales(network, top=settings.top_share, bottom=settings.bottom_share)
     shared = loop_config(settings, settings.epochs, warmup_steps=settings.warmup_epochs * steps_per_epoch)
     return replace(shared, lr_scale=scales)
-
-
-def _tuned_backbone(network: TunedNetwork, before: Backbone, layers: Sequence[Layer]) -> Backbone:
-    description = before.description
-    source = f"{description.weights_source}, fine-tuned from {layers[0].name} up"
-    spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
-    return Backbone(network.backbone.network, description.preprocessing, spec)
 
 
 def _names(data: _Data, predicted: Sequence[int]) -> dict[str, str]:

@@ -1,0 +1,162 @@
+"""Train the top of a backbone together with the decoder, from kept values of the last frozen layer.
+
+By cross-entropy the decoder is trained first, on cached grids, then together with the top. Training by reward
+reads the grids that the tuned top gives, and leaves it as it is.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from showtell.backbones.backbone import Backbone, grid_of
+from showtell.backbones.cut import Cut, LowerBackbone, cut_below, from_store, run_above
+from showtell.backbones.layers import Layer, layers_from
+from showtell.console import Console
+from showtell.data.records import AnnotatedImage
+from showtell.extraction.extract import extract_features
+from showtell.extraction.features import Features
+from showtell.kinds.captioner.data import CaptionData, with_views
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.task import CaptionTask
+from showtell.kinds.fine_tune import TunedNetwork, describe_layers
+from showtell.models.captioner import Captioner
+from showtell.models.decoder import Decoder
+from showtell.store.space import Array
+from showtell.store.store import FeatureStore
+from showtell.training.checkpoint import Progress
+
+
+@dataclass(frozen=True)
+class Top:
+    """What is trained of a backbone.
+
+    Attributes:
+        backbone: The whole network, frozen.
+        layers: What is trained of it, the lowest first.
+        cut: Below them.
+    """
+
+    backbone: Backbone
+    layers: Sequence[Layer]
+    cut: Cut
+
+    @classmethod
+    def of(cls, backbone: Backbone, start: str) -> "Top":
+        """Find what is trained from a place up.
+
+        Args:
+            backbone: The network; it is tuned as torch runs it.
+            start: As :func:`layers_from` takes it.
+
+        Raises:
+            ConfigError: There is no such place, or no cut below it.
+        """
+        used = backbone.for_inference()
+        layers = layers_from(used, start)
+        return cls(used, layers, cut_below(used, layers))
+
+    def extract_below(
+        self, data: CaptionData, settings: TrainCaptioner, store: FeatureStore, console: Console
+    ) -> CaptionData:
+        """Bring the values of the last frozen layer into the store: of the images and of their views."""
+        lower = LowerBackbone(self.backbone, self.cut)
+        console.say(
+            f"{describe_layers(self.backbone, self.layers)}; what is below is encoded once, up to the "
+            f"{lower.description.layer}"
+        )
+        images = [*data.train, *data.validation]
+        features = extract_features(images, lower, store, console=console)
+        return with_views(replace(data, features=features), settings, lower, store, console)
+
+
+class TunedCaptioner(TunedNetwork):
+    """A decoder with the backbone whose top is trained.
+
+    Args:
+        top: What is trained of the backbone, which is copied.
+        decoder: The decoder.
+    """
+
+    def __init__(self, top: Top, decoder: Decoder[Any, Any]) -> None:
+        super().__init__(copy.deepcopy(top.backbone), decoder, top.layers)
+        self.cut = top.cut
+
+    def grid(self, stored: Tensor) -> Tensor:
+        """Run the top, in float32: values from below, (B, l, d), to the grid (B, L, D)."""
+        with torch.autocast(stored.device.type, enabled=False):
+            features = run_above(self.backbone, self.cut, from_store(stored, self.cut))
+        return grid_of(self.backbone.network, features)[0]
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class TunedFeatures(Features):
+    """Features whose grids a network's top, as it is now, makes of what the store keeps.
+
+    Attributes:
+        network: The network.
+    """
+
+    network: TunedCaptioner
+
+    @torch.inference_mode()
+    def grid(self, images: Sequence[AnnotatedImage | str] | None = None) -> Array:
+        """Return grids, rounded as the store would."""
+        stored = torch.from_numpy(super().grid(images))
+        return self.network.grid(stored.to(self.network.backbone.device)).to(stored.dtype).cpu().numpy()
+
+
+class FineTuneTask(CaptionTask):
+    """What the loop needs to train a captioner on cached grids, and then with the top of its backbone.
+
+    Validation always runs the top, so that frozen and tuned epochs are scored alike.
+
+    Args:
+        captioner: The captioner.
+        data: Training and validation images with their grids by the frozen backbone.
+        settings: As for :class:`CaptionTask`, and epochs of fine-tuning after those of cross-entropy.
+        top: What is trained of the backbone.
+        below: The same images with the values of the last frozen layer.
+    """
+
+    def __init__(
+        self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner, top: Top, below: CaptionData
+    ) -> None:
+        self._network = TunedCaptioner(top, captioner.decoder)
+        super().__init__(captioner, data, settings)
+        self.below = below
+        self.frozen_epochs = settings.epochs or 0
+        self.tuned_until = self.frozen_epochs + (settings.fine_tune_epochs or 0)
+        kept = below.features
+        self.features = TunedFeatures(space=kept.space, digests=kept.digests, network=self._network)
+
+    @property
+    def network(self) -> TunedCaptioner:
+        """Return backbone and decoder."""
+        return self._network
+
+    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
+        """Return grids: cached ones, then with gradients for the top, then as it is."""
+        if epoch < self.frozen_epochs:
+            return super()._grids(epoch, chosen)
+        stored = self._stored(self.below, epoch, chosen)
+        with torch.set_grad_enabled(epoch < self.tuned_until):
+            return self._network.grid(stored)
+
+    def best_backbone(self, progress: Progress, console: Console) -> Backbone | None:
+        """Return the tuned backbone after the training, or None where no epoch of it was kept; say so."""
+        frozen, tuned = (
+            [record["score"] for record in progress.history if first < record["epoch"] <= last]
+            for first, last in ((0, self.frozen_epochs), (self.frozen_epochs, self.tuned_until))
+        )
+        if not tuned:
+            return None
+        kept = progress.best_epoch > self.frozen_epochs
+        console.say(
+            f"By cross-entropy: CIDEr-D {max(frozen):.3f} frozen, {max(tuned):.3f} fine-tuned; the "
+            f"{'fine-tuned' if kept else 'frozen'} network is kept"
+        )
+        return self._network.tuned_backbone() if kept else None
