@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from showtell.evaluation.intervals import bootstrap_interval, share_interval
+from showtell.evaluation.intervals import bootstrap_interval, group_sums, share_interval
 
 SCORE_NAMES = ("accuracy", "top5", "macro_f1")
 """The scores that have intervals, in the order in which they are shown."""
@@ -60,13 +60,11 @@ def class_scores(
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     statistics = _statistics(probabilities, labels, predicted)
     accuracy, top5, macro_f1 = _scores_of_sums(statistics.sum(0), count).tolist()
-    kept = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    grouped = group_sums(statistics, groups)
     intervals = {}
     if resamples:
-        sums = np.zeros((int(kept.max()) + 1, statistics.shape[1]))
-        np.add.at(sums, kept, statistics)
         low, high = bootstrap_interval(
-            sums,
+            grouped,
             lambda sums: _scores_of_sums(sums, count),
             seed=seed,
             resamples=resamples,
@@ -82,7 +80,7 @@ def class_scores(
         precision, recall, f1 = right / named, right / present, 2 * right / (present + named)
     return ClassScores(
         count,
-        int(kept.max()) + 1,
+        len(grouped),
         accuracy,
         top5,
         macro_f1,
