@@ -1,7 +1,7 @@
 """How well captions agree with what people wrote: all scores of a set, with their intervals.
 
-BLEU, ROUGE-L and CIDEr-D equal the COCO caption toolkit's, chrF sacreBLEU's of the same words. References and hypotheses are split into words by
-the one rule in ``words``.
+BLEU, ROUGE-L and CIDEr-D equal the COCO caption toolkit's, and chrF sacreBLEU's of the same words. References
+and hypotheses are split into words by the one rule in ``words``.
 """
 
 from collections.abc import Mapping, Sequence

@@ -93,7 +93,7 @@ def paired_intervals(
 
     Args:
         first: What each image adds to the sums that the score of the one is made of, (count, statistics).
-        second: The same of the other, image by image; its columns may be others where ``score`` takes them.
+        second: The same of the other, image by image.
         score: From sums (resamples, statistics) to scores, (resamples, scores).
         limits: Least and greatest possible value of each score, (scores, 2).
         groups: Each image's group, (count,); whole groups are drawn. None where each image stands alone.

@@ -1,15 +1,20 @@
 """The captioner as a kind of model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
+from showtell.evaluation.intervals import Ints
+from showtell.evaluation.paired import Paired
+from showtell.kinds.captioner.comparison import compare_captions
 from showtell.kinds.captioner.evaluation import CaptionEvaluation, evaluate_captions
 from showtell.kinds.captioner.model import NAME, CaptionerModel
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.kind import Kind, Question, Reported
+from showtell.runs.records import JsonObject
 from showtell.runs.run import Run
 
 
@@ -38,6 +43,12 @@ class CaptionerKind(Kind):
         """
         beam_size = question.beam_size or model.beam_size
         return evaluate_captions(model.captioner, question, beam_size=beam_size)
+
+    def compare(
+        self, first: Sequence[JsonObject], second: Sequence[JsonObject], groups: Ints | None
+    ) -> Paired:
+        """Compare two captioners on the same images."""
+        return compare_captions(first, second, groups)
 
     def report(self, reported: Reported) -> Path:
         """Write the report of a captioner."""
