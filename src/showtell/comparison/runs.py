@@ -245,5 +245,5 @@ def _block(names: tuple[str, str], paired: Paired, split: str) -> str:
         for image in images:
             lines.append(f"    {image.name}")
             lines += [f"      {name}: {said}" for name, said in zip(names, image.said)]
-            lines.append(f"      right: {image.truths[0]}")
+            lines.append(f"      {'people' if len(image.truths) > 1 else 'right'}: {image.truths[0]}")
     return "\n".join(lines)
