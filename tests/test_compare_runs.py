@@ -13,12 +13,14 @@ from showtell.comparison.runs import compare
 from showtell.comparison.settings import Compare
 from showtell.errors import ConfigError, DataError, ModelError
 from showtell.evaluation.bleu_rouge import bleu
-from showtell.evaluation.caption_scores import caption_statistics, scores_of_sums
+from showtell.evaluation.caption_scores import caption_scores, caption_statistics, scores_of_sums
 from showtell.evaluation.class_scores import class_counts, macro_f1
 from showtell.evaluation.intervals import bootstrap_interval, paired_intervals
 from showtell.kinds.classifier.comparison import compare_classes
+from showtell.kinds.settings import Evaluate
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
+from test_metrics import toolkit_scores
 
 SHARE = np.array([(0.0, 1.0)])
 SETS, IMAGES = 500, 200
@@ -269,3 +271,25 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path, capsys):
     assert f"{first} is a captioner, and {second} a classifier." in refused(first, second)
     with pytest.raises(ConfigError, match="is no HTML page"):
         Compare(runs, out=tmp_path / "page.png")
+
+
+def test_what_is_exported_scores_the_same_elsewhere(trained, tmp_path, capsys):
+    out = tmp_path / "밖" / "results.json"
+    assert (
+        cli.run(["evaluate", str(trained), "--split", "val", "--out", str(tmp_path), "--export", str(out)])
+        == 0
+    )
+    beside = out.with_name("results-annotations.json")
+    assert f"COCO results: {out}; their references: {beside}" in capsys.readouterr().err
+    recorded = json.loads((tmp_path / "evaluation-val.json").read_text("utf-8"))["scores"]
+    coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed")
+    true = coco.COCO(str(beside))
+    said = true.loadRes(str(out))
+    references = {name: [one["caption"] for one in true.imgToAnns[name]] for name in true.getImgIds()}
+    hypotheses = {name: said.imgToAnns[name][0]["caption"] for name in references}
+    again = caption_scores(references, hypotheses, resamples=0)
+    assert {name: getattr(again, name) for name in recorded} == pytest.approx(recorded)
+    theirs, _ = toolkit_scores(references, hypotheses)
+    assert {name: recorded[name] for name in theirs} == pytest.approx(theirs)
+    with pytest.raises(ConfigError, match="is no JSON file"):
+        Evaluate(trained, export=tmp_path)

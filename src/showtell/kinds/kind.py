@@ -101,11 +101,13 @@ class Kind(ABC):
         name: As models and runs record it.
         Settings: Of its training.
         Model: The class of its models.
+        exports: Whether what it says of images can be written by ``export_results``.
     """
 
     name: str
     Settings: type[TrainingSettings]
     Model: type[AnyModel]
+    exports = False
 
     @abstractmethod
     def read(self, source: DataSource, console: Console) -> Dataset:
@@ -149,6 +151,15 @@ class Kind(ABC):
             ModelError: Runs of this kind are not compared.
         """
         raise ModelError(f"Runs of a {self.name} cannot be compared.")
+
+    def export_results(self, lines: Iterable[JsonObject], out: Path) -> Path:
+        """Write what a model says in a format that other tools score; return the file of references.
+
+        Args:
+            lines: What is kept of each image, as ``Evaluation.lines``.
+            out: The file of what the model says.
+        """
+        raise NotImplementedError
 
     def pretrained(self, name: Path, device: torch.device, console: Console | None) -> AnyModel | None:
         """Return a model that needs no training, where a name other than a run's stands for one."""
