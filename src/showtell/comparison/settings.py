@@ -15,9 +15,9 @@ from showtell.settings import Maybe, Settings, at_least
 class Compare(Settings):
     """Compare finished runs on the same images: differences with paired 95% intervals, images won and lost.
 
-    Examples:
-    showtell compare runs/lstm runs/transformer
-    showtell compare runs/a runs/b runs/c --split test --json
+    Example: showtell compare runs/lstm runs/transformer
+
+    Example: showtell compare runs/a runs/b runs/c --split test --json
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
