@@ -106,7 +106,7 @@ def test_evaluation_names_split_count_interval_and_calibration(run, tmp_path, ca
     assert "before temperature scaling" in err
     lines = (tmp_path / "predictions-test.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == record["images"]
-    assert set(json.loads(lines[0])) == {"image", "label", "classes"}
+    assert set(json.loads(lines[0])) == {"image", "label", "log_likelihood", "classes"}
 
 
 def test_other_labels_are_scored_and_strange_classes_named(run, tmp_path, capsys):

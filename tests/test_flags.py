@@ -46,11 +46,12 @@ ALLOWED = {
     ],
     "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
     "train-classifier": [*TRAINING, "--batch-size", "--head", "--fine-tune"],
-    "compare": [
+    "compare": ["RUN", "--split", "--out", "--json"],
+    "compare-backbones": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],
         *["--seed", "--device", "--json"],
     ],
-    "evaluate": [*EVALUATED, "--beam-size", "--out", "--json"],
+    "evaluate": [*EVALUATED, "--beam-size", "--out", "--export", "--json"],
     "report": EVALUATED,
     "predict": ["RUN", "PICTURE", "--save-plot", "--beam-size", "--device", "--json"],
     "demo": [*SERVER, "--open"],

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics.chrf import CHRF
 
 from showtell.errors import DataError
 from showtell.evaluation.caption_scores import SCORE_NAMES, CiderD, caption_scores
@@ -227,6 +228,40 @@ def test_repeated_references_weigh_in_but_do_not_raise_bleu() -> None:
     twice = {name: texts * 2 for name, texts in once.items()}
     one, two = (caption_scores(references, hypotheses, resamples=0) for references in (once, twice))
     assert [getattr(one, name) for name in SCORE_NAMES] == [getattr(two, name) for name in SCORE_NAMES]
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored_sets())
+def test_chrf_equals_sacrebleu(scored: tuple[dict[str, list[str]], dict[str, str]]) -> None:
+    references, hypotheses = scored
+    ours = caption_scores(references, hypotheses, resamples=0)
+    order = sorted(references)
+    most = max(map(len, references.values()))
+    streams = [
+        [references[name][place] if place < len(references[name]) else None for name in order]
+        for place in range(most)
+    ]
+    for stream in streams:
+        stream[:] = [text and " ".join(metric_tokens(text)) for text in stream]
+    judged = [" ".join(metric_tokens(hypotheses[name])) for name in order]
+    alone = [
+        CHRF().sentence_score(one, [text[place] for text in streams if text[place] is not None]).score / 100
+        for place, one in enumerate(judged)
+    ]
+    assert ours.per_image["chrf"] == pytest.approx(alone, abs=1e-12)
+    # Of references that score alike for one image sacreBLEU takes the first, so that its corpus may differ.
+    if most == 1:
+        assert ours.chrf == pytest.approx(CHRF().corpus_score(judged, streams).score / 100, abs=1e-12)
+
+
+def test_chrf_sees_that_a_korean_word_has_only_another_ending() -> None:
+    references = {"a": ["강아지가 잔디밭에서 달린다."], "b": ["고양이가 소파에서 잔다."]}
+    near = caption_scores(references, {"a": "강아지는 잔디밭을 달립니다", "b": "고양이는 소파에 잔다"})
+    far = caption_scores(references, {"a": "사람들이 기차를 기다린다", "b": "고양이는 소파에 잔다"})
+    assert near.per_image["bleu1"][0] == pytest.approx(0, abs=1e-6), "no word is the same"
+    assert near.per_image["chrf"][0] > 0.2 > far.per_image["chrf"][0]
+    low, high = near.intervals["chrf"]
+    assert 0 <= low < near.chrf < high <= 1
 
 
 def test_korean_is_scored_by_its_words() -> None:

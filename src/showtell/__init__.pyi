@@ -1,6 +1,8 @@
 # What `__init__.py` imports when it is asked for, as type checkers and editors see it.
-from showtell.comparison.compare import compare as compare
+from showtell.comparison.backbones import compare_backbones as compare_backbones
+from showtell.comparison.runs import compare as compare
 from showtell.comparison.settings import Compare as Compare
+from showtell.comparison.settings import CompareBackbones as CompareBackbones
 from showtell.data.source import DataSource as DataSource
 from showtell.errors import ShowtellError as ShowtellError
 from showtell.extraction.command import extract as extract

@@ -24,8 +24,11 @@ COMMANDS: dict[str, Command] = {
     "train-classifier": Command(
         "kinds.classifier.settings.TrainClassifier", "kinds.classifier.train.train_classifier"
     ),
-    "compare": Command("comparison.settings.Compare", "comparison.compare.compare"),
+    "compare-backbones": Command(
+        "comparison.settings.CompareBackbones", "comparison.backbones.compare_backbones"
+    ),
     "evaluate": Command("kinds.settings.Evaluate", "kinds.evaluate.evaluate"),
+    "compare": Command("comparison.settings.Compare", "comparison.runs.compare"),
     "report": Command("kinds.settings.Report", "kinds.report.write_report"),
     "predict": Command("kinds.settings.Predict", "kinds.predict.predict"),
     "demo": Command("serving.settings.Demo", "serving.serve.demo"),

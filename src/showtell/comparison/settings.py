@@ -1,18 +1,53 @@
-"""Settings of a comparison of backbones."""
+"""Settings of a comparison of runs, and of one of backbones."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
 
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, at_least
+from showtell.settings import Maybe, Settings, at_least
 
 
 @dataclass(frozen=True)
-class Compare(DataSource):
+class Compare(Settings):
+    """Compare finished runs on the same images: differences with paired 95% intervals, images won and lost.
+
+    Example: showtell compare runs/lstm runs/transformer
+
+    Example: showtell compare runs/a runs/b runs/c --split test --json
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folders of two or more finished runs of one kind; each is held against the first."""
+    split: Literal["train", "val", "test", "all"] = "val"
+    """Evaluated split to compare on; all is other data that each run was evaluated on."""
+    out: Path = Path("runs/comparison.html")
+    """Page of the comparison, with the images that differ the most."""
+    json: bool = False
+    """Print the comparison as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check the runs and the page."""
+        super().__post_init__()
+        object.__setattr__(self, "runs", tuple(map(Path, self.runs)))
+        if len({run.resolve() for run in self.runs}) < max(2, len(self.runs)):
+            raise ConfigError(
+                f"Two different runs are needed: {', '.join(map(str, self.runs))}.",
+                hint="Expected folders of two or more finished runs, each once.",
+                run="showtell compare runs/a runs/b",
+            )
+        if self.out.suffix.lower() not in (".html", ".htm") or self.out.is_dir():
+            raise ConfigError(f"--out {self.out} is no HTML page.", hint="Name a file, such as better.html.")
+
+
+@dataclass(frozen=True)
+class CompareBackbones(DataSource):
     """Compare backbones by what a short training on their features reaches, and by what they cost.
 
-    Example: showtell compare photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
+    Example: showtell compare-backbones photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
     """
 
     backbones: str = field(kw_only=True)

@@ -1,7 +1,7 @@
 """How well captions agree with what people wrote: all scores of a set, with their intervals.
 
-BLEU, ROUGE-L and CIDEr-D equal the COCO caption toolkit's. References and hypotheses are split into words by
-the one rule in ``words``.
+BLEU, ROUGE-L and CIDEr-D equal the COCO caption toolkit's, and chrF sacreBLEU's of the same words. References
+and hypotheses are split into words by the one rule in ``words``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,28 @@ from numpy.typing import NDArray
 
 from showtell.errors import DataError
 from showtell.evaluation.bleu_rouge import bleu, bleu_statistics, rouge_l
+from showtell.evaluation.chrf import chrf, chrf_statistics
 from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.meteor import matching_statistics, meteor_exact_stem
 from showtell.text.words import metric_tokens
 
-SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l", "cider_d")
+SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l", "chrf", "cider_d")
 """The scores in the order in which they are shown."""
 
 Scores = NDArray[np.float64]
 Interval = tuple[float, float]
 
-_LIMITS = np.array([(0.0, 10.0 if name == "cider_d" else 1.0) for name in SCORE_NAMES])
+SCORE_LIMITS: Scores = np.array([(0.0, 10.0 if name == "cider_d" else 1.0) for name in SCORE_NAMES])
+"""The least and the greatest value of each score, (8, 2)."""
 
 
 @dataclass(frozen=True)
 class CaptionScores:
     """The scores of a set of captions.
 
-    BLEU and ``meteor_exact_stem`` are ratios of counts over the whole set, ROUGE-L and CIDEr-D means over its
-    images. All lie in [0, 1] but CIDEr-D, which lies in [0, 10].
+    BLEU, ``meteor_exact_stem`` and chrF are made of counts over the whole set, ROUGE-L and CIDEr-D are means
+    over its images. All lie in [0, 1] but CIDEr-D, which lies in [0, 10].
     """
 
     bleu1: float  # BLEU with single words
@@ -40,6 +42,7 @@ class CaptionScores:
     bleu4: float  # BLEU with runs of up to 4 words
     meteor_exact_stem: float  # METEOR's score from equal words and equal stems alone; not METEOR
     rouge_l: float  # the longest common subsequence, as an F-measure
+    chrf: float  # runs of up to 6 characters, as an F-measure that weighs recall twice
     cider_d: float  # CIDEr-D, n-grams weighed by the references of this very set
     count: int  # how many images were scored
     names: tuple[str, ...] = field(repr=False)  # the images' names, sorted
@@ -74,31 +77,17 @@ def caption_scores(
     Raises:
         DataError: The two mappings are not of the same images, or an image has no reference.
     """
-    _check_same_images(references, hypotheses)
-    cider = cider or CiderD(references)
     names = tuple(sorted(references))
-    truths = [cider.references[name] for name in names]
-    judged = [metric_tokens(hypotheses[name]) for name in names]
-    bleus = np.stack([bleu_statistics(*pair) for pair in zip(judged, truths)])  # (count, 10)
-    matches = np.stack([matching_statistics(*pair) for pair in zip(judged, truths)])  # (count, 5)
-    rouges = np.array([rouge_l(*pair) for pair in zip(judged, truths)])  # (count,)
-    ciders = np.array([cider.score_words(*pair) for pair in zip(names, judged)])  # (count,)
-
-    statistics = np.column_stack([bleus, matches, rouges, ciders])  # (count, 17)
-    whole = _scores_of_sums(statistics.sum(axis=0), len(names))
+    statistics = caption_statistics(references, hypotheses, cider)
     intervals = {}
     if resamples:
         bounds = bootstrap_interval(
-            statistics,
-            lambda sums: _scores_of_sums(sums, len(names)),
-            seed=seed,
-            resamples=resamples,
-            limits=_LIMITS,
+            statistics, scores_of_sums, seed=seed, resamples=resamples, limits=SCORE_LIMITS
         )
         intervals = {name: (float(low), float(high)) for name, (low, high) in zip(SCORE_NAMES, bounds)}
-    alone = _scores_of_sums(statistics, 1)  # (count, 7)
+    alone = scores_of_sums(statistics)  # (count, 8)
     return CaptionScores(
-        **dict(zip(SCORE_NAMES, whole.tolist())),
+        **dict(zip(SCORE_NAMES, scores_of_sums(statistics.sum(axis=0)).tolist())),
         count=len(names),
         names=names,
         per_image={name: alone[:, column] for column, name in enumerate(SCORE_NAMES)},
@@ -106,10 +95,45 @@ def caption_scores(
     )
 
 
-def _scores_of_sums(sums: Scores, count: int) -> Scores:
-    """Return scores, (..., 7) as in ``SCORE_NAMES``, from sums over ``count`` images, (..., 17)."""
-    bleus, meteor = bleu(sums[..., :10]), meteor_exact_stem(sums[..., 10:15])
-    return np.concatenate([bleus, meteor[..., None], sums[..., 15:] / count], axis=-1)
+def caption_statistics(
+    references: Mapping[str, Sequence[str]], hypotheses: Mapping[str, str], cider: CiderD | None = None
+) -> Scores:
+    """Return what each image adds to the sums that the scores of a set are made of.
+
+    Args:
+        references: As ``caption_scores`` takes them.
+        hypotheses: As ``caption_scores`` takes them.
+        cider: ``CiderD(references)`` if it is at hand already.
+
+    Returns:
+        (count, 36), in the order of the sorted names; ``scores_of_sums`` of their sum are the scores.
+
+    Raises:
+        DataError: The two mappings are not of the same images, or an image has no reference.
+    """
+    _check_same_images(references, hypotheses)
+    cider = cider or CiderD(references)
+    rows = []
+    for name in sorted(references):
+        truths, judged = cider.references[name], metric_tokens(hypotheses[name])
+        rows.append(
+            [
+                *bleu_statistics(judged, truths),
+                *matching_statistics(judged, truths),
+                *chrf_statistics(" ".join(judged), [" ".join(truth) for truth in truths]),
+                rouge_l(judged, truths),
+                cider.score_words(name, judged),
+                1,
+            ]
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+def scores_of_sums(sums: Scores) -> Scores:
+    """Return scores, (..., 8) as in ``SCORE_NAMES``, from sums of ``caption_statistics``, (..., 36)."""
+    bleus, meteor, runs = bleu(sums[..., :10]), meteor_exact_stem(sums[..., 10:15]), chrf(sums[..., 15:33])
+    rouge, cider = sums[..., 33:34] / sums[..., 35:], sums[..., 34:35] / sums[..., 35:]
+    return np.concatenate([bleus, meteor[..., None], rouge, runs[..., None], cider], axis=-1)
 
 
 def _check_same_images(references: Mapping[str, Sequence[str]], hypotheses: Mapping[str, str]) -> None:

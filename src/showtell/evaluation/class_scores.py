@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from showtell.evaluation.intervals import bootstrap_interval, share_interval
+from showtell.evaluation.intervals import bootstrap_interval, group_sums, share_interval
 
 SCORE_NAMES = ("accuracy", "top5", "macro_f1")
 """The scores that have intervals, in the order in which they are shown."""
@@ -60,13 +60,11 @@ def class_scores(
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     statistics = _statistics(probabilities, labels, predicted)
     accuracy, top5, macro_f1 = _scores_of_sums(statistics.sum(0), count).tolist()
-    kept = np.arange(count) if groups is None else np.unique(groups, return_inverse=True)[1]
+    grouped = group_sums(statistics, groups)
     intervals = {}
     if resamples:
-        sums = np.zeros((int(kept.max()) + 1, statistics.shape[1]))
-        np.add.at(sums, kept, statistics)
         low, high = bootstrap_interval(
-            sums,
+            grouped,
             lambda sums: _scores_of_sums(sums, count),
             seed=seed,
             resamples=resamples,
@@ -82,7 +80,7 @@ def class_scores(
         precision, recall, f1 = right / named, right / present, 2 * right / (present + named)
     return ClassScores(
         count,
-        int(kept.max()) + 1,
+        len(grouped),
         accuracy,
         top5,
         macro_f1,
@@ -134,23 +132,38 @@ def expected_calibration_error(confidence: npt.NDArray[np.floating], correct: np
     return sum(one.images * abs(one.confidence - one.accuracy) for one in found) / len(confidence)
 
 
+def class_counts(labels: Ints, predicted: Ints, classes: int) -> Floats:
+    """Return what each image adds to the counts by class: right, present, named, (N, 3C).
+
+    Args:
+        labels: Right classes, (N,), each in [0, C).
+        predicted: Named classes, (N,), each in [0, C).
+        classes: C.
+    """
+    rows = np.arange(len(labels))
+    counts = np.zeros((len(labels), 3 * classes))
+    counts[rows, labels] = predicted == labels
+    counts[rows, classes + labels] = 1
+    counts[rows, 2 * classes + predicted] = 1
+    return counts
+
+
+def macro_f1(counts: Floats) -> Floats:
+    """Return the mean F1 over the classes that occur or were named, (...), from sums of counts, (..., 3C)."""
+    right, present, named = np.split(counts, 3, axis=-1)
+    seen = present + named > 0
+    f1: Floats = np.where(seen, 2 * right / np.maximum(present + named, 1), 0).sum(-1) / seen.sum(-1)
+    return f1
+
+
 def _statistics(probabilities: npt.NDArray[np.floating], labels: Ints, predicted: Ints) -> Floats:
-    """Return what each image adds: right, among five, and by class right, present, named: (N, 2 + 3C)."""
+    """Return what each image adds: right, among five, and counts by class: (N, 2 + 3C)."""
     count, classes = probabilities.shape
-    rows = np.arange(count)
-    own = probabilities[rows, labels]
-    statistics = np.zeros((count, 2 + 3 * classes))
-    statistics[:, 0] = predicted == labels
-    statistics[:, 1] = (probabilities > own[:, None]).sum(1) < 5
-    statistics[rows, 2 + labels] = predicted == labels
-    statistics[rows, 2 + classes + labels] = 1
-    statistics[rows, 2 + 2 * classes + predicted] = 1
-    return statistics
+    own = probabilities[np.arange(count), labels]
+    among_five = (probabilities > own[:, None]).sum(1) < 5
+    return np.column_stack([predicted == labels, among_five, class_counts(labels, predicted, classes)])
 
 
 def _scores_of_sums(sums: Floats, count: int) -> Floats:
     """Return scores (..., 3) as in ``SCORE_NAMES`` from sums (..., 2 + 3C) over ``count`` images."""
-    right, present, named = np.split(sums[..., 2:], 3, axis=-1)
-    seen = present + named > 0
-    f1 = np.where(seen, 2 * right / np.maximum(present + named, 1), 0).sum(-1) / seen.sum(-1)
-    return np.concatenate([sums[..., :2] / count, f1[..., None]], axis=-1)
+    return np.concatenate([sums[..., :2] / count, macro_f1(sums[..., 2:])[..., None]], axis=-1)

@@ -77,6 +77,60 @@ def bootstrap_interval(
     return intervals
 
 
+def paired_intervals(
+    first: Scores,
+    second: Scores,
+    score: Callable[[Scores], Scores],
+    *,
+    limits: Scores,
+    groups: Ints | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Scores:
+    """Return intervals of how much higher the second of two systems scores over the same images.
+
+    Both are scored on each resample, so that what makes an image easy or hard for both cancels out.
+
+    Args:
+        first: What each image adds to the sums that the score of the one is made of, (count, statistics).
+        second: The same of the other, image by image.
+        score: From sums (resamples, statistics) to scores, (resamples, scores).
+        limits: Least and greatest possible value of each score, (scores, 2).
+        groups: Each image's group, (count,); whole groups are drawn. None where each image stands alone.
+        seed: The seed of the resampling.
+        resamples: How many sets of images or groups to draw.
+
+    Returns:
+        (scores, 2): for each score, lower and upper bound of the second's minus the first's.
+
+    Source: Koehn 2004, section 4, for paired resampling.
+    """
+    width = first.shape[1]
+    widest = limits[:, 1] - limits[:, 0]
+    return bootstrap_interval(
+        group_sums(np.column_stack([first, second]), groups),
+        lambda sums: score(sums[:, width:]) - score(sums[:, :width]),
+        seed=seed,
+        resamples=resamples,
+        limits=np.column_stack([-widest, widest]),
+    )
+
+
+def group_sums(statistics: Scores, groups: Ints | None) -> Scores:
+    """Return what each group adds, (groups, statistics), from what each image adds, (count, statistics).
+
+    Args:
+        statistics: One row for each image.
+        groups: Each image's group, (count,); None where each image stands alone.
+    """
+    if groups is None:
+        return statistics
+    _, places = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(places.max()) + 1, statistics.shape[1]))
+    np.add.at(sums, places, statistics)
+    return sums
+
+
 def _resampled_sums(statistics: Scores, resamples: int, seed: int) -> Scores:
     generator = np.random.default_rng(seed)
     count = len(statistics)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from showtell.console import Console, Log
 from showtell.data.records import AnnotatedImage
-from showtell.errors import DataError
+from showtell.errors import ConfigError, DataError
 from showtell.extraction.prepared import prepare
 from showtell.kinds.kind import Evaluation, Question, find_kind
 from showtell.kinds.model_folder import load_model
@@ -33,6 +33,11 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     console = console or Log()
     model = load_model(config.run, choose_device(config.device))
     kind, run = find_kind(model.config.kind), Run(config.run)
+    if config.export is not None and not kind.exports:
+        raise ConfigError(
+            f"--export writes captions, and {config.run} is a {kind.name}.",
+            hint=f"Its predictions are in predictions-SPLIT.jsonl of {config.out or config.run}.",
+        )
     trained = run.settings(kind.Settings)
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
     where = Whereabouts(advice, config.data, config.images, config.store)
@@ -60,6 +65,9 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     )
     run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
     console.say(evaluation.table())
+    if config.export is not None:
+        references = kind.export_results(evaluation.lines(), config.export)
+        console.say(f"COCO results: {config.export}; their references: {references}")
     if examples := evaluation.examples():
         console.say(examples)
     return evaluation

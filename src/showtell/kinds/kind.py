@@ -1,7 +1,7 @@
 """A kind of model as the commands see it, and the registry of kinds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,8 @@ from showtell.console import Console
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ModelError
+from showtell.evaluation.intervals import Ints
+from showtell.evaluation.paired import Paired
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.model import Model
@@ -99,11 +101,13 @@ class Kind(ABC):
         name: As models and runs record it.
         Settings: Of its training.
         Model: The class of its models.
+        exports: Whether what it says of images can be written by ``export_results``.
     """
 
     name: str
     Settings: type[TrainingSettings]
     Model: type[AnyModel]
+    exports = False
 
     @abstractmethod
     def read(self, source: DataSource, console: Console) -> Dataset:
@@ -132,6 +136,30 @@ class Kind(ABC):
             ModelError: There is no report of this kind.
         """
         raise ModelError(f"There is no report of a {self.name}.")
+
+    def compare(
+        self, first: Sequence[JsonObject], second: Sequence[JsonObject], groups: Ints | None
+    ) -> Paired:
+        """Compare what two runs said of the same images.
+
+        Args:
+            first: What is kept of each image, as ``Evaluation.lines``, in the order of the images' names.
+            second: The other run's.
+            groups: Each image's group; None where each stands alone.
+
+        Raises:
+            ModelError: Runs of this kind are not compared.
+        """
+        raise ModelError(f"Runs of a {self.name} cannot be compared.")
+
+    def export_results(self, lines: Iterable[JsonObject], out: Path) -> Path:
+        """Write what a model says in a format that other tools score; return the file of references.
+
+        Args:
+            lines: What is kept of each image, as ``Evaluation.lines``.
+            out: The file of what the model says.
+        """
+        raise NotImplementedError
 
     def pretrained(self, name: Path, device: torch.device, console: Console | None) -> AnyModel | None:
         """Return a model that needs no training, where a name other than a run's stands for one."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from showtell.errors import ConfigError
 from showtell.settings import Maybe, Run, Settings, at_least
 
 
@@ -51,6 +52,8 @@ class Evaluate(Settings):
     """Width of the beam search, at least 1; by default the captioner's own."""
     out: Maybe[Path] = None
     """Folder of the results; RUN by default."""
+    export: Maybe[Path] = None
+    """Also write captions as COCO results, and the references beside: results.json."""
     device: str = "auto"
     """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     json: bool = False
@@ -60,6 +63,10 @@ class Evaluate(Settings):
         """Check ranges."""
         super().__post_init__()
         at_least(self, beam_size=1)
+        if self.export is not None and (self.export.suffix.lower() != ".json" or self.export.is_dir()):
+            raise ConfigError(
+                f"--export {self.export} is no JSON file.", hint="Name a file, such as results.json."
+            )
 
 
 @dataclass(frozen=True)

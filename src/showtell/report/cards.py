@@ -116,7 +116,7 @@ def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
         "maps": [(word.attention * _UNIT).round().int().tolist() for word in spoken],
     }
     return {
-        "image": Markup(_data_uri(image)),
+        "image": Markup(data_uri(image)),
         "width": image.width,
         "height": image.height,
         "dim": round(dimming(image), 3),
@@ -143,7 +143,7 @@ def _word(word: Word, box: Box, words: PageWords) -> dict[str, object]:
     }
 
 
-def _data_uri(image: Image.Image) -> str:
+def data_uri(image: Image.Image) -> str:
     """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out."""
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)

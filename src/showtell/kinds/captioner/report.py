@@ -37,6 +37,7 @@ _NAMES = {
     "bleu3": "BLEU-3",
     "bleu4": "BLEU-4",
     "rouge_l": "ROUGE-L",
+    "chrf": "chrF",
     "meteor_exact_stem": "METEOR, words and stems only",
 }
 """Scores in the order of the table."""

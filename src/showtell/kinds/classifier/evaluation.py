@@ -1,5 +1,6 @@
 """Predictions of a split and what they score, with 95% intervals."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -32,6 +33,8 @@ _WIDE = 12
 """Up to as many classes, the confusion matrix is printed."""
 _MISTAKES = 5
 """Most confident mistakes that are named."""
+_LEAST = 1e-12
+"""A probability of the right class below it counts as it."""
 
 
 class ClassRecord(msgspec.Struct):
@@ -201,11 +204,17 @@ class ClassEvaluation:
         )
 
     def lines(self) -> Iterator[JsonObject]:
-        """Return what is kept of each image: its label, and the likeliest classes."""
-        for image, row in zip(self.images, self.probabilities):
+        """Return what is kept of each image: its label, how likely that was, and the likeliest classes."""
+        for image, label, row in zip(self.images, self.labels, self.probabilities):
             order = np.argsort(-row, kind="stable")[:SHOWN]
             likely = {self.classes[i]: round(float(row[i]), 6) for i in order}
-            yield {"image": image.name, "label": image.label, "classes": likely}
+            log_likelihood = math.log(max(float(row[label]), _LEAST))
+            yield {
+                "image": image.name,
+                "label": image.label,
+                "log_likelihood": round(log_likelihood, 6),
+                "classes": likely,
+            }
 
     def table(self) -> str:
         """Return the scores as a table with 95% intervals, by class, with the confusion matrix if small."""

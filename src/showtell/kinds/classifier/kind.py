@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
@@ -16,11 +17,15 @@ from showtell.data.annotated import read_annotated
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ModelError, WeightsError
+from showtell.evaluation.intervals import Ints
+from showtell.evaluation.paired import Paired
+from showtell.kinds.classifier.comparison import compare_classes
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
 from showtell.kinds.classifier.model import NAME, ClassifierModel
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.kind import Kind, Question, Reported
 from showtell.models.heads import HeadConfig, PretrainedHead
+from showtell.runs.records import JsonObject
 from showtell.runs.run import Run
 
 
@@ -52,6 +57,12 @@ class ClassifierKind(Kind):
         if warning := pretraining_warning(model.classes, model.backbone.description.weights_source):
             question.console.say(f"Warning: {warning}")
         return evaluate_classes(model, question)
+
+    def compare(
+        self, first: Sequence[JsonObject], second: Sequence[JsonObject], groups: Ints | None
+    ) -> Paired:
+        """Compare two classifiers on the same images."""
+        return compare_classes(first, second, groups)
 
     def report(self, reported: Reported) -> Path:
         """Write the report of a classifier."""

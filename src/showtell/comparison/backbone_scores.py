@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone
-from showtell.comparison.settings import Compare
+from showtell.comparison.settings import CompareBackbones
 from showtell.console import Console, human_time
 from showtell.errors import DataError
 from showtell.evaluation.caption_scores import caption_scores
@@ -95,7 +95,7 @@ def score_head(name: str, contender: Contender) -> Reached:
 
 
 def captioner_scorer(
-    config: Compare, contenders: Mapping[str, Contender], console: Console
+    config: CompareBackbones, contenders: Mapping[str, Contender], console: Console
 ) -> Callable[[str, Contender], Reached]:
     """Learn the words that all captioners share, and say how long all of them will take.
 

@@ -14,9 +14,9 @@ import torch
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.settings import BackboneSettings
-from showtell.comparison.results import Row, comparison_table, draw_comparison
-from showtell.comparison.scores import TRAINING, Contender, Reached, captioner_scorer, score_head
-from showtell.comparison.settings import Compare
+from showtell.comparison.backbone_results import Row, comparison_table, draw_comparison
+from showtell.comparison.backbone_scores import TRAINING, Contender, Reached, captioner_scorer, score_head
+from showtell.comparison.settings import CompareBackbones
 from showtell.console import Console, Log, human_time
 from showtell.data.annotated import say_reading
 from showtell.data.images import load_pixels
@@ -34,7 +34,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def compare(config: Compare, console: Console | None = None) -> list[JsonObject]:
+def compare_backbones(config: CompareBackbones, console: Console | None = None) -> list[JsonObject]:
     """Compare backbones on a data set: by a linear head on its classes, or by a captioner of few steps.
 
     Args:
@@ -81,7 +81,7 @@ def compare(config: Compare, console: Console | None = None) -> list[JsonObject]
     return records
 
 
-def _read(config: Compare, console: Console) -> Dataset:
+def _read(config: CompareBackbones, console: Console) -> Dataset:
     """Read labels or captions, and say what was found; of many captioned images keep a sample.
 
     Raises:
@@ -98,7 +98,7 @@ def _read(config: Compare, console: Console) -> Dataset:
     return sample
 
 
-def _sampled(dataset: Dataset, config: Compare) -> Dataset:
+def _sampled(dataset: Dataset, config: CompareBackbones) -> Dataset:
     """Keep some captioned images to train on and half as many to validate on, chosen by chance."""
     chance = random.Random(config.seed)
     half = config.sample // 2
@@ -130,7 +130,7 @@ def _each(
     return done
 
 
-def _load(config: Compare, name: str, console: Console) -> Backbone:
+def _load(config: CompareBackbones, name: str, console: Console) -> Backbone:
     is_folder = Path(name).is_dir()
     settings = BackboneSettings(
         backbone=None if is_folder else name,

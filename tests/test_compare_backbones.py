@@ -9,9 +9,9 @@ from PIL import Image
 
 from conftest import draw
 from showtell import cli
-from showtell.comparison import compare as task
-from showtell.comparison import scores as compare_scores
-from showtell.comparison.settings import Compare
+from showtell.comparison import backbone_scores
+from showtell.comparison import backbones as task
+from showtell.comparison.settings import CompareBackbones
 from showtell.data import groups as data_groups
 from showtell.errors import ConfigError
 from showtell.samples import write_captions_dataset
@@ -36,7 +36,7 @@ def data(tmp_path) -> Path:
 
 def arguments(data: Path, *more: str) -> list[str]:
     out = ["--out", str(data.parent / "out"), "--weights", "random", "--image-size", "64"]
-    return ["compare", str(data), *out, *more]
+    return ["compare-backbones", str(data), *out, *more]
 
 
 def test_a_row_a_backbone(data, capsys):
@@ -77,11 +77,11 @@ def test_one_that_cannot_be_had_is_told_and_left_out(data, capsys):
 
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ConfigError, match="--backbones is empty"):
-        Compare(Path("x"), backbones=" , ")
+        CompareBackbones(Path("x"), backbones=" , ")
     with pytest.raises(ConfigError, match="cannot fit several networks"):
-        Compare(Path("x"), backbones="a,b", weights="file.pth")
+        CompareBackbones(Path("x"), backbones="a,b", weights="file.pth")
     with pytest.raises(ConfigError, match="--steps 0 is out of range"):
-        Compare(Path("x"), backbones="a", steps=0)
+        CompareBackbones(Path("x"), backbones="a", steps=0)
 
 
 def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
@@ -104,7 +104,7 @@ def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):
 
 @pytest.fixture
 def captions(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(compare_scores, "HIDDEN_DIM", 192)
+    monkeypatch.setattr(backbone_scores, "HIDDEN_DIM", 192)
     write_captions_dataset(tmp_path / "자료", language="ko", count=120, seed=0)
     return tmp_path / "자료" / "captions.json"
 
@@ -113,7 +113,7 @@ def compared(captions: Path, out: str, capsys, *more: str) -> tuple[dict[str, di
     """Return the rows of a comparison on captions by backbone, and what was said."""
     settings = ["--weights", "random", "--image-size", "64", "--steps", str(STEPS), "--json"]
     places = [str(captions), "--out", str(captions.parents[1] / out)]
-    assert cli.run(["compare", *places, *settings, *more]) == 0
+    assert cli.run(["compare-backbones", *places, *settings, *more]) == 0
     said, told = capsys.readouterr()
     rows = json.loads(said)
     scores = [row["cider_d"] for row in rows]
@@ -153,7 +153,14 @@ def test_neither_company_nor_an_interruption_changes_a_score(captions, capsys, m
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", stopping)
-        command = ["compare", str(captions), "--out", str(captions.parents[1] / "cut"), "--steps", str(STEPS)]
+        command = [
+            "compare-backbones",
+            str(captions),
+            "--out",
+            str(captions.parents[1] / "cut"),
+            "--steps",
+            str(STEPS),
+        ]
         more = ["--weights", "random", "--image-size", "64", "--backbones", "test_resnet,test_efficientnet"]
         assert cli.run([*command, *more]) == 130
     capsys.readouterr()
