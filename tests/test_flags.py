@@ -27,7 +27,7 @@ TRAINING = [
     "--test-size",
     "--seed",
 ]
-TRAINING += ["--resume", "--epochs", "--batch-size"]
+TRAINING += ["--resume", "--find-lr", "--epochs"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
 SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]

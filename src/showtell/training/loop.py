@@ -95,11 +95,10 @@ class Loop:
         self._decay_steps = task.steps_per_epoch * (config.decay_epochs or config.epochs)
         network = task.network
         self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
-        self.optimizer = _adamw(network, config)
+        self.optimizer = adamw(network, config)
         self._state = TrainingState(network, self.ema, self.optimizer)
         self.progress = Progress()
         self._callbacks: tuple[Callback, ...] = (MetricsLog(folder / "metrics.jsonl"),)
-        self.device = next(network.parameters()).device
         self._last = folder / "checkpoints" / "last.safetensors"
         self._best = folder / "checkpoints" / "best.safetensors"
         self._saved = time.perf_counter()
@@ -186,14 +185,9 @@ class Loop:
         if progress.step == self._decay_steps:
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
-        bfloat16 = has_fast_bfloat16(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            loss, count = self.task.loss(progress.epoch, progress.index)
-        value = loss.item()
+        value, norm, count = compute_gradient(self.task, progress.epoch, progress.index, self.config.clip_norm)
         _check_finite("loss", value, progress.step)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.clip_norm)
-        _check_finite("norm of the gradient", norm.item(), progress.step)
+        _check_finite("norm of the gradient", norm, progress.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         progress.step += 1
@@ -271,12 +265,24 @@ class Loop:
         self._saved = time.perf_counter()
 
 
+def compute_gradient(
+    task: TrainingTask, epoch: int, index: int, clip_norm: float
+) -> tuple[float, float, int]:
+    """Add the gradient of a batch to the network's, clipped; return loss, norm before, and units of the batch."""
+    device = next(task.network.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
+        loss, count = task.loss(epoch, index)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(task.network.parameters(), clip_norm)
+    return loss.item(), norm.item(), count
+
+
 def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         raise ModelError(f"The {what} became {value} at step {step}.", hint="Lower learning_rate.")
 
 
-def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
+def adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
     """Return AdamW that decays matrices and spares biases and norms, each with its factor of the rate."""
     groups: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, value in network.named_parameters():

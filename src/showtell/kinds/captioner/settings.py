@@ -33,7 +33,7 @@ class TrainCaptioner(TrainingSettings):
     out: Path = Path("runs/captioner")
     tokenizer: Literal["word", "bpe"] = "word"
     """Whole words, or subwords (bpe) for languages that write words together, such as Korean."""
-    batch_size: Maybe[int] = None
+    batch_size: Rare[Maybe[int]] = None
     """Images per step, each with all its captions, at least 1. By default 32, or 8 below 600 images."""
     epochs: Maybe[int] = None
     """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""

@@ -25,7 +25,7 @@ class TrainClassifier(TrainingSettings):
     From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
     epochs: int = 30
     """Fine-tuning: passes over the training split, at least 1."""
-    batch_size: int = 32
+    batch_size: Rare[int] = 32
     """Fine-tuning: images per step, at least 1."""
     augmentations: Rare[int] = 0
     """Random views of each training image to learn from besides the plain one, 0 to 64."""
@@ -67,6 +67,11 @@ class TrainClassifier(TrainingSettings):
         above_zero(self, "mlp_learning_rate", below=1)
         above_zero(self, "top_share", "bottom_share")
         below_one(self, "mlp_ema_decay", "mlp_label_smoothing")
+        if self.find_lr and self.fine_tune is None:
+            raise ConfigError(
+                "--find-lr finds the learning rate of fine-tuning, and there is none without --fine-tune.",
+                hint="Add --fine-tune, for example --fine-tune 0.3.",
+            )
         for name in ("l2_strengths", "neighbours"):
             values = getattr(self, name)
             if not values or not all(value > 0 for value in values):
