@@ -77,7 +77,17 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
     settings = f"--backbone {NETWORK} --weights random --head mlp --fine-tune 0.4"
     settings += f" --epochs {EPOCHS}"
     places = [str(data), "--out", str(folder / "run"), "--store", str(folder / "store")]
-    sys.exit(cli.run(["train-classifier", *places, *settings.split(), *settings_file(image_size=64, batch_size=BATCH), *more]))
+    sys.exit(
+        cli.run(
+            [
+                "train-classifier",
+                *places,
+                *settings.split(),
+                *settings_file(image_size=64, batch_size=BATCH),
+                *more,
+            ]
+        )
+    )
 
 
 def run_apart(context, data: Path, folder: Path, stop: tuple[int, float] | None, *more: str) -> int:

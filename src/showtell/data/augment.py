@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transform
 
 Change = Literal["flip", "crop", "light"]
-"""What a view changes in ways that words can contradict; ``light`` is brightness and the blend with a tone."""
-_UNCHANGED: dict[Change, dict[str, float]] = {
+"""What a view changes that words can contradict; ``light`` is brightness and the blend with a tone."""
+_UNCHANGED: dict[Change, dict[str, Any]] = {
     "flip": {"flip": 0.0},
     "crop": {"crop": 1.0},
     "light": {"brightness": 0.0, "blend": 0.0},
@@ -138,8 +138,8 @@ class View:
 
 
 CAPTION_AUGMENTATION = Augmentation(crop=0.85, shear=0, zoom=0, shift=0, brightness=0.2, blend=0.2)
-"""What leaves most captions true: a strip is cut off at most, nothing slants, colours keep their hue. Blends are
-with an even tone: of two images mixed, the captions of both would be half wrong."""
+"""What leaves most captions true: a strip is cut off at most, nothing slants, colours keep their hue.
+Blends are with an even tone: of two images mixed, the captions of both would be half wrong."""
 MIRRORED = View(1, Augmentation(flip=1, crop=1, shear=0, zoom=0, shift=0, brightness=0))
 """Every image with left and right swapped, and nothing else."""
 

@@ -29,7 +29,7 @@ from showtell.training.task import TrainingTask
 S = TypeVar("S", bound=TrainingSettings)
 
 
-class _RateFound(Exception):
+class _RateFoundError(Exception):
     """Ends a training that was to find a learning rate only."""
 
 
@@ -77,12 +77,12 @@ class Session(Generic[S]):
             board.show(images, texts)
 
     def loop(self, task: TrainingTask, config: LoopConfig, fingerprint: str) -> Progress:
-        """Train to the end, from the last checkpoint where the training is resumed; or find a learning rate."""
+        """Train to the end, from the last checkpoint where it is resumed; or find a learning rate."""
         if self.settings.find_lr:
             test = run_range_test(task, config, self.console)
             _keep_range_test(test, self.settings.out, self.run.folder / "drawn.png")
             self.console.say(_said_of(test, self.settings.out))
-            raise _RateFound
+            raise _RateFoundError
         loop = Loop(task, config, self.run.folder, fingerprint=fingerprint, console=self.console)
         return loop.run(resume=self.settings.resume, callbacks=self.boards)
 
@@ -130,7 +130,7 @@ def train_in_run(settings: S, console: Console | None, train: Callable[[Session[
     aside = tempfile.TemporaryDirectory(prefix="showtell-")
     with aside if settings.find_lr else contextlib.nullcontext(settings.out) as folder:
         run = Run(Path(folder))
-        with run.claim(settings), contextlib.suppress(_RateFound):
+        with run.claim(settings), contextlib.suppress(_RateFoundError):
             train(Session(settings, run, FeatureStore(settings.store), console or Log(), boards, started))
     return Run(settings.out)
 
@@ -156,8 +156,8 @@ def _said_of(test: RangeTestRecord, out: Path) -> str:
             f"{test.present:g} (learning_rate) stays. {where}"
         )
     return (
-        f"Learning rate: {test.suggested:.2g} suggested, where the loss falls most steeply; two thirds of the "
-        f"fall are made by {test.valley:.2g}; it {end}; {test.present:g} (learning_rate) is set. {where}\n"
-        f"To train with it: write the line learning_rate = {test.suggested:.2g} into settings.toml, and repeat "
-        "the command with --config settings.toml instead of --find-lr"
+        f"Learning rate: {test.suggested:.2g} suggested, where the loss falls most steeply; two thirds "
+        f"of the fall are made by {test.valley:.2g}; it {end}; {test.present:g} (learning_rate) is set. {where}\n"
+        f"To train with it: write the line learning_rate = {test.suggested:.2g} into settings.toml, and "
+        "repeat the command with --config settings.toml instead of --find-lr"
     )

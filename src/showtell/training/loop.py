@@ -185,7 +185,9 @@ class Loop:
         if progress.step == self._decay_steps:
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
-        value, norm, count = compute_gradient(self.task, progress.epoch, progress.index, self.config.clip_norm)
+        value, norm, count = compute_gradient(
+            self.task, progress.epoch, progress.index, self.config.clip_norm
+        )
         _check_finite("loss", value, progress.step)
         _check_finite("norm of the gradient", norm, progress.step)
         self.optimizer.step()
@@ -268,7 +270,7 @@ class Loop:
 def compute_gradient(
     task: TrainingTask, epoch: int, index: int, clip_norm: float
 ) -> tuple[float, float, int]:
-    """Add the gradient of a batch to the network's, clipped; return loss, norm before, and units of the batch."""
+    """Add the gradient of a batch to the network's, clipped; return loss, norm before, and units."""
     device = next(task.network.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
         loss, count = task.loss(epoch, index)

@@ -1,7 +1,7 @@
 """The range test of learning rates: the loss, while the rate grows from step to step until training diverges.
 
-Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; exponential growth and
-stopping as Smith and Topin 2018 and fastai do it.
+Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; exponential growth
+and stopping as Smith and Topin 2018 and fastai do it.
 """
 
 import contextlib
@@ -47,8 +47,8 @@ def run_range_test(task: TrainingTask, config: LoopConfig, console: Console) -> 
         ModelError: The first loss is not finite already.
 
     Returns:
-        The curve and what it suggests. The steepest place is suggested rather than one nearer the lowest loss:
-        smoothing that looks both ways moves it nowhere, and beyond it a step already gains less.
+        The curve and what it suggests. The steepest place is suggested rather than one nearer the lowest
+        loss: smoothing that looks both ways moves it nowhere, and beyond it a step already gains less.
     """
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
@@ -74,19 +74,21 @@ def run_range_test(task: TrainingTask, config: LoopConfig, console: Console) -> 
     if not losses:
         raise ModelError(
             "The loss of the untrained network is not a finite number.",
-            hint="Its features or weights are damaged: run the same training with another --store or --weights.",
+            hint="Its features or weights are damaged: try another --store or --weights.",
         )
     return _judged(rates, losses, float(rates[len(losses) - 1]), config)
 
 
-def _judged(rates: Floats, losses: list[float], diverged: float | None, config: LoopConfig) -> RangeTestRecord:
+def _judged(
+    rates: Floats, losses: list[float], diverged: float | None, config: LoopConfig
+) -> RangeTestRecord:
     """Return the record of a range test: smooth the losses, and find where they fall."""
     values, tried = np.array(losses), rates[: len(losses)]
     suggested = valley = None
     smoothed = values
     if len(values) > _FIRST:
         first = values[:_FIRST].mean()
-        smoothed = _smooth(np.minimum(values, 2 * first))  # so that an explosion does not lift what precedes it
+        smoothed = _smooth(np.minimum(values, 2 * first))  # an explosion lifts nothing that precedes it
         lowest = int(smoothed.argmin())
         noise = float(np.std(values[: lowest + 1] - smoothed[: lowest + 1]))
         # Variance of a mean weighted by a Gaussian of that width, over that of one value.
