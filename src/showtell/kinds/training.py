@@ -157,7 +157,8 @@ def _said_of(test: RangeTestRecord, out: Path) -> str:
         )
     return (
         f"Learning rate: {test.suggested:.2g} suggested, where the loss falls most steeply; two thirds "
-        f"of the fall are made by {test.valley:.2g}; it {end}; {test.present:g} (learning_rate) is set. {where}\n"
+        f"of the fall are made by {test.valley:.2g}; it {end}; {test.present:g} (learning_rate) is set. "
+        f"{where}\n"
         f"To train with it: write the line learning_rate = {test.suggested:.2g} into settings.toml, and "
         "repeat the command with --config settings.toml instead of --find-lr"
     )

@@ -2,8 +2,8 @@
 
 Flips swap left and right. A crop cuts off up to 15% of a side: what stands at an edge, and one of several
 that are counted; one and two are mostly in the middle. Light makes dark of bright. Colours keep their hue in
-every view, so words for colours forbid nothing. The table errs on the side of the caption: "right" means other
-things, too, and a light thing is not in the dark; such an image merely changes less.
+every view, so words for colours forbid nothing. The table errs on the side of the caption: "right" means
+other things, too, and a light thing is not in the dark; such an image merely changes less.
 """
 
 import re
