@@ -94,6 +94,7 @@ def draw_range_test(test: RangeTestRecord) -> Figure:
         )
     _name(axes, "Loss while the learning rate grows", "learning rate")
     axes.xaxis.set_major_locator(LogLocator())
+    axes.tick_params(which="minor", length=0)
     axes.set_xlim(rates[0], max(rates[-1], 2 * test.present))
     return figure
 
