@@ -206,14 +206,14 @@ def classes(tmp_path_factory) -> Path:
 
 
 def arguments(classes: Path, out: Path, *more: str) -> list[str]:
-    settings = "--backbone test_efficientnet --weights random --epochs 2 --batch-size 8"
+    settings = "--backbone test_efficientnet --weights random --epochs 2"
     return [
         "train-classifier",
         str(classes),
         "--out",
         str(out),
         *settings.split(),
-        *settings_file(image_size=64),
+        *settings_file(image_size=64, batch_size=8),
         *more,
     ]
 

@@ -21,13 +21,12 @@ TRAINING = [
     "--group-column",
     *NETWORK[:2],
     "--store",
-    "--device",
     "--out",
     "--val-size",
     "--test-size",
     "--seed",
 ]
-TRAINING += ["--resume", "--epochs"]
+TRAINING += ["--resume", "--find-lr", "--epochs"]
 SERVER = ["RUN", "--host", "--port", "--token", "--trusted-host", "--root-path", "--device", "--max-body-mb"]
 SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "--idle-timeout"]
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]
@@ -45,7 +44,7 @@ ALLOWED = {
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
     ],
     "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
-    "train-classifier": [*TRAINING, "--batch-size", "--head", "--fine-tune"],
+    "train-classifier": [*TRAINING, "--head", "--fine-tune"],
     "compare": ["RUN", "--split", "--out", "--json"],
     "compare-backbones": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],

@@ -76,9 +76,19 @@ def command(data: Path, folder: Path, stop: tuple[int, float] | None, *more: str
     if stop is not None:
         threading.Thread(target=kill, daemon=True).start()
     settings = f"--backbone {NETWORK} --weights random --head mlp --fine-tune 0.4"
-    settings += f" --epochs {EPOCHS} --batch-size {BATCH}"
+    settings += f" --epochs {EPOCHS}"
     places = [str(data), "--out", str(folder / "run"), "--store", str(folder / "store")]
-    sys.exit(cli.run(["train-classifier", *places, *settings.split(), *settings_file(image_size=64), *more]))
+    sys.exit(
+        cli.run(
+            [
+                "train-classifier",
+                *places,
+                *settings.split(),
+                *settings_file(image_size=64, batch_size=BATCH),
+                *more,
+            ]
+        )
+    )
 
 
 def run_apart(context, data: Path, folder: Path, stop: tuple[int, float] | None, *more: str) -> int:

@@ -78,7 +78,11 @@ def run(arguments: list[str]) -> int:
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)
     except KeyboardInterrupt:
-        how = "--resume goes on with the training" if hasattr(settings, "resume") else "run it again to go on"
+        how = (
+            "--resume goes on with the training"
+            if getattr(settings, "find_lr", True) is False
+            else "run it again to go on"
+        )
         print(f"\nshowtell: stopped; what is finished is kept, {how}", file=sys.stderr)
         return 130
     except BrokenPipeError:

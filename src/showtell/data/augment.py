@@ -6,8 +6,10 @@ So views are kept in the feature store like any image, and a resumed training se
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +17,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transform
 
+Change = Literal["flip", "crop", "light"]
+"""What a view changes that words can contradict; ``light`` is brightness and the blend with a tone."""
+_UNCHANGED: dict[Change, dict[str, Any]] = {
+    "flip": {"flip": 0.0},
+    "crop": {"crop": 1.0},
+    "light": {"brightness": 0.0, "blend": 0.0},
+}
 _TONES = (0.0, 128.0, 255.0)
 _RECIPE = "torchvision v2: crop, flip, affine over mirrored edges, brightness; 2"
 """Names how a view comes about; change it whenever the same view would give other pixels."""
@@ -32,6 +41,10 @@ class Augmentation:
     brightness: float = 0.2  # largest change of brightness, a share, up and down
     blend: float = 0.0  # largest share of an even black, grey or white that is mixed in, in [0, 1)
     recipe: str = _RECIPE  # the version of the code that makes the views
+
+    def without(self, changes: Iterable[Change]) -> "Augmentation":
+        """Return the same without some changes, and with other views therefore."""
+        return replace(self, **{name: value for one in changes for name, value in _UNCHANGED[one].items()})
 
     def margins(self, height: int, width: int) -> list[int]:
         """Return how many columns and rows may come into view beyond the edges, on each side."""
@@ -125,7 +138,8 @@ class View:
 
 
 CAPTION_AUGMENTATION = Augmentation(crop=0.85, shear=0, zoom=0, shift=0, brightness=0.2, blend=0.2)
-"""What leaves captions true: no more than a strip is cut off, nothing slants, and colours stay the same."""
+"""What leaves most captions true: a strip is cut off at most, nothing slants, colours keep their hue.
+Blends are with an even tone: of two images mixed, the captions of both would be half wrong."""
 MIRRORED = View(1, Augmentation(flip=1, crop=1, shear=0, zoom=0, shift=0, brightness=0))
 """Every image with left and right swapped, and nothing else."""
 

@@ -1,8 +1,11 @@
 """What the trainings of all kinds share: the claimed run, the store, the loop, the boards and the report."""
 
+import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from showtell.backbones.backbone import Backbone
@@ -10,17 +13,24 @@ from showtell.console import Console, Log, human_time
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.extraction.prepared import Prepared, prepare
+from showtell.files import write_atomic
 from showtell.kinds.kind import Reported
 from showtell.runs.plan import TrainingPlan
+from showtell.runs.records import RangeTestRecord, save_record
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore
 from showtell.training.callbacks import TensorBoardLog
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
+from showtell.training.lr_finder import run_range_test
 from showtell.training.task import TrainingTask
 
 S = TypeVar("S", bound=TrainingSettings)
+
+
+class _RateFoundError(Exception):
+    """Ends a training that was to find a learning rate only."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,12 @@ class Session(Generic[S]):
             board.show(images, texts)
 
     def loop(self, task: TrainingTask, config: LoopConfig, fingerprint: str) -> Progress:
-        """Train to the end, from the last checkpoint where the training is resumed."""
+        """Train to the end, from the last checkpoint where it is resumed; or find a learning rate."""
+        if self.settings.find_lr:
+            test = run_range_test(task, config, self.console)
+            _keep_range_test(test, self.settings.out, self.run.folder / "drawn.png")
+            self.console.say(_said_of(test, self.settings.out))
+            raise _RateFoundError
         loop = Loop(task, config, self.run.folder, fingerprint=fingerprint, console=self.console)
         return loop.run(resume=self.settings.resume, callbacks=self.boards)
 
@@ -111,7 +126,39 @@ def train_in_run(settings: S, console: Console | None, train: Callable[[Session[
     """
     started = time.perf_counter()
     boards = [TensorBoardLog(settings.out / "tensorboard")] if settings.tensorboard else []
-    run = Run(settings.out)
-    with run.claim(settings):
-        train(Session(settings, run, FeatureStore(settings.store), console or Log(), boards, started))
-    return run
+    # What comes before the loop, such as heads, is written aside where only a learning rate is wanted.
+    aside = tempfile.TemporaryDirectory(prefix="showtell-")
+    with aside if settings.find_lr else contextlib.nullcontext(settings.out) as folder:
+        run = Run(Path(folder))
+        with run.claim(settings), contextlib.suppress(_RateFoundError):
+            train(Session(settings, run, FeatureStore(settings.store), console or Log(), boards, started))
+    return Run(settings.out)
+
+
+def _keep_range_test(test: RangeTestRecord, out: Path, drawn: Path) -> None:
+    """Write the record of a range test and its drawing into a run, each whole or not at all."""
+    from showtell.report.curves import draw_range_test  # matplotlib takes a second to load
+    from showtell.report.figures import save_figure
+
+    content = save_figure(draw_range_test(test), drawn).read_bytes()
+    out.mkdir(parents=True, exist_ok=True)
+    save_record(out / "learning-rate.json", test)
+    write_atomic(out / "learning-rate.png", content)
+
+
+def _said_of(test: RangeTestRecord, out: Path) -> str:
+    """Word what a range test found, and what to type to train with it."""
+    end = f"grew beyond twice its first value at {test.diverged:.1e}" if test.diverged else "grew never twice"
+    where = f"{out / 'learning-rate.png'} shows the curve; no model was trained"
+    if test.suggested is None:
+        return (
+            f"Learning rate: none to suggest: the loss falls no further than by chance, and {end}; "
+            f"{test.present:g} (learning_rate) stays. {where}"
+        )
+    return (
+        f"Learning rate: {test.suggested:.2g} suggested, where the loss falls most steeply; two thirds "
+        f"of the fall are made by {test.valley:.2g}; it {end}; {test.present:g} (learning_rate) is set. "
+        f"{where}\n"
+        f"To train with it: write the line learning_rate = {test.suggested:.2g} into settings.toml, and "
+        "repeat the command with --config settings.toml instead of --find-lr"
+    )

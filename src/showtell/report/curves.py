@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from showtell.errors import ModelError
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, small_figure
 from showtell.report.fonts import font
+from showtell.runs.records import RangeTestRecord
 
 _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
 """Validation figures by what they are called in a figure; the first that a run has is drawn."""
@@ -64,6 +65,37 @@ def draw_score(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
             color=FAINT,
             fontproperties=font(text, 8.5),
         )
+    return figure
+
+
+def draw_range_test(test: RangeTestRecord) -> Figure:
+    """Draw the loss of a range test over the learning rate, with what it suggests and what is set."""
+    rates, losses = np.array(test.rates), np.array(test.losses)
+    figure, axes = small_figure(6.4, 3.6)
+    axes.set_xscale("log")
+    axes.plot(rates, losses, color=FAINT, alpha=0.5, linestyle="none", marker=".", markersize=4)
+    axes.plot(rates, test.smoothed, color=INK, linewidth=1.8)
+    low, high = min(test.smoothed), max(test.smoothed[: max(1, len(rates) // 2)])
+    axes.set_ylim(low - 0.15 * (high - low + 1e-9), high + 0.55 * (high - low + 1e-9))
+    marks = [(test.present, f"set {test.present:.2g}", FAINT, 0.83)]
+    if test.suggested is not None:
+        marks.append((test.suggested, f"suggested {test.suggested:.2g}", ACCENT, 0.94))
+    for at, text, colour, height in marks:
+        axes.axvline(at, color=colour, linewidth=1.1, linestyle="-" if colour == ACCENT else (0, (4, 3)))
+        axes.annotate(
+            text,
+            (at, height),
+            xycoords=("data", "axes fraction"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=colour,
+            fontproperties=font(text, 9.5, bold=colour == ACCENT),
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},  # points pass behind it
+        )
+    _name(axes, "Loss while the learning rate grows", "learning rate")
+    axes.xaxis.set_major_locator(LogLocator())
+    axes.tick_params(which="minor", length=0)
+    axes.set_xlim(rates[0], max(rates[-1], 2 * test.present))
     return figure
 
 

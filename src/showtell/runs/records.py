@@ -89,6 +89,28 @@ class ImageRecord(msgspec.Struct, omit_defaults=True):
     leak: str | None = None
 
 
+class RangeTestRecord(msgspec.Struct, kw_only=True):
+    """``learning-rate.json``: the loss while the learning rate grows from step to step.
+
+    Attributes:
+        rates: Learning rate of each step.
+        losses: Of the same steps, on their batches.
+        smoothed: The same without noise.
+        suggested: Where the smoothed loss falls most steeply; None where it falls no further than by chance.
+        valley: Where two thirds of its fall are made; None likewise.
+        diverged: At which the test was stopped; None where it went to its end.
+        present: The learning rate of the settings.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    suggested: float | None
+    valley: float | None
+    diverged: float | None
+    present: float
+
+
 class EvaluationRecord(msgspec.Struct, kw_only=True):
     """``evaluation-SPLIT.json``, as far as all kinds of models share it.
 

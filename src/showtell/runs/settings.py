@@ -8,6 +8,7 @@ from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
+from showtell.errors import ConfigError
 from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
 
 
@@ -21,6 +22,7 @@ class TrainingSettings(BackboneSettings, DataSource):
     resize: Rare[Literal["stretch", "crop"]] = "stretch"
     precision: Rare[Precision] = "float32"
     engine: Rare[EngineName] = "torch"
+    device: Rare[str] = "auto"
 
     out: Path = Path("runs/model")
     """Folder of the run: model, checkpoints, metrics."""
@@ -50,6 +52,8 @@ class TrainingSettings(BackboneSettings, DataSource):
     """Write event files for TensorBoard into RUN/tensorboard."""
     resume: bool = False
     """Continue the training in RUN."""
+    find_lr: bool = False
+    """Train nothing: find a learning rate in 120 steps, and draw RUN/learning-rate.png."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -61,6 +65,11 @@ class TrainingSettings(BackboneSettings, DataSource):
         below_one(self, "ema_decay", "label_smoothing")
         val, test = (DEFAULT_SIZE if size is None else size for size in (self.val_size, self.test_size))
         check_sizes(val, test, least_val=1e-9)
+        if self.find_lr and self.resume:
+            raise ConfigError(
+                "--find-lr starts from untrained weights, and --resume from trained ones.",
+                hint="Leave one of them out.",
+            )
 
 
 @dataclass(frozen=True)

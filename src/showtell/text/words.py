@@ -153,18 +153,3 @@ def join_words(parts: Sequence[str]) -> str:
 def ngrams(parts: Sequence[str]) -> list[tuple[str, ...]]:
     """Return every run of 1 to ``MAX_NGRAM`` neighbouring words, shorter runs first."""
     return [run for n in range(MAX_NGRAM) for run in zip(*(parts[skip:] for skip in range(n + 1)))]
-
-
-_SIDES = re.compile(
-    r"\b(?:left|right|leftmost|rightmost|links|rechts|gauche|droite|izquierd[ao]|derech[ao]|sinistra|destra)\b"
-    r"|왼|오른|좌측|우측|左|右",
-    re.IGNORECASE,
-)
-
-
-def mentions_left_right(caption: str) -> bool:
-    """Say whether a caption, in Unicode NFC, speaks of left or right.
-
-    Errs on the side of yes: "right" means other things, too.
-    """
-    return _SIDES.search(caption) is not None

@@ -100,13 +100,11 @@ class Loop:
         self._decay_epochs = config.decay_epochs or config.epochs
         network = task.network
         self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
-        self.optimizer = _adamw(network, config)
+        self.optimizer = adamw(network, config)
         self._state = TrainingState(network, self.ema, self.optimizer)
         self.progress = Progress()
         self._callbacks: tuple[Callback, ...] = (MetricsLog(folder / "metrics.jsonl"),)
-        self.device = next(network.parameters()).device
-        self._last = folder / "checkpoints" / "last.safetensors"
-        self._best = folder / "checkpoints" / "best.safetensors"
+        self._last, self._best = (folder / "checkpoints" / f"{name}.safetensors" for name in ("last", "best"))
         self._saved = time.perf_counter()
         self._began = self._saved, 0
 
@@ -193,14 +191,11 @@ class Loop:
         if progress.step == self.task.steps_per_epoch * (self._decay_epochs + self.config.restart_epochs):
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
-        bfloat16 = has_fast_bfloat16(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            loss, count = self.task.loss(progress.epoch, progress.index)
-        value = loss.item()
+        value, norm, count = compute_gradient(
+            self.task, progress.epoch, progress.index, self.config.clip_norm
+        )
         _check_finite("loss", value, progress.step)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.clip_norm)
-        _check_finite("norm of the gradient", norm.item(), progress.step)
+        _check_finite("norm of the gradient", norm, progress.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         progress.step += 1
@@ -230,8 +225,7 @@ class Loop:
     def _update_ema(self) -> None:
         """Move the average towards the weights, faster while it is young."""
         decay = min(self.config.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        weights = [value.detach() for value in self.task.network.parameters()]
-        torch._foreach_lerp_(list(self.ema.values()), weights, 1 - decay)
+        torch._foreach_lerp_(list(self.ema.values()), list(self.task.network.parameters()), 1 - decay)
 
     def _validate(self) -> None:
         progress = self.progress
@@ -247,8 +241,8 @@ class Loop:
         for callback in self._callbacks:
             callback.validation(progress.step, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "score")
-        is_best = progress.best_epoch == progress.epoch + 1 and self.config.criterion == "score"
-        best = " (best)" if is_best else ""
+        by_score = self.config.criterion == "score"
+        best = " (best)" if by_score and progress.best_epoch == progress.epoch + 1 else ""
         seconds = time.perf_counter() - started
         self.console.say(
             f"epoch {progress.epoch + 1}: loss {loss:.3f}; validation {shown}{best}, in {seconds:.0f} s"
@@ -286,12 +280,24 @@ class Loop:
         self._saved = time.perf_counter()
 
 
+def compute_gradient(
+    task: TrainingTask, epoch: int, index: int, clip_norm: float
+) -> tuple[float, float, int]:
+    """Add the gradient of a batch to the network's, clipped; return loss, norm before, and units."""
+    device = next(task.network.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
+        loss, count = task.loss(epoch, index)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(task.network.parameters(), clip_norm)
+    return loss.item(), norm.item(), count
+
+
 def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         raise ModelError(f"The {what} became {value} at step {step}.", hint="Lower learning_rate.")
 
 
-def _adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
+def adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
     """Return AdamW that decays matrices and spares biases and norms, each with its factor of the rate."""
     groups: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, value in network.named_parameters():

@@ -1,6 +1,7 @@
 """What a captioner learns from: captions, and the grids of images, plain, mirrored and in random views."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.console import Console
-from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, View
+from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, Change, View
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.extraction.extract import extract_features
@@ -21,7 +22,7 @@ from showtell.models.captioner import Captioner
 from showtell.store.store import FeatureStore
 from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.words import mentions_left_right
+from showtell.text.view_words import FORBIDS, forbidden_changes
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,11 @@ def extract_mirrored(
     train: Sequence[AnnotatedImage], backbone: Backbone, store: FeatureStore, console: Console
 ) -> Features:
     """Bring the features of mirrored images into the store, but where that makes a caption wrong."""
-    chosen = [image for image in train if not _is_sided(image)]
+    chosen = [image for image in train if "flip" not in forbidden_changes(image.captions)]
     sided = len(train) - len(chosen)
     aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
     console.say(f"Mirrored: {len(chosen):,} images of train{aside} (hflip = false leaves them out)")
     return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
-
-
-def _is_sided(image: AnnotatedImage) -> bool:
-    """Say whether a caption would be wrong of the mirrored image."""
-    return any(map(mentions_left_right, image.captions))
 
 
 def extract_views(
@@ -132,28 +128,41 @@ def extract_views(
 
     Args:
         train: The images.
-        settings: How many views of each (``augmentations``), and whether they may be mirrored (``hflip``)
-            where no caption says left or right.
+        settings: How many views of each (``augmentations``), and whether they may be mirrored (``hflip``).
         backbone: The network that encodes.
         store: Where features are kept.
         console: Told what is done.
 
     Returns:
-        Each view of some of the images; every image is in as many as are asked for.
+        Each view of some of the images, without what would make a caption wrong. Every image is in as many as
+        are asked for, but for those of which nothing may be changed.
     """
     count = settings.augmentations or 0
-    sided = [image for image in train if not settings.hflip or _is_sided(image)]
-    kept = {image.name for image in sided}
-    free = [image for image in train if image.name not in kept]
-    upright = replace(CAPTION_AUGMENTATION, flip=0.0)
-    if count:
-        console.say(f"Random views: {count} of each of {len(train):,} images, encoded once and kept")
+    if not count:
+        return []
+    always: set[Change] = set() if settings.hflip else {"flip"}
+    alike: defaultdict[frozenset[Change], list[AnnotatedImage]] = defaultdict(list)
+    for image in train:
+        alike[forbidden_changes(image.captions) | always].append(image)
+    _say_views(count, alike, console)
     return [
-        extract_features(images, backbone, store, view=View(number, augmentation))
+        extract_features(alike[left], backbone, store, view=View(number, CAPTION_AUGMENTATION.without(left)))
         for number in range(1, count + 1)
-        for images, augmentation in ((free, CAPTION_AUGMENTATION), (sided, upright))
-        if images
+        for left in sorted(alike, key=sorted)
+        if len(left) < len(FORBIDS)
     ]
+
+
+def _say_views(
+    count: int, alike: Mapping[frozenset[Change], Sequence[AnnotatedImage]], console: Console
+) -> None:
+    """Say how many views there are of how many images, and of how many a change was left out."""
+    done = {"flip": "mirrored", "crop": "cropped", "light": "made lighter or darker"}
+    numbers = {one: sum(len(images) for left, images in alike.items() if one in left) for one in done}
+    apart = ", ".join(f"{number:,} not {done[one]}" for one, number in numbers.items() if number)
+    said = f"; {apart}, since a caption would be wrong" if apart else ""
+    total = sum(map(len, alike.values()))
+    console.say(f"Random views: {count} of each of {total:,} images, encoded once and kept{said}")
 
 
 def train_tokenizer(

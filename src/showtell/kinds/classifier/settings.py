@@ -22,7 +22,7 @@ class TrainClassifier(FineTuningSettings):
     auto fits all and keeps the best on validation; knn only if clearly better, as it explains nothing."""
     epochs: int = 30
     """Fine-tuning: passes over the training split, at least 1."""
-    batch_size: int = 32
+    batch_size: Rare[int] = 32
     """Fine-tuning: images per step, at least 1."""
     augmentations: Rare[int] = 0
     """Random views of each training image to learn from besides the plain one, 0 to 64."""
@@ -59,6 +59,11 @@ class TrainClassifier(FineTuningSettings):
         at_most(self, augmentations=64)
         above_zero(self, "mlp_learning_rate", below=1)
         below_one(self, "mlp_ema_decay", "mlp_label_smoothing")
+        if self.find_lr and self.fine_tune is None:
+            raise ConfigError(
+                "--find-lr finds the learning rate of fine-tuning, and there is none without --fine-tune.",
+                hint="Add --fine-tune, for example --fine-tune 0.3.",
+            )
         for name in ("l2_strengths", "neighbours"):
             values = getattr(self, name)
             if not values or not all(value > 0 for value in values):
