@@ -186,4 +186,7 @@ def test_a_training_with_a_memory_from_end_to_end(tmp_path, capsys):
     record = json.loads(capsys.readouterr().out)
     assert set(record["neighbours"][0]) == {"image", "captions", "similarity", "share"}
     assert "Memory: captions are ranked" in (run / "model" / "README.md").read_text(encoding="utf-8")
-    assert "The memory chose it" in (run / "report.html").read_text(encoding="utf-8")
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "The memory chose it" in report
+    assert "the image shows what that word depends on" in report
+    assert "where the model looked" not in report

@@ -81,9 +81,9 @@ def report_captioner(reported: Reported) -> Path:
     assert isinstance(model, CaptionerModel)
     facts = facts_of(reported, model, xe_epochs=model.config.provenance.xe_epochs)
     material = _material(reported, model)
-    evaluation, words, split = material.record, _WORDS, reported.split
+    evaluation, split = material.record, reported.split
     cards = {
-        which: [card_of(replace(item, caption=material.depends[item.name]), words) for item in items]
+        which: [card_of(replace(item, caption=material.depends[item.name]), _WORDS) for item in items]
         for which, items in (("best", material.best), ("worst", material.worst))
     }
     for which, items in (("best", material.best), ("worst", material.worst)):
@@ -100,6 +100,7 @@ def report_captioner(reported: Reported) -> Path:
             ("Images scored", f"{evaluation.images:,}"),
         ],
         cards=[*cards["best"], *cards["worst"]],
+        caption_words=_WORDS,
         best=cards["best"],
         worst=cards["worst"],
         split=split,
