@@ -130,12 +130,15 @@ class EvaluationRecord(msgspec.Struct, kw_only=True):
 
 
 def as_json(value: Any) -> Any:
-    """Return settings or a record as JSON values, paths as text."""
+    """Return settings or a record as JSON values, as they are read again: paths as text, tuples as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Path):
         return str(value)
-    return msgspec.to_builtins(value, enc_hook=str)
+    found = msgspec.to_builtins(value, enc_hook=str)
+    if isinstance(found, dict):
+        return {name: as_json(one) for name, one in found.items()}
+    return [as_json(one) for one in found] if isinstance(found, list | tuple) else found
 
 
 def save_record(path: Path, record: Any) -> None:

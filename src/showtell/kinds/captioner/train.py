@@ -1,6 +1,5 @@
 """From photos and captions to a captioner."""
 
-import json
 from dataclasses import asdict, replace
 
 import torch
@@ -170,9 +169,7 @@ def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> JsonObj
         "search": {"length_penalty": LENGTH_PENALTY},
         "features": {"scale_sample": _SCALE_SAMPLE},
     }
-    numbers = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-    read: JsonObject = json.loads(json.dumps(numbers))  # as a resume reads them: a tuple is a list there
-    return read
+    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
 
 def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
