@@ -160,11 +160,23 @@ class Captioner(nn.Module):
         self, grid: Tensor, recalled: Sequence[Recollection] | None = None, *, beam_size: int = 3
     ) -> list[list[Caption]]:
         """Describe images: for each, up to ``beam_size`` captions, best first; see :meth:`search`."""
-        searched = self.search(grid, recalled, beam_size=beam_size)
-        asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
         return [
-            [self.caption(hypothesis, what) for hypothesis in found] for found, what in zip(searched, asked)
+            [self.caption(hypothesis, what) for hypothesis in found]
+            for found, what in self._searched(grid, recalled, beam_size)
         ]
+
+    def best(
+        self, grid: Tensor, recalled: Sequence[Recollection] | None = None, *, beam_size: int = 3
+    ) -> list[Caption]:
+        """Return the best caption of each image; see :meth:`search`."""
+        return [self.caption(found[0], what) for found, what in self._searched(grid, recalled, beam_size)]
+
+    def _searched(
+        self, grid: Tensor, recalled: Sequence[Recollection] | None, beam_size: int
+    ) -> Iterable[tuple[list[Hypothesis], Recollection | None]]:
+        """Search; return what was found for each image beside what the memory holds of it."""
+        asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
+        return zip(self.search(grid, recalled, beam_size=beam_size), asked)
 
     def texts(self, grid: Tensor, *, beam_size: int = 3) -> Sequence[str]:
         """Return the best caption of each image as text."""

@@ -1,9 +1,8 @@
 """Captions of a split and what they score, and whether a captioner has learnt anything."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 
 import msgspec
 
@@ -20,7 +19,6 @@ from showtell.kinds.captioner.task import DECODING_BATCH, generate_captions
 from showtell.kinds.captioner.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.kinds.kind import Question
 from showtell.models.captioner import Caption, Captioner
-from showtell.models.memory import Recollection
 from showtell.runs.records import EvaluationRecord, JsonObject
 
 _EXTREMES = 5
@@ -173,12 +171,9 @@ def caption_images(
     found: dict[str, Caption] = {}
     for start in range(0, len(images), DECODING_BATCH):
         part = images[start : start + DECODING_BATCH]
-        recalled = recall(captioner, features, part)
-        asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
-        beams = captioner.search(read_grids(captioner, features, part), recalled, beam_size=beam_size)
-        found |= {
-            image.name: captioner.caption(beam[0], what) for image, beam, what in zip(part, beams, asked)
-        }
+        grid, recalled = read_grids(captioner, features, part), recall(captioner, features, part)
+        best = captioner.best(grid, recalled, beam_size=beam_size)
+        found |= {image.name: caption for image, caption in zip(part, best)}
     return found
 
 
