@@ -268,7 +268,7 @@ def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
 
 def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store):
     """Which view an image is learnt from is a function of seed and epoch alone."""
-    from test_training import CAPTIONS, captioned
+    from test_caption_task import CAPTIONS, captioned
 
     def build(folder: Path):
         task = captioned(folder, CAPTIONS)
