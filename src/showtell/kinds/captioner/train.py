@@ -26,6 +26,7 @@ from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProven
 from showtell.kinds.captioner.remembering import remember
 from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, TrainCaptioner, recipe_for
 from showtell.kinds.captioner.task import CaptionTask
+from showtell.kinds.captioner.verdict import Verdict
 from showtell.kinds.fine_tune import lr_scales
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
@@ -118,15 +119,22 @@ def _train(session: Session[TrainCaptioner]) -> None:
     )
     model = CaptionerModel.of(used, captioner, beam_size=given.final_beam_size, provenance=provenance)
     model = save_model(run.model, model)
-    chosen = "the last" if recipe.criterion == "last" else "the best by validation"
-    console.say(
-        f"{'Ended after' if verdict.fault else 'Trained in'} {session.took}; the model, of epoch "
-        f"{progress.best_epoch} ({chosen}), is in {run.model}"
-    )
-    console.say(f"Validation: {verdict.line}")
+    _say_trained(session, recipe, progress, verdict)
     session.report(Reported(run, model, prepared.dataset, "val", given, evaluation, features))
     refuse_unlearnt(given, recipe, verdict, len(prepared.images))
     session.say_how_to_use()
+
+
+def _say_trained(
+    session: Session[TrainCaptioner], recipe: Recipe, progress: Progress, verdict: Verdict
+) -> None:
+    """Say which model is kept, where, and whether it has learnt anything."""
+    chosen = "the last" if recipe.criterion == "last" else "the best by validation"
+    session.console.say(
+        f"{'Ended after' if verdict.fault else 'Trained in'} {session.took}; the model, of epoch "
+        f"{progress.best_epoch} ({chosen}), is in {session.run.model}"
+    )
+    session.console.say(f"Validation: {verdict.line}")
 
 
 def _features_as_trained(
