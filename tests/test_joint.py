@@ -21,11 +21,12 @@ from showtell.backbones.layers import layers_from
 from showtell.backbones.weights import load_backbone
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ModelError, WeightsError
+from showtell.evaluation.occlusion import dependence
 from showtell.extraction.extract import extract_features
 from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.model_folder import load_model, save_model
-from showtell.models.captioner import Captioner
+from showtell.models.captioner import Caption, Captioner, Word
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.samples import write_captions_dataset, write_classes_dataset
@@ -98,6 +99,42 @@ def test_grids_of_different_sizes_are_one_list_of_cells_with_channels_of_their_o
     np.testing.assert_array_equal(grid[:, :4, :96], first)
     np.testing.assert_array_equal(grid[:, 4:, 96:], second)
     assert not grid[:, :4, 96:].any() and not grid[:, 4:, :96].any()
+
+
+@pytest.mark.parametrize("names", [ALIKE, UNLIKE])
+@torch.no_grad()
+def test_what_a_word_depends_on_is_its_fall_without_each_cell_of_each_network(images, store, names):
+    """Against a plain loop: a cell is taken away by its own mean, that of its network's channels."""
+    model = captioner_of(joined(names))
+    captioner, features = model.captioner, extract_features(images, model.backbone, store)
+    decoder, tokenizer = captioner.decoder, captioner.tokenizer
+    asked = images[:3]
+    text = CAPTIONS[0]
+    said = Caption(text, tuple(Word(word, 1.0, torch.zeros(1, 1)) for word in text.split()), 0.0)
+    found = dependence(
+        captioner,
+        lambda part: torch.from_numpy(features.grid(part)),
+        asked,
+        dict.fromkeys([image.name for image in asked], said),
+    )
+    ids = tokenizer.encode(text)
+    token_ids, lengths = torch.tensor([[[tokenizer.bos_id, *ids[:-1]]]]), torch.tensor([[len(ids)]])
+
+    def read(grid: torch.Tensor) -> torch.Tensor:
+        packed = decoder.teacher_forced(grid.unsqueeze(0), token_ids, lengths)
+        return packed.logits.log_softmax(-1)[torch.arange(len(ids)), torch.tensor(ids)]
+
+    for image in asked:
+        grid = torch.from_numpy(features.grid([image])[0]).float()
+        falls = torch.zeros(len(ids), len(grid))
+        for cell in range(len(grid)):
+            without = grid.clone()
+            without[cell] = decoder.feature_mean[cell]
+            falls[:, cell] = read(grid) - read(without)
+        expected = as_map(falls.clamp_min(0), model.backbone.description.grids)
+        maps = torch.stack([word.attention for word in found[image.name].words])
+        assert expected.max() > 1e-3
+        torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("names", [ALIKE, UNLIKE, ONE_INPUT])

@@ -17,7 +17,7 @@ from showtell.backbones.grids import joint_shape
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.caption_scores import Interval
 from showtell.evaluation.intervals import bootstrap_interval
-from showtell.evaluation.occlusion import Words, occlusion, read_words
+from showtell.evaluation.occlusion import Words, empty_cells, occlusion, read_words
 from showtell.models.captioner import Captioner
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import head_rows
@@ -137,8 +137,7 @@ def measure_faithfulness(
 def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: Words, cells: Tensor) -> Tensor:
     """Return the log-probability (N,) of each word when its own copy of the grid lacks cells (N, K)."""
     copies = grid[words.image].to(decoder.feature_mean.dtype)  # (N, L, D)
-    mean = decoder.feature_mean.expand(copies.shape[1:])  # (L, D)
-    copies[torch.arange(len(copies)).unsqueeze(1), cells] = mean[cells]
+    copies[torch.arange(len(copies)).unsqueeze(1), cells] = empty_cells(decoder, grid)[cells]
     memory = decoder.encode_grid(copies)
     state = decoder.start(memory)
     found = []

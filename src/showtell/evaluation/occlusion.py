@@ -62,6 +62,14 @@ def read_words(decoder: Decoder[Any, Any], grid: Tensor, words: Words) -> tuple[
     return torch.stack(log_probs)[(*chosen, words.token)], torch.stack(attention)[chosen]
 
 
+def empty_cells(decoder: Decoder[Any, Any], grid: Tensor) -> Tensor:
+    """Return what stands in the cells of a grid (B, L, D) that say nothing, (L, D): the means of training.
+
+    Each cell has its own where several networks make the grid.
+    """
+    return decoder.feature_mean.expand(grid.shape[1:])
+
+
 def occlusion(decoder: Decoder[Any, Any], grid: Tensor, words: Words, whole: Tensor) -> Tensor:
     """Return by how much the log-probability of each word falls without each cell alone, (N, L).
 
@@ -75,11 +83,11 @@ def occlusion(decoder: Decoder[Any, Any], grid: Tensor, words: Words, whole: Ten
 
     Source: Zeiler & Fergus 2014, section 4.2, on the cells of the grid.
     """
-    grid = grid.to(decoder.feature_mean.dtype)
+    grid, nothing = grid.to(decoder.feature_mean.dtype), empty_cells(decoder, grid)
     falls = []
     for cell in range(grid.shape[1]):
         without = grid.clone()
-        without[:, cell] = decoder.feature_mean
+        without[:, cell] = nothing[cell]
         falls.append(whole - read_words(decoder, without, words)[0])
     return torch.stack(falls, 1)
 
