@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from showtell.backbones.backbone import Backbone
 from showtell.comparison.settings import CompareBackbones
 from showtell.console import Console, human_time
+from showtell.data.groups import group_numbers
 from showtell.errors import DataError
 from showtell.evaluation.caption_scores import caption_scores
 from showtell.evaluation.class_scores import class_scores
@@ -20,7 +21,7 @@ from showtell.kinds.captioner.model import NAME
 from showtell.kinds.captioner.settings import BEAM_SIZE, TrainCaptioner
 from showtell.kinds.captioner.task import CaptionTask, generate_captions
 from showtell.kinds.captioner.train import build_captioner
-from showtell.kinds.classifier.data import HeadData, group_numbers, learnable, read_examples
+from showtell.kinds.classifier.data import HeadData, learnable, read_examples
 from showtell.kinds.classifier.heads import fit_linear
 from showtell.runs.plan import TrainingPlan
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
@@ -84,7 +85,9 @@ def score_head(name: str, contender: Contender) -> Reached:
     with torch.inference_mode():
         probabilities = head(check.pooled).softmax(1).numpy()
     scores = class_scores(
-        probabilities, check.labels.numpy(), group_numbers(val, contender.prepared.groups.of)
+        probabilities,
+        check.labels.numpy(),
+        group_numbers([image.name for image in val], contender.prepared.groups.of),
     )
     return Reached(
         scores.accuracy,

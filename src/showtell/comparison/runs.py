@@ -10,6 +10,7 @@ import numpy as np
 from showtell.comparison.runs_page import write_runs_page
 from showtell.comparison.settings import Compare
 from showtell.console import Console, Log
+from showtell.data.groups import group_numbers
 from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.evaluation.intervals import Ints
 from showtell.evaluation.paired import Paired, PairedImage
@@ -194,7 +195,7 @@ def _check_same_images(
 def _groups(run: Run, lines: Sequence[JsonObject]) -> Ints | None:
     """Return the group of each image as the run recorded it, (N,); None where each stands alone."""
     of = {image.name: image.group for image in run.images if image.group is not None}
-    groups = np.array([of.get(str(line["image"]), -1 - place) for place, line in enumerate(lines)], np.int64)
+    groups = group_numbers([str(line["image"]) for line in lines], of)
     return groups if len(np.unique(groups)) < len(groups) else None
 
 

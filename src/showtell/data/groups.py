@@ -26,6 +26,11 @@ _CAMERA_LIMIT = 60
 _MAKE, _MODEL, _ORIGINAL, _SUBSEC, _SERIAL = 0x010F, 0x0110, 0x9003, 0x9291, 0xA431
 
 
+def group_numbers(names: Sequence[str], of: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """Return each image's group by its name, (N,); one of its own where none is known."""
+    return np.array([of.get(name, -1 - place) for place, name in enumerate(names)], np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """When a photo was taken."""
@@ -99,7 +104,8 @@ class Groups:
     @classmethod
     def recorded(cls, images: Sequence[AnnotatedImage], of: Mapping[str, int]) -> "Groups":
         """Return groups that a run recorded, by numbers from 0; an image of none stands alone."""
-        return cls({one.name: of.get(one.name, -1 - place) for place, one in enumerate(images)}, _RECORD)
+        names = [image.name for image in images]
+        return cls(dict(zip(names, group_numbers(names, of).tolist())), _RECORD)
 
     @property
     def count(self) -> int:

@@ -1,7 +1,7 @@
 """What a classifier learns from: its classes, the images of each, and their pooled features."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,11 +144,6 @@ def set_aside(
         seen[image.label] += 1
         (chosen if seen[image.label] % 4 == 0 else learnt).append(image)
     return tuple(learnt), tuple(chosen or learnt)
-
-
-def group_numbers(images: Sequence[AnnotatedImage], of: Mapping[str, int]) -> Ints:
-    """Return each image's group, (N,); one of its own where none is known."""
-    return np.array([of.get(image.name, -1 - place) for place, image in enumerate(images)], np.int64)
 
 
 def wants_folds(train: Sequence[AnnotatedImage], val: Sequence[AnnotatedImage], groups: Groups) -> bool:

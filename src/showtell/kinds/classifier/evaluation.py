@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from showtell.console import many
+from showtell.data.groups import group_numbers
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.evaluation.class_scores import (
@@ -21,7 +22,7 @@ from showtell.evaluation.class_scores import (
     expected_calibration_error,
     reliability,
 )
-from showtell.kinds.classifier.data import Ints, group_numbers, read_examples
+from showtell.kinds.classifier.data import Ints, read_examples
 from showtell.kinds.classifier.model import SHOWN, ClassifierModel
 from showtell.kinds.classifier.verdict import Margin, Trivial, margins, verdict
 from showtell.kinds.kind import Question
@@ -122,7 +123,7 @@ class ClassEvaluation:
         return self._scores_of(fresh) if self.leaks and fresh.any() else None
 
     def _scores_of(self, rows: npt.NDArray[np.bool_]) -> ClassScores:
-        groups = group_numbers(self.images, self.groups)
+        groups = group_numbers([image.name for image in self.images], self.groups)
         return class_scores(self.probabilities[rows], self.labels[rows], groups[rows])
 
     @cached_property
@@ -160,7 +161,7 @@ class ClassEvaluation:
     def against(self, trivial: Trivial, doubt: str = "", folds: int = 0) -> "ClassEvaluation":
         """Return the same, held against what needs no training."""
         right = self.probabilities.argmax(1) == self.labels
-        groups = group_numbers(self.images, self.groups)
+        groups = group_numbers([image.name for image in self.images], self.groups)
         return replace(self, margins=margins(right, trivial, groups), doubt=doubt, folds=folds)
 
     def figures(self) -> dict[str, float]:

@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 
 from showtell.console import Console, many
+from showtell.data.groups import group_numbers
 from showtell.data.records import AnnotatedImage
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.classifier.data import (
     Examples,
     HeadData,
     Ints,
-    group_numbers,
     label_numbers,
     read_examples,
     wants_folds,
@@ -146,7 +146,7 @@ def why_unscored(
         return "" if count > 1 else f"its {len(val):,} validation images are a single group"
     if val and not wants_folds(train, val, prepared.groups):
         return ""
-    return _why_no_folds(labels, group_numbers(pool, prepared.groups.of), classes)
+    return _why_no_folds(labels, group_numbers([image.name for image in pool], prepared.groups.of), classes)
 
 
 def _why_no_folds(labels: Ints, groups: Ints, classes: Sequence[str]) -> str:
@@ -186,7 +186,7 @@ def score_by_folds(
     known = {*train, *val}
     pool = tuple(image for image in prepared.images if image in known)
     examples = read_examples([prepared.features], pool, classes)
-    groups = group_numbers(pool, prepared.groups.of)
+    groups = group_numbers([image.name for image in pool], prepared.groups.of)
 
     def fit(learn: Examples, check: Examples, count: int) -> Head:
         with TemporaryDirectory() as folder:
