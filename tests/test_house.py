@@ -17,6 +17,7 @@ ROOT = Path(showtell.__file__).parent
 # and `report` stands above `kinds`, which draw with it.
 CORE = [
     "errors",
+    "addresses",
     "files",
     "process",
     "settings",

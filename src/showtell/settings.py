@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
+from showtell.addresses import to_path
 from showtell.errors import ConfigError
 
 T = TypeVar("T")
@@ -21,11 +22,11 @@ class Settings:
     """What all commands' settings share: where files are may be given as text, too."""
 
     def __post_init__(self) -> None:
-        """Turn text into paths."""
+        """Turn text into paths, and what names an object store into an address."""
         for field in fields(self):  # type: ignore[arg-type]  # each of them is a dataclass
             value = getattr(self, field.name)
-            if isinstance(value, str) and "Path" in str(field.type):
-                object.__setattr__(self, field.name, Path(value))
+            if isinstance(value, str | Path) and "Path" in str(field.type):
+                object.__setattr__(self, field.name, to_path(value))
 
 
 def rare_settings(kind: type) -> set[str]:

@@ -5,6 +5,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from showtell.addresses import Address, ObjectEntry, scandir
 from showtell.data.names import OTHER_EXTENSIONS, PICTURE_EXTENSIONS, shown_name
 from showtell.data.pixels.files import is_system_folder
 from showtell.data.records import Problem
@@ -61,20 +62,22 @@ class Listing:
                 hint="Expected the folder that holds the images: --images DIR.",
             )
         self.root = root
-        self.files: dict[str, str] = {}
+        self.files: dict[str, str | Address] = {}
         self.folders: set[str] = set()
         self.hidden: list[str] = []
         self.outside: set[str] = set()
         self.problems: list[Problem] = []
-        self.real_root = os.path.realpath(root)
+        self.real_root = str(root) if isinstance(root, Address) else os.path.realpath(root)
         self._list()
 
     def _list(self) -> None:
-        pending = [(str(self.root), "")]
+        root = self.root if isinstance(self.root, Address) else str(self.root)
+        pending: list[tuple[str | Address, str]] = [(root, "")]
         while pending:
             folder, prefix = pending.pop()
             try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+                with scandir(folder) as found:
+                    entries = sorted(found, key=lambda entry: entry.name)
             except OSError as error:
                 if not prefix:
                     raise DataError(f"{self.root} cannot be read: {error.strerror}.") from error
@@ -87,7 +90,14 @@ class Listing:
             for entry in entries:
                 self._enter(entry, prefix + shown_name(entry.name), pending)
 
-    def _enter(self, entry: "os.DirEntry[str]", name: str, pending: list[tuple[str, str]]) -> None:
+    def path_of(self, name: str) -> Path:
+        """Return where a file lies."""
+        path = self.files[name]
+        return path if isinstance(path, Address) else Path(path)
+
+    def _enter(
+        self, entry: "os.DirEntry[str] | ObjectEntry", name: str, pending: list[tuple[str | Address, str]]
+    ) -> None:
         linked = entry.is_symlink()
         if entry.name.startswith("."):
             self.hidden.append(name)
@@ -107,7 +117,7 @@ class Listing:
     def _leave_out(self, kind: str, name: str, detail: str) -> None:
         self.problems.append(Problem(kind, name, detail))
 
-    def _add_file(self, name: str, path: str) -> None:
+    def _add_file(self, name: str, path: str | Address) -> None:
         first = self.files.setdefault(name, path)
         if first != path:
             # Which of the two comes first depends on the file system: choose by bytes.
@@ -161,14 +171,16 @@ class Listing:
 
     def _is_image(self, name: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a path object for each takes as long
-        if suffix == ".png" and DRAWN in _head(self.files[name]):
+        path = self.files[name]
+        # A request an image would be too many, and drawings are made on disks.
+        if suffix == ".png" and not isinstance(path, Address) and DRAWN in _head(path):
             self._leave_out("made by showtell", name, "is a drawing of showtell; left out")
             return False
         return suffix in PICTURE_EXTENSIONS or (
-            suffix not in OTHER_EXTENSIONS and self._begins_as_image(name, self.files[name])
+            suffix not in OTHER_EXTENSIONS and self._begins_as_image(name, path)
         )
 
-    def _begins_as_image(self, name: str, path: str) -> bool:
+    def _begins_as_image(self, name: str, path: str | Address) -> bool:
         head = _head(path)
         if _LINK_TEXT.fullmatch(head):  # git writes a link so where links are not supported
             try:
@@ -183,8 +195,10 @@ class Listing:
         return _MAGIC.match(head) is not None
 
 
-def _head(path: str) -> bytes:
+def _head(path: str | Address) -> bytes:
     try:
+        if isinstance(path, Address):
+            return path.read_head(_HEAD)
         with open(path, "rb") as file:  # noqa: PTH123 - opened for each file of a folder
             return file.read(_HEAD)
     except OSError:

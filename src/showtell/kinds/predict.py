@@ -130,7 +130,7 @@ def _images_in(path: Path, console: Console) -> list[Path]:
     ]
     console.say(f"{path}: {len(names):,} images" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
     report_problems(folder.problems, console)
-    return [Path(folder.files[name]) for name in names]
+    return [folder.path_of(name) for name in names]
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from showtell.addresses import Address
 from showtell.store.environment import open_environment
 
 _RECORD = struct.Struct("<Qqq32s")  # size, mtime, ctime, digest
@@ -43,6 +44,10 @@ class FileStamp:
             OSError: There is no such file.
         """
         seen = time.time_ns()
+        if isinstance(path, Address):  # its version is its time of change; without one it looks fresh
+            info = path.info
+            mtime_ns = seen if info.version is None else 0
+            return cls(str(path), info.size, mtime_ns, info.version or 0, seen)
         # Ten million times, so without a Path; and a symbolic link keeps its own name.
         status = os.stat(path)  # noqa: PTH116
         absolute = os.path.abspath(path)  # noqa: PTH100

@@ -1,15 +1,19 @@
 """What a photo's EXIF says of it: when and how it was taken, and which way up it is."""
 
+import io
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from showtell.addresses import Address
 from showtell.data.pixels.decoders import FORMATS, quiet, quiet_libtiff
 from showtell.data.pixels.formats import heic_exif, is_heic, png_exif
 
 _DIRECTORY = 0x8769
 _HEAD = 512
+_EXIF_WITHIN = 1 << 17
+"""Bytes of an object that are fetched for its EXIF, which stands before the pixels."""
 
 
 def exif_of(path: Path) -> dict[int, Any]:
@@ -18,7 +22,8 @@ def exif_of(path: Path) -> dict[int, Any]:
     A file that cannot be read at all is told where its pixels are read.
     """
     try:
-        with path.open("rb") as file, quiet(), quiet_libtiff():
+        head = io.BytesIO(path.read_head(_EXIF_WITHIN)) if isinstance(path, Address) else path.open("rb")
+        with head as file, quiet(), quiet_libtiff():
             exif = _exif_in(file)
             return dict(exif) | exif.get_ifd(_DIRECTORY)
     except Exception:  # a damaged block fails in as many ways as a damaged image

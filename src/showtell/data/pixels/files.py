@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from showtell.addresses import Address, to_path
 from showtell.errors import ImageError
 
 MAX_BYTES = 256_000_000
@@ -144,7 +145,7 @@ def images_at(pattern: str, inside: Callable[[Path], list[Path]] = images_in) ->
 
 
 def _named_by(pattern: str, inside: Callable[[Path], list[Path]]) -> list[Path]:
-    path = Path(pattern)
+    path = to_path(pattern)
     if path.is_dir():
         return inside(path)
     if path.exists():
@@ -177,8 +178,11 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
         content = source
     elif isinstance(source, Path):
         try:
-            with source.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+            if isinstance(source, Address):
+                content = source.read_head(MAX_BYTES + 1)
+            else:
+                with source.open("rb") as file:
+                    content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise ImageError(f"{name} cannot be read: {error.strerror or error}.") from error
     else:

@@ -1,7 +1,6 @@
 """Readers: from a path to images with their words, whatever the form."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from showtell.data.names import split_in_name
 from showtell.data.readers.caption_files import read_coco, read_flickr8k, read_karpathy
@@ -105,5 +104,5 @@ def read_images(source: DataSource) -> tuple[Dataset, DataError | None]:
         folder = ImageFolder(source.data)
         if not folder.images:
             raise
-        images = tuple(AnnotatedImage(name, Path(folder.files[name])) for name in folder.images)
+        images = tuple(AnnotatedImage(name, folder.path_of(name)) for name in folder.images)
         return Dataset(source.data, "images without words", images, tuple(folder.problems)), error

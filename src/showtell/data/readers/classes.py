@@ -145,7 +145,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     for name in folder.images:
         label, split = layout.place(name)
         if label in layout.classes:
-            images.append(AnnotatedImage(name, Path(folder.files[name]), label=label.strip(), split=split))
+            images.append(AnnotatedImage(name, folder.path_of(name), label=label.strip(), split=split))
         else:
             problems.append(_without_class(name, label, layout))
     problems = [*folder.problems, *problems, *_without_images(folder, layout)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from showtell.addresses import Address
 from showtell.data.listing import Listing
 from showtell.data.names import is_image_name, nfc
 
@@ -149,6 +150,8 @@ class ImageFolder(Listing):
 
     def _relative(self, name: str) -> str | None:
         """Return the normal form of a name relative to the root; None where it lies elsewhere."""
+        if isinstance(self.root, Address) and name.startswith(f"{self.root}/"):
+            return self._relative(name.removeprefix(f"{self.root}/"))
         if name.startswith("/"):
             real = os.path.realpath(name)
             return nfc(os.path.relpath(real, self.real_root)) if self.is_inside(real) else None
@@ -210,7 +213,7 @@ class ImageFolder(Listing):
         yield "their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", base), [])
 
     def _match(self, name: str, how: str = EXACT, note: str = "") -> Match:
-        return Match(name, Path(self.files[name]), how, note)
+        return Match(name, self.path_of(name), how, note)
 
 
 def _is_namesake(folders: list[str], file: str) -> bool:

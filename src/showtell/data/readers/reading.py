@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from showtell.addresses import Address
 from showtell.data.encoding import encoding_of, read_lines
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.source import DataSource
@@ -46,6 +47,8 @@ class Reading:
     def folder(self, path: Path) -> ImageFolder:
         """Return a folder, listed once; raise DataError where it is not there, or may not be read."""
         if path not in self._folders:
+            if isinstance(path, Address):
+                self.note(f"images are read over the network, from {path}")
             self._folders[path] = ImageFolder(path)
         return self._folders[path]
 

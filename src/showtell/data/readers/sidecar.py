@@ -61,7 +61,7 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
         )
     boxes = without = 0
     for name, text in texts.items():
-        path = Path(folder.files[text])
+        path = folder.path_of(text)
         captions = _captions(path, reading)
         if captions and all(_BOXES.fullmatch(caption) for caption in captions):
             boxes += 1
