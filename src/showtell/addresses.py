@@ -24,9 +24,10 @@ _PROTOCOL = re.compile(r"[a-z][a-z0-9+]+:")
 _LOCAL = frozenset(("file:", "local:", "http:", "https:"))
 _VERSION = ("ETag", "etag", "sha256", "md5Hash", "md5", "oid", "blob_id", "LastModified", "mtime", "created")
 """Of a store's record of an object: what changes with its content."""
-_ATTEMPTS = 4
+_ATTEMPTS = 3
+"""The packages that fsspec asks make some attempts of their own in each."""
 _PAUSE = 0.5
-"""Seconds before the second attempt; twice as long before each further one."""
+"""Seconds before the second attempt; twice as long before the third."""
 _ABSENT = {FileNotFoundError: errno.ENOENT, IsADirectoryError: errno.EISDIR, PermissionError: errno.EACCES}
 
 
@@ -67,7 +68,7 @@ class ObjectEntry(NamedTuple):
 class Address(type(Path())):  # type: ignore[misc]  # the class of this system's paths
     """A file or a folder on an object store.
 
-    Every request is tried four times. What is missing or forbidden raises as on a disk: FileNotFoundError,
+    Every request is tried three times. What is missing or forbidden raises as on a disk: FileNotFoundError,
     PermissionError. A store that cannot be reached raises DataError, since it says nothing of the file.
     """
 
@@ -87,6 +88,9 @@ class Address(type(Path())):  # type: ignore[misc]  # the class of this system's
     def is_absolute(self) -> bool:
         """Return True: an address is the same from everywhere."""
         return True
+
+    def __rtruediv__(self, other: Any) -> "Address":
+        return self  # as any absolute path does
 
     def resolve(self, strict: bool = False) -> "Address":
         """Return the address itself."""

@@ -46,7 +46,7 @@ def image_source(value: ImageLike) -> Source:
             hint="Download it, and give the file or its content.",
         )
     if isinstance(value, str | os.PathLike):
-        return Path(value)
+        return value if isinstance(value, Path) else Path(value)
     if isinstance(value, Tensor):
         value = _channels_last(value)
     if isinstance(value, np.ndarray):
