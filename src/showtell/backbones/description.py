@@ -11,7 +11,7 @@ from showtell.data.pixels.preprocessing import Fit, Preprocessing
 from showtell.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "int8"]
-EngineName = Literal["torch", "onnxruntime"]
+EngineName = Literal["torch", "onnxruntime", "openvino"]
 
 
 class EngineEntry(NamedTuple):
@@ -28,6 +28,7 @@ class EngineEntry(NamedTuple):
 ENGINES: dict[EngineName, EngineEntry] = {
     "torch": EngineEntry("engines.torch.TorchEngine", ("float32", "bfloat16"), "torch eager, channels last"),
     "onnxruntime": EngineEntry("engines.onnx.OnnxEngine", ("float32", "int8"), "onnxruntime"),
+    "openvino": EngineEntry("engines.openvino.OpenVinoEngine", ("float32", "bfloat16"), "openvino"),
 }
 """What may run a backbone to fill the store."""
 

@@ -31,7 +31,7 @@ class BackboneSettings(Settings):
     """Arithmetic of the backbone; features differ slightly.
     bfloat16 takes half the time if the CPU supports it, int8 with --engine onnxruntime even less."""
     engine: EngineName = "torch"
-    """What runs the backbone; onnxruntime is faster for small networks on a CPU (extra: export)."""
+    """What runs the backbone. On a CPU openvino is fastest (extra: openvino), then onnxruntime (export)."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     device: str = "auto"

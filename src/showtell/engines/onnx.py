@@ -157,7 +157,7 @@ class OnnxEngine:
         if session is None:
             need_onnx(_PURPOSE)
             console.say(f"Writing {backbone.description.architecture} as a graph for onnxruntime, once")
-            _write(backbone, path, calibration)
+            write_encoder(backbone, path, calibration)
             session = _open(path, threads)
         if session is None:
             raise ModelError(
@@ -200,7 +200,17 @@ def _open(path: Path, threads: int) -> Any:
         return None
 
 
-def _write(backbone: Backbone, path: Path, calibration: Iterable[Pixels]) -> None:
+def write_encoder(backbone: Backbone, path: Path, calibration: Iterable[Pixels]) -> None:
+    """Write a backbone as a graph from ``pixels`` to ``grid`` and ``pooled``, whole or not at all.
+
+    Args:
+        backbone: In its precision; int8 is quantised.
+        path: Where to.
+        calibration: Images that tell the ranges of int8, each (3, height, width).
+
+    Raises:
+        ModelError: The exporter cannot.
+    """
     size = backbone.preprocessing
     pixels = {"pixels": torch.zeros(2, 3, size.height, size.width, dtype=torch.uint8)}
     encoder = _Encoder(backbone).eval()
