@@ -109,9 +109,12 @@ def _link(files: GridFiles, here: GridFiles, link_from: int) -> dict[int, int]:
         path = files.path(number)
         if not path.exists() or path.stat().st_size < link_from:
             continue
-        # LMDB opens a file once a process, whatever its name; so it is first looked at, then linked.
-        open_environment(path, frozen=True).let_go()
-        if (new := here.link(path)) is not None:
+        new = here.number_of(path)  # by a call that was killed
+        if new is None:
+            # LMDB opens a file once a process, whatever its name: so it is looked at first.
+            open_environment(path, frozen=True).let_go()
+            new = here.link(path)
+        if new is not None:
             files.lend(number, here[new])
             linked[number] = new
     return linked

@@ -70,6 +70,10 @@ class GridFiles:
             environment.let_go()
         self._open.clear()
 
+    def number_of(self, data: Path) -> int | None:
+        """Return the number of a data file of another space that has a second name here."""
+        return next((number for number in self.numbers()[1:] if data.samefile(self.path(number))), None)
+
     def link(self, data: Path) -> int | None:
         """Give a data file of another space a second name here, without copying.
 
@@ -77,16 +81,12 @@ class GridFiles:
             data: The file; this process has it not open, and nobody will write to it again.
 
         Returns:
-            Its number, the same for a file that was linked before; None where the disk is another one or
-            knows no second names, or there are `MAX_FILES` already.
+            Its number; None where the disk is another one or knows no second names, or there are `MAX_FILES`
+            already.
         """
-        numbers = self.numbers()[1:]
-        for number in numbers:
-            if data.samefile(self.path(number)):
-                return number
-        if len(numbers) >= MAX_FILES:
+        number = self.numbers()[-1]
+        if number >= MAX_FILES:
             return None
-        number = max(numbers, default=0)
         while True:
             number += 1
             self.path(number).parent.mkdir(exist_ok=True)
