@@ -37,7 +37,7 @@ class Adopted:
         known: How many were here already.
         copied: Bytes that were copied.
         linked: Bytes of grids that did not have to be.
-        damaged: Keys of those that were left out.
+        damaged: Keys, hexadecimal, of those that were left out.
         seconds: How long it took.
     """
 
@@ -45,7 +45,7 @@ class Adopted:
     known: int = 0
     copied: int = 0
     linked: int = 0
-    damaged: list[bytes] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Adopted:
             parts.append(f"{self.known:,} were there already")
         if self.damaged:
             parts.append(
-                f"{self.damaged[0].hex()[:12]}{' and others' if len(self.damaged) > 1 else ''}: "
+                f"{self.damaged[0][:12]}{' and others' if len(self.damaged) > 1 else ''}: "
                 f"{many(len(self.damaged), 'record is', 'records are')} damaged and left out; "
                 "the next extract encodes them again"
             )
@@ -136,13 +136,13 @@ def copy_records(
     """
     started, adopted, linked = time.perf_counter(), Adopted(), linked or {}
     with source.reading() as reader, console.bar(len(source), "taking over", "records") as bar:
-        for batch in _batches(source.keys(), max(1, _BATCH_BYTES // source.record_bytes)):
+        for batch in _batches(iter(source), max(1, _BATCH_BYTES // source.record_bytes)):
             missing = [batch[i] for i in space.missing(batch)]
             found = {key: _record(reader, key, linked) for key in missing}
             records = {key: record for key, record in found.items() if record is not None}
             adopted.records += space.commit(records)
             adopted.known += len(batch) - len(missing)
-            adopted.damaged += found.keys() - records.keys()
+            adopted.damaged += [key.hex() for key in missing if key not in records]
             copies = sum(grid is not None for grid, _ in records.values())
             adopted.copied += len(records) * source.form.pooled_bytes + copies * source.form.grid_bytes
             adopted.linked += (len(records) - copies) * source.form.grid_bytes

@@ -123,6 +123,22 @@ class FeatureSpace:
 
         return self._pooled.write(write) if keys else 0
 
+    def drop(self, keys: Sequence[bytes]) -> None:
+        """Take records out.
+
+        Their grids stay where nobody can see them: a writer of the same image writes over them.
+
+        Raises:
+            StoreError: The space cannot be written.
+        """
+
+        def delete(transaction: Any) -> None:
+            for key in keys:
+                transaction.delete(key)
+
+        if keys:
+            self._pooled.write(delete)
+
     def get(
         self, keys: Sequence[bytes], *, out: tuple[Array | None, Array] | None = None
     ) -> tuple[Array | None, Array]:
@@ -166,7 +182,7 @@ class FeatureSpace:
         with ExitStack() as stack:
             yield Reader(self, stack.enter_context(self._pooled.reading()), stack)
 
-    def keys(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield the key of every record that is there now, in ascending order."""
         with self._pooled.reading() as transaction:
             for key in transaction.cursor().iternext(keys=True, values=False):
