@@ -54,7 +54,7 @@ class Writer(Protocol):
     def __init__(self, folder: Path, form: RecordForm, count: int) -> None: ...
 
     def write(self, rows: Sequence[Row], grid: Array | None, pooled: Array) -> None:
-        """Write rows: their grids (N, L, D), or None where the space keeps none, and pooled features (N, D)."""
+        """Write rows: grids (N, L, D), or None where the space keeps none, and pooled features (N, D)."""
         ...
 
     def close(self) -> None:
