@@ -36,6 +36,7 @@ def worker(root: Path, numbers) -> Path:
 @pytest.mark.parametrize("link_from", [LINKED, COPIED])
 def test_what_is_taken_over_is_equal_to_the_last_byte_and_its_folder_is_gone(store, tmp_path, link_from):
     folders = [worker(tmp_path / f"worker-{n}", range(n * 40, n * 40 + 50)) for n in range(3)]
+    (folders[0] / "network.onnx").write_bytes(b"a graph")
     space = store.space(DESCRIPTION)
     space.put([record_of(n) for n in range(10)])
     adopted = [adopt(space, folder, Log(), link_from=link_from) for folder in folders]
@@ -43,6 +44,7 @@ def test_what_is_taken_over_is_equal_to_the_last_byte_and_its_folder_is_gone(sto
     assert all((one.linked > 0) == (link_from == LINKED) for one in adopted)
     assert len(space) == 130 and not any(folder.exists() for folder in folders)
     assert_intact(space, range(130))
+    assert (space.folder / "network.onnx").read_bytes() == b"a graph"
     assert space.missing([key_of(n) for n in (0, 129, 130)]) == [2]
     del space
     again = store.space(DESCRIPTION)  # in files of its own, and in another process

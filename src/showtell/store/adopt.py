@@ -17,7 +17,7 @@ from showtell.console import Console, human_bytes, human_time, many
 from showtell.errors import StoreError
 from showtell.store.description import description_difference, read_description
 from showtell.store.environment import open_environment
-from showtell.store.folders import lock_space, retire
+from showtell.store.folders import bring_files, lock_space, retire
 from showtell.store.grid_files import GridFiles
 from showtell.store.record import RecordError, checksum
 from showtell.store.space import FeatureSpace, Reader
@@ -135,6 +135,7 @@ def copy_records(
         StoreError: The source is damaged so that records cannot be found, or the disk is full.
     """
     started, adopted, linked = time.perf_counter(), Adopted(), linked or {}
+    bring_files(source.folder, space.folder)
     with source.reading() as reader, console.bar(len(source), "taking over", "records") as bar:
         for batch in _batches(iter(source), max(1, _BATCH_BYTES // source.record_bytes)):
             missing = [batch[i] for i in space.missing(batch)]

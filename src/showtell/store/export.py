@@ -94,11 +94,13 @@ def _rows_of(
     """Return the images that have features, and the names of the others, which are said."""
     dataset, _ = read_images(data)
     problems, found = [], []
-    for image in dataset.images:
-        try:
-            found.append((image, record_key(_digest(image, store))))
-        except (OSError, ImageError) as error:
-            problems.append(Problem("unreadable image", image.name, str(error)))
+    with console.bar(len(dataset.images), "looking up", "images") as bar:
+        for image in dataset.images:
+            try:
+                found.append((image, record_key(_digest(image, store))))
+            except (OSError, ImageError) as error:
+                problems.append(Problem("unreadable image", image.name, str(error)))
+            bar.update(1)
     absent = set(space.missing([key for _, key in found]))
     problems += [
         Problem(

@@ -170,10 +170,14 @@ class FeatureSpace:
         Raises:
             RecordError: A record is missing or does not have the length it should.
         """
-        length = self.form.pooled_bytes
+        length, lengths = self.form.pooled_bytes, self.form.value_lengths
         with self.reading() as reader:
+            values = list(map(reader.values.get, keys))
+            for key, value in zip(keys, values):
+                if value is None or len(value) not in lengths:
+                    reader.value(key)
             # One join takes half the time of a copy a record by numpy.
-            joined = bytearray().join([reader.value(key)[:length] for key in keys])
+            joined = bytearray().join([value[:length] for value in values])
         return np.frombuffer(joined, self.dtype).reshape(len(keys), self.pooled_dim)
 
     @contextmanager
@@ -208,11 +212,11 @@ class Reader:
 
     Attributes:
         form: The records in bytes.
+        values: The transaction on `pooled`.
     """
 
     def __init__(self, space: FeatureSpace, pooled: Any, stack: ExitStack) -> None:
-        self._space, self.form = space, space.form
-        self._pooled = pooled
+        self._space, self.form, self.values = space, space.form, pooled
         self._grids: dict[int, Any] = {}
         self._stack = stack
 
@@ -246,8 +250,8 @@ class Reader:
         Raises:
             RecordError: There is no such record, or it does not have the length it should.
         """
-        value = self._pooled.get(key)
-        if not self.form.fits(value):
+        value = self.values.get(key)
+        if value is None or len(value) not in self.form.value_lengths:
             raise self._refusal(key, value, self.form.pooled_bytes)
         return value
 
