@@ -22,7 +22,7 @@ from showtell.store.grid_files import GridFiles
 from showtell.store.record import RecordError, checksum
 from showtell.store.space import FeatureSpace, Reader
 
-LINK_FROM = 1 << 30
+LINK_FROM = 256 << 20
 """Size of a grid file, bytes, from which it is linked and not copied: below, files would become many."""
 _BATCH_BYTES = 64 << 20
 """What is written in one transaction, since each waits for the disk."""
@@ -175,8 +175,5 @@ def _record(reader: Reader, key: bytes, linked: dict[int, int]) -> tuple[Any | N
     found = checksum(grid, pooled)
     if expected not in (found, None):
         return None
-    return (
-        (None, form.value(pooled, found, linked[file]))
-        if file in linked
-        else (grid, form.value(pooled, found))
-    )
+    here = linked.get(file)
+    return (grid if here is None else None), form.value(pooled, found, here or 0)
