@@ -62,17 +62,7 @@ ALLOWED = {
     "pull": ["NAME", "OUT", "--revision", "--endpoint", "--json"],
     "export": ["RUN", "--out", "--int8", "--check", "--num-images", "--beam-size", "--json"],
     "store": [
-        *[
-            "--store",
-            "--remove",
-            "--merge",
-            "--verify",
-            "--limit",
-            "--export",
-            "--format",
-            "--space",
-            "--data",
-        ],
+        *["--store", "--remove", "--merge", "--verify", "--limit", "--export", "--format", "--space"],
         *["--data", "--images", "--json"],
     ],
 }
