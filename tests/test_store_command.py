@@ -18,7 +18,7 @@ from showtell.store.merge import merge_store
 from showtell.store.settings import Store
 from showtell.store.store import FeatureStore, FileStamp, content_digest
 from showtell.store.verify import verify_space
-from test_store import DESCRIPTION, POOLED_ONLY, D, L, assert_intact, child, key_of, record_of
+from test_store import DESCRIPTION, POOLED_ONLY, D, L, assert_intact, child, finished, key_of, record_of
 
 BACKBONE = {
     **DESCRIPTION,
@@ -299,6 +299,26 @@ def test_without_data_every_record_is_exported_by_its_key(store, tmp_path, forma
     assert [row["name"] for row, _, _ in rows] == sorted(key_of(n).hex() for n in range(7))
     expected = {key_of(n).hex(): record_of(n)[1].tobytes() for n in range(7)}
     assert all(grid.tobytes() == expected[row["key"]] for row, grid, _ in rows)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits on file sizes are POSIX")
+def test_a_full_disk_ends_an_export_with_a_message_and_leaves_nothing(store, tmp_path):
+    store.space(BACKBONE).put([record_of(n) for n in range(60)])
+    program = """
+import resource
+from showtell.store.command import list_store
+from showtell.store.settings import Store
+import pyarrow.parquet, webdataset
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+for format in argv[2:]:
+    try:
+        list_store(Store(store=argv[0], export=argv[1], format=format))
+    except t.StoreError as error:
+        print(error)
+"""
+    message = finished(child(program, store.root, tmp_path / "out", *FORMATS))
+    assert message.count(f"{tmp_path / 'out'} cannot be written") == message.count("Free some space") == 4
+    assert [path.name for path in tmp_path.iterdir()] == [store.root.name]
 
 
 def test_what_cannot_be_exported_is_said_and_leaves_nothing(store, cats, tmp_path, monkeypatch):

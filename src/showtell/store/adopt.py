@@ -89,12 +89,15 @@ def adopt(space: FeatureSpace, folder: Path, console: Console, *, link_from: int
         raise StoreError(f"Feature space {folder} cannot be taken over into itself.")
     lock = lock_space(folder, shared=False)
     try:
+        # First, since a source that cannot be read is to leave no link here.
+        pooled = open_environment(folder / "pooled")
         files = GridFiles(folder)
         linked = _link(files, space.grid_files, link_from)
         source = FeatureSpace(folder, description, lock, grid_files=files)
     except BaseException:
         os.close(lock)
         raise
+    del pooled  # which the source holds now
     adopted = copy_records(source, space, console, linked)
     source.let_go()
     retire(folder)

@@ -15,7 +15,7 @@ from showtell.data.records import AnnotatedImage, Problem
 from showtell.data.source import DataSource
 from showtell.errors import ImageError, StoreError
 from showtell.files import new_folder, write_atomic
-from showtell.store.export_formats import WRITERS, Row
+from showtell.store.export_formats import WRITERS, Row, Writer
 from showtell.store.record import content_digest, record_key
 from showtell.store.settings import ExportFormat
 from showtell.store.space import FeatureSpace
@@ -64,7 +64,6 @@ def export_features(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already.", hint="Expected a new folder.")
-    writer_class = WRITERS[format]
     missing: tuple[str, ...] = ()
     rows = [Row(key, key.hex()) for key in space] if data is None else []
     if data is not None:
@@ -72,20 +71,29 @@ def export_features(
     if not rows:
         raise StoreError(f"Feature space {space.id} has none of these images.", run="showtell extract DATA")
     _forecast(space, len(rows), folder, console)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(folder) as partial:
-        writer = writer_class(partial, space.form, len(rows))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with new_folder(folder) as partial:
+            _write(rows, space, WRITERS[format](partial, space.form, len(rows)), console)
+            description = json.dumps(dict(space.description), ensure_ascii=False, indent=1)
+            write_atomic(partial / "space.json", description)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written: {error}.", hint="Free some space, or name another folder."
+        ) from error
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    console.say(f"Exported {many(len(rows), 'image', 'images')}, {human_bytes(size)}, to {folder}")
+    return Exported(len(rows), size, missing)
+
+
+def _write(rows: Sequence[Row], space: FeatureSpace, writer: Writer, console: Console) -> None:
+    try:
         with console.bar(len(rows), "exporting", "images") as bar:
             for batch in _batches(rows, max(1, _BATCH_BYTES // space.record_bytes)):
                 writer.write(batch, *space.get([row.key for row in batch]))
                 bar.update(len(batch))
+    finally:
         writer.close()
-        write_atomic(
-            partial / "space.json", json.dumps(dict(space.description), ensure_ascii=False, indent=1)
-        )
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    console.say(f"Exported {many(len(rows), 'image', 'images')}, {human_bytes(size)}, to {folder}")
-    return Exported(len(rows), size, missing)
 
 
 def _rows_of(

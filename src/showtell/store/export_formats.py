@@ -14,7 +14,7 @@ data set tells them, `label`, `captions` and `split`.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,36 +63,36 @@ class Writer(Protocol):
 
 
 class NpyWriter:
-    """Two arrays that NumPy maps into memory, and the rows beside them; see `Writer`."""
+    """Two arrays that NumPy can map into memory, and the rows beside them; see `Writer`."""
 
     def __init__(self, folder: Path, form: RecordForm, count: int) -> None:
-        def new(name: str, *shape: int) -> Any:
-            return np.lib.format.open_memmap(folder / name, "w+", form.dtype, (count, *shape))
+        def new(name: str, *shape: int) -> BinaryIO:
+            file = (folder / name).open("wb")
+            descr = np.lib.format.dtype_to_descr(form.dtype)
+            header = {"descr": descr, "fortran_order": False, "shape": (count, *shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            return file
 
         self._pooled = new("pooled.npy", form.pooled_dim)
         self._grid = new("grid.npy", *form.grid_shape) if form.grid_shape else None
         self._rows = (folder / "rows.jsonl").open("w", encoding="utf-8")
-        self._at = 0
 
     def write(self, rows: Sequence[Row], grid: Array | None, pooled: Array) -> None:
         """See `Writer`."""
-        to = slice(self._at, self._at + len(rows))
-        self._pooled[to] = pooled
-        if self._grid is not None:
-            self._grid[to] = grid
-        self._at = to.stop
+        self._pooled.write(pooled.tobytes())
+        if self._grid is not None and grid is not None:
+            self._grid.write(grid.tobytes())
         _write_lines(self._rows, rows)
 
     def close(self) -> None:
         """See `Writer`."""
-        self._rows.close()
-        for array in (self._pooled, self._grid):
-            if array is not None:
-                array.flush()
+        for file in (self._pooled, self._grid, self._rows):
+            if file is not None:
+                file.close()
 
 
 class SafetensorsWriter:
-    """Files of at most a gigabyte, and the rows of all of them in order; see `Writer`."""
+    """A file for what is written at once, and the rows of all of them in order; see `Writer`."""
 
     def __init__(self, folder: Path, form: RecordForm, count: int) -> None:
         self._folder, self._number = folder, 0
@@ -100,10 +100,11 @@ class SafetensorsWriter:
 
     def write(self, rows: Sequence[Row], grid: Array | None, pooled: Array) -> None:
         """See `Writer`."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         tensors = {"pooled": pooled} | ({} if grid is None else {"grid": grid})
-        save_file(tensors, self._folder / f"features-{self._number:05d}.safetensors")
+        # A full disk is an OSError of Python's here, which `save_file` does not raise.
+        (self._folder / f"features-{self._number:05d}.safetensors").write_bytes(save(tensors))
         self._number += 1
         _write_lines(self._rows, rows)
 
