@@ -73,37 +73,55 @@ def test_a_linked_file_takes_no_room_twice_and_goes_on_into_a_third_space(store,
     assert_intact(third, range(110))
 
 
-KILLED = """
-from showtell.store import adopt
+TOLD = """
+from contextlib import contextmanager
+from showtell.store import adopt, merge
 adopt._BATCH_BYTES = 100_000
-space = t.FeatureStore(t.Path(argv[0])).space(t.DESCRIPTION)
-print("open", flush=True)
-adopt.adopt(space, t.Path(argv[1]), adopt.Console(quiet=True), link_from=int(argv[2]))
+
+class Told(adopt.Console):
+    @contextmanager
+    def bar(self, *arguments):
+        print("open", flush=True)
+        yield self
+
+    def update(self, n):
+        print(n, flush=True)
+
+store = t.FeatureStore(t.Path(argv[0]))
 """
+ADOPT = (
+    TOLD
+    + "adopt.adopt(store.space(t.DESCRIPTION), t.Path(argv[1]), Told(quiet=True), link_from=int(argv[2]))"
+)
+
+
+def killed_again_and_again(store: FeatureStore, program: str, *arguments: object) -> list[int]:
+    """Kill a program of 600 records after ever more batches, then let it end; return what each has left."""
+    counts = [0]
+    for batches in (0, 1, 4, 9, None):
+        process = child(program, store.root, *arguments)
+        assert process.stdout is not None
+        for _ in range(1 + (batches or 0)):
+            process.stdout.readline()
+        if batches is not None:
+            process.send_signal(signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == (0 if batches is None else -signal.SIGKILL), err
+        space = store.space(DESCRIPTION)
+        counts.append(len(space))
+        there = [n for n in range(600) if key_of(n) in space]
+        assert len(there) == counts[-1]
+        assert_intact(space, there)
+        del space
+    return counts
 
 
 @pytest.mark.parametrize("link_from", [LINKED, COPIED])
 def test_kill_9_while_it_is_taken_over_loses_nothing_and_the_next_call_goes_on(store, tmp_path, link_from):
     folder = worker(tmp_path / "worker", range(600))
-    counts = [0]
-    for attempt in range(60):
-        if not folder.exists():
-            break
-        process = child(KILLED, store.root, folder, link_from)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.05 * attempt)
-        process.send_signal(signal.SIGKILL)
-        _, err = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), err
-        space = store.space(DESCRIPTION)
-        counts.append(len(space))
-        assert counts[-1] >= counts[-2]
-        there = [n for n in range(600) if key_of(n) in space]
-        assert len(there) == counts[-1]
-        assert_intact(space, there)
-        del space
-    assert counts[-1] == 600 and len(set(counts)) > 2
+    counts = killed_again_and_again(store, ADOPT, folder, link_from)
+    assert counts == sorted(counts) and counts[-1] == 600 and len(set(counts)) > 3
+    assert not folder.exists()
     assert len(store.space(DESCRIPTION).grid_files.numbers()) == (2 if link_from == LINKED else 1)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from showtell.store.merge import merge_store
 from showtell.store.settings import Store
 from showtell.store.store import FeatureStore, FileStamp, content_digest
 from showtell.store.verify import verify_space
+from test_adopt import TOLD, killed_again_and_again
 from test_store import DESCRIPTION, POOLED_ONLY, D, L, assert_intact, child, finished, key_of, record_of
 
 BACKBONE = {
@@ -80,29 +80,10 @@ def test_of_a_file_that_both_know_the_later_change_counts(store, tmp_path):
 def test_kill_9_while_it_is_merged_loses_nothing_and_the_next_call_goes_on(store, tmp_path):
     other = FeatureStore(tmp_path / "other")
     other.space(DESCRIPTION).put([record_of(n) for n in range(600)])
-    counts = [0]
-    for attempt in range(60):
-        process = child(
-            """
-from showtell.store import adopt, merge
-adopt._BATCH_BYTES = 100_000
-print("open", flush=True)
-merge.merge_store(t.FeatureStore(t.Path(argv[0])), t.Path(argv[1]), adopt.Console(quiet=True))
-""",
-            store.root, other.root,
-        )  # fmt: skip
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.1 * attempt)
-        process.send_signal(signal.SIGKILL)
-        _, err = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), err
-        there = [n for n in range(600) if key_of(n) in store.space(DESCRIPTION)]
-        assert_intact(store.space(DESCRIPTION), there)
-        counts.append(len(there))
-        if process.returncode == 0:
-            break
-    assert counts == sorted(counts) and counts[-1] == 600 and len(set(counts)) > 2
+    program = TOLD + "merge.merge_store(store, t.Path(argv[1]), Told(quiet=True))"
+    counts = killed_again_and_again(store, program, other.root)
+    assert counts == sorted(counts) and counts[-1] == 600 and len(set(counts)) > 3
+    assert_intact(other.space(DESCRIPTION), range(600))
 
 
 def test_what_cannot_be_merged_is_said_after_the_rest_was(store, tmp_path):
