@@ -206,7 +206,7 @@ def scandir(folder: "str | Address") -> "AbstractContextManager[Iterator[Any]]":
 
 
 def _system(protocol: str, address: str) -> Any:
-    import fsspec  # type: ignore[import-untyped]  # torch brings it; here, since few need it
+    import fsspec  # torch brings it; here, since few need it
 
     try:
         # Without its cache of listings, which would hold the name of every file a second time.
