@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 
-.PHONY: quickstart test lint types clean
+.PHONY: quickstart test lint types docs package clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,15 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
+
+# The documentation site, in build/site; look at it with `python -m http.server -d build/site`.
+docs: $(VENV)/.installed
+	$(BIN)/python scripts/build_site.py
+
+# A wheel and an sdist in dist/, checked to hold what the package reads; asks no index, as hatchling is in dev.
+package: $(VENV)/.installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
 
 # A script of bench/, such as `make bench-store`, or `make bench-start ARGS="RUN IMAGE"`.
 bench-%: $(VENV)/.installed

@@ -2,7 +2,8 @@
 
 Run: python scripts/build_site.py
 
-The generator is Zensical, which reads mkdocs.yml (English) and mkdocs.ko.yml (Korean, below ko/). Any warning ends it.
+The generator is Zensical, which reads mkdocs.yml (English) and mkdocs.ko.yml (Korean, below ko/). Any warning
+ends it.
 """
 
 import re
@@ -34,10 +35,9 @@ def stage() -> None:
     shutil.copytree(ROOT / "docs" / "pictures", KOREAN / "pictures")
     shutil.copy(ROOT / "docs" / "site.css", KOREAN)
     for page in KOREAN.glob("*.md"):
-        up = "../" if page.stem == "index" else "../../"
         text = page.read_text(encoding="utf-8").replace("](../pictures/", "](pictures/")
         # The English pages are another site to the generator: their addresses, in place of their files.
-        text = re.sub(r"\]\(\.\./([\w/-]+?)(?:/index)?\.md(#[\w-]+)?\)", rf"]({up}\1/\2)", text)
+        text = re.sub(r"\]\(\.\./([\w/-]+?)(?:/index)?\.md(#[\w-]+)?\)", r"](../\1/\2)", text)
         page.write_text(text, encoding="utf-8")
 
 
@@ -86,7 +86,10 @@ def faults(site: Path) -> list[str]:
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
                 found.append(f"{file}: {link} names no place of its page")
     for style in site.rglob("*.css"):
-        found += [f"{style}: loads {one}" for one in re.findall(r"url\(['\"]?((?:https?:)?//[^)]+)", style.read_text("utf-8"))]
+        found += [
+            f"{style}: loads {one}"
+            for one in re.findall(r"url\(['\"]?((?:https?:)?//[^)]+)", style.read_text("utf-8"))
+        ]
     return found
 
 
