@@ -7,13 +7,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console, Log, human_bytes, human_time
+from showtell.console import Console, Log, human_bytes, human_time, many
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Pixels, find_engine
 from showtell.errors import StoreError
 from showtell.extraction.executor import Executor, Status
 from showtell.extraction.features import Features
+from showtell.extraction.jobs import adopt_jobs
 from showtell.extraction.joint import JointFeatures
 from showtell.extraction.plan import Plan, plan_extraction, unreadable_image
 from showtell.extraction.threads import ThreadExecutor
@@ -64,8 +65,11 @@ def extract_features(
                 for part in backbone.parts
             ]
         )
-    plan = plan_extraction(images, store, store.space(backbone.description.for_store()), view)
-    statuses, seconds = execute(plan, backbone, executor or ThreadExecutor(), console)
+    space = store.space(backbone.description.for_store())
+    if adopted := adopt_jobs(space):
+        console.say(f"{many(adopted, 'record', 'records')} of workers that were stopped are in the store now")
+    plan = plan_extraction(images, store, space, view)
+    statuses, seconds = execute(plan, backbone, _able(executor, backbone, console), console)
     known = len(images) - len(plan.waiting)
     if known:
         console.say(f"{known} of {len(images)} images were in the feature store already")
@@ -78,6 +82,18 @@ def extract_features(
         seconds,
         view,
     )
+
+
+def _able(executor: Executor | None, backbone: Backbone, console: Console) -> Executor:
+    """Return who encodes: threads, where the weights are in the memory of this process only."""
+    if executor is None or isinstance(executor, ThreadExecutor):
+        return executor or ThreadExecutor()
+    if not backbone.spec.in_memory:
+        return executor
+    console.say(
+        f"This {backbone.description.architecture} is in no file, so that this process encodes by itself"
+    )
+    return ThreadExecutor()
 
 
 def execute(
@@ -105,6 +121,8 @@ def execute(
         for status in running:
             bar.update(1)
             statuses.append(status)
+    order = {waiting.image.name: place for place, waiting in enumerate(plan.waiting)}
+    statuses.sort(key=lambda status: order[status.image.name])
     return statuses, time.perf_counter() - started
 
 

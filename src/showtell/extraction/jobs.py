@@ -1,0 +1,139 @@
+"""Jobs: what workers of other processes have encoded, and how the store takes it in.
+
+ROOT/jobs/<space id>/<job>/                      one extraction; its ``lock`` is held while it is under way
+ROOT/jobs/<space id>/<job>/known                 keys that the store had when it began
+ROOT/jobs/<space id>/<job>/<worker>/<space id>/  the feature space of one worker
+"""
+
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from showtell.backbones.backbone import Backbone
+from showtell.errors import ShowtellError, StoreError
+from showtell.extraction.executor import Status, batch_size_on
+from showtell.extraction.plan import Plan
+from showtell.extraction.worker import KNOWN, Job, Rows
+from showtell.files import take_lock
+from showtell.store.space import FeatureSpace
+
+RETRIES = 8
+"""How often a part is tried again whose worker has died: less than for ever, as an image may be the reason."""
+_LOCK = "lock"
+_PARTS, _MOST = 16, 1024
+"""Parts for each worker, so that all end at about the same time; and images of the largest part."""
+
+
+class WorkerError(ShowtellError):
+    """Workers that cannot be had, or that die again and again."""
+
+
+@contextmanager
+def claim_job(plan: Plan, backbone: Backbone) -> Iterator[Job]:
+    """Make the folder of a job and hold it; at the end, however it comes, the folder is free to be taken in.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    jobs = _jobs_of(plan.space)
+    name = uuid.uuid4().hex[:16]
+    hidden, folder = jobs / f".{name}", jobs / name
+    try:
+        hidden.mkdir(parents=True)
+        lock = take_lock(hidden / _LOCK)
+        try:
+            _note_known(plan, hidden / KNOWN)
+            hidden.rename(folder)  # nobody takes it in before it is locked
+            yield Job(
+                folder.resolve(),
+                Path.cwd(),
+                backbone.spec,
+                backbone.description.for_store(),
+                plan.space.folder.resolve(),
+                plan.view,
+                str(backbone.device),
+            )
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise StoreError(f"The folder {folder} for workers cannot be used: {error}.") from error
+
+
+def _note_known(plan: Plan, path: Path) -> None:
+    """Write the keys of the records that the store has, so that moved and copied images are recognised."""
+    nothing = plan.key_of(bytes(32))
+    keys = (key for key in plan.space if len(key) == len(nothing) and key[32:] == nothing[32:])
+    first = next(keys, None)
+    if first is not None:
+        with path.open("wb") as file:
+            file.write(first)
+            file.writelines(keys)
+
+
+def adopt_jobs(space: FeatureSpace) -> int:
+    """Take in what workers have written of jobs that have ended, or were killed; return how many records.
+
+    Raises:
+        StoreError: The disk is full; what is not taken in stays for the next time.
+    """
+    count = 0
+    for job in sorted(_jobs_of(space).glob("[!.]*")):
+        try:
+            lock = take_lock(job / _LOCK)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # it is under way, or somebody else takes it in
+        try:
+            for worker in sorted(job.glob(f"*/{space.id}")):
+                count += space.adopt(worker)
+                shutil.rmtree(worker)
+            shutil.rmtree(job)
+        finally:
+            os.close(lock)
+    return count
+
+
+def _jobs_of(space: FeatureSpace) -> Path:
+    return space.folder.parent / "jobs" / space.id
+
+
+def parts_of(plan: Plan, workers: int, device: str) -> Iterator[Rows]:
+    """Cut a plan into parts of full batches."""
+    size = batch_size_on(torch.device(device))
+    count = min(_MOST, math.ceil(len(plan.waiting) / (_PARTS * workers)))
+    count = math.ceil(count / size) * size
+    for start in range(0, len(plan.waiting), count):
+        some = plan.waiting[start : start + count]
+        yield {
+            "number": list(range(start, start + len(some))),
+            "path": [os.fsencode(one.image.path) for one in some],
+        }
+
+
+def statuses_of(plan: Plan, answers: Iterable[Rows]) -> Iterator[Status]:
+    """Turn what workers answer into statuses, and remember what files hold.
+
+    Raises:
+        StoreError: A worker cannot go on, such as on a full disk.
+    """
+    encoded: set[bytes] = set()
+    for rows in answers:
+        if rows["number"] == [-1]:
+            what, hint, run = json.loads(rows["reason"][0])
+            raise StoreError(what, hint=hint, run=run)
+        waited = [plan.waiting[number] for number in rows["number"]]
+        read = [(one.stamp, digest) for one, digest in zip(waited, rows["digest"]) if digest]
+        plan.store.remember_digests(read)
+        keys = [plan.key_of(digest) for _, digest in read]
+        fresh = {keys[i] for i in plan.space.missing(keys)} - encoded
+        encoded |= fresh
+        for one, digest, reason in zip(waited, rows["digest"], rows["reason"]):
+            key = plan.key_of(digest)
+            yield Status(one.image, digest, bool(digest) and key in fresh, reason)
+            fresh.discard(key)
