@@ -232,7 +232,7 @@ def test_kill_9_loses_no_finished_batch_and_serves_no_half_written_one(store):
 
 def test_what_a_killed_writer_left_is_not_served_and_is_replaced(store):
     space = store.space(DESCRIPTION)
-    space._grid.write(lambda transaction: transaction.put(key_of(1), b"grids are committed first"))
+    space.grid_files[0].write(lambda transaction: transaction.put(key_of(1), b"grids are committed first"))
     assert key_of(1) not in space and len(space) == 0
     assert space.put([record_of(1)]) == 1
     assert_intact(space, [1])
@@ -302,7 +302,7 @@ def test_a_file_that_lost_its_end_is_refused_not_touched(store, part):
 def test_a_record_of_the_wrong_length_is_refused(store):
     space = store.space(DESCRIPTION)
     space.put([record_of(1)])
-    space._grid.write(lambda transaction: transaction.put(key_of(1), b"short"))
+    space.grid_files[0].write(lambda transaction: transaction.put(key_of(1), b"short"))
     with pytest.raises(StoreError, match=f"5 bytes instead of {L * D * 2}"):
         space.get([key_of(1)])
 

@@ -62,7 +62,7 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = False, err
             partial.unlink(missing_ok=True)
         raise
     if durable:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def _is_left_over(partial: Path, here: str) -> bool:
     return time.time() - partial.stat().st_mtime > _STALE
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Put a rename on the disk; Windows and some file systems do it by themselves or not at all."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from showtell.backbones.grids import Grid
 from showtell.data.records import AnnotatedImage, Problem
-from showtell.store.space import Array, FeatureSpace, record_key
+from showtell.store.record import Array, record_key
+from showtell.store.space import FeatureSpace
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need
     from showtell.data.augment import View

@@ -10,7 +10,8 @@ from showtell.backbones.grids import Grid, blocks, joint_shape
 from showtell.backbones.joint import join_pooled
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.extraction.features import Features
-from showtell.store.space import Array, FeatureSpace
+from showtell.store.record import Array
+from showtell.store.space import FeatureSpace
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.extraction.features import key_of
-from showtell.store.space import Array
+from showtell.store.record import Array
 from showtell.store.store import FeatureSpace, FeatureStore, FileStamp
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need

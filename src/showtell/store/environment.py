@@ -1,13 +1,11 @@
-"""One LMDB environment as the feature store needs it: opened once a process, grown, forked, explained.
+"""One LMDB environment as the feature store needs it: opened once a process, grown, forked.
 
 LMDB gives transactions, many readers beside one writer across processes, and a memory map. What it asks for
 in return lives here: a process must not open an environment twice, a forked child must not use its parent's,
-the map has to be remapped while nothing reads it, and its error codes say nothing to a person.
+and the map has to be remapped while nothing reads it.
 """
 
-import errno
 import os
-import shutil
 import sys
 import threading
 import weakref
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from showtell.errors import StoreError
+from showtell.store.lmdb_errors import explain
 
 Result = TypeVar("Result")
 
@@ -33,10 +32,9 @@ elif sys.maxsize > 2**32:
 else:
     _MAP_SIZES = (_GIB // 4,)
 
+_PAGE = 4096
 _MAX_READERS = 1024  # slots of 64 bytes; 126, LMDB's default, is a few data loaders with many threads
 _GATE_SECONDS = 60.0
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EIO} | {getattr(errno, "EDQUOT", errno.ENOSPC)}
-_DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
 
 
 class Environment:
@@ -45,14 +43,16 @@ class Environment:
     Get one from `open_environment`, never directly.
 
     Args:
-        path: Its folder; created where missing.
+        path: Its folder, created where missing; of a frozen one the data file itself.
         map_sizes: Sizes of the map to try when opening, bytes; the first that the system grants is taken.
         durable: Whether a commit is on the disk when it returns. Without, a power cut may undo the last
             commit; it never harms the ones before.
+        frozen: Nobody writes to it any more, so it needs no locks.
     """
 
-    def __init__(self, path: Path, map_sizes: tuple[int, ...], durable: bool) -> None:
+    def __init__(self, path: Path, map_sizes: tuple[int, ...], durable: bool, frozen: bool) -> None:
         self.path = path
+        self._frozen = frozen
         self._map_sizes = map_sizes
         self._durable = durable
         self._env: Any = None
@@ -83,7 +83,7 @@ class Environment:
                         with transaction:
                             yield transaction
                     except lmdb.Error as error:
-                        raise self._explain(error) from error
+                        raise explain(self.path, error) from error
                     return
             self._remap(lambda size: 0)
 
@@ -110,8 +110,8 @@ class Environment:
                 self._remap(lambda size: 0)
             except lmdb.Error as error:
                 if isinstance(error, lmdb.PanicError):
-                    self._reopen()
-                raise self._explain(error) from error
+                    self.let_go()  # LMDB has declared it unusable
+                raise explain(self.path, error) from error
 
     def __len__(self) -> int:
         with self.reading() as transaction:
@@ -125,7 +125,7 @@ class Environment:
         try:
             return self._env.begin(buffers=True)
         except lmdb.ReadersFullError as error:
-            raise self._explain(error) from error
+            raise explain(self.path, error) from error
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -156,7 +156,7 @@ class Environment:
                     self._env.set_mapsize(size(before))
                 except lmdb.Error as error:
                     self._env = None  # py-lmdb has given the environment up
-                    raise self._explain(error) from error
+                    raise explain(self.path, error) from error
 
     def _open(self) -> None:
         if self._forked_in_use:
@@ -170,19 +170,21 @@ class Environment:
                 break
             except lmdb.MemoryError as error:
                 if size == self._map_sizes[-1]:
-                    raise self._explain(error) from error
-            except lmdb.Error as error:
-                raise self._explain(error) from error
-            except OSError as error:
-                raise self._explain_system(error) from error
+                    raise explain(self.path, error) from error
+            except (lmdb.Error, OSError) as error:
+                raise explain(self.path, error) from error
 
     def _open_with(self, map_size: int) -> Any:
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not self._frozen:
+            self.path.mkdir(parents=True, exist_ok=True)
         env = lmdb.open(
             os.fspath(self.path),
             map_size=map_size,
             max_readers=_MAX_READERS,
             metasync=self._durable,
+            subdir=not self._frozen,
+            readonly=self._frozen,
+            lock=not self._frozen,
         )
         self._check_length(env)
         env.reader_check()
@@ -192,17 +194,18 @@ class Environment:
         """Refuse a file that lost its end: touching what is missing would kill the process with SIGBUS."""
         # In this order, since another process may be writing.
         needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        size = (self.path / "data.mdb").stat().st_size
+        file = self.path if self._frozen else self.path / "data.mdb"
+        size = file.stat().st_size
         if size < needed:
             env.close()
             raise StoreError(
-                f"The feature store {self.path} is cut off: data.mdb has {size} bytes of {needed}.",
+                f"The feature store {self.path} is cut off: {file.name} has {size} bytes of {needed}.",
                 hint="Copy it again in full, or remove it and extract again.",
                 run="showtell store",
             )
 
-    def _reopen(self) -> None:
-        """Let go of an environment that LMDB has declared unusable; the next use opens it again."""
+    def let_go(self) -> None:
+        """Close the files unless somebody reads them; the next use opens them again."""
         with self._gate:
             if self._env is not None and self._transactions == 0:
                 self._env.close()
@@ -224,53 +227,21 @@ class Environment:
             self._env.close()
         self._env = None
 
-    def _explain(self, error: lmdb.Error) -> StoreError:
-        """Turn LMDB's error into what, where and a hint."""
-        if isinstance(error, lmdb.DiskError) or error.code in _FULL:
-            # LMDB calls a write that the disk took in part an input/output error.
-            partly = "the disk took only a part of the batch"
-            return self._explain_full(partly if error.code == errno.EIO else os.strerror(error.code))
-        if isinstance(error, _DAMAGED):
-            return StoreError(
-                f"The feature store {self.path} is damaged: {error}.",
-                hint="Remove it and extract again; other features in the store are not affected.",
-                run="showtell store",
-            )
-        return StoreError(
-            f"The feature store {self.path} cannot be used: {error}.",
-            hint="It needs a local disk that this user may write to; network file systems do not do.",
-        )
-
-    def _explain_system(self, error: OSError) -> StoreError:
-        if error.errno in _FULL:
-            return self._explain_full(str(error))
-        return StoreError(
-            f"The feature store {self.path} cannot be opened: {error}.",
-            hint="Name a folder that this user may write to in SHOWTELL_STORE.",
-        )
-
-    def _explain_full(self, reason: str) -> StoreError:
-        there = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
-        free = shutil.disk_usage(there).free / 1e6
-        return StoreError(
-            f"The feature store {self.path} cannot be written: {reason} ({free:.0f} MB free on this disk).",
-            hint="Nothing stored before is lost: free some space, or name a folder on another disk in "
-            "SHOWTELL_STORE, and run the same command again; it goes on from here.",
-            run="showtell store",
-        )
-
 
 _environments: "weakref.WeakValueDictionary[str, Environment]" = weakref.WeakValueDictionary()
 _registry_lock = threading.RLock()
 
 
-def open_environment(path: Path, *, map_size: int | None = None, durable: bool = True) -> Environment:
+def open_environment(
+    path: Path, *, map_size: int | None = None, durable: bool = True, frozen: bool = False
+) -> Environment:
     """Return this process's only handle on an environment; it closes when nobody holds it any more.
 
     Args:
-        path: Its folder; created where missing.
+        path: Its folder, created where missing; of a frozen one the data file itself.
         map_size: First size of the map, bytes; None takes the system's default. It grows by itself.
         durable: Whether a commit is on the disk when it returns.
+        frozen: Nobody writes to it any more: it is opened without locks, and its map has its size.
 
     Raises:
         StoreError: It cannot be opened.
@@ -280,7 +251,9 @@ def open_environment(path: Path, *, map_size: int | None = None, durable: bool =
         found = _environments.get(key)
         if found is None:
             sizes = _MAP_SIZES if map_size is None else (map_size,)
-            found = Environment(path, sizes, durable)
+            # LMDB takes a map of at least what is in use: hundreds of files fit into the address space.
+            sizes = (_PAGE,) if frozen else sizes
+            found = Environment(path, sizes, durable, frozen)
             _environments[key] = found
         return found
 

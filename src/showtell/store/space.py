@@ -1,15 +1,14 @@
 """A feature space: the records of one backbone, layer, preprocessing and precision.
 
 A record's key is the image's content digest and, for an augmented view, a hash of the view; its value is
-the raw little-endian numbers. `pooled` and `grid` are LMDB environments of their own: what a classifier
-reads, pooled features only, lies densely in a small file, whatever the system reads ahead.
+the raw little-endian numbers. `pooled` and the files of grids are LMDB environments of their own: what a
+classifier reads, pooled features only, lies densely in a small file, whatever the system reads ahead.
 
-A record is there when its pooled features are, and they are committed last. A writer holds the lock of
-`pooled` around the whole batch, so a kill in between leaves at most grids that nobody can see and that the
-next writer of the same images replaces.
+A record is there when its value in `pooled` is, which is committed last and says which file has the grid. A
+writer holds the lock of `pooled` around the whole batch, so a kill in between leaves at most grids that
+nobody can see and that the next writer of the same images replaces.
 """
 
-import hashlib
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,31 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from showtell.console import Console, Log
 from showtell.errors import StoreError
-from showtell.store.description import layout_of
 from showtell.store.environment import open_environment
-
-Array = npt.NDArray[Any]
-
-# Little-endian wherever it was written, so that a store can move.
-_DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
-
-
-def content_digest(content: bytes) -> bytes:
-    """Return the 32-byte SHA-256 of an image's file content."""
-    return hashlib.sha256(content).digest()
-
-
-def record_key(digest: bytes, view: str = "") -> bytes:
-    """Return the key of a record.
-
-    Args:
-        digest: The image's `content_digest`.
-        view: What was done to the image before the backbone's own preprocessing; empty for nothing.
-    """
-    return digest + hashlib.blake2b(view.encode(), digest_size=16).digest() if view else digest
+from showtell.store.grid_files import GridFiles
+from showtell.store.record import Array, RecordError, RecordForm, checksum
 
 
 class FeatureSpace:
@@ -55,21 +35,29 @@ class FeatureSpace:
         grid_shape: (L, D), or None where the space keeps no grid.
         pooled_dim: D of the pooled features.
         record_bytes: Size of one record.
+        form: Its records in bytes.
+        grid_files: The files that hold its grids.
     """
 
     def __init__(
-        self, folder: Path, description: Mapping[str, object], lock: int, *, map_size: int | None = None
+        self,
+        folder: Path,
+        description: Mapping[str, object],
+        lock: int,
+        *,
+        map_size: int | None = None,
+        grid_files: GridFiles | None = None,
     ) -> None:
         self.id, self.folder = folder.name, folder
         self.description: Mapping[str, Any] = description
-        layout = layout_of(description)
-        self.dtype = _DTYPES[layout.dtype]
-        self.grid_shape, self.pooled_dim = layout.grid_shape, layout.pooled_dim
+        self.form = RecordForm(description)
+        self.dtype, self.grid_shape = self.form.dtype, self.form.grid_shape
+        self.pooled_dim = self.form.pooled_dim
+        self.record_bytes = self.form.pooled_bytes + self.form.grid_bytes
         self._pooled = open_environment(folder / "pooled", map_size=map_size)
-        self._grid = open_environment(folder / "grid", map_size=map_size) if self.grid_shape else None
-        self._pooled_bytes = self.pooled_dim * self.dtype.itemsize
-        self._grid_bytes = int(np.prod(self.grid_shape)) * self.dtype.itemsize if self.grid_shape else 0
-        self.record_bytes = self._pooled_bytes + self._grid_bytes
+        self.grid_files = grid_files or GridFiles(folder, map_size)
+        if self.grid_shape is not None:
+            self.grid_files.open_all()
         weakref.finalize(self, os.close, lock)
 
     def __len__(self) -> int:
@@ -104,10 +92,27 @@ class FeatureSpace:
         Raises:
             StoreError: The disk is full, a shape is wrong, or a value does not fit the space's dtype.
         """
-        records = {
-            key: (self._encode(key, grid, "grid"), self._encode(key, pooled, "pooled"))
-            for key, grid, pooled in items
-        }
+        records = {}
+        for key, grid, pooled in items:
+            coded = self.form.encode(key, grid, self.grid_shape, "grid")
+            value = self.form.encode(key, pooled, (self.pooled_dim,), "pooled")
+            records[key] = coded, self.form.value(value.data, checksum(coded, value))
+        return self.commit(records, overwrite=overwrite)
+
+    def commit(self, records: Mapping[bytes, tuple[Any | None, bytes]], *, overwrite: bool = False) -> int:
+        """Write records that are encoded already: all of them are committed and on the disk, or none is.
+
+        Args:
+            records: By key, the grid's bytes, None where another file than the written one holds it, and the
+                value in `pooled`.
+            overwrite: Whether to replace records that are there.
+
+        Returns:
+            How many records were new or replaced.
+
+        Raises:
+            StoreError: The disk is full, or the space cannot be written.
+        """
         keys = sorted(records)
 
         def write_grids(transaction: Any, written: list[bytes]) -> None:
@@ -116,8 +121,9 @@ class FeatureSpace:
 
         def write(transaction: Any) -> int:
             written = [key for key in keys if transaction.put(key, records[key][1], overwrite=overwrite)]
-            if self._grid is not None and written:
-                self._grid.write(lambda inner: write_grids(inner, written))
+            here = [key for key in written if records[key][0] is not None]
+            if here:
+                self.grid_files[0].write(lambda inner: write_grids(inner, here))
             return len(written)
 
         return self._pooled.write(write) if keys else 0
@@ -135,114 +141,137 @@ class FeatureSpace:
             grid (N, L, D), or None where the space keeps none; and pooled (N, D); in the space's dtype.
 
         Raises:
-            StoreError: A record is missing or does not have the length it should.
+            RecordError: A record is missing or does not have the length it should.
         """
         grid, pooled = out if out is not None else (None, np.empty((len(keys), self.pooled_dim), self.dtype))
         if out is None and self.grid_shape is not None:
             grid = np.empty((len(keys), *self.grid_shape), self.dtype)
         with self.reading() as reader:
             for i, key in enumerate(keys):
-                pooled[i] = reader.pooled(key)
+                seen, pooled[i] = reader.view(key)
                 if grid is not None:
-                    grid[i] = reader.grid(key)
+                    grid[i] = seen
         return grid, pooled
 
     def get_pooled(self, keys: Sequence[bytes]) -> Array:
         """Read pooled features (N, D) alone; the grids are not touched.
 
         Raises:
-            StoreError: A record is missing or does not have the length it should.
+            RecordError: A record is missing or does not have the length it should.
         """
-        with self._pooled.reading() as transaction:
-            values = list(map(transaction.get, keys))
-            for key, value in zip(keys, values):
-                if value is None or len(value) != self._pooled_bytes:
-                    Reader(self, transaction, None).pooled(key)
-            joined = bytearray().join(values)  # half the time of a copy a record by numpy
+        length = self.form.pooled_bytes
+        with self.reading() as reader:
+            # One join takes half the time of a copy a record by numpy.
+            joined = bytearray().join([reader.value(key)[:length] for key in keys])
         return np.frombuffer(joined, self.dtype).reshape(len(keys), self.pooled_dim)
 
     @contextmanager
     def reading(self) -> Iterator["Reader"]:
         """Open a snapshot whose arrays lie in the memory map itself and are valid until the block ends."""
         with ExitStack() as stack:
-            pooled = stack.enter_context(self._pooled.reading())
-            # Opened after the pooled snapshot, this one holds the grid of every record in that.
-            grid = stack.enter_context(self._grid.reading()) if self._grid is not None else None
-            yield Reader(self, pooled, grid)
+            yield Reader(self, stack.enter_context(self._pooled.reading()), stack)
 
-    def _encode(self, key: bytes, values: Array | None, what: str) -> Any:
-        shape = self.grid_shape if what == "grid" else (self.pooled_dim,)
-        found = None if values is None else values.shape
-        if found != shape:
-            raise StoreError(
-                f"{what} of {key.hex()[:12]} has the shape {found}; space {self.id} keeps {shape}."
-            )
-        if values is None:
-            return None
-        with np.errstate(over="ignore"):
-            encoded = np.ascontiguousarray(values, self.dtype)
-        if not _all_finite(encoded):
-            raise StoreError(
-                f"{what} of {key.hex()[:12]} holds values that {self.dtype.name} cannot: "
-                f"the largest is {np.abs(values).max():g}.",
-                hint="float32 features hold them, unless the network itself gives no finite numbers.",
-            )
-        return encoded
+    def keys(self) -> Iterator[bytes]:
+        """Yield the key of every record that is there now, in ascending order."""
+        with self._pooled.reading() as transaction:
+            for key in transaction.cursor().iternext(keys=True, values=False):
+                yield bytes(key)
+
+    def adopt(self, folder: Path, *, console: Console | None = None) -> int:
+        """Take the records of a finished space of the same description over; its folder is gone afterwards.
+
+        See :func:`showtell.store.adopt.adopt`.
+        """
+        from showtell.store.adopt import adopt  # which takes spaces itself
+
+        return adopt(self, folder, console or Log()).records
+
+    def let_go(self) -> None:
+        """Close the space's files unless they are being read; the next use opens them again."""
+        self._pooled.let_go()
+        self.grid_files.let_go()
 
 
 class Reader:
-    """A snapshot of a space. Get one from `FeatureSpace.reading`."""
+    """A snapshot of a space. Get one from `FeatureSpace.reading`.
 
-    def __init__(self, space: FeatureSpace, pooled: Any, grid: Any | None) -> None:
-        self._space = space
+    Attributes:
+        form: The records in bytes.
+    """
+
+    def __init__(self, space: FeatureSpace, pooled: Any, stack: ExitStack) -> None:
+        self._space, self.form = space, space.form
         self._pooled = pooled
-        self._grid = grid
+        self._grids: dict[int, Any] = {}
+        self._stack = stack
 
     def pooled(self, key: bytes) -> Array:
         """Return pooled features (D,), read-only, without a copy.
 
         Raises:
-            StoreError: There is no such record, or it does not have the length it should.
+            RecordError: There is no such record, or it does not have the length it should.
         """
-        value = self._checked(key, self._pooled.get(key), self._space._pooled_bytes)
-        return np.frombuffer(value, self._space.dtype)
+        return np.frombuffer(self.value(key), self.form.dtype, self.form.pooled_dim)
 
     def grid(self, key: bytes) -> Array:
         """Return a grid (L, D), read-only, without a copy.
 
         Raises:
-            StoreError: There is no such record, or it does not have the length it should.
+            RecordError: There is no such record, or it does not have the length it should.
         """
-        if self._grid is None or self._space.grid_shape is None:
+        if self.form.grid_shape is None:
             raise StoreError(f"Feature space {self._space.id} keeps pooled features only.")
-        value = self._checked(key, self._grid.get(key), self._space._grid_bytes)
-        return np.frombuffer(value, self._space.dtype).reshape(self._space.grid_shape)
+        return self._grid(key, self.value(key))
 
     def view(self, key: bytes) -> tuple[Array | None, Array]:
         """Return a record's grid, None where the space keeps none, and pooled features, without a copy."""
-        return (None if self._space.grid_shape is None else self.grid(key)), self.pooled(key)
+        value = self.value(key)
+        grid = None if self.form.grid_shape is None else self._grid(key, value)
+        return grid, np.frombuffer(value, self.form.dtype, self.form.pooled_dim)
 
-    def _checked(self, key: bytes, value: Any, length: int) -> Any:
-        if value is not None and len(value) == length:
-            return value
+    def value(self, key: bytes) -> Any:
+        """Return the bytes of a record in `pooled`.
+
+        Raises:
+            RecordError: There is no such record, or it does not have the length it should.
+        """
+        value = self._pooled.get(key)
+        if not self.form.fits(value):
+            raise self._refusal(key, value, self.form.pooled_bytes)
+        return value
+
+    def grid_value(self, key: bytes, file: int) -> Any:
+        """Return the bytes of a grid in the file that a record names.
+
+        Raises:
+            RecordError: There is none, or it does not have the length it should.
+        """
+        transaction = self._grids.get(file)
+        if transaction is None:
+            if not self._space.grid_files.path(file).exists():
+                raise self._refusal(key, None, self.form.grid_bytes)
+            # Opened after the pooled snapshot, this one holds the grid of every record in that.
+            transaction = self._stack.enter_context(self._space.grid_files[file].reading())
+            self._grids[file] = transaction
+        value = transaction.get(key)
+        if value is None or len(value) != self.form.grid_bytes:
+            raise self._refusal(key, value, self.form.grid_bytes)
+        return value
+
+    def _grid(self, key: bytes, value: Any) -> Array:
+        grid = self.grid_value(key, self.form.place(value).file)
+        return np.frombuffer(grid, self.form.dtype).reshape(self.form.grid_shape)
+
+    def _refusal(self, key: bytes, value: Any, length: int) -> RecordError:
         where = f"Feature space {self._space.id}"
         if value is None:
-            raise StoreError(
+            return RecordError(
                 f"{where} has no record {key.hex()[:12]}.",
                 hint="Extract the features of this data set first.",
                 run="showtell extract DATA",
             )
-        raise StoreError(
+        return RecordError(
             f"{where} is damaged: record {key.hex()[:12]} has {len(value)} bytes instead of {length}.",
-            hint="Remove the space and extract again.",
-            run=f"showtell store --remove {self._space.id}",
+            hint="Take out what is damaged, and extract again.",
+            run="showtell store --verify",
         )
-
-
-def _all_finite(values: Array) -> bool:
-    if values.dtype.itemsize == 2:
-        # By the bits, since numpy's isfinite is 50 times slower on float16: infinity and NaN lie above all
-        # other numbers of their sign, read as signed for the positive ones and as unsigned for the rest.
-        positive_fit = values.view(np.int16).max() < 0x7C00
-        return bool(positive_fit and values.view(np.uint16).max() < 0xFC00)
-    return bool(np.isfinite(values).all())

@@ -7,7 +7,6 @@ ROOT/<space id>.lock  held by whoever has the space open; its time is when the s
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.errors import StoreError
-from showtell.files import cache_root, take_lock
+from showtell.files import cache_root
 from showtell.store.description import (
     canonical_description,
     read_description,
@@ -23,8 +22,10 @@ from showtell.store.description import (
     space_id,
 )
 from showtell.store.environment import open_environment
+from showtell.store.folders import lock_path, lock_space, retire, size_on_disk
 from showtell.store.known_files import FileStamp, KnownFiles
-from showtell.store.space import FeatureSpace, Reader, content_digest, record_key
+from showtell.store.record import content_digest, record_key
+from showtell.store.space import FeatureSpace, Reader
 
 __all__ = [
     "FeatureSpace",
@@ -97,7 +98,7 @@ class FeatureStore:
         folder = self.root / name
         with _explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(self._lock_path(name), shared=True)
+            lock = lock_space(folder, shared=True)
             try:
                 os.utime(lock)
                 settle_description(folder, canonical, description)
@@ -124,23 +125,14 @@ class FeatureStore:
         """
         folder = self.root / name
         with _explained(self.root):
-            for left_over in self.root.glob(".removed-*"):  # by a removal that was killed
-                shutil.rmtree(left_over, ignore_errors=True)
             if not _SPACE_ID.fullmatch(name) or not folder.is_dir():
                 raise StoreError(f"The feature store {self.root} has no space {name}.", run="showtell store")
-            lock = _take_lock(self._lock_path(name), shared=False)
+            lock = lock_space(folder, shared=False)
             try:
-                size = _size(folder)
-                # Renamed first: from here on nobody can open half a space.
-                doomed = self.root / f".removed-{name}-{os.getpid()}"
-                folder.rename(doomed)
+                size = size_on_disk(folder)
+                retire(folder)
             finally:
                 os.close(lock)
-            shutil.rmtree(doomed, ignore_errors=True)
-            if doomed.exists():
-                raise StoreError(
-                    f"{doomed} cannot be deleted.", hint="Its files belong to somebody else; ask them."
-                )
         return size
 
     def digest_of(self, stamp: FileStamp) -> bytes | None:
@@ -156,36 +148,18 @@ class FeatureStore:
             self._known_files = KnownFiles(self.root / _KNOWN_FILES)
         return self._known_files
 
-    def _lock_path(self, space_id: str) -> Path:
-        return self.root / f"{space_id}.lock"
-
     def _info(self, folder: Path) -> SpaceInfo:
-        path = self._lock_path(folder.name)
+        path = lock_path(folder)
         used = path.stat().st_mtime if path.exists() else folder.stat().st_mtime
-        lock = _take_lock(path, shared=True)
+        lock = lock_space(folder, shared=True)
         try:
             description = read_description(folder)
             records = len(open_environment(folder / "pooled"))
         except StoreError as error:
-            return SpaceInfo(folder.name, {}, 0, _size(folder), used, error.what)
+            return SpaceInfo(folder.name, {}, 0, size_on_disk(folder), used, error.what)
         finally:
             os.close(lock)
-        return SpaceInfo(folder.name, description, records, _size(folder), used)
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _take_lock(path: Path, *, shared: bool) -> int:
-    """Lock a space, for use or for removal; closing the descriptor, or the end of the process, lets go."""
-    try:
-        return take_lock(path, shared=shared)  # waiting is short: an exclusive lock is held for a rename
-    except BlockingIOError as error:
-        raise StoreError(
-            f"Feature space {path.stem} is open in this or another process.",
-            hint="Wait until it has ended, or stop it.",
-        ) from error
+        return SpaceInfo(folder.name, description, records, size_on_disk(folder), used)
 
 
 @contextmanager

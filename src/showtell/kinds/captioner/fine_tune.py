@@ -25,7 +25,7 @@ from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.fine_tune import TunedNetwork, describe_layers
 from showtell.models.captioner import Captioner
 from showtell.models.decoder import Decoder
-from showtell.store.space import Array
+from showtell.store.record import Array
 from showtell.store.store import FeatureStore
 from showtell.training.checkpoint import Progress
 
