@@ -45,7 +45,7 @@ class Status:
 class Executor(Protocol):
     """Carries out a plan with a backbone: by threads of this process, or on other machines.
 
-    Workers of another process build the backbone from ``backbone.spec``, and encode as ``worker.Worker`` does.
+    Workers of another process build the backbone from ``backbone.spec``; see ``worker.Worker``.
     """
 
     def pace(self, plan: Plan, backbone: Backbone, engine: Engine) -> float:

@@ -17,22 +17,16 @@ from pathlib import Path
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.errors import ShowtellError, StoreError
+from showtell.errors import StoreError
 from showtell.extraction.executor import Status, batch_size_on
 from showtell.extraction.plan import Plan
-from showtell.extraction.worker import KNOWN, Job, Rows
+from showtell.extraction.worker import KNOWN, Job, Rows, WorkerError
 from showtell.files import take_lock
 from showtell.store.space import FeatureSpace
 
-RETRIES = 8
-"""How often a part is tried again whose worker has died: less than for ever, as an image may be the reason."""
 _LOCK = "lock"
 _PARTS, _MOST = 16, 1024
 """Parts for each worker, so that all end at about the same time; and images of the largest part."""
-
-
-class WorkerError(ShowtellError):
-    """Workers that cannot be had, or that die again and again."""
 
 
 @contextmanager
@@ -92,7 +86,6 @@ def adopt_jobs(space: FeatureSpace) -> int:
         try:
             for worker in sorted(job.glob(f"*/{space.id}")):
                 count += space.adopt(worker)
-                shutil.rmtree(worker)
             shutil.rmtree(job)
         finally:
             os.close(lock)
@@ -120,13 +113,13 @@ def statuses_of(plan: Plan, answers: Iterable[Rows]) -> Iterator[Status]:
     """Turn what workers answer into statuses, and remember what files hold.
 
     Raises:
-        StoreError: A worker cannot go on, such as on a full disk.
+        WorkerError: A worker cannot go on, such as on a full disk.
     """
     encoded: set[bytes] = set()
     for rows in answers:
         if rows["number"] == [-1]:
             what, hint, run = json.loads(rows["reason"][0])
-            raise StoreError(what, hint=hint, run=run)
+            raise WorkerError(what, hint=hint, run=run)
         waited = [plan.waiting[number] for number in rows["number"]]
         read = [(one.stamp, digest) for one, digest in zip(waited, rows["digest"]) if digest]
         plan.store.remember_digests(read)

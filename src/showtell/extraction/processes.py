@@ -12,7 +12,7 @@ import torch
 from showtell.backbones.backbone import Backbone
 from showtell.engines.base import Engine
 from showtell.extraction.executor import Status
-from showtell.extraction.jobs import RETRIES, WorkerError, adopt_jobs, claim_job, parts_of, statuses_of
+from showtell.extraction.jobs import adopt_jobs, claim_job, parts_of, statuses_of
 from showtell.extraction.plan import Plan
 from showtell.extraction.threads import ThreadExecutor
 from showtell.extraction.worker import Job, Rows, Worker
@@ -69,7 +69,6 @@ class _Child:
     def __init__(self, worker: type[Worker], job: Job, name: str) -> None:
         self._told = (worker, job, name)
         self._part: Rows | None = None
-        self._tries = 0
         self._start()
 
     def _start(self) -> None:
@@ -81,30 +80,19 @@ class _Child:
 
     def give(self, part: Rows | None) -> bool:
         """Send a part; return whether there was one."""
-        self._part, self._tries = part, 0
+        self._part = part
         return self._send()
 
     def answer(self) -> Rows | None:
-        """Return what became of the part; None where the process has died, and another works on it.
-
-        Raises:
-            WorkerError: It died again and again.
-        """
+        """Return what became of the part; None where the process has died, and another works on it."""
         try:
             answer: Rows = self.pipe.recv()
             return answer
         except (EOFError, ConnectionResetError):
             self.stop()
-        self._tries += 1
-        if self._tries > RETRIES:
-            raise WorkerError(
-                f"A process that encodes images died {self._tries} times over the same part of them "
-                f"(exit status {self._process.exitcode}).",
-                hint="Its last words are above; where memory is short, fewer --workers take less.",
-            )
-        self._start()
-        self._send()
-        return None
+            self._start()
+            self._send()
+            return None
 
     def stop(self) -> None:
         """End the process."""

@@ -12,13 +12,13 @@ from showtell.backbones.backbone import Backbone
 from showtell.engines.base import Engine
 from showtell.errors import ConfigError, MissingExtraError
 from showtell.extraction.executor import Status
-from showtell.extraction.jobs import RETRIES, WorkerError, adopt_jobs, claim_job, parts_of, statuses_of
+from showtell.extraction.jobs import adopt_jobs, claim_job, parts_of, statuses_of
 from showtell.extraction.plan import Plan
-from showtell.extraction.worker import Job, Rows, Worker
+from showtell.extraction.worker import Job, Rows, Worker, WorkerError
 from showtell.runtime import quiet
 
-_PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""No word of what runs here leaves it; and what Ray's own code logs goes to no terminal."""
+_PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}
+"""No word of what runs here leaves it."""
 _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """A cluster of this machine alone: with this, Ray listens on 127.0.0.1 and nowhere else."""
 
@@ -31,7 +31,7 @@ class RayExecutor:
     Args:
         workers: Actors; None for one a GPU, or one for every four cores.
         address: Of a cluster; None starts one on this machine, and ends it with the extraction.
-        gpus_per_worker: GPUs of each actor, or a share of one; None for 1 where there are any.
+        gpus_per_worker: GPUs of each actor, or a share of one; None for 1 where this process computes on one.
 
     Raises:
         MissingExtraError: Ray Data is not installed.
@@ -61,10 +61,11 @@ class RayExecutor:
             import pyarrow
             import ray
 
-            count, cores, gpus = _share(self._workers, self._gpus)
+            gpus = float(job.device.startswith("cuda")) if self._gpus is None else self._gpus
+            count, cores = _share(self._workers, gpus)
             job = replace(job, threads=cores, device="cuda" if gpus else "cpu")
-            parts = [ray.put(pyarrow.table(part)) for part in parts_of(plan, count, job.device)]
-            found = ray.data.from_arrow_refs(parts).map_batches(
+            parts = [pyarrow.table(part) for part in parts_of(plan, count, job.device)]
+            found = ray.data.from_arrow(parts).map_batches(
                 _Actor,
                 fn_constructor_args=(self.worker, job),
                 compute=ray.data.ActorPoolStrategy(size=min(count, len(parts))),
@@ -72,7 +73,6 @@ class RayExecutor:
                 batch_format="pyarrow",
                 num_cpus=cores,
                 num_gpus=gpus,
-                max_task_retries=RETRIES,
             )
             found.context.enable_progress_bars = found.context.print_on_execution_start = False
             try:
@@ -81,30 +81,30 @@ class RayExecutor:
             except ray.exceptions.RayError as error:
                 raise WorkerError(
                     f"Ray gave up: {str(error).strip().splitlines()[-1]}",
-                    hint=f"Its logs say why; a part of the images is tried {RETRIES + 1} times.",
+                    hint="Its logs say why. What is finished is kept, and the same command goes on.",
                 ) from error
 
 
-def _share(workers: int | None, gpus: float | None) -> tuple[int, int, float]:
-    """Share a cluster out: how many actors, and cores and GPUs of each.
+def _share(workers: int | None, gpus: float) -> tuple[int, int]:
+    """Return how many actors there are to be, each with so many GPUs, and how many cores each gets.
 
     Raises:
-        ConfigError: It has too little for so many.
+        ConfigError: The cluster has too little for so many.
     """
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     all_cores, all_gpus = ([int(node.get(kind, 0)) for node in nodes] for kind in ("CPU", "GPU"))
-    each = float(sum(all_gpus) > 0) if gpus is None else gpus
-    count = workers or max(1, int(sum(all_gpus) / each) if each else sum(all_cores) // 4)
+    count = workers or max(1, int(sum(all_gpus) / gpus) if gpus else sum(all_cores) // 4)
     # As many cores each as leave all of them a place: an actor is on one machine.
     fitting = [n for n in range(1, max(all_cores) + 1) if sum(cores // n for cores in all_cores) >= count]
-    if not fitting or each * count > sum(all_gpus):
+    if not fitting or gpus * count > sum(all_gpus):
         raise ConfigError(
-            f"{count} workers do not fit into {sum(all_cores)} cores and {sum(all_gpus)} GPUs of the cluster.",
-            hint="Expected a core for each, and the GPUs of gpus_per_worker: lower one of the two.",
+            f"{count} workers of {gpus:g} GPUs do not fit into the cluster: it has {sum(all_cores)} cores and "
+            f"{sum(all_gpus)} GPUs.",
+            hint="Expected a core for each worker, and the GPUs: lower --workers or --gpus-per-worker.",
         )
-    return count, fitting[-1], each
+    return count, fitting[-1]
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class ExecutorSettings(Settings):
     ray_address: Maybe[str] = None
     """A cluster to join: HOST:PORT, or auto for that of this machine. By default Ray is started here."""
     gpus_per_worker: Maybe[float] = None
-    """GPUs of each of Ray's actors; a share, such as 0.5, is possible. By default 1 where there are any."""
+    """GPUs of each of Ray's actors; a share, such as 0.5, is possible. By default 1 if this machine has one."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -28,21 +28,29 @@ from showtell.extraction.plan import Plan, Waiting
 from showtell.extraction.threads import ThreadExecutor
 from showtell.process import tune_process
 from showtell.runtime import choose_device
-from showtell.store.space import Array, FeatureSpace
+from showtell.store.record import Array
+from showtell.store.space import FeatureSpace
 from showtell.store.store import FeatureStore, FileStamp
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need
     from showtell.data.augment import View
 
 Rows = dict[str, list[Any]]
-"""Columns of one length. A part has the ``number`` of each image in the plan and its ``path``, bytes. The answer
-has ``number``, ``digest``, and the ``reason`` why an image cannot be read; a failure is a row numbered -1."""
+"""Columns of one length. A part has the ``number`` of each image in the plan and its ``path``, bytes. The
+answer has ``number``, ``digest``, and the ``reason`` why an image cannot be read; a failure is a row numbered
+-1."""
 KNOWN = "known"
 """File in a job's folder: the keys of the records that the store has already, ascending."""
+_TRIES = 9
+"""How often a part is begun: not for ever, as one of its images may be what ends the worker."""
 _HANGS = 600.0
 """Seconds without a finished batch after which a worker ends itself, for another to take its place."""
 _UNSTAMPED = FileStamp("", 0, 0, 0, 0)
 """The driver has the stamps, and remembers what files hold."""
+
+
+class WorkerError(ShowtellError):
+    """Workers that cannot be had, cannot go on, or die again and again."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class Worker:
 
     def _encode(self, part: Rows) -> Rows:
         store, space = self._space
+        tries = _begin(part, store.root)
         waiting = tuple(
             Waiting(AnnotatedImage(str(number), Path(os.fsdecode(path))), _UNSTAMPED)
             for number, path in zip(part["number"], part["path"])
@@ -105,6 +114,7 @@ class Worker:
             rows["digest"].append(status.digest)
             rows["reason"].append(status.reason)
             faulthandler.dump_traceback_later(_HANGS, exit=True)
+        tries.unlink()
         return rows
 
     @cached_property
@@ -123,7 +133,7 @@ class Worker:
 
     @cached_property
     def engine(self) -> Engine:
-        """Find what runs the network; what the driver made for it, calibration included, lies in the store."""
+        """Find what runs the network; the graph that the driver made and calibrated lies in the store."""
         return find_engine(self.job.spec.engine)(self.backbone, self.job.space, (), Log())
 
     @cached_property
@@ -135,6 +145,26 @@ class Worker:
     def _known(self) -> "Keys | None":
         path = self.job.folder / KNOWN
         return Keys(path, len(key_of(bytes(32), self.job.view))) if path.exists() else None
+
+
+def _begin(part: Rows, folder: Path) -> Path:
+    """Count how often a part was begun, in a file that outlives the worker; return the file.
+
+    Raises:
+        WorkerError: Too often.
+    """
+    path = folder / f"part-{part['number'][0]}"
+    with path.open("ab") as file:
+        file.write(b".")
+        count = file.tell()
+    if count > _TRIES:
+        first, last = (os.fsdecode(part["path"][place]) for place in (0, -1))
+        raise WorkerError(
+            f"A worker has died {_TRIES} times over the {len(part['path'])} images from {first} to {last}.",
+            hint="Where memory is short, fewer --workers take less; else one of these images may be the "
+            "reason: extract halves of them with --executor threads.",
+        )
+    return path
 
 
 class Keys:
