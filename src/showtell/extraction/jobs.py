@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.errors import StoreError
+from showtell.errors import StoreError, WorkerError
 from showtell.extraction.executor import Status, batch_size_on
 from showtell.extraction.plan import Plan
-from showtell.extraction.worker import KNOWN, Job, Rows, WorkerError
+from showtell.extraction.worker import KNOWN, Job, Rows
 from showtell.files import take_lock
 from showtell.store.space import FeatureSpace
 

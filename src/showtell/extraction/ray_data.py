@@ -8,17 +8,21 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from showtell.backbones.backbone import Backbone
 from showtell.engines.base import Engine
-from showtell.errors import ConfigError, MissingExtraError
+from showtell.errors import ConfigError, MissingExtraError, WorkerError
 from showtell.extraction.executor import Status
 from showtell.extraction.jobs import adopt_jobs, claim_job, parts_of, statuses_of
 from showtell.extraction.plan import Plan
-from showtell.extraction.worker import Job, Rows, Worker, WorkerError
+from showtell.extraction.worker import Job, Rows, Worker
 from showtell.runtime import quiet
 
 _PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}
-"""No word of what runs here leaves it."""
+"""Ray tells nobody what runs here."""
+_QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Ray Data's actors make Ray warn of something that does not happen to them; a level that is set stays."""
 _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """A cluster of this machine alone: with this, Ray listens on 127.0.0.1 and nowhere else."""
 
@@ -57,7 +61,7 @@ class RayExecutor:
         adopt_jobs(plan.space)
 
     def _answers(self, plan: Plan, job: Job) -> Generator[Rows]:
-        with _cluster(self._address):
+        with _cluster(self._address, max(torch.get_num_threads(), self._workers or 1)):
             import pyarrow
             import ray
 
@@ -100,7 +104,7 @@ def _share(workers: int | None, gpus: float) -> tuple[int, int]:
     fitting = [n for n in range(1, max(all_cores) + 1) if sum(cores // n for cores in all_cores) >= count]
     if not fitting or gpus * count > sum(all_gpus):
         raise ConfigError(
-            f"{count} workers of {gpus:g} GPUs do not fit into the cluster: it has {sum(all_cores)} cores and "
+            f"{count} workers of {gpus:g} GPUs do not fit into the cluster of {sum(all_cores)} cores and "
             f"{sum(all_gpus)} GPUs.",
             hint="Expected a core for each worker, and the GPUs: lower --workers or --gpus-per-worker.",
         )
@@ -108,25 +112,25 @@ def _share(workers: int | None, gpus: float) -> tuple[int, int]:
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
+def _cluster(address: str | None, cores: int) -> Iterator[None]:
     """Join a cluster, or start one on this machine; one that the program has joined is used and left.
+
+    Args:
+        address: Of the cluster to join; None to start one.
+        cores: That the started one has.
 
     Raises:
         WorkerError: There is none at the address.
     """
-    with _environment(_PRIVATE | ({} if address else _LOCAL)), quiet("ray"):
+    with _environment(_QUIET | os.environ | _PRIVATE | ({} if address else _LOCAL)), quiet("ray"):
         import ray
         import ray.data
 
         own = not ray.is_initialized()
         try:
             if own:
-                ray.init(
-                    address or "local",
-                    include_dashboard=None if address else False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
+                started = {} if address else {"num_cpus": cores, "include_dashboard": False}
+                ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **started)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise WorkerError(
                 f"There is no Ray cluster to join at {address}: {error}",

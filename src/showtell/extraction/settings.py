@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Settings, at_least
+from showtell.settings import Maybe, Settings, at_least, spelled
 
 if TYPE_CHECKING:
     from showtell.extraction.executor import Executor
@@ -32,7 +32,7 @@ class ExecutorSettings(Settings):
     ray_address: Maybe[str] = None
     """A cluster to join: HOST:PORT, or auto for that of this machine. By default Ray is started here."""
     gpus_per_worker: Maybe[float] = None
-    """GPUs of each of Ray's actors; a share, such as 0.5, is possible. By default 1 if this machine has one."""
+    """GPUs of each actor of Ray's, or a share, such as 0.5; by default 1 if this machine computes on one."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -40,8 +40,9 @@ class ExecutorSettings(Settings):
         at_least(self, workers=1, gpus_per_worker=0)
         if self.executor != "ray" and (self.ray_address, self.gpus_per_worker) != (None, None):
             raise ConfigError(
-                f"ray_address and gpus_per_worker are of a Ray cluster, and the executor is {self.executor}.",
-                hint="Add --executor ray, or leave them out.",
+                f"{spelled(self, 'ray_address')} and {spelled(self, 'gpus_per_worker')} say something of a "
+                f"Ray cluster, and {spelled(self, 'executor')} is {self.executor}.",
+                hint="Expected the executor ray, or neither of them.",
             )
 
     def build_executor(self) -> "Executor":

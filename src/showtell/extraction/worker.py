@@ -22,7 +22,7 @@ from showtell.backbones.weights import build
 from showtell.console import Log
 from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Engine, find_engine
-from showtell.errors import ShowtellError, WeightsError
+from showtell.errors import ShowtellError, WeightsError, WorkerError
 from showtell.extraction.features import key_of
 from showtell.extraction.plan import Plan, Waiting
 from showtell.extraction.threads import ThreadExecutor
@@ -41,16 +41,8 @@ answer has ``number``, ``digest``, and the ``reason`` why an image cannot be rea
 -1."""
 KNOWN = "known"
 """File in a job's folder: the keys of the records that the store has already, ascending."""
-_TRIES = 9
-"""How often a part is begun: not for ever, as one of its images may be what ends the worker."""
-_HANGS = 600.0
-"""Seconds without a finished batch after which a worker ends itself, for another to take its place."""
 _UNSTAMPED = FileStamp("", 0, 0, 0, 0)
 """The driver has the stamps, and remembers what files hold."""
-
-
-class WorkerError(ShowtellError):
-    """Workers that cannot be had, cannot go on, or die again and again."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +76,21 @@ class Worker:
     Args:
         job: What it is told.
         name: Of its folder. A worker that is started again under its name goes on where it was.
+
+    Attributes:
+        patience: Seconds without a finished batch after which a worker takes itself for hung, and ends itself;
+            whoever runs it starts it again.
+        tries: How often a part is begun: not for ever, as one of its images may be what ends the worker.
     """
+
+    patience, tries = 600.0, 9
 
     def __init__(self, job: Job, name: str) -> None:
         self.job, self.name = job, name
 
     def __call__(self, part: Rows) -> Rows:
         """Encode a part; return what became of each image, once all of it is on the disk."""
-        faulthandler.dump_traceback_later(_HANGS, exit=True)
+        faulthandler.dump_traceback_later(self.patience, exit=True)
         try:
             return self._encode(part)
         except ShowtellError as error:
@@ -102,7 +101,7 @@ class Worker:
 
     def _encode(self, part: Rows) -> Rows:
         store, space = self._space
-        tries = _begin(part, store.root)
+        begun = self._begin(part, store.root)
         waiting = tuple(
             Waiting(AnnotatedImage(str(number), Path(os.fsdecode(path))), _UNSTAMPED)
             for number, path in zip(part["number"], part["path"])
@@ -113,9 +112,28 @@ class Worker:
             rows["number"].append(int(status.image.name))
             rows["digest"].append(status.digest)
             rows["reason"].append(status.reason)
-            faulthandler.dump_traceback_later(_HANGS, exit=True)
-        tries.unlink()
+            faulthandler.dump_traceback_later(self.patience, exit=True)
+        begun.unlink()
         return rows
+
+    def _begin(self, part: Rows, folder: Path) -> Path:
+        """Count how often a part was begun, in a file that outlives the worker; return the file.
+
+        Raises:
+            WorkerError: Too often.
+        """
+        path = folder / f"part-{part['number'][0]}"
+        with path.open("ab") as file:
+            file.write(b".")
+            count = file.tell()
+        if count > self.tries:
+            first, last = (os.fsdecode(part["path"][place]) for place in (0, -1))
+            raise WorkerError(
+                f"A worker died {self.tries} times over the {len(part['path'])} images from {first} to {last}.",
+                hint="Where memory is short, fewer --workers take less; else one of these images may be the "
+                "reason: extract halves of them with --executor threads.",
+            )
+        return path
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -145,26 +163,6 @@ class Worker:
     def _known(self) -> "Keys | None":
         path = self.job.folder / KNOWN
         return Keys(path, len(key_of(bytes(32), self.job.view))) if path.exists() else None
-
-
-def _begin(part: Rows, folder: Path) -> Path:
-    """Count how often a part was begun, in a file that outlives the worker; return the file.
-
-    Raises:
-        WorkerError: Too often.
-    """
-    path = folder / f"part-{part['number'][0]}"
-    with path.open("ab") as file:
-        file.write(b".")
-        count = file.tell()
-    if count > _TRIES:
-        first, last = (os.fsdecode(part["path"][place]) for place in (0, -1))
-        raise WorkerError(
-            f"A worker has died {_TRIES} times over the {len(part['path'])} images from {first} to {last}.",
-            hint="Where memory is short, fewer --workers take less; else one of these images may be the "
-            "reason: extract halves of them with --executor threads.",
-        )
-    return path
 
 
 class Keys:
