@@ -1,6 +1,6 @@
-"""Workers that die, hang or find their disk full: as others' processes import them, in a file of their own.
+"""Workers that die, hang or find their disk full, in a file of their own since processes import them.
 
-What is to happen once in a job is noted by a file in the job's folder, which all of its workers share.
+What is to happen once is noted by a file in the store, which all workers share.
 """
 
 import os
@@ -17,11 +17,11 @@ from showtell.extraction.worker import Job, Rows, Worker
 
 
 class Marked(Worker):
-    """A worker that can tell whether it is the first of its job to come to some point."""
+    """A worker that can tell whether it is the first to come to some point."""
 
     def first(self, what: str) -> bool:
         try:
-            (self.job.folder / what).touch(exist_ok=False)
+            (self.job.folder.parents[2] / what).touch(exist_ok=False)
         except FileExistsError:
             return False
         return True
@@ -38,30 +38,20 @@ class _Engine:
         return self.engine.encode(pixels)
 
 
-class Dying(Marked):
-    """Is killed at the job's second batch, and at any other with a probability of 0.1."""
+class Troubled(Marked):
+    """Hangs at the first batch of all, is killed at another, and further ones are with a probability of 0.1."""
+
+    patience = 5.0
 
     def __init__(self, job: Job, name: str) -> None:
         super().__init__(job, name)
-        self.engine = _Engine(self.engine, self.die)
+        self.engine = _Engine(self.engine, self.get_into_trouble)
 
-    def die(self) -> None:
-        if (not self.first("begun") and self.first("killed")) or random.random() < 0.1:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Hanging(Marked):
-    """Hangs at the job's first batch, and is patient for a few seconds only."""
-
-    patience = 4.0
-
-    def __init__(self, job: Job, name: str) -> None:
-        super().__init__(job, name)
-        self.engine = _Engine(self.engine, self.hang)
-
-    def hang(self) -> None:
+    def get_into_trouble(self) -> None:
         if self.first("hung"):
             time.sleep(600)
+        if self.first("killed") or random.random() < 0.1:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Full(Marked):
@@ -95,7 +85,7 @@ class Slow(Marked):
 
     def __call__(self, part: Rows) -> Rows:
         answer = super().__call__(part)
-        (self.job.folder / "written").write_text(str(os.getpid()))
+        (self.job.folder.parents[2] / "written").write_text(str(os.getpid()))
         time.sleep(1)
         return answer
 

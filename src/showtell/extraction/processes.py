@@ -1,6 +1,7 @@
 """Processes of this machine carry out a plan, each with cores of its own; one that dies is started again."""
 
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -72,7 +73,9 @@ class _Child:
         self._start()
 
     def _start(self) -> None:
-        context = get_context("spawn")
+        # A server that has imported torch once forks each worker, where that is safe.
+        context = get_context("forkserver" if sys.platform == "linux" else "spawn")
+        context.set_forkserver_preload([_serve.__module__])
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, *self._told), daemon=True)
         self._process.start()

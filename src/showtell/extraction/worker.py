@@ -78,7 +78,7 @@ class Worker:
         name: Of its folder. A worker that is started again under its name goes on where it was.
 
     Attributes:
-        patience: Seconds without a finished batch after which a worker takes itself for hung, and ends itself;
+        patience: Seconds without a finished batch after which a worker takes itself for hung and ends;
             whoever runs it starts it again.
         tries: How often a part is begun: not for ever, as one of its images may be what ends the worker.
     """
@@ -129,7 +129,7 @@ class Worker:
         if count > self.tries:
             first, last = (os.fsdecode(part["path"][place]) for place in (0, -1))
             raise WorkerError(
-                f"A worker died {self.tries} times over the {len(part['path'])} images from {first} to {last}.",
+                f"A worker died {self.tries} times over {len(part['path'])} images, {first} to {last}.",
                 hint="Where memory is short, fewer --workers take less; else one of these images may be the "
                 "reason: extract halves of them with --executor threads.",
             )
