@@ -39,7 +39,7 @@ class _Engine:
 
 
 class Troubled(Marked):
-    """Hangs at the first batch of all, is killed at another, and further ones are with a probability of 0.1."""
+    """Hangs at the first batch of all, is killed at another, and by chance, one in ten, at any further one."""
 
     patience = 5.0
 

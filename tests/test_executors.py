@@ -19,7 +19,7 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.augment import View
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, MissingExtraError, WorkerError
-from showtell.extraction import jobs, ray_data
+from showtell.extraction import ray_data
 from showtell.extraction.extract import extract_features
 from showtell.extraction.processes import ProcessExecutor
 from showtell.extraction.ray_data import RayExecutor

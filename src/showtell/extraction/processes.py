@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 
@@ -74,7 +75,7 @@ class _Child:
 
     def _start(self) -> None:
         # A server that has imported torch once forks each worker, where that is safe.
-        context = get_context("forkserver" if sys.platform == "linux" else "spawn")
+        context: Any = get_context("forkserver" if sys.platform == "linux" else "spawn")
         context.set_forkserver_preload([_serve.__module__])
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, *self._told), daemon=True)
