@@ -39,7 +39,7 @@ class _Engine:
 
 
 class Troubled(Marked):
-    """Hangs at the first batch of all, is killed at another, and by chance, one in ten, at any further one."""
+    """Hangs at the first batch of all, is killed at another, and by chance, one in ten, at any later one."""
 
     patience = 5.0
 
