@@ -3,9 +3,9 @@
     python bench/executors.py --photos PHOTOS --weights WEIGHTS
 
 The ways take turns, each in a process of its own with a store of its own. What is compared is the rate from
-the 256th image to the last: start aside, the slowest worker's end included. Then Ray's workers are killed with
-a probability of 0.1 before each batch, and Ray's driver is killed and started again. Every store must be that
-of the threads, byte for byte. Figures need a quiet machine.
+the 256th image to the last: start aside, the slowest worker's end included. Then Ray's workers are killed
+with a probability of 0.1 before each batch, and Ray's driver is killed and started again. Every store must be
+that of the threads, byte for byte. Figures need a quiet machine.
 """
 
 import argparse
