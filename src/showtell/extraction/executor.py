@@ -53,7 +53,7 @@ class Executor(Protocol):
         ...
 
     def run(self, plan: Plan, backbone: Backbone, engine: Engine) -> Generator[Status]:
-        """Yield what becomes of each image; at the end everything is committed.
+        """Yield what becomes of each image; at the end all of it is on the disk, in the space or in a job.
 
         Closed early or killed, it keeps what was committed, and nothing half.
 

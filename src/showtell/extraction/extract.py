@@ -11,7 +11,7 @@ from showtell.console import Console, Log, human_bytes, human_time, many
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Pixels, find_engine
-from showtell.errors import StoreError
+from showtell.errors import StoreError, WorkerError
 from showtell.extraction.executor import Executor, Status
 from showtell.extraction.features import Features
 from showtell.extraction.jobs import adopt_jobs
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
 
 _SCENES = 32
 """Drawings to calibrate int8 with."""
+_PATIENCE = 60.0
+"""Seconds that workers have to end when their work is done."""
 
 
 def extract_features(
@@ -66,7 +68,7 @@ def extract_features(
             ]
         )
     space = store.space(backbone.description.for_store())
-    if adopted := adopt_jobs(space):
+    if adopted := adopt_jobs(space, console):
         console.say(f"{many(adopted, 'record', 'records')} of workers that were stopped are in the store now")
     plan = plan_extraction(images, store, space, view)
     statuses, seconds = execute(plan, backbone, _able(executor, backbone, console), console)
@@ -106,6 +108,7 @@ def execute(
 
     Raises:
         StoreError: The disk has no room for what is missing, or the store cannot be used.
+        WorkerError: Workers cannot go on, or do not end.
     """
     if not plan.waiting:
         return [], 0.0
@@ -121,9 +124,25 @@ def execute(
         for status in running:
             bar.update(1)
             statuses.append(status)
+    adopt_jobs(plan.space, console, patience=_PATIENCE)
+    _check_whole(plan, statuses)
     order = {waiting.image.name: place for place, waiting in enumerate(plan.waiting)}
     statuses.sort(key=lambda status: order[status.image.name])
     return statuses, time.perf_counter() - started
+
+
+def _check_whole(plan: Plan, statuses: Sequence[Status]) -> None:
+    """Refuse to go on without a record of an image that was encoded.
+
+    Raises:
+        WorkerError: One is missing.
+    """
+    keys = [plan.key_of(status.digest) for status in statuses if not status.reason]
+    if missing := plan.missing(keys):
+        raise WorkerError(
+            f"{many(len(missing), 'image was', 'images were')} encoded, but not by a worker that has ended.",
+            hint="What it has written is kept: end it, and run the same command again.",
+        )
 
 
 def _scenes(preprocessing: Preprocessing) -> Iterator[Pixels]:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from pathlib import Path
 import torch
 
 from showtell.backbones.backbone import Backbone
+from showtell.console import Console
 from showtell.errors import StoreError, WorkerError
 from showtell.extraction.executor import Status, batch_size_on
 from showtell.extraction.plan import Plan
 from showtell.extraction.worker import KNOWN, Job, Rows
 from showtell.files import take_lock
+from showtell.store.folders import lock_path
 from showtell.store.space import FeatureSpace
 
 _LOCK = "lock"
@@ -31,65 +34,84 @@ _PARTS, _MOST = 16, 1024
 
 @contextmanager
 def claim_job(plan: Plan, backbone: Backbone) -> Iterator[Job]:
-    """Make the folder of a job and hold it; at the end, however it comes, the folder is free to be taken in.
+    """Make the folder of a job and hold it until the block ends; then it can be taken over.
 
     Raises:
         StoreError: It cannot be made.
     """
-    jobs = _jobs_of(plan.space)
-    name = uuid.uuid4().hex[:16]
-    hidden, folder = jobs / f".{name}", jobs / name
+    folder = _jobs_of(plan.space) / uuid.uuid4().hex[:16]
+    hidden = folder.with_name(f".{folder.name}")  # nobody takes it over before it is held
     try:
         hidden.mkdir(parents=True)
         lock = take_lock(hidden / _LOCK)
-        try:
-            _note_known(plan, hidden / KNOWN)
-            hidden.rename(folder)  # nobody takes it in before it is locked
-            yield Job(
-                folder.resolve(),
-                Path.cwd(),
-                backbone.spec,
-                backbone.description.for_store(),
-                plan.space.folder.resolve(),
-                plan.view,
-                str(backbone.device),
-            )
-        finally:
-            os.close(lock)
+        _note_known(plan, hidden / KNOWN)
+        hidden.rename(folder)
     except OSError as error:
-        raise StoreError(f"The folder {folder} for workers cannot be used: {error}.") from error
+        raise StoreError(f"The folder {folder} for workers cannot be made: {error}.") from error
+    try:
+        yield Job(
+            folder.resolve(),
+            Path.cwd(),
+            backbone.spec,
+            backbone.description.for_store(),
+            plan.space.folder.resolve(),
+            plan.view,
+            str(backbone.device),
+        )
+    finally:
+        os.close(lock)
 
 
 def _note_known(plan: Plan, path: Path) -> None:
     """Write the keys of the records that the store has, so that moved and copied images are recognised."""
     nothing = plan.key_of(bytes(32))
-    keys = (key for key in plan.space if len(key) == len(nothing) and key[32:] == nothing[32:])
-    first = next(keys, None)
+    ours = (key for key in iter(plan.space.keys()) if len(key) == len(nothing) and key[32:] == nothing[32:])
+    first = next(ours, None)
     if first is not None:
         with path.open("wb") as file:
             file.write(first)
-            file.writelines(keys)
+            file.writelines(ours)
 
 
-def adopt_jobs(space: FeatureSpace) -> int:
-    """Take in what workers have written of jobs that have ended, or were killed; return how many records.
+def adopt_jobs(space: FeatureSpace, console: Console, *, patience: float = 5.0) -> int:
+    """Take over what workers have written of jobs that have ended, or were killed; return how many records.
+
+    Args:
+        space: Where the records go.
+        console: Told of the progress.
+        patience: Seconds to wait for workers to end; a job of one that does not is left for the next time.
 
     Raises:
-        StoreError: The disk is full; what is not taken in stays for the next time.
+        StoreError: The disk is full; what is not taken over is still there.
     """
-    count = 0
+    before = len(space)
     for job in sorted(_jobs_of(space).glob("[!.]*")):
         try:
             lock = take_lock(job / _LOCK)
         except (BlockingIOError, FileNotFoundError):
-            continue  # it is under way, or somebody else takes it in
+            continue  # it is under way, or somebody else takes it over
         try:
-            for worker in sorted(job.glob(f"*/{space.id}")):
-                count += space.adopt(worker)
-            shutil.rmtree(job)
+            workers = sorted(job.glob(f"*/{space.id}"))
+            if all(_has_ended(worker, patience) for worker in workers):
+                for worker in workers:
+                    space.adopt(worker, console=console)
+                shutil.rmtree(job)
         finally:
             os.close(lock)
-    return count
+    return len(space) - before
+
+
+def _has_ended(worker: Path, patience: float) -> bool:
+    """Wait until a worker has let go of its space; return whether it has."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            os.close(take_lock(lock_path(worker)))
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+        time.sleep(0.05)
 
 
 def _jobs_of(space: FeatureSpace) -> Path:

@@ -14,7 +14,7 @@ import torch
 from showtell.backbones.backbone import Backbone
 from showtell.engines.base import Engine
 from showtell.extraction.executor import Status
-from showtell.extraction.jobs import adopt_jobs, claim_job, parts_of, statuses_of
+from showtell.extraction.jobs import claim_job, parts_of, statuses_of
 from showtell.extraction.plan import Plan
 from showtell.extraction.threads import ThreadExecutor
 from showtell.extraction.worker import Job, Rows, Worker
@@ -39,10 +39,9 @@ class ProcessExecutor:
         return ThreadExecutor().pace(plan, backbone, engine)
 
     def run(self, plan: Plan, backbone: Backbone, engine: Engine) -> Generator[Status]:
-        """Yield what becomes of each image; at the end everything is committed."""
+        """Yield what becomes of each image; at the end all of it is on the disk."""
         with claim_job(plan, backbone) as job, closing(self._answers(plan, job)) as answers:
             yield from statuses_of(plan, answers)
-        adopt_jobs(plan.space)
 
     def _answers(self, plan: Plan, job: Job) -> Generator[Rows]:
         cores = torch.get_num_threads()

@@ -14,7 +14,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.engines.base import Engine
 from showtell.errors import ConfigError, MissingExtraError, WorkerError
 from showtell.extraction.executor import Status
-from showtell.extraction.jobs import adopt_jobs, claim_job, parts_of, statuses_of
+from showtell.extraction.jobs import claim_job, parts_of, statuses_of
 from showtell.extraction.plan import Plan
 from showtell.extraction.worker import Job, Rows, Worker
 from showtell.runtime import quiet
@@ -55,10 +55,9 @@ class RayExecutor:
         return 0.0
 
     def run(self, plan: Plan, backbone: Backbone, engine: Engine) -> Generator[Status]:
-        """Yield what becomes of each image; at the end everything is committed."""
+        """Yield what becomes of each image; at the end all of it is on the disk."""
         with claim_job(plan, backbone) as job, closing(self._answers(plan, job)) as answers:
             yield from statuses_of(plan, answers)
-        adopt_jobs(plan.space)
 
     def _answers(self, plan: Plan, job: Job) -> Generator[Rows]:
         with _cluster(self._address, max(torch.get_num_threads(), self._workers or 1)):

@@ -66,11 +66,6 @@ class FeatureSpace:
     def __contains__(self, key: bytes) -> bool:
         return not self.missing([key])
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the keys of all records in ascending order; no feature is read."""
-        with self._pooled.reading() as transaction:
-            yield from map(bytes, transaction.cursor().iternext(values=False))
-
     def missing(self, keys: Sequence[bytes]) -> list[int]:
         """Return the positions of the keys that have no record, in ascending order."""
         # In the order of the tree, so that each of its pages is visited once.
