@@ -62,7 +62,20 @@ ALLOWED = {
     "push": ["RUN", "NAME", "--license", "--public", "--dry-run", "--endpoint", "--json"],
     "pull": ["NAME", "OUT", "--revision", "--endpoint", "--json"],
     "export": ["RUN", "--out", "--int8", "--check", "--num-images", "--beam-size", "--json"],
-    "store": ["--store", "--remove", "--json"],
+    "store": [
+        *[
+            "--store",
+            "--remove",
+            "--merge",
+            "--verify",
+            "--limit",
+            "--export",
+            "--format",
+            "--space",
+            "--data",
+        ],
+        *["--data", "--images", "--json"],
+    ],
 }
 """Everything that can be typed of a command, but for --help and --config, which all have."""
 MOST = 20

@@ -17,12 +17,12 @@ from showtell.console import Console, human_bytes, human_time, many
 from showtell.errors import StoreError
 from showtell.store.description import description_difference, read_description
 from showtell.store.environment import open_environment
-from showtell.store.folders import lock_space, retire
+from showtell.store.folders import bring_files, lock_space, retire
 from showtell.store.grid_files import GridFiles
 from showtell.store.record import RecordError, checksum
 from showtell.store.space import FeatureSpace, Reader
 
-LINK_FROM = 1 << 30
+LINK_FROM = 256 << 20
 """Size of a grid file, bytes, from which it is linked and not copied: below, files would become many."""
 _BATCH_BYTES = 64 << 20
 """What is written in one transaction, since each waits for the disk."""
@@ -37,7 +37,7 @@ class Adopted:
         known: How many were here already.
         copied: Bytes that were copied.
         linked: Bytes of grids that did not have to be.
-        damaged: Keys of those that were left out.
+        damaged: Keys, hexadecimal, of those that were left out.
         seconds: How long it took.
     """
 
@@ -45,7 +45,7 @@ class Adopted:
     known: int = 0
     copied: int = 0
     linked: int = 0
-    damaged: list[bytes] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Adopted:
             parts.append(f"{self.known:,} were there already")
         if self.damaged:
             parts.append(
-                f"{self.damaged[0].hex()[:12]}{' and others' if len(self.damaged) > 1 else ''}: "
+                f"{self.damaged[0][:12]}{' and others' if len(self.damaged) > 1 else ''}: "
                 f"{many(len(self.damaged), 'record is', 'records are')} damaged and left out; "
                 "the next extract encodes them again"
             )
@@ -135,14 +135,15 @@ def copy_records(
         StoreError: The source is damaged so that records cannot be found, or the disk is full.
     """
     started, adopted, linked = time.perf_counter(), Adopted(), linked or {}
+    bring_files(source.folder, space.folder)
     with source.reading() as reader, console.bar(len(source), "taking over", "records") as bar:
-        for batch in _batches(source.keys(), max(1, _BATCH_BYTES // source.record_bytes)):
+        for batch in _batches(iter(source), max(1, _BATCH_BYTES // source.record_bytes)):
             missing = [batch[i] for i in space.missing(batch)]
             found = {key: _record(reader, key, linked) for key in missing}
             records = {key: record for key, record in found.items() if record is not None}
             adopted.records += space.commit(records)
             adopted.known += len(batch) - len(missing)
-            adopted.damaged += found.keys() - records.keys()
+            adopted.damaged += [key.hex() for key in missing if key not in records]
             copies = sum(grid is not None for grid, _ in records.values())
             adopted.copied += len(records) * source.form.pooled_bytes + copies * source.form.grid_bytes
             adopted.linked += (len(records) - copies) * source.form.grid_bytes
@@ -174,8 +175,5 @@ def _record(reader: Reader, key: bytes, linked: dict[int, int]) -> tuple[Any | N
     found = checksum(grid, pooled)
     if expected not in (found, None):
         return None
-    return (
-        (None, form.value(pooled, found, linked[file]))
-        if file in linked
-        else (grid, form.value(pooled, found))
-    )
+    here = linked.get(file)
+    return (grid if here is None else None), form.value(pooled, found, here or 0)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from showtell.errors import StoreError
-from showtell.files import take_lock
+from showtell.files import take_lock, write_atomic
 
 
 def lock_path(folder: Path) -> Path:
@@ -32,6 +32,17 @@ def lock_space(folder: Path, *, shared: bool) -> int:
 def size_on_disk(folder: Path) -> int:
     """Return the bytes of a folder's files."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def bring_files(source: Path, folder: Path) -> None:
+    """Copy what else lies in a space and is absent here, such as the graph that an engine has kept there.
+
+    Raises:
+        OSError: The disk is full, or one cannot be read.
+    """
+    for path in source.iterdir():
+        if path.is_file() and not path.name.startswith(".") and not (folder / path.name).exists():
+            write_atomic(folder / path.name, path.read_bytes(), durable=True)
 
 
 def retire(folder: Path) -> None:

@@ -110,6 +110,36 @@ class KnownFiles:
             self._environment.write(work)
         return len(entries)
 
+    def adopt(self, other: Path) -> int:
+        """Take over what another memory knows; of a file that both know, what was seen of it last.
+
+        Args:
+            other: Its folder, which stays as it is.
+
+        Returns:
+            How many files were new or seen later.
+
+        Raises:
+            StoreError: The disk is full, or one of the two cannot be used.
+        """
+
+        def work(transaction: Any) -> int:
+            count = 0
+            with source.reading() as reading:
+                for key, value in reading.cursor():
+                    if len(value) == _RECORD.size and _changed(value) > _changed(transaction.get(key)):
+                        transaction.put(bytes(key), value)
+                        count += 1
+            return count
+
+        source = open_environment(other, durable=False)
+        return self._environment.write(work) if len(source) else 0
+
+
+def _changed(value: Any | None) -> int:
+    """Return when the file of a record last changed, nanoseconds; -1 for none."""
+    return int(_RECORD.unpack(value)[2]) if value is not None and len(value) == _RECORD.size else -1
+
 
 def _path_key(path: str) -> bytes:
     name = os.fsencode(path)

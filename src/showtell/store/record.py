@@ -63,6 +63,7 @@ class RecordForm:
         grid_shape: (L, D), or None for no grid.
         pooled_dim: D of the pooled features.
         pooled_bytes: Length of the pooled features.
+        value_lengths: Lengths of a value in `pooled`, without and with its end.
         grid_bytes: Length of a grid; 0 for none.
     """
 
@@ -71,6 +72,7 @@ class RecordForm:
         self.dtype = _DTYPES[layout.dtype]
         self.grid_shape, self.pooled_dim = layout.grid_shape, layout.pooled_dim
         self.pooled_bytes = self.pooled_dim * self.dtype.itemsize
+        self.value_lengths = self.pooled_bytes, self.pooled_bytes + _END.size
         self.grid_bytes = int(np.prod(self.grid_shape)) * self.dtype.itemsize if self.grid_shape else 0
 
     def value(self, pooled: Any, checksum: int, file: int = 0) -> bytes:
@@ -83,12 +85,8 @@ class RecordForm:
         """
         return bytes(pooled) + _END.pack(checksum, file)
 
-    def fits(self, value: Any | None) -> bool:
-        """Return whether there is a value in `pooled` and it has one of its two lengths."""
-        return value is not None and len(value) - self.pooled_bytes in (0, _END.size)
-
     def place(self, value: Any) -> Place:
-        """Return what the end of a value that fits says."""
+        """Return what the end of a value says."""
         if len(value) == self.pooled_bytes:
             return Place(None, 0)
         return Place(*_END.unpack_from(value, self.pooled_bytes))

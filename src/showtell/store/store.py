@@ -145,6 +145,11 @@ class FeatureStore:
         """Remember files' `content_digest`, with stamps taken before reading; see `KnownFiles.remember`."""
         return self._known().remember(items)
 
+    def adopt_known_files(self, other: Path) -> int:
+        """Take over what another store, at the folder ``other``, knows of files; see `KnownFiles.adopt`."""
+        folder = Path(other) / _KNOWN_FILES
+        return self._known().adopt(folder) if folder.is_dir() else 0
+
     def _known(self) -> KnownFiles:
         if self._known_files is None:
             self._known_files = KnownFiles(self.root / _KNOWN_FILES)

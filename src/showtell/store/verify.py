@@ -1,0 +1,79 @@
+"""Every record of a space held against its checksum; what is damaged is taken out, to be encoded again."""
+
+import time
+from dataclasses import dataclass, field
+
+from showtell.console import Console, human_time, many
+from showtell.store.record import RecordError, checksum
+from showtell.store.space import FeatureSpace, Reader
+
+_BATCH = 256
+
+
+@dataclass(slots=True)
+class Verified:
+    """What a check has found.
+
+    Attributes:
+        records: How many were looked at.
+        unchecked: How many of them have the right length, and no checksum to be held against.
+        damaged: Keys, hexadecimal, of those that were taken out.
+        seconds: How long it took.
+    """
+
+    records: int = 0
+    unchecked: int = 0
+    damaged: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        parts = [f"{many(self.records, 'record', 'records')} checked in {human_time(self.seconds)}"]
+        if self.unchecked:
+            parts.append(f"{self.unchecked:,} of them by their length alone, since they have no checksum")
+        if self.damaged:
+            shown = ", ".join(key[:12] for key in self.damaged[:10])
+            parts.append(
+                f"{many(len(self.damaged), 'damaged one', 'damaged ones')} taken out ({shown}"
+                f"{', ...' if len(self.damaged) > 10 else ''}); the next extract encodes them again"
+            )
+        else:
+            parts.append("all are sound")
+        return "; ".join(parts)
+
+
+def verify_space(space: FeatureSpace, console: Console) -> Verified:
+    """Read every record, and take out those whose length or checksum is wrong.
+
+    Args:
+        space: Which may be in use; a reader of a damaged record finds none from then on.
+        console: Shows the progress.
+
+    Raises:
+        StoreError: The space is damaged so that records cannot be found.
+    """
+    started, verified = time.perf_counter(), Verified()
+    with space.reading() as reader, console.bar(len(space), f"verifying {space.id}", "records") as bar:
+        for key in space:
+            sound = _is_sound(reader, key)
+            verified.records += 1
+            verified.unchecked += sound is None
+            if sound is False:
+                verified.damaged.append(key.hex())
+            if verified.records % _BATCH == 0:
+                bar.update(_BATCH)
+        bar.update(verified.records % _BATCH)
+    space.drop([bytes.fromhex(key) for key in verified.damaged])
+    verified.seconds = time.perf_counter() - started
+    return verified
+
+
+def _is_sound(reader: Reader, key: bytes) -> bool | None:
+    """Return whether a record is as it was written; None where only its length can say so."""
+    form = reader.form
+    try:
+        value = reader.value(key)
+        expected, file = form.place(value)
+        grid = reader.grid_value(key, file) if form.grid_bytes else None
+    except RecordError:
+        return False
+    return None if expected is None else checksum(grid, value[: form.pooled_bytes]) == expected
