@@ -80,7 +80,7 @@ def run_one(options: argparse.Namespace) -> dict[str, Any]:
     found = extract_features(images, backbone, FeatureStore(options.folder), executor=executor)
     seconds = time.perf_counter() - started
     digest = hashlib.sha256()
-    keys = found.space.keys()
+    keys = iter(found.space)
     while some := list(islice(keys, 64)):
         grid, pooled = found.space.get(some)
         assert grid is not None

@@ -81,7 +81,7 @@ def plain(images, backbone, tmp_path_factory):
 
 def records(result) -> dict[bytes, bytes]:
     """Return every record of a space, as bytes."""
-    keys = list(result.space.keys())
+    keys = list(result.space)
     grid, pooled = result.space.get(keys)
     return {key: grid[i].tobytes() + pooled[i].tobytes() for i, key in enumerate(keys)}
 

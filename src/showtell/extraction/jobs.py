@@ -65,7 +65,7 @@ def claim_job(plan: Plan, backbone: Backbone) -> Iterator[Job]:
 def _note_known(plan: Plan, path: Path) -> None:
     """Write the keys of the records that the store has, so that moved and copied images are recognised."""
     nothing = plan.key_of(bytes(32))
-    ours = (key for key in iter(plan.space.keys()) if len(key) == len(nothing) and key[32:] == nothing[32:])
+    ours = (key for key in plan.space if len(key) == len(nothing) and key[32:] == nothing[32:])
     first = next(ours, None)
     if first is not None:
         with path.open("wb") as file:
