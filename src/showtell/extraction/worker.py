@@ -94,8 +94,9 @@ class Worker:
         try:
             return self._encode(part)
         except ShowtellError as error:
-            words = json.dumps([error.what, error.hint, error.run])
-            return {"number": [-1], "digest": [b""], "reason": [words]}
+            return _failed(error)
+        except OSError as error:  # such as of a full disk
+            return _failed(WorkerError(f"A worker cannot use {self.job.folder}: {error}."))
         finally:
             faulthandler.cancel_dump_traceback_later()
 
@@ -156,6 +157,11 @@ class Worker:
 
     @cached_property
     def _space(self) -> tuple[FeatureStore, FeatureSpace]:
+        if not self.job.folder.is_dir():
+            raise WorkerError(
+                f"There is no {self.job.folder} on the machine of a worker.",
+                hint="Expected a store on a path that all machines share: name one by --store.",
+            )
         store = FeatureStore(self.job.folder / self.name)
         return store, store.space(self.job.description)
 
@@ -163,6 +169,11 @@ class Worker:
     def _known(self) -> "Keys | None":
         path = self.job.folder / KNOWN
         return Keys(path, len(key_of(bytes(32), self.job.view))) if path.exists() else None
+
+
+def _failed(error: ShowtellError) -> Rows:
+    words = json.dumps([error.what, error.hint, error.run])
+    return {"number": [-1], "digest": [b""], "reason": [words]}
 
 
 class Keys:
