@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from showtell.extraction.extract import extract_features
 from showtell.extraction.processes import ProcessExecutor
 from showtell.extraction.ray_data import RayExecutor
 from showtell.extraction.settings import Extract
-from showtell.extraction.worker import Keys
+from showtell.extraction.worker import Job, Keys, Worker
 from showtell.files import take_lock
 from showtell.store.store import FeatureStore
 
@@ -111,6 +112,15 @@ def test_bit_for_bit_in_random_views_too(images, backbone, store, tmp_path):
     some, view = images[:20], View(1)
     expected = extract_features(some, backbone, FeatureStore(tmp_path / "plain"), view=view)
     assert same(extract_features(some, backbone, store, view=view, executor=ProcessExecutor(2)), expected)
+
+
+def test_a_network_in_int8_is_calibrated_once_and_for_all_workers(images, store, tmp_path):
+    low = load_backbone(**NETWORK, engine="onnxruntime", precision="int8")
+    result = extract_features(images[:40], low, store, executor=ProcessExecutor(2))
+    assert len(list(store.root.rglob("network.onnx"))) == 1
+    threads = FeatureStore(tmp_path / "threads")
+    shutil.copy(result.space.folder / "network.onnx", threads.space(low.description.for_store()).folder)
+    assert same(extract_features(images[:40], low, threads), result)
 
 
 def test_what_was_moved_is_recognised_by_workers(images, plain, backbone, store, tmp_path):
@@ -246,6 +256,14 @@ def test_more_workers_than_cores_are_refused(images, backbone, store, cluster):
         extract_features(images, backbone, store, executor=RayExecutor(3))
     with pytest.raises(ConfigError, match=r"2 workers of 0\.5 GPUs"):
         extract_features(images, backbone, store, executor=RayExecutor(2, gpus_per_worker=0.5))
+
+
+def test_a_worker_that_does_not_see_the_store_says_so(tmp_path, backbone):
+    nowhere = tmp_path / "elsewhere"
+    job = Job(nowhere, tmp_path, backbone.spec, backbone.description.for_store(), tmp_path, None, "cpu")
+    answer = Worker(job, "0")({"number": [0], "path": [b"a.png"]})
+    assert answer["number"] == [-1] and f"There is no {nowhere} on the machine" in answer["reason"][0]
+    assert not nowhere.exists()
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
