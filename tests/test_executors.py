@@ -12,7 +12,6 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-import ray
 
 from conftest import draw, encoded
 from flaky import Full, Poisoned, Troubled
@@ -38,8 +37,12 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="there are no signals to
 @pytest.fixture(scope="session")
 def cluster():
     """Ray on this machine, as the command line starts it, with two cores whatever there is."""
-    with ray_data._cluster(None, cores=2):
-        yield ray.get_runtime_context().gcs_address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # its workers import this folder's files
+        with ray_data._cluster(None, cores=2):
+            import ray  # not before: Ray decides where to listen when it is imported
+
+            yield ray.get_runtime_context().gcs_address
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -245,6 +248,8 @@ def test_a_cluster_of_ours_listens_on_this_machine_only(cluster):
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
                 listening.append(fields[1].partition(":")[0])
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    import ray
+
     assert listening and set(listening) <= loopback
     assert os.environ.get("RAY_USAGE_STATS_ENABLED") is None, "set for the start alone"
     enabled = ray.get(ray.remote(lambda: os.environ["RAY_USAGE_STATS_ENABLED"]).remote())
