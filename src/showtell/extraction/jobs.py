@@ -73,7 +73,7 @@ def _note_known(plan: Plan, path: Path) -> None:
             file.writelines(ours)
 
 
-def adopt_jobs(space: FeatureSpace, console: Console, *, patience: float = 5.0) -> int:
+def adopt_jobs(space: FeatureSpace, console: Console, *, patience: float = 20.0) -> int:
     """Take over what workers have written of jobs that have ended, or were killed; return how many records.
 
     Args:
