@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Settings, at_least, spelled
+from showtell.settings import Maybe, Rare, Settings, at_least, spelled
 
 if TYPE_CHECKING:
     from showtell.extraction.executor import Executor
@@ -64,6 +64,8 @@ class Extract(ExecutorSettings, BackboneSettings, DataSource):
 
     Example: showtell extract photos/captions.csv --backbone inception_v3
     """
+
+    encoding: Rare[Maybe[str]] = None  # as in a training, to leave room for those of the executor
 
     json: bool = False
     """Print the result as JSON."""
