@@ -41,7 +41,8 @@ ALLOWED = {
         *[*GROUPED, "--seed", "--show", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
     "extract": [
-        *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
+        *[*SOURCE, "--group-column", *NETWORK, "--resize", "--precision", "--engine", "--store"],
+        *["--device", "--json", "--executor", "--workers", "--ray-address", "--gpus-per-worker"],
     ],
     "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
     "train-classifier": [*TRAINING, "--head", "--fine-tune"],

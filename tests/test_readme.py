@@ -19,7 +19,7 @@ from showtell.samples import write_captions_dataset, write_classes_dataset
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ko.md")
-GUIDES = ("architecture", "data", "dependencies", "reference", "serving", "settings")
+GUIDES = ("architecture", "data", "dependencies", "reference", "scale", "serving", "settings")
 HELPS = ROOT / "tests" / "golden" / "help"
 # `make test` runs this very file; `make quickstart` is what .ci/run ends with.
 MADE = {"make quickstart", "make test"}

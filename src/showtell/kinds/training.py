@@ -65,6 +65,7 @@ class Session(Generic[S]):
             seed=self.settings.seed,
             val_size=DEFAULT_SIZE if val_size is None else val_size,
             test_size=DEFAULT_SIZE if test_size is None else test_size,
+            executor=self.settings.build_executor(),
         )
 
     def start(self, plan: TrainingPlan) -> str:

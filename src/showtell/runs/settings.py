@@ -9,11 +9,12 @@ from showtell.backbones.settings import BackboneSettings
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
+from showtell.extraction.settings import ExecutorName, ExecutorSettings
 from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
 
 
 @dataclass(frozen=True)
-class TrainingSettings(BackboneSettings, DataSource):
+class TrainingSettings(ExecutorSettings, BackboneSettings, DataSource):
     """Data, backbone, and what every training shares."""
 
     # Flags of other commands, and too rarely needed to be some of a training.
@@ -23,6 +24,10 @@ class TrainingSettings(BackboneSettings, DataSource):
     precision: Rare[Precision] = "float32"
     engine: Rare[EngineName] = "torch"
     device: Rare[str] = "auto"
+    executor: Rare[ExecutorName] = "threads"
+    workers: Rare[Maybe[int]] = None
+    ray_address: Rare[Maybe[str]] = None
+    gpus_per_worker: Rare[Maybe[float]] = None
 
     out: Path = Path("runs/model")
     """Folder of the run: model, checkpoints, metrics."""

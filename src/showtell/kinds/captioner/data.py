@@ -14,6 +14,7 @@ from showtell.console import Console
 from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, Change, View
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
+from showtell.extraction.executor import Executor
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
@@ -101,20 +102,25 @@ def with_views(
     console: Console,
 ) -> CaptionData:
     """Add the grids of mirrored images and of random views, as far as the settings ask for them."""
-    mirrored = extract_mirrored(data.train, backbone, store, console) if settings.hflip else None
+    executor = settings.build_executor()
+    mirrored = extract_mirrored(data.train, backbone, store, console, executor) if settings.hflip else None
     views = extract_views(data.train, settings, backbone, store, console)
     return replace(data, mirrored=mirrored, views=views)
 
 
 def extract_mirrored(
-    train: Sequence[AnnotatedImage], backbone: Backbone, store: FeatureStore, console: Console
+    train: Sequence[AnnotatedImage],
+    backbone: Backbone,
+    store: FeatureStore,
+    console: Console,
+    executor: Executor,
 ) -> Features:
     """Bring the features of mirrored images into the store, but where that makes a caption wrong."""
     chosen = [image for image in train if "flip" not in forbidden_changes(image.captions)]
     sided = len(train) - len(chosen)
     aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
     console.say(f"Mirrored: {len(chosen):,} images of train{aside} (hflip = false leaves them out)")
-    return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
+    return extract_features(chosen, backbone, store, view=MIRRORED, console=console, executor=executor)
 
 
 def extract_views(
@@ -145,8 +151,15 @@ def extract_views(
     for image in train:
         alike[forbidden_changes(image.captions) | always].append(image)
     _say_views(count, alike, console)
+    executor = settings.build_executor()
     return [
-        extract_features(alike[left], backbone, store, view=View(number, CAPTION_AUGMENTATION.without(left)))
+        extract_features(
+            alike[left],
+            backbone,
+            store,
+            view=View(number, CAPTION_AUGMENTATION.without(left)),
+            executor=executor,
+        )
         for number in range(1, count + 1)
         for left in sorted(alike, key=sorted)
         if len(left) < len(FORBIDS)

@@ -148,7 +148,9 @@ def _features_as_trained(
     store, console, validation = session.store, session.console, task.data.validation
     tuned = task.best_backbone(progress, console) if isinstance(task, FineTuneTask) else None
     if tuned is None:
-        return features_for_inference(prepared, backbone, validation, store, console)
+        return features_for_inference(
+            prepared, backbone, validation, store, console, session.settings.build_executor()
+        )
     return tuned, extract_features(validation, tuned, store, console=console)
 
 

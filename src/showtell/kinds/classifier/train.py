@@ -100,7 +100,9 @@ def _train(session: Session[TrainClassifier]) -> None:
     resolved = {"classes": list(classes), "val": len(val)}
     plan = TrainingPlan(settings, NAME, prepared, backbone.description, resolved, leaks)
     fingerprint = session.start(plan)
-    used, features = features_for_inference(prepared, backbone, val, session.store, console)
+    used, features = features_for_inference(
+        prepared, backbone, val, session.store, console, settings.build_executor()
+    )
     data = _Data(prepared, used, features, classes, train, val)
     views = _extract_views(train, backbone, session)
     learn = read_examples([prepared.features, *views], train, classes)
@@ -161,11 +163,15 @@ def _extract_all(session: Session[TrainClassifier]) -> tuple[Backbone, Prepared]
 def _extract_views(
     train: Sequence[AnnotatedImage], backbone: Backbone, session: Session[TrainClassifier]
 ) -> list[Features]:
-    found = []
+    found, executor = [], session.settings.build_executor()
     for number in range(1, session.settings.augmentations + 1):
         session.console.say(f"View {number} of {session.settings.augmentations}")
         view = View(number)
-        found.append(extract_features(train, backbone, session.store, view=view, console=session.console))
+        found.append(
+            extract_features(
+                train, backbone, session.store, view=view, console=session.console, executor=executor
+            )
+        )
     return found
 
 
