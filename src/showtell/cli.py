@@ -5,18 +5,19 @@ import io
 import json
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.commands import COMMANDS, find
-from showtell.errors import ShowtellError
+from showtell.errors import ProcessesError, ShowtellError
 from showtell.flags import parse
 from showtell.kinds.settings import Predict
-from showtell.process import tune_process
+from showtell.process import await_turn, speaks, tune_process
 from showtell.video.settings import Live
 
 if TYPE_CHECKING:
@@ -73,8 +74,11 @@ def run(arguments: list[str]) -> int:
         return 0
     settings = None
     try:
-        settings = parse(arguments)
+        settings = parse(arguments) if speaks() else _parse_silently(arguments)
         return _call(settings)
+    except ProcessesError as error:
+        time.sleep(5)  # who has ended has said why, and whoever has started us ends us meanwhile
+        return _report(str(error), "", error.exit_status, debug)
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)
     except KeyboardInterrupt:
@@ -83,7 +87,8 @@ def run(arguments: list[str]) -> int:
             if getattr(settings, "find_lr", True) is False
             else "run it again to go on"
         )
-        print(f"\nshowtell: stopped; what is finished is kept, {how}", file=sys.stderr)
+        if speaks():
+            print(f"\nshowtell: stopped; what is finished is kept, {how}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         raise
@@ -94,6 +99,16 @@ def run(arguments: list[str]) -> int:
         return _report(f"{type(error).__name__}: {error}", advice, 1, debug)
     finally:
         gc.unfreeze()
+
+
+def _parse_silently(arguments: list[str]) -> Any:
+    """Parse what another process parses as well, and tells what is wrong with it."""
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            return parse(arguments)
+    except SystemExit:
+        await_turn()
+        raise
 
 
 def _said(error: OSError) -> tuple[str, str]:
@@ -107,6 +122,7 @@ def _said(error: OSError) -> tuple[str, str]:
 
 
 def _report(what: str, advice: str, status: int, debug: bool) -> int:
+    await_turn()
     if debug:
         traceback.print_exc()
     print(f"showtell: {what}", *([advice] if advice else []), sep="\n", file=sys.stderr)

@@ -9,9 +9,12 @@ import ctypes
 import os
 import platform
 import sys
+import time
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt(3)."""
+_TURN = 2.0
+"""Seconds from one process's turn to speak to the next one's."""
 
 
 def tune_process() -> None:
@@ -27,6 +30,8 @@ def tune_process() -> None:
       another turn in circles for 300,000 rounds before they sleep, on a core that the one they wait for
       needs. Beside another program a step of training takes 25 times as long then, and 4 times with fewer
       rounds (docs/log.md). OpenMP reads this when torch is imported; a number that is set is kept.
+    - ``OMP_NUM_THREADS``, where it is the 1 that torchrun sets for several processes if its user has set
+      nothing: training gives each process its part of the cores. Another number is kept.
     - ``OPENCV_LOG_LEVEL`` and ``OPENCV_FFMPEG_LOGLEVEL``: OpenCV keeps its decoders' messages to itself.
     """
     if platform.libc_ver()[0] == "glibc":
@@ -36,8 +41,30 @@ def tune_process() -> None:
         libc.mallopt(_M_ARENA_MAX, 1)
     if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    if rank() is not None and os.environ.get("OMP_NUM_THREADS") == "1":
+        del os.environ["OMP_NUM_THREADS"]
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+def speaks() -> bool:
+    """Say whether this process is the only one or, of several that train together, the first."""
+    return not rank()
+
+
+def await_turn() -> None:
+    """Wait before an error is told, so that of several processes one tells it.
+
+    A mistake of the user's meets all of them. The first one tells it and ends; whoever has started them, such
+    as torchrun, then ends the others while they wait here. An error of a single one is told late, but told.
+    """
+    time.sleep(_TURN * (rank() or 0))
+
+
+def rank() -> int | None:
+    """Return which this is of several processes that train together, from 0; None where it is alone."""
+    several = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return int(os.environ["RANK"]) if several else None
 
 
 def end_at_once() -> list[int]:

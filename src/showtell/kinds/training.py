@@ -12,6 +12,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.sizes import DEFAULT_SIZE
+from showtell.errors import NotLearntError
 from showtell.extraction.prepared import Prepared, prepare
 from showtell.files import write_atomic
 from showtell.kinds.kind import Reported
@@ -143,7 +144,11 @@ def train_in_run(settings: S, console: Console | None, train: Callable[[Session[
     """
     with joined(settings.device) as processes:
         if processes.is_first:
-            _train_first(settings, console or Log(), train, processes)
+            try:
+                _train_first(settings, console or Log(), train, processes)
+            except NotLearntError:
+                processes.of_first(False)
+                raise
             processes.of_first(False)
         while not processes.is_first and processes.of_first(False):
             with processes.sharing_cores():

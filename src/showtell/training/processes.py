@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from showtell import process
 from showtell.errors import ConfigError, ProcessesError
 from showtell.models.dropout import Part
 from showtell.runtime import has_fast_bfloat16
@@ -114,12 +115,14 @@ class Processes:
         """
         if self.count == 1:
             return task.loss
-        shared = nn.parallel.DistributedDataParallel(
-            _Loss(task),
-            broadcast_buffers=False,
-            find_unused_parameters=task.rests,
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # another name for buffers, which torch 2.8 has not
+            shared = nn.parallel.DistributedDataParallel(
+                _Loss(task),
+                broadcast_buffers=False,
+                find_unused_parameters=task.rests,
+                gradient_as_bucket_view=True,
+            )
         torch.set_rng_state(self.of_first(torch.get_rng_state()))
         if torch.cuda.is_available():
             torch.cuda.set_rng_state(self.of_first(torch.cuda.get_rng_state()))
@@ -185,8 +188,8 @@ def joined(device: str) -> Iterator[Processes]:
         ConfigError: There are fewer CUDA devices than processes on this machine.
         ProcessesError: They cannot find each other, or one of them has ended.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    rank = process.rank()
+    if rank is None:
         yield ALONE
         return
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -196,7 +199,7 @@ def joined(device: str) -> Iterator[Processes]:
     on_cuda = device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
     if on_cuda:
         _take_device(here)
-    processes = Processes(int(os.environ["RANK"]), count, threads)
+    processes = Processes(rank, int(os.environ["WORLD_SIZE"]), threads)
     try:
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=_TIMEOUT)
         with warnings.catch_warnings():
