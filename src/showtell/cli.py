@@ -47,6 +47,8 @@ def main() -> None:
     sys.exit(status)
 
 
+_PATIENCE = 5.0
+"""Seconds before a process says that it has lost another one."""
 _usual_format = warnings.formatwarning
 
 
@@ -77,7 +79,7 @@ def run(arguments: list[str]) -> int:
         settings = parse(arguments) if speaks() else _parse_silently(arguments)
         return _call(settings)
     except ProcessesError as error:
-        time.sleep(5)  # who has ended has said why, and whoever has started us ends us meanwhile
+        time.sleep(_PATIENCE)  # who has ended has said why, and whoever has started us ends us meanwhile
         return _report(str(error), "", error.exit_status, debug)
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)

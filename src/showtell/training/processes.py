@@ -116,7 +116,9 @@ class Processes:
         if self.count == 1:
             return task.loss
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # another name for buffers, which torch 2.8 has not
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # another name for buffers, which torch 2.8 has not
             shared = nn.parallel.DistributedDataParallel(
                 _Loss(task),
                 broadcast_buffers=False,
