@@ -1,4 +1,4 @@
-"""Several processes that train together do what one would, wherever it is stopped and by whomever it goes on."""
+"""Several processes that train together do what one would, wherever it is stopped and whoever goes on."""
 
 import json
 import os
@@ -35,14 +35,12 @@ BACKBONE = ["--backbone", "test_resnet", "--weights", "random", "--seed", "3"]
 CAPTIONER = {"hidden_dim": 32, "augmentations": 1, "learning_rate": 0.01, "batch_size": 8, "scst_epochs": 2}
 
 
-def command(
-    arguments: list[str], log: Path, environment: dict[str, str], stop: tuple[int, int] | None
-) -> None:
+def command(arguments: list[str], log: Path, place: dict[str, str], stop: tuple[int, int] | None) -> None:
     """Run a command in this process, in float32; a signal comes from within as a step begins."""
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    os.environ |= environment
+    os.environ |= place
     torch.set_num_threads(1)
     processes.has_fast_bfloat16 = lambda device: False
     CaptionTask.why_stop = lambda self, progress: ""
@@ -177,9 +175,7 @@ def test_a_learning_rate_is_found_by_two_processes_as_by_one(context, data, tmp_
 
 
 @pytest.mark.parametrize("first, then", [(2, 1), (1, 2)])
-def test_ctrl_c_in_one_process_ends_all_and_another_number_goes_on(
-    context, data, alone, tmp_path, first, then
-):
+def test_ctrl_c_in_one_ends_all_and_another_number_goes_on(context, data, alone, tmp_path, first, then):
     arguments, log = captioner(data, tmp_path / "run"), tmp_path / "log"
     pressed = {("first", "second")[first - 1]: (24, signal.SIGINT)}  # within an epoch
     assert together(context, first, arguments, log, **pressed) == [130] * first

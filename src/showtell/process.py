@@ -41,7 +41,7 @@ def tune_process() -> None:
         libc.mallopt(_M_ARENA_MAX, 1)
     if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    if rank() is not None and os.environ.get("OMP_NUM_THREADS") == "1":
+    if place()[1] > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
         del os.environ["OMP_NUM_THREADS"]
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -49,7 +49,7 @@ def tune_process() -> None:
 
 def speaks() -> bool:
     """Say whether this process is the only one or, of several that train together, the first."""
-    return not rank()
+    return place()[0] == 0
 
 
 def await_turn() -> None:
@@ -58,13 +58,13 @@ def await_turn() -> None:
     A mistake of the user's meets all of them. The first one tells it and ends; whoever has started them, such
     as torchrun, then ends the others while they wait here. An error of a single one is told late, but told.
     """
-    time.sleep(_TURN * (rank() or 0))
+    time.sleep(_TURN * place()[0])
 
 
-def rank() -> int | None:
-    """Return which this is of several processes that train together, from 0; None where it is alone."""
-    several = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return int(os.environ["RANK"]) if several else None
+def place() -> tuple[int, int]:
+    """Return which process this is, from 0, and of how many that train together: (0, 1) where it is alone."""
+    rank, count = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    return (rank, count) if "RANK" in os.environ else (0, 1)
 
 
 def end_at_once() -> list[int]:

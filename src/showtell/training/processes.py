@@ -116,9 +116,8 @@ class Processes:
         if self.count == 1:
             return task.loss
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", FutureWarning
-            )  # another name for buffers, which torch 2.8 has not
+            # Of another name for buffers, which torch 2.8 does not know.
+            warnings.simplefilter("ignore", FutureWarning)
             shared = nn.parallel.DistributedDataParallel(
                 _Loss(task),
                 broadcast_buffers=False,
@@ -190,8 +189,8 @@ def joined(device: str) -> Iterator[Processes]:
         ConfigError: There are fewer CUDA devices than processes on this machine.
         ProcessesError: They cannot find each other, or one of them has ended.
     """
-    rank = process.rank()
-    if rank is None:
+    rank, count = process.place()
+    if count == 1:
         yield ALONE
         return
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -201,7 +200,7 @@ def joined(device: str) -> Iterator[Processes]:
     on_cuda = device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
     if on_cuda:
         _take_device(here)
-    processes = Processes(rank, int(os.environ["WORLD_SIZE"]), threads)
+    processes = Processes(rank, count, threads)
     try:
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=_TIMEOUT)
         with warnings.catch_warnings():
