@@ -313,3 +313,10 @@ def test_dropout_of_a_part_is_that_of_the_whole():
     torch.manual_seed(2)
     assert torch.equal(layer(values[[1, 4]]), whole[[1, 4]])
     assert (whole == 0).any() and layer.eval()(values).eq(values).all()
+
+
+def test_what_is_no_training_is_refused_where_every_process_would_do_it(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli.run(["store"]) == 2
+    assert "without torchrun" in capsys.readouterr().err

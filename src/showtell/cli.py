@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.commands import COMMANDS, find
-from showtell.errors import ProcessesError, ShowtellError
+from showtell.errors import ConfigError, ProcessesError, ShowtellError
 from showtell.flags import parse
 from showtell.kinds.settings import Predict
-from showtell.process import await_turn, speaks, tune_process
+from showtell.process import await_turn, place, speaks, tune_process
 from showtell.video.settings import Live
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def _call(settings: Any) -> int:
     from showtell.console import Console
 
     kind = f"{type(settings).__module__}.{type(settings).__name__}".removeprefix("showtell.")
+    if place()[1] > 1 and not hasattr(settings, "resume"):  # no training
+        raise ConfigError("Several processes only train together.", hint="Run this command without torchrun.")
     with _uncollected():
         function = find(next(command.function for command in COMMANDS.values() if command.settings == kind))
     result = function(settings, Console())

@@ -58,7 +58,7 @@ def await_turn() -> None:
     A mistake of the user's meets all of them. The first one tells it and ends; whoever has started them, such
     as torchrun, then ends the others while they wait here. An error of a single one is told late, but told.
     """
-    time.sleep(_TURN * place()[0])
+    time.sleep(_TURN * min(place()[0], 5))
 
 
 def place() -> tuple[int, int]:

@@ -29,7 +29,7 @@ Loss = Callable[[int, int], tuple[Tensor, int]]
 """From epoch and index to the loss of a batch and its units: :meth:`TrainingTask.loss`."""
 _TIMEOUT = timedelta(days=30)
 """Others wait while the first encodes images, however long; who starts them notices if one has died."""
-_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 """How torch says that another process has gone."""
 
 
@@ -200,23 +200,26 @@ def joined(device: str) -> Iterator[Processes]:
     on_cuda = device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
     if on_cuda:
         _take_device(here)
-    processes = Processes(rank, count, threads)
+    processes, ours = Processes(rank, count, threads), not torch.distributed.is_initialized()
     try:
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=_TIMEOUT)
+        if ours:
+            backends = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
+            torch.distributed.init_process_group(backends, timeout=_TIMEOUT)
         with warnings.catch_warnings():
             if not processes.is_first:
                 warnings.simplefilter("ignore")  # the first one says the same
             yield processes
-    except (ValueError, RuntimeError) as error:
-        said = str(error)
-        if isinstance(error, torch.distributed.DistError) or any(part in said for part in _LOST):
+    except RuntimeError as error:
+        if any(part in str(error) for part in _LOST):
             raise ProcessesError(
                 "Another process of this training has ended, and so does this one.",
                 hint="What is finished is kept; once the cause is mended, --resume goes on.",
             ) from error
+        if isinstance(error, torch.distributed.DistError):
+            raise ProcessesError(f"The processes cannot reach each other: {error}.") from error
         raise
     finally:
-        if torch.distributed.is_initialized():
+        if ours and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
