@@ -45,8 +45,8 @@ class Session(Generic[S]):
         store: Where features are kept.
         console: Told what happens.
         boards: Event files for TensorBoard, where they are asked for.
-        processes: Those that train; a task that they shall share takes them.
         started: When, by ``time.perf_counter``.
+        processes: Those that train; a task that they shall share takes them.
     """
 
     settings: S
@@ -149,7 +149,7 @@ def train_in_run(settings: S, console: Console | None, train: Callable[[Session[
             except NotLearntError:
                 processes.of_first(False)
                 raise
-            processes.of_first(False)
+            processes.of_first(False)  # nothing is left for the others
         while not processes.is_first and processes.of_first(False):
             with processes.sharing_cores():
                 _train_aside(settings, train, processes)

@@ -60,6 +60,10 @@ class Processes:
         """Return the places of a batch that are this process's; the first where it has none: see `weight`."""
         return self.own(range(size)) or range(1)
 
+    def share(self, batch: Sequence[T]) -> list[T]:
+        """Return what is this process's of a batch, at these places."""
+        return [batch[place] for place in self.places(len(batch))]
+
     def part(self, size: int) -> Part | None:
         """Return the places of a batch that are this process's as a part; None where it has all."""
         return None if self.count == 1 else Part(torch.tensor(list(self.places(size))), size)

@@ -91,7 +91,7 @@ class CaptionTask(TrainingTask):
         """Return this process's part of a batch as a pure function of (seed, epoch, index)."""
         chosen = self._chosen(epoch, index)
         captions = [self._encoded[i] for i in chosen]
-        return self._assemble(self._grids(epoch, self._own(chosen)), captions)
+        return self._assemble(self._grids(epoch, self.processes.share(chosen)), captions)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch, cross-entropy or self-critical, and how many captions it holds."""
@@ -107,7 +107,7 @@ class CaptionTask(TrainingTask):
             )
             return loss * weight, batch.captions
         assert self._train_references is not None
-        own, part = self._own(chosen), self.processes.part(len(chosen))
+        own, part = self.processes.share(chosen), self.processes.part(len(chosen))
         grid = self._grids(epoch, own)
         drawn = draw_captions(self.captioner, grid, self.sampling, part, self.processes.all)
         names = [self.data.train[i].name for i in own]
@@ -115,10 +115,6 @@ class CaptionTask(TrainingTask):
         batch = self._assemble(grid, self.processes.gather(drawn)[: len(chosen)])
         loss = scst_loss(self.captioner, batch, advantage[batch.order], self.sampling.temperature)
         return loss * weight, batch.captions
-
-    def _own(self, chosen: Sequence[int]) -> list[int]:
-        """Return those images of a batch that are this process's."""
-        return [chosen[place] for place in self.processes.places(len(chosen))]
 
     def _assemble(self, grid: Tensor, captions: Sequence[Sequence[Sequence[int]]]) -> Batch:
         """Assemble this process's part of a batch, given its own grids and all captions."""

@@ -98,8 +98,8 @@ class FineTuneTask(TrainingTask):
         if index + 1 < self.steps_per_epoch:
             self._ahead[epoch, index + 1] = self._request(epoch, index + 1)
         pixels = torch.stack([view.result() for view in batch])
-        labels = self.labels[self._own(epoch, index)].to(self.device)
-        count = len(self._chosen(epoch, index))
+        chosen = self._chosen(epoch, index)
+        labels, count = self.labels[self.processes.share(chosen)].to(self.device), len(chosen)
         for layer in self._dropouts:
             layer.part = self.processes.part(count)
         logits = self.network(pixels).float()
@@ -109,12 +109,12 @@ class FineTuneTask(TrainingTask):
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Score plain validation images by accuracy, ties by likelihood."""
-        logits, own = [torch.empty(0)], self.processes.own(self.validation)
+        logits, own = list[np.ndarray](), self.processes.own(self.validation)
         for start in range(0, len(own), _VALIDATION_BATCH):
             part = own[start : start + _VALIDATION_BATCH]
             pixels = torch.stack(list(self._readers.map(lambda image: self._plain(image)[1], part)))
-            logits.append(self.network(pixels).float().cpu())
-        found = torch.stack(self.processes.gather(list(torch.cat(logits))))
+            logits.extend(self.network(pixels).float().cpu().numpy())
+        found = torch.from_numpy(np.stack(self.processes.gather(logits)))
         self.predicted = found.argmax(1)
         accuracy = (self.predicted == self.validation_labels).float().mean().item()
         likelihood = -F.cross_entropy(found, self.validation_labels).item()
@@ -122,18 +122,15 @@ class FineTuneTask(TrainingTask):
         tie = 1 / (1 - likelihood) / len(self.validation)
         return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
 
-    def _chosen(self, epoch: int, index: int) -> np.ndarray:
+    def _chosen(self, epoch: int, index: int) -> list[int]:
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
-        return order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen: list[int] = order[index * self.batch_size : (index + 1) * self.batch_size].tolist()
+        return chosen
 
     def _request(self, epoch: int, index: int) -> list[Future[Tensor]]:
         view = View(epoch + 1)
-        return [self._readers.submit(self._view, self.train[i], view) for i in self._own(epoch, index)]
-
-    def _own(self, epoch: int, index: int) -> list[int]:
-        """Return those images of a batch that are this process's."""
-        chosen = self._chosen(epoch, index).tolist()
-        return [chosen[place] for place in self.processes.places(len(chosen))]
+        own = self.processes.share(self._chosen(epoch, index))
+        return [self._readers.submit(self._view, self.train[i], view) for i in own]
 
     def _view(self, image: AnnotatedImage, view: View) -> Tensor:
         digest, pixels = self._plain(image)
