@@ -24,7 +24,7 @@ from showtell.models.decoding import Sampling, SpecialTokens, StepOutput, sample
 from showtell.models.dropout import Dropout, Part
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training import processes
+from showtell.training import gradient
 from showtell.training.loop import Loop
 from showtell.training.processes import Processes
 
@@ -42,7 +42,7 @@ def command(arguments: list[str], log: Path, place: dict[str, str], stop: tuple[
     os.dup2(descriptor, 2)
     os.environ |= place
     torch.set_num_threads(1)
-    processes.has_fast_bfloat16 = lambda device: False
+    gradient.has_fast_bfloat16 = lambda device: False
     CaptionTask.why_stop = lambda self, progress: ""
     cli._PATIENCE = 0.0
     step = Loop._step

@@ -22,8 +22,8 @@ from showtell.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
+from showtell.training.gradient import compute_gradient, join
 from showtell.training.interrupt import held_interrupt
-from showtell.training.processes import compute_gradient
 from showtell.training.task import Criterion, TrainingTask, is_better
 
 
@@ -99,7 +99,7 @@ class Loop:
         self.total = task.steps_per_epoch * config.epochs
         self._decay_epochs = config.decay_epochs or config.epochs
         network = task.network
-        self._loss = task.processes.join(task)
+        self._loss = join(task)
         self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = adamw(network, config)
         self._state = TrainingState(network, self.ema, self.optimizer)

@@ -1,32 +1,23 @@
 """Several processes that train one network, as torchrun starts them; one process is the usual case.
 
-Every process has the whole data and takes its part of each batch. PyTorch's DistributedDataParallel adds up
-the gradients, so that all take the step that one process would, and their weights stay equal. The first
-process alone writes and speaks.
+Every process has the whole data and takes its part of each batch; the first process alone writes and speaks.
 """
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
 
 from showtell import process
 from showtell.errors import ConfigError, ProcessesError
 from showtell.models.dropout import Part
-from showtell.runtime import has_fast_bfloat16
-
-if TYPE_CHECKING:
-    from showtell.training.task import TrainingTask
 
 T = TypeVar("T")
-Loss = Callable[[int, int], tuple[Tensor, int]]
-"""From epoch and index to the loss of a batch and its units: :meth:`TrainingTask.loss`."""
 _TIMEOUT = timedelta(days=30)
 """Others wait while the first encodes images, however long; who starts them notices if one has died."""
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
@@ -111,28 +102,6 @@ class Processes:
         torch.distributed.broadcast_object_list(held, src=0)
         return held[0]
 
-    def join(self, task: "TrainingTask") -> Loss:
-        """Give all processes the weights and random numbers of the first one, and share out the gradient.
-
-        Returns:
-            The task's loss, whose backward pass leaves the mean over processes of the gradients.
-        """
-        if self.count == 1:
-            return task.loss
-        with warnings.catch_warnings():
-            # Of another name for buffers, which torch 2.8 does not know.
-            warnings.simplefilter("ignore", FutureWarning)
-            shared = nn.parallel.DistributedDataParallel(
-                _Loss(task),
-                broadcast_buffers=False,
-                find_unused_parameters=task.rests,
-                gradient_as_bucket_view=True,
-            )
-        torch.set_rng_state(self.of_first(torch.get_rng_state()))
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state(self.of_first(torch.cuda.get_rng_state()))
-        return shared
-
     @contextmanager
     def sharing_cores(self) -> Iterator[None]:
         """Leave the other processes their part of the cores meanwhile."""
@@ -145,41 +114,6 @@ class Processes:
 
 
 ALONE = Processes()
-
-
-class _Loss(nn.Module):
-    """A task as the module that DistributedDataParallel expects."""
-
-    def __init__(self, task: "TrainingTask") -> None:
-        super().__init__()
-        self.network = task.network
-        self._loss = task.loss
-
-    def forward(self, epoch: int, index: int) -> tuple[Tensor, int]:
-        return self._loss(epoch, index)
-
-
-def compute_gradient(
-    task: "TrainingTask", loss: Loss, epoch: int, index: int, clip_norm: float
-) -> tuple[float, float, int]:
-    """Add the gradient of a batch to the network's, clipped.
-
-    Args:
-        task: What is trained.
-        loss: Of the task, as :meth:`Processes.join` returns it.
-        epoch: From 0.
-        index: Of the batch in the epoch.
-        clip_norm: Largest norm of the gradient.
-
-    Returns:
-        The loss, the norm before, and the units, of all processes.
-    """
-    device = next(task.network.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
-        value, count = loss(epoch, index)
-    (value * task.processes.count).backward()  # of which the mean over processes is the sum
-    norm = nn.utils.clip_grad_norm_(task.network.parameters(), clip_norm)
-    return task.processes.sum(value.item()), norm.item(), count
 
 
 @contextmanager
