@@ -46,14 +46,15 @@ def main() -> None:
     rounds = []
     for number in range(options.rounds):
         found = {str(count): _start(count) for count in (1, options.processes)}
-        rounds.append(found)
-        apart = max(abs(a - b) for a, b in zip(*(one["losses"] for one in found.values())))
+        apart = max(abs(a - b) for a, b in zip(*(one.pop("losses") for one in found.values())))
+        rounds.append(found | {"losses_apart": apart})
         said = ", ".join(
             f"{count} processes {one['step_ms']:.0f} ms a step, the first after {one['prepared_s']:.0f} s"
             for count, one in found.items()
         )
         print(f"round {number + 1}: {said}; losses at most {apart:.1e} apart", flush=True)
-    medians = [statistics.median(one[count]["step_ms"] for one in rounds) for count in rounds[0]]
+    counts = ("1", str(options.processes))
+    medians = [statistics.median(one[count]["step_ms"] for one in rounds) for count in counts]
     print(f"median {medians[0]:.0f} and {medians[1]:.0f} ms, ratio {medians[0] / medians[1]:.2f}")
     record("processes", {"rounds": rounds, "ratio": medians[0] / medians[1]}, options)
 
