@@ -73,7 +73,7 @@ def together(context, count: int, arguments: list[str], log: Path, **stops: tupl
         started.append(context.Process(target=command, args=positional))
     for one in started:
         one.start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while any(one.is_alive() for one in started) and time.monotonic() < deadline:
         if any(one.exitcode for one in started):
             started[0].join(20)  # it may have more to say
