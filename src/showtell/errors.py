@@ -56,6 +56,10 @@ class ConfigError(ShowtellError):
     """A setting outside its range, or settings that contradict each other."""
 
 
+class ProcessesError(ShowtellError):
+    """Other processes of the same training, which cannot be found or have ended."""
+
+
 class NotLearntError(ShowtellError):
     """A training that ended with a model not known to have learnt anything; the run is kept, whole."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from showtell.errors import ConfigError
+from showtell.process import place
 
 _MAX_BATCHES = 4
 """Most batches that a network encodes side by side; each holds its layers' values in memory."""
@@ -128,7 +129,7 @@ def code_version() -> str:
 
 
 def environment() -> dict[str, str | int]:
-    """Return what a run must record to be repeated: versions, processor, threads."""
+    """Return what a run must record to be repeated: versions, processor, threads, processes."""
     packages = ("showtell", "torch", "torchvision", "timm", "tokenizers", "numpy", "pillow", "lmdb")
     versions: dict[str, str | int] = {}
     for package in packages:
@@ -142,5 +143,6 @@ def environment() -> dict[str, str | int]:
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "processes": place()[1],
         "cores": os.cpu_count() or 1,
     }

@@ -28,6 +28,7 @@ from showtell.models.decoder import Decoder
 from showtell.store.record import Array
 from showtell.store.store import FeatureStore
 from showtell.training.checkpoint import Progress
+from showtell.training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,22 @@ class FineTuneTask(CaptionTask):
         settings: As for :class:`CaptionTask`, and epochs of fine-tuning after those of cross-entropy.
         top: What is trained of the backbone.
         below: The same images with the values of the last frozen layer.
+        processes: Those that share its batches and its validation.
     """
 
+    rests = True
+
     def __init__(
-        self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner, top: Top, below: CaptionData
+        self,
+        captioner: Captioner,
+        data: CaptionData,
+        settings: TrainCaptioner,
+        top: Top,
+        below: CaptionData,
+        processes: Processes = ALONE,
     ) -> None:
         self._network = TunedCaptioner(top, captioner.decoder)
-        super().__init__(captioner, data, settings)
+        super().__init__(captioner, data, settings, processes)
         self.below = below
         self.frozen_epochs = settings.epochs or 0
         self.tuned_until = self.frozen_epochs + (settings.fine_tune_epochs or 0)

@@ -86,9 +86,9 @@ def _train(session: Session[TrainCaptioner]) -> None:
     captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
     say_lengths(lengths, captioner.decoder.config.max_length, console)
     if top and below:
-        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below)
+        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below, session.processes)
     else:
-        task = CaptionTask(captioner, data, settings)
+        task = CaptionTask(captioner, data, settings, session.processes)
     captioner.decoder.fit_word_bias(task.token_counts())
     loop = _loop_config(settings, recipe, task)
     session.show(data.validation, lambda: task.generated)

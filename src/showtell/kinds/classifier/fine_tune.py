@@ -14,8 +14,10 @@ from showtell.data.images import load_pixels, read_content
 from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.fine_tune import TunedNetwork
+from showtell.models.dropout import Dropout
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
+from showtell.training.processes import ALONE, Processes
 from showtell.training.task import TrainingTask
 
 _KEEP_BYTES = 256_000_000
@@ -56,6 +58,7 @@ class FineTuneTask(TrainingTask):
         train: Training images.
         validation: Images that score an epoch.
         settings: Images per step, seed of the order, and label smoothing.
+        processes: Those that share its batches and its validation.
     """
 
     unit = "images"
@@ -66,8 +69,10 @@ class FineTuneTask(TrainingTask):
         train: LabelledImages,
         validation: LabelledImages,
         settings: TrainClassifier,
+        processes: Processes = ALONE,
     ) -> None:
-        self._network = network
+        self._network, self.processes = network, processes
+        self._dropouts = [module for module in network.head.modules() if isinstance(module, Dropout)]
         self.train, self.labels = train.images, train.labels
         self.validation, self.validation_labels = validation.images, validation.labels
         self.batch_size, self.seed = settings.batch_size, settings.seed
@@ -93,19 +98,23 @@ class FineTuneTask(TrainingTask):
         if index + 1 < self.steps_per_epoch:
             self._ahead[epoch, index + 1] = self._request(epoch, index + 1)
         pixels = torch.stack([view.result() for view in batch])
-        labels = self.labels[torch.from_numpy(self._chosen(epoch, index))].to(self.device)
+        chosen = self._chosen(epoch, index)
+        labels, count = self.labels[self.processes.share(chosen)].to(self.device), len(chosen)
+        for layer in self._dropouts:
+            layer.part = self.processes.part(count)
         logits = self.network(pixels).float()
-        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), len(labels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return loss * (self.processes.weight(count) * len(labels) / count), count
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Score plain validation images by accuracy, ties by likelihood."""
-        logits = []
-        for start in range(0, len(self.validation), _VALIDATION_BATCH):
-            part = self.validation[start : start + _VALIDATION_BATCH]
+        logits, own = list[np.ndarray](), self.processes.own(self.validation)
+        for start in range(0, len(own), _VALIDATION_BATCH):
+            part = own[start : start + _VALIDATION_BATCH]
             pixels = torch.stack(list(self._readers.map(lambda image: self._plain(image)[1], part)))
-            logits.append(self.network(pixels).float().cpu())
-        found = torch.cat(logits)
+            logits.extend(self.network(pixels).float().cpu().numpy())
+        found = torch.from_numpy(np.stack(self.processes.gather(logits)))
         self.predicted = found.argmax(1)
         accuracy = (self.predicted == self.validation_labels).float().mean().item()
         likelihood = -F.cross_entropy(found, self.validation_labels).item()
@@ -113,14 +122,15 @@ class FineTuneTask(TrainingTask):
         tie = 1 / (1 - likelihood) / len(self.validation)
         return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
 
-    def _chosen(self, epoch: int, index: int) -> np.ndarray:
+    def _chosen(self, epoch: int, index: int) -> list[int]:
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
-        return order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen: list[int] = order[index * self.batch_size : (index + 1) * self.batch_size].tolist()
+        return chosen
 
     def _request(self, epoch: int, index: int) -> list[Future[Tensor]]:
         view = View(epoch + 1)
-        chosen = self._chosen(epoch, index).tolist()
-        return [self._readers.submit(self._view, self.train[i], view) for i in chosen]
+        own = self.processes.share(self._chosen(epoch, index))
+        return [self._readers.submit(self._view, self.train[i], view) for i in own]
 
     def _view(self, image: AnnotatedImage, view: View) -> Tensor:
         digest, pixels = self._plain(image)

@@ -85,6 +85,8 @@ def train_classifier(settings: TrainClassifier, console: Console | None = None) 
 
 def _train(session: Session[TrainClassifier]) -> None:
     settings, console = session.settings, session.console
+    if session.processes.count > 1 and settings.fine_tune is None:
+        console.say("Heads are fitted by one process; only --fine-tune is shared by several")
     backbone, prepared = _extract_all(session)
     classes, train, val = learnable(prepared, console)
     doubt = why_unscored(prepared, train, val, classes)
@@ -228,7 +230,7 @@ def _fine_tune(
     network = TunedClassifier(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
     console.say(f"{describe_layers(data.backbone, layers)}, with the {start.kind} head")
     train, val = (LabelledImages(each, label_numbers(each, data.classes)) for each in (data.train, data.val))
-    task = FineTuneTask(network, train, val, settings)
+    task = FineTuneTask(network, train, val, settings, session.processes)
     session.show(data.val, lambda: _names(data, task.predicted.tolist()))
     session.loop(task, _loop_config(settings, network, task.steps_per_epoch), fingerprint)
     tuned = network.tuned_backbone()
