@@ -21,6 +21,11 @@ _SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
 _STEPS = 1100
 _SMALL_STEPS = 450
 _MOST_EPOCHS = 60
+_EPOCHS, _EPOCHS_OF_VIEWS = 6, 8
+"""At least so many, without random views and with them, which keep the later ones from learning by heart."""
+_SMALL_VIEWS, _VIEWS, _LARGE = 8, 4, 20_000
+"""Random views of each image below `SMALL` and below `_LARGE` training images. Those of more images, and of
+the values below a fine-tuned top, take long, and what they bring is not measured."""
 _VALIDATIONS = 15
 """Of a training on few images: each costs about as much as a few steps."""
 
@@ -38,7 +43,7 @@ class TrainCaptioner(FineTuningSettings):
     batch_size: Rare[Maybe[int]] = None
     """Images per step, each with all its captions, at least 1. By default 32, or 8 below 600 images."""
     epochs: Maybe[int] = None
-    """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
+    """Passes over the training split, at least 1. By default 6, with random views 8, more for few images."""
     beam_size: Rare[Maybe[int]] = None
     """Width of the beam search, at least 1. By default 3, and with --memory 10 in the finished model."""
     memory: bool = False
@@ -59,7 +64,7 @@ class TrainCaptioner(FineTuningSettings):
     """Also learn from horizontally flipped images, unless a caption says left or right."""
     augmentations: Rare[Maybe[int]] = None
     """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
-    600 images, else none."""
+    600 images and 4 below 20,000, else and with --fine-tune none."""
     fine_tune_epochs: Rare[Maybe[int]] = None
     """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
     decoder, at least 1; by default as many as --epochs."""
@@ -146,10 +151,15 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
     small = train < SMALL
     batch_size = settings.batch_size or (_SMALL_BATCH_SIZE if small else BATCH_SIZE)
     steps = -(-train // batch_size)
-    epochs = settings.epochs
-    if epochs is None:
-        epochs = -(-_SMALL_STEPS // steps) if small else max(6, min(_MOST_EPOCHS, -(-_STEPS // steps)))
-    augmentations, hidden_dim, dropout = settings.augmentations, settings.hidden_dim, settings.dropout
+    epochs, augmentations = settings.epochs, settings.augmentations
+    hidden_dim, dropout = settings.hidden_dim, settings.dropout
+    if augmentations is None:
+        augmentations = _SMALL_VIEWS if small else _VIEWS if train < _LARGE and not settings.fine_tune else 0
+    if epochs is None and small:
+        epochs = -(-_SMALL_STEPS // steps)
+    elif epochs is None:
+        least = _EPOCHS_OF_VIEWS if augmentations else _EPOCHS
+        epochs = max(least, min(_MOST_EPOCHS, -(-_STEPS // steps)))
     return Recipe(
         batch_size=batch_size,
         epochs=epochs,
@@ -157,7 +167,7 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
         validate_every=max(1, epochs // _VALIDATIONS) if small else 1,
         patience_steps=steps * epochs // 2 if small else 0,
         criterion="last" if validation < FEW_TO_CHOOSE else "score",
-        augmentations=(8 if small else 0) if augmentations is None else augmentations,
+        augmentations=augmentations,
         hidden_dim=(_SMALL_HIDDEN_DIM if small else HIDDEN_DIM) if hidden_dim is None else hidden_dim,
         dropout=(_SMALL_DROPOUT if small else DROPOUT) if dropout is None else dropout,
     )
