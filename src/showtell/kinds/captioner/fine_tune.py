@@ -138,11 +138,14 @@ class FineTuneTask(CaptionTask):
         """Return backbone and decoder."""
         return self._network
 
-    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
+    def _data(self, epoch: int) -> CaptionData:
+        return self.data if epoch < self.frozen_epochs else self.below
+
+    def _grids(self, epoch: int, index: int) -> Tensor:
         """Return grids: cached ones, then with gradients for the top, then as it is."""
+        stored = super()._grids(epoch, index)
         if epoch < self.frozen_epochs:
-            return super()._grids(epoch, chosen)
-        stored = self._stored(self.below, epoch, chosen)
+            return stored
         with torch.set_grad_enabled(epoch < self.tuned_until):
             return self._network.grid(stored)
 

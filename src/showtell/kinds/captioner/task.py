@@ -20,6 +20,8 @@ from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Sampling
 from showtell.training.checkpoint import Progress
+from showtell.training.order import Order
+from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
 LOSS_BELOW = 500
@@ -49,9 +51,10 @@ class CaptionTask(TrainingTask):
     def __init__(self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner) -> None:
         self.captioner, self.data, self.settings = captioner, data, settings
         self.features = data.features
-        self.batch_size = settings.batch_size or BATCH_SIZE
+        self.order = Order(len(data.train), settings.batch_size or BATCH_SIZE, settings.seed)
         self.sampling = Sampling(settings.scst_samples, settings.scst_temperature, settings.scst_max_tokens)
-        self.steps_per_epoch = -(-len(data.train) // self.batch_size)
+        self.steps_per_epoch = self.order.steps_per_epoch
+        self._stored = ReadAhead(self._read, self.order)
         tokenizer = captioner.tokenizer
         self._encoded = [
             [_framed(ids, captioner) for ids in encoded]
@@ -63,7 +66,6 @@ class CaptionTask(TrainingTask):
         if settings.scst_epochs and settings.epochs is not None:  # else not needed, and large
             self.xe_epochs = settings.epochs + (settings.fine_tune_epochs or 0)
             self._train_references = CiderD({image.name: image.captions for image in data.train})
-        self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
         self.generated: dict[str, str] = {}
         """Captions of validation images when they were last scored, by name."""
@@ -80,9 +82,8 @@ class CaptionTask(TrainingTask):
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch as a pure function of (seed, epoch, index)."""
-        chosen = self._chosen(epoch, index)
-        captions = [self._encoded[i] for i in chosen]
-        return assemble(self._grids(epoch, chosen), captions, self.captioner.tokenizer.pad_id)
+        captions = [self._encoded[i] for i in self.order.images(epoch, index)]
+        return assemble(self._grids(epoch, index), captions, self.captioner.tokenizer.pad_id)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch, cross-entropy or self-critical, and how many captions it holds."""
@@ -96,36 +97,24 @@ class CaptionTask(TrainingTask):
             )
             return loss, int((batch.lengths > 0).sum())
         assert self._train_references is not None
-        chosen = self._chosen(epoch, index)
-        grid = self._grids(epoch, chosen)
+        grid = self._grids(epoch, index)
         drawn = draw_captions(self.captioner, grid, self.sampling)
-        names = [self.data.train[i].name for i in chosen]
+        names = [self.data.train[i].name for i in self.order.images(epoch, index)]
         advantage = torch.from_numpy(advantages(self.captioner, self._train_references, names, drawn))
         batch = assemble(grid, drawn, self.captioner.tokenizer.pad_id)
         loss = scst_loss(self.captioner, batch, advantage[batch.order], self.sampling.temperature)
         return loss, advantage.numel()
 
-    def _chosen(self, epoch: int, index: int) -> list[int]:
-        """Return which images a batch holds, as a pure function of (seed, epoch, index)."""
-        if self._order[0] != epoch:
-            self._order = (
-                epoch,
-                np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data.train)),
-            )
-        chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
-        return chosen
+    def _grids(self, epoch: int, index: int) -> Tensor:
+        """Return the grids of a step, each plain, mirrored or in a view, by the epoch and the seed."""
+        return self._stored.rows(epoch, index).to(self.device)
 
-    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
-        """Return the grids of images, each plain, mirrored or in a view, by the epoch and the seed."""
-        return self._stored(self.data, epoch, chosen)
+    def _data(self, epoch: int) -> CaptionData:
+        """Return whose grids are learnt from in an epoch."""
+        return self.data
 
-    def _stored(self, data: CaptionData, epoch: int, chosen: Sequence[int]) -> Tensor:
-        sources = data.sources(chosen, epoch, self.settings.seed)
-        grid = read_grids(self.captioner, data.features, [data.train[i] for i in chosen])
-        for source in {id(one): one for one in sources if one is not data.features}.values():
-            rows = [row for row, one in enumerate(sources) if one is source]
-            grid[rows] = read_grids(self.captioner, source, [data.train[chosen[row]] for row in rows])
-        return grid
+    def _read(self, epoch: int, images: Sequence[int]) -> Tensor:
+        return self._data(epoch).read(images, epoch, self.settings.seed)
 
     def validate(self) -> dict[str, float]:
         """Score free-running captions of the validation split by CIDEr-D.

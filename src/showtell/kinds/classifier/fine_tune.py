@@ -1,10 +1,9 @@
 """Train the top of a backbone together with its head, on random views, through the one loop."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +15,8 @@ from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.fine_tune import TunedNetwork
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
+from showtell.training.order import Order
+from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
 _KEEP_BYTES = 256_000_000
@@ -70,14 +71,14 @@ class FineTuneTask(TrainingTask):
         self._network = network
         self.train, self.labels = train.images, train.labels
         self.validation, self.validation_labels = validation.images, validation.labels
-        self.batch_size, self.seed = settings.batch_size, settings.seed
+        self._order = Order(len(train.images), settings.batch_size, settings.seed)
         self.label_smoothing = settings.label_smoothing
-        self.steps_per_epoch = -(-len(train.images) // settings.batch_size)
+        self.steps_per_epoch = self._order.steps_per_epoch
         self.preprocessing = network.backbone.preprocessing
         self.device = network.backbone.pixel_mean.device
         self._readers = ThreadPoolExecutor(max(1, torch.get_num_threads()), "decode")
         self._kept: dict[str, tuple[bytes, Tensor]] = {}
-        self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
+        self._views = ReadAhead(self._read_views, self._order)
         self.predicted = validation.labels.new_empty(0)
         """Likeliest classes of validation images when they were last scored, (N,), int64."""
 
@@ -88,12 +89,8 @@ class FineTuneTask(TrainingTask):
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a batch of fresh views and its size."""
-        batch = self._ahead.pop((epoch, index), None) or self._request(epoch, index)
-        self._ahead.clear()
-        if index + 1 < self.steps_per_epoch:
-            self._ahead[epoch, index + 1] = self._request(epoch, index + 1)
-        pixels = torch.stack([view.result() for view in batch])
-        labels = self.labels[torch.from_numpy(self._chosen(epoch, index))].to(self.device)
+        chosen = self._order.images(epoch, index)
+        pixels, labels = self._views.rows(epoch, index), self.labels[chosen].to(self.device)
         logits = self.network(pixels).float()
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), len(labels)
 
@@ -113,14 +110,10 @@ class FineTuneTask(TrainingTask):
         tie = 1 / (1 - likelihood) / len(self.validation)
         return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
 
-    def _chosen(self, epoch: int, index: int) -> np.ndarray:
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
-        return order[index * self.batch_size : (index + 1) * self.batch_size]
-
-    def _request(self, epoch: int, index: int) -> list[Future[Tensor]]:
+    def _read_views(self, epoch: int, images: Sequence[int]) -> Tensor:
+        """Read fresh views of images, on all cores: (B, 3, height, width), uint8."""
         view = View(epoch + 1)
-        chosen = self._chosen(epoch, index).tolist()
-        return [self._readers.submit(self._view, self.train[i], view) for i in chosen]
+        return torch.stack(list(self._readers.map(lambda i: self._view(self.train[i], view), images)))
 
     def _view(self, image: AnnotatedImage, view: View) -> Tensor:
         digest, pixels = self._plain(image)
