@@ -1,10 +1,14 @@
 """The one nearest-image search: what it finds is what sorting every cosine finds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from showtell.data import neighbours
+from showtell.data.near_duplicates import leaking_pairs, near_duplicate_groups
 from showtell.data.neighbours import Nearest, unit_vectors
+from showtell.data.records import AnnotatedImage
 
 
 def features(count, dim=16, seed=0):
@@ -78,3 +82,35 @@ def test_few_are_asked_about_exactly_among_many(monkeypatch):
     nearest = Nearest(known)
     assert nearest.search(known[:1000], 5)[0].tolist() == by_sorting(known, known[:1000], 5)[0].tolist()
     assert nearest._graph is None
+
+
+def with_copies(count):
+    """Return vectors in groups: a tenth are near-duplicates of another, and one image stands 60 times."""
+    known = features(count, dim=32)
+    known[count // 10 : count // 5] = known[: count // 10] + 0.01 * features(count // 10, 32, seed=2)
+    known[-60:] = known[-60]
+    return known
+
+
+def test_near_duplicates_by_a_graph_are_those_by_comparing_all(monkeypatch):
+    known = with_copies(2500)
+    names = [str(number) for number in range(len(known))]
+    splits = [("train", "val")[number >= 250] for number in range(len(known))]
+    images = [AnnotatedImage(name, Path(name), split=split) for name, split in zip(names, splits)]
+    groups = near_duplicate_groups(names, known, threshold=0.95)
+    leaks = leaking_pairs(images[:2400], known[:2400], threshold=0.95)
+    assert len(groups) == 251
+    assert len(leaks) == 250
+    assert len(groups[-1]) == 60
+    monkeypatch.setattr(neighbours, "EXACT", 1000)
+    assert near_duplicate_groups(names, known, threshold=0.95) == groups
+    by_graph = leaking_pairs(images[:2400], known[:2400], threshold=0.95)
+    assert {(one.first, one.second) for one in by_graph} == {(one.first, one.second) for one in leaks}
+
+
+def test_groups_that_are_linked_by_chains_become_one():
+    angles = np.linspace(0, np.pi / 2, 60)
+    chain = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    order = np.random.default_rng(0).permutation(60)
+    names = [str(place) for place in order]
+    assert near_duplicate_groups(names, chain[order], threshold=0.999) == [names]

@@ -86,8 +86,7 @@ class Nearest:
         """Tell whether to search by a graph."""
         if self._exact is not None:
             return not self._exact
-        many = min(len(self), asked) > EXACT
-        return many and importlib.util.find_spec("usearch") is not None
+        return searches_by_graph(len(self), asked)
 
     def _search_graph(self, queries: Floats, k: int) -> tuple[Ints, Cosines]:
         """Find the nearest by the graph, which the first search makes; those found are ordered exactly."""
@@ -109,6 +108,11 @@ class Nearest:
         similar = np.einsum("bd,bkd->bk", asked, known)
         order = np.lexsort((found, -similar))
         return np.take_along_axis(found, order, 1), np.take_along_axis(similar, order, 1)
+
+
+def searches_by_graph(known: int, asked: int) -> bool:
+    """Tell whether so many images are searched for among so many by a graph."""
+    return min(known, asked) > EXACT and importlib.util.find_spec("usearch") is not None
 
 
 def unit_vectors(vectors: Floats) -> npt.NDArray[np.float32]:

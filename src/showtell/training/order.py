@@ -59,6 +59,11 @@ class Order:
         chosen: list[int] = self._of(epoch)[index * size : (index + steps) * size].tolist()
         return chosen
 
+    def record(self) -> dict[str, int]:
+        """Return how many images are shuffled together, 0 for all, and how many of them lie side by side."""
+        window = self.window
+        return {"window": window.steps * self.batch_size, "block": window.block} if window else {"window": 0}
+
     def as_they_lie(self, images: Sequence[int]) -> list[int]:
         """Return images in the order in which they are read: that of the store, where there is a window."""
         return list(images) if self.window is None else sorted(images, key=self._rank.__getitem__)

@@ -209,7 +209,7 @@ def train_tokenizer(
 
 def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[AnnotatedImage]) -> list[int]:
     """Return the tokens of each training caption."""
-    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+    return [len(tokenizer.encode(caption)) for image in train for caption in image.captions]
 
 
 def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:

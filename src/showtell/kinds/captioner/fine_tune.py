@@ -28,6 +28,7 @@ from showtell.models.decoder import Decoder
 from showtell.store.space import Array
 from showtell.store.store import FeatureStore
 from showtell.training.checkpoint import Progress
+from showtell.training.order import Window
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,20 @@ class FineTuneTask(CaptionTask):
         settings: As for :class:`CaptionTask`, and epochs of fine-tuning after those of cross-entropy.
         top: What is trained of the backbone.
         below: The same images with the values of the last frozen layer.
+        window: As for :class:`CaptionTask`.
     """
 
     def __init__(
-        self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner, top: Top, below: CaptionData
+        self,
+        captioner: Captioner,
+        data: CaptionData,
+        settings: TrainCaptioner,
+        top: Top,
+        below: CaptionData,
+        window: Window | None = None,
     ) -> None:
         self._network = TunedCaptioner(top, captioner.decoder)
-        super().__init__(captioner, data, settings)
+        super().__init__(captioner, data, settings, window)
         self.below = below
         self.frozen_epochs = settings.epochs or 0
         self.tuned_until = self.frozen_epochs + (settings.fine_tune_epochs or 0)

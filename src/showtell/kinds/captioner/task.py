@@ -12,15 +12,17 @@ from showtell.data.records import AnnotatedImage
 from showtell.evaluation.cider import CiderD
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.encoded import EncodedCaptions
+from showtell.kinds.captioner.reading import order_of
 from showtell.kinds.captioner.scst import advantages, draw_captions, scst_loss
-from showtell.kinds.captioner.settings import BATCH_SIZE, BEAM_SIZE, TrainCaptioner
+from showtell.kinds.captioner.settings import BEAM_SIZE, TrainCaptioner
 from showtell.kinds.captioner.verdict import commonest_captions, mean_cider
 from showtell.models import kernels
 from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Sampling
 from showtell.training.checkpoint import Progress
-from showtell.training.order import Order
+from showtell.training.order import Window
 from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
@@ -41,6 +43,7 @@ class CaptionTask(TrainingTask):
         data: Training and validation images with their grids.
         settings: Images per step, beam of validation, weights of the losses, and epochs of cross-entropy
             before those of self-critical training.
+        window: What is shuffled together, where grids do not fit into memory.
 
     Attributes:
         features: Grids of all images as the decoder now reads them.
@@ -48,18 +51,24 @@ class CaptionTask(TrainingTask):
 
     unit = "captions"
 
-    def __init__(self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner) -> None:
+    def __init__(
+        self,
+        captioner: Captioner,
+        data: CaptionData,
+        settings: TrainCaptioner,
+        window: Window | None = None,
+    ) -> None:
         self.captioner, self.data, self.settings = captioner, data, settings
         self.features = data.features
-        self.order = Order(len(data.train), settings.batch_size or BATCH_SIZE, settings.seed)
+        self.order = order_of(settings, data, window)
         self.sampling = Sampling(settings.scst_samples, settings.scst_temperature, settings.scst_max_tokens)
         self.steps_per_epoch = self.order.steps_per_epoch
         self._stored = ReadAhead(self._read, self.order)
         tokenizer = captioner.tokenizer
-        self._encoded = [
-            [_framed(ids, captioner) for ids in encoded]
-            for encoded in (tokenizer.encode_batch(list(image.captions)) for image in data.train)
-        ]
+        self._encoded = EncodedCaptions(
+            [_framed(ids, captioner) for ids in tokenizer.encode_batch(image.captions)]
+            for image in data.train
+        )
         self._references = CiderD({image.name: image.captions for image in data.validation})
         self.xe_epochs: float = math.inf
         self._train_references: CiderD | None = None
@@ -77,12 +86,11 @@ class CaptionTask(TrainingTask):
 
     def token_counts(self) -> Tensor:
         """Count each token that is learnt, ends of captions included: (V,), int64."""
-        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
-        return torch.from_numpy(np.bincount(words, minlength=self.captioner.tokenizer.vocab_size))
+        return self._encoded.counts(self.captioner.tokenizer.vocab_size)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch as a pure function of (seed, epoch, index)."""
-        captions = [self._encoded[i] for i in self.order.images(epoch, index)]
+        captions = [self._encoded.of(i) for i in self.order.images(epoch, index)]
         return assemble(self._grids(epoch, index), captions, self.captioner.tokenizer.pad_id)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
