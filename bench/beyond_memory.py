@@ -50,6 +50,7 @@ class Reads:
         self._space: FeatureSpace | None = None
 
     def __call__(self, epoch: int, images: Sequence[int]) -> torch.Tensor:
+        """Return grids, as what reads ahead asks for them."""
         self.read += len(images) * RECORD
         if self.allowed is not None and self.read > self.allowed:
             self._space = None  # files that are mapped are not dropped

@@ -1,4 +1,4 @@
-"""Run a command of showtell whose networks are simulated: whatever grows with the images shows, and no network.
+"""Run a command of showtell with simulated networks: whatever grows with the images shows, not the network.
 
     python bench/stub_engine.py extract TABLE --backbone test_resnet --weights random ...
 
