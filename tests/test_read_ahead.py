@@ -34,7 +34,7 @@ def test_every_image_comes_once_an_epoch_in_another_order(how):
 def test_a_window_holds_whole_blocks_of_the_file_in_no_order():
     order = orders()["windows"]
     place = np.argsort(LYING)
-    first = order.images(0, 0, 4)
+    first = [i for index in range(4) for i in order.images(0, index)]
     lying = np.sort(place[first])
     runs = np.split(lying, np.flatnonzero(np.diff(lying) != 1) + 1)
     assert len(runs) <= 8, "32 images in blocks of 5 need 7, and one may be cut"
@@ -66,6 +66,16 @@ def test_rows_are_those_of_the_images_however_one_asks(how):
         expected = [1000 * epoch + i for i in order.images(epoch, index)]
         assert ahead.rows(epoch, index)[:, 0].tolist() == expected
     assert threading.current_thread() not in read.threads
+
+
+@pytest.mark.parametrize("how", ["even", "windows"])
+def test_of_several_processes_each_reads_its_share(how):
+    order, read = orders()[how], Reading()
+    shares = [ReadAhead(read, order, lambda images, rank=rank: images[rank::2]) for rank in range(2)]
+    for index in range(order.steps_per_epoch):
+        whole = order.images(0, index)
+        for rank, ahead in enumerate(shares):
+            assert ahead.rows(0, index)[:, 0].tolist() == whole[rank::2]
 
 
 def test_each_step_is_read_once_and_the_next_is_asked_for_before_it_is_needed():

@@ -53,10 +53,10 @@ class Order:
         # Asked for at every step, by the step and by what reads ahead, it takes time with all the images.
         self._of = lru_cache(2)(self._shuffle)
 
-    def images(self, epoch: int, index: int, steps: int = 1) -> list[int]:
-        """Return the images of a step, or of some in a row, in the order in which they are learnt from."""
+    def images(self, epoch: int, index: int) -> list[int]:
+        """Return the images of a step, in the order in which they are learnt from."""
         size = self.batch_size
-        chosen: list[int] = self._of(epoch)[index * size : (index + steps) * size].tolist()
+        chosen: list[int] = self._of(epoch)[index * size : (index + 1) * size].tolist()
         return chosen
 
     def record(self) -> dict[str, int]:

@@ -19,10 +19,11 @@ class ReadAhead:
     Args:
         read: Reads the rows of some images; a pure function.
         order: Of the images.
+        share: Takes this process's share of a step's images, where several train; by default all.
     """
 
-    def __init__(self, read: Read, order: Order) -> None:
-        self._read, self._order = read, order
+    def __init__(self, read: Read, order: Order, share: Callable[[list[int]], Sequence[int]] = list) -> None:
+        self._read, self._order, self._share = read, order, share
         self._steps = order.window.steps if order.window else 1
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._windows: dict[tuple[int, int], Future[tuple[dict[int, int], Tensor]]] = {}
@@ -37,10 +38,15 @@ class ReadAhead:
             for window in (here, after)
         }
         places, rows = self._windows[here].result()
-        chosen = [places[image] for image in self._order.images(epoch, index)]
+        chosen = [places[image] for image in self._share(self._order.images(epoch, index))]
         return rows if chosen == list(range(len(rows))) else rows[chosen]
 
     def _window(self, epoch: int, number: int) -> tuple[dict[int, int], Tensor]:
         """Read a window in the order of the file; return where in it each image is, and the rows."""
-        images = self._order.as_they_lie(self._order.images(epoch, number * self._steps, self._steps))
+        first, steps = number * self._steps, self._order.steps_per_epoch
+        shares = [
+            self._share(self._order.images(epoch, index))
+            for index in range(first, min(first + self._steps, steps))
+        ]
+        images = self._order.as_they_lie([image for share in shares for image in share])
         return {image: place for place, image in enumerate(images)}, self._read(epoch, images)
