@@ -287,9 +287,9 @@ def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store
     seen: dict[str, Counter] = {}
     for epoch in range(60):
         for index in range(one.steps_per_epoch):
-            chosen = one._chosen(epoch, index)
-            grids = one._grids(epoch, chosen)
-            assert np.array_equal(grids, other._grids(epoch, chosen))
+            chosen = one.order.images(epoch, index)
+            grids = one._grids(epoch, index)
+            assert np.array_equal(grids, other._grids(epoch, index))
             for grid, i in zip(grids.numpy(), chosen):
                 name = one.data.train[i].name
                 sources = [one.data.features, *one.data.views]

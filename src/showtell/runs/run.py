@@ -60,6 +60,11 @@ class Run:
         return load_record(self.folder / "config.json", RunRecord)
 
     @property
+    def started_with(self) -> JsonObject:
+        """Return what the settings left open when the run was started; empty where it was not."""
+        return self.record.resolved if (self.folder / "config.json").exists() else {}
+
+    @property
     def has_images(self) -> bool:
         """Say whether the run knows its images; a model alone does not."""
         return (self.folder / "images.jsonl").is_file()

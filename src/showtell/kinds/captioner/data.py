@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -61,17 +63,37 @@ class CaptionData:
         """Return where the grids of training images are read from in an epoch: plain, mirrored or a view."""
         sources = [self.features] * len(chosen)
         if self.mirrored is not None:
-            turned = np.random.default_rng((seed, epoch, 1)).random(len(self.train)) < 0.5
+            turned = _drawn(seed, epoch, 1, len(self.train)) < 0.5
             for row, i in enumerate(chosen):
                 if turned[i] and self.train[i].name in self.mirrored.digests:
                     sources[row] = self.mirrored
         if self.views:
-            drawn = np.random.default_rng((seed, epoch, 2)).random(len(self.train))
+            drawn = _drawn(seed, epoch, 2, len(self.train))
             for row, i in enumerate(chosen):
                 own = [view for view in self.views if self.train[i].name in view.digests]
                 number = int(drawn[i] * (len(own) + 1))
                 sources[row] = own[number - 1] if number else sources[row]
         return sources
+
+    def read(self, chosen: Sequence[int], epoch: int, seed: int) -> Tensor:
+        """Read the grids of training images as they are learnt from in an epoch: (B, L, D)."""
+        sources = self.sources(chosen, epoch, seed)
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        for row, source in enumerate(sources):
+            rows[id(source)].append(row)
+        parts = [sources[own[0]].grid([self.train[chosen[row]] for row in own]) for own in rows.values()]
+        if len(parts) == 1:
+            return torch.from_numpy(parts[0])
+        grid = np.empty((len(chosen), *parts[0].shape[1:]), parts[0].dtype)
+        for own, part in zip(rows.values(), parts):
+            grid[own] = part
+        return torch.from_numpy(grid)
+
+
+@lru_cache(4)
+def _drawn(seed: int, epoch: int, what: int, count: int) -> npt.NDArray[np.float64]:
+    """Draw a number in [0, 1) for each training image; kept, since every step of an epoch asks."""
+    return np.random.default_rng((seed, epoch, what)).random(count)
 
 
 def read_grids(captioner: Captioner, features: Features, images: Sequence[AnnotatedImage]) -> Tensor:
@@ -200,7 +222,7 @@ def train_tokenizer(
 
 def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[AnnotatedImage]) -> list[int]:
     """Return the tokens of each training caption."""
-    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+    return [len(tokenizer.encode(caption)) for image in train for caption in image.captions]
 
 
 def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:

@@ -12,15 +12,19 @@ from showtell.data.records import AnnotatedImage
 from showtell.evaluation.cider import CiderD
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.encoded import EncodedCaptions
+from showtell.kinds.captioner.reading import order_of
 from showtell.kinds.captioner.scst import advantages, draw_captions, scst_loss
-from showtell.kinds.captioner.settings import BATCH_SIZE, BEAM_SIZE, TrainCaptioner
+from showtell.kinds.captioner.settings import BEAM_SIZE, TrainCaptioner
 from showtell.kinds.captioner.verdict import commonest_captions, mean_cider
 from showtell.models import kernels
 from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Sampling
 from showtell.training.checkpoint import Progress
+from showtell.training.order import Window
 from showtell.training.processes import ALONE, Processes
+from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
 LOSS_BELOW = 500
@@ -41,6 +45,7 @@ class CaptionTask(TrainingTask):
         settings: Images per step, beam of validation, weights of the losses, and epochs of cross-entropy
             before those of self-critical training.
         processes: Those that share its batches and its validation.
+        window: What is shuffled together, where grids do not fit into memory.
 
     Attributes:
         features: Grids of all images as the decoder now reads them.
@@ -54,25 +59,26 @@ class CaptionTask(TrainingTask):
         data: CaptionData,
         settings: TrainCaptioner,
         processes: Processes = ALONE,
+        window: Window | None = None,
     ) -> None:
         self.captioner, self.data, self.settings = captioner, data, settings
         self.processes = processes
         self.features = data.features
-        self.batch_size = settings.batch_size or BATCH_SIZE
+        self.order = order_of(settings, data, window)
         self.sampling = Sampling(settings.scst_samples, settings.scst_temperature, settings.scst_max_tokens)
-        self.steps_per_epoch = -(-len(data.train) // self.batch_size)
+        self.steps_per_epoch = self.order.steps_per_epoch
+        self._stored = ReadAhead(self._read, self.order, processes.share)
         tokenizer = captioner.tokenizer
-        self._encoded = [
-            [_framed(ids, captioner) for ids in encoded]
-            for encoded in (tokenizer.encode_batch(list(image.captions)) for image in data.train)
-        ]
+        self._encoded = EncodedCaptions(
+            [_framed(ids, captioner) for ids in tokenizer.encode_batch(image.captions)]
+            for image in data.train
+        )
         self._references = CiderD({image.name: image.captions for image in data.validation})
         self.xe_epochs: float = math.inf
         self._train_references: CiderD | None = None
         if settings.scst_epochs and settings.epochs is not None:  # else not needed, and large
             self.xe_epochs = settings.epochs + (settings.fine_tune_epochs or 0)
             self._train_references = CiderD({image.name: image.captions for image in data.train})
-        self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
         self.generated: dict[str, str] = {}
         """Captions of validation images when they were last scored, by name."""
@@ -84,18 +90,16 @@ class CaptionTask(TrainingTask):
 
     def token_counts(self) -> Tensor:
         """Count each token that is learnt, ends of captions included: (V,), int64."""
-        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
-        return torch.from_numpy(np.bincount(words, minlength=self.captioner.tokenizer.vocab_size))
+        return self._encoded.counts(self.captioner.tokenizer.vocab_size)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return this process's part of a batch as a pure function of (seed, epoch, index)."""
-        chosen = self._chosen(epoch, index)
-        captions = [self._encoded[i] for i in chosen]
-        return self._assemble(self._grids(epoch, self.processes.share(chosen)), captions)
+        captions = [self._encoded.of(i) for i in self.order.images(epoch, index)]
+        return self._assemble(self._grids(epoch, index), captions)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch, cross-entropy or self-critical, and how many captions it holds."""
-        chosen = self._chosen(epoch, index)
+        chosen = self.order.images(epoch, index)
         weight = self.processes.weight(len(chosen))
         if epoch < self.xe_epochs:
             batch = self.batch(epoch, index)
@@ -107,10 +111,9 @@ class CaptionTask(TrainingTask):
             )
             return loss * weight, batch.captions
         assert self._train_references is not None
-        own, part = self.processes.share(chosen), self.processes.part(len(chosen))
-        grid = self._grids(epoch, own)
+        grid, part = self._grids(epoch, index), self.processes.part(len(chosen))
         drawn = draw_captions(self.captioner, grid, self.sampling, part, self.processes.all)
-        names = [self.data.train[i].name for i in own]
+        names = [self.data.train[i].name for i in self.processes.share(chosen)]
         advantage = torch.from_numpy(advantages(self.captioner, self._train_references, names, drawn))
         batch = self._assemble(grid, self.processes.gather(drawn)[: len(chosen)])
         loss = scst_loss(self.captioner, batch, advantage[batch.order], self.sampling.temperature)
@@ -121,27 +124,16 @@ class CaptionTask(TrainingTask):
         own = None if self.processes.count == 1 else self.processes.places(len(captions))
         return assemble(grid, captions, self.captioner.tokenizer.pad_id, own)
 
-    def _chosen(self, epoch: int, index: int) -> list[int]:
-        """Return which images a batch holds, as a pure function of (seed, epoch, index)."""
-        if self._order[0] != epoch:
-            self._order = (
-                epoch,
-                np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data.train)),
-            )
-        chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
-        return chosen
+    def _grids(self, epoch: int, index: int) -> Tensor:
+        """Return the grids of a step, each plain, mirrored or in a view, by the epoch and the seed."""
+        return self._stored.rows(epoch, index).to(self.device)
 
-    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
-        """Return the grids of images, each plain, mirrored or in a view, by the epoch and the seed."""
-        return self._stored(self.data, epoch, chosen)
+    def _data(self, epoch: int) -> CaptionData:
+        """Return whose grids are learnt from in an epoch."""
+        return self.data
 
-    def _stored(self, data: CaptionData, epoch: int, chosen: Sequence[int]) -> Tensor:
-        sources = data.sources(chosen, epoch, self.settings.seed)
-        grid = read_grids(self.captioner, data.features, [data.train[i] for i in chosen])
-        for source in {id(one): one for one in sources if one is not data.features}.values():
-            rows = [row for row, one in enumerate(sources) if one is source]
-            grid[rows] = read_grids(self.captioner, source, [data.train[chosen[row]] for row in rows])
-        return grid
+    def _read(self, epoch: int, images: Sequence[int]) -> Tensor:
+        return self._data(epoch).read(images, epoch, self.settings.seed)
 
     def validate(self) -> dict[str, float]:
         """Score free-running captions of the validation split by CIDEr-D.

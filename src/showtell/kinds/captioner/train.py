@@ -23,6 +23,7 @@ from showtell.kinds.captioner.data import (
 from showtell.kinds.captioner.evaluation import evaluate_captions, judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.fine_tune import FineTuneTask, Top
 from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProvenance
+from showtell.kinds.captioner.reading import window_for
 from showtell.kinds.captioner.remembering import remember
 from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, TrainCaptioner, recipe_for
 from showtell.kinds.captioner.task import CaptionTask
@@ -41,6 +42,7 @@ from showtell.text.lengths import USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import LoopConfig
+from showtell.training.order import Order
 
 _SCALE_SAMPLE = 1000
 """Training images from which feature statistics are taken."""
@@ -85,14 +87,15 @@ def _train(session: Session[TrainCaptioner]) -> None:
     settings = replace(settings, max_length=given.max_length or length_limit(lengths))
     captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
     say_lengths(lengths, captioner.decoder.config.max_length, console)
+    window = window_for(settings, data, run.started_with if given.resume else {}, console)
     if top and below:
-        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below, session.processes)
+        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below, session.processes, window)
     else:
-        task = CaptionTask(captioner, data, settings, session.processes)
+        task = CaptionTask(captioner, data, settings, session.processes, window)
     captioner.decoder.fit_word_bias(task.token_counts())
     loop = _loop_config(settings, recipe, task)
     session.show(data.validation, lambda: task.generated)
-    resolved = _resolved(recipe, captioner, loop)
+    resolved = _resolved(recipe, captioner, loop, task.order)
     fingerprint = session.start(TrainingPlan(given, NAME, prepared, backbone.description, resolved))
     progress = session.loop(task, loop, fingerprint)
     used, features = _features_as_trained(session, prepared, backbone, task, progress)
@@ -170,7 +173,7 @@ def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) ->
     )
 
 
-def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> JsonObject:
+def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig, order: Order) -> JsonObject:
     """Return every number that shapes the model besides the settings."""
     parts = {
         "recipe": asdict(recipe),
@@ -178,6 +181,7 @@ def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> JsonObj
         "loop": asdict(loop),
         "search": {"length_penalty": LENGTH_PENALTY},
         "features": {"scale_sample": _SCALE_SAMPLE},
+        "reading": order.record(),
     }
     return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 

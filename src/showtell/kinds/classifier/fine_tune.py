@@ -1,7 +1,7 @@
 """Train the top of a backbone together with its head, on random views, through the one loop."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ from showtell.kinds.fine_tune import TunedNetwork
 from showtell.models.dropout import Dropout
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
+from showtell.training.order import Order
 from showtell.training.processes import ALONE, Processes
+from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
 _KEEP_BYTES = 256_000_000
@@ -75,14 +77,14 @@ class FineTuneTask(TrainingTask):
         self._dropouts = [module for module in network.head.modules() if isinstance(module, Dropout)]
         self.train, self.labels = train.images, train.labels
         self.validation, self.validation_labels = validation.images, validation.labels
-        self.batch_size, self.seed = settings.batch_size, settings.seed
+        self._order = Order(len(train.images), settings.batch_size, settings.seed)
         self.label_smoothing = settings.label_smoothing
-        self.steps_per_epoch = -(-len(train.images) // settings.batch_size)
+        self.steps_per_epoch = self._order.steps_per_epoch
         self.preprocessing = network.backbone.preprocessing
         self.device = network.backbone.pixel_mean.device
         self._readers = ThreadPoolExecutor(max(1, torch.get_num_threads()), "decode")
         self._kept: dict[str, tuple[bytes, Tensor]] = {}
-        self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
+        self._views = ReadAhead(self._read_views, self._order, processes.share)
         self.predicted = validation.labels.new_empty(0)
         """Likeliest classes of validation images when they were last scored, (N,), int64."""
 
@@ -93,13 +95,9 @@ class FineTuneTask(TrainingTask):
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a batch of fresh views and its size."""
-        batch = self._ahead.pop((epoch, index), None) or self._request(epoch, index)
-        self._ahead.clear()
-        if index + 1 < self.steps_per_epoch:
-            self._ahead[epoch, index + 1] = self._request(epoch, index + 1)
-        pixels = torch.stack([view.result() for view in batch])
-        chosen = self._chosen(epoch, index)
-        labels, count = self.labels[self.processes.share(chosen)].to(self.device), len(chosen)
+        chosen = self._order.images(epoch, index)
+        pixels, count = self._views.rows(epoch, index), len(chosen)
+        labels = self.labels[self.processes.share(chosen)].to(self.device)
         for layer in self._dropouts:
             layer.part = self.processes.part(count)
         logits = self.network(pixels).float()
@@ -122,15 +120,10 @@ class FineTuneTask(TrainingTask):
         tie = 1 / (1 - likelihood) / len(self.validation)
         return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
 
-    def _chosen(self, epoch: int, index: int) -> list[int]:
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
-        chosen: list[int] = order[index * self.batch_size : (index + 1) * self.batch_size].tolist()
-        return chosen
-
-    def _request(self, epoch: int, index: int) -> list[Future[Tensor]]:
+    def _read_views(self, epoch: int, images: Sequence[int]) -> Tensor:
+        """Read fresh views of images, on all cores: (B, 3, height, width), uint8."""
         view = View(epoch + 1)
-        own = self.processes.share(self._chosen(epoch, index))
-        return [self._readers.submit(self._view, self.train[i], view) for i in own]
+        return torch.stack(list(self._readers.map(lambda i: self._view(self.train[i], view), images)))
 
     def _view(self, image: AnnotatedImage, view: View) -> Tensor:
         digest, pixels = self._plain(image)
