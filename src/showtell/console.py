@@ -18,6 +18,13 @@ _SECONDS = 10
 """Between two lines of progress, where they are written to a file."""
 
 
+def in_notebook() -> bool:
+    """Say whether this program runs in a notebook: in a kernel of Jupyter's, as VS Code starts one, too."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
 class Bar(Protocol):
     """A progress bar."""
 
