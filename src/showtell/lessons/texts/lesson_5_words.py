@@ -246,12 +246,12 @@ for size in sizes:
 # ## 그림
 
 # %%
-figure, (left, middle, right) = panels(3, width=4.3, height=3.4)
-left.imshow(np.where(batch.numpy() == tokenizer.pad_id, 0.0, 0.45), cmap="Oranges", vmin=0, vmax=1, aspect="auto")
+figure, (left, middle, right) = panels(3, width=4.6, height=3.2)
+left.imshow(batch.numpy() != tokenizer.pad_id, cmap="Oranges", vmin=0, vmax=4, aspect="auto")
 left.grid(False)
 for row, column in np.ndindex(*batch.shape):
     word = tokenizer.tokens[batch[row, column]]
-    left.text(column, row - 0.12, word, ha="center", va="center", fontsize=7)
+    left.text(column, row - 0.12, word, ha="center", va="center", fontsize=6)
     left.text(column, row + 0.18, int(batch[row, column]), ha="center", va="center", fontsize=8.5)
 left.set(xticks=[], yticks=[])
 name(left, "A batch: words, ids, padding (white)", "11 places")
@@ -261,7 +261,15 @@ for place, (share, what) in enumerate(((unknown, "words"), (0.0, "BPE"))):
 middle.set_xticks([0, 1], ["words", "BPE"])
 middle.set_ylim(0, 0.4)
 example = "고양이가 · 고양이를 · 고양이는"
-middle.text(0.5, 0.34, example, ha="center", fontproperties=font(example, 11), color="#7a746b")
+middle.text(
+    0.5,
+    0.335,
+    example,
+    ha="center",
+    fontproperties=font(example, 11),
+    color="#7a746b",
+    bbox={"facecolor": "white", "edgecolor": "none"},
+)
 name(middle, "Unknown in unseen sentences", up="share of words")
 right.plot(sizes, lengths, color="#c2540a", marker="o", linewidth=2)
 right.axhline(4, color="#7a746b", linestyle=(0, (4, 3)), linewidth=1)
