@@ -36,7 +36,7 @@ CORE = [
     "training",
     "kinds",
 ]
-EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart"]
+EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart", "lessons"]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",

@@ -194,10 +194,11 @@ picture(axes[2], crop.permute(1, 2, 0), "cropped to a square")
 picture(axes[3], stretch.permute(1, 2, 0), "stretched to a square")
 picture(axes[4], picked, "rings: every sixth pixel")
 picture(axes[5], averaged, "rings: averaged")
-for what in ("x", "(x - 0.5) / 0.5", "ImageNet's mean and std"):
-    counts, edges = np.histogram(normalised[what], bins=60, density=True)
-    axes[6].plot((edges[1:] + edges[:-1]) / 2, counts, linewidth=1.6, label=what)
-axes[6].legend(frameon=False, fontsize=7.5, loc="upper right")
+SCALES = {"x": "#7a746b", "(x - 0.5) / 0.5": "#c2540a", "ImageNet's mean and std": "#1d7a45"}
+for what, colour in SCALES.items():
+    counts, edges = np.histogram(normalised[what], bins=24, density=True)
+    axes[6].plot((edges[1:] + edges[:-1]) / 2, counts, linewidth=1.8, color=colour, label=what)
+axes[6].legend(frameon=False, fontsize=7.5, loc="upper left", labelcolor="linecolor")
 axes[6].set(yticks=[], ylim=(0, axes[6].get_ylim()[1] * 1.5))
 name(axes[6], "One cat, three scales", "what the network gets")
 bars = [("right", accuracy["[0, 1]", "[0, 1]"]), ("mistake", accuracy["[0, 1]", "[-1, 1]"])]
@@ -205,7 +206,7 @@ for place, (what, share) in enumerate(bars):
     axes[7].bar(place, share, width=0.6, color="#c2540a" if what == "mistake" else "#1d7a45")
     axes[7].text(place, share + 0.03, f"{share:.0%}", ha="center", fontsize=10)
 axes[7].axhline(1 / 10, color="#7a746b", linestyle=(0, (4, 3)), linewidth=1)
-axes[7].text(1.45, 1 / 10 + 0.02, "chance", ha="right", fontsize=8, color="#7a746b")
+axes[7].text(0.5, 1 / 10 + 0.02, "chance", ha="center", fontsize=8, color="#7a746b")
 axes[7].set(ylim=(0, 1.15), xlim=(-0.55, 1.5))
 axes[7].set_xticks([0, 1], ["used on [0, 1]", "on [-1, 1]"])
 name(axes[7], "Trained on [0, 1]")

@@ -269,7 +269,7 @@ for place, one in enumerate(axes[1:]):
     if place < len(result.words):
         word = result.words[place]
         heat = overlay(image, word.attention, backbone.preprocessing, peak=max(peaks))
-        picture(one, heat, f"{word.text}  {peaks[place]:.0%}")
+        picture(one, heat, f"{word.text}  {peaks[place]:.1%}")
     else:
         one.set_axis_off()
 figure.suptitle(result.text, fontsize=12, fontweight="bold")
@@ -292,7 +292,7 @@ print(
     check(
         answer,
         sharpest,
-        why=f"{max(peaks):.0%} of the attention lay in one cell; spread evenly it would be {1 / 64:.1%}. "
+        why=f"{max(peaks):.1%} of the attention lay in one cell; spread evenly it would be {1 / 64:.1%}. "
         f"고르게 퍼지면 한 칸에 {1 / 64:.1%}입니다.",
         hints={result.words[0].text: "The first word is decided by the whole image. 첫 단어는 그림 전체를 봅니다."},
     )
