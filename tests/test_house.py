@@ -20,6 +20,7 @@ CORE = [
     "files",
     "process",
     "settings",
+    "notebook",
     "console",
     "runtime",
     "data",
@@ -36,12 +37,23 @@ CORE = [
     "training",
     "kinds",
 ]
-EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart", "lessons"]
+EDGES = [
+    "inspection",
+    "previews",
+    "comparison",
+    "onnx_export",
+    "hub",
+    "serving",
+    "video",
+    "quickstart",
+    "lessons",
+]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",
     "files",
     "process",
+    "notebook",
     "console",
     "commands",
     "cli",

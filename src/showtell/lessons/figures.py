@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from showtell.console import in_notebook
+from showtell.notebook import in_notebook
 from showtell.report.figures import FAINT, GRID, INK, PAPER, save_figure
 from showtell.report.fonts import font
 

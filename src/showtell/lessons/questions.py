@@ -3,9 +3,14 @@
 import math
 from collections.abc import Mapping
 
-from showtell.console import in_notebook
+from showtell.notebook import in_notebook
 
 Answer = str | float
+_UNANSWERED = (
+    "Write your answer instead of None, and run this cell again.\n"
+    "None 대신 답을 쓰고 이 셀을 다시 실행하세요."
+)
+_AGAIN = "Read the last part once more. 마지막 부분을 다시 읽어 보세요."
 
 
 def check(
@@ -30,13 +35,13 @@ def check(
         The reply: right, not yet with a hint, or how to answer.
     """
     if answer is None and in_notebook():
-        return "Write your answer instead of None, and run this cell again.\nNone 대신 답을 쓰고 이 셀을 다시 실행하세요."
+        return _UNANSWERED
     if answer is None:
         return f"The answer is {right}. {why}"
     if _equal(answer, right, within):
         return f"Right, {right}! 맞았습니다!\n{why}"
     told = next((text for wrong, text in (hints or {}).items() if _equal(answer, wrong, within)), "")
-    return f"Not yet: {answer}. 아직 아닙니다. {told or 'Read the last part once more. 마지막 부분을 다시 읽어 보세요.'}"
+    return f"Not yet: {answer}. 아직 아닙니다. {told or _AGAIN}"
 
 
 def _equal(given: Answer, right: Answer, within: float) -> bool:

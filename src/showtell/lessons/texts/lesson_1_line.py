@@ -3,11 +3,12 @@
 #
 # A network learns by changing numbers until its mistakes are small. The smallest network has two numbers:
 # `w` and `b` of a line `y = w x + b`. Everything that trains a large network is here already: a loss, its
-# gradient, a step, a learning rate. You write each of them by hand, and then let PyTorch and showtell do it.
+# gradient, a step, a learning rate. You write each of them by hand, and then let PyTorch and showtell do
+# it.
 #
-# 신경망은 실수가 작아질 때까지 숫자를 조금씩 바꾸며 배웁니다. 가장 작은 신경망은 숫자가 두 개입니다.
-# 직선 `y = w x + b`의 `w`와 `b`입니다. 큰 신경망을 학습시키는 데 필요한 것은 여기에 이미 다 있습니다.
-# 손실, 기울기(gradient), 한 걸음, 학습률입니다. 하나씩 직접 써 보고, 그다음 PyTorch와 showtell에 맡깁니다.
+# 신경망은 실수가 작아질 때까지 숫자를 조금씩 바꾸며 배웁니다. 가장 작은 신경망은 숫자가 두 개입니다. 직선
+# `y = w x + b`의 `w`와 `b`입니다. 큰 신경망을 학습시키는 데 필요한 것은 여기에 이미 다 있습니다. 손실,
+# 기울기(gradient), 한 걸음, 학습률입니다. 하나씩 직접 써 보고, 그다음 PyTorch와 showtell에 맡깁니다.
 
 # %%
 import tempfile
@@ -122,7 +123,9 @@ RATES = {"too small": 0.01, "good": 0.3, "too large": 1.05}
 curves = {}
 for what, rate in RATES.items():
     curves[what], end_w, end_b = descend(rate, 60)
-    print(f"rate {rate} ({what}): loss {curves[what][-1]:.3f} after 60 steps, w = {end_w:.2f}, b = {end_b:.2f}")
+    print(
+        f"rate {rate} ({what}): loss {curves[what][-1]:.3f} after 60 steps, w = {end_w:.2f}, b = {end_b:.2f}"
+    )
 
 # %% [markdown]
 # Too small a rate is slow. Too large a rate jumps over the valley and lands higher on the other side, each
@@ -138,8 +141,8 @@ for what, rate in RATES.items():
 # large its gradient is. Here it is in five lines, beside PyTorch's own.
 #
 # 큰 신경망에는 AdamW를 씁니다. 기울기의 평균(`m`)과 기울기 제곱의 평균(`v`)을 기억하고, 앞의 것을 뒤의 것의
-# 제곱근으로 나눕니다. 그래서 기울기가 크든 작든 모든 숫자가 학습률만큼의 걸음으로 움직입니다.
-# 다섯 줄로 쓴 것과 PyTorch의 것을 나란히 놓아 봅니다.
+# 제곱근으로 나눕니다. 그래서 기울기가 크든 작든 모든 숫자가 학습률만큼의 걸음으로 움직입니다. 다섯 줄로 쓴
+# 것과 PyTorch의 것을 나란히 놓아 봅니다.
 
 # %%
 RATE, BETA1, BETA2, EPSILON, DECAY = 0.1, 0.9, 0.999, 1e-8, 0.0
@@ -166,9 +169,9 @@ assert np.allclose(place, (w.item(), b.item()))
 # %% [markdown]
 # ## The same in showtell's training loop
 #
-# showtell trains captioners and classifiers with one loop. It asks a *task* for three things: a network, the
-# loss of a batch, and a validation score. In return it does the rest: AdamW, a learning rate that rises and
-# falls, an average of the weights, checkpoints from which a stopped training goes on.
+# showtell trains captioners and classifiers with one loop. It asks a *task* for three things: a network,
+# the loss of a batch, and a validation score. In return it does the rest: AdamW, a learning rate that rises
+# and falls, an average of the weights, checkpoints from which a stopped training goes on.
 #
 # ## showtell의 학습 루프로 똑같이
 #
@@ -217,7 +220,9 @@ with tempfile.TemporaryDirectory() as folder:
     progress = loop.run(resume=False)
     print("In the folder of the run:", *sorted(p.name for p in Path(folder).rglob("*") if p.is_file()))
 trained_w, trained_b = task.network.w.item(), task.network.b.item()
-print(f"showtell: w = {trained_w:.2f}, b = {trained_b:.2f} (epoch {progress.best_epoch} was best on validation)")
+print(
+    f"showtell: w = {trained_w:.2f}, b = {trained_b:.2f} (epoch {progress.best_epoch} was best on validation)"
+)
 assert abs(trained_w - 2.0) < 0.2 and abs(trained_b - 0.5) < 0.2
 
 # %% [markdown]
@@ -248,8 +253,8 @@ show(figure)
 #
 # ## 질문
 #
-# 손실의 곡률이 `h`인 방향에서는, 경사 하강법의 한 걸음이 가장 좋은 곳까지의 거리에 `1 - rate * h`를 곱합니다.
-# 이 값이 -1보다 작으면 걸을 때마다 더 멀어집니다. 우리 손실의 가장 큰 곡률은 약 2입니다.
+# 손실의 곡률이 `h`인 방향에서는, 경사 하강법의 한 걸음이 가장 좋은 곳까지의 거리에 `1 - rate * h`를
+# 곱합니다. 이 값이 -1보다 작으면 걸을 때마다 더 멀어집니다. 우리 손실의 가장 큰 곡률은 약 2입니다.
 # **학습률이 얼마보다 크면 손실이 커질까요?**
 
 # %%

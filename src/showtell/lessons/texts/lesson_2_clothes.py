@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 2. Clothes: three networks, and a borrowed one
 #
-# Fashion-MNIST: grey images of clothes, 28x28 pixels, ten classes. You train a linear model, a network with a
-# hidden layer and a small convolutional network, see which classes they mix up, and then let a network that
-# somebody else trained turn each image into features first.
+# Fashion-MNIST: grey images of clothes, 28x28 pixels, ten classes. You train a linear model, a network with
+# a hidden layer and a small convolutional network, see which classes they mix up, and then let a network
+# that somebody else trained turn each image into features first.
 #
 # The lesson has a sheet of 2,500 of the images with it. With all 70,000 (Debian's package
-# `dataset-fashion-mnist` holds them) run `python lesson_2_clothes.py --full FOLDER`; that takes much longer.
+# `dataset-fashion-mnist` holds them) run `python lesson_2_clothes.py --full FOLDER`; that takes much
+# longer.
 #
 # Fashion-MNIST는 28x28 픽셀의 흑백 옷 사진이고, 클래스는 열 개입니다. 선형 모델, 은닉층이 하나 있는 신경망,
 # 작은 합성곱 신경망을 학습시키고, 어떤 클래스를 서로 헷갈리는지 봅니다. 그다음에는 다른 사람이 학습시킨
@@ -41,13 +42,14 @@ FULL = sys.argv[sys.argv.index("--full") + 1] if "--full" in sys.argv else None
 # ## The data
 #
 # The sheet is one PNG of 50 rows of 50 images; the first 40 rows are for training, the last 10 for testing.
-# The files of the full data set begin with a few bytes that say what follows (the format IDX), then come the
-# pixels as they are.
+# The files of the full data set begin with a few bytes that say what follows (the format IDX), then come
+# the pixels as they are.
 #
 # ## 데이터
 #
-# PNG 한 장에 사진이 50줄, 한 줄에 50장씩 있습니다. 앞의 40줄로 학습하고 뒤의 10줄로 시험합니다. 전체 데이터의
-# 파일(IDX 형식)은 무엇이 들어 있는지 말하는 몇 바이트로 시작하고, 그 뒤에 픽셀이 그대로 이어집니다.
+# PNG 한 장에 사진이 50줄, 한 줄에 50장씩 있습니다. 앞의 40줄로 학습하고 뒤의 10줄로 시험합니다. 전체
+# 데이터의 파일(IDX 형식)은 무엇이 들어 있는지 말하는 몇 바이트로 시작하고, 그 뒤에 픽셀이 그대로
+# 이어집니다.
 
 
 # %%
@@ -158,8 +160,8 @@ say("convolutions", convolutional, results["convolutions"])
 #
 # ## 빌린 신경망
 #
-# 다른 사진으로 학습한 신경망은 윤곽과 무늬와 모양을 이미 압니다. showtell은 그 신경망을 사진마다 **한 번만**
-# 실행하고 찾아낸 것, 곧 *특징*을 저장합니다. 그 위에는 선형 모델이면 충분하고, 학습은 1초면 됩니다.
+# 다른 사진으로 학습한 신경망은 윤곽과 무늬와 모양을 이미 압니다. showtell은 그 신경망을 사진마다 **한
+# 번만** 실행하고 찾아낸 것, 곧 *특징*을 저장합니다. 그 위에는 선형 모델이면 충분하고, 학습은 1초면 됩니다.
 # 이 컴퓨터에 ImageNet 사진을 아는 신경망이 있으면(`weights` 추가 설치) 그것을, 없으면 패키지에 든 작은
 # 신경망을 씁니다. 작은 신경망은 그려진 도형밖에 본 적이 없습니다.
 
@@ -185,9 +187,9 @@ say("features", head, results["features"])
 # %% [markdown]
 # ## The picture
 #
-# Left, what each kind reaches, with its 95% interval: of 500 images nobody can tell 84% from 85%. Right, the
-# *confusion matrix* of the convolutional network: a row for each true class, a column for each answer. What
-# is right lies on the diagonal.
+# Left, what each kind reaches, with its 95% interval: of 500 images nobody can tell 84% from 85%. Right,
+# the *confusion matrix* of the convolutional network: a row for each true class, a column for each answer.
+# What is right lies on the diagonal.
 #
 # ## 그림
 #
@@ -240,8 +242,8 @@ print(
     check(
         answer,
         answer if answer in mistaken else mistaken[0],
-        why=f"{mistakes.max()} of {confusion[CLASSES.index('shirt')].sum()} shirts. At 28x28 pixels the collar "
-        "is a few pixels, and that is all that tells them apart. "
+        why=f"{mistakes.max()} of {confusion[CLASSES.index('shirt')].sum()} shirts. At 28x28 pixels the "
+        "collar is a few pixels, and that is all that tells them apart. "
         "28x28 픽셀에서는 옷깃이 픽셀 몇 개뿐이고, 다른 점은 그것뿐입니다.",
         hints={"shirt": "That is the diagonal: those are right. 그것은 대각선이고, 맞힌 것입니다."},
     )

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 3. Features once: why showtell is fast
 #
-# The notes that showtell grew out of trained on 82 images a second without a cache, on 912 from files, and on
-# 3,445 from memory. Nothing about the model differed: only *where the features came from*. You repeat the
-# experiment here and measure it on this machine.
+# The notes that showtell grew out of trained on 82 images a second without a cache, on 912 from files, and
+# on 3,445 from memory. Nothing about the model differed: only *where the features came from*. You repeat
+# the experiment here and measure it on this machine.
 #
-# showtell의 바탕이 된 공부 노트에서는 캐시 없이 1초에 82장, 파일에서 912장, 메모리에서 3,445장을 학습했습니다.
-# 모델은 똑같았습니다. 다른 것은 *특징을 어디서 가져오는가*뿐이었습니다. 그 실험을 이 컴퓨터에서 다시 재어
-# 봅니다.
+# showtell의 바탕이 된 공부 노트에서는 캐시 없이 1초에 82장, 파일에서 912장, 메모리에서 3,445장을
+# 학습했습니다. 모델은 똑같았습니다. 다른 것은 *특징을 어디서 가져오는가*뿐이었습니다. 그 실험을 이
+# 컴퓨터에서 다시 재어 봅니다.
 
 # %%
 import shutil
@@ -33,8 +33,8 @@ from showtell.samples import write_classes_dataset
 #
 # ## 데이터와 신경망
 #
-# 그린 사진 160장이 클래스 폴더에 있고, 신경망은 가중치가 *무작위*인 MobileNetV2입니다. 이 강의는 시간에 대한
-# 것이고, 아무것도 모르는 신경망도 ImageNet을 아는 신경망과 똑같이 시간이 걸립니다.
+# 그린 사진 160장이 클래스 폴더에 있고, 신경망은 가중치가 *무작위*인 MobileNetV2입니다. 이 강의는 시간에
+# 대한 것이고, 아무것도 모르는 신경망도 ImageNet을 아는 신경망과 똑같이 시간이 걸립니다.
 
 # %%
 desk = Path(tempfile.mkdtemp())
@@ -86,7 +86,7 @@ def train_epoch(features_of):
 # %%
 def encode(batch):
     pixels = torch.stack([backbone.pixels(desk / "photos" / one) for one in batch])  # (B, 3, 224, 224), uint8
-    grid, pooled = backbone(pixels)  # (B, 49, 1280) and (B, 1280)
+    _, pooled = backbone(pixels)  # the grid, (B, 49, 1280), and its mean, (B, 1280)
     return pooled.float().clone()
 
 
@@ -96,8 +96,8 @@ print(f"no cache: {speeds['no cache']:,.0f} images/s")
 # %% [markdown]
 # ## From files
 #
-# showtell encodes each image once and keeps the features in its *store*. Whoever asks for them again, in this
-# run or the next, gets them from there.
+# showtell encodes each image once and keeps the features in its *store*. Whoever asks for them again, in
+# this run or the next, gets them from there.
 #
 # ## 파일에서
 #
@@ -147,9 +147,9 @@ assert torch.allclose(encode(names[:4]), recall(names[:4]), atol=1e-2, rtol=1e-2
 # %% [markdown]
 # ## What a cache must never do
 #
-# Give you features of another image, or made in another way. showtell's store does not go by names: an image
-# is known by its *content*, and everything that shapes features (weights, layer, preprocessing) is part of the
-# address. Rename an image: nothing is encoded. Change the size of the input: everything is.
+# Give you features of another image, or made in another way. showtell's store does not go by names: an
+# image is known by its *content*, and everything that shapes features (weights, layer, preprocessing) is
+# part of the address. Rename an image: nothing is encoded. Change the size of the input: everything is.
 #
 # ## 캐시가 절대로 하면 안 되는 것
 #
@@ -188,15 +188,15 @@ shutil.rmtree(desk)
 # %% [markdown]
 # ## A question
 #
-# With the numbers of the notes: 8,000 images, 20 epochs. Without a cache that is 20 times 8,000 images at 82 a
-# second. With files it is once 8,000 images at 82 a second, and then 20 times 8,000 at 912. **How many times
-# as long does the first take?**
+# With the numbers of the notes: 8,000 images, 20 epochs. Without a cache that is 20 times 8,000 images at
+# 82 a second. With files it is once 8,000 images at 82 a second, and then 20 times 8,000 at 912. **How many
+# times as long does the first take?**
 #
 # ## 질문
 #
-# 노트의 숫자로 계산해 봅시다. 사진 8,000장, 20에포크입니다. 캐시가 없으면 1초에 82장씩 8,000장을 20번 합니다.
-# 파일이 있으면 1초에 82장씩 8,000장을 한 번, 그다음 912장씩 8,000장을 20번 합니다. **앞의 것이 몇 배
-# 걸립니까?**
+# 노트의 숫자로 계산해 봅시다. 사진 8,000장, 20에포크입니다. 캐시가 없으면 1초에 82장씩 8,000장을 20번
+# 합니다. 파일이 있으면 1초에 82장씩 8,000장을 한 번, 그다음 912장씩 8,000장을 20번 합니다. **앞의 것이 몇
+# 배 걸립니까?**
 
 # %%
 answer = None  # a number
@@ -208,8 +208,8 @@ print(
         answer,
         round(without / cached, 1),
         within=0.2,
-        why=f"{without / 60:.0f} minutes against {cached / 60:.1f}; and the second training, with other settings, "
-        "encodes nothing at all. 두 번째 학습부터는 인코딩이 아예 없습니다.",
+        why=f"{without / 60:.0f} minutes against {cached / 60:.1f}; and the second training, with other "
+        "settings, encodes nothing at all. 두 번째 학습부터는 인코딩이 아예 없습니다.",
         hints={
             11.1: "That is 912 / 82; but the first pass is still slow. 첫 번째 한 번은 여전히 느립니다.",
             20.0: "Reading features takes time, too. 특징을 읽는 데도 시간이 걸립니다.",

@@ -6,9 +6,10 @@
 # trained on pixels in [0, 1], used on pixels in [-1, 1]. Here you walk along the chain, make the mistake on
 # purpose, and find it.
 #
-# 디스크의 파일과 신경망 사이에는 사슬이 있습니다. 디코딩하고, 똑바로 세우고, 크기를 바꾸고, 정규화합니다. 학습할
-# 때와 쓸 때 이 사슬이 다르면, 프로그램은 멈추지 않고 답만 틀립니다. 공부 노트에 이 실수가 있었습니다. [0, 1]
-# 픽셀로 학습하고 [-1, 1] 픽셀로 예측했습니다. 여기서는 사슬을 따라가 보고, 일부러 실수를 한 다음 찾아냅니다.
+# 디스크의 파일과 신경망 사이에는 사슬이 있습니다. 디코딩하고, 똑바로 세우고, 크기를 바꾸고, 정규화합니다.
+# 학습할 때와 쓸 때 이 사슬이 다르면, 프로그램은 멈추지 않고 답만 틀립니다. 공부 노트에 이 실수가
+# 있었습니다. [0, 1] 픽셀로 학습하고 [-1, 1] 픽셀로 예측했습니다. 여기서는 사슬을 따라가 보고, 일부러 실수를
+# 한 다음 찾아냅니다.
 
 # %%
 import io
@@ -32,8 +33,8 @@ from showtell.lessons.questions import check
 #
 # ## 디코딩, 그리고 위아래
 #
-# 휴대전화는 센서가 놓인 방향대로 픽셀을 저장하고, 어떻게 돌려야 하는지는 EXIF에 적어 둡니다. 그 메모를 무시하면
-# 옆으로 누운 고양이로 학습하게 됩니다.
+# 휴대전화는 센서가 놓인 방향대로 픽셀을 저장하고, 어떻게 돌려야 하는지는 EXIF에 적어 둡니다. 그 메모를
+# 무시하면 옆으로 누운 고양이로 학습하게 됩니다.
 
 # %%
 with (resources.files("showtell") / "samples" / "photographs" / "cat.jpg").open("rb") as opened:
@@ -59,8 +60,8 @@ assert upright.size == cat.size != ignored.size
 #
 # ## 크기 바꾸기
 #
-# 신경망은 정사각형을 원합니다. *crop*은 가장자리를 잘라 내고, *stretch*는 모양을 늘입니다. 설명은 가장자리에
-# 있는 것도 말하므로 showtell은 기본으로 늘입니다.
+# 신경망은 정사각형을 원합니다. *crop*은 가장자리를 잘라 내고, *stretch*는 모양을 늘입니다. 설명은
+# 가장자리에 있는 것도 말하므로 showtell은 기본으로 늘입니다.
 #
 # 줄일 때는 평균도 내야 합니다. 픽셀을 몇 개마다 하나씩 뽑기만 하면 고운 무늬가 엉뚱한 굵은 무늬로 바뀝니다
 # (*앨리어싱*). 가는 줄무늬를 두 가지 방법으로 6분의 1로 줄여 보세요.
@@ -104,13 +105,13 @@ for what, values in normalised.items():
 # %% [markdown]
 # ## The mistake, made on purpose
 #
-# The clothes of lesson 2, and a small network of your own. It learns from pixels in [0, 1]. Then
-# somebody writes the program that uses it, in another month and another file, and scales to [-1, 1].
+# The clothes of lesson 2, and a small network of your own. It learns from pixels in [0, 1]. Then somebody
+# writes the program that uses it, in another month and another file, and scales to [-1, 1].
 #
 # ## 일부러 하는 실수
 #
-# 2강의 옷 사진과, 직접 만든 작은 신경망입니다. [0, 1] 픽셀로 배웁니다. 그런데 이것을 쓰는 프로그램은 몇 달 뒤에
-# 다른 파일에 쓰이고, 거기서는 [-1, 1]로 바꿉니다.
+# 2강의 옷 사진과, 직접 만든 작은 신경망입니다. [0, 1] 픽셀로 배웁니다. 그런데 이것을 쓰는 프로그램은 몇 달
+# 뒤에 다른 파일에 쓰이고, 거기서는 [-1, 1]로 바꿉니다.
 
 # %%
 fashion = resources.files("showtell") / "lessons" / "fashion"
@@ -154,8 +155,8 @@ for learnt in RANGES:
 # %% [markdown]
 # ## And found
 #
-# Nothing crashed; 10% would be chance. How do you find it? *Do not look at the code, look at the numbers*: put
-# the same image through both programs and compare what reaches the network.
+# Nothing crashed; 10% would be chance. How do you find it? *Do not look at the code, look at the numbers*:
+# put the same image through both programs and compare what reaches the network.
 #
 # ## 찾아내기
 #
@@ -165,14 +166,16 @@ for learnt in RANGES:
 # %%
 for what, scale in RANGES.items():
     seen = scale(clothes[2000:2001])
-    print(f"the same image at the door of the network, {what:<7}: mean {seen.mean():.2f}, std {seen.std():.2f}")
+    print(
+        f"the same image at the door of the network, {what:<7}: mean {seen.mean():.2f}, std {seen.std():.2f}"
+    )
 
 # %% [markdown]
 # In showtell this mistake cannot be made by its users: a backbone takes uint8 pixels and normalises inside,
 # one record (`Preprocessing`) says how, and it travels with the features, the model and the export.
 #
-# showtell 사용자는 이 실수를 할 수 없습니다. 신경망은 uint8 픽셀을 받아 안에서 정규화하고, 그 방법은 기록 하나
-# (`Preprocessing`)에 있으며, 이 기록이 특징과 모델과 내보낸 파일을 늘 따라다닙니다.
+# showtell 사용자는 이 실수를 할 수 없습니다. 신경망은 uint8 픽셀을 받아 안에서 정규화하고, 그 방법은 기록
+# 하나 (`Preprocessing`)에 있으며, 이 기록이 특징과 모델과 내보낸 파일을 늘 따라다닙니다.
 
 # %%
 with resources.as_file(resources.files("showtell") / "backbones" / "small_backbone") as folder:
@@ -215,12 +218,13 @@ show(figure)
 # %% [markdown]
 # ## A question
 #
-# A network expects `(x - 0.5) / 0.5`, where `x` is the pixel divided by 255. **What does it get for a pixel of
-# 51?**
+# A network expects `(x - 0.5) / 0.5`, where `x` is the pixel divided by 255. **What does it get for a pixel
+# of 51?**
 #
 # ## 질문
 #
-# 어떤 신경망이 `(x - 0.5) / 0.5`를 기대합니다. `x`는 픽셀을 255로 나눈 값입니다. **픽셀 51은 얼마가 됩니까?**
+# 어떤 신경망이 `(x - 0.5) / 0.5`를 기대합니다. `x`는 픽셀을 255로 나눈 값입니다. **픽셀 51은 얼마가
+# 됩니까?**
 
 # %%
 answer = None  # a number

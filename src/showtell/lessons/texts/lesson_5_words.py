@@ -2,12 +2,12 @@
 # # 5. Words to numbers
 #
 # A network reads numbers, not words. You build a vocabulary by hand, meet words that are not in it, pad
-# captions of different lengths into one batch, and keep the padding out of the loss. Then Korean, where words
-# take endings and a vocabulary of words is not enough: byte-level BPE.
+# captions of different lengths into one batch, and keep the padding out of the loss. Then Korean, where
+# words take endings and a vocabulary of words is not enough: byte-level BPE.
 #
-# 신경망은 단어가 아니라 숫자를 읽습니다. 단어장을 직접 만들고, 단어장에 없는 단어를 만나고, 길이가 다른 문장들을
-# 한 묶음으로 채우고(padding), 채운 자리를 손실에서 뺍니다. 그다음은 한국어입니다. 단어에 조사와 어미가 붙어
-# 단어장만으로는 모자랍니다. 그래서 바이트 단위 BPE를 씁니다.
+# 신경망은 단어가 아니라 숫자를 읽습니다. 단어장을 직접 만들고, 단어장에 없는 단어를 만나고, 길이가 다른
+# 문장들을 한 묶음으로 채우고(padding), 채운 자리를 손실에서 뺍니다. 그다음은 한국어입니다. 단어에 조사와
+# 어미가 붙어 단어장만으로는 모자랍니다. 그래서 바이트 단위 BPE를 씁니다.
 
 # %%
 import itertools
@@ -32,8 +32,8 @@ from showtell.text.words import words
 #
 # ## 직접 만드는 단어장
 #
-# 특수 토큰 넷이 먼저 옵니다. `<pad>`는 빈자리를 채우고, `<bos>`는 시작, `<eos>`는 끝, `<unk>`는 모르는 단어를
-# 나타냅니다. 그 뒤에 단어가 자주 나온 순서로 옵니다.
+# 특수 토큰 넷이 먼저 옵니다. `<pad>`는 빈자리를 채우고, `<bos>`는 시작, `<eos>`는 끝, `<unk>`는 모르는
+# 단어를 나타냅니다. 그 뒤에 단어가 자주 나온 순서로 옵니다.
 
 # %%
 captions = [
@@ -59,8 +59,8 @@ for caption in (*captions, "A cat sleeps."):
 #
 # showtell's tokenizer does the same, and is saved as one file with the model:
 #
-# `words`는 소문자로 바꾸고 문장 부호를 뺍니다. 학습과 모든 점수에 같은 규칙을 씁니다. 마지막 문장의 고양이(cat)는
-# 단어장에 없어서 3, 곧 `<unk>`가 되었고, 무엇이었는지는 사라졌습니다.
+# `words`는 소문자로 바꾸고 문장 부호를 뺍니다. 학습과 모든 점수에 같은 규칙을 씁니다. 마지막 문장의
+# 고양이(cat)는 단어장에 없어서 3, 곧 `<unk>`가 되었고, 무엇이었는지는 사라졌습니다.
 #
 # showtell의 토크나이저도 똑같이 하고, 모델과 함께 파일 하나로 저장됩니다.
 
@@ -79,8 +79,8 @@ print(tokenizer.decode(tokenizer.encode("A cat sleeps.")), "<- the unknown word 
 #
 # ## 채우기, 그리고 채운 자리를 보지 않는 손실
 #
-# 묶음은 직사각형인데 문장은 길이가 다릅니다. 짧은 문장은 `<pad>`로 채웁니다. 그대로 두면 신경망은 `<pad>` 다음에
-# `<pad>`를 맞히는, 가장 쉬운 일을 배우고 맙니다. 그래서 그 자리는 세지 않아야 합니다.
+# 묶음은 직사각형인데 문장은 길이가 다릅니다. 짧은 문장은 `<pad>`로 채웁니다. 그대로 두면 신경망은 `<pad>`
+# 다음에 `<pad>`를 맞히는, 가장 쉬운 일을 배우고 맙니다. 그래서 그 자리는 세지 않아야 합니다.
 
 # %%
 rows = [[tokenizer.bos_id, *tokenizer.encode(caption), tokenizer.eos_id] for caption in captions]
@@ -95,7 +95,9 @@ real = targets != tokenizer.pad_id  # (3, 10)
 each = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")  # (3, 10)
 
 masked = (each * real).sum() / real.sum()
-print(f"mean over {real.sum()} real places: {masked:.4f}; over all {real.numel()}, a mistake: {each.mean():.4f}")
+print(
+    f"mean over {real.sum()} real places: {masked:.4f}; over all {real.numel()}, a mistake: {each.mean():.4f}"
+)
 
 # %% [markdown]
 # Three ways to the same number: multiply by the mask, let PyTorch ignore the index, or do not compute the
@@ -113,14 +115,15 @@ assert torch.allclose(masked, ignored) and torch.allclose(masked, packed)
 # %% [markdown]
 # ## Korean: one word, many forms
 #
-# 고양이가, 고양이를, 고양이는 are one cat with three particles, and three words for a vocabulary of words. Here
-# are captions made of 12 animals, 4 particles and 6 verbs. Two in three combinations are for training; the
-# others come later, as in life.
+# 고양이가, 고양이를, 고양이는 are one cat with three particles, and three words for a vocabulary of words.
+# Here are captions made of 12 animals, 4 particles and 6 verbs. Two in three combinations are for training;
+# the others come later, as in life.
 #
 # ## 한국어: 한 단어, 여러 꼴
 #
-# 고양이가, 고양이를, 고양이는은 고양이 하나에 조사 셋이지만, 단어장에는 세 단어입니다. 동물 열둘, 조사 넷, 동사
-# 여섯으로 문장을 만듭니다. 조합의 3분의 2로 배우고, 나머지는 나중에 처음 만납니다. 실제로도 그렇습니다.
+# 고양이가, 고양이를, 고양이는은 고양이 하나에 조사 셋이지만, 단어장에는 세 단어입니다. 동물 열둘, 조사 넷,
+# 동사 여섯으로 문장을 만듭니다. 조합의 3분의 2로 배우고, 나머지는 나중에 처음 만납니다. 실제로도
+# 그렇습니다.
 
 # %%
 ANIMALS = "고양이 강아지 토끼 거북이 오리 다람쥐 코끼리 너구리 펭귄 기린 호랑이 돌고래".split()
@@ -151,11 +154,11 @@ print(f"words: {by_words.vocab_size} tokens; {unknown:.0%} of the words in unsee
 print(f"  {unseen[0]} -> {by_words.decode(by_words.encode(unseen[0]))}")
 
 # %% [markdown]
-# One word in four is unknown, and it is the one that matters. Hangul has a remedy inside, since syllables are
-# made of letters; but there is one that works for every script.
+# One word in four is unknown, and it is the one that matters. Hangul has a remedy inside, since syllables
+# are made of letters; but there is one that works for every script.
 #
-# 네 단어에 하나를 모르는데, 하필 가장 중요한 단어입니다. 한글은 음절을 자모로 나눌 수도 있지만, 어느 문자에나
-# 통하는 방법이 있습니다.
+# 네 단어에 하나를 모르는데, 하필 가장 중요한 단어입니다. 한글은 음절을 자모로 나눌 수도 있지만, 어느
+# 문자에나 통하는 방법이 있습니다.
 #
 # ## Byte-pair encoding by hand
 #
@@ -164,8 +167,8 @@ print(f"  {unseen[0]} -> {by_words.decode(by_words.encode(unseen[0]))}")
 #
 # ## 직접 해 보는 BPE
 #
-# 작은 조각에서 시작합니다. 이웃한 두 조각 가운데 가장 자주 나오는 쌍을 한 조각으로 붙이고, 또 붙입니다. 자주 나오는
-# 것은 합쳐져 자라고, 드문 것은 조각으로 남지만 모르는 것은 되지 않습니다.
+# 작은 조각에서 시작합니다. 이웃한 두 조각 가운데 가장 자주 나오는 쌍을 한 조각으로 붙이고, 또 붙입니다.
+# 자주 나오는 것은 합쳐져 자라고, 드문 것은 조각으로 남지만 모르는 것은 되지 않습니다.
 
 
 # %%
@@ -212,8 +215,8 @@ for form in new_forms[:4]:
 # The nouns have grown together and the particles stand alone: nobody told it any grammar. showtell's BPE
 # starts from *bytes* (a Hangul syllable is three), so that no text at all is ever unknown, emoji included.
 #
-# 명사는 합쳐지고 조사는 따로 남았습니다. 문법을 가르쳐 준 사람은 없습니다. showtell의 BPE는 *바이트*에서 시작하므로
-# (한글 한 음절은 3바이트) 이모지까지 어떤 글도 모르는 것이 되지 않습니다.
+# 명사는 합쳐지고 조사는 따로 남았습니다. 문법을 가르쳐 준 사람은 없습니다. showtell의 BPE는 *바이트*에서
+# 시작하므로 (한글 한 음절은 3바이트) 이모지까지 어떤 글도 모르는 것이 되지 않습니다.
 
 # %%
 by_pieces = CaptionTokenizer.train(train, kind="bpe", vocab_size=420, min_count=2)
@@ -226,7 +229,8 @@ assert by_pieces.coverage(unseen) == 1.0
 # %% [markdown]
 # ## What it costs
 #
-# The more merges, the shorter a sentence in tokens and the larger the vocabulary. How large? Below, measured.
+# The more merges, the shorter a sentence in tokens and the larger the vocabulary. How large? Below,
+# measured.
 #
 # ## 값은 얼마나
 #
@@ -256,7 +260,7 @@ for row, column in np.ndindex(*batch.shape):
 left.set(xticks=[], yticks=[])
 name(left, "A batch: words, ids, padding (white)", "11 places")
 middle.bar([0, 1], [unknown, 1 - by_pieces.coverage(unseen)], color=["#c2540a", "#1d7a45"], width=0.55)
-for place, (share, what) in enumerate(((unknown, "words"), (0.0, "BPE"))):
+for place, share in enumerate((unknown, 0.0)):
     middle.text(place, share + 0.01, f"{share:.0%}", ha="center", fontsize=11)
 middle.set_xticks([0, 1], ["words", "BPE"])
 middle.set_ylim(0, 0.4)
@@ -281,13 +285,14 @@ show(figure)
 # %% [markdown]
 # ## A question
 #
-# Three captions of 4, 7 and 12 words become one batch. Each gets `<eos>` at its end, and the loss looks at the
-# words to predict, `<eos>` included. **How many places of the rectangle are padding, and must not count?**
+# Three captions of 4, 7 and 12 words become one batch. Each gets `<eos>` at its end, and the loss looks at
+# the words to predict, `<eos>` included. **How many places of the rectangle are padding, and must not
+# count?**
 #
 # ## 질문
 #
-# 단어가 4개, 7개, 12개인 세 문장이 한 묶음이 됩니다. 저마다 끝에 `<eos>`가 붙고, 손실은 `<eos>`를 포함해 예측할
-# 단어를 봅니다. **직사각형에서 세지 않아야 할 채운 자리는 몇 개입니까?**
+# 단어가 4개, 7개, 12개인 세 문장이 한 묶음이 됩니다. 저마다 끝에 `<eos>`가 붙고, 손실은 `<eos>`를 포함해
+# 예측할 단어를 봅니다. **직사각형에서 세지 않아야 할 채운 자리는 몇 개입니까?**
 
 # %%
 answer = None  # a whole number

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 6. Attention in sixty lines
 #
-# How does a captioner know *where* to look before it says a word? You write the decoder of Xu et al. (2015),
-# "Show, Attend and Tell", by hand, with the shape of every line, train it on drawn scenes, and see its maps.
-# Then you put the trained weights into showtell's own decoder: every number is the same.
+# How does a captioner know *where* to look before it says a word? You write the decoder of Xu et al.
+# (2015), "Show, Attend and Tell", by hand, with the shape of every line, train it on drawn scenes, and see
+# its maps. Then you put the trained weights into showtell's own decoder: every number is the same.
 #
-# 설명 모델은 단어를 말하기 전에 *어디를* 볼지 어떻게 알까요? Xu 등(2015)의 "Show, Attend and Tell" 디코더를 직접
-# 쓰고, 줄마다 모양(shape)을 적고, 그린 그림으로 학습시켜 주목 지도를 봅니다. 그다음 학습한 가중치를 showtell의
-# 디코더에 넣습니다. 모든 숫자가 똑같습니다.
+# 설명 모델은 단어를 말하기 전에 *어디를* 볼지 어떻게 알까요? Xu 등(2015)의 "Show, Attend and Tell" 디코더를
+# 직접 쓰고, 줄마다 모양(shape)을 적고, 그린 그림으로 학습시켜 주목 지도를 봅니다. 그다음 학습한 가중치를
+# showtell의 디코더에 넣습니다. 모든 숫자가 똑같습니다.
 
 # %%
 from importlib import resources
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from showtell.backbones.weights import load_backbone
-from showtell.lessons.figures import name, panels, picture, show
+from showtell.lessons.figures import panels, picture, show
 from showtell.lessons.questions import check
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -30,15 +30,17 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## Grids of features
 #
-# The backbone turns an image into a grid: 8 x 8 = 64 cells, each with 80 numbers that say what is there. It is
-# frozen, so each image is encoded once. Letters from here on: **B** images, **L** = 64 cells, **D** = 80
-# numbers of a cell, **H** width of the state, **E** width of a word, **A** width of the attention, **V** words.
+# The backbone turns an image into a grid: 8 x 8 = 64 cells, each with 80 numbers that say what is there. It
+# is frozen, so each image is encoded once. Letters from here on: **B** images, **L** = 64 cells, **D** = 80
+# numbers of a cell, **H** width of the state, **E** width of a word, **A** width of the attention, **V**
+# words.
 #
 # ## 특징의 격자
 #
-# 신경망은 사진을 격자로 바꿉니다. 8 x 8 = 64칸이고, 칸마다 그곳에 무엇이 있는지 말하는 숫자가 80개 있습니다.
-# 이 신경망은 고정되어 있으므로 사진마다 한 번만 인코딩합니다. 지금부터 글자의 뜻은 이렇습니다. **B** 사진 수,
-# **L** = 64칸, **D** = 한 칸의 숫자 80개, **H** 상태의 너비, **E** 단어의 너비, **A** 주목의 너비, **V** 단어 수.
+# 신경망은 사진을 격자로 바꿉니다. 8 x 8 = 64칸이고, 칸마다 그곳에 무엇이 있는지 말하는 숫자가 80개
+# 있습니다. 이 신경망은 고정되어 있으므로 사진마다 한 번만 인코딩합니다. 지금부터 글자의 뜻은 이렇습니다.
+# **B** 사진 수, **L** = 64칸, **D** = 한 칸의 숫자 80개, **H** 상태의 너비, **E** 단어의 너비, **A** 주목의
+# 너비, **V** 단어 수.
 
 # %%
 with resources.as_file(resources.files("showtell") / "backbones" / "small_backbone") as folder:
@@ -61,16 +63,17 @@ print(f"grids: {tuple(grids.shape)}")
 # %% [markdown]
 # ## The decoder
 #
-# Before each word the state asks a question (the *query*), and every cell has a *key*. Where query and key fit
-# together, the score is high (eq. 4); a softmax turns scores into shares that sum to 1 (eq. 5); and the cells,
-# weighed by their shares, become one vector, the *context* (eq. 6). That is all of attention. The rest is an
-# LSTM (eq. 1-3) and an output layer (eq. 7).
+# Before each word the state asks a question (the *query*), and every cell has a *key*. Where query and key
+# fit together, the score is high (eq. 4); a softmax turns scores into shares that sum to 1 (eq. 5); and the
+# cells, weighed by their shares, become one vector, the *context* (eq. 6). That is all of attention. The
+# rest is an LSTM (eq. 1-3) and an output layer (eq. 7).
 #
 # ## 디코더
 #
-# 단어를 말하기 전에 상태가 질문(*query*)을 던지고, 칸마다 열쇠(*key*)가 있습니다. 질문과 열쇠가 맞으면 점수가
-# 높습니다(식 4). 소프트맥스가 점수를 합이 1인 몫으로 바꿉니다(식 5). 칸들을 그 몫만큼 더하면 벡터 하나, *문맥*
-# (context)이 됩니다(식 6). 주목은 이것이 전부입니다. 나머지는 LSTM(식 1-3)과 출력층(식 7)입니다.
+# 단어를 말하기 전에 상태가 질문(*query*)을 던지고, 칸마다 열쇠(*key*)가 있습니다. 질문과 열쇠가 맞으면
+# 점수가 높습니다(식 4). 소프트맥스가 점수를 합이 1인 몫으로 바꿉니다(식 5). 칸들을 그 몫만큼 더하면 벡터
+# 하나, *문맥* (context)이 됩니다(식 6). 주목은 이것이 전부입니다. 나머지는 LSTM(식 1-3)과 출력층(식
+# 7)입니다.
 
 
 # %%
@@ -105,7 +108,9 @@ class ShowAttendTell(nn.Module):
         energy = torch.tanh(keys + query.unsqueeze(1))  # (B, L, A)
         scores = self.score(energy).squeeze(-1)  # (B, L)       eq. 4: how well does each cell fit?
         weights = scores.softmax(-1)  # (B, L)                  eq. 5: shares that sum to 1
-        context = (weights.unsqueeze(1) @ values).squeeze(1)  # (B, H)   eq. 6 and 13: the cells by their shares
+        context = (weights.unsqueeze(1) @ values).squeeze(
+            1
+        )  # (B, H)   eq. 6 and 13: the cells by their shares
         return context, weights
 
     def step(self, values, keys, hidden, cell, word_ids):
@@ -128,7 +133,8 @@ model.feature_mean.copy_(grids.flatten(0, 1).mean(0))
 model.feature_scale.copy_((grids - model.feature_mean).std())
 
 # %% [markdown]
-# Look at the shapes of one step, for two images and an untrained model: shares of 64 cells, about 1/64 each.
+# Look at the shapes of one step, for two images and an untrained model: shares of 64 cells, about 1/64
+# each.
 #
 # 사진 두 장과 학습하지 않은 모델로 한 걸음의 모양을 보세요. 64칸의 몫은 저마다 약 1/64입니다.
 
@@ -142,13 +148,13 @@ print(f"logits {tuple(logits.shape)}")
 # %% [markdown]
 # ## Training
 #
-# *Teacher forcing*: at each place the model is given the true words so far, and learns to predict the next. As
-# in lesson 5, padding does not count.
+# *Teacher forcing*: at each place the model is given the true words so far, and learns to predict the next.
+# As in lesson 5, padding does not count.
 #
 # ## 학습
 #
-# *교사 강요*(teacher forcing): 자리마다 지금까지의 옳은 단어를 주고 다음 단어를 예측하게 합니다. 5강에서처럼 채운
-# 자리는 세지 않습니다.
+# *교사 강요*(teacher forcing): 자리마다 지금까지의 옳은 단어를 주고 다음 단어를 예측하게 합니다.
+# 5강에서처럼 채운 자리는 세지 않습니다.
 
 # %%
 rows = [[tokenizer.bos_id, *tokenizer.encode(caption), tokenizer.eos_id] for caption in captions]
@@ -184,8 +190,8 @@ for epoch in range(EPOCHS):
 #
 # ## 본 적 없는 그림의 설명
 #
-# 이제 옳은 단어를 알려 주는 사람이 없습니다. 모델은 자기가 한 말을 읽고, 언제나 가장 그럴듯한 단어를 고릅니다
-# (*greedy*).
+# 이제 옳은 단어를 알려 주는 사람이 없습니다. 모델은 자기가 한 말을 읽고, 언제나 가장 그럴듯한 단어를
+# 고릅니다 (*greedy*).
 
 
 # %%
@@ -217,8 +223,8 @@ print(f"by hand, greedy: {right_by_hand} of {len(unseen)} are exactly right, suc
 #
 # ## showtell에서 똑같이
 #
-# showtell의 디코더는 식이 같고 가중치의 이름도 같아서, 여러분의 가중치가 그대로 들어갑니다. 계산은 더 빠르고,
-# 탐색은 여러 문장을 나란히 놓고 고릅니다(*beam search*). 숫자는 똑같습니다.
+# showtell의 디코더는 식이 같고 가중치의 이름도 같아서, 여러분의 가중치가 그대로 들어갑니다. 계산은 더
+# 빠르고, 탐색은 여러 문장을 나란히 놓고 고릅니다(*beam search*). 숫자는 똑같습니다.
 
 # %%
 config = DecoderConfig(tokenizer.vocab_size, feature_dim=80, hidden_dim=128, embed_dim=96, attention_dim=64)
@@ -245,14 +251,14 @@ print(f"showtell, beam of 3: {right_by_beam} of {len(unseen)} are exactly right"
 # ## The picture
 #
 # One unseen scene, and where the model looked at each word; the number is the share of the hottest cell. Be
-# careful: a map says where the weights lay, not *why* the word was said. `showtell report` checks that, too, by
-# taking cells away.
+# careful: a map says where the weights lay, not *why* the word was said. `showtell report` checks that,
+# too, by taking cells away.
 #
 # ## 그림
 #
-# 본 적 없는 그림 하나와, 단어마다 모델이 본 곳입니다. 숫자는 가장 뜨거운 칸의 몫입니다. 조심하세요. 지도는 가중치가
-# 어디 있었는지 말할 뿐, 그 단어를 *왜* 말했는지 말하지 않습니다. `showtell report`는 칸을 가려 보며 그것도
-# 확인합니다.
+# 본 적 없는 그림 하나와, 단어마다 모델이 본 곳입니다. 숫자는 가장 뜨거운 칸의 몫입니다. 조심하세요. 지도는
+# 가중치가 어디 있었는지 말할 뿐, 그 단어를 *왜* 말했는지 말하지 않습니다. `showtell report`는 칸을 가려
+# 보며 그것도 확인합니다.
 
 # %%
 chosen = next(
@@ -294,7 +300,11 @@ print(
         sharpest,
         why=f"{max(peaks):.1%} of the attention lay in one cell; spread evenly it would be {1 / 64:.1%}. "
         f"고르게 퍼지면 한 칸에 {1 / 64:.1%}입니다.",
-        hints={result.words[0].text: "The first word is decided by the whole image. 첫 단어는 그림 전체를 봅니다."},
+        hints={
+            result.words[
+                0
+            ].text: "The first word is decided by the whole image. 첫 단어는 그림 전체를 봅니다."
+        },
     )
 )
 assert right_by_hand >= 40 and right_by_beam >= 40
