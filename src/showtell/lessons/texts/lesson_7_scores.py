@@ -164,6 +164,8 @@ assert np.allclose(by_hand, theirs.per_image["cider_d"])
 # %%
 WAYS = (
     "{count} {size} {colour} {noun}",
+    "{count} {size} {colour} {noun} on a light paper",
+    "{colour} {noun} , {count} of them",
     "a drawing of {count} {size} {noun} in {colour}",
     "the picture shows {count} {colour} {noun}",
     "somebody drew {count} {size} {noun} with a {colour} pen",
@@ -227,12 +229,9 @@ scores["split by photo"] = score_of_repeating([row for row in rows if row[0] not
 
 held_out = [photo for photo in names if scene_of[photo] >= 40]
 scores["split by scene"] = score_of_repeating([row for row in rows if row[0] not in held_out], held_out)
-
-one_person = {photo: said_of[photo][0] for photo in names}
-scores["people, each other"] = caption_scores({photo: said_of[photo][1:] for photo in names}, one_person)
 for what, score in scores.items():
     low, high = score.intervals["bleu4"]
-    print(f"{what:<18} BLEU-4 {score.bleu4:.3f} (95%: {low:.3f} to {high:.3f}) of {score.count} photos")
+    print(f"{what:<14} BLEU-4 {score.bleu4:.3f} (95%: {low:.3f} to {high:.3f}) of {score.count} photos")
 
 # %% [markdown]
 # The same model, which knows nothing: only the split differs. showtell splits by image, looks for
@@ -276,11 +275,11 @@ for row, (what, score) in enumerate(scores.items()):
     low, high = score.intervals["bleu4"]
     colour = "#c2540a" if low > 0.5 else "#1d7a45"
     left.barh(row, score.bleu4, color=colour, alpha=0.55, height=0.6)
-    left.plot([low, high], [row, row], color="#1d1b18", linewidth=2)
-    left.text(0.015, row, f"{what}  {score.bleu4:.2f}", va="center", fontsize=10)
+    left.plot([low, high], [row + 0.2, row + 0.2], color="#1d1b18", linewidth=2)
+    left.text(0.015, row - 0.05, f"{what}  {score.bleu4:.2f}", va="center", fontsize=10)
 left.axvline(0.212, color="#1d1b18", linestyle=(0, (4, 3)), linewidth=1)
-left.text(0.222, 3.62, "people on Flickr8k: 0.212", fontsize=8, va="center")
-left.set(yticks=[], xlim=(0, 1.02), ylim=(3.8, -0.5))
+left.text(0.222, 2.62, "people on Flickr8k: 0.212", fontsize=8, va="center")
+left.set(yticks=[], xlim=(0, 1.02), ylim=(2.8, -0.5))
 name(left, "One model that learns nothing", "BLEU-4, with its 95% interval")
 for place, (low, high) in enumerate(widths.values()):
     right.plot([place, place], [low, high], color="#1d7a45", linewidth=6, solid_capstyle="round", alpha=0.6)
