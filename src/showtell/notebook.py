@@ -41,9 +41,8 @@ def block(title: str, *parts: Markup, note: str = "") -> str:
         note: Below the title.
     """
     said = Markup('<div style="color:{}">{}</div>').format(FAINT, note) if note else Markup()
-    return Markup('<div style="{}"><b style="font-size:16px">{}</b>{}{}</div>').format(
-        _BLOCK, title, said, Markup().join(parts)
-    )
+    whole = Markup('<div style="{}"><b style="font-size:16px">{}</b>{}{}</div>')
+    return str(whole.format(_BLOCK, title, said, Markup().join(parts)))
 
 
 def row(*parts: Markup) -> Markup:

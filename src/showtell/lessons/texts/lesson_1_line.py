@@ -138,11 +138,13 @@ for what, rate in RATES.items():
 #
 # Large networks use AdamW: it keeps an average of the gradient (`m`) and of its square (`v`), and divides
 # one by the root of the other. So each number gets steps of about the length of the learning rate, however
-# large its gradient is. Here it is in five lines, beside PyTorch's own.
+# large its gradient is. (The W stands for weight decay, which also pulls each number a little towards zero;
+# here it is off.) Here it is in five lines, beside PyTorch's own.
 #
 # 큰 신경망에는 AdamW를 씁니다. 기울기의 평균(`m`)과 기울기 제곱의 평균(`v`)을 기억하고, 앞의 것을 뒤의 것의
-# 제곱근으로 나눕니다. 그래서 기울기가 크든 작든 모든 숫자가 학습률만큼의 걸음으로 움직입니다. 다섯 줄로 쓴
-# 것과 PyTorch의 것을 나란히 놓아 봅니다.
+# 제곱근으로 나눕니다. 그래서 기울기가 크든 작든 모든 숫자가 학습률만큼의 걸음으로 움직입니다. (W는 weight
+# decay로, 숫자를 0 쪽으로 조금씩 당기는 것입니다. 여기서는 쓰지 않습니다.) 다섯 줄로 쓴 것과 PyTorch의 것을
+# 나란히 놓아 봅니다.
 
 # %%
 RATE, BETA1, BETA2, EPSILON, DECAY = 0.1, 0.9, 0.999, 1e-8, 0.0
@@ -169,15 +171,19 @@ assert np.allclose(place, (w.item(), b.item()))
 # %% [markdown]
 # ## The same in showtell's training loop
 #
+# With much data, each step looks at a part of it, a *batch*; one pass over all of it is an *epoch*. Some
+# points are set aside for *validation*: they are never learnt from, and say which epoch was the best.
 # showtell trains captioners and classifiers with one loop. It asks a *task* for three things: a network,
 # the loss of a batch, and a validation score. In return it does the rest: AdamW, a learning rate that rises
 # and falls, an average of the weights, checkpoints from which a stopped training goes on.
 #
 # ## showtell의 학습 루프로 똑같이
 #
-# showtell은 설명 모델과 분류 모델을 같은 루프로 학습시킵니다. 루프는 *과제*(task)에게 세 가지를 묻습니다.
-# 신경망, 한 묶음(batch)의 손실, 검증 점수입니다. 나머지는 루프가 합니다. AdamW, 올라갔다 내려가는 학습률,
-# 가중치의 평균, 멈춘 학습을 이어 갈 수 있는 체크포인트입니다.
+# 데이터가 많으면 한 걸음에 그 일부, *배치*(batch)만 봅니다. 전체를 한 번 보는 것이 *에포크*(epoch)입니다.
+# 점 몇 개는 *검증*(validation)용으로 남겨 둡니다. 학습에는 쓰지 않고, 어느 에포크가 가장 좋았는지 알려
+# 줍니다. showtell은 설명 모델과 분류 모델을 같은 루프로 학습시킵니다. 루프는 *과제*(task)에게 세 가지를
+# 묻습니다. 신경망, 한 배치의 손실, 검증 점수입니다. 나머지는 루프가 합니다. AdamW, 올라갔다 내려가는
+# 학습률, 가중치의 평균, 멈춘 학습을 이어 갈 수 있는 체크포인트입니다.
 
 
 # %%
@@ -216,7 +222,9 @@ class FitLine:
 task = FitLine()
 with tempfile.TemporaryDirectory() as folder:
     config = LoopConfig(epochs=40, learning_rate=0.1, weight_decay=0.0, ema=0.9, patience=40)
-    loop = Loop(task, config, Path(folder), fingerprint="lesson 1", console=Console(quiet=True))
+    loop = Loop(
+        task, config, Path(folder), fingerprint="lesson 1", console=Console(quiet=True)
+    )  # no other training resumes it
     progress = loop.run(resume=False)
     print("In the folder of the run:", *sorted(p.name for p in Path(folder).rglob("*") if p.is_file()))
 trained_w, trained_b = task.network.w.item(), task.network.b.item()
@@ -247,15 +255,16 @@ show(figure)
 # %% [markdown]
 # ## A question
 #
-# Along a direction in which the loss has the curvature `h`, a step of gradient descent multiplies the
-# distance to the best place by `1 - rate * h`. If that is below -1, each step lands farther away. The
-# largest curvature of our loss is about 2. **From which learning rate on do the losses grow?**
+# The *curvature* of the loss is how fast its slope changes (its second derivative). Where it is `h`, a step
+# of gradient descent multiplies the distance to the best place by `1 - rate * h`. If that is below -1, each
+# step lands farther away. The largest curvature of our loss is about 2. **From which learning rate on do
+# the losses grow?**
 #
 # ## 질문
 #
-# 손실의 곡률이 `h`인 방향에서는, 경사 하강법의 한 걸음이 가장 좋은 곳까지의 거리에 `1 - rate * h`를
-# 곱합니다. 이 값이 -1보다 작으면 걸을 때마다 더 멀어집니다. 우리 손실의 가장 큰 곡률은 약 2입니다.
-# **학습률이 얼마보다 크면 손실이 커질까요?**
+# *곡률*은 기울기가 얼마나 빨리 변하는지입니다(두 번 미분한 값). 곡률이 `h`이면 경사 하강법의 한 걸음이 가장
+# 좋은 곳까지의 거리에 `1 - rate * h`를 곱합니다. 이 값이 -1보다 작으면 걸을 때마다 더 멀어집니다. 우리
+# 손실의 가장 큰 곡률은 약 2입니다. **학습률이 얼마보다 크면 손실이 커질까요?**
 
 # %%
 answer = None  # a number

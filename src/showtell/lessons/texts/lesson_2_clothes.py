@@ -94,7 +94,7 @@ def train_and_test(network, inputs, epochs, rate, batch=50):
     """Train on the first images; return the scores of the others."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
     steps = epochs * (train_count // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)  # up, then down
     order = torch.Generator().manual_seed(0)
     for _ in range(epochs):
         for rows in torch.randperm(train_count, generator=order).split(batch):
@@ -119,13 +119,15 @@ EPOCHS = 3 if FULL else 12
 results = {}
 
 # %% [markdown]
-# **Linear**: each class has one weight for each pixel. **MLP**: a hidden layer of 128 units lies between.
-# Neither knows that pixels have neighbours: shuffle the pixels of all images alike, and they learn as well.
-# A **convolution** looks for the same small pattern everywhere, so it needs fewer weights for that.
+# **Linear**: each class has one weight for each pixel. **MLP**: a hidden layer of 128 units lies between,
+# and *dropout* switches a fifth of them off at each step, so that none is relied on alone. Neither knows
+# that pixels have neighbours: shuffle the pixels of all images alike, and they learn as well. A
+# **convolution** looks for the same small pattern everywhere, so it needs fewer weights for that.
 #
 # **선형**: 클래스마다 픽셀 하나에 가중치 하나가 있습니다. **MLP**: 사이에 유닛 128개의 은닉층이 있습니다.
-# 둘 다 어느 픽셀이 이웃인지 모릅니다. 모든 사진의 픽셀을 똑같이 뒤섞어도 그만큼 배웁니다. **합성곱**은 같은
-# 작은 무늬를 어디서나 찾으므로 더 적은 가중치로 그 일을 합니다.
+# *드롭아웃*은 걸음마다 그 5분의 1을 꺼서 어느 하나에만 기대지 않게 합니다. 둘 다 어느 픽셀이 이웃인지
+# 모릅니다. 모든 사진의 픽셀을 똑같이 뒤섞어도 그만큼 배웁니다. **합성곱**은 같은 작은 무늬를 어디서나
+# 찾으므로 더 적은 가중치로 그 일을 합니다.
 
 # %%
 linear = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))

@@ -48,11 +48,14 @@ print(f"{len(names)} images of {', '.join(shapes)}")
 # %% [markdown]
 # ## A step of training
 #
-# A linear model on features (B, 1280). A step is the same wherever the features come from.
+# The network describes an image by a *grid* of 7 x 7 cells with 1280 numbers each; their mean is the
+# *pooled* feature. A linear model learns from batches of it, (B, 1280). A step is the same wherever the
+# features come from.
 #
 # ## 학습의 한 걸음
 #
-# 특징 (B, 1280) 위의 선형 모델입니다. 특징을 어디서 가져오든 걸음은 똑같습니다.
+# 신경망은 사진을 7 x 7칸의 *격자*(grid)로 나타내고, 칸마다 숫자가 1280개 있습니다. 그 평균이 *pooled*
+# 특징입니다. 선형 모델이 그 배치 (B, 1280)에서 배웁니다. 특징을 어디서 가져오든 걸음은 똑같습니다.
 
 
 # %%
@@ -128,8 +131,8 @@ print(f"file: {speeds['file']:,.0f} images/s")
 #
 # ## 메모리에서
 #
-# 특징이 모두 메모리에 들어가면 한 번만 읽으면 됩니다. MobileNetV2의 격자(grid)는 2바이트 숫자 49 x 1280개로
-# 한 장에 125 kB이고, 8,000장이면 1 GB입니다. 평균 낸 특징(pooled)은 2.5 kB입니다.
+# 특징이 모두 메모리에 들어가면 한 번만 읽으면 됩니다. MobileNetV2의 격자는 2바이트 숫자 49 x 1280개로 한
+# 장에 125 kB이고, 8,000장이면 1 GB입니다. pooled 특징은 2.5 kB입니다.
 
 # %%
 place = {one: row for row, one in enumerate(names)}

@@ -74,8 +74,9 @@ print(tokenizer.decode(tokenizer.encode("A cat sleeps.")), "<- the unknown word 
 # %% [markdown]
 # ## Padding, and a loss that does not see it
 #
-# A batch is a rectangle, captions are not: the shorter ones are filled up with `<pad>`. The network would
-# happily learn to predict `<pad>` after `<pad>`, the easiest of all words, so those places must not count.
+# A batch is a rectangle of numbers, captions have different lengths: the shorter ones are filled up with
+# `<pad>`. The network would happily learn to predict `<pad>` after `<pad>`, the easiest of all words, so
+# those places must not count.
 #
 # ## 채우기, 그리고 채운 자리를 보지 않는 손실
 #
@@ -212,11 +213,11 @@ for form in new_forms[:4]:
     print(f"  {form} -> {' · '.join(split(form, merges))}")
 
 # %% [markdown]
-# The nouns have grown together and the particles stand alone: nobody told it any grammar. showtell's BPE
+# Many nouns have grown together and many particles stand alone: nobody told it any grammar. showtell's BPE
 # starts from *bytes* (a Hangul syllable is three), so that no text at all is ever unknown, emoji included.
 #
-# 명사는 합쳐지고 조사는 따로 남았습니다. 문법을 가르쳐 준 사람은 없습니다. showtell의 BPE는 *바이트*에서
-# 시작하므로 (한글 한 음절은 3바이트) 이모지까지 어떤 글도 모르는 것이 되지 않습니다.
+# 많은 명사가 합쳐졌고 많은 조사가 따로 남았습니다. 문법을 가르쳐 준 사람은 없습니다. showtell의 BPE는
+# *바이트*에서 시작하므로 (한글 한 음절은 3바이트) 이모지까지 어떤 글도 모르는 것이 되지 않습니다.
 
 # %%
 by_pieces = CaptionTokenizer.train(train, kind="bpe", vocab_size=420, min_count=2)

@@ -66,14 +66,14 @@ print(f"grids: {tuple(grids.shape)}")
 # Before each word the state asks a question (the *query*), and every cell has a *key*. Where query and key
 # fit together, the score is high (eq. 4); a softmax turns scores into shares that sum to 1 (eq. 5); and the
 # cells, weighed by their shares, become one vector, the *context* (eq. 6). That is all of attention. The
-# rest is an LSTM (eq. 1-3) and an output layer (eq. 7).
+# rest is an LSTM (eq. 1-3), which remembers in its state what was said so far, and an output layer (eq. 7).
 #
 # ## 디코더
 #
 # 단어를 말하기 전에 상태가 질문(*query*)을 던지고, 칸마다 열쇠(*key*)가 있습니다. 질문과 열쇠가 맞으면
 # 점수가 높습니다(식 4). 소프트맥스가 점수를 합이 1인 몫으로 바꿉니다(식 5). 칸들을 그 몫만큼 더하면 벡터
-# 하나, *문맥* (context)이 됩니다(식 6). 주목은 이것이 전부입니다. 나머지는 LSTM(식 1-3)과 출력층(식
-# 7)입니다.
+# 하나, *문맥* (context)이 됩니다(식 6). 주목은 이것이 전부입니다. 나머지는 지금까지 한 말을 상태에 기억하는
+# LSTM(식 1-3)과 출력층(식 7)입니다.
 
 
 # %%
@@ -218,8 +218,8 @@ print(f"by hand, greedy: {right_by_hand} of {len(unseen)} are exactly right, suc
 # %% [markdown]
 # ## The same in showtell
 #
-# showtell's decoder has the same equations, so its weights have the same names: yours fit in. Its kernels
-# compute faster, and its search keeps several captions side by side (*beam search*); the numbers are equal.
+# showtell's decoder has the same equations, so its weights have the same names: yours fit in. It computes
+# faster, and its search keeps several captions side by side (*beam search*); the numbers are equal.
 #
 # ## showtell에서 똑같이
 #
