@@ -117,7 +117,7 @@ def test_a_caption_shows_its_image_and_the_attention_of_each_word():
 
 def test_a_caption_without_its_image_says_so():
     read = shown(caption("a", "star"))
-    assert images_in(read) == [] and "The image is not kept" in read.text and "star" in read.text
+    assert images_in(read) == [] and "The image is not at hand" in read.text and "star" in read.text
 
 
 def test_what_people_wrote_stays_text():
@@ -146,11 +146,17 @@ def test_results_of_a_list_know_their_images_and_those_of_a_stream_do_not(pets):
     assert results == list(model.stream(paths)), "the image is no part of what was found"
 
 
-def test_an_open_file_is_gone_when_it_is_to_be_shown(pets):
+def test_an_image_that_is_gone_is_left_out(pets, tmp_path):
     folder, _, _, model = pets
     with (folder / "data" / "고양이" / "0.png").open("rb") as file:
-        result = model(file)
-    assert images_in(shown(result)) == [] and result.label in shown(result).text
+        of_a_file = model(file)
+        moved = tmp_path / "0.png"
+        file.seek(0)
+        moved.write_bytes(file.read())
+    removed = model(moved)
+    moved.unlink()
+    for result in (of_a_file, removed):
+        assert images_in(shown(result)) == [] and result.label in shown(result).text
 
 
 def test_an_evaluation_of_classes_shows_scores_confusion_and_mistakes(pets):
@@ -302,4 +308,4 @@ def test_bars_are_those_of_a_notebook_there(tmp_path):
     bars = [data for data in shown if "application/vnd.jupyter.widget-view+json" in data]
     assert len(bars) == 2 and all("encoding" in data["text/plain"] for data in bars)
     said = "".join(one["content"]["text"] for one in messages if one["msg_type"] == "stream")
-    assert "done" in said and "INFO:showtell:done" in said and "never" not in str(messages)
+    assert "done" in said and "INFO:showtell:done" in said and "never" not in str(shown)

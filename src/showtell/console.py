@@ -81,7 +81,9 @@ class Console:
         """
         kind: Any = tqdm
         if in_notebook():
-            from tqdm.auto import tqdm as kind  # text again where ipywidgets are missing
+            from tqdm import auto
+
+            kind = auto.tqdm  # text again where ipywidgets are missing
         elif not self.quiet and not sys.stderr.isatty():
             lines = _Lines(total, what, f" {unit}", done)
             yield lines

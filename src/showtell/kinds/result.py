@@ -49,7 +49,7 @@ class Shown:
     preprocessing: Preprocessing
 
     def open(self) -> Image.Image | None:
-        """Return the image, upright; None where it cannot be read again, as an open file cannot."""
+        """Return the image, upright; None where it cannot be read again, as a file that was removed."""
         try:
             return open_image(self.source)
         except ImageError:
@@ -61,14 +61,17 @@ class Pictured:
     """A result that a notebook shows with its image.
 
     Attributes:
-        shown: The image; None where the model was given a stream, whose images are not kept.
+        shown: The image; None where the model was given a stream or an open file, which are not kept.
     """
 
     shown: Shown | None = field(default=None, compare=False, repr=False)
 
 
 def with_image(result: R, image: ImageLike, preprocessing: Preprocessing) -> R:
-    """Return a result that knows its image; as it is where its kind does not show one."""
-    if isinstance(result, Pictured):
+    """Return a result that knows its image; as it is where its kind shows none, or of an open file.
+
+    A file that was opened is read by now, and may be closed before anybody looks.
+    """
+    if isinstance(result, Pictured) and not hasattr(image, "read"):
         return replace(result, shown=Shown(image_source(image), preprocessing))
     return result

@@ -34,7 +34,9 @@ def caption_html(result: CaptionResult) -> str:
         said = [(one.image, one.captions[0]) for one in result.neighbours]
         parts.append(notebook.table(said, ("training image that spoke for it", "its caption")))
     note = (
-        "" if image is not None else "The image is not kept: it came from a stream, or cannot be read again."
+        ""
+        if image is not None
+        else "The image is not at hand: it came from a stream or an open file, or was removed."
     )
     return notebook.block(result.text, *parts, note=note)
 
