@@ -124,7 +124,7 @@ def bars(shares: Mapping[str, float], right: str | None = None) -> Markup:
     """
     lines = [
         Markup(
-            "<div style='display:grid;grid-template-columns:10rem 12rem 4rem;gap:8px;align-items:center'>"
+            "<div style='display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr) 4rem;gap:8px;align-items:center'>"
             "<span style='text-align:right;overflow-wrap:anywhere'>{}</span>"
             "<span style='background:{};height:14px;border-radius:2px;width:{}%'></span><span>{}</span></div>"
         ).format(
@@ -135,7 +135,9 @@ def bars(shares: Mapping[str, float], right: str | None = None) -> Markup:
         )
         for place, (name, share) in enumerate(shares.items())
     ]
-    return Markup("<div style='font-size:13px;min-width:27rem'>{}</div>").format(Markup().join(lines))
+    return Markup("<div style='font-size:13px;flex:1 1 16rem;max-width:30rem'>{}</div>").format(
+        Markup().join(lines)
+    )
 
 
 def curve(title: str, points: Sequence[tuple[float, float]]) -> Markup:

@@ -33,9 +33,9 @@ def run_html(run: Run) -> str:
     ]
     tables = [_scores(run.evaluation(split, EvaluationRecord)) for split in run.evaluated(*SPLITS, "all")]
     report = run.folder / "report.html"
-    parts = [notebook.table([("images", images), ("model", str(run.model))])]
-    parts += [notebook.table([("report", str(report))])] * report.exists()
-    return notebook.block(str(run.folder), *parts, notebook.row(*curves, *tables), note=note)
+    places = [("images", images), ("model", str(run.model)), *[("report", str(report))] * report.exists()]
+    drawn = notebook.row(*curves), notebook.row(*tables)
+    return notebook.block(str(run.folder), notebook.table(places), *drawn, note=note)
 
 
 def _metrics(run: Run) -> tuple[Points, Points]:

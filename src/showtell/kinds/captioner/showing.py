@@ -54,7 +54,7 @@ def caption_evaluation_html(evaluation: CaptionEvaluation) -> str:
     ]
     return notebook.block(
         f"Captions of {evaluation.split}",
-        scores_table("score", evaluation.figures(), dict(evaluation.scores.intervals)),
+        scores_table(evaluation.split, evaluation.figures(), dict(evaluation.scores.intervals)),
         notebook.table(lines, ("", "image", "CIDEr-D", "caption", "people")),
         note=f"{evaluation.scores.count:,} images, beam {evaluation.beam_size}",
     )
