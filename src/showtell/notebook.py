@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 from PIL.Image import Image, Resampling
 
-INK, FAINT, LINE, ACCENT, RIGHT, SOFT = "#1d1b18", "#6b655d", "#e7e1d6", "#c2540a", "#1d7a45", "#d8d0c3"
-"""Colours of text, of what is secondary, of lines, of what matters, of what is right, and of other bars."""
+INK, FAINT, LINE, ACCENT, SOFT = "#1d1b18", "#6b655d", "#e7e1d6", "#c2540a", "#d8d0c3"
+"""Colours of text, of what is secondary, of lines, of what matters, and of other bars."""
 _SIDE, _QUALITY = 360, 82
 """Of images: longest side in pixels, JPEG quality."""
 _BLOCK = (
@@ -115,26 +115,17 @@ def data_uri(image: Image, side: int = _SIDE) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def bars(shares: Mapping[str, float], right: str | None = None) -> Markup:
-    """Return a bar for each share, in [0, 1].
-
-    Args:
-        shares: By name, in order.
-        right: The one that is known to be right; its bar is green.
-    """
-    lines = [
-        Markup(
-            "<div style='display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr) 4rem;gap:8px;align-items:center'>"
-            "<span style='text-align:right;overflow-wrap:anywhere'>{}</span>"
-            "<span style='background:{};height:14px;border-radius:2px;width:{}%'></span><span>{}</span></div>"
-        ).format(
-            name,
-            RIGHT if name == right else ACCENT if place == 0 else SOFT,
-            f"{100 * share:.1f}",
-            f"{share:.1%}",
-        )
-        for place, (name, share) in enumerate(shares.items())
-    ]
+def bars(shares: Mapping[str, float]) -> Markup:
+    """Return a bar for each share, in [0, 1], by name; the first one stands out."""
+    style = "display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr) 4rem;gap:8px;align-items:center"
+    line = Markup(
+        "<div style='{}'><span style='text-align:right;overflow-wrap:anywhere'>{}</span>"
+        "<span style='background:{};height:14px;border-radius:2px;width:{}%'></span><span>{}</span></div>"
+    )
+    lines = []
+    for place, (name, share) in enumerate(shares.items()):
+        colour = ACCENT if place == 0 else SOFT
+        lines.append(line.format(style, name, colour, f"{100 * share:.1f}", f"{share:.1%}"))
     return Markup("<div style='font-size:13px;flex:1 1 16rem;max-width:30rem'>{}</div>").format(
         Markup().join(lines)
     )

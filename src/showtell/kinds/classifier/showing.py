@@ -26,12 +26,8 @@ def class_html(result: ClassResult) -> str:
 def class_evaluation_html(evaluation: ClassEvaluation) -> str:
     """Return what a classifier scores as HTML, with the confusion matrix and the most confident mistakes."""
     scores = evaluation.scores
-    figures = {name: float(getattr(scores, name)) for name in SCORE_NAMES}
-    parts = [
-        scores_table(
-            "score", figures | {"calibration_error": scores.calibration_error}, dict(scores.intervals)
-        )
-    ]
+    figures = {name: float(getattr(scores, name)) for name in (*SCORE_NAMES, "calibration_error")}
+    parts = [scores_table(evaluation.split, figures, dict(scores.intervals))]
     if len(evaluation.classes) <= _WIDE:
         parts.append(_confusion(evaluation))
     mistakes = evaluation.mistakes()
