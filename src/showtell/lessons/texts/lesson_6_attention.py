@@ -5,8 +5,8 @@
 # (2015), "Show, Attend and Tell", by hand, with the shape of every line, train it on drawn scenes, and see
 # its maps. Then you put the trained weights into showtell's own decoder: every number is the same.
 #
-# 설명 모델은 단어를 말하기 전에 *어디를* 볼지 어떻게 알까요? Xu 등(2015)의 "Show, Attend and Tell" 디코더를
-# 직접 쓰고, 줄마다 모양(shape)을 적고, 그린 그림으로 학습시켜 주목 지도를 봅니다. 그다음 학습한 가중치를
+# 캡션 모델은 단어를 말하기 전에 *어디를* 볼지 어떻게 알까요? Xu 등(2015)의 "Show, Attend and Tell" 디코더를
+# 직접 쓰고, 줄마다 모양(shape)을 적고, 그린 그림으로 학습시켜 어텐션 지도를 봅니다. 그다음 학습한 가중치를
 # showtell의 디코더에 넣습니다. 모든 숫자가 똑같습니다.
 
 # %%
@@ -39,8 +39,8 @@ torch.manual_seed(0)
 #
 # 신경망은 사진을 격자로 바꿉니다. 8 x 8 = 64칸이고, 칸마다 그곳에 무엇이 있는지 말하는 숫자가 80개
 # 있습니다. 이 신경망은 고정되어 있으므로 사진마다 한 번만 인코딩합니다. 지금부터 글자의 뜻은 이렇습니다.
-# **B** 사진 수, **L** = 64칸, **D** = 한 칸의 숫자 80개, **H** 상태의 너비, **E** 단어의 너비, **A** 주목의
-# 너비, **V** 단어 수.
+# **B** 사진 수, **L** = 64칸, **D** = 한 칸의 숫자 80개, **H** 상태의 너비, **E** 단어의 너비, **A**
+# 어텐션의 너비, **V** 단어 수.
 
 # %%
 with resources.as_file(resources.files("showtell") / "backbones" / "small_backbone") as folder:
@@ -72,8 +72,8 @@ print(f"grids: {tuple(grids.shape)}")
 #
 # 단어를 말하기 전에 상태가 질문(*query*)을 던지고, 칸마다 열쇠(*key*)가 있습니다. 질문과 열쇠가 맞으면
 # 점수가 높습니다(식 4). 소프트맥스가 점수를 합이 1인 몫으로 바꿉니다(식 5). 칸들을 그 몫만큼 더하면 벡터
-# 하나, *문맥* (context)이 됩니다(식 6). 주목은 이것이 전부입니다. 나머지는 지금까지 한 말을 상태에 기억하는
-# LSTM(식 1-3)과 출력층(식 7)입니다.
+# 하나, *문맥*(context)이 됩니다(식 6). 어텐션은 이것이 전부입니다. 나머지는 지금까지 한 말을 상태에
+# 기억하는 LSTM(식 1-3)과 출력층(식 7)입니다.
 
 
 # %%
@@ -188,7 +188,7 @@ for epoch in range(EPOCHS):
 # Now nobody tells the true words: the model reads what it said itself, and always takes the likeliest word
 # (*greedy*).
 #
-# ## 본 적 없는 그림의 설명
+# ## 본 적 없는 그림의 캡션
 #
 # 이제 옳은 단어를 알려 주는 사람이 없습니다. 모델은 자기가 한 말을 읽고, 언제나 가장 그럴듯한 단어를
 # 고릅니다 (*greedy*).

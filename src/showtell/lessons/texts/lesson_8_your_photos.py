@@ -5,7 +5,7 @@
 # on photos that nobody trained on, a report, and a page on which you drop a photo. Without data of your
 # own, the lesson draws some. With your own, write the path of your table into the next cell.
 #
-# 이제 모두 합칩니다. 사진과 설명 표, 데이터에 잘못된 것이 없는지 보기, 학습, 학습에 쓰지 않은 사진의 점수,
+# 이제 모두 합칩니다. 사진과 캡션 표, 데이터에 잘못된 것이 없는지 보기, 학습, 학습에 쓰지 않은 사진의 점수,
 # 보고서, 그리고 사진을 끌어다 놓는 페이지입니다. 자기 데이터가 없으면 강의가 그림을 그립니다. 있으면 다음
 # 셀에 표의 경로를 쓰세요.
 
@@ -31,7 +31,7 @@ MINE = None  # such as "photos/captions.csv", with a row "image,caption" for eac
 #
 # ## 폴더와 표
 #
-# 표에는 두 칸이 필요합니다. 파일 이름과 설명입니다. 사진 한 장에 여러 줄이 있어도 됩니다.
+# 표에는 두 칸이 필요합니다. 파일 이름과 캡션입니다. 사진 한 장에 여러 줄이 있어도 됩니다.
 
 # %%
 desk = Path(tempfile.mkdtemp(prefix="lesson-8-", dir="."))  # a new folder here: nothing is overwritten
@@ -54,7 +54,7 @@ print(table.read_text(encoding="utf-8")[:120], "...", sep="")
 #
 # ## 먼저 보기
 #
-# `inspect`는 사진을 모두 열고 설명을 모두 읽습니다. 깨진 파일, 거의 같은 사진, 드문 단어, 이상한 크기를
+# `inspect`는 사진을 모두 열고 캡션을 모두 읽습니다. 깨진 파일, 거의 같은 사진, 드문 단어, 이상한 크기를
 # 찾습니다. 여기서 쓴 한 시간이 나중의 하루를 아낍니다. 명령줄에서는 `showtell inspect
 # photos/captions.csv`입니다.
 
@@ -71,7 +71,7 @@ for finding in found.findings[:5]:
 #
 # ## 학습
 #
-# 사진을 나누고(train, val, test), 한 번 인코딩하고, 그 특징에서 설명 모델이 배웁니다. 강의가 짧도록 숫자를
+# 사진을 나누고(train, val, test), 한 번 인코딩하고, 그 특징에서 캡션 모델이 배웁니다. 강의가 짧도록 숫자를
 # 작게 했습니다. 숫자를 쓰지 않으면 showtell이 사진 수에 맞추어 고릅니다.
 
 # %%
@@ -102,7 +102,7 @@ run = showtell.train_captioner(settings, Console())
 #
 # 검증 사진은 가장 좋은 에포크를 고르는 데 썼으므로 점수가 조금 높습니다. 시험 사진은 아무도 건드리지
 # 않았습니다. 모든 것을 정한 다음, 한 번만 보세요. (7강을 들었다면 1에 가까운 BLEU-4가 수상할 것입니다.
-# 여기서는 참입니다. 그린 장면에 맞는 설명은 하나뿐이기 때문입니다. 여러분의 사진으로는 0.2쯤을 기대하세요.)
+# 여기서는 참입니다. 그린 장면에 맞는 캡션은 하나뿐이기 때문입니다. 여러분의 사진으로는 0.2쯤을 기대하세요.)
 
 # %%
 evaluation = showtell.evaluate(showtell.Evaluate(run.folder, split="test"))
@@ -117,7 +117,7 @@ print(evaluation.table())
 # ## 쓰기
 #
 # `showtell.load`로 모델을 열고 사진을 넣어 부릅니다. 노트북에서는 다음 셀의 마지막 줄이 사진과 단어마다의
-# 주목을 보여 줍니다.
+# 어텐션을 보여 줍니다.
 
 # %%
 model = showtell.load(run.folder)
