@@ -273,11 +273,11 @@ for count in (6, 12, 20, 30, 60):
 figure, (left, right) = panels(2, width=4.8, height=3.4)
 for row, (what, score) in enumerate(scores.items()):
     low, high = score.intervals["bleu4"]
-    colour = "#c2540a" if low > 0.5 else "#1d7a45"
-    left.barh(row, score.bleu4, color=colour, alpha=0.55, height=0.6)
+    colour = "#e9b48f" if low > 0.5 else "#9cc4ab"
+    left.barh(row, score.bleu4, color=colour, height=0.6)
     left.plot([low, high], [row + 0.2, row + 0.2], color="#1d1b18", linewidth=2)
     left.text(0.015, row - 0.05, f"{what}  {score.bleu4:.2f}", va="center", fontsize=10)
-left.axvline(0.212, color="#1d1b18", linestyle=(0, (4, 3)), linewidth=1)
+left.axvline(0.212, color="#1d1b18", linestyle=(0, (4, 3)), linewidth=1, zorder=0)
 left.text(0.222, 2.62, "people on Flickr8k: 0.212", fontsize=8, va="center")
 left.set(yticks=[], xlim=(0, 1.02), ylim=(2.8, -0.5))
 name(left, "One model that learns nothing", "BLEU-4, with its 95% interval")
