@@ -77,9 +77,9 @@ def table(lines: Iterable[Sequence[object]], head: Sequence[str] = ()) -> Markup
 
 
 def _shown(value: object) -> str:
-    return (
-        f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def picture(image: Image, says: str, under: str = "", faint: str = "", *, width: int = 150) -> Markup:
@@ -92,24 +92,18 @@ def picture(image: Image, says: str, under: str = "", faint: str = "", *, width:
         faint: Behind that, in faint letters.
         width: At most, pixels; it is never higher than that, either.
     """
-    line = Markup(
-        '<figcaption style="font-size:13px;overflow-wrap:anywhere"><b>{}</b> <span style="color:{}">{}</span>'
-    ).format(under, FAINT, faint) + Markup("</figcaption>")
+    line = Markup('<b>{}</b> <span style="color:{}">{}</span>').format(under, FAINT, faint)
     return Markup(
         '<figure style="margin:0;max-width:{0}px"><img src="{1}" alt="{2}" '
-        'style="max-width:{0}px;max-height:{0}px;border-radius:4px;display:block">{3}</figure>'
+        'style="max-width:{0}px;max-height:{0}px;border-radius:4px;display:block">'
+        '<figcaption style="font-size:13px;overflow-wrap:anywhere">{3}</figcaption></figure>'
     ).format(width, data_uri(image), says, line)
 
 
-def data_uri(image: Image, side: int = _SIDE) -> str:
-    """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out.
-
-    Args:
-        image: Any mode.
-        side: The longest one of the copy at most, pixels.
-    """
+def data_uri(image: Image) -> str:
+    """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out."""
     small = image.convert("RGB")  # a copy, of an RGB image too
-    small.thumbnail((side, side), Resampling.LANCZOS)
+    small.thumbnail((_SIDE, _SIDE), Resampling.LANCZOS)
     content = io.BytesIO()
     small.save(content, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
@@ -144,14 +138,10 @@ def curve(title: str, points: Sequence[tuple[float, float]]) -> Markup:
     path = " ".join(
         f"{(x - xs[0]) / wide * _WIDTH:.1f},{(high - y) / tall * _HEIGHT:.1f}" for x, y in zip(xs, ys)
     )
-    label = f"{title}: from {ys[0]:.3g} to {ys[-1]:.3g}; {xs[0]:g} to {xs[-1]:g}"
-    caption = Markup(
-        '<figcaption style="font-size:13px"><b>{}</b> <span style="color:{}">{}</span></figcaption>'
-    )
-    line = Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round"/>')
-    size = _WIDTH + 8, _HEIGHT + 8
-    drawing = Markup('<svg viewBox="-4 -4 {} {}" width="{}" role="img" aria-label="{}">{}</svg>').format(
-        *size, size[0], label, line.format(path, ACCENT)
-    )
-    said = caption.format(title, FAINT, f"{low:.3g} to {high:.3g}")
-    return Markup('<figure style="margin:0">{}{}</figure>').format(said, drawing)
+    said = Markup('<b>{}</b> <span style="color:{}">{:.3g} to {:.3g}</span>').format(title, FAINT, low, high)
+    return Markup(
+        '<figure style="margin:0"><figcaption style="font-size:13px">{}</figcaption>'
+        '<svg viewBox="-4 -4 {} {}" width="{}" style="max-width:100%" role="img" aria-label="{}: from {:.3g} to {:.3g}">'
+        '<polyline points="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round"/>'
+        "</svg></figure>"
+    ).format(said, _WIDTH + 8, _HEIGHT + 8, _WIDTH + 8, title, ys[0], ys[-1], path, ACCENT)
