@@ -141,7 +141,8 @@ def curve(title: str, points: Sequence[tuple[float, float]]) -> Markup:
     said = Markup('<b>{}</b> <span style="color:{}">{:.3g} to {:.3g}</span>').format(title, FAINT, low, high)
     return Markup(
         '<figure style="margin:0"><figcaption style="font-size:13px">{}</figcaption>'
-        '<svg viewBox="-4 -4 {} {}" width="{}" style="max-width:100%" role="img" aria-label="{}: from {:.3g} to {:.3g}">'
+        '<svg viewBox="-4 -4 {} {}" width="{}" style="max-width:100%" role="img" '
+        'aria-label="{}: from {:.3g} to {:.3g}">'
         '<polyline points="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round"/>'
         "</svg></figure>"
     ).format(said, _WIDTH + 8, _HEIGHT + 8, _WIDTH + 8, title, ys[0], ys[-1], path, ACCENT)
