@@ -106,7 +106,9 @@ def pets(tmp_path_factory):
 
 
 def test_a_caption_shows_its_image_and_the_attention_of_each_word():
-    read = shown(caption("a", "red", "star", image=draw(3)))
+    image = draw(3, 400)
+    read = shown(caption("a", "red", "star", image=image))
+    assert image.size == (400, 400), "the caller's image stays as it is"
     assert [one["alt"] for one in images_in(read)] == [
         "a red star",
         *(f"where the model attended at {word}" for word in ("a", "red", "star")),

@@ -17,10 +17,11 @@ def caption_html(result: CaptionResult) -> str:
     if image is not None and result.shown is not None:
         preprocessing = result.shown.preprocessing
         maps = [notebook.picture(image, result.text, "the image", width=2 * _THUMBNAIL)]
-        image.thumbnail((2 * _THUMBNAIL, 2 * _THUMBNAIL))
+        small = image.copy()  # a Pillow image is the caller's own
+        small.thumbnail((2 * _THUMBNAIL, 2 * _THUMBNAIL))
         peak = peak_of(word.attention for word in result.words)
         for word in result.words:
-            heat = overlay(image, word.attention, preprocessing, peak=peak)
+            heat = overlay(small, word.attention, preprocessing, peak=peak)
             says = f"where the model attended at {word.text}"
             maps.append(notebook.picture(heat, says, word.text, f"{word.probability:.0%}", width=_THUMBNAIL))
         parts.append(notebook.row(*maps))
@@ -33,11 +34,8 @@ def caption_html(result: CaptionResult) -> str:
     if result.neighbours:
         said = [(one.image, one.captions[0]) for one in result.neighbours]
         parts.append(notebook.table(said, ("training image that spoke for it", "its caption")))
-    note = (
-        ""
-        if image is not None
-        else "The image is not at hand: it came from a stream or an open file, or was removed."
-    )
+    gone = "The image is not at hand: it came from a stream or an open file, or was removed."
+    note = gone if image is None else ""
     return notebook.block(result.text, *parts, note=note)
 
 
