@@ -40,8 +40,8 @@ def check(
         return f"The answer is {right}. {why}"
     if _equal(answer, right, within):
         return f"Right, {right}! 맞았습니다!\n{why}"
-    told = next((text for wrong, text in (hints or {}).items() if _equal(answer, wrong, within)), "")
-    return f"Not yet: {answer}. 아직 아닙니다. {told or _AGAIN}"
+    hint = next((text for wrong, text in (hints or {}).items() if _equal(answer, wrong, within)), "")
+    return f"Not yet: {answer}. 아직 아닙니다. {hint or _AGAIN}"
 
 
 def _equal(given: Answer, right: Answer, within: float) -> bool:
