@@ -182,7 +182,7 @@ for axes, title, numbers in ((left, "In the notes", NOTES), (right, "Measured he
         axes.bar(row, speed, color="#c2540a" if what == "no cache" else "#d8d0c3", width=0.6)
         axes.text(row, speed * 1.15, f"{speed:,.0f}", ha="center", fontsize=10.5)
     axes.set_yscale("log")
-    axes.set_ylim(10, 20 * max(*speeds.values(), 3445))
+    axes.set_ylim(1, 20 * max(*speeds.values(), 3445))
     axes.set_xticks(range(3), list(numbers))
     name(axes, title, up="images a second (log scale)")
 show(figure)
