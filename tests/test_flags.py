@@ -32,6 +32,7 @@ SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]
 ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
+    "lesson": ["[NUMBER]", "--json"],
     "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
     "preview augment": [
         *[*GROUPED, *NETWORK, "--seed", "--resize", "--show", "--count", "--augmentations", "--out"]

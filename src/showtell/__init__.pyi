@@ -31,6 +31,8 @@ from showtell.kinds.report import write_report as write_report
 from showtell.kinds.settings import Evaluate as Evaluate
 from showtell.kinds.settings import Predict as Predict
 from showtell.kinds.settings import Report as Report
+from showtell.lessons.lesson import lesson as lesson
+from showtell.lessons.settings import Lesson as Lesson
 from showtell.onnx_export.export import export as export
 from showtell.onnx_export.settings import Export as Export
 from showtell.previews.preview import preview as preview

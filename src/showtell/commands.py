@@ -15,6 +15,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "quickstart": Command("quickstart.settings.Quickstart", "quickstart.quickstart.run_quickstart"),
+    "lesson": Command("lessons.settings.Lesson", "lessons.lesson.lesson"),
     "inspect": Command("inspection.settings.Inspect", "inspection.inspect.inspect"),
     "preview": Command("previews.settings.Preview", "previews.preview.preview"),
     "extract": Command("extraction.settings.Extract", "extraction.command.extract"),

@@ -11,8 +11,8 @@ from showtell.data.annotated import report_problems
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS, images_at
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.kinds.model import Result
 from showtell.kinds.model_folder import load
+from showtell.kinds.result import Result
 from showtell.kinds.settings import Predict
 from showtell.runs.records import JsonObject
 from showtell.runs.run import Run

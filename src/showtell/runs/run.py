@@ -45,6 +45,11 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def _repr_html_(self) -> str:
+        from showtell.runs.showing import run_html
+
+        return run_html(self)
+
     @property
     def model(self) -> Path:
         """Return the folder of its model."""

@@ -14,6 +14,7 @@ from showtell.errors import ModelError
 from showtell.kinds.captioner.remembering import memory_text, read_memory
 from showtell.kinds.captioner.settings import Recipe
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance
+from showtell.kinds.result import Pictured
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.memory import MemoryConfig
@@ -61,7 +62,7 @@ class CaptionerConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class CaptionResult(Caption):
+class CaptionResult(Caption, Pictured):
     """What a captioner says of an image: the best caption, and the others of its search.
 
     Attributes:
@@ -69,6 +70,11 @@ class CaptionResult(Caption):
     """
 
     others: tuple[Caption, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from showtell.kinds.captioner.showing import caption_html  # drawing takes a second to load
+
+        return caption_html(self)
 
     @property
     def scores(self) -> Mapping[str, float]:

@@ -16,6 +16,7 @@ from showtell.data.images import open_image, read_content
 from showtell.data.names import nfc
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance, as_stored
+from showtell.kinds.result import Pictured
 from showtell.models.heads import Head, HeadConfig, HeadKind, build_head
 from showtell.runs.records import JsonObject
 from showtell.store.store import content_digest
@@ -81,7 +82,7 @@ class ClassifierConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class ClassResult:
+class ClassResult(Pictured):
     """What a classifier says of an image.
 
     Attributes:
@@ -89,6 +90,11 @@ class ClassResult:
     """
 
     probabilities: Mapping[str, float]
+
+    def _repr_html_(self) -> str:
+        from showtell.kinds.classifier.showing import class_html
+
+        return class_html(self)
 
     @property
     def label(self) -> str:
