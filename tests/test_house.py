@@ -36,7 +36,17 @@ CORE = [
     "training",
     "kinds",
 ]
-EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "serving", "video", "quickstart"]
+EDGES = [
+    "inspection",
+    "previews",
+    "comparison",
+    "onnx_export",
+    "hub",
+    "serving",
+    "video",
+    "search",
+    "quickstart",
+]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
 from showtell.data.images import ImageLike, image_source, is_image
-from showtell.errors import ImageError, ModelError
+from showtell.errors import ConfigError, ImageError, ModelError
 from showtell.runs.records import JsonObject
 
 BATCH_SIZE = 16
@@ -257,6 +257,19 @@ class Model(ABC, Generic[R]):
     @abstractmethod
     def predict(self, grid: Tensor, pooled: Tensor) -> list[R]:
         """Turn features, (B, L, D) and (B, D), into one result per image."""
+
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return how likely a text is of each image, natural logarithm, (B,), from features.
+
+        Args:
+            grid: (B, L, D).
+            pooled: (B, D).
+            text: A sentence or the name of a class, as the model says them.
+
+        Raises:
+            ConfigError: The model knows no word of it.
+        """
+        raise ConfigError(f"A {self.config.kind} does not say how likely a text is of an image.")
 
     def explain(self, pixels: Tensor, result: R) -> dict[str, Tensor]:
         """Return which parts of an image speak for a result: heat maps (rows, columns), 0 or more, by name.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from showtell.console import Console, Log
 from showtell.data.pixels.files import PICTURE_EXTENSIONS
@@ -140,9 +140,10 @@ def _answers(
 
 def _write_page(out: Path, run: str, predictions: Sequence[Prediction]) -> None:
     """Write what a model says of images, beside what people said; unreadable ones, too."""
-    shown = []
+    shown: list[Shown] = []
     for one in predictions:
-        result, mark = one.result, ""
+        result: Result | None = one.result
+        mark: Literal["", "right", "wrong"] = ""
         name, probability = one.image.name, ""
         if result is not None and result.scores:
             probability = f"{next(iter(result.scores.values())):.1%}"
@@ -168,8 +169,8 @@ def _written(
     config: Predict, out: Path, model: Model[Any], images: Sequence[AnnotatedImage], console: Console
 ) -> Iterator[Prediction]:
     """Yield what a model says of a library, once it is written; what is written already is left out."""
-    options = {"has_scores": model.has_scores, "overwrite": config.overwrite, "console": console}
-    with written_to(out, images, **options) as written:
+    opened = written_to(out, images, has_scores=model.has_scores, overwrite=config.overwrite, console=console)
+    with opened as written:
         waiting = [image for image in images if not written.has(image)]
         if kept := len(images) - len(waiting):
             console.say(

@@ -115,8 +115,8 @@ class Predict(Settings):
         if self.out is not None and not _is_target(self.out):
             raise ConfigError(
                 f"--out {self.out} is no file that predictions are written to.",
-                hint="Expected a name that ends in .csv, .jsonl or .html; or sidecar or xmp, for files beside "
-                "the images.",
+                hint="Expected a name that ends in .csv, .jsonl or .html; or sidecar or xmp, for files "
+                "beside the images.",
             )
 
 
