@@ -110,5 +110,5 @@ class Found:
             note=f"The nearest by {self.by}, the nearest first; the number is its {self.score}.",
             summary=[("Searched", f"{self.images:,}"), ("Shown", f"{len(shown):,}")],
             shown=shown,
-            asked=Shown(self.like, str(self.like), "Searched for") if self.like else None,
+            asked=Shown(self.like, self.like.name, "Searched for") if self.like else None,
         )
