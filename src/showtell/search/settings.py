@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, at_least, at_most
+from showtell.settings import Maybe, Rare, at_least, at_most, spelled
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,12 @@ class Search(BackboneSettings, DataSource):
 
     Example: showtell search photos --like cat.jpg --out found.html
     """
+
+    # Flags of other commands, too rarely needed to be some of a search.
+    image_size: Rare[Maybe[int]] = None
+    resize: Rare[Literal["stretch", "crop"]] = "stretch"
+    precision: Rare[Precision] = "float32"
+    engine: Rare[EngineName] = "torch"
 
     like: Maybe[Path] = None
     """Find the images whose features are nearest to this one's."""
@@ -45,7 +53,7 @@ class Search(BackboneSettings, DataSource):
             raise ConfigError(f"--out {self.out} is no page.", hint="Name a file, such as found.html.")
         named = [name for name in ("backbone", "weights", "image_size") if getattr(self, name) is not None]
         if self.run is not None and named:
-            flags = " and ".join(f"--{name.replace('_', '-')}" for name in named)
+            flags = " and ".join(spelled(self, name) for name in named)
             raise ConfigError(
                 f"--run {self.run} has a network of its own, and {flags} name another.",
                 hint="Leave one of them out.",
