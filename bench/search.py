@@ -22,9 +22,9 @@ from record import add_results, record
 from showtell.console import Console
 from showtell.data.neighbours import Nearest
 from showtell.process import tune_process
-from showtell.search.by_image import ByImage
-from showtell.search.search import make_finder
-from showtell.search.settings import Search
+from showtell.searching.by_image import ByImage
+from showtell.searching.search import make_finder
+from showtell.searching.settings import Search
 
 QUIET = Console(quiet=True)
 KEPT = 10

@@ -10,7 +10,7 @@ from showtell.data.images import read_content
 from showtell.data.neighbours import Floats, Nearest
 from showtell.data.records import AnnotatedImage
 from showtell.extraction.features import Features
-from showtell.search.result import Match
+from showtell.searching.result import Match
 from showtell.store.store import content_digest
 
 

@@ -10,11 +10,11 @@ from showtell.errors import DataError
 from showtell.extraction.command import images_of
 from showtell.extraction.extract import extract_features
 from showtell.kinds.model_folder import load
-from showtell.search.by_clip import ByClip
-from showtell.search.by_image import ByImage
-from showtell.search.by_model import ByModel
-from showtell.search.result import Found, Match
-from showtell.search.settings import Search
+from showtell.searching.by_clip import ByClip
+from showtell.searching.by_image import ByImage
+from showtell.searching.by_model import ByModel
+from showtell.searching.result import Found, Match
+from showtell.searching.settings import Search
 from showtell.store.store import FeatureStore
 
 

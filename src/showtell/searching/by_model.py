@@ -18,8 +18,8 @@ from showtell.data.neighbours import Nearest
 from showtell.data.records import AnnotatedImage
 from showtell.extraction.features import Features
 from showtell.kinds.model import Model
-from showtell.search.result import Match
-from showtell.search.said import said_of
+from showtell.searching.result import Match
+from showtell.searching.said import said_of
 from showtell.store.store import FeatureStore
 from showtell.text.ngram_weights import NgramWeights
 from showtell.text.words import metric_tokens

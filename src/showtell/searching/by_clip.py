@@ -24,7 +24,7 @@ from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, MissingExtraError, WeightsError
 from showtell.extraction.features import Features
 from showtell.samples import draw_scene, make_scenes
-from showtell.search.result import Match
+from showtell.searching.result import Match
 from showtell.training.checkpoint import load_tensors
 
 _CONFIG, _TENSORS = "open_clip_config.json", "open_clip_model.safetensors"
