@@ -92,6 +92,7 @@ def test_a_text_finds_the_images_of_which_the_captioner_finds_it_likeliest(photo
 
 def test_among_many_a_share_is_asked_and_the_best_are_found(photos, captioner, store, monkeypatch):
     whole, count = make_finder(Search(photos, text="-", run=captioner, store=store.root), QUIET)
+    scores = {match.image.name: match.score for match in whole.find("two blue stars", count)}
     asked: list[int] = []
     monkeypatch.setattr(by_model, "ASKED", 9)
     monkeypatch.setattr(by_model, "_SEEDS", 3)
@@ -101,7 +102,6 @@ def test_among_many_a_share_is_asked_and_the_best_are_found(photos, captioner, s
     monkeypatch.setattr(some, "_scores", lambda text, places: asked.extend(places) or usual(text, places))
     best = some.find("two blue stars", 3)
     assert len(asked) == len(set(asked)) == 9 < count  # each at most once
-    scores = {match.image.name: match.score for match in whole.find("two blue stars", count)}
     assert all(match.score == pytest.approx(scores[match.image.name], rel=1e-4) for match in best)
 
 

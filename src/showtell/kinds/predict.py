@@ -125,42 +125,45 @@ def _answers(
     if config.out is not None and not _is_page(config.out):
         yield from _written(config, config.out, model, images, console)
         return
-    labels, shown = recorded_labels(config.run), []
+    labels = recorded_labels(config.run)
+    shown: list[Shown] = []
     for image, found in zip(images, model.stream([image.path for image in images], errors="return")):
         right = image.label
         if right is None and not isinstance(found, ImageError):
             right = model.known_answer(image.path, labels)
         prediction = _prediction(image, found, right)
-        shown.append(prediction)
+        if config.out is not None:
+            shown.append(_shown(prediction))
         yield prediction
     if config.out is not None:
         _write_page(config.out, config.run.name, shown)
         console.say(f"Page: {config.out}")
 
 
-def _write_page(out: Path, run: str, predictions: Sequence[Prediction]) -> None:
-    """Write what a model says of images, beside what people said; unreadable ones, too."""
-    shown: list[Shown] = []
-    for one in predictions:
-        result: Result | None = one.result
-        mark: Literal["", "right", "wrong"] = ""
-        name, probability = one.image.name, ""
-        if result is not None and result.scores:
-            probability = f"{next(iter(result.scores.values())):.1%}"
-            mark = "" if one.right is None else "right" if caption_of(result) == one.right else "wrong"
-        said = one.references or ((one.right,) if mark == "wrong" and one.right else ())
-        heading = "People say" if one.references else "Right"
-        text = caption_of(result) if result else one.error
-        shown.append(Shown(one.image, name, text, probability, heading, said, mark))
+def _shown(one: Prediction) -> Shown:
+    """Return a prediction as a page shows it, beside what people said; one that cannot be read, too."""
+    if one.result is None:
+        return Shown(one.image, one.image.name, one.error)
+    said = caption_of(one.result)
+    if not one.result.scores:
+        return Shown(one.image, one.image.name, said, heading="People say", lines=one.references)
+    mark: Literal["", "right", "wrong"] = (
+        "" if one.right is None else "right" if said == one.right else "wrong"
+    )
+    probability = f"{next(iter(one.result.scores.values())):.1%}"
+    lines = (str(one.right),) * (mark == "wrong")
+    return Shown(one.image, one.image.name, said, probability, "Right", lines, mark)
+
+
+def _write_page(out: Path, run: str, shown: Sequence[Shown]) -> None:
+    """Write what a model says of images as a page."""
+    marks = [one.mark for one in shown]
+    counts = [("Right", marks.count("right")), ("Wrong", marks.count("wrong"))] if any(marks) else []
     write_gallery(
         out,
         title=f"What {run} says",
-        note="The model's words stand beneath each image, and what people said of it below them."
-        if any(one.lines for one in shown)
-        else "",
-        summary=[("Images", f"{len(shown):,}")]
-        + [(mark.capitalize(), f"{sum(one.mark == mark for one in shown):,}") for mark in ("right", "wrong")]
-        * any(one.mark for one in shown),
+        note="In bold the model's words; below them, in grey, what people say.",
+        summary=[(name, f"{count:,}") for name, count in [("Images", len(shown)), *counts]],
         shown=shown,
     )
 

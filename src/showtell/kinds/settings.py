@@ -112,6 +112,8 @@ class Predict(Settings):
                 f"--split {self.split} takes the images of one data set, and {len(self.images)} are named.",
                 hint="Expected where the data of the training is now, or nothing.",
             )
+        if self.overwrite and self.out is None:
+            raise ConfigError("--overwrite says what becomes of a file, and --out names none.")
         if self.out is not None and not _is_target(self.out):
             raise ConfigError(
                 f"--out {self.out} is no file that predictions are written to.",

@@ -152,7 +152,10 @@ class _Csv(_Table):
         return _csv_line(self.columns)
 
     def _read(self, text: str) -> set[str]:
-        head, *rows = csv.reader(io.StringIO(text, newline=""))
+        try:
+            head, *rows = csv.reader(io.StringIO(text, newline=""))
+        except csv.Error:
+            head, rows = [], []
         if tuple(head[: len(self.columns)]) != self.columns:
             raise ConfigError(
                 f"{self.out} has the columns {', '.join(head)[:80]}; expected {', '.join(self.columns)}.",
