@@ -74,6 +74,14 @@ def recorded_labels(folder: Path) -> dict[str, str]:
     return {}
 
 
+def store_of(run: Path, model: Model[Any]) -> Path | None:
+    """Return the store of a run's training; None, for the user's own, where only the model is there."""
+    try:
+        return Run(run).settings(find_kind(model.config.kind).Settings).store
+    except ModelError:
+        return None
+
+
 def find_images(patterns: Sequence[str], console: Console) -> list[Path]:
     """Return the images that paths, folders and patterns name, in order and once.
 

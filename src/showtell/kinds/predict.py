@@ -9,9 +9,8 @@ from typing import Any, Literal
 from showtell.console import Console, Log
 from showtell.data.pixels.files import PICTURE_EXTENSIONS
 from showtell.data.records import AnnotatedImage
-from showtell.errors import ConfigError, ImageError, ModelError
-from showtell.kinds.asked import drawn, images_of_split, named_images, recorded_labels
-from showtell.kinds.kind import find_kind
+from showtell.errors import ConfigError, ImageError
+from showtell.kinds.asked import drawn, images_of_split, named_images, recorded_labels, store_of
 from showtell.kinds.library import predict_library
 from showtell.kinds.model import Model, Result
 from showtell.kinds.model_folder import load
@@ -19,7 +18,6 @@ from showtell.kinds.settings import Predict
 from showtell.kinds.written import caption_of, written_to
 from showtell.report.gallery import MOST, Shown, write_gallery
 from showtell.runs.records import JsonObject
-from showtell.runs.run import Run
 from showtell.store.store import FeatureStore
 
 
@@ -180,7 +178,7 @@ def _written(
                 f"{kept:,} of {len(images):,} images have theirs already, which is kept; --overwrite writes "
                 "it anew"
             )
-        store, unreadable = FeatureStore(config.store or _store_of(config.run, model)), 0
+        store, unreadable = FeatureStore(config.store or store_of(config.run, model)), 0
         for image, found in predict_library(model, waiting, store, console):
             if isinstance(found, ImageError):
                 unreadable += 1
@@ -196,14 +194,6 @@ def _prediction(image: AnnotatedImage, found: Result | ImageError, right: str | 
     if isinstance(found, ImageError):
         return Prediction(image.path, error=found.what)
     return Prediction(image.path, found, right=right, references=image.captions)
-
-
-def _store_of(run: Path, model: Model[Any]) -> Path | None:
-    """Return the store of a run's training; None, for the user's own, where only the model is there."""
-    try:
-        return Run(run).settings(find_kind(model.config.kind).Settings).store
-    except ModelError:
-        return None
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:

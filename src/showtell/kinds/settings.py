@@ -78,9 +78,11 @@ class Predict(Settings):
 
     run: Run
     """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
-    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")] = ()
-    """Images, folders of images, or patterns such as 'photos/*.jpg'; with --split, the data of the training.
-    By default, where --split is given, that data where it was then."""
+    images: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE", help_behavior_hint="")
+    ] = ()
+    """Images, folders of images, or patterns such as 'photos/*.jpg'.
+    With --split: where the data of the training is now, by default where it was then."""
     split: Maybe[Literal["train", "val", "test"]] = None
     """Take the images of this split of the training, and show what people said beside."""
     random: Maybe[int] = None
@@ -88,8 +90,8 @@ class Predict(Settings):
     seed: Maybe[int] = None
     """Of the drawing, at least 0; by default another one each time, which is said."""
     out: Maybe[Path] = None
-    """Write what is said: a table .csv, JSON lines .jsonl or a page .html; or sidecar or xmp, for a .txt or
-    .xmp file beside each image. Features are kept in the store; what is written already is left as it is."""
+    """Write it: a table .csv, JSON lines .jsonl, a page .html; or sidecar or xmp, for files beside the images.
+    What is written already is kept; features come from the store (docs/search.md)."""
     overwrite: bool = False
     """Write anew what --out has already, whoever wrote it."""
     save_plot: Maybe[Path] = None

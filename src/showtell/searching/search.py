@@ -5,10 +5,12 @@ from typing import Protocol
 
 from showtell.console import Console, Log
 from showtell.data.annotated import report_problems
+from showtell.data.images import read_content
 from showtell.data.names import shown_name
 from showtell.errors import DataError
 from showtell.extraction.command import images_of
 from showtell.extraction.extract import extract_features
+from showtell.kinds.asked import store_of
 from showtell.kinds.model_folder import load
 from showtell.searching.by_clip import ByClip
 from showtell.searching.by_image import ByImage
@@ -74,11 +76,14 @@ def make_finder(config: Search, console: Console) -> tuple[Finder, int]:
     Raises:
         DataError: There is no image that can be read.
         ConfigError: There is nobody who knows what a text means.
+        ImageError: The image that is asked with cannot be read.
     """
     model = None if config.run is None else load(config.run, device=config.device, console=console)
+    if config.like is not None:
+        read_content(config.like)  # an image that cannot be read is named before others are encoded
     images = images_of(config, console)
     backbone = config.load(console=console) if model is None else model.backbone
-    store = FeatureStore(config.store)
+    store = FeatureStore(config.store or (store_of(config.run, model) if config.run and model else None))
     by_clip = ByClip.of(backbone, config.weights) if config.like is None and model is None else None
     features = extract_features(images, backbone, store, console=console)
     report_problems(features.unreadable, console)

@@ -27,8 +27,8 @@ class Search(BackboneSettings, DataSource):
     like: Maybe[Path] = None
     """Find the images whose features are nearest to this one's."""
     text: Maybe[str] = None
-    """Find the images that show this: with --run, those of which its model finds it likeliest;
-    without, by the text tower of a CLIP as --backbone (extra: clip)."""
+    """Find the images that show this: with --run, those of which its model finds it likeliest.
+    Without, by the text tower of a CLIP as --backbone (extra: clip)."""
     run: Maybe[Path] = None
     """Folder of a run or a model, whose network takes the place of --backbone."""
     count: int = 10
