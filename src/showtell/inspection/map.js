@@ -24,7 +24,7 @@ const mapOf = (data) => {
     waiting = false;
     const context = canvas.getContext("2d"), ratio = devicePixelRatio, dot = Math.max(1.5, Math.min(5, 160 / Math.sqrt(count))) * ratio;
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const spots = names.map((_, i) => onScreen(i)), taken = new Set(), edge = Math.min(side, 44) * ratio;
+    const spots = names.map((_, i) => onScreen(i)), taken = new Set(), drawn = new Set(), edge = Math.min(side, 44) * ratio;
     const inside = ([x, y]) => x > -edge && y > -edge && x < canvas.width + edge && y < canvas.height + edge;
     const colours = [...named.map((_, group) => colourFor(group)), colourFor(-1)];
     spots.forEach((spot, i) => {
@@ -32,7 +32,7 @@ const mapOf = (data) => {
       const [x, y] = spot, colour = colours[groups[i] < 0 ? named.length : groups[i]];
       const place = `${Math.round(x / edge)} ${Math.round(y / edge)}`;
       if (asImages.checked && !taken.has(place)) {
-        taken.add(place);
+        taken.add(place); drawn.add(i);
         const [sheet, left, top] = cell(i);
         context.drawImage(sheet, left, top, side, side, x - edge / 2, y - edge / 2, edge, edge);
         context.lineWidth = 2 * ratio; context.strokeStyle = colour;
@@ -45,7 +45,7 @@ const mapOf = (data) => {
       }
     });
     context.strokeStyle = getComputedStyle(canvas).color; context.lineWidth = 2 * ratio;
-    if (asImages.checked) chosen.forEach((i) => context.strokeRect(spots[i][0] - edge / 2 - 3, spots[i][1] - edge / 2 - 3, edge + 6, edge + 6));
+    chosen.forEach((i) => { if (drawn.has(i)) context.strokeRect(spots[i][0] - edge / 2 - 3, spots[i][1] - edge / 2 - 3, edge + 6, edge + 6); });
     if (path.length > 1) { context.beginPath(); path.forEach(([x, y]) => context.lineTo(x, y)); context.closePath(); context.stroke(); }
     if (at >= 0) { context.beginPath(); context.arc(...spots[at], 9 * ratio, 0, 7); context.stroke(); }
   };

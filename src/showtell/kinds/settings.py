@@ -90,7 +90,7 @@ class Predict(Settings):
     seed: Maybe[int] = None
     """Of the drawing, at least 0; by default another one each time, which is said."""
     out: Maybe[Path] = None
-    """Write it: a table .csv, JSON lines .jsonl, a page .html; or sidecar or xmp, for files beside the images.
+    """Write a table .csv, JSON lines .jsonl, a page .html; or sidecar or xmp, for files beside the images.
     What is written already is kept; features come from the store (docs/search.md)."""
     overwrite: bool = False
     """Write anew what --out has already, whoever wrote it."""
