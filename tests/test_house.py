@@ -44,7 +44,7 @@ EDGES = [
     "hub",
     "serving",
     "video",
-    "search",
+    "searching",
     "quickstart",
 ]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
