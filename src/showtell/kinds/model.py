@@ -259,16 +259,7 @@ class Model(ABC, Generic[R]):
         """Turn features, (B, L, D) and (B, D), into one result per image."""
 
     def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
-        """Return how likely a text is of each image, natural logarithm, (B,), from features.
-
-        Args:
-            grid: (B, L, D).
-            pooled: (B, D).
-            text: A sentence or the name of a class, as the model says them.
-
-        Raises:
-            ConfigError: The model knows no word of it.
-        """
+        """Return how likely a text is of each image, log-probability (B,); ConfigError where it cannot say."""
         raise ConfigError(f"A {self.config.kind} does not say how likely a text is of an image.")
 
     def explain(self, pixels: Tensor, result: R) -> dict[str, Tensor]:
