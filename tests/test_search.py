@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import draw, opened
+from conftest import draw, opened, settings_file
 from serving import CLASSES, make_captioner, make_classifier
 from showtell import Search, cli, load, search
 from showtell.backbones.weights import load_backbone
@@ -138,7 +138,7 @@ def test_a_classifier_finds_its_classes(photos, tmp_path):
 def test_the_command_prints_and_draws_what_it_found(photos, tmp_path, capsys, browser):
     page = tmp_path / "found.html"
     like = photos / "가" / "00.png"
-    network = ["--backbone", "test_resnet", "--weights", "random", "--image-size", "64"]
+    network = ["--backbone", "test_resnet", "--weights", "random", *settings_file(image_size=64)]
     assert cli.run(["search", str(photos), "--like", str(like), *network, "--json", "--out", str(page)]) == 0
     printed = capsys.readouterr()
     record = json.loads(printed.out)
