@@ -33,7 +33,7 @@ EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]
 ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
     "lesson": ["[NUMBER]", "--json"],
-    "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
+    "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--map", "--store", "--json"],
     "preview augment": [
         *[*GROUPED, *NETWORK, "--seed", "--resize", "--show", "--count", "--augmentations", "--out"]
     ],
@@ -54,7 +54,14 @@ ALLOWED = {
     ],
     "evaluate": [*EVALUATED, "--beam-size", "--out", "--export", "--json"],
     "report": EVALUATED,
-    "predict": ["RUN", "PICTURE", "--save-plot", "--beam-size", "--device", "--json"],
+    "predict": [
+        *["RUN", "PICTURE", "--split", "--random", "--seed", "--out", "--overwrite", "--save-plot"],
+        *["--beam-size", "--store", "--device", "--json"],
+    ],
+    "search": [
+        *[*GROUPED, "--backbone", "--weights", "--store", "--device", "--like", "--text", "--run", "--count"],
+        *["--out", "--json"],
+    ],
     "demo": [*SERVER, "--open"],
     "serve": SERVER,
     "live": [

@@ -48,6 +48,7 @@ EDGES = [
     "video",
     "quickstart",
     "lessons",
+    "searching",
 ]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [

@@ -47,6 +47,9 @@ from showtell.process import tune_process as tune_process
 from showtell.quickstart.quickstart import run_quickstart as run_quickstart
 from showtell.quickstart.settings import Quickstart as Quickstart
 from showtell.runs.run import Run as Run
+from showtell.searching.result import Found as Found
+from showtell.searching.search import search as search
+from showtell.searching.settings import Search as Search
 from showtell.serving.serve import demo as demo
 from showtell.serving.serve import serve as serve
 from showtell.serving.settings import Demo as Demo

@@ -173,8 +173,11 @@ def _print_predictions(settings: Predict, predictions: "Iterable[Prediction]") -
     for found in predictions:
         if settings.json:
             print(json.dumps(found.record(), ensure_ascii=False), flush=True)
-        elif not found.error:
+        elif not found.error and settings.out is None:
             print(found.text if alone else f"{found.image}\t{found.text}", flush=True)
+            if settings.split:
+                for said in found.references or filter(None, [found.right]):
+                    print(f"  people: {said}", flush=True)
         if found.error:
             failed = 2
             print(f"showtell: {found.error}", file=sys.stderr)

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "compare": Command("comparison.settings.Compare", "comparison.runs.compare"),
     "report": Command("kinds.settings.Report", "kinds.report.write_report"),
     "predict": Command("kinds.settings.Predict", "kinds.predict.predict"),
+    "search": Command("searching.settings.Search", "searching.search.search"),
     "demo": Command("serving.settings.Demo", "serving.serve.demo"),
     "serve": Command("serving.settings.Serve", "serving.serve.serve"),
     "live": Command("video.settings.Live", "video.live.live"),
@@ -58,6 +59,7 @@ BESIDES = (
     "previews.settings.PreviewAugment",
     "previews.settings.PreviewNormalize",
     "previews.settings.PreviewTokens",
+    "searching.result.Found",
     "runs.run.Run",
     "store.store.FeatureStore",
 )

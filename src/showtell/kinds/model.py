@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
 from showtell.data.images import ImageLike, image_source, is_image
-from showtell.errors import ImageError, ModelError
+from showtell.errors import ConfigError, ImageError, ModelError
 from showtell.kinds.result import R, with_image
 from showtell.runs.records import JsonObject
 
@@ -240,14 +240,14 @@ class Model(ABC, Generic[R]):
     def predict(self, grid: Tensor, pooled: Tensor) -> list[R]:
         """Turn features, (B, L, D) and (B, D), into one result per image."""
 
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return the log-probability of a text for each image, (B,); ConfigError if it knows none."""
+        raise ConfigError(f"A {self.config.kind} does not say how likely a text is of an image.")
+
     def explain(self, pixels: Tensor, result: R) -> dict[str, Tensor]:
         """Return which parts of an image speak for a result: heat maps (rows, columns), 0 or more, by name.
 
-        Empty where the result holds them itself.
-
-        Args:
-            pixels: As :meth:`pixels` returns them.
-            result: What the model says of them.
+        Empty where the result holds them itself; ``pixels`` are as :meth:`pixels` returns them.
         """
         return {}
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from showtell.backbones.grids import Grid, as_map
 from showtell.models.attention import AttentionDecoder
+from showtell.models.batch import assemble
 from showtell.models.config import DecoderConfig, DecoderKind
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import Beam, Hypothesis, SpecialTokens, beam_search
@@ -177,6 +178,31 @@ class Captioner(nn.Module):
         """Search; return what was found for each image beside what the memory holds of it."""
         asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
         return zip(self.search(grid, recalled, beam_size=beam_size), asked)
+
+    @torch.inference_mode()
+    def log_probabilities(self, grid: Tensor, texts: Sequence[str]) -> Tensor:
+        """Return how likely each text is of each image: natural logarithm, summed over its known words.
+
+        Args:
+            grid: (B, L, D), any float dtype.
+            texts: K of them, each with a word that is in the vocabulary.
+
+        Returns:
+            (B, K), float32.
+        """
+        tokenizer, most = self.tokenizer, self.decoder.config.max_length
+        ids = [
+            [tokenizer.bos_id, *found[:most], tokenizer.eos_id]
+            for found in tokenizer.encode_batch(list(texts))
+        ]
+        batch = assemble(grid, [ids] * len(grid), tokenizer.pad_id)
+        packed = self.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+        targets = batch.targets(packed.position)
+        chosen = packed.logits.float().log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)  # (N,)
+        chosen = chosen.masked_fill(targets == tokenizer.unk_id, 0)
+        image, caption, _ = packed.position.unbind(1)
+        rows, columns = (order.to(image.device)[image, caption] for order in batch.order)
+        return chosen.new_zeros(len(grid), len(texts)).index_put((rows, columns), chosen, accumulate=True)
 
     def texts(self, grid: Tensor, *, beam_size: int = 3) -> Sequence[str]:
         """Return the best caption of each image as text."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.data.images import open_image
-from showtell.errors import ModelError
+from showtell.errors import ConfigError, ModelError
 from showtell.kinds.captioner.remembering import memory_text, read_memory
 from showtell.kinds.captioner.settings import Recipe
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance
@@ -192,6 +192,14 @@ class CaptionerModel(Model[CaptionResult]):
             CaptionResult(best.text, best.words, best.log_probability, best.neighbours, tuple(others))
             for best, *others in found
         ]
+
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return the log-probability of a sentence given each image (B,); unknown words count for nothing."""
+        if not self.captioner.tokenizer.coverage([text]):
+            raise ConfigError(
+                f"The captioner knows no word of {text!r}.", hint="Expected words of its training."
+            )
+        return self.captioner.log_probabilities(grid, [text])[:, 0]
 
     def draw(self, image: Path, result: CaptionResult, out: Path, known: str | None = None) -> Path:
         """Draw an image, its caption, and where the model attended at each word."""

@@ -195,6 +195,10 @@ class ClassifierModel(Model[ClassResult]):
             for row in zip(places.tolist(), values.tolist())
         ]
 
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return the log-probability of a class given each image, (B,)."""
+        return self.probabilities(pooled)[:, self._place(text)].log()
+
     def explain(self, pixels: Tensor, result: ClassResult) -> dict[str, Tensor]:
         """Return how much each cell of the grid speaks for the likeliest class, (rows, columns)."""
         return {result.label: self.grad_cam(pixels, result.label)}
@@ -209,10 +213,18 @@ class ClassifierModel(Model[ClassResult]):
         Raises:
             ConfigError: There is no such class.
         """
+        place = self._place(label)
+        return grad_cam(self.backbone, self.head, pixels.unsqueeze(0).to(self.device), place).cpu()
+
+    def _place(self, label: str) -> int:
+        """Return which logit is a class's.
+
+        Raises:
+            ConfigError: There is no such class.
+        """
         if label not in self.classes:
             raise ConfigError(f"{label!r} is not a class of this model.", hint=", ".join(self.classes[:20]))
-        batch = pixels.unsqueeze(0).to(self.device)
-        return grad_cam(self.backbone, self.head, batch, self.classes.index(label)).cpu()
+        return self.classes.index(label)
 
     def draw(self, image: Path, result: ClassResult, out: Path, known: str | None = None) -> Path:
         """Draw an image beside a Grad-CAM overlay and a bar per class."""
