@@ -34,5 +34,6 @@ def doubted(probabilities: Floats, labels: Ints) -> Ints:
     others[rows, labels] = -np.inf
     margin = own - others.max(1)
     called = margin < 0
-    order: Ints = np.lexsort((margin, ~(confident & called)))
-    return order[np.asarray(called[order])]
+    order = np.lexsort((margin, ~(confident & called)))
+    doubts: Ints = order[called[order]]
+    return doubts

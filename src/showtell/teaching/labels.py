@@ -1,4 +1,4 @@
-"""The labels that are given: kept in a table beside the images, taken back, and given in two places at once."""
+"""The labels that are given: kept in a table beside the images, taken back, given in two places at once."""
 
 import threading
 from collections.abc import Mapping, Sequence
