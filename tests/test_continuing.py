@@ -182,7 +182,8 @@ def test_keystrokes_of_every_syllable_begin_with_those_of_the_syllables_before_i
 def test_the_word_under_way_is_found():
     tokenizer = CaptionTokenizer.train(ENGLISH, min_count=1)
     for text, unfinished in (
-        ("", ""), ("A do", "do"), ("A dog ", ""), ("the dog's", "'s"), ("a dog,", ""), ("犬", ""), ("Two\tgi", "gi"),
+        ("", ""), ("A do", "do"), ("A dog ", ""), ("the dog's", "'s"), ("a dog,", ""), ("犬", ""),
+        ("Two\tgi", "gi"),
     ):  # fmt: skip
         found = Typed.of(tokenizer, text)
         assert (found.unfinished, found.text) == (unfinished, text)

@@ -1,7 +1,7 @@
 """Hangul as it is typed: a syllable under way is the beginning of the word that it will be a part of.
 
-An input method shows ``갑`` while ``가방`` is typed, and ``고`` on the way to ``과자``: which text begins which is
-seen only in the order of the keys.
+An input method shows ``갑`` while ``가방`` is typed, and ``고`` on the way to ``과자``: which text begins
+which is seen only in the order of the keys.
 """
 
 import unicodedata
