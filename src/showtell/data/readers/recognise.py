@@ -26,6 +26,7 @@ FORMATS: dict[str, str] = {
     "sidecar": "each image with a text of its name: 7.jpg, 7.txt",
     "webdataset": "images with their texts in .tar files",
 }
+_LABELLED = ("labels", "classes")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 _NOT_TEXT = {
     ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
@@ -74,6 +75,12 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if format is None:
         candidates = _strongest(everything := candidates)
         _say_left_classes(candidates, everything, reading)
+        fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
+        if len(candidates) > 1 and reading.wanted and len(fitting) == 1:
+            reading.note(
+                f"{fitting[0].source.name} is read for its {reading.wanted} (--format says otherwise)"
+            )
+            candidates = fitting
     else:
         candidates = [candidate for candidate in candidates if candidate.format == format]
         if not candidates and format in ("classes", "imagefolder", "coco", "sidecar"):
