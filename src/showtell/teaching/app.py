@@ -19,7 +19,8 @@ from starlette.staticfiles import StaticFiles
 
 from showtell.data.pixels.opening import open_image
 from showtell.data.pixels.preprocessing import Preprocessing
-from showtell.errors import DataError, ShowtellError
+from showtell.errors import DataError, ImageError, ShowtellError
+from showtell.serving.api import send_heat
 from showtell.serving.guard import Guard, Limit, Limits, is_local
 from showtell.serving.prometheus import Metrics
 from showtell.teaching.settings import Teach
@@ -118,6 +119,7 @@ def build_teaching_app(teaching: Teaching, training: Training, settings: Teach) 
     app.state.teaching, app.state.training, app.state.settings = teaching, training, settings
     app.state.pictures = Pictures(teaching.pool.backbone.preprocessing)
     app.include_router(router)
+    app.add_api_route("/heat.js", send_heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, packages=[SHARED], html=True))
     limit = Limit(settings.max_body_mb * 10**6, _AT_ONCE, _SECONDS, _PATIENCE)
     app.add_middleware(Limits, limit=limit, metrics=Metrics())
@@ -234,10 +236,9 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
 
 
 async def _mendable(_: Request, error: ShowtellError) -> Response:
-    """507 where an answer could not be kept, 422 for what the client can mend."""
-    return JSONResponse(
-        {"error": " ".join(str(error).splitlines())}, 507 if isinstance(error, DataError) else 422
-    )
+    """422 for an image that cannot be read, 507 for what could not be kept, 409 for what does not fit."""
+    status = 422 if isinstance(error, ImageError) else 507 if isinstance(error, DataError) else 409
+    return JSONResponse({"error": " ".join(str(error).splitlines())}, status)
 
 
 async def _fault(_: Request, error: Exception) -> Response:
