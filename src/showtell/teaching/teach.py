@@ -28,6 +28,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
     check_extra()
     from showtell.teaching.app import build_teaching_app
     from showtell.teaching.labels import Labels
+    from showtell.teaching.order import EVERY
     from showtell.teaching.pool import TABLE, Pool, read_pool
     from showtell.teaching.teaching import Teaching
     from showtell.teaching.training import Training
@@ -40,7 +41,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
         console.say(f"{root}: {many(len(images), 'image', 'images')}, {len(known):,} of them with a label")
         backbone = config.load(console=console)
         pool = Pool(root, images, backbone, FeatureStore(config.store))
-        teaching = Teaching(pool, labels, config.classes)
+        teaching = Teaching(pool, labels, config.classes, 1 if config.order == "random" else EVERY)
         training = Training(root / TABLE, config, Path("runs") / (root.resolve().name or "taught"))
         app = build_teaching_app(teaching, training, config)
         server = build_server(app, Serve(runs=(), host=config.host))
