@@ -230,7 +230,7 @@ def test_it_fits_a_phone_and_speaks_korean_and_another_language_when_told(visit)
     page.fill("#name", "레오")
     page.tap("#other button")
     page.tap(".give")
-    page.wait_for_function("document.getElementById('count').textContent.includes('2장')")
+    page.get_by_text("2장").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert "되돌리기" in page.inner_text("body")
     page.tap("#language")

@@ -130,7 +130,7 @@ def test_no_label_is_scored_by_a_head_that_learnt_it():
     learner = Learner()
     fitted = learner.fit(Lesson(names, pooled, labels))
     said = [fitted.classes[c] for c in fitted.probabilities.argmax(1)]
-    assert np.mean([labels[name] == one for name, one in zip(names, said)]) > 0.9
+    assert np.mean([labels[name] == one for name, one in zip(names, said)]) > 0.8
     scored = learner.score(Lesson(names, pooled, labels))
     assert scored.sample == 150
     assert 0.2 < scored.right / scored.sample < 0.47

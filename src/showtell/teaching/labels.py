@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.answers import PERSON, Answer, AnswerTable
+from showtell.data.names import nfc
 from showtell.errors import ConfigError
 
 _LONGEST = 100
@@ -128,7 +129,7 @@ def check_class(name: str) -> str:
     Raises:
         ConfigError: It cannot be one.
     """
-    name = " ".join(name.split())
+    name = nfc(" ".join(name.split()))
     if not name or len(name) > _LONGEST or not name.isprintable() or name.startswith(_FORMULA):
         raise ConfigError(
             f"{name[:_LONGEST]!r} cannot be the name of a class.",

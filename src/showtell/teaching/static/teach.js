@@ -138,9 +138,11 @@ const answer = (label, accepted = false) => {
   if (!image) return;
   clearTrouble();
   announce(label || say("later"));
-  kept.add(image.image);
   show();
-  if (mode === "doubted" && (label === image.label || !label)) return; // it stays as it is
+  if (mode === "doubted" && (label === image.label || !label)) {
+    kept.add(image.image); // the label stays as it is
+    return;
+  }
   send({ [image.image]: label }, accepted, () => { queue.unshift(image); show(); });
 };
 
