@@ -6,6 +6,7 @@ Letters: N images with features, L of them with a label, D features, C classes.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -178,7 +179,7 @@ class Learner:
         last = [said for _, said in self._said[-_WINDOW - 1 :]]
         if len(last) <= _WINDOW:
             return False
-        return sum(kappa(*pair) for pair in zip(last, last[1:])) / _WINDOW >= _STABLE
+        return sum(kappa(*pair) for pair in pairwise(last)) / _WINDOW >= _STABLE
 
     def _standardised(self, lesson: Lesson) -> Tensor:
         """Return features on the scale of all images, labelled or not, (N, D)."""
