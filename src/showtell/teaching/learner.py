@@ -22,6 +22,8 @@ L2 = 1.0
 """Penalty of the head's weights: strong, since labels are few and some are wrong (docs/log.md)."""
 FOLDS, ALL = 5, -1
 """Heads of cross-validation are 0 to 4; the one that is fitted to everything is -1."""
+_LEAST = 5
+"""Images of a random sample that say anything."""
 _BETWEEN = 10
 """Labels between two models that are compared to see whether more labels still change anything."""
 _STABLE, _WINDOW = 0.99, 3
@@ -80,7 +82,7 @@ class Scored:
         labelled: How many images have a label, L.
         sample: How many of them are the random sample.
         right: How many of the sample are said as they are labelled.
-        interval: 95%, of the share that is right; None without a sample.
+        interval: 95%, of the share that is right; None where the sample is too small to tell anything.
         confused: Label, what was said instead, and how often, the most frequent first.
         doubted: Images whose label is doubted, the most doubtful first, with what is said instead.
         temperature: What logits are divided by, so that probabilities mean what they say.
@@ -117,7 +119,7 @@ class Scored:
             len(names),
             count,
             good,
-            wilson(good / count, count) if count else None,
+            wilson(good / count, count) if count >= _LEAST else None,
             tuple((*pair, times) for pair, times in pairs.most_common(5)),
             tuple(
                 (names[row], classes[instead[row].argmax()]) for row in doubted(probabilities, given).tolist()
