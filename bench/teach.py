@@ -3,7 +3,7 @@
     python bench/teach.py ../shared/data/knyang ../shared/weights/mobilenetv2_100_tf --seeds 3
 
 Data are class folders below ``Train`` and ``Validation``. The images of Train are copied into one folder,
-under names that say nothing. ``showtell teach`` serves it, and in a headless Chromium the script presses a key
+under names that say nothing. ``showtell teach`` serves it; in a headless Chromium the script presses a key
 for each image that is shown: that of its class, or, in 3% of the answers, of another. Every ten answers the
 page's model is asked about the images of Validation, which are no part of the folder. Then the rest is
 answered in the same way, and it is counted how many wrong answers are among the first that are doubted.

@@ -100,7 +100,7 @@ const look = async () => {
     take(await ask(here("v1/teaching"), { seconds: 15 }));
     if (at("trouble").dataset.lost) { clearTrouble(); delete at("trouble").dataset.lost; }
   } catch (error) {
-    if (!known || error.key === "lost" || error.key === "locked") {
+    if (!known || !["busy", "slow"].includes(error.key)) {
       at("trouble").dataset.lost = "yes";
       showTrouble(error, look);
     }
