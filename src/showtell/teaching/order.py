@@ -77,8 +77,8 @@ def choose_next(
         count: How many to choose.
         answered: Answers so far: which of the next ones are random follows from it.
         every: One in so many is of the random share.
-        lent: Rows that are on show elsewhere. They are left out, but not of the random share: its beginning is
-            no sample as long as an image of it is left unanswered.
+        lent: Rows that are on show elsewhere. They are left out, but not of the random share, whose beginning
+            is no sample as long as an image of it is left unanswered.
 
     Returns:
         Up to ``count`` rows, each with whether it is of the random share.
