@@ -351,7 +351,7 @@ def test_a_folder_is_taught_and_trained_on_as_it_is(teaching, photos):
 
 def test_what_is_put_off_comes_last_and_two_tabs_are_shown_different_images(teaching):
     first = teaching.record("one")["next"][0]["image"]
-    assert first not in [one["image"] for one in teaching.record("two")["next"]]
+    assert first not in [one["image"] for one in teaching.record("two")["next"] if not one["random"]]
     teaching.answer({first: ""}, "one")
     assert first not in [one["image"] for one in teaching.record("one")["next"]]
     assert texts(teaching.labels) == {}
