@@ -41,6 +41,10 @@ ALLOWED = {
     "preview tokens": [
         *[*GROUPED, "--seed", "--show", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
+    "teach": [
+        *[*SOURCE, "--group-column", *NETWORK[:2], "--store"],
+        *["--classes", "--host", "--port", "--token", "--open"],
+    ],
     "extract": [
         *[*SOURCE, "--group-column", *NETWORK, "--resize", "--precision", "--engine", "--store"],
         *["--device", "--json", "--executor", "--workers", "--ray-address", "--gpus-per-worker"],

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
-from showtell.data.images import open_image
+from showtell.data.images import ImageLike, open_image
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.captioner.remembering import memory_text, read_memory
 from showtell.kinds.captioner.settings import Recipe
@@ -17,6 +17,7 @@ from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Prove
 from showtell.kinds.result import Pictured
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
+from showtell.models.continuing import Continuation, continue_caption
 from showtell.models.memory import MemoryConfig
 from showtell.runs.records import JsonObject
 from showtell.text.tokenizer import CaptionTokenizer
@@ -200,6 +201,27 @@ class CaptionerModel(Model[CaptionResult]):
                 f"The captioner knows no word of {text!r}.", hint="Expected words of its training."
             )
         return self.captioner.log_probabilities(grid, [text])[:, 0]
+
+    def continue_caption(self, image: ImageLike, text: str) -> Continuation:
+        """Go on with what a person has typed of an image's caption.
+
+        Example:
+            >>> found = model.continue_caption("dog.jpg", "A brown d")
+            >>> found.words[0].text, found.sentences[0]
+            ('A brown dog', 'A brown dog runs through the grass')
+
+        Args:
+            image: The image.
+            text: What was typed; empty for nothing.
+
+        Returns:
+            The likeliest next words, and whole captions, which begin with what was typed.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        grid, _ = self.backbone(self.pixels(image).unsqueeze(0).to(self.device))
+        return continue_caption(self.captioner, grid[0], text)
 
     def draw(self, image: Path, result: CaptionResult, out: Path, known: str | None = None) -> Path:
         """Draw an image, its caption, and where the model attended at each word."""
