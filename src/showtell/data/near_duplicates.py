@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from showtell.data.neighbours import unit_vectors
 from showtell.data.records import SPLITS, AnnotatedImage, Split
 
 _ROWS = 1024
@@ -25,13 +26,6 @@ class Similarity:
     # whether lower cosines mean something, too; False where the network finds all images alike, so that only
     # copies count
     informative: bool = True
-
-
-def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return vectors (N, D) of length 1; zero where one is zero or not finite."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    usable = np.isfinite(norms) & (norms > 0)
-    return np.where(usable, vectors / np.where(usable, norms, 1), 0).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
