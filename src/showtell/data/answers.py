@@ -137,15 +137,24 @@ class AnswerTable:
         Raises:
             DataError: It cannot be kept; the table is as it was.
         """
+        return self.change_all([(old, new)]) == 1
+
+    def change_all(self, pairs: Sequence[tuple[Answer, Answer | None]]) -> int:
+        """Put answers in the place of others, all at once; return how many of these were there still.
+
+        Raises:
+            DataError: They cannot be kept; the table is as it was.
+        """
         with self._held():
             form, known = self._parsed(self._content())
-            if old not in known:
-                return False
-            at = known.index(old)
-            known[at : at + 1] = [] if new is None else [_neat(new)]
-            write_atomic(self.path, form.whole(known), durable=True)
-            self._ours = None
-        return True
+            there = [(old, new) for old, new in pairs if old in known]
+            for old, new in there:
+                at = known.index(old)
+                known[at : at + 1] = [] if new is None else [_neat(new)]
+            if there:
+                write_atomic(self.path, form.whole(known), durable=True)
+                self._ours = None
+        return len(there)
 
     def state(self) -> tuple[int, int]:
         """Return what is another after every change, also by another process."""
@@ -219,8 +228,8 @@ class AnswerTable:
         rows = [row for row in rows[1:] if row]
         if wrong := next((row for row in rows if len(row) != len(header)), None):
             raise DataError(
-                f"{self.path} has a row of {len(wrong)} cells, {delimiter.join(wrong)[:80]!r}; its header has "
-                f"{len(header)}.",
+                f"{self.path} has a row of {len(wrong)} cells, {delimiter.join(wrong)[:80]!r}; its header "
+                f"has {len(header)}.",
                 hint="Mend the row, so that nothing is lost when the table is written.",
             )
         return form, [form.answer(dict(zip(header, row))) for row in rows]

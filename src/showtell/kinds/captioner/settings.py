@@ -1,5 +1,6 @@
 """Settings of a captioner's training, and what follows from how many images there are to learn from."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,9 @@ BEAM_SIZE, MEMORY_BEAM_SIZE = 3, 10
 BATCH_SIZE, HIDDEN_DIM, DROPOUT = 32, 512, 0.5
 """Images a step, width of the decoder and share of units left out, where images are not few."""
 _SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
+ON_RATE, _ON_EPOCHS = 0.3, 1 / 3
+"""Peak of the learning rate and number of epochs of a training that goes on from a run, as shares of those of
+one that starts from nothing."""
 _STEPS = 1100
 _SMALL_STEPS = 450
 _MOST_EPOCHS = 60
@@ -41,6 +45,7 @@ class TrainCaptioner(FineTuningSettings):
     """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
     beam_size: Rare[Maybe[int]] = None
     """Width of the beam search, at least 1. By default 3, and with --memory 10 in the finished model."""
+    group_column: Rare[Maybe[str]] = None
     memory: bool = False
     """Rank captions by what people said of similar training images; their captions stay in the model."""
     decoder: Rare[DecoderKind] = "lstm"
@@ -149,6 +154,7 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
     epochs = settings.epochs
     if epochs is None:
         epochs = -(-_SMALL_STEPS // steps) if small else max(6, min(_MOST_EPOCHS, -(-_STEPS // steps)))
+        epochs = epochs if settings.from_run is None else math.ceil(epochs * _ON_EPOCHS)
     augmentations, hidden_dim, dropout = settings.augmentations, settings.hidden_dim, settings.dropout
     return Recipe(
         batch_size=batch_size,
