@@ -52,6 +52,8 @@ from showtell.serving.settings import Serve as Serve
 from showtell.store.command import list_store as list_store
 from showtell.store.settings import Store as Store
 from showtell.store.store import FeatureStore as FeatureStore
+from showtell.teaching.settings import Teach as Teach
+from showtell.teaching.teach import teach as teach
 from showtell.video.live import live as live
 from showtell.video.settings import Live as Live
 

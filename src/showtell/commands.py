@@ -17,6 +17,7 @@ COMMANDS: dict[str, Command] = {
     "quickstart": Command("quickstart.settings.Quickstart", "quickstart.quickstart.run_quickstart"),
     "inspect": Command("inspection.settings.Inspect", "inspection.inspect.inspect"),
     "preview": Command("previews.settings.Preview", "previews.preview.preview"),
+    "teach": Command("teaching.settings.Teach", "teaching.teach.teach"),
     "extract": Command("extraction.settings.Extract", "extraction.command.extract"),
     "train-captioner": Command(
         "kinds.captioner.settings.TrainCaptioner", "kinds.captioner.train.train_captioner"

@@ -114,7 +114,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
         served, settings.max_images, metrics, settings.root_path, settings.token is not None
     )
     app.include_router(router)
-    app.add_api_route("/heat.js", _heat, include_in_schema=False)
+    app.add_api_route("/heat.js", send_heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
     limit = Limit(
         settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.idle_timeout
@@ -265,7 +265,7 @@ async def read_uploads(request: Request, max_images: int, how: str) -> list[Uplo
     return found
 
 
-async def _heat() -> Response:
+async def send_heat() -> Response:
     """Return the part of the page that reports share."""
     return FileResponse(str(resources.files("showtell.report") / "heat.js"), media_type="text/javascript")
 

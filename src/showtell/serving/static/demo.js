@@ -8,7 +8,7 @@ import { Bars, Smoothed } from "./classes.js";
 import { announce, clearTrouble, showTrouble } from "./notices.js";
 import { pictureIn, prepare } from "./pictures.js";
 import { clearLook, look, showPicture, showSeen, think } from "./stage.js";
-import { count, fillIn, finePercent, percent, say } from "./words.js";
+import { count, fillIn, finePercent, percent, say } from "./say.js";
 
 const GLANCE = 1900; // milliseconds for which a class first shows where the model looked
 const SETTLED = 1500; // milliseconds a class of the camera holds before a screen reader says it

@@ -1,4 +1,4 @@
-// What the page says, in the browser's language: all of its strings, numbers and places.
+// What the page says: all of its strings, in each of its languages.
 
 export const TABLE = {
   en: {
@@ -109,36 +109,4 @@ export const TABLE = {
       ["왼쪽 아래 부분", "아래쪽 부분", "오른쪽 아래 부분"],
     ],
   },
-};
-
-/** The first of the browser's languages that the page speaks. */
-export const language =
-  (navigator.languages ?? [navigator.language]).map((name) => name.slice(0, 2).toLowerCase()).find((name) => name in TABLE) ?? "en";
-
-/** Say a string of the table; `{name}` in it stands for a value. */
-export const say = (key, values = {}) => TABLE[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-
-/** Name a ninth of the picture: row and column, each 0 to 2. */
-export const sayArea = (row, column) => TABLE[language].areas[row][column];
-
-export const count = (number) => new Intl.NumberFormat(language).format(number);
-
-const percentFormat = (options) => new Intl.NumberFormat(language, { style: "percent", ...options });
-const whole = percentFormat({ maximumFractionDigits: 0 });
-const fine = percentFormat({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const rough = percentFormat({ maximumSignificantDigits: 2 });
-export const percent = (share) => whole.format(share);
-export const finePercent = (share) => fine.format(share);
-
-/** Write a small probability with two digits that count; below a millionth it is only said to be smaller. */
-export const roughPercent = (share) => (share < 1e-6 ? `< ${rough.format(1e-6)}` : rough.format(share));
-
-/** Fill in every element that names its string: `data-say` its text, `data-say-label` what it is called. */
-export const fillIn = () => {
-  document.documentElement.lang = language;
-  document.querySelectorAll("[data-say]").forEach((element) => { element.textContent = say(element.dataset.say); });
-  document.querySelectorAll("[data-say-label]").forEach((element) => {
-    element.setAttribute("aria-label", say(element.dataset.sayLabel));
-    if (element.tagName === "BUTTON") element.title = say(element.dataset.sayLabel);
-  });
 };

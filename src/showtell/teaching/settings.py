@@ -1,0 +1,38 @@
+"""Settings of teaching in the browser."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from showtell.backbones.settings import BackboneSettings
+from showtell.data.source import DataSource
+from showtell.settings import Maybe, Rare, at_least
+
+
+@dataclass(frozen=True)
+class Teach(BackboneSettings, DataSource):
+    """Name the classes of images in the browser, while a model learns them.
+
+    Example: showtell teach photos/ --open
+    """
+
+    classes: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Name of a class, once for each; more are named on the page."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 accepts connections from other machines, such as a phone."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    token: Maybe[str] = None
+    """Token that the page asks for; by default SHOWTELL_TOKEN, or none."""
+    open_browser: Annotated[bool, tyro.conf.arg(name="open")] = False
+    """Open the page in the browser."""
+    max_body_mb: Rare[int] = 50
+    """Largest image that may be dropped in, in megabytes, at least 1."""
+    max_megapixels: Rare[int] = 200
+    """Largest image that may be dropped in, in millions of pixels, at least 1."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        at_least(self, port=0, max_body_mb=1, max_megapixels=1)

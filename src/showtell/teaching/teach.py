@@ -1,0 +1,56 @@
+"""Serve the page on which images are taught."""
+
+import os
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
+
+from showtell.console import Console, Log, many
+from showtell.serving.serve import address_of, build_server, check_extra, open_socket, warn_of_others
+from showtell.serving.settings import Serve
+from showtell.store.store import FeatureStore
+from showtell.teaching.settings import Teach
+
+
+def teach(config: Teach, console: Console | None = None) -> None:
+    """Serve the page until told to stop. Every answer is on the disk when the page says so.
+
+    Args:
+        config: Which images, which network, and where to listen.
+        console: Where to say the address; None for the log of ``showtell``.
+
+    Raises:
+        ShowtellError: Something the user can mend, said in its message.
+    """
+    console = console or Log()
+    if config.token is None:
+        config = replace(config, token=os.environ.get("SHOWTELL_TOKEN") or None)
+    check_extra()
+    from showtell.teaching.app import build_teaching_app
+    from showtell.teaching.labels import Labels
+    from showtell.teaching.pool import TABLE, Pool, read_pool
+    from showtell.teaching.teaching import Teaching
+    from showtell.teaching.training import Training
+
+    with open_socket(config.host, config.port) as listening:
+        root, images = read_pool(config)
+        brought = {name: image.label for name, image in images.items() if image.label is not None}
+        labels = Labels(root / TABLE, brought)
+        known = labels.read()
+        console.say(f"{root}: {many(len(images), 'image', 'images')}, {len(known):,} of them with a label")
+        backbone = config.load(console=console)
+        pool = Pool(root, images, backbone, FeatureStore(config.store))
+        teaching = Teaching(pool, labels, config.classes)
+        training = Training(root / TABLE, config, Path("runs") / (root.resolve().name or "taught"))
+        app = build_teaching_app(teaching, training, config)
+        server = build_server(app, Serve(runs=(), host=config.host))
+        address = address_of(config.host, listening.getsockname()[1])
+        warn_of_others(config.host, config.token, console)
+        console.say(f"Answers are kept in {root / TABLE}")
+        console.say(f"{address} (page); Ctrl-C ends it")
+        if config.open_browser:
+            webbrowser.open(address)
+        server.run(sockets=[listening])
+    count = len(labels.read())
+    console.say(f"Stopped; {many(count, 'label is', 'labels are')} in {root / TABLE}")
+    console.say(f"Train on them: showtell train-classifier {root}")
