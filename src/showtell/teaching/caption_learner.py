@@ -1,0 +1,84 @@
+"""A captioner that learns while captions are written: trained again in the background, from where it stood.
+
+Small and short, so that it is there after a few dozen captions; ``train-captioner`` makes the real one of the
+table. The features are those of the store.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from showtell.data.records import AnnotatedImage
+from showtell.extraction.features import Features
+from showtell.kinds.captioner.data import CaptionData
+from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.captioner.task import CaptionTask
+from showtell.kinds.captioner.train import build_captioner
+from showtell.models.captioner import Captioner
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.training.loop import LoopConfig, adamw, compute_gradient, learning_rate
+
+FIRST = 24
+"""Captions from which there is something to learn: the second dozen."""
+_GROWTH, _LEAST = 0.1, 8
+"""Share of more captions, and their least number, after which it is trained again."""
+_STEPS, _MORE_STEPS = 240, 120
+"""Of the first training, and of each further one."""
+_RATE = 1e-3
+_SETTINGS = TrainCaptioner(Path(), batch_size=8, hidden_dim=256, dropout=0.3, scst_epochs=0, beam_size=1)
+
+
+class CaptionLearner:
+    """Trains a captioner on what has been written so far.
+
+    Args:
+        start: A captioner to begin from, of the same network's features; None to begin from nothing.
+
+    Attributes:
+        captioner: The newest one, in evaluation mode; replaced as a whole, never changed. None before there is.
+        learnt: Captions that it was trained on.
+    """
+
+    def __init__(self, start: Captioner | None = None) -> None:
+        self.captioner, self.learnt = start, 0
+
+    def is_due(self, captions: int) -> bool:
+        """Say whether so many captions are worth another training."""
+        if captions < FIRST:
+            return False
+        return captions - self.learnt >= (max(_LEAST, _GROWTH * self.learnt) if self.learnt else 1)
+
+    def learn(
+        self, features: Features, captions: Mapping[str, Sequence[str]], going_on: Callable[[], bool]
+    ) -> bool:
+        """Train on captions; return whether it came to its end.
+
+        Args:
+            features: Of the images, and perhaps of more.
+            captions: By the image's name.
+            going_on: Asked at every step whether to go on.
+        """
+        images = [AnnotatedImage(name, Path(name), tuple(said)) for name, said in captions.items()]
+        texts = [text for image in images for text in image.captions]
+        data = CaptionData(features, images, images[:1])
+        if self.captioner is None:
+            tokenizer = CaptionTokenizer.train(texts, min_count=1)
+            captioner = build_captioner(_SETTINGS, tokenizer, data)
+        else:
+            captioner = self.captioner.grown(self.captioner.tokenizer.grown(texts))
+        task = CaptionTask(captioner, data, _SETTINGS)
+        if self.captioner is None:
+            captioner.decoder.fit_word_bias(task.token_counts())
+        steps = _STEPS if self.captioner is None else _MORE_STEPS
+        config = LoopConfig(1, learning_rate=_RATE, warmup_steps=steps // 10)
+        optimizer = adamw(captioner.decoder, config)
+        captioner.train()
+        for step in range(steps):
+            if not going_on():
+                return False
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step, steps)
+            compute_gradient(task, *divmod(step, task.steps_per_epoch), config.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+        self.captioner, self.learnt = captioner.eval(), len(texts)
+        return True
