@@ -4,9 +4,10 @@
         [--images 300] [--store DIR] [--without captioner|neighbours] [--out captions]
 
 Photos of Flickr8k's training list get their first caption each, word by word, in the order of the page. Before
-each word the offer is asked for, with nothing typed of the word: it counts where the first word offered is the
-one that the person wrote. The background training runs between two captions, as a pause to think is. The share
-is that of the last 50 captions; the table that is left is what `train-captioner` takes.
+each word is begun, the offer is asked for; it counts where the first word offered is the one that the person
+wrote. What the keys come to is told, too: letters are typed until Tab offers the word. The background training
+runs between two captions. The share is that of the last 50 captions; the table that is left is what
+`train-captioner` takes.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from record import record
+from record import add_results, record
 from showtell.backbones.weights import load_backbone
 from showtell.data.answers import AnswerTable
 from showtell.data.readers import read_dataset
@@ -30,7 +31,16 @@ from showtell.text.words import join_words, words
 
 WINDOW = 50
 """Captions of which a share is told."""
-HEAD = ("captions", "words", "offered first", "among five", "letters saved", "ms median", "ms 95%", "trained on")
+HEAD = (
+    "captions",
+    "words",
+    "offered first",
+    "among five",
+    "letters saved",
+    "ms median",
+    "ms 95%",
+    "trained on",
+)
 
 
 def photos(data: Path, count: int) -> dict[str, AnnotatedImage]:
@@ -41,7 +51,7 @@ def photos(data: Path, count: int) -> dict[str, AnnotatedImage]:
 
 
 def typed(state: Captioning, name: str, caption: str, times: list[float]) -> tuple[int, int, int, int, int]:
-    """Type a caption; return its words, those offered first, those among all offered, letters, letters typed."""
+    """Type a caption; return its words, those offered first and among all, its letters, and the keys pressed."""
     before: list[str] = []
     first = among = letters = pressed = 0
     for word in words(caption):
@@ -66,13 +76,16 @@ def typed(state: Captioning, name: str, caption: str, times: list[float]) -> tup
 
 def main() -> None:
     """Type, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--without", choices=("captioner", "neighbours"))
     parser.add_argument("--out", type=Path, help="keep the table here")
+    add_results(parser)
     arguments = parser.parse_args()
     limit_threads(1)
     images = photos(arguments.data, arguments.images)
@@ -88,9 +101,8 @@ def main() -> None:
     state = Captioning(pool, AnswerTable(folder / TABLE, "caption"))
     rows: list[tuple[int, int, int, int, int]] = []
     times: list[float] = []
-    print(record())
     print("  ".join(HEAD))
-    learning = 0.0
+    learning = last = 0.0
     while (name := next(iter(state.record()["next"]), None)) is not None:
         rows.append(typed(state, name, captions[name], times))
         state.answer(name, captions[name], "bench")
@@ -102,14 +114,20 @@ def main() -> None:
             count, first, among, letters, pressed = map(sum, zip(*rows[-WINDOW:]))
             times.sort()
             middle, late = (1000 * times[int(len(times) * share)] for share in (0.5, 0.95))
-            saved = 1 - pressed / letters
+            saved, last = 1 - pressed / letters, first / count
             print(f"{len(rows):8}  {count:5}  {first / count:13.1%}  {among / count:10.1%}  {saved:13.1%}  "
                   f"{middle:9.1f}  {late:6.1f}  {state.learner.learnt:10}", flush=True)  # fmt: skip
             times.clear()
     after = rows[WINDOW:]
     count, first, among, letters, pressed = map(sum, zip(*after))
-    print(f"from caption {WINDOW} on: {first / count:.1%} of {count} words offered first, {among / count:.1%} among "
-          f"five; {1 - pressed / letters:.1%} of the keys saved; {learning:.0f} s of training in all")  # fmt: skip
+    figures = {
+        "offered_first": first / count,
+        "among_five": among / count,
+        "keys_saved": 1 - pressed / letters,
+    }
+    shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items())
+    print(f"from caption {WINDOW} on, {count} words: {shown}; {learning:.0f} s of training in all")
+    record("type_captions", figures | {"last": last, "training_s": learning}, arguments)
     print(f"table: {state.table.path}; showtell train-captioner {state.table.path} --images {root}")
 
 

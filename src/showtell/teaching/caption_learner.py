@@ -34,7 +34,7 @@ class CaptionLearner:
         start: A captioner to begin from, of the same network's features; None to begin from nothing.
 
     Attributes:
-        captioner: The newest one, in evaluation mode; replaced as a whole, never changed. None before there is.
+        captioner: The newest one, in evaluation mode; replaced as a whole, never changed. None before that.
         learnt: Captions that it was trained on.
     """
 

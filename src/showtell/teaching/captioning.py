@@ -78,8 +78,8 @@ class Captioning:
         """Keep a caption, on the disk when this returns: one more, or in the place of another.
 
         Raises:
-            ConfigError: There is no such image, the caption has no words or too many, or the other is there no
-                more.
+            ConfigError: There is no such image, the caption has no words or too many, or the other one has
+                been changed.
             DataError: It cannot be kept.
         """
         text = " ".join(text.split())

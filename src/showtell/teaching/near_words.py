@@ -26,7 +26,7 @@ END = ""
 
 @dataclass(frozen=True)
 class Said:
-    """Captions of an image, and how much alike it is: the cosine of its features with those of the one asked."""
+    """Captions of an image, and the cosine of its features with those of the one that is asked about."""
 
     captions: Sequence[str]
     cosine: float
@@ -64,8 +64,9 @@ class NearWords:
     def following(self, before: Sequence[str]) -> dict[str, float]:
         """Return the probability of each next word, and of `END`, after some words.
 
-        A longer context counts for as much as it was seen, against how many words followed it (Witten and Bell
-        1991, method C).
+        A longer context counts for as much as it was seen, against how many words followed it.
+
+        Source: Witten and Bell 1991, method C.
         """
         found: dict[str, float] = {}
         for length in range(min(_CONTEXT, len(before)) + 1):
@@ -81,7 +82,7 @@ class NearWords:
         return found
 
     def sentence(self, before: Sequence[str], typed: str = "") -> list[str]:
-        """Return words that end a caption: of the nearest image that was captioned so far alike, or likely ones.
+        """Return words that end a caption: those of the nearest image whose caption begins so, or likely ones.
 
         Args:
             before: Its finished words.
@@ -95,7 +96,7 @@ class NearWords:
                 and keystrokes(said[len(begun)]).startswith(keys)
             ):
                 return said[len(begun) :]
-        rest: list[str] = []
+        rest = list[str]()
         while len(rest) < _LONGEST:
             chances = self.following([*begun, *rest])
             fitting = {word: p for word, p in chances.items() if rest or keystrokes(word).startswith(keys)}

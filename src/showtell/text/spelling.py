@@ -18,7 +18,7 @@ class Slip(NamedTuple):
 
     word: str
     meant: str
-    count: int  # occurrences of the one that is meant
+    times: int  # that the one that is meant occurs
 
 
 def find_slips(captions: Iterable[str], often: int = OFTEN) -> list[Slip]:

@@ -59,7 +59,7 @@ class Typed:
         return self.joined(self.tokenizer.decode(ids))
 
     def joined(self, more: str) -> str:
-        """Return the text that goes on from the finished words with more, of which what was typed keeps its capitals."""
+        """Return the finished words with more behind them, of which what was typed keeps its capitals."""
         if self.head and more and not self.head[-1].isspace() and not self._is_bare(more):
             more = f" {more}"
         begun = more[: len(self.unfinished)]
