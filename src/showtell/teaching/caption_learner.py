@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from showtell.data.records import AnnotatedImage
+from showtell.errors import ModelError
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData
+from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.captioner.train import build_captioner
+from showtell.kinds.model_folder import load_model
 from showtell.models.captioner import Captioner
+from showtell.runtime import choose_device
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.loop import LoopConfig, adamw, compute_gradient, learning_rate
 
@@ -82,3 +86,15 @@ class CaptionLearner:
             optimizer.zero_grad()
         self.captioner, self.learnt = captioner.eval(), len(texts)
         return True
+
+
+def load_captioner(run: Path, device: str) -> CaptionerModel:
+    """Load the captioner of a run.
+
+    Raises:
+        ModelError: There is none.
+    """
+    model = load_model(run, choose_device(device))
+    if not isinstance(model, CaptionerModel):
+        raise ModelError(f"{run} holds a {model.config.kind}.", hint="Expected the run of a captioner.")
+    return model

@@ -135,11 +135,17 @@ class Captioning:
                 self._known, self._state = self.table.read(), state
             return self._known
 
-    def record(self) -> JsonObject:
-        """Return how far it is, and what to show next: images without a person's caption, in random order."""
+    def record(self, shown: str = "") -> JsonObject:
+        """Return how far it is, and what to show next: images without a person's caption, in random order.
+
+        Args:
+            shown: The image on show, which is not among the next.
+        """
         known = self.read()
         written = {one.image for one in known if one.who != MACHINE}
-        waiting = sorted((name for name in self.pool.images if name not in written), key=random_place)
+        waiting = sorted(
+            (name for name in self.pool.images if name not in written and name != shown), key=random_place
+        )
         slips = find_slips(one.text for one in known if one.who != MACHINE)
         return {
             "folder": self.pool.root.name or str(self.pool.root),

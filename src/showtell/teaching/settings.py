@@ -1,6 +1,7 @@
 """Settings of teaching in the browser."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -19,6 +20,8 @@ class Teach(BackboneSettings, DataSource):
 
     classes: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a class, once for each; more are named on the page."""
+    run: Maybe[Path] = None
+    """A captioner whose words are offered from the first caption on; without it, one learns meanwhile."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 accepts connections from other machines, such as a phone."""
     port: int = 8000

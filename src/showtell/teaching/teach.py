@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from showtell.console import Console, Log, many
+from showtell.data.answers import AnswerTable
 from showtell.serving.serve import address_of, build_server, check_extra, open_socket, warn_of_others
 from showtell.serving.settings import Serve
 from showtell.store.store import FeatureStore
@@ -26,7 +27,9 @@ def teach(config: Teach, console: Console | None = None) -> None:
     if config.token is None:
         config = replace(config, token=os.environ.get("SHOWTELL_TOKEN") or None)
     check_extra()
+    from showtell.teaching import captioning
     from showtell.teaching.app import build_teaching_app
+    from showtell.teaching.caption_learner import load_captioner
     from showtell.teaching.labels import Labels
     from showtell.teaching.pool import TABLE, Pool, read_pool
     from showtell.teaching.teaching import Teaching
@@ -38,11 +41,21 @@ def teach(config: Teach, console: Console | None = None) -> None:
         labels = Labels(root / TABLE, brought)
         known = labels.read()
         console.say(f"{root}: {many(len(images), 'image', 'images')}, {len(known):,} of them with a label")
-        backbone = config.load(console=console)
+        start = None if config.run is None else load_captioner(config.run, config.device)
+        backbone = config.load(console=console) if start is None else start.backbone
         pool = Pool(root, images, backbone, FeatureStore(config.store))
         teaching = Teaching(pool, labels, config.classes)
-        training = Training(root / TABLE, config, Path("runs") / (root.resolve().name or "taught"))
-        app = build_teaching_app(teaching, training, config)
+        captions = AnswerTable(root / captioning.TABLE, "caption")
+        name = root.resolve().name or "taught"
+        app = build_teaching_app(
+            teaching,
+            captioning.Captioning(pool, captions, None if start is None else start.captioner),
+            (
+                Training("train-classifier", root / TABLE, config, Path("runs") / name),
+                Training("train-captioner", captions.path, config, Path("runs") / f"{name}-captions"),
+            ),
+            config,
+        )
         server = build_server(app, Serve(runs=(), host=config.host))
         address = address_of(config.host, listening.getsockname()[1])
         warn_of_others(config.host, config.token, console)
