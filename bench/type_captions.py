@@ -3,11 +3,9 @@
     python bench/type_captions.py ../shared/data/flickr8k ../shared/weights/mobilenetv2_100_tf \
         [--images 300] [--store DIR] [--without captioner|neighbours] [--out captions]
 
-Photos of Flickr8k's training list get their first caption each, word by word, in the order of the page. Before
-each word is begun, the offer is asked for; it counts where the first word offered is the one that the person
-wrote. What the keys come to is told, too: letters are typed until Tab offers the word. The background training
-runs between two captions. The share is that of the last 50 captions; the table that is left is what
-`train-captioner` takes.
+Photos of Flickr8k's training list get their first caption each, word by word, as on the page. Before a word is
+begun, the offer is asked for: it counts where the first word offered is the person's own. The background
+training runs between two captions. A share is that of 50 captions; `train-captioner` takes the table as it is.
 """
 
 import argparse
@@ -36,7 +34,6 @@ HEAD = (
     "words",
     "offered first",
     "among five",
-    "letters saved",
     "ms median",
     "ms 95%",
     "trained on",
@@ -50,28 +47,19 @@ def photos(data: Path, count: int) -> dict[str, AnnotatedImage]:
     return {image.name: image for image in read_dataset(DataSource(data)).images if image.name in chosen}
 
 
-def typed(state: Captioning, name: str, caption: str, times: list[float]) -> tuple[int, int, int, int, int]:
-    """Type a caption; return its words, those offered first and among all, its letters, and the keys pressed."""
+def typed(state: Captioning, name: str, caption: str, times: list[float]) -> tuple[int, int, int]:
+    """Type a caption; return how many words it has, how many were offered first, and how many among five."""
     before: list[str] = []
-    first = among = letters = pressed = 0
+    first = among = 0
     for word in words(caption):
         start = join_words(before) + " " if before else ""
-        expected = join_words([*before, word])
-        keys = 0
-        while True:
-            began = time.perf_counter()
-            offered = [one["text"] for one in state.suggest(name, start + word[:keys])["words"]]
-            times.append(time.perf_counter() - began)
-            if keys == 0:
-                first += offered[:1] == [expected]
-                among += expected in offered
-            if offered[:1] == [expected] or keys == len(word) - 1:
-                break
-            keys += 1
-        pressed += keys + 1
-        letters += len(word) + 1
         before.append(word)
-    return len(before), first, among, letters, pressed
+        began = time.perf_counter()
+        offered = [one["text"] for one in state.suggest(name, start)["words"]]
+        times.append(time.perf_counter() - began)
+        first += offered[:1] == [join_words(before)]
+        among += join_words(before) in offered
+    return len(before), first, among
 
 
 def main() -> None:
@@ -99,7 +87,7 @@ def main() -> None:
     pool = Pool(root, images, backbone, FeatureStore(arguments.store))
     pool._encode_some(list(images.values()))
     state = Captioning(pool, AnswerTable(folder / TABLE, "caption"))
-    rows: list[tuple[int, int, int, int, int]] = []
+    rows: list[tuple[int, int, int]] = []
     times: list[float] = []
     print("  ".join(HEAD))
     learning = last = 0.0
@@ -111,19 +99,18 @@ def main() -> None:
             state._learn_once()
         learning += time.perf_counter() - began
         if len(rows) % WINDOW == 0 or len(rows) == len(images):
-            count, first, among, letters, pressed = map(sum, zip(*rows[-WINDOW:]))
+            count, first, among = map(sum, zip(*rows[-WINDOW:]))
             times.sort()
             middle, late = (1000 * times[int(len(times) * share)] for share in (0.5, 0.95))
-            saved, last = 1 - pressed / letters, first / count
-            print(f"{len(rows):8}  {count:5}  {first / count:13.1%}  {among / count:10.1%}  {saved:13.1%}  "
+            last = first / count
+            print(f"{len(rows):8}  {count:5}  {first / count:13.1%}  {among / count:10.1%}  "
                   f"{middle:9.1f}  {late:6.1f}  {state.learner.learnt:10}", flush=True)  # fmt: skip
             times.clear()
     after = rows[WINDOW:]
-    count, first, among, letters, pressed = map(sum, zip(*after))
+    count, first, among = map(sum, zip(*after))
     figures = {
         "offered_first": first / count,
         "among_five": among / count,
-        "keys_saved": 1 - pressed / letters,
     }
     shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items())
     print(f"from caption {WINDOW} on, {count} words: {shown}; {learning:.0f} s of training in all")

@@ -23,7 +23,7 @@ from showtell.training.loop import LoopConfig, adamw, compute_gradient, learning
 
 FIRST = 24
 """Captions from which there is something to learn: the second dozen."""
-_GROWTH, _LEAST = 0.1, 8
+_GROWTH, _LEAST = 0.2, 8
 """Share of more captions, and their least number, after which it is trained again."""
 _STEPS, _MORE_STEPS = 240, 120
 """Of the first training, and of each further one."""

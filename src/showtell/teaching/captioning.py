@@ -242,16 +242,19 @@ class Captioning:
             self._wake.wait()
             self._wake.clear()
             try:
-                self._learn_once()
+                while not self._closed and self._learn_once():
+                    pass  # more was written meanwhile, perhaps enough
                 self.trouble = ""
             except ShowtellError as error:  # the table was made unreadable by somebody, or the store is full
                 self.trouble = str(error)
 
-    def _learn_once(self) -> None:
+    def _learn_once(self) -> bool:
+        """Train where there is enough to learn; return whether that was done."""
         there = set(self.pool.encoded()[0])
         said = {name: captions for name, captions in self._said().items() if name in there}
-        if self.learner.is_due(sum(map(len, said.values()))):
-            self.learner.learn(self._features(list(said)), said, lambda: not self._closed)
+        if not self.learner.is_due(sum(map(len, said.values()))):
+            return False
+        return self.learner.learn(self._features(list(said)), said, lambda: not self._closed)
 
 
 def next_words(near: NearWords, text: str) -> tuple[Typed, dict[str, float]]:

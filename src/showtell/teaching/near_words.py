@@ -82,7 +82,7 @@ class NearWords:
         return found
 
     def sentence(self, before: Sequence[str], typed: str = "") -> list[str]:
-        """Return words that end a caption: those of the nearest image whose caption begins so, or likely ones.
+        """Return words that end a caption: of the nearest image whose caption begins so, or likely ones.
 
         Args:
             before: Its finished words.

@@ -109,7 +109,7 @@ const show = (record) => {
   at("count").textContent = say("captioned", { captioned: count(known.captioned), images: count(known.images), written: count(known.written) });
   at("track").style.setProperty("--share", known.images ? known.captioned / known.images : 0);
   const left = known.first - known.written;
-  const parts = known.learnt ? [say("hasLearnt", { learnt: count(known.learnt) })] : left > 0 ? [say("learns", { first: known.first, left: count(left) })] : [];
+  const parts = known.learnt ? [say("hasLearnt", { learnt: count(known.learnt) })] : left > 0 ? [say("learns", { first: known.first, left: count(left) })] : [say("learning")];
   if (known.machine) parts.push(say("machineLeft", { count: count(known.machine) }));
   if (known.trouble) parts.push(known.trouble);
   at("learnt").textContent = parts.join(" · ");
