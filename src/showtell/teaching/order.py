@@ -60,6 +60,7 @@ def choose_next(
     *,
     count: int,
     answered: int,
+    every: int = EVERY,
 ) -> list[tuple[int, bool]]:
     """Choose the images to ask next, and say which of them are of the random share.
 
@@ -74,6 +75,7 @@ def choose_next(
         sureness: By how much the likeliest class leads, (N,); None before there is a model.
         count: How many to choose.
         answered: Answers so far: which of the next ones are random follows from it.
+        every: One in so many is of the random share.
 
     Returns:
         Up to ``count`` rows, each with whether it is of the random share.
@@ -93,7 +95,7 @@ def choose_next(
         nearest = (directions[left] @ directions[np.asarray(known_rows)].T).max(1)
     for number in range(answered + 1, answered + 1 + count):
         row = None
-        if number % EVERY == 0:
+        if number % every == 0:
             row = next((row for row in by_chance if row not in taken), None)
         at_random = row is not None
         if row is None:

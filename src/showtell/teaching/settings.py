@@ -1,8 +1,12 @@
 """Settings of teaching in the browser."""
 
 from dataclasses import dataclass
+<<<<<<< HEAD
 from pathlib import Path
 from typing import Annotated
+=======
+from typing import Annotated, Literal
+>>>>>>> teach
 
 import tyro
 
@@ -30,6 +34,8 @@ class Teach(BackboneSettings, DataSource):
     """Token that the page asks for; by default SHOWTELL_TOKEN, or none."""
     open_browser: Annotated[bool, tyro.conf.arg(name="open")] = False
     """Open the page in the browser."""
+    order: Rare[Literal["uncertain", "random"]] = "uncertain"
+    """What is asked next: what the model is least sure of, with a fifth at random; or all at random."""
     max_body_mb: Rare[int] = 50
     """Largest image that may be dropped in, in megabytes, at least 1."""
     max_megapixels: Rare[int] = 200

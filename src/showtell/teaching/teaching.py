@@ -15,7 +15,7 @@ from showtell.kinds.classifier.model import ClassifierModel, ClassResult
 from showtell.runtime import limit_threads
 from showtell.teaching.labels import Labels, check_class
 from showtell.teaching.learner import Fitted, Learner, Lesson, Scored
-from showtell.teaching.order import Floats, choose_next, margins, random_place
+from showtell.teaching.order import EVERY, Floats, choose_next, margins, random_place
 from showtell.teaching.pool import Pool
 
 AHEAD = 12
@@ -63,10 +63,11 @@ class Teaching:
         pool: The images.
         labels: Their labels.
         classes: Names of classes that may not have images yet.
+        every: One image in so many is asked at random.
     """
 
-    def __init__(self, pool: Pool, labels: Labels, classes: Sequence[str]) -> None:
-        self.pool, self.labels = pool, labels
+    def __init__(self, pool: Pool, labels: Labels, classes: Sequence[str], every: int = EVERY) -> None:
+        self.pool, self.labels, self._every = pool, labels, every
         self._skipped: frozenset[str] = frozenset()
         self.moment = self._moment()
         self._named = dict.fromkeys(map(check_class, classes))
@@ -112,7 +113,7 @@ class Teaching:
             "labelled": counts.total(),
             "classes": [{"name": name, "count": counts[name]} for name in self.classes],
             "next": self.next(tab),
-            "learnt": moment.fitted is not None,
+            "learnt": len(moment.lesson.labels) if moment.fitted else 0,
             "sample": scored.sample if scored else 0,
             "right": scored.right if scored else 0,
             "interval": scored.interval if scored else None,
@@ -137,6 +138,7 @@ class Teaching:
             margins(moment.fitted.probabilities) if moment.fitted else None,
             count=count,
             answered=len(known),
+            every=self._every,
         )
         self._lent = self._lent | {names[row]: (tab, now) for row, _ in chosen[:2]}
         return [self._shown(moment, names[row]) | {"random": at_random} for row, at_random in chosen]

@@ -38,6 +38,8 @@ const arrange = () => {
   at("stage").hidden = mode === "many";
   at("many").hidden = mode !== "many";
   at("keys").textContent = say(`keys-${mode}`);
+  at("hint").hidden = known === null || known.learnt > 0 || labels().length > 1 || mode !== "one";
+  at("hint").textContent = say(labels().length ? "nameSecond" : "nameFirst");
   at("later").hidden = !image;
   at("like").hidden = !image || mode !== "one" || !known?.learnt;
   at("name").placeholder = say(labels().length ? "another" : "newClass");
