@@ -1,12 +1,8 @@
 """Settings of teaching in the browser."""
 
 from dataclasses import dataclass
-<<<<<<< HEAD
 from pathlib import Path
-from typing import Annotated
-=======
 from typing import Annotated, Literal
->>>>>>> teach
 
 import tyro
 
