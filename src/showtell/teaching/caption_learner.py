@@ -23,12 +23,12 @@ from showtell.training.loop import LoopConfig, adamw, compute_gradient, learning
 
 FIRST = 24
 """Captions from which there is something to learn: the second dozen."""
-_GROWTH, _LEAST = 0.2, 8
+_GROWTH, _LEAST = 0.3, 8
 """Share of more captions, and their least number, after which it is trained again."""
-_STEPS, _MORE_STEPS = 240, 120
+_STEPS, _MORE_STEPS = 160, 80
 """Of the first training, and of each further one."""
-_RATE = 1e-3
-_SETTINGS = TrainCaptioner(Path(), batch_size=8, hidden_dim=256, dropout=0.3, scst_epochs=0, beam_size=1)
+_RATE = 2e-3
+_SETTINGS = TrainCaptioner(Path(), batch_size=8, hidden_dim=128, dropout=0.3, scst_epochs=0, beam_size=1)
 
 
 class CaptionLearner:
