@@ -2,6 +2,7 @@
 
 import csv
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,16 @@ from showtell.console import Console
 from showtell.data.annotated import read_annotated
 from showtell.data.answers import ACCEPTED, MACHINE, PERSON, Answer, AnswerTable
 from showtell.data.source import DataSource
-from showtell.errors import ConfigError
+from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.samples import draw_scene, make_scenes
 from showtell.samples.grammar import write_captions
 from showtell.store.store import FeatureStore
 from showtell.teaching import caption_learner
 from showtell.teaching.caption_learner import FIRST
-from showtell.teaching.captioning import TABLE, Captioning, next_words
-from showtell.teaching.near_words import END, NearWords, Said
+from showtell.teaching.captioning import TABLE, Captioning
+from showtell.teaching.near_words import END, NearWords, Said, next_words
 from showtell.teaching.pool import Pool, read_pool
+from showtell.teaching.vlm import ImageToText
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +154,62 @@ def test_a_training_takes_the_table_as_it_is(tmp_path):
     table.add([Answer("0.png", "a dog"), Answer("0.png", "a dog too"), Answer("1.png", "no", MACHINE)])
     found = read_annotated(DataSource(tmp_path), "captions", Console(quiet=True))
     assert [(one.name, one.captions) for one in found.images] == [("0.png", ("a dog", "a dog too"))]
+
+
+class Writer:
+    """Stands for an image-to-text model: says the same of every image."""
+
+    def caption(self, path: Path) -> str:
+        return "a thing on a ground"
+
+
+def test_a_machine_writes_of_images_on_show_that_nobody_has_written_of(state):
+    first, second = list(state.pool.images)[:2]
+    writing = Captioning(state.pool, state.table, writer=Writer())
+    writing.answer(first, "a dog", "tab")
+    writing.write(first)
+    writing.start()
+    writing.record(second)
+    until = time.monotonic() + 30
+    while len(writing.read()) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    writing.close()
+    assert [(one.image, one.who) for one in writing.read()] == [(first, PERSON), (second, MACHINE)]
+
+
+def test_a_model_of_transformers_writes_or_its_extra_is_named(tmp_path):
+    draw(1).save(tmp_path / "1.png")
+    if find_spec("transformers") is None:
+        with pytest.raises(MissingExtraError, match="needs the package transformers") as caught:
+            ImageToText("any")
+        assert "showtell[vlm]" in caught.value.run
+        return
+    with pytest.raises(ModelError, match="nothing is downloaded"):
+        ImageToText(str(tmp_path))
+    make_image_to_text(tmp_path / "model")
+    text = ImageToText(str(tmp_path / "model")).caption(tmp_path / "1.png")
+    assert text and set(text.split()) <= set("abcdefgh")
+
+
+def make_image_to_text(folder: Path) -> None:
+    """Write a tiny image-to-text model of random weights: a ViT and a GPT-2."""
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    vision = transformers.ViTConfig(image_size=32, patch_size=16, **sizes)
+    text = transformers.GPT2Config(
+        vocab_size=10, n_embd=16, n_layer=1, n_head=2, n_positions=64, add_cross_attention=True,
+        bos_token_id=8, eos_token_id=9,
+    )  # fmt: skip
+    config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(vision, text)
+    config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 8, 9, 9
+    model = transformers.VisionEncoderDecoderModel(config)
+    model.generation_config.decoder_start_token_id, model.generation_config.pad_token_id = 8, 9
+    model.save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate([*"abcdefgh", "<s>", "</s>"])}, "a"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    ).save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)

@@ -43,8 +43,11 @@ ALLOWED = {
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
     ],
-    "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
-    "train-classifier": [*TRAINING, "--head", "--fine-tune"],
+    "train-captioner": [
+        *[one for one in TRAINING if one != "--group-column"],
+        *["--tokenizer", "--memory", "--fine-tune", "--from"],
+    ],
+    "train-classifier": [*TRAINING, "--head", "--fine-tune", "--from"],
     "compare": ["RUN", "--split", "--out", "--json"],
     "compare-backbones": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],

@@ -1,8 +1,10 @@
 """What the page of captions is told and asks for: images, their captions, and what may come next in one."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,21 +20,21 @@ from showtell.models.continuing import continue_caption
 from showtell.runs.records import JsonObject
 from showtell.runtime import limit_threads
 from showtell.teaching.caption_learner import FIRST, CaptionLearner
-from showtell.teaching.near_words import END, NearWords, Said
+from showtell.teaching.near_words import NearWords, Said, next_words
 from showtell.teaching.order import random_place
 from showtell.teaching.pool import Pool
-from showtell.text.hangul import keystrokes
 from showtell.text.spelling import find_slips
-from showtell.text.tokenizer import CaptionTokenizer
-from showtell.text.typed import Typed
 from showtell.text.words import join_words, words
+
+if TYPE_CHECKING:  # of the extra vlm
+    from showtell.teaching.vlm import ImageToText
 
 TABLE = "captions.csv"
 AHEAD = 8
 """Images that a page is told to show next."""
 OFFERED = 5
 """Next words that are offered."""
-_NEIGHBOURS = 50
+_NEIGHBOURS = 1000
 """Images whose captions are weighed for the words of another."""
 _LEARNT_SHARE = 0.5
 """Share of the captioner in what is offered beside the neighbours' words."""
@@ -47,28 +49,39 @@ class Captioning:
         pool: The images, with their features as far as they are there.
         table: Where captions are kept.
         start: A captioner to begin from, of the same network's features; None to begin from nothing.
+        writer: Writes a caption of an image on show that has none, as a machine's; None for nobody.
     """
 
-    def __init__(self, pool: Pool, table: AnswerTable, start: Captioner | None = None) -> None:
-        self.pool, self.table = pool, table
+    def __init__(
+        self,
+        pool: Pool,
+        table: AnswerTable,
+        start: Captioner | None = None,
+        writer: "ImageToText | None" = None,
+    ) -> None:
+        self.pool, self.table, self._writer = pool, table, writer
+        self._shown: deque[str] = deque(maxlen=1)
         self.learner = CaptionLearner(start)
         self.trouble = ""
         self._known: list[Answer] = []
         self._state: tuple[int, int] | None = None
         self._lock = threading.RLock()
-        self._wake, self._closed = threading.Event(), False
+        self._wake, self._asked, self._closed = threading.Event(), threading.Event(), False
         self._done: list[tuple[str, Answer | None, Answer | None]] = []
         self._grid = lru_cache(16)(self._read_grid)
         self._near = lru_cache(4)(self._weigh)
 
     def start(self) -> None:
-        """Begin to learn in the background."""
+        """Begin to learn, and to write, in the background."""
+        if self._writer is not None:
+            threading.Thread(target=self._write, name="showtell-write", daemon=True).start()
         threading.Thread(target=self._learn, name="showtell-learn-captions", daemon=True).start()
 
     def close(self) -> None:
         """End after the step under way."""
         self._closed = True
         self._wake.set()
+        self._asked.set()
 
     # What a page says
 
@@ -141,6 +154,9 @@ class Captioning:
         Args:
             shown: The image on show, which is not among the next.
         """
+        if shown in self.pool.images and shown not in self._shown:
+            self._shown.append(shown)
+            self._asked.set()
         known = self.read()
         written = {one.image for one in known if one.who != MACHINE}
         waiting = sorted(
@@ -248,6 +264,32 @@ class Captioning:
             except ShowtellError as error:  # the table was made unreadable by somebody, or the store is full
                 self.trouble = str(error)
 
+    def _write(self) -> None:
+        """Write a machine's caption of each image on show that nothing is written of."""
+        limit_threads(1)
+        while not self._closed:
+            self._asked.wait()
+            self._asked.clear()
+            try:
+                for image in list(self._shown):
+                    self.write(image)
+            except ShowtellError as error:
+                self.trouble = str(error)
+
+    def write(self, image: str) -> None:
+        """Have the machine write of an image, unless somebody has written of it.
+
+        Raises:
+            ImageError: It cannot be read.
+            DataError: The caption cannot be kept.
+        """
+        if self._writer is None or any(one.image == image for one in self.read()):
+            return
+        text = self._writer.caption(self.pool.images[image].path)
+        with self._lock:
+            if words(text) and all(one.image != image for one in self.read()):
+                self.table.add([Answer(image, text, MACHINE)])
+
     def _learn_once(self) -> bool:
         """Train where there is enough to learn; return whether that was done."""
         there = set(self.pool.encoded()[0])
@@ -255,24 +297,3 @@ class Captioning:
         if not self.learner.is_due(sum(map(len, said.values()))):
             return False
         return self.learner.learn(self._features(list(said)), said, lambda: not self._closed)
-
-
-def next_words(near: NearWords, text: str) -> tuple[Typed, dict[str, float]]:
-    """Return a caption under way, and each text that it may be after the next word, with its probability.
-
-    A last word that is whole, and more likely so than as the beginning of another, is finished.
-    """
-    begun = Typed.of(_words(), text)
-    keys, chances = keystrokes(begun.unfinished), near.following(words(begun.head))
-    fitting = {word: chance for word, chance in chances.items() if word and keystrokes(word).startswith(keys)}
-    best = max(fitting, key=lambda word: (fitting[word], word), default=END)
-    if begun.unfinished and (not fitting or keystrokes(best) == keys):
-        begun = begun.finished()
-        fitting = {word: chance for word, chance in near.following(words(text)).items() if word}
-    return begun, {begun.joined(word): chance for word, chance in fitting.items()}
-
-
-@cache
-def _words() -> CaptionTokenizer:
-    """Return a tokenizer that parts texts into words; its vocabulary is not asked."""
-    return CaptionTokenizer.train(["a"], min_count=1)

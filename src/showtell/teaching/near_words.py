@@ -8,15 +8,18 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from showtell.text.hangul import keystrokes
+from showtell.text.tokenizer import CaptionTokenizer
+from showtell.text.typed import Typed
 from showtell.text.words import words
 
 _CONTEXT = 3
 """Most words before the next one that are looked at."""
-_TEMPERATURE = 20.0
-"""Sharpness of the weights by cosine: a difference of 0.05 is a factor of e."""
-_FLOOR = 0.02
+_TEMPERATURE = 10.0
+"""Sharpness of the weights by cosine: a difference of 0.1 is a factor of e (docs/log.md)."""
+_FLOOR = 0.1
 """Weight of a caption of an image that is nothing alike, the nearest one's being 1."""
 _LONGEST = 30
 """Words of a sentence that is offered."""
@@ -105,3 +108,24 @@ class NearWords:
                 break
             rest.append(best)
         return rest
+
+
+def next_words(near: NearWords, text: str) -> tuple[Typed, dict[str, float]]:
+    """Return a caption under way, and each text that it may be after the next word, with its probability.
+
+    A last word that is whole, and more likely so than as the beginning of another, is finished.
+    """
+    begun = Typed.of(_words(), text)
+    keys, chances = keystrokes(begun.unfinished), near.following(words(begun.head))
+    fitting = {word: chance for word, chance in chances.items() if word and keystrokes(word).startswith(keys)}
+    best = max(fitting, key=lambda word: (fitting[word], word), default=END)
+    if begun.unfinished and (not fitting or keystrokes(best) == keys):
+        begun = begun.finished()
+        fitting = {word: chance for word, chance in near.following(words(text)).items() if word}
+    return begun, {begun.joined(word): chance for word, chance in fitting.items()}
+
+
+@cache
+def _words() -> CaptionTokenizer:
+    """Return a tokenizer that parts texts into words; its vocabulary is not asked."""
+    return CaptionTokenizer.train(["a"], min_count=1)

@@ -22,6 +22,9 @@ class Teach(BackboneSettings, DataSource):
     """Name of a class, once for each; more are named on the page."""
     run: Maybe[Path] = None
     """A captioner whose words are offered from the first caption on; without it, one learns meanwhile."""
+    vlm: Maybe[str] = None
+    """An image-to-text model of transformers that writes captions to be accepted or mended (extra: vlm).
+    A folder, or a name whose weights are in the cache; nothing is downloaded."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 accepts connections from other machines, such as a phone."""
     port: int = 8000

@@ -39,6 +39,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
     from showtell.teaching.pool import TABLE, Pool, read_pool
     from showtell.teaching.teaching import Teaching
     from showtell.teaching.training import Training
+    from showtell.teaching.vlm import ImageToText
 
     with open_socket(config.host, config.port) as listening:
         root, images = read_pool(config)
@@ -46,6 +47,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
         labels = Labels(root / TABLE, brought)
         known = labels.read()
         console.say(f"{root}: {many(len(images), 'image', 'images')}, {len(known):,} of them with a label")
+        writer = None if config.vlm is None else ImageToText(config.vlm)
         start = None if config.run is None else load_captioner(config.run, config.device)
         backbone = config.load(console=console) if start is None else start.backbone
         pool = Pool(root, images, backbone, FeatureStore(config.store))
@@ -54,7 +56,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
         name = root.resolve().name or "taught"
         app = build_teaching_app(
             teaching,
-            captioning.Captioning(pool, captions, None if start is None else start.captioner),
+            captioning.Captioning(pool, captions, None if start is None else start.captioner, writer),
             (
                 Training("train-classifier", root / TABLE, config, Path("runs") / name),
                 Training("train-captioner", captions.path, config, Path("runs") / f"{name}-captions"),
