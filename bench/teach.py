@@ -2,14 +2,14 @@
 
     python bench/teach.py ../shared/data/knyang ../shared/weights/mobilenetv2_100_tf --seeds 3
 
-Data are class folders below ``Train`` and ``Validation``. The images of Train are copied into one folder under
-names that say nothing; ``showtell teach`` serves it, and in a headless Chromium the script presses a key for
-each image that is shown: a class's, or, in 3% of the answers, that of another class. Every ten answers the
-page's model is asked about the images of Validation, which are no part of the folder and are never asked. Then
-the rest is answered in the same way, and it is counted how many wrong answers are among the first doubted.
+Data are class folders below ``Train`` and ``Validation``. The images of Train are copied into one folder,
+under names that say nothing. ``showtell teach`` serves it; in a headless Chromium the script presses a key
+for each image that is shown: that of its class, or, in 3% of the answers, of another. Every ten answers the
+page's model is asked about the images of Validation, which are no part of the folder. Then the rest is
+answered in the same way, and it is counted how many wrong answers are among the first that are doubted.
 
-A click is timed twice, while the page learns: from the key to the next image on the screen, and from the key to
-the server's word that the answer is on the disk.
+A click is timed twice, while the page learns: from the key to the next image on the screen, and until the
+server says that the answer is on the disk.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Page, sync_playwright
+
 from record import add_results, record
 
 BROWSER = next(
@@ -36,7 +38,7 @@ BROWSER = next(
 )
 PRESS = """async (key) => {
   const photo = document.getElementById("photo"), before = photo.dataset.name, begun = performance.now();
-  dispatchEvent(new KeyboardEvent("keydown", { key }));
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
   while (photo.dataset.name === before) await new Promise(requestAnimationFrame);
   await new Promise(requestAnimationFrame);
   return performance.now() - begun;
@@ -178,6 +180,7 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends, too
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)

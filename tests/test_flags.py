@@ -40,6 +40,10 @@ ALLOWED = {
     "preview tokens": [
         *[*GROUPED, "--seed", "--show", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
+    "teach": [
+        *[*SOURCE, "--group-column", *NETWORK[:2], "--store"],
+        *["--classes", "--host", "--port", "--token", "--open"],
+    ],
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
     ],

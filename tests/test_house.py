@@ -14,8 +14,8 @@ ROOT = Path(showtell.__file__).parent
 
 # A module imports only from its own room and from rooms above it in this list, and a room at the edge from no
 # other edge. Against the list of the design: `settings` and `console` came in, `runtime` stands beside them,
-# and `report` stands above `kinds`, which draw with it. `serving` stands above the edges: the page of `teaching` has
-# its server, its guards and its looks.
+# and `report` stands above `kinds`, which draw with it. `serving` stands above the edges: the page of
+# `teaching` has its server, its guards and its looks.
 CORE = [
     "errors",
     "files",

@@ -23,7 +23,8 @@ DROP = """(content) => {
   const transfer = new DataTransfer();
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   transfer.items.add(new File([bytes], "새 사진.png", { type: "image/png" }));
-  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+  document.body.dispatchEvent(new DragEvent("drop", options));
 }"""
 IMAGES = 30
 
@@ -215,7 +216,7 @@ def test_images_are_dropped_in_and_filmed(visit, teaching, folder):
     page.keyboard.down("1")
     wait_until(lambda: len([name for name in texts(teaching) if name.startswith("camera/")]) >= 2)
     page.keyboard.up("1")
-    filmed = [path for path in (folder / "camera").iterdir()]
+    filmed = list((folder / "camera").iterdir())
     assert {path.suffix for path in filmed} == {".jpg"}
     page.wait_for_timeout(500)
     assert len(list((folder / "camera").iterdir())) <= len(filmed) + 1
@@ -230,7 +231,7 @@ def test_it_fits_a_phone_and_speaks_korean_and_another_language_when_told(visit)
     page.fill("#name", "레오")
     page.tap("#other button")
     page.tap(".give")
-    page.wait_for_function("document.getElementById('count').textContent.includes('2장')")
+    page.get_by_text("2장").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert "되돌리기" in page.inner_text("body")
     page.tap("#language")

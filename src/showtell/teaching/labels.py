@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.answers import PERSON, Answer, AnswerTable
+from showtell.data.names import nfc
 from showtell.errors import ConfigError
 
 _LONGEST = 100
@@ -84,7 +85,7 @@ class Labels:
             known = self.read()
             mine = [number for number, (whose, _) in enumerate(self._done) if whose == tab]
             if mine:
-                steps = self._done.pop(mine[-1])[1]
+                steps = self._done[mine[-1]][1]
             else:
                 others = {step.image for _, steps in self._done for step in steps}
                 last = next((one for name, one in reversed(list(known.items())) if name not in others), None)
@@ -95,6 +96,8 @@ class Labels:
                 if step.after and known.get(step.image) == step.after
             ]
             self._carry_out(back)
+            if mine:
+                del self._done[mine[-1]]
             return [step.image for step in back]
 
     def rename(self, old: str, new: str) -> None:
@@ -128,7 +131,7 @@ def check_class(name: str) -> str:
     Raises:
         ConfigError: It cannot be one.
     """
-    name = " ".join(name.split())
+    name = nfc(" ".join(name.split()))
     if not name or len(name) > _LONGEST or not name.isprintable() or name.startswith(_FORMULA):
         raise ConfigError(
             f"{name[:_LONGEST]!r} cannot be the name of a class.",

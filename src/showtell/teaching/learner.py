@@ -6,6 +6,7 @@ Letters: N images with features, L of them with a label, D features, C classes.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ L2 = 1.0
 """Penalty of the head's weights: strong, since labels are few and some are wrong (docs/log.md)."""
 FOLDS, ALL = 5, -1
 """Heads of cross-validation are 0 to 4; the one that is fitted to everything is -1."""
+_LEAST = 5
+"""Images of a random sample that say anything."""
 _BETWEEN = 10
 """Labels between two models that are compared to see whether more labels still change anything."""
 _STABLE, _WINDOW = 0.99, 3
@@ -79,7 +82,7 @@ class Scored:
         labelled: How many images have a label, L.
         sample: How many of them are the random sample.
         right: How many of the sample are said as they are labelled.
-        interval: 95%, of the share that is right; None without a sample.
+        interval: 95%, of the share that is right; None where the sample is too small to tell anything.
         confused: Label, what was said instead, and how often, the most frequent first.
         doubted: Images whose label is doubted, the most doubtful first, with what is said instead.
         temperature: What logits are divided by, so that probabilities mean what they say.
@@ -116,7 +119,7 @@ class Scored:
             len(names),
             count,
             good,
-            wilson(good / count, count) if count else None,
+            wilson(good / count, count) if count >= _LEAST else None,
             tuple((*pair, times) for pair, times in pairs.most_common(5)),
             tuple(
                 (names[row], classes[instead[row].argmax()]) for row in doubted(probabilities, given).tolist()
@@ -178,7 +181,7 @@ class Learner:
         last = [said for _, said in self._said[-_WINDOW - 1 :]]
         if len(last) <= _WINDOW:
             return False
-        return sum(kappa(*pair) for pair in zip(last, last[1:])) / _WINDOW >= _STABLE
+        return sum(kappa(*pair) for pair in pairwise(last)) / _WINDOW >= _STABLE
 
     def _standardised(self, lesson: Lesson) -> Tensor:
         """Return features on the scale of all images, labelled or not, (N, D)."""

@@ -1,8 +1,8 @@
 """What is asked next: what the model is least sure of, spread over the data, and a share at random.
 
 The random share is a fixed order of all images, by a hash of their names. However the other images were
-chosen, its beginning is a simple random sample of the folder: it is what the accuracy is estimated on. Whoever
-opens the folder again, in any process, goes on in the same order, so nothing has to be kept for it.
+chosen, its beginning is a simple random sample of the folder: it is what the accuracy is estimated on.
+Whoever opens the folder again, in any process, goes on in the same order; nothing has to be kept for it.
 
 Letters: N images, D features, C classes.
 """

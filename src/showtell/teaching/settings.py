@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.settings import Maybe, Rare, at_least
@@ -17,6 +18,14 @@ class Teach(BackboneSettings, DataSource):
 
     Example: showtell teach photos/ --open
     """
+
+    # As of the training that the page starts.
+    encoding: Rare[Maybe[str]] = None
+    image_size: Rare[Maybe[int]] = None
+    resize: Rare[Literal["stretch", "crop"]] = "stretch"
+    precision: Rare[Precision] = "float32"
+    engine: Rare[EngineName] = "torch"
+    device: Rare[str] = "auto"
 
     classes: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a class, once for each; more are named on the page."""

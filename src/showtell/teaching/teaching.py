@@ -113,6 +113,7 @@ class Teaching:
             "labelled": counts.total(),
             "classes": [{"name": name, "count": counts[name]} for name in self.classes],
             "next": self.next(tab),
+            "taken": [one for one, lent in self._lent.items() if lent[0] == tab and one in known],
             "learnt": len(moment.lesson.labels) if moment.fitted else 0,
             "sample": scored.sample if scored else 0,
             "right": scored.right if scored else 0,

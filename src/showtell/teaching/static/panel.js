@@ -3,7 +3,7 @@
 import { count, percent, say } from "./say.js";
 import { showTraining } from "./training.js";
 
-const WIDTH = 320, HEIGHT = 120, LEFT = 34, BOTTOM = 98, TOP = 8;
+const WIDTH = 320, HEIGHT = 120, LEFT = 40, BOTTOM = 98, TOP = 8;
 
 const at = (id) => document.getElementById(id);
 const svg = (name, attributes, text = "") => {

@@ -19,8 +19,8 @@ const tab = crypto.randomUUID?.() ?? String(Math.random());
 let known = null; // what the server said last
 let mode = "one";
 let queue = []; // images to show, the one on show first
-let under = new Set(); // images whose answer is on its way
-let kept = new Set(); // doubted labels that were looked at and kept
+const given = new Set(); // images that were answered for here, which an older word of the server may still ask
+const kept = new Set(); // doubted labels that were looked at and kept
 let sending = Promise.resolve(); // the answers on their way, one after another
 let surest = null; // the class whose surest images are shown, in the grid
 let like = null; // or the image that they are like
@@ -87,10 +87,10 @@ const take = (record) => {
   if (doubted) doubted.nextSibling.textContent = known.doubted ? `${say("doubted")} ${count(known.doubted)}` : say("doubted");
   if (mode === "one") {
     const fresh = new Map(known.next.map((one) => [one.image, one]));
-    const staying = queue.slice(0, 2).filter(({ image }) => !under.has(image));
+    const staying = queue.slice(0, 2).filter(({ image }) => !given.has(image) && !known.taken.includes(image));
     const first = staying.map((one) => ({ ...one, ...fresh.get(one.image) }));
     const shown = new Set(staying.map(({ image }) => image));
-    queue = [...first, ...known.next.filter(({ image }) => !shown.has(image) && !under.has(image))];
+    queue = [...first, ...known.next.filter(({ image }) => !shown.has(image) && !given.has(image))];
     show();
   } else arrange();
 };
@@ -100,8 +100,8 @@ const look = async () => {
     take(await ask(here("v1/teaching"), { seconds: 15 }));
     if (at("trouble").dataset.lost) { clearTrouble(); delete at("trouble").dataset.lost; }
   } catch (error) {
-    if (!known || error.key === "lost" || error.key === "locked") {
-      at("trouble").dataset.lost = "yes";
+    if (!known || !["busy", "slow"].includes(error.key)) {
+      at("trouble").dataset.lost = error.key;
       showTrouble(error, look);
     }
   }
@@ -115,16 +115,16 @@ const watch = async () => {
 };
 
 /** Send answers, one after another; where they cannot be kept, `back` shows their images again. */
-const send = (given, accepted, back) => {
-  const names = Object.keys(given);
-  names.forEach((name) => under.add(name));
+const send = (answers, accepted, back) => {
+  const names = Object.keys(answers);
+  names.forEach((name) => given.add(name));
   sending = sending.then(async () => {
     try {
-      const record = await ask(here("v1/answers"), { method: "POST", body: { labels: given, accepted } });
-      names.forEach((name) => under.delete(name));
+      const record = await ask(here("v1/answers"), { method: "POST", body: { labels: answers, accepted } });
+      names.filter((name) => !answers[name]).forEach((name) => given.delete(name));
       take(record);
     } catch (error) {
-      names.forEach((name) => under.delete(name));
+      names.forEach((name) => given.delete(name));
       back();
       showTrouble(error);
     }
@@ -138,9 +138,11 @@ const answer = (label, accepted = false) => {
   if (!image) return;
   clearTrouble();
   announce(label || say("later"));
-  kept.add(image.image);
   show();
-  if (mode === "doubted" && (label === image.label || !label)) return; // it stays as it is
+  if (mode === "doubted" && (label === image.label || !label)) {
+    kept.add(image.image); // the label stays as it is
+    return;
+  }
   send({ [image.image]: label }, accepted, () => { queue.unshift(image); show(); });
 };
 
@@ -175,7 +177,7 @@ const undo = async () => {
   try {
     const record = await ask(here("v1/undo"), { method: "POST" });
     announce(say(record.undone.length ? "undone" : "nothingToUndo"));
-    record.undone.forEach(({ image }) => kept.delete(image));
+    record.undone.forEach(({ image }) => [given, kept].forEach((names) => names.delete(image)));
     if (mode === "one") queue = [...record.undone, ...queue.filter(({ image }) => !record.undone.some((one) => one.image === image))];
     take(record);
     if (mode === "many") refill();
@@ -282,12 +284,12 @@ const listen = () => {
   });
   at("other").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const given = at("name").value.trim();
-    if (!given) return;
+    const written = at("name").value.trim();
+    if (!written) return;
     at("name").value = "";
     at("name").blur();
     clearTrouble();
-    const label = await name(given);
+    const label = await name(written);
     if (label !== null) hear.give(label);
   });
   at("name").addEventListener("keydown", (event) => { if (event.key === "Escape") at("name").blur(); });
