@@ -22,7 +22,9 @@ def runs(tmp_path) -> tuple[Path, Path]:
     """Return the runs of a captioner and of a classifier, which know their images."""
     found = make_captioner(tmp_path / "말", CAPTIONS), make_classifier(tmp_path / "cats")
     for run in found:
-        (run / "images.jsonl").write_text(json.dumps({"name": "a.png", "split": "train"}) + "\n", "utf-8")
+        (run / "images.jsonl").write_text(
+            json.dumps({"name": "a.png", "split": "train", "sha256": "00"}) + "\n", "utf-8"
+        )
     return found
 
 

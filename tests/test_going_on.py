@@ -145,12 +145,16 @@ def test_a_classifier_goes_on_with_corrected_labels_and_new_classes(tmp_path, ca
 
 def test_corrections_are_data_of_their_own_and_hold_what_was_said(tmp_path):
     corrections = Corrections(Run(tmp_path), "caption")
+    record = {"name": "data/7.jpg", "split": "train", "sha256": "ab" * 32}
+    (tmp_path / "images.jsonl").write_text(json.dumps(record) + "\n", "utf-8")
     corrections.add(encoded(draw(1), "png"), "a  red\ncircle", said="a square", source="../up.png")
     corrections.table.add([Answer("nowhere.png", "written by a machine", MACHINE)])
     (one,) = corrections.read()
     assert (one.right, one.said, one.image.parent) == ("a red circle", "a square", tmp_path / "corrections")
     with pytest.raises(DataError, match="no words"):
         corrections.add(b"x", " ", said="")
+    corrections.table.add([Answer("data/7.jpg", "by hand, of the run's data")])
+    assert [found.digest.hex() for found in corrections.read()][1] == "ab" * 32
     one.image.unlink()
     with pytest.raises(DataError, match=one.image.name):
         corrections.read()

@@ -30,7 +30,7 @@ class Correction:
     """What is right of an image, beside what a model said.
 
     Attributes:
-        image: The copy of the image in the run's folder.
+        image: The copy of the image in the run's folder, or the name of one of the run's data.
         digest: Of its content.
         right: The caption or the label.
         said: What the model said.
@@ -51,6 +51,7 @@ class Corrections:
     """
 
     def __init__(self, run: Run, column: Column) -> None:
+        self._run = run
         self.folder = run.folder / FOLDER
         self.column: Column = column
         self.table = AnswerTable(self.folder / f"{column}s.csv", column, (_SAID, _SOURCE))
@@ -84,16 +85,19 @@ class Corrections:
     def read(self) -> list[Correction]:
         """Return all corrections that a person gave or accepted; of a label, the last one of each image.
 
+        A row names a copy beside the table; or, written by hand, an image of the run's data.
+
         Raises:
-            DataError: The table cannot be read, or the copy of an image is not there.
+            DataError: The table cannot be read, or an image is neither.
         """
         found: list[Correction] = []
-        for answer in self.table.read():
+        answers = [answer for answer in self.table.read() if answer.who != MACHINE]
+        recorded = {one.name: one.sha256 for one in self._run.images} if answers else {}
+        for answer in answers:
             path = self.folder / answer.image
-            if answer.who == MACHINE:
-                continue
             try:
-                digest = content_digest(read_content(path))
+                known = None if path.exists() else recorded.get(answer.image)
+                digest = bytes.fromhex(known) if known else content_digest(read_content(path))
             except ImageError as error:
                 raise DataError(f"{self.table.path} names {answer.image}: {error.what}") from error
             found.append(Correction(path, digest, answer.text, answer.more.get(_SAID, "")))
