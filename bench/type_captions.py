@@ -3,9 +3,10 @@
     python bench/type_captions.py ../shared/data/flickr8k ../shared/weights/mobilenetv2_100_tf \
         [--images 300] [--store DIR] [--without captioner|neighbours] [--out captions]
 
-Photos of Flickr8k's training list get their first caption each, word by word, as on the page. Before a word is
-begun, the offer is asked for: it counts where the first word offered is the person's own. The background
-training runs between two captions. A share is that of 50 captions; `train-captioner` takes the table as it is.
+Photos of Flickr8k's training list get their first caption each, word by word, as on the page. Before a word
+is begun, the offer is asked for: it counts where the first word offered is the person's own. The background
+training runs between two captions. A share is that of 50 captions. With `--out`, the table is kept there,
+and `train-captioner` takes it as it is.
 """
 
 import argparse

@@ -42,7 +42,7 @@ ALLOWED = {
     ],
     "teach": [
         *[*SOURCE, "--group-column", *NETWORK[:2], "--store"],
-        *["--classes", "--host", "--port", "--token", "--open"],
+        *["--classes", "--run", "--vlm", "--host", "--port", "--token", "--open"],
     ],
     "extract": [
         *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]

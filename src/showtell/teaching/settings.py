@@ -14,7 +14,7 @@ from showtell.settings import Maybe, Rare, at_least
 
 @dataclass(frozen=True)
 class Teach(BackboneSettings, DataSource):
-    """Name the classes of images in the browser, while a model learns them.
+    """Name the classes of images in the browser, or write captions of them, while a model learns.
 
     Example: showtell teach photos/ --open
     """
