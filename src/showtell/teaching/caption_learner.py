@@ -89,7 +89,7 @@ class CaptionLearner:
 
 
 def load_captioner(run: Path, device: str) -> CaptionerModel:
-    """Load the captioner of a run.
+    """Load the captioner of a run; its decoder learns on the CPU, beside whatever encodes.
 
     Raises:
         ModelError: There is none.
@@ -97,4 +97,5 @@ def load_captioner(run: Path, device: str) -> CaptionerModel:
     model = load_model(run, choose_device(device))
     if not isinstance(model, CaptionerModel):
         raise ModelError(f"{run} holds a {model.config.kind}.", hint="Expected the run of a captioner.")
+    model.captioner.to("cpu")
     return model

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from showtell.console import Console
 from showtell.data.answers import MACHINE, PERSON, Answer, AnswerTable
+from showtell.data.names import nfc
 from showtell.data.neighbours import Nearest
 from showtell.errors import ConfigError, ShowtellError
 from showtell.extraction.extract import extract_features
@@ -95,7 +96,7 @@ class Captioning:
                 been changed.
             DataError: It cannot be kept.
         """
-        text = " ".join(text.split())
+        text = nfc(" ".join(text.split()))
         if image not in self.pool.images:
             raise ConfigError(f"There is no image {image[:200]!r}.")
         if not words(text) or len(text) > _LONGEST:
@@ -126,12 +127,12 @@ class Captioning:
             mine = [number for number, (whose, _, _) in enumerate(self._done) if whose == tab]
             if not mine:
                 return None
-            _, old, new = self._done.pop(mine[-1])
-            if new is None:
-                assert old is not None
-                self.table.add([old])
-            else:
+            _, old, new = self._done[mine[-1]]
+            if new is not None:
                 self.table.change(new, old)
+            elif old is not None:
+                self.table.add([old])
+            del self._done[mine[-1]]  # where it cannot be kept, it stays to be undone
             return (new or old).image  # type: ignore[union-attr]  # one of them is there
 
     # What a page asks for
