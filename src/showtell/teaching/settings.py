@@ -9,7 +9,7 @@ import tyro
 from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
-from showtell.settings import Maybe, Rare, at_least
+from showtell.settings import Data, Maybe, Rare, at_least
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,9 @@ class Teach(BackboneSettings, DataSource):
 
     Example: showtell teach photos/ --open
     """
+
+    data: Data
+    """A folder of images, in class folders or not; or a table of images."""
 
     # As of the training that the page starts.
     encoding: Rare[Maybe[str]] = None

@@ -139,11 +139,10 @@ const answer = (label, accepted = false) => {
   clearTrouble();
   announce(label || say("later"));
   show();
-  if (mode === "doubted" && (label === image.label || !label)) {
-    kept.add(image.image); // the label stays as it is
-    return;
-  }
-  send({ [image.image]: label }, accepted, () => { queue.unshift(image); show(); });
+  const mends = mode !== "doubted" || (label && label !== image.label);
+  if (mends) send({ [image.image]: label }, accepted, () => { queue.unshift(image); show(); });
+  else kept.add(image.image);
+  if (mode === "doubted" && !queue.length) sending.then(doubt);
 };
 
 const answerAll = (label, accepted) => {
