@@ -206,6 +206,7 @@ def make_image_to_text(folder: Path) -> None:
     config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 8, 9, 9
     model = transformers.VisionEncoderDecoderModel(config)
     model.generation_config.decoder_start_token_id, model.generation_config.pad_token_id = 8, 9
+    model.generation_config.suppress_tokens = [8, 9]  # so that it says something
     model.save_pretrained(folder)
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate([*"abcdefgh", "<s>", "</s>"])}, "a"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
