@@ -4,8 +4,8 @@
 
 Data are class folders below ``Train`` and ``Validation``. The images of Train are copied into one folder,
 under names that say nothing. ``showtell teach`` serves it; in a headless Chromium the script presses a key
-for each image that is shown: that of its class, or, in 3% of the answers, of another. Every ten answers the
-page's model is asked about the images of Validation, which are no part of the folder. Then the rest is
+for each image that is shown: that of its class, or, in 3% of the answers, of another. What is fitted after
+every ten answers is then held against the images of Validation, which are no part of the folder. The rest is
 answered in the same way, and it is counted how many wrong answers are among the first that are doubted.
 
 A click is timed twice, while the page learns: from the key to the next image on the screen, and until the
@@ -29,9 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import torch
 from playwright.sync_api import Page, sync_playwright
 
+import showtell
 from record import add_results, record
+from showtell.teaching.learner import Learner, Lesson
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None
@@ -112,36 +116,37 @@ class Person:
 
 
 def teach(page: Page, address: str, person: Person, options: argparse.Namespace) -> dict[str, Any]:
-    """Answer so many images on the page; return accuracy by answers, and what clicks took."""
+    """Answer so many images on the page; return what was said, and what clicks took."""
     page.goto(address)
     page.wait_for_selector("#photo[data-name]")
-    accuracy, clicks = {}, []
-    for number in range(1, options.answers + 1):
-        label = person.say(page.get_attribute("#photo", "data-name"))
+    said: dict[str, str] = {}
+    clicks = []
+    while len(said) < options.answers:
+        shown = page.get_attribute("#photo", "data-name")
+        said[shown] = person.say(shown)
         names = page.locator(".give .text").all_text_contents()
-        if label in names:
-            clicks.append(page.evaluate(PRESS, "1234567890"[names.index(label)]))
+        if said[shown] in names:
+            clicks.append(page.evaluate(PRESS, "1234567890"[names.index(said[shown])]))
         else:
-            shown = page.get_attribute("#photo", "data-name")
-            page.fill("#name", label)
+            page.fill("#name", said[shown])
             page.press("#name", "Enter")
-            page.wait_for_function(
-                "(name) => document.getElementById('photo').dataset.name !== name", arg=shown
-            )
+            wait_until(lambda: page.get_attribute("#photo", "data-name") != shown, 30)  # noqa: B023
         page.wait_for_timeout(options.pause)
-        if number % 10 == 0:
-            wait_until(lambda: known(address)["learnt"] in (0, number), 30)  # noqa: B023
-            accuracy[number] = validate(address, options.data / "Validation")
-    return {"accuracy": accuracy, "clicks": clicks, "sent": page.evaluate(SENT)}
+    return {"said": said, "clicks": clicks, "sent": page.evaluate(SENT)}
 
 
-def validate(address: str, folder: Path) -> float:
-    """Return the share of images of other folders that the page's model tells right."""
-    right = []
-    for path in sorted(folder.rglob("*.jpg")):
-        found = httpx.post(f"{address}/v1/predict", content=path.read_bytes(), timeout=60).json()["results"]
-        right.append(found[0].get("class") == path.parent.name)
-    return sum(right) / len(right)
+def validate(said: dict[str, str], folder: Path, options: argparse.Namespace) -> dict[int, float]:
+    """Return the share of Validation that is told right by what the page fits after each ten answers."""
+    network = {"weights": str(options.weights), "store": options.store}
+    pool = showtell.features(folder, **network)
+    others = showtell.features(options.data / "Validation", **network)
+    right = np.array([name.partition("/")[0] for name in others.names])
+    pooled, learner, found = torch.from_numpy(pool.pooled()).float(), Learner(), {}
+    for number in range(10, len(said) + 1, 10):
+        fitted = learner.fit(Lesson(pool.names, pooled, dict(list(said.items())[:number])))
+        told = fitted.head(torch.from_numpy(others.pooled())).argmax(1).tolist()
+        found[number] = float(np.mean(np.array(fitted.classes)[told] == right))
+    return found
 
 
 def find_errors(address: str, person: Person) -> dict[str, int]:
@@ -204,6 +209,7 @@ def main() -> None:
                     with serving(Path(place) / "photos", options, order) as address:
                         page = browser.new_page(locale="en-US")
                         run = {"order": order, "seed": seed} | teach(page, address, person, options)
+                        run["accuracy"] = validate(run.pop("said"), Path(place) / "photos", options)
                         run |= find_errors(address, person) if order == "uncertain" else {}
                         page.close()
                 runs.append(run)

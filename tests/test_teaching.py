@@ -64,6 +64,9 @@ def test_each_fifth_image_is_drawn_at_random_and_none_twice():
     assert [at_random for _, at_random in chosen] == [n % 5 == 0 for n in range(3, 15)]
     assert len({row for row, _ in chosen}) == 12
     assert next(row for row, at_random in chosen if at_random) in order[:3]
+    lent = choose_next(order, [], directions, None, count=5, answered=0, lent=order[:9])
+    assert [row for row, at_random in lent if at_random] == order[:1], "the sample has no hole"
+    assert not {row for row, at_random in lent if not at_random} & set(order[:9])
     everything = choose_next(order, [], directions, None, count=5, answered=0, every=1)
     assert [row for row, _ in everything] == order[:5]
     assert choose_next([], [], directions, None, count=5, answered=0) == []

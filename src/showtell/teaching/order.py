@@ -61,6 +61,7 @@ def choose_next(
     count: int,
     answered: int,
     every: int = EVERY,
+    lent: Collection[int] = frozenset(),
 ) -> list[tuple[int, bool]]:
     """Choose the images to ask next, and say which of them are of the random share.
 
@@ -76,11 +77,13 @@ def choose_next(
         count: How many to choose.
         answered: Answers so far: which of the next ones are random follows from it.
         every: One in so many is of the random share.
+        lent: Rows that are on show elsewhere. They are left out, but not of the random share, whose beginning
+            is no sample as long as an image of it is left unanswered.
 
     Returns:
         Up to ``count`` rows, each with whether it is of the random share.
     """
-    left = np.asarray(open_rows, np.int64)
+    left = np.array([row for row in open_rows if row not in lent], np.int64)
     by_chance = iter(open_rows)
     chosen: list[tuple[int, bool]] = []
     taken: set[int] = set()

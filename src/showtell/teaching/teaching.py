@@ -130,7 +130,7 @@ class Teaching:
         self._lent = {name: lent for name, lent in self._lent.items() if lent[1] > now - _LENT}
         others = {name for name, (whose, _) in self._lent.items() if whose != tab}
         names = moment.lesson.names
-        free = [row for row in moment.random_order if names[row] not in known and names[row] not in others]
+        free = [row for row in moment.random_order if names[row] not in known]
         free = [row for row in free if names[row] not in self._skipped] or free
         chosen = choose_next(
             free,
@@ -140,6 +140,7 @@ class Teaching:
             count=count,
             answered=len(known),
             every=self._every,
+            lent={moment.place[name] for name in others if name in moment.place},
         )
         self._lent = self._lent | {names[row]: (tab, now) for row, _ in chosen[:2]}
         return [self._shown(moment, names[row]) | {"random": at_random} for row, at_random in chosen]
