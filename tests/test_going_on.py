@@ -72,7 +72,7 @@ def test_a_correction_with_a_new_word_is_learnt(captioned, capsys):
     right = "a zebrafinch beside a red circle"
     for content, source in ((own.read_bytes(), own.name), (encoded(draw(7), "png"), "new one.png")):
         corrections.add(content, right, said="a square", source=source)
-    go_on(captioned, "second")
+    go_on(captioned, "second", learning_rate=0.02)
     said = capsys.readouterr().err
     assert "Corrections: 2 of" in said
     second = load_model(captioned / "second")
