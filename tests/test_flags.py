@@ -43,14 +43,17 @@ ALLOWED = {
     ],
     "teach": [
         *[*SOURCE, "--group-column", *NETWORK[:2], "--store"],
-        *["--classes", "--host", "--port", "--token", "--open"],
+        *["--classes", "--run", "--vlm", "--host", "--port", "--token", "--open"],
     ],
     "extract": [
         *[*SOURCE, "--group-column", *NETWORK, "--resize", "--precision", "--engine", "--store"],
         *["--device", "--json", "--executor", "--workers", "--ray-address", "--gpus-per-worker"],
     ],
-    "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
-    "train-classifier": [*TRAINING, "--head", "--fine-tune"],
+    "train-captioner": [
+        *[one for one in TRAINING if one != "--group-column"],
+        *["--tokenizer", "--memory", "--fine-tune", "--from"],
+    ],
+    "train-classifier": [*TRAINING, "--head", "--fine-tune", "--from"],
     "compare": ["RUN", "--split", "--out", "--json"],
     "compare-backbones": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],

@@ -46,13 +46,12 @@ EDGES = [
     "comparison",
     "onnx_export",
     "hub",
-    "serving",
     "video",
+    "teaching",
     "quickstart",
     "lessons",
     "searching",
 ]
-EDGES = ["inspection", "previews", "comparison", "onnx_export", "hub", "video", "teaching", "quickstart"]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",

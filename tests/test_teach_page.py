@@ -10,8 +10,10 @@ from conftest import draw, encoded
 from pages import NEEDS_BROWSER, Visit, chromium, visits
 from serving import served, wait_until
 from showtell.backbones.weights import load_backbone
+from showtell.data.answers import AnswerTable
 from showtell.store.store import FeatureStore
 from showtell.teaching.app import build_teaching_app
+from showtell.teaching.captioning import Captioning
 from showtell.teaching.labels import Labels
 from showtell.teaching.pool import Pool, read_pool
 from showtell.teaching.settings import Teach
@@ -89,9 +91,13 @@ def visit(browser, teaching, folder, tmp_path):
     settings = Teach(
         folder, backbone="test_resnet", weights="random", image_size=64, store=tmp_path / "store"
     )
-    training = Training(folder / "labels.csv", settings, tmp_path / "run")
+    trainings = (
+        Training("train-classifier", folder / "labels.csv", settings, tmp_path / "run"),
+        Training("train-captioner", folder / "captions.csv", settings, tmp_path / "captions"),
+    )
+    captions = Captioning(teaching.pool, AnswerTable(folder / "captions.csv", "caption"))
     with (
-        served(build_teaching_app(teaching, training, settings)) as (client, _),
+        served(build_teaching_app(teaching, captions, trainings, settings)) as (client, _),
         visits(browser, str(client.base_url), Person) as open_one,
     ):
         wait_until(lambda: len(teaching.moment.lesson.names) == IMAGES, 30)

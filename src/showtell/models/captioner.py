@@ -1,7 +1,7 @@
 """A decoder with its words: from grids to captions that people read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -88,6 +88,24 @@ class Captioner(nn.Module):
         self.special = SpecialTokens(
             tokenizer.bos_id, tokenizer.eos_id, (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         )
+
+    @torch.no_grad()
+    def grown(self, tokenizer: CaptionTokenizer) -> "Captioner":
+        """Return a captioner with the same weights and further words, which begin as of an untrained one.
+
+        Args:
+            tokenizer: Its own, or one that has grown from it.
+        """
+        config = replace(self.decoder.config, vocab_size=tokenizer.vocab_size)
+        grown = Captioner(config, tokenizer, self.grid_size)
+        known = self.decoder.state_dict()
+        for name, value in grown.decoder.state_dict().items():
+            old = known[name]
+            value[: len(old)].copy_(old) if value.dim() else value.copy_(old)
+        if more := tokenizer.vocab_size - len(self.decoder.output_bias):
+            # As rare as the rarest that is known.
+            grown.decoder.output_bias[-more:] = self.decoder.output_bias.min()
+        return grown
 
     @torch.inference_mode()
     def search(

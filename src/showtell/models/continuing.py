@@ -98,6 +98,7 @@ class _Begun:
     def __init__(self, captioner: Captioner, grid: Tensor, typed: Typed) -> None:
         decoder, tokenizer = captioner.decoder, captioner.tokenizer
         self.captioner, self.typed, self.speller = captioner, typed, Speller(typed)
+        grid = grid.to(decoder.output_bias.device)
         memory = decoder.encode_grid(grid.unsqueeze(0))
         ids = tokenizer.encode(typed.head)
         self.room = max(0, decoder.config.max_length - len(ids))

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
@@ -84,6 +86,9 @@ class FineTuningSettings(TrainingSettings):
     fine_tune: Maybe[str] = None
     """Also train the top of the backbone.
     From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
+    from_run: Annotated[Maybe[Path], tyro.conf.arg(name="from", metavar="RUN")] = None
+    """Go on from a finished run: its weights, its splits, and what was corrected of it.
+    DATA may be left out then: it is that of RUN."""
     top_share: Rare[float] = 0.1
     """Fine-tuning: share of the learning rate of the highest trained layer (Howard and Ruder 2018)."""
     bottom_share: Rare[float] = 0.02

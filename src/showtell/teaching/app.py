@@ -23,6 +23,8 @@ from showtell.errors import DataError, ImageError, ShowtellError
 from showtell.serving.api import send_heat
 from showtell.serving.guard import Guard, Limit, Limits, is_local
 from showtell.serving.prometheus import Metrics
+from showtell.teaching import captions_page
+from showtell.teaching.captioning import Captioning
 from showtell.teaching.settings import Teach
 from showtell.teaching.teaching import Teaching
 from showtell.teaching.training import Training
@@ -92,20 +94,29 @@ class Name(BaseModel):
     old: str | None = Field(None, description="Which class it is a new name of.")
 
 
-def build_teaching_app(teaching: Teaching, training: Training, settings: Teach) -> FastAPI:
+def build_teaching_app(
+    teaching: Teaching,
+    captioning: Captioning,
+    trainings: tuple[Training, Training],
+    settings: Teach,
+) -> FastAPI:
     """Build the app.
 
     Args:
-        teaching: What is taught.
-        training: What the button starts.
+        teaching: The classes that are taught.
+        captioning: The captions that are written.
+        trainings: What the buttons start: a classifier, and a captioner.
         settings: Limits, and who may ask.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         teaching.start()
+        captioning.start()
         yield
-        training.stop()
+        for training in trainings:
+            training.stop()
+        captioning.close()
         teaching.close()
 
     handlers: dict[Any, Any] = {
@@ -116,9 +127,11 @@ def build_teaching_app(teaching: Teaching, training: Training, settings: Teach) 
     }
     app = FastAPI(title="showtell teach", docs_url=None, redoc_url=None, lifespan=lifespan,
                   exception_handlers=handlers)  # fmt: skip
-    app.state.teaching, app.state.training, app.state.settings = teaching, training, settings
+    app.state.teaching, app.state.captioning, app.state.settings = teaching, captioning, settings
+    app.state.training, app.state.caption_training = trainings
     app.state.pictures = Pictures(teaching.pool.backbone.preprocessing)
     app.include_router(router)
+    app.include_router(captions_page.router)
     app.add_api_route("/heat.js", send_heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, packages=[SHARED], html=True))
     limit = Limit(settings.max_body_mb * 10**6, _AT_ONCE, _SECONDS, _PATIENCE)

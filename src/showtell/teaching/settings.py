@@ -1,6 +1,7 @@
 """Settings of teaching in the browser."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -13,7 +14,7 @@ from showtell.settings import Data, Maybe, Rare, at_least
 
 @dataclass(frozen=True)
 class Teach(BackboneSettings, DataSource):
-    """Name the classes of images in the browser, while a model learns them.
+    """Name the classes of images in the browser, or write captions of them, while a model learns.
 
     Example: showtell teach photos/ --open
     """
@@ -31,6 +32,11 @@ class Teach(BackboneSettings, DataSource):
 
     classes: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a class, once for each; more are named on the page."""
+    run: Maybe[Path] = None
+    """A captioner whose words are offered from the first caption on; without it, one learns meanwhile."""
+    vlm: Maybe[str] = None
+    """An image-to-text model of transformers that writes captions to be accepted or mended (extra: vlm).
+    A folder, or a name whose weights are in the cache; nothing is downloaded."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 accepts connections from other machines, such as a phone."""
     port: int = 8000

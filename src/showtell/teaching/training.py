@@ -20,15 +20,17 @@ _SHOWN = 40
 
 
 class Training:
-    """``showtell train-classifier``, started from the page, one at a time.
+    """A training that is started from the page, one at a time.
 
     Args:
+        command: ``train-classifier`` or ``train-captioner``.
         table: The labels.
         network: The network and the store that the page uses.
         runs: Where the run goes; the second one gets a number.
     """
 
-    def __init__(self, table: Path, network: BackboneSettings, runs: Path) -> None:
+    def __init__(self, command: str, table: Path, network: BackboneSettings, runs: Path) -> None:
+        self._command = command
         self._table, self._network, self._runs = table, network, runs
         self._lines: deque[str] = deque(maxlen=_SHOWN)
         self._process: subprocess.Popen[str] | None = None
@@ -48,7 +50,7 @@ class Training:
             self._out = next(path for path in chain([self._runs], numbered) if not path.exists())
             self._lines.clear()
             settings = write_settings(self._network)
-            command = [sys.executable, "-m", "showtell", "train-classifier", str(self._table)]
+            command = [sys.executable, "-m", "showtell", self._command, str(self._table)]
             self._process = subprocess.Popen(
                 [*command, "--out", str(self._out), "--config", str(settings)],
                 stdin=subprocess.DEVNULL,

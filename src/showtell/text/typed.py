@@ -55,11 +55,11 @@ class Typed:
         return Typed(self.tokenizer, self.text, "")
 
     def followed_by(self, ids: Iterable[int]) -> str:
-        """Return the text that goes on from the finished words with tokens.
+        """Return the text that goes on from the finished words with tokens; see :meth:`joined`."""
+        return self.joined(self.tokenizer.decode(ids))
 
-        What was typed of the first of them keeps its capitals.
-        """
-        more = self.tokenizer.decode(ids)
+    def joined(self, more: str) -> str:
+        """Return the finished words with more behind them, of which what was typed keeps its capitals."""
         if self.head and more and not self.head[-1].isspace() and not self._is_bare(more):
             more = f" {more}"
         begun = more[: len(self.unfinished)]

@@ -1,6 +1,6 @@
 """What a captioner learns from: captions, and the grids of images, plain, mirrored and in random views."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -26,6 +26,7 @@ from showtell.store.store import FeatureStore
 from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.view_words import FORBIDS, forbidden_changes
+from showtell.text.words import words
 
 
 @dataclass(frozen=True)
@@ -207,15 +208,33 @@ def train_tokenizer(
     kind: Literal["word", "bpe"],
     vocab_size: int,
     min_count: int | None,
+    known: CaptionTokenizer | None = None,
+    corrected: Sequence[str] = (),
 ) -> CaptionTokenizer:
-    """Learn the vocabulary of the training captions, and say how much of them it covers."""
+    """Learn the vocabulary of the training captions, and say how much of them it covers.
+
+    Args:
+        train: Training images.
+        console: Told how many words there are.
+        kind: Of the tokenizer.
+        vocab_size: Most tokens of a new vocabulary.
+        min_count: Occurrences from which a word is learnt; None for what the captions call for.
+        known: A vocabulary that is to grow by the words it lacks; None for a new one.
+        corrected: Captions of which every word is learnt.
+    """
     captions = [caption for image in train for caption in image.captions]
     min_count = min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
-    tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
+    if known is None:
+        tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
+    else:
+        counts = Counter(word for caption in captions for word in words(caption))
+        frequent = (word for word, count in counts.items() if count >= min_count)
+        tokenizer = known.grown([*frequent, *corrected])
+    new = "" if known is None else f", {tokenizer.vocab_size - known.vocab_size:,} of them new"
     pieces = "words" if kind == "word" else "pieces of words"
     console.say(
-        f"Vocabulary: {tokenizer.vocab_size:,} {pieces} (seen {min_count} times or more), which cover "
-        f"{tokenizer.coverage(captions):.1%} of the training captions"
+        f"Vocabulary: {tokenizer.vocab_size:,} {pieces}{new} (seen {min_count} times or more), which "
+        f"cover {tokenizer.coverage(captions):.1%} of the training captions"
     )
     return tokenizer
 

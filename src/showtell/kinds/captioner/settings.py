@@ -1,5 +1,6 @@
 """Settings of a captioner's training, and what follows from how many images there are to learn from."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,9 @@ BEAM_SIZE, MEMORY_BEAM_SIZE = 3, 10
 BATCH_SIZE, HIDDEN_DIM, DROPOUT = 32, 512, 0.5
 """Images a step, width of the decoder and share of units left out, where images are not few."""
 _SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
+ON_RATE, _ON_EPOCHS = 0.3, 1 / 3
+"""Peak of the learning rate and number of epochs of a training that goes on from a run, as shares of those of
+one that starts from nothing."""
 _STEPS = 1100
 _SMALL_STEPS = 450
 _MOST_EPOCHS = 60
@@ -46,6 +50,7 @@ class TrainCaptioner(FineTuningSettings):
     """Passes over the training split, at least 1. By default 6, with random views 8, more for few images."""
     beam_size: Rare[Maybe[int]] = None
     """Width of the beam search, at least 1. By default 3, and with --memory 10 in the finished model."""
+    group_column: Rare[Maybe[str]] = None
     memory: bool = False
     """Rank captions by what people said of similar training images; their captions stay in the model."""
     decoder: Rare[DecoderKind] = "lstm"
@@ -158,11 +163,10 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
     hidden_dim, dropout = settings.hidden_dim, settings.dropout
     if augmentations is None:
         augmentations = _SMALL_VIEWS if small else _VIEWS if train < _LARGE and not settings.fine_tune else 0
-    if epochs is None and small:
-        epochs = -(-_SMALL_STEPS // steps)
-    elif epochs is None:
+    if epochs is None:
         least = _EPOCHS_OF_VIEWS if augmentations else _EPOCHS
-        epochs = max(least, min(_MOST_EPOCHS, -(-_STEPS // steps)))
+        whole = -(-_SMALL_STEPS // steps) if small else max(least, min(_MOST_EPOCHS, -(-_STEPS // steps)))
+        epochs = whole if settings.from_run is None else math.ceil(whole * _ON_EPOCHS)
     return Recipe(
         batch_size=batch_size,
         epochs=epochs,

@@ -41,6 +41,7 @@ from showtell.kinds.classifier.model import NAME, ClassifierModel, ClassifierPro
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import trivial_answers
 from showtell.kinds.fine_tune import describe_layers, lr_scales
+from showtell.kinds.going_on import continued, inherit, load_start
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.training import Session, loop_config, train_in_run
@@ -80,7 +81,7 @@ def train_classifier(settings: TrainClassifier, console: Console | None = None) 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    return train_in_run(settings, console, _train)
+    return train_in_run(inherit(settings), console, _train)
 
 
 def _train(session: Session[TrainClassifier]) -> None:
@@ -155,8 +156,12 @@ def _tell(
 def _extract_all(session: Session[TrainClassifier]) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and extract the features of every image."""
     settings, console = session.settings, session.console
-    dataset = read_annotated(settings, "labels", console, to_learn=True)
-    backbone = settings.load(seed=settings.seed, console=console)
+    dataset = read_annotated(settings, "labels", console, to_learn=settings.from_run is None)
+    dataset = continued(dataset, settings, "label", session.store, console)
+    if settings.from_run is None:
+        backbone = settings.load(seed=settings.seed, console=console)
+    else:
+        backbone = load_start(settings).backbone
     if settings.fine_tune is not None:
         layers_from(backbone, settings.fine_tune)  # a wrong name is better told now than after an hour
     return backbone, session.prepare(dataset, backbone, settings.val_size, settings.test_size)

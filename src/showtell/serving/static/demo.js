@@ -5,6 +5,7 @@ import { calm } from "./attention.js";
 import { Camera } from "./camera.js";
 import { tellCaption } from "./caption.js";
 import { Bars, Smoothed } from "./classes.js";
+import { offerCorrection } from "./correct.js";
 import { announce, clearTrouble, showTrouble } from "./notices.js";
 import { pictureIn, prepare } from "./pictures.js";
 import { clearLook, look, showPicture, showSeen, think } from "./stage.js";
@@ -97,7 +98,9 @@ const ask = async () => {
   announce(say("looking"));
   try {
     const record = await predict(model.name, picture.blob, { explain: true, signal: question.signal });
-    if (asking === question) tell(record);
+    if (asking !== question) return;
+    tell(record);
+    if (model.corrects) offerCorrection(at("said"), record, model, picture);
   } catch (error) {
     if (asking === question) showTrouble(error, ask);
   } finally {

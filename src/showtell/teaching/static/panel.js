@@ -1,6 +1,7 @@
-// What is known so far: how many labels, how often the model is right, what it confuses, and the training.
+// What is known so far: how many labels, how often the model is right, and what it confuses.
 
 import { count, percent, say } from "./say.js";
+import { showTraining } from "./training.js";
 
 const WIDTH = 320, HEIGHT = 120, LEFT = 40, BOTTOM = 98, TOP = 8;
 
@@ -37,20 +38,6 @@ const drawCurve = (curve) => {
   );
 };
 
-const showTraining = ({ running, status, out, lines }) => {
-  at("train").textContent = say(running ? "stop" : "train");
-  at("train").classList.toggle("main", !running);
-  const ended = !running && status !== null;
-  at("trained").hidden = !running && !ended;
-  at("trained").textContent = say(running ? "training" : status === 0 || status === 3 ? "trained" : "untrained", { out });
-  const place = at("lines"), text = lines.join("\n");
-  place.hidden = !lines.length;
-  if (place.textContent !== text) {
-    place.textContent = text;
-    place.scrollTop = place.scrollHeight;
-  }
-};
-
 /** Show what the server says of the moment. */
 export const showProgress = (known) => {
   const { labelled, images, encoded, unreadable, learnt, interval, sample, right, confused, curve } = known;
@@ -80,5 +67,5 @@ export const showProgress = (known) => {
   }));
   at("train").disabled = known.classes.filter((one) => one.count).length < 2;
   at("kept").textContent = say("kept", { folder: known.folder });
-  showTraining(known.training);
+  showTraining(known.training, "train");
 };

@@ -5,6 +5,8 @@ export const TABLE = {
     title: "Teach a model your images",
     otherLanguage: "한국어",
     modes: "How to teach",
+    classesPage: "Classes",
+    captionsPage: "Captions",
     one: "One by one",
     many: "Many at once",
     camera: "Camera",
@@ -86,6 +88,8 @@ export const TABLE = {
   ko: {
     title: "모델에게 사진을 가르치기",
     otherLanguage: "English",
+    classesPage: "분류",
+    captionsPage: "캡션",
     modes: "가르치는 방법",
     one: "한 장씩",
     many: "여러 장",
