@@ -1,12 +1,15 @@
 """Measure how time and memory grow with the number of images, and draw it.
 
     python bench/growth.py [--images 1000 3000 10000] [--records 10000 100000 1000000] [--out GROWTH.png]
+    python bench/growth.py --stub --images 10000 100000 1000000 --vectors 10000 100000 1000000
 
 Draws small JPEGs (64 px), each with five captions, and runs `showtell extract` on them, the same again, and
 `showtell train-captioner` (one epoch, a narrow decoder), each in a process of its own, with a tiny backbone
 of random weights: so the network counts for little and whatever grows shows. Memory is the largest that was
 seen, 100 times a second: the process's own, without the pages of the store's files that the system lends it.
-Then it opens stores of many tiny records and looks keys up. Name 100,000 images to have them, too.
+Then it opens stores of many tiny records and looks keys up, and with --vectors groups near-duplicates among
+that many vectors of 64 numbers, of which a tenth are planted: by comparing all up to 100,000, by a graph of
+neighbours above. --stub simulates the network (`stub_engine.py`), and is meant for a million images: 5 GB.
 """
 
 import argparse
@@ -46,11 +49,12 @@ def draw(folder: Path, images: int) -> Path:
     return folder / "captions.csv"
 
 
-def run(arguments: list[str]) -> tuple[float, float]:
+def run(arguments: list[str], *, stub: bool) -> tuple[float, float]:
     """Run a command of showtell; return its seconds and its largest own memory in MB."""
+    program = [str(Path(__file__).with_name("stub_engine.py"))] if stub else ["-m", "showtell"]
     started, largest = time.perf_counter(), 0
     with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen([sys.executable, "-m", "showtell", *arguments], stdout=said, stderr=said)
+        child = subprocess.Popen([sys.executable, *program, *arguments], stdout=said, stderr=said)
         while child.poll() is None:
             largest = max(largest, own_memory(child.pid))
             time.sleep(0.01)
@@ -69,7 +73,7 @@ def own_memory(process: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
-def measure_images(folder: Path, images: int) -> dict[str, tuple[float, float]]:
+def measure_images(folder: Path, images: int, *, stub: bool) -> dict[str, tuple[float, float]]:
     """Extract twice and train; return seconds and MB of each."""
     table = str(draw(folder / "images", images))
     store = ["--store", str(folder / "store")]
@@ -83,7 +87,7 @@ def measure_images(folder: Path, images: int) -> dict[str, tuple[float, float]]:
     )
     found = {}
     for name, command in zip(STEPS, commands):
-        found[name] = run(command)
+        found[name] = run(command, stub=stub)
         seconds, megabytes = found[name]
         rate = f"{1e6 * seconds / images:9.0f} us an image"
         print(f"{images:>8} images  {name:<16} {seconds:7.1f} s  {rate}  {megabytes:6.0f} MB", flush=True)
@@ -111,6 +115,26 @@ def measure_records(folder: Path, records: int) -> tuple[float, float]:
     found = 1e3 * (opened - started), 1e6 * (looked - opened) / len(keys)
     print(f"{records:>8} records   open {found[0]:.1f} ms, look up {found[1]:.2f} us", flush=True)
     return found
+
+
+def measure_vectors(count: int) -> tuple[float, float]:
+    """Group near-duplicates of which a tenth are planted; return seconds, and the share that is found."""
+    from showtell.data.near_duplicates import near_duplicate_groups
+
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((count, 64)).astype(np.float32)
+    planted = count // 10
+    noise = random.standard_normal((planted, 64)).astype(np.float32)
+    vectors[planted : 2 * planted] = vectors[:planted] + 0.1 * noise
+    started = time.perf_counter()
+    groups = near_duplicate_groups([str(number) for number in range(count)], vectors, threshold=0.95)
+    seconds = time.perf_counter() - started
+    found = {tuple(group) for group in groups}
+    share = sum((str(n), str(n + planted)) in found for n in range(planted)) / planted
+    print(
+        f"{count:>8} vectors   near-duplicates in {seconds:.1f} s, {share:.2%} of those planted", flush=True
+    )
+    return seconds, share
 
 
 def draw_growth(images: dict[int, dict[str, tuple[float, float]]], out: Path) -> None:
@@ -150,8 +174,10 @@ def draw_growth(images: dict[int, dict[str, tuple[float, float]]], out: Path) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, nargs="+", default=[1000, 3000, 10_000])
+    parser.add_argument("--images", type=int, nargs="*", default=[1000, 3000, 10_000])
     parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--vectors", type=int, nargs="*", default=[])
+    parser.add_argument("--stub", action="store_true", help="simulate the network")
     parser.add_argument("--out", type=Path, default=Path("growth.png"))
     parser.add_argument("--figures", type=Path, help="keep the figures here, and draw what is there already")
     add_results(parser)
@@ -162,21 +188,24 @@ def main() -> None:
     for count in options.images:
         if count not in known:
             with tempfile.TemporaryDirectory() as folder:
-                known[count] = measure_images(Path(folder), count)
+                known[count] = measure_images(Path(folder), count, stub=options.stub)
             if options.figures:
                 options.figures.write_text(json.dumps(known))
     stores = {}
     for records in options.records:
         with tempfile.TemporaryDirectory() as folder:
             stores[records] = measure_records(Path(folder), records)
+    vectors = {count: measure_vectors(count) for count in options.vectors}
     figures = {
+        "vectors": {n: {"s": seconds, "found": share} for n, (seconds, share) in vectors.items()},
         "images": {
             n: {step: {"s": s, "mb": mb} for step, (s, mb) in found.items()} for n, found in known.items()
         },
         "records": {n: {"open_ms": ms, "look_up_us": us} for n, (ms, us) in stores.items()},
     }
     record("growth", figures, options)
-    draw_growth(known, options.out)
+    if known:
+        draw_growth(known, options.out)
 
 
 if __name__ == "__main__":

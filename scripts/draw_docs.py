@@ -3,9 +3,12 @@
 Run: python scripts/draw_docs.py
 
 The report is photographed in a browser: that takes playwright, chromium, and two minutes for the quickstart.
+The lessons are run for their figures; they take as long.
 """
 
 import shutil
+import subprocess
+import sys
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +20,7 @@ from PIL import Image
 from showtell.console import Console
 from showtell.kinds.report import write_report
 from showtell.kinds.settings import Report
+from showtell.lessons.lesson import all_lessons
 from showtell.previews.preview import preview_augment, preview_normalize, preview_tokens
 from showtell.previews.settings import PreviewAugment, PreviewNormalize, PreviewTokens
 from showtell.quickstart.quickstart import run_quickstart
@@ -70,6 +74,21 @@ def photograph_report(folder: Path, out: Path) -> list[Path]:
     return [out]
 
 
+def draw_lessons(folder: Path, out: Path) -> list[Path]:
+    """Run each lesson; its figure is what it saves beside itself, at half the size."""
+    folder.mkdir()
+    made = []
+    for lesson in all_lessons():
+        script = folder / lesson.name
+        script.write_text(lesson.text, encoding="utf-8")
+        subprocess.run([sys.executable, script.name], cwd=folder, check=True)
+        with Image.open(script.with_suffix(".png")) as figure:
+            half = figure.convert("RGB").reduce(2)
+        made.append(out / f"lesson-{lesson.number}.png")
+        half.save(made[-1])
+    return made
+
+
 def make_small(path: Path) -> None:
     """Compress a drawing, keep 256 colours where that is not enough, and say its size."""
     with Image.open(path) as image:
@@ -94,6 +113,7 @@ def draw(out: Path = PICTURES) -> None:
         korean_words = PreviewTokens(data=korean, min_count=RARE["ko"], out=out / "preview-tokens.ko.png")
         made = [preview_augment(augment), preview_normalize(normalize)]
         made += [preview_tokens(words), preview_tokens(korean_words)]
+        made += draw_lessons(Path(folder) / "lessons", out)
         made += photograph_report(Path(folder) / "desk", out.resolve() / "report.png")
     for path in made:
         make_small(path)

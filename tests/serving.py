@@ -56,9 +56,16 @@ def make_classifier(run: Path) -> Path:
 def running(models: dict[str, object], **settings: object) -> Iterator[tuple[httpx.Client, uvicorn.Server]]:
     """Serve models in a thread; yield a client of it, and the server itself."""
     config = replace(SETTINGS, **settings)
+    with served(build_app(models, config), config) as found:
+        yield found
+
+
+@contextmanager
+def served(app: object, config: Serve = SETTINGS) -> Iterator[tuple[httpx.Client, uvicorn.Server]]:
+    """Serve an app in a thread; yield a client of it, and the server itself."""
     with open_socket("127.0.0.1", 0) as socket:
         address = f"http://127.0.0.1:{socket.getsockname()[1]}"
-        server = build_server(build_app(models, config), config)
+        server = build_server(app, config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         wait_until(lambda: server.started)

@@ -36,6 +36,7 @@ class Batch(NamedTuple):
     lengths: torch.Tensor
 
     targets = batch.Batch.targets
+    whole, word_share, caption_share = None, 1.0, 1.0
 
 
 def build(cell: str, seed: int = 0, dropout: float = 0.5) -> Captioner:

@@ -17,6 +17,7 @@ from showtell.errors import DataError
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
+from showtell.kinds.captioner import reading
 from showtell.kinds.captioner.data import CaptionData, read_grids
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.task import CaptionTask, caption_surprise, generate_captions
@@ -27,6 +28,7 @@ from showtell.store.store import FeatureStore, content_digest
 from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import Progress
+from showtell.training.order import Window
 from test_training import run
 
 CONSOLE = Console(quiet=True)
@@ -229,3 +231,34 @@ def test_eight_drawn_images_are_learnt_by_heart(tmp_path, cell):
     found = generate_captions(captioner, extraction, images, beam_size=3)
     for image in images:
         assert found[image.name] == tokenizer.decode(tokenizer.encode(image.captions[0]))
+
+
+def test_grids_that_do_not_fit_into_memory_are_read_in_windows_of_the_file(tmp_path, monkeypatch):
+    task = captioned(tmp_path, CAPTIONS)
+    said = []
+    console = Console(quiet=True)
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(reading, "_WINDOW_BYTES", 6 * task.features.space.record_bytes)
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", 2 * task.features.space.record_bytes)
+    size = reading.grid_bytes(task.data)
+    monkeypatch.setattr(reading, "available_memory", lambda: size)
+    assert reading.window_for(task.settings, task.data, {}, console) is None
+    assert not said
+    monkeypatch.setattr(reading, "available_memory", lambda: size - 1)
+    window = reading.window_for(task.settings, task.data, {}, console)
+    assert window == Window(steps=2, block=2)
+    assert "6 images are shuffled together" in said[0]
+    monkeypatch.setattr(reading, "available_memory", lambda: size)
+    resumed = reading.window_for(task.settings, task.data, {"reading.window": 6}, console)
+    assert resumed == window, "a resume reads as it was begun, whatever memory there is now"
+
+    windowed = CaptionTask(task.captioner, task.data, task.settings, window)
+    assert windowed.order.record() == {"window": 6, "block": 2}
+    for epoch in range(2):
+        seen = []
+        for index in range(windowed.steps_per_epoch):
+            chosen = windowed.order.images(epoch, index)
+            plain = read_grids(task.captioner, task.features, [task.data.train[i] for i in chosen])
+            assert torch.equal(windowed._grids(epoch, index), plain)
+            seen += chosen
+        assert sorted(seen) == list(range(11))

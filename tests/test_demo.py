@@ -1,8 +1,6 @@
 """The page for people, driven in a real browser: nothing breaks, nothing leaves, everybody can use it."""
 
 import base64
-import shutil
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -10,16 +8,13 @@ import torch
 
 import showtell
 from conftest import draw, encoded
+from pages import NEEDS_BROWSER, Visit, chromium, visits
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
 from showtell.kinds.captioner.task import caption_loss
 from showtell.models.batch import assemble
 from showtell.report.overlay import hottest_area, paint, seen_box
 
-sync_playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing").sync_playwright
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+pytestmark = NEEDS_BROWSER
 
 PICTURE = encoded(draw(3), "PNG")
 UNREADABLE = encoded(draw(3), "JPEG")[:300]
@@ -77,28 +72,15 @@ def site(models):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as driver:
-        flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        yield driver.chromium.launch(executable_path=BROWSER, args=flags)
+    with chromium() as found:
+        yield found
 
 
-class Visit:
-    """Somebody who looks at the page; what the browser complains of and asks for is kept."""
+class DemoVisit(Visit):
+    """Somebody who looks at the demo."""
 
     def __init__(self, browser, address: str, before: str = "", **options: object) -> None:
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.context = browser.new_context(**({"locale": "en-US", "reduced_motion": "reduce"} | options))
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
-        self.page.on(
-            "console", lambda said: self.complaints.append(said.text) if said.type == "error" else None
-        )
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        if before:
-            self.page.add_init_script(before)
-        self.page.goto(address)
+        super().__init__(browser, address, before, **options)
         wait_until(lambda: self.page.evaluate("document.getElementById('about').textContent !== ''"))
 
     def give(self, content: bytes, name: str = "사진.png", kind: str = "image/png") -> None:
@@ -117,19 +99,8 @@ class Visit:
 
 @pytest.fixture
 def visit(browser, site):
-    """Open visits; at the end no error was logged, and nothing was asked of anybody else."""
-    visits: list[Visit] = []
-
-    def open_one(address: str = site, **options: object) -> Visit:
-        visits.append(Visit(browser, address, **options))
-        return visits[-1]
-
-    yield open_one
-    for each in visits:
-        each.context.close()
-        assert each.complaints == []
-        others = [url for url in each.asked if urlsplit(url).scheme not in ("blob", "data")]
-        assert {urlsplit(url).hostname for url in others} == {"127.0.0.1"}
+    with visits(browser, site, DemoVisit) as open_one:
+        yield open_one
 
 
 def selected(page) -> list[int]:

@@ -32,7 +32,8 @@ SERVER += ["--max-megapixels", "--max-images", "--max-in-flight", "--timeout", "
 EVALUATED = ["RUN", "[DATA]", "--images", "--split", "--store", "--device"]
 ALLOWED = {
     "quickstart": ["--out", "--language", "--seed"],
-    "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--store", "--json"],
+    "lesson": ["[NUMBER]", "--json"],
+    "inspect": [*GROUPED, "--out", "--vocab-size", "--backbone", "--map", "--store", "--json"],
     "preview augment": [
         *[*GROUPED, *NETWORK, "--seed", "--resize", "--show", "--count", "--augmentations", "--out"]
     ],
@@ -40,11 +41,19 @@ ALLOWED = {
     "preview tokens": [
         *[*GROUPED, "--seed", "--show", "--count", "--tokenizer", "--vocab-size", "--min-count", "--out"]
     ],
-    "extract": [
-        *[*GROUPED, *NETWORK, "--resize", "--precision", "--engine", "--store", "--device", "--json"]
+    "teach": [
+        *[*SOURCE, "--group-column", *NETWORK[:2], "--store"],
+        *["--classes", "--run", "--vlm", "--host", "--port", "--token", "--open"],
     ],
-    "train-captioner": [*TRAINING, "--tokenizer", "--memory", "--fine-tune"],
-    "train-classifier": [*TRAINING, "--head", "--fine-tune"],
+    "extract": [
+        *[*SOURCE, "--group-column", *NETWORK, "--resize", "--precision", "--engine", "--store"],
+        *["--device", "--json", "--executor", "--workers", "--ray-address", "--gpus-per-worker"],
+    ],
+    "train-captioner": [
+        *[one for one in TRAINING if one != "--group-column"],
+        *["--tokenizer", "--memory", "--fine-tune", "--from"],
+    ],
+    "train-classifier": [*TRAINING, "--head", "--fine-tune", "--from"],
     "compare": ["RUN", "--split", "--out", "--json"],
     "compare-backbones": [
         *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],
@@ -52,7 +61,14 @@ ALLOWED = {
     ],
     "evaluate": [*EVALUATED, "--beam-size", "--out", "--export", "--json"],
     "report": EVALUATED,
-    "predict": ["RUN", "PICTURE", "--save-plot", "--beam-size", "--device", "--json"],
+    "predict": [
+        *["RUN", "PICTURE", "--split", "--random", "--seed", "--out", "--overwrite", "--save-plot"],
+        *["--beam-size", "--store", "--device", "--json"],
+    ],
+    "search": [
+        *[*GROUPED, "--backbone", "--weights", "--store", "--device", "--like", "--text", "--run", "--count"],
+        *["--out", "--json"],
+    ],
     "demo": [*SERVER, "--open"],
     "serve": SERVER,
     "live": [

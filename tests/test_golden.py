@@ -25,7 +25,7 @@ from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.samples import write_captions_dataset, write_classes_dataset
 from showtell.store.store import FeatureStore
-from showtell.training import loop
+from showtell.training import gradient
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITING = os.environ.get("SHOWTELL_GOLDEN") == "write"
@@ -61,7 +61,7 @@ def machine() -> str:
 
 def curves(name: str, folder: Path, patch: pytest.MonkeyPatch, **changed: object) -> list[str]:
     """Train; return a line for each loss, each validation and each final score."""
-    patch.setattr(loop, "has_fast_bfloat16", lambda device: False)
+    patch.setattr(gradient, "has_fast_bfloat16", lambda device: False)
     patch.setattr(CaptionTask, "why_stop", lambda self, progress: "")
     command, settings = TRAININGS[name]
     language = "ko" if "korean" in name else "en"

@@ -14,7 +14,7 @@ from showtell.console import Console
 from showtell.data.listing import Listing
 from showtell.data.pixels.files import images_at
 from showtell.errors import DataError
-from showtell.kinds.predict import find_images
+from showtell.kinds.asked import find_images
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from showtell.samples import write_captions_dataset, write_classes_dataset
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ko.md")
-GUIDES = ("architecture", "data", "dependencies", "reference", "serving", "settings")
+GUIDES = ("architecture", "data", "dependencies", "reference", "scale", "serving", "settings")
 HELPS = ROOT / "tests" / "golden" / "help"
 # `make test` runs this very file; `make quickstart` is what .ci/run ends with.
 MADE = {"make quickstart", "make test"}
@@ -109,7 +109,8 @@ def test_commands_and_flags_of_the_documents_exist() -> None:
         named |= set(re.findall(r"`showtell ([a-z][a-z-]*)", text))
         assert named <= COMMANDS.keys(), document.name
         typed = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
-        assert typed <= flags | {"--debug", "--data-binary"}, document.name  # the latter is curl's
+        others = {"--data-binary", "--nproc-per-node", "--nnodes"}  # curl's and torchrun's
+        assert typed <= flags | {"--debug"} | others, document.name
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:

@@ -477,3 +477,14 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_store_needs_no_torch():
     finished(child("assert 'torch' not in sys.modules"))
+
+
+@pytest.mark.parametrize("order", ["as given", "by key"])
+def test_the_order_of_a_file_is_told_by_a_few_of_its_records(store, order):
+    space = store.space({"dtype": "float32", "grid_shape": [64, 64], "pooled_dim": 4})
+    keys = [content_digest(b"%d" % number) for number in range(300)]
+    written = keys if order == "as given" else sorted(keys)
+    for key in written:
+        space.put([(key, np.ones((64, 64)), np.ones(4))])
+    found = space.in_file_order(keys)
+    assert [keys[position] for position in found] == written

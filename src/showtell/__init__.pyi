@@ -31,6 +31,8 @@ from showtell.kinds.report import write_report as write_report
 from showtell.kinds.settings import Evaluate as Evaluate
 from showtell.kinds.settings import Predict as Predict
 from showtell.kinds.settings import Report as Report
+from showtell.lessons.lesson import lesson as lesson
+from showtell.lessons.settings import Lesson as Lesson
 from showtell.onnx_export.export import export as export
 from showtell.onnx_export.settings import Export as Export
 from showtell.previews.preview import preview as preview
@@ -45,6 +47,9 @@ from showtell.process import tune_process as tune_process
 from showtell.quickstart.quickstart import run_quickstart as run_quickstart
 from showtell.quickstart.settings import Quickstart as Quickstart
 from showtell.runs.run import Run as Run
+from showtell.searching.result import Found as Found
+from showtell.searching.search import search as search
+from showtell.searching.settings import Search as Search
 from showtell.serving.serve import demo as demo
 from showtell.serving.serve import serve as serve
 from showtell.serving.settings import Demo as Demo
@@ -52,6 +57,8 @@ from showtell.serving.settings import Serve as Serve
 from showtell.store.command import list_store as list_store
 from showtell.store.settings import Store as Store
 from showtell.store.store import FeatureStore as FeatureStore
+from showtell.teaching.settings import Teach as Teach
+from showtell.teaching.teach import teach as teach
 from showtell.video.live import live as live
 from showtell.video.settings import Live as Live
 

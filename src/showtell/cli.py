@@ -5,18 +5,19 @@ import io
 import json
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.commands import COMMANDS, find
-from showtell.errors import ShowtellError
+from showtell.errors import ConfigError, ProcessesError, ShowtellError
 from showtell.flags import parse
 from showtell.kinds.settings import Predict
-from showtell.process import tune_process
+from showtell.process import await_turn, place, speaks, tune_process
 from showtell.video.settings import Live
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def main() -> None:
     sys.exit(status)
 
 
+_PATIENCE = 5.0
+"""Seconds before a process says that it has lost another one."""
 _usual_format = warnings.formatwarning
 
 
@@ -75,8 +78,11 @@ def run(arguments: list[str]) -> int:
         arguments[0] = "--tyro-print-completion"
     settings = None
     try:
-        settings = parse(arguments)
+        settings = parse(arguments) if speaks() else _parse_silently(arguments)
         return _call(settings)
+    except ProcessesError as error:
+        time.sleep(_PATIENCE)  # who has ended has said why, and whoever has started us ends us meanwhile
+        return _report(str(error), "", error.exit_status, debug)
     except ShowtellError as error:
         return _report(str(error), "", error.exit_status, debug)
     except KeyboardInterrupt:
@@ -85,7 +91,8 @@ def run(arguments: list[str]) -> int:
             if getattr(settings, "find_lr", True) is False
             else "run it again to go on"
         )
-        print(f"\nshowtell: stopped; what is finished is kept, {how}", file=sys.stderr)
+        if speaks():
+            print(f"\nshowtell: stopped; what is finished is kept, {how}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         raise
@@ -96,6 +103,16 @@ def run(arguments: list[str]) -> int:
         return _report(f"{type(error).__name__}: {error}", advice, 1, debug)
     finally:
         gc.unfreeze()
+
+
+def _parse_silently(arguments: list[str]) -> Any:
+    """Parse what another process parses as well, and tells what is wrong with it."""
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            return parse(arguments)
+    except SystemExit:
+        await_turn()
+        raise
 
 
 def _said(error: OSError) -> tuple[str, str]:
@@ -109,6 +126,7 @@ def _said(error: OSError) -> tuple[str, str]:
 
 
 def _report(what: str, advice: str, status: int, debug: bool) -> int:
+    await_turn()
     if debug:
         traceback.print_exc()
     print(f"showtell: {what}", *([advice] if advice else []), sep="\n", file=sys.stderr)
@@ -121,6 +139,8 @@ def _call(settings: Any) -> int:
     from showtell.console import Console
 
     kind = f"{type(settings).__module__}.{type(settings).__name__}".removeprefix("showtell.")
+    if place()[1] > 1 and not hasattr(settings, "resume"):  # no training
+        raise ConfigError("Several processes only train together.", hint="Run this command without torchrun.")
     with _uncollected():
         function = find(next(command.function for command in COMMANDS.values() if command.settings == kind))
     result = function(settings, Console())
@@ -155,8 +175,11 @@ def _print_predictions(settings: Predict, predictions: "Iterable[Prediction]") -
     for found in predictions:
         if settings.json:
             print(json.dumps(found.record(), ensure_ascii=False), flush=True)
-        elif not found.error:
+        elif not found.error and settings.out is None:
             print(found.text if alone else f"{found.image}\t{found.text}", flush=True)
+            if settings.split:
+                for said in found.references or filter(None, [found.right]):
+                    print(f"  people: {said}", flush=True)
         if found.error:
             failed = 2
             print(f"showtell: {found.error}", file=sys.stderr)

@@ -15,8 +15,10 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "quickstart": Command("quickstart.settings.Quickstart", "quickstart.quickstart.run_quickstart"),
+    "lesson": Command("lessons.settings.Lesson", "lessons.lesson.lesson"),
     "inspect": Command("inspection.settings.Inspect", "inspection.inspect.inspect"),
     "preview": Command("previews.settings.Preview", "previews.preview.preview"),
+    "teach": Command("teaching.settings.Teach", "teaching.teach.teach"),
     "extract": Command("extraction.settings.Extract", "extraction.command.extract"),
     "train-captioner": Command(
         "kinds.captioner.settings.TrainCaptioner", "kinds.captioner.train.train_captioner"
@@ -31,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "compare": Command("comparison.settings.Compare", "comparison.runs.compare"),
     "report": Command("kinds.settings.Report", "kinds.report.write_report"),
     "predict": Command("kinds.settings.Predict", "kinds.predict.predict"),
+    "search": Command("searching.settings.Search", "searching.search.search"),
     "demo": Command("serving.settings.Demo", "serving.serve.demo"),
     "serve": Command("serving.settings.Serve", "serving.serve.serve"),
     "live": Command("video.settings.Live", "video.live.live"),
@@ -57,6 +60,7 @@ BESIDES = (
     "previews.settings.PreviewAugment",
     "previews.settings.PreviewNormalize",
     "previews.settings.PreviewTokens",
+    "searching.result.Found",
     "runs.run.Run",
     "store.store.FeatureStore",
 )

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from showtell.notebook import in_notebook
+
 _logger = logging.getLogger("showtell")
 _logger.addHandler(logging.NullHandler())
 _SECONDS = 10
@@ -73,13 +75,21 @@ class Console:
 
     @contextmanager
     def bar(self, total: int, what: str, unit: str, done: int = 0) -> Iterator[Bar]:
-        """Show a bar with speed and time left; plain lines, ten seconds apart, where stderr is a file."""
-        if not self.quiet and not sys.stderr.isatty():
+        """Show a bar with speed and time left; plain lines, ten seconds apart, where stderr is a file.
+
+        In a notebook the bar is one of Jupyter's.
+        """
+        kind: Any = tqdm
+        if in_notebook():
+            from tqdm import auto
+
+            kind = auto.tqdm  # text again where ipywidgets are missing
+        elif not self.quiet and not sys.stderr.isatty():
             lines = _Lines(total, what, f" {unit}", done)
             yield lines
             lines.show()
             return
-        with tqdm(
+        with kind(
             total=total,
             desc=what,
             unit=f" {unit}",
@@ -93,10 +103,13 @@ class Console:
 
 
 class Log(Console):
-    """Where a task says what it does in somebody else's program: to its log, at level INFO, without bars."""
+    """Where a task says what it does in somebody else's program: to its log, at level INFO.
+
+    Bars are shown in a notebook alone, where somebody waits.
+    """
 
     def __init__(self) -> None:
-        super().__init__(quiet=True)
+        super().__init__(quiet=not in_notebook())
 
     def say(self, text: str = "") -> None:
         """Log what a console shows."""

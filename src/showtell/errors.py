@@ -44,12 +44,20 @@ class StoreError(ShowtellError):
     """A feature store that is full, locked, or was made otherwise than asked for."""
 
 
+class WorkerError(ShowtellError):
+    """Workers of another process that cannot be had, cannot go on, or die again and again."""
+
+
 class ModelError(ShowtellError):
     """A run or model folder that is missing, incomplete or does not match."""
 
 
 class ConfigError(ShowtellError):
     """A setting outside its range, or settings that contradict each other."""
+
+
+class ProcessesError(ShowtellError):
+    """Other processes of the same training, which cannot be found or have ended."""
 
 
 class NotLearntError(ShowtellError):

@@ -12,6 +12,7 @@ import msgspec
 import tyro
 
 from showtell.commands import COMMANDS, find
+from showtell.data.source import DataSource
 from showtell.errors import ConfigError
 from showtell.settings import rare_settings
 
@@ -78,12 +79,27 @@ def _parse(kind: type, command: str, arguments: Sequence[str]) -> Any:
     _refuse_rare(kind, command, arguments)
     file = _file_of(arguments)
     given = {} if file is None else read_settings(file, kind, command)
+    goes_on = any(one.name == "from_run" for one in fields(kind))
+    run = (_typed(arguments, "--from") or given.get("from_run")) if goes_on else None
+    of_run = {} if run is None else _data_of(Path(str(run)), kind)
+    given = {"data": of_run["data"]} | given if of_run else given
     # Where a file may have switched something on, there is a flag to switch it off.
     style = (*_STYLE, tyro.conf.FlagCreatePairsOff) if file is None else _STYLE
     parsed: Any = tyro.cli(
         _with_defaults(kind, given), prog=f"showtell {command}", args=arguments, config=style
     )
-    return kind(**{one.name: getattr(parsed, one.name) for one in fields(kind)})
+    values = {one.name: getattr(parsed, one.name) for one in fields(kind)}
+    if of_run and values["data"] == of_run["data"]:
+        values |= {name: value for name, value in of_run.items() if values[name] is None}
+    return kind(**values)
+
+
+def _data_of(run: Path, kind: type) -> dict[str, object]:
+    """Return where the data of the run is that a training goes on from, and how it is read."""
+    from showtell.runs.run import Run  # takes a second to load
+
+    trained: DataSource = Run(run).settings(kind)
+    return {one.name: getattr(trained, one.name) for one in fields(DataSource)}
 
 
 def _with_defaults(kind: type, given: Mapping[str, object]) -> type:
@@ -102,13 +118,19 @@ def _with_defaults(kind: type, given: Mapping[str, object]) -> type:
 
 def _file_of(arguments: Sequence[str]) -> Path | None:
     """Return the file that --config names; of several the last, as for any flag."""
+    found = _typed(arguments, "--config")
+    return Path(found) if found else None
+
+
+def _typed(arguments: Sequence[str], flag: str) -> str | None:
+    """Return the value of a flag before the arguments are parsed; of several the last."""
     found = None
     for argument, following in zip(arguments, [*arguments[1:], ""]):
-        if argument.startswith("--config="):
-            found = argument.removeprefix("--config=")
-        elif argument == "--config":
+        if argument.startswith(f"{flag}="):
+            found = argument.removeprefix(f"{flag}=")
+        elif argument == flag:
             found = following
-    return Path(found) if found else None
+    return found
 
 
 def read_settings(file: Path, kind: type, command: str) -> dict[str, object]:

@@ -9,9 +9,12 @@ import ctypes
 import os
 import platform
 import sys
+import time
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt(3)."""
+_TURN = 2.0
+"""Seconds from one process's turn to speak to the next one's."""
 
 
 def tune_process() -> None:
@@ -27,6 +30,8 @@ def tune_process() -> None:
       another turn in circles for 300,000 rounds before they sleep, on a core that the one they wait for
       needs. Beside another program a step of training takes 25 times as long then, and 4 times with fewer
       rounds (docs/log.md). OpenMP reads this when torch is imported; a number that is set is kept.
+    - ``OMP_NUM_THREADS``, where it is the 1 that torchrun sets for several processes if its user has set
+      nothing: training gives each process its part of the cores. Another number is kept.
     - ``OPENCV_LOG_LEVEL`` and ``OPENCV_FFMPEG_LOGLEVEL``: OpenCV keeps its decoders' messages to itself.
     """
     if platform.libc_ver()[0] == "glibc":
@@ -36,8 +41,30 @@ def tune_process() -> None:
         libc.mallopt(_M_ARENA_MAX, 1)
     if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    if place()[1] > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        del os.environ["OMP_NUM_THREADS"]
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+def speaks() -> bool:
+    """Say whether this process is the only one or, of several that train together, the first."""
+    return place()[0] == 0
+
+
+def await_turn() -> None:
+    """Wait before an error is told, so that of several processes one tells it.
+
+    A mistake of the user's meets all of them. The first one tells it and ends; whoever has started them, such
+    as torchrun, then ends the others while they wait here. An error of a single one is told late, but told.
+    """
+    time.sleep(_TURN * min(place()[0], 5))
+
+
+def place() -> tuple[int, int]:
+    """Return which process this is, from 0, and of how many that train together: (0, 1) where it is alone."""
+    rank, count = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    return (rank, count) if "RANK" in os.environ else (0, 1)
 
 
 def end_at_once() -> list[int]:

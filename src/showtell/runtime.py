@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from showtell.errors import ConfigError
+from showtell.process import place
 
 _MAX_BATCHES = 4
 """Most batches that a network encodes side by side; each holds its layers' values in memory."""
@@ -51,6 +52,39 @@ def share_cores(device: torch.device, batches: int = _MAX_BATCHES) -> tuple[int,
         return 1, threads
     count = max(n for n in range(1, min(batches, _MAX_BATCHES) + 1) if threads % n == 0)
     return count, threads // count
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that are free or hold files only, here and in this process's control group.
+
+    None where the system does not say.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return min([*free, *_group_limits(groups)], default=None)
+
+
+def _group_limits(groups: list[str]) -> list[int]:
+    """Return the limits of memory of this process's control groups, of both versions, as far as it sees them.
+
+    Args:
+        groups: Lines of ``/proc/self/cgroup``, such as ``0::/user.slice``.
+    """
+    root, limits = Path("/sys/fs/cgroup"), []
+    for _, controllers, path in (line.split(":", 2) for line in groups):
+        if controllers not in ("", "memory"):
+            continue
+        mount, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        folder = mount / path.lstrip("/")
+        for one in {folder, *folder.parents, mount}:  # a container sees its own group as the root
+            if one.is_relative_to(mount):
+                with suppress(OSError, ValueError):  # no such file, or no limit: "max"
+                    limits.append(int((one / name).read_text(encoding="ascii")))
+    return limits
 
 
 @contextmanager
@@ -128,7 +162,7 @@ def code_version() -> str:
 
 
 def environment() -> dict[str, str | int]:
-    """Return what a run must record to be repeated: versions, processor, threads."""
+    """Return what a run must record to be repeated: versions, processor, threads, processes."""
     packages = ("showtell", "torch", "torchvision", "timm", "tokenizers", "numpy", "pillow", "lmdb")
     versions: dict[str, str | int] = {}
     for package in packages:
@@ -142,5 +176,6 @@ def environment() -> dict[str, str | int]:
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "processes": place()[1],
         "cores": os.cpu_count() or 1,
     }

@@ -37,7 +37,9 @@ def rare_settings(kind: type) -> set[str]:
 
 def spelled(config: Any, name: str) -> str:
     """Return a setting as it is typed: its flag, or its key in a file where it has none."""
-    return name if name in rare_settings(type(config)) else f"--{name.replace('_', '-')}"
+    if name in rare_settings(type(config)):
+        return name
+    return "--from" if name == "from_run" else f"--{name.replace('_', '-')}"
 
 
 def at_least(config: Any, **minima: float) -> None:

@@ -92,7 +92,7 @@ class Backbone(nn.Module):
         """Return what a model trained on its features encodes with: the network itself, never in int8."""
         if self.precision in ENGINES["torch"].precisions:
             return self
-        spec = spec_in_memory(self.description, precision="float32", engine="torch")
+        spec = replace(self.spec, precision="float32", engine="torch")
         return Backbone(self.network, self.preprocessing, spec)
 
     @property

@@ -45,18 +45,28 @@ def weights_at_hand(name: str | None = None) -> Found | None:
         WeightsError: The extra's package is installed, but damaged.
     """
     wanted = name or DEFAULT_BACKBONE
-    if where := _on_hub(wanted):
-        from huggingface_hub import try_to_load_from_cache
-
-        cached = try_to_load_from_cache(*where)
-        if isinstance(cached, str):
-            return Found(wanted, _hub_source(wanted, where[0]), Path(cached))
+    if (where := _on_hub(wanted)) and (cached := cached_on_hub(wanted, where[1])):
+        return Found(wanted, _hub_source(wanted, where[0]), cached)
     # A tag names one training of the network, which the package's need not be.
     version = packaged.installed_version() if name in (None, packaged.ARCHITECTURE) else None
     if version is None:
         return None
     source = f"package {packaged.PACKAGE} {version}, {packaged.LICENSE}"
     return Found(packaged.ARCHITECTURE, source, packaged.packaged_weights())
+
+
+def cached_on_hub(name: str, file: str) -> Path | None:
+    """Return a file of a network's repository where the hub's cache has it; no network is contacted.
+
+    Args:
+        name: timm's name of the network.
+        file: Its name in the repository.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    where = _on_hub(name)
+    cached = try_to_load_from_cache(where[0], file) if where else None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def find_weights(name: str | None, console: Console) -> Found:

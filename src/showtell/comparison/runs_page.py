@@ -8,7 +8,7 @@ from markupsafe import Markup
 from showtell.data.images import open_image
 from showtell.errors import ImageError
 from showtell.evaluation.paired import Paired, PairedImage
-from showtell.report.cards import data_uri
+from showtell.notebook import data_uri
 from showtell.report.document import Card, write_document
 
 _TITLES = {

@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from showtell.console import Console
 from showtell.data.readers import read_dataset
+from showtell.data.readers.reading import Annotation
 from showtell.data.records import Dataset, Problem
 from showtell.data.source import DataSource
 from showtell.errors import DataError
-
-Annotation = Literal["captions", "labels"]
 
 
 def read_annotated(
@@ -28,7 +26,7 @@ def read_annotated(
     Raises:
         DataError: It cannot be read, or holds the other of the two, or a single class to learn.
     """
-    dataset = read_dataset(source)
+    dataset = read_dataset(source, annotation)
     if annotation == "captions":
         images = tuple(image for image in dataset.images if image.captions)
         if not images:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.data.image_info import read_image_infos
-from showtell.data.near_duplicates import Similarity, near_duplicate_groups, unit_vectors
+from showtell.data.near_duplicates import Similarity, near_duplicate_groups
+from showtell.data.neighbours import unit_vectors
 from showtell.data.pixels.exif import exif_of
 from showtell.data.records import AnnotatedImage
 from showtell.data.scenes import Pixels, feature_similarity

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from showtell.data.neighbours import Cosines, Ints, Nearest, searches_by_graph, unit_vectors
 from showtell.data.records import SPLITS, AnnotatedImage, Split
 
 _ROWS = 1024
 _COLUMNS = 4096
+_NEAREST = 32
+"""Neighbours of an image that are looked at where there are very many images."""
 # A float32 product of two equal unit vectors may fall short of 1 by this much.
 _ROUNDING = 1e-6
 
@@ -25,13 +28,6 @@ class Similarity:
     # whether lower cosines mean something, too; False where the network finds all images alike, so that only
     # copies count
     informative: bool = True
-
-
-def unit_vectors(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return vectors (N, D) of length 1; zero where one is zero or not finite."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    usable = np.isfinite(norms) & (norms > 0)
-    return np.where(usable, vectors / np.where(usable, norms, 1), 0).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +53,17 @@ def near_duplicate_groups(
 
     Returns:
         Groups of two or more names, each in the order of ``names``, ordered by their first. Memory beside
-        the vectors is a copy of them and some tens of MB, whatever N is.
+        the vectors is a copy of them and some tens of MB, whatever N is. Of more than 100,000 images those
+        that a graph of neighbours finds are grouped, where usearch is installed; see :class:`Nearest`.
 
     Raises:
         ValueError: Shapes do not match, or the threshold is out of range.
     """
-    labels = np.arange(len(names))
-    for start, stop, rows, columns, _ in _similar_blocks(names, vectors, threshold):
-        bounds = np.searchsorted(rows, np.arange(start, stop + 1))
-        for row in np.unique(rows):
-            low, high = bounds[row - start], bounds[row - start + 1]
-            linked = np.unique(labels[np.append(columns[low:high], row)])
-            if len(linked) > 1:
-                labels[np.isin(labels, linked)] = linked[0]
+    first = np.arange(len(names))  # of each image's group; of those linked so far, an earlier one
+    for rows, columns, _ in _similar_pairs(names, vectors, threshold):
+        _link(first, rows, columns)
     groups: defaultdict[int, list[str]] = defaultdict(list)
-    for name, label in zip(names, labels.tolist()):
+    for name, label in zip(names, _firsts(first, np.arange(len(names))).tolist()):
         groups[label].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
@@ -94,7 +86,7 @@ def leaking_pairs(
     """
     codes = np.array([-1 if p.split is None else SPLITS.index(p.split) for p in images], dtype=np.int8)
     leaks = []
-    for _, _, rows, columns, cosines in _similar_blocks(images, vectors, threshold):
+    for rows, columns, cosines in _similar_pairs(images, vectors, threshold):
         apart = (codes[rows] != codes[columns]) & (codes[rows] >= 0) & (codes[columns] >= 0)
         for row, column, cosine in zip(rows[apart], columns[apart], cosines[apart]):
             early, late = sorted((int(row), int(column)), key=lambda place: codes[place])
@@ -103,20 +95,56 @@ def leaking_pairs(
     return sorted(leaks, key=lambda leak: (-leak.cosine, leak.first, leak.second))
 
 
-def _similar_blocks(
+def _link(first: Ints, rows: Ints, columns: Ints) -> None:
+    """Join the groups of pairs, in place: a group's first image stands for it."""
+    while len(rows):
+        rows, columns = _firsts(first, rows), _firsts(first, columns)
+        apart = rows != columns
+        rows, columns = rows[apart], columns[apart]
+        np.minimum.at(first, np.maximum(rows, columns), np.minimum(rows, columns))
+
+
+def _firsts(first: Ints, places: Ints) -> Ints:
+    """Return the first image of the group of each."""
+    while (first[places] != places).any():
+        places = first[places]
+    return places
+
+
+def _similar_pairs(
     items: Sequence[object], vectors: npt.NDArray[np.float32], threshold: float
-) -> Iterator[tuple[int, int, npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
-    """Yield block by block: row range, rows, columns (row < column) and cosines at the threshold or above."""
+) -> Iterator[tuple[Ints, Ints, Cosines]]:
+    """Yield, some at a time, rows, columns (row < column) and cosines at the threshold or above."""
     if vectors.ndim != 2 or len(vectors) != len(items):
         raise ValueError(f"{len(items)} names need vectors (N, D), not {vectors.shape}")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold {threshold} is not in (0, 1]")
     unit = unit_vectors(vectors)
+    if searches_by_graph(len(unit), len(unit)):
+        yield from _pairs_by_graph(unit, threshold - _ROUNDING)
+        return
     for start in range(0, len(unit), _ROWS):
-        stop = min(start + _ROWS, len(unit))
         for left in range(start, len(unit), _COLUMNS):
-            cosines = unit[start:stop] @ unit[left : left + _COLUMNS].T  # (rows, columns)
+            cosines = unit[start : start + _ROWS] @ unit[left : left + _COLUMNS].T  # (rows, columns)
             rows, columns = np.nonzero(cosines >= threshold - _ROUNDING)
             above = rows + start < columns + left
             rows, columns = rows[above], columns[above]
-            yield start, stop, rows + start, columns + left, cosines[rows, columns]
+            yield rows + start, columns + left, cosines[rows, columns]
+
+
+def _pairs_by_graph(unit: Cosines, least: float) -> Iterator[tuple[Ints, Ints, Cosines]]:
+    """Yield each image with its nearest, and with the first that it is a copy of, however many copies are."""
+    digests = np.array([hash(row.tobytes()) for row in unit])
+    _, kept, which = np.unique(digests, return_index=True, return_inverse=True)
+    original = np.where(unit.any(1), kept[which], np.arange(len(unit)))
+    copies = np.flatnonzero(original != np.arange(len(unit)))
+    yield original[copies], copies, np.ones(len(copies), np.float32)
+    places, cosines = Nearest(unit).search(unit, _NEAREST)
+    near = cosines >= least
+    rows, columns, similar = np.nonzero(near)[0], places[near], cosines[near]
+    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
+    # Two that find each other are one pair.
+    pairs, first = np.unique(low * len(unit) + high, return_index=True)
+    low, high, similar = pairs // len(unit), pairs % len(unit), similar[first]
+    new = (low < high) & (original[high] != low)
+    yield low[new], high[new], similar[new]

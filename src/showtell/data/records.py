@@ -55,6 +55,11 @@ class Dataset:
         """Return the images of one split, in order."""
         return tuple(image for image in self.images if image.split == name)
 
+    def _repr_html_(self) -> str:
+        from showtell.data.showing import dataset_html  # decoders are not needed to read a table
+
+        return dataset_html(self)
+
     def captions(self) -> Iterator[tuple[AnnotatedImage, str]]:
         """Yield every (image, caption) pair in order."""
         for image in self.images:

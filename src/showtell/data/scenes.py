@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from showtell.data.image_info import ImageInfo
-from showtell.data.near_duplicates import Similarity, unit_vectors
+from showtell.data.near_duplicates import Similarity
+from showtell.data.neighbours import unit_vectors
 
 NEAR_DUPLICATE = 0.9
 """Cosine of pooled features from which two images count as one scene, where the data shows no clear gap;

@@ -115,7 +115,7 @@ def caption_statistics(
     cider = cider or CiderD(references)
     rows = []
     for name in sorted(references):
-        truths, judged = cider.references[name], metric_tokens(hypotheses[name])
+        truths, judged = cider.reference_words(name), metric_tokens(hypotheses[name])
         rows.append(
             [
                 *bleu_statistics(judged, truths),

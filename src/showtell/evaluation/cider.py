@@ -40,9 +40,6 @@ class CiderD:
     Args:
         references: For each image's name, its true captions as written, at least one.
 
-    Attributes:
-        references: For each image's name, the words of its references.
-
     Raises:
         DataError: There is no image, or one has no reference.
 
@@ -58,10 +55,10 @@ class CiderD:
                 else "There are no images to score.",
                 hint="Give every image at least one true caption.",
             )
-        self.references = {
-            name: [metric_tokens(caption) for caption in captions] for name, captions in references.items()
-        }
-        self._weights = NgramWeights(self.references.values())
+        self._references = references
+        self._weights = NgramWeights(
+            [metric_tokens(caption) for caption in captions] for captions in references.values()
+        )
         self._weighted = lru_cache(_KEPT)(self._weight_references)
 
     def score(self, hypotheses: Mapping[str, str]) -> NDArray[np.float64]:
@@ -78,6 +75,19 @@ class CiderD:
             DataError: An image has no references here.
         """
         return np.array([self.score_words(name, metric_tokens(text)) for name, text in hypotheses.items()])
+
+    def reference_words(self, name: str) -> list[list[str]]:
+        """Return the words of each reference of an image.
+
+        Raises:
+            DataError: The image has no references here.
+        """
+        if name not in self._references:
+            raise DataError(
+                f"There are no references for the image {name}.",
+                hint="Score only images whose true captions were given.",
+            )
+        return [metric_tokens(caption) for caption in self._references[name]]
 
     def score_words(self, name: str, hypothesis: Sequence[str]) -> float:
         """Score one caption for one image.
@@ -113,13 +123,8 @@ class CiderD:
         return 10 * total / (MAX_NGRAM * len(image.norms))
 
     def _weight_references(self, name: str) -> _WeightedReferences:
-        if name not in self.references:
-            raise DataError(
-                f"There are no references for the image {name}.",
-                hint="Score only images whose true captions were given.",
-            )
         image = _WeightedReferences({}, [], [])
-        for index, caption in enumerate(self.references[name]):
+        for index, caption in enumerate(self.reference_words(name)):
             weights, norms = self._weights.vector(caption)
             for ngram, weight in weights.items():
                 image.weights.setdefault(ngram, []).append((index, weight))

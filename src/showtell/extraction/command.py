@@ -10,6 +10,7 @@ from showtell.data.pixels.preprocessing import Fit
 from showtell.data.readers import read_images
 from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
+from showtell.extraction.executor import Executor
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.settings import Extract
@@ -30,7 +31,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    result = _extract(config, config, console)
+    result = _extract(config, config, console, config.build_executor())
     encoded = (
         f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
@@ -100,10 +101,14 @@ def features(
     return _extract(source, network, console or Log())
 
 
-def _extract(source: DataSource, network: BackboneSettings, console: Console) -> Features:
+def _extract(
+    source: DataSource, network: BackboneSettings, console: Console, executor: Executor | None = None
+) -> Features:
     images = images_of(source, console)
     backbone = network.load(console=console)
-    found = extract_features(images, backbone, FeatureStore(network.store), console=console)
+    found = extract_features(
+        images, backbone, FeatureStore(network.store), console=console, executor=executor
+    )
     report_problems(found.unreadable, console)
     return found
 

@@ -45,7 +45,7 @@ class Status:
 class Executor(Protocol):
     """Carries out a plan with a backbone: by threads of this process, or on other machines.
 
-    Workers of another process build the backbone from ``backbone.spec``, and the engine of ``engine.name``.
+    Workers of another process build the backbone from ``backbone.spec``; see ``worker.Worker``.
     """
 
     def pace(self, plan: Plan, backbone: Backbone, engine: Engine) -> float:
@@ -53,7 +53,7 @@ class Executor(Protocol):
         ...
 
     def run(self, plan: Plan, backbone: Backbone, engine: Engine) -> Generator[Status]:
-        """Yield what becomes of each image; at the end everything is committed.
+        """Yield what becomes of each image; at the end all of it is on the disk, in the space or in a job.
 
         Closed early or killed, it keeps what was committed, and nothing half.
 
@@ -80,7 +80,7 @@ def read_image(waiting: Waiting, plan: Plan, preprocessing: Preprocessing) -> Re
     try:
         content = read_content(image.path)
         digest = content_digest(content)
-        if plan.key_of(digest) in plan.space:
+        if not plan.missing([plan.key_of(digest)]):
             return ReadImage(image, stamp, digest)
         pixels = load_pixels(content, preprocessing)
     except ImageError as error:

@@ -7,13 +7,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console, Log, human_bytes, human_time
+from showtell.console import Console, Log, human_bytes, human_time, many
 from showtell.data.images import Preprocessing, load_pixels
 from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Pixels, find_engine
-from showtell.errors import StoreError
+from showtell.errors import StoreError, WorkerError
 from showtell.extraction.executor import Executor, Status
 from showtell.extraction.features import Features
+from showtell.extraction.jobs import adopt_jobs
 from showtell.extraction.joint import JointFeatures
 from showtell.extraction.plan import Plan, plan_extraction, unreadable_image
 from showtell.extraction.threads import ThreadExecutor
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
 
 _SCENES = 32
 """Drawings to calibrate int8 with."""
+_PATIENCE = 60.0
+"""Seconds that workers have to end when their work is done."""
 
 
 def extract_features(
@@ -64,8 +67,11 @@ def extract_features(
                 for part in backbone.parts
             ]
         )
-    plan = plan_extraction(images, store, store.space(backbone.description.for_store()), view)
-    statuses, seconds = execute(plan, backbone, executor or ThreadExecutor(), console)
+    space = store.space(backbone.description.for_store())
+    if adopted := adopt_jobs(space, console):
+        console.say(f"{many(adopted, 'record', 'records')} of workers that were stopped are in the store now")
+    plan = plan_extraction(images, store, space, view)
+    statuses, seconds = execute(plan, backbone, _able(executor, backbone, console), console)
     known = len(images) - len(plan.waiting)
     if known:
         console.say(f"{known} of {len(images)} images were in the feature store already")
@@ -80,6 +86,18 @@ def extract_features(
     )
 
 
+def _able(executor: Executor | None, backbone: Backbone, console: Console) -> Executor:
+    """Return who encodes: threads, where the weights are in the memory of this process only."""
+    if executor is None or isinstance(executor, ThreadExecutor):
+        return executor or ThreadExecutor()
+    if not backbone.spec.in_memory:
+        return executor
+    console.say(
+        f"This {backbone.description.architecture} is in no file, so that this process encodes by itself"
+    )
+    return ThreadExecutor()
+
+
 def execute(
     plan: Plan, backbone: Backbone, executor: Executor, console: Console
 ) -> tuple[list[Status], float]:
@@ -90,6 +108,7 @@ def execute(
 
     Raises:
         StoreError: The disk has no room for what is missing, or the store cannot be used.
+        WorkerError: Workers cannot go on, or do not end.
     """
     if not plan.waiting:
         return [], 0.0
@@ -105,7 +124,25 @@ def execute(
         for status in running:
             bar.update(1)
             statuses.append(status)
+    adopt_jobs(plan.space, console, patience=_PATIENCE)
+    _check_whole(plan, statuses)
+    order = {waiting.image.name: place for place, waiting in enumerate(plan.waiting)}
+    statuses.sort(key=lambda status: order[status.image.name])
     return statuses, time.perf_counter() - started
+
+
+def _check_whole(plan: Plan, statuses: Sequence[Status]) -> None:
+    """Refuse to go on without a record of an image that was encoded.
+
+    Raises:
+        WorkerError: One is missing.
+    """
+    keys = [plan.key_of(status.digest) for status in statuses if not status.reason]
+    if missing := plan.missing(keys):
+        raise WorkerError(
+            f"{many(len(missing), 'image was', 'images were')} encoded, but not by a worker that has ended.",
+            hint="What it has written is kept: end it, and run the same command again.",
+        )
 
 
 def _scenes(preprocessing: Preprocessing) -> Iterator[Pixels]:

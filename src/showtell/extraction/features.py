@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from showtell import notebook
 from showtell.backbones.grids import Grid
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.store.record import Array, record_key
@@ -11,6 +12,9 @@ from showtell.store.space import FeatureSpace
 
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need
     from showtell.data.augment import View
+
+_SHOWN = 5
+"""Names that a notebook shows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +44,26 @@ class Features:
 
     def __repr__(self) -> str:
         return f"Features({len(self)} images, {self.pooled_dim} wide, {len(self.unreadable)} unreadable)"
+
+    def _repr_html_(self) -> str:
+        arrays = [(".pooled()", f"({len(self):,}, {self.pooled_dim:,})", "a row for each image")]
+        arrays += [
+            (
+                ".grid()",
+                f"({len(self):,}, {one.rows * one.columns}, {one.channels:,})",
+                f"{one.rows} x {one.columns} cells",
+            )
+            for one in self.grids
+        ]
+        note = f"{self.computed:,} encoded now, {len(self) - self.computed:,} were in the store"
+        parts = [
+            notebook.table(arrays),
+            notebook.table(((name,) for name in self.names[:_SHOWN]), ("first names",)),
+        ]
+        if self.unreadable:
+            left_out = [(one.where, one.detail) for one in self.unreadable[:_SHOWN]]
+            parts.append(notebook.table(left_out, (f"{len(self.unreadable):,} left out", "reason")))
+        return notebook.block(f"Features of {len(self):,} images by {self.architecture}", *parts, note=note)
 
     def __len__(self) -> int:
         """Return the number of readable images."""

@@ -45,6 +45,10 @@ class Plan:
         """Return the record key of a content."""
         return key_of(digest, self.view)
 
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """Return the positions of the keys that have no record, in ascending order."""
+        return self.space.missing(keys)
+
     def commit(
         self, keys: Sequence[bytes], grid: Array, pooled: Array, files: Iterable[tuple[FileStamp, bytes]]
     ) -> None:

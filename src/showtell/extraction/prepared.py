@@ -17,6 +17,7 @@ from showtell.data.records import SPLITS, AnnotatedImage, Dataset, Problem, Spli
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.data.split import assign_splits, check_room, lacks_val, say_sizes
 from showtell.errors import DataError
+from showtell.extraction.executor import Executor
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.store.store import FeatureStore
@@ -58,6 +59,7 @@ def prepare(
     groups: Mapping[str, int] | None = None,
     val_size: float = DEFAULT_SIZE,
     test_size: float = DEFAULT_SIZE,
+    executor: Executor | None = None,
 ) -> Prepared:
     """Encode all images, find which belong together, and split them.
 
@@ -74,6 +76,7 @@ def prepare(
         groups: Groups of an earlier run by image name, of those that do not stand alone.
         val_size: Share or count of validation images, where the data brings none.
         test_size: The same of test images.
+        executor: Who encodes; None for threads of this process.
 
     Raises:
         ConfigError: Sizes are asked for that the data's own splits leave no room for.
@@ -81,7 +84,7 @@ def prepare(
     """
     if splits is None:
         check_room(dataset, val_size, test_size)
-    features = extract_features(dataset.images, backbone, store, console=console)
+    features = extract_features(dataset.images, backbone, store, console=console, executor=executor)
     report_problems(features.unreadable, console)
     readable = tuple(image for image in dataset.images if image.name in features.digests)
     contradicted = _two_labels(readable, features)
@@ -150,12 +153,13 @@ def features_for_inference(
     images: Sequence[AnnotatedImage],
     store: FeatureStore,
     console: Console,
+    executor: Executor | None = None,
 ) -> tuple[Backbone, Features]:
     """Return what a trained model will encode with, and its features of some of the images."""
     used = backbone.for_inference()
     if used is backbone:
         return backbone, prepared.features
-    return used, extract_features(images, used, store, console=console)
+    return used, extract_features(images, used, store, console=console, executor=executor)
 
 
 def find_leaks(prepared: Prepared) -> dict[str, str]:

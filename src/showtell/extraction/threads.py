@@ -114,7 +114,7 @@ class _Batches:
         # A copy of an image, in this batch or before, is encoded once.
         pixels = {self._plan.key_of(item.digest): item.pixels for item in batch if item.pixels is not None}
         candidates = [key for key in pixels if key not in self._under_way]
-        keys = [candidates[i] for i in self._plan.space.missing(candidates)]
+        keys = [candidates[i] for i in self._plan.missing(candidates)]
         self._under_way.update(keys)
         found = self._encoders.submit(encode, self._engine, [pixels[key] for key in keys], self.size)
         self._encoding.append((batch, keys, found))

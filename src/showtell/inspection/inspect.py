@@ -24,6 +24,7 @@ from showtell.inspection.check import (
     check_reading,
 )
 from showtell.inspection.duplicates import check_duplicates, check_scenes
+from showtell.inspection.image_map import Floats, map_of
 from showtell.inspection.page import inspection_text, write_inspection_page
 from showtell.inspection.result import Captions, ClassCount, Example, Files, Inspection
 from showtell.inspection.settings import Inspect
@@ -55,7 +56,10 @@ def inspect(config: Inspect, console: Console | None = None) -> Inspection:
             infos.append(info)
             bar.update(1)
     readable = [info for info in infos if not info.reason]
-    similarity = _feature_similarity(config, readable) or pixel_similarity(Pixels.of(readable))
+    by, vectors = _features(config, readable)
+    similarity = _similarity(readable, by, vectors)
+    shown = [info.image for info in readable]
+    drawn = None if vectors is None else map_of(shown, vectors, by, config.map)
     words = WordCounts.of(caption for _, caption in dataset.captions())
     per_image = Counter(len(image.captions) for image in dataset.images)
     findings = [
@@ -78,13 +82,14 @@ def inspect(config: Inspect, console: Console | None = None) -> Inspection:
         classes=_classes(dataset),
         captions=Captions.of(words, per_image, config.vocab_size) if words.lengths else None,
         near_duplicates_by=similarity.by,
+        map=drawn.by if drawn else "",
         findings=tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level))),
         examples=_examples(readable),
         page=str(config.out),
         seconds=0.0,
     )
     found = replace(found, seconds=round(time.perf_counter() - started, 1))
-    write_inspection_page(found, {image.name: image.path for image in dataset.images})
+    write_inspection_page(found, {image.name: image.path for image in dataset.images}, drawn, console)
     console.say(inspection_text(found))
     return found
 
@@ -109,8 +114,8 @@ def _read(config: Inspect) -> tuple[Dataset, list[Finding]]:
     return dataset, [obstacle]
 
 
-def _feature_similarity(config: Inspect, readable: Sequence[ImageInfo]) -> Similarity | None:
-    """Tell near-duplicates by features, where the store has them of all images.
+def _features(config: Inspect, readable: Sequence[ImageInfo]) -> tuple[str, Floats | None]:
+    """Read the features of all images where the store has them; say in words what they are.
 
     Raises:
         StoreError: The network was named, and the store lacks its features.
@@ -118,9 +123,14 @@ def _feature_similarity(config: Inspect, readable: Sequence[ImageInfo]) -> Simil
     keys = [record_key(info.digest) for info in readable]
     space = _space(config, keys) if keys else None
     if space is None:
-        return None
-    vectors = space.get_pooled(keys).astype(np.float32)
-    by = f"features of {space.description['architecture']}"
+        return "", None
+    return f"features of {space.description['architecture']}", space.get_pooled(keys).astype(np.float32)
+
+
+def _similarity(readable: Sequence[ImageInfo], by: str, vectors: Floats | None) -> Similarity:
+    """Tell near-duplicates by features, or by pixels where there are none."""
+    if vectors is None:
+        return pixel_similarity(Pixels.of(readable))
     return feature_similarity(vectors, lambda places: Pixels.of([readable[place] for place in places]), by)
 
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from markupsafe import Markup
 from PIL import Image
 
-from showtell.console import human_bytes
+from showtell.console import Console, human_bytes
 from showtell.data.images import Preprocessing, open_image
 from showtell.inspection.check import Finding
+from showtell.inspection.image_map import ImageMap, map_for_page
 from showtell.inspection.result import Captions, ClassCount, Inspection, Spread
 from showtell.report.document import write_document
 from showtell.report.wrapping import columns_of, shorten, wrap
@@ -31,6 +32,7 @@ def inspection_text(found: Inspection) -> str:
         *(line for note in found.notes for line in _row("read as", note)),
         *_row("splits", splits_line(found)),
         *_row("near-duplicates", similarity_line(found)),
+        *_row("map of images", map_line(found)),
         *_classes(found.classes),
         *(_captions(found.captions) if found.captions else []),
         "",
@@ -70,6 +72,11 @@ def similarity_line(found: Inspection) -> str:
     by = found.near_duplicates_by
     better = "" if by.startswith("features") else "; features see more (showtell extract first)"
     return f"told by {by}{better}"
+
+
+def map_line(found: Inspection) -> str:
+    """Return in words what the map is made by, or how to get one."""
+    return found.map or f"none without features (run: showtell extract {found.data})"
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -179,12 +186,16 @@ _GROUPS, _TOGETHER, _PLACES = 4, 4, 100
 """Groups that a finding shows, images of a group, and places that it names."""
 
 
-def write_inspection_page(found: Inspection, paths: Mapping[str, Path]) -> None:
+def write_inspection_page(
+    found: Inspection, paths: Mapping[str, Path], drawn: ImageMap | None, console: Console
+) -> None:
     """Write the page of an inspection: one file that asks no network for anything.
 
     Args:
         found: Names the file, too; its folders are made if missing.
         paths: The files of the images by their names.
+        drawn: The map of all images; None where there are no features to make it by.
+        console: Told the progress.
     """
     images = _Thumbnails(paths)
     write_document(
@@ -193,15 +204,18 @@ def write_inspection_page(found: Inspection, paths: Mapping[str, Path]) -> None:
         title=Path(found.data).resolve().name,
         summary=_summary(found),
         cards=(),
-        styles=("report/frame.css", "inspection/page.css"),
+        styles=("report/frame.css", "inspection/page.css", "inspection/map.css"),
+        scripts=("inspection/map.js",) if drawn else (),
         language="en",
         found=found,
         files=[
             *file_lines(found),
             ("Splits", splits_line(found)),
             ("Near-duplicates", similarity_line(found)),
+            ("Map of images", map_line(found)),
         ],
         charts=_charts(found),
+        map=map_for_page(drawn, paths, console) if drawn else None,
         findings=[_finding(finding, images) for finding in found.findings],
         examples=[(example, images[example.name]) for example in found.examples],
     )

@@ -151,6 +151,7 @@ class Inspection:
     classes: tuple[ClassCount, ...]  # the largest first; empty for captions
     captions: Captions | None  # None where there are none
     near_duplicates_by: str  # what tells near-duplicates, in words
+    map: str  # what the map of all images is made by, in words; empty where there is none
     findings: tuple[Finding, ...]  # errors first, then warnings, then what is handled
     examples: tuple[Example, ...]  # images from everywhere in the data
     page: str  # the HTML file that shows all of it

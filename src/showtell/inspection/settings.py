@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from showtell.data.source import DataSource
 from showtell.settings import Maybe, at_least
@@ -21,6 +22,9 @@ class Inspect(DataSource):
     backbone: Maybe[str] = None
     """Find near-duplicates by this network's features in the store.
     By default the last network that encoded all images, else a perceptual hash."""
+    map: Literal["pca", "umap"] = "pca"
+    """How the page lays all images out on a map, where the store has their features.
+    pca keeps distances as far as a plane can, umap keeps who is near whom (extra: map)."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     json: bool = False

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, Self, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import BackboneDescription
 from showtell.data.images import ImageLike, image_source, is_image
-from showtell.errors import ImageError, ModelError
+from showtell.errors import ConfigError, ImageError, ModelError
+from showtell.kinds.result import R, with_image
 from showtell.runs.records import JsonObject
 
 BATCH_SIZE = 16
@@ -28,31 +29,6 @@ FORMAT = 1
 """Version of a model folder's layout; a reader refuses later ones."""
 
 Errors = Literal["raise", "return"]
-
-
-class Result(Protocol):
-    """What a model says of an image."""
-
-    @property
-    def text(self) -> str:
-        """Return it as a person reads it, in one line."""
-
-    @property
-    def scores(self) -> Mapping[str, float]:
-        """Return probabilities by name, the highest first; empty where the result is a sentence."""
-
-    def with_scores(self, scores: Mapping[str, float]) -> Self:
-        """Return the same with other probabilities, such as their average over time."""
-
-    def record(self, *, attention: bool = True) -> JsonObject:
-        """Return what a script reads: the JSON of ``predict --json`` and of the HTTP API.
-
-        Args:
-            attention: Whether to include attention weights, which are long.
-        """
-
-
-R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +186,15 @@ class Model(ABC, Generic[R]):
             ImageError: An image cannot be read. :meth:`stream` can hand errors over instead.
         """
         if is_image(images):
-            return self.from_pixels(self.pixels(images).unsqueeze(0))[0]  # type: ignore[arg-type]
+            image = cast("ImageLike", images)
+            return self._with_image(self.from_pixels(self.pixels(image).unsqueeze(0))[0], image)
         results = cast("Iterator[R]", self.stream(cast("Iterable[ImageLike]", images)))
-        return list(results) if isinstance(images, list | tuple) else results
+        if isinstance(images, list | tuple):
+            return [self._with_image(result, image) for result, image in zip(results, images)]
+        return results
+
+    def _with_image(self, result: R, image: ImageLike) -> R:
+        return with_image(result, image, self.backbone.preprocessing)
 
     def stream(
         self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, errors: Errors = "raise"
@@ -258,14 +240,14 @@ class Model(ABC, Generic[R]):
     def predict(self, grid: Tensor, pooled: Tensor) -> list[R]:
         """Turn features, (B, L, D) and (B, D), into one result per image."""
 
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return the log-probability of a text for each image, (B,); ConfigError if it knows none."""
+        raise ConfigError(f"A {self.config.kind} does not say how likely a text is of an image.")
+
     def explain(self, pixels: Tensor, result: R) -> dict[str, Tensor]:
         """Return which parts of an image speak for a result: heat maps (rows, columns), 0 or more, by name.
 
-        Empty where the result holds them itself.
-
-        Args:
-            pixels: As :meth:`pixels` returns them.
-            result: What the model says of them.
+        Empty where the result holds them itself; ``pixels`` are as :meth:`pixels` returns them.
         """
         return {}
 

@@ -1,21 +1,27 @@
 """Say what images show."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any, Literal
 
 from showtell.console import Console, Log
 from showtell.data.annotated import report_problems
 from showtell.data.listing import Listing
-from showtell.data.pixels.files import PICTURE_EXTENSIONS, images_at
-from showtell.errors import ConfigError, DataError, ImageError, ModelError
-from showtell.kinds.model import Result
+from showtell.data.pixels.files import PICTURE_EXTENSIONS
+from showtell.data.records import AnnotatedImage
+from showtell.errors import ConfigError, ImageError
+from showtell.kinds.asked import drawn, images_of_split, named_images, recorded_labels, store_of
+from showtell.kinds.library import predict_library
+from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
+from showtell.kinds.result import Result
 from showtell.kinds.settings import Predict
+from showtell.kinds.written import caption_of, written_to
+from showtell.report.gallery import MOST, Shown, write_gallery
 from showtell.runs.records import JsonObject
-from showtell.runs.run import Run
+from showtell.store.store import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Prediction:
         error: Why it cannot be read; empty where it can.
         right: What is known to be right of it; None where nothing is.
         drawn: The drawing; None where none was asked for.
+        references: What people said of it.
     """
 
     image: Path
@@ -35,6 +42,7 @@ class Prediction:
     error: str = ""
     right: str | None = None
     drawn: Path | None = None
+    references: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -47,6 +55,8 @@ class Prediction:
         if self.result is None:
             return record | {"error": self.error}
         record |= self.result.record()
+        if self.references:
+            record["references"] = list(self.references)
         return record | {
             name: str(value) for name, value in (("right", self.right), ("drawn", self.drawn)) if value
         }
@@ -54,6 +64,8 @@ class Prediction:
 
 def predict(config: Predict, console: Console | None = None) -> Iterator[Prediction]:
     """Say what images show, one after the other.
+
+    With ``out``, features come from the store and into it, and what is said is written as it is yielded.
 
     Args:
         config: Which run and images.
@@ -66,55 +78,119 @@ def predict(config: Predict, console: Console | None = None) -> Iterator[Predict
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    paths = find_images(config.images, console)
-    targets = {} if config.save_plot is None else _targets(paths, config.save_plot)
+    images = None if config.split else drawn(named_images(config.images, console), config, console)
+    if images is not None:
+        _check(config, images)
     model = load(config.run, device=config.device, beam_size=config.beam_size, console=console)
-    labels = _labels(config.run)
-    for path, found in zip(paths, model.stream(paths, errors="return")):
-        if isinstance(found, ImageError):
-            yield Prediction(path, error=found.what)
-            continue
-        right, out = model.known_answer(path, labels), targets.get(path)
-        if out is not None:
+    if images is None:
+        images = drawn(images_of_split(config, model, console), config, console)
+        _check(config, images)
+    predictions = _answers(config, model, images, console)
+    if config.save_plot is None:
+        yield from predictions
+        return
+    targets = _targets([image.path for image in images], config.save_plot)
+    for found in predictions:
+        if found.result is not None:
+            out = targets[found.image]
             out.parent.mkdir(parents=True, exist_ok=True)
-            model.draw(path, found, out, right)
-        yield Prediction(path, found, right=right, drawn=out)
+            model.draw(found.image, found.result, out, found.right)
+            found = replace(found, drawn=out)
+        yield found
 
 
-def _labels(folder: Path) -> dict[str, str]:
-    """Return the labels of a run's images by their SHA-256; of a model alone, those of the run around it."""
-    for run in (Run(folder), Run(folder.parent)):
-        try:
-            return {image.sha256: image.label for image in run.images if image.label is not None}
-        except ModelError:
-            continue
-    return {}
-
-
-def find_images(patterns: Sequence[str], console: Console) -> list[Path]:
-    """Return the images that paths, folders and patterns name, in order and once.
-
-    Of a folder, what training would leave out is left out; what a path or a pattern names is always tried.
-
-    Args:
-        patterns: As typed.
-        console: Told what of a folder is left out.
+def _check(config: Predict, images: Sequence[AnnotatedImage]) -> None:
+    """Refuse what cannot be written, before anything is loaded or computed.
 
     Raises:
-        DataError: One of them names nothing.
+        ConfigError: A page of too many images, or one drawing of several.
     """
-    if not patterns:
-        raise DataError("No image was given.", run="showtell predict RUN PICTURE")
-    paths: dict[Path, None] = {}
-    for pattern in patterns:
-        found = images_at(pattern, partial(_images_in, console=console))
-        if not found:
-            raise DataError(
-                f"There is no image at {pattern}.",
-                hint=f"Expected images, folders or patterns; it looked in {Path.cwd()}.",
+    if config.save_plot is not None:
+        _targets([image.path for image in images], config.save_plot)
+    if _is_page(config.out) and len(images) > MOST:
+        raise ConfigError(
+            f"--out {config.out} would be a page of {len(images):,} images.",
+            hint=f"Expected at most {MOST}: draw some of them by --random {MOST // 10}, or write a table, "
+            "captions.csv.",
+        )
+
+
+def _is_page(out: Path | None) -> bool:
+    return out is not None and out.suffix.lower() == ".html"
+
+
+def _answers(
+    config: Predict, model: Model[Any], images: Sequence[AnnotatedImage], console: Console
+) -> Iterator[Prediction]:
+    """Yield what a model says, and write it where that is asked for."""
+    if config.out is not None and not _is_page(config.out):
+        yield from _written(config, config.out, model, images, console)
+        return
+    labels = recorded_labels(config.run)
+    shown: list[Shown] = []
+    for image, found in zip(images, model.stream([image.path for image in images], errors="return")):
+        right = image.label
+        if right is None and not isinstance(found, ImageError):
+            right = model.known_answer(image.path, labels)
+        prediction = _prediction(image, found, right)
+        if config.out is not None:
+            shown.append(_shown(prediction))
+        yield prediction
+    if config.out is not None:
+        _write_page(config.out, config.run.name, shown)
+        console.say(f"Page: {config.out}")
+
+
+def _shown(one: Prediction) -> Shown:
+    """Return a prediction as a page shows it, beside what people said; one that cannot be read, too."""
+    if one.result is None:
+        return Shown(one.image, one.image.name, one.error)
+    said = caption_of(one.result)
+    if not one.result.scores:
+        return Shown(one.image, one.image.name, said, heading="People say", lines=one.references)
+    mark: Literal["", "right", "wrong"] = (
+        "" if one.right is None else "right" if said == one.right else "wrong"
+    )
+    probability = f"{next(iter(one.result.scores.values())):.1%}"
+    lines = (str(one.right),) * (mark == "wrong")
+    return Shown(one.image, one.image.name, said, probability, "Right", lines, mark)
+
+
+def _write_page(out: Path, run: str, shown: Sequence[Shown]) -> None:
+    """Write what a model says of images as a page."""
+    marks = [one.mark for one in shown]
+    counts = [("Right", marks.count("right")), ("Wrong", marks.count("wrong"))] if any(marks) else []
+    write_gallery(
+        out,
+        title=f"What {run} says",
+        note="In bold the model's words; below them, in grey, what people say.",
+        summary=[(name, f"{count:,}") for name, count in [("Images", len(shown)), *counts]],
+        shown=shown,
+    )
+
+
+def _written(
+    config: Predict, out: Path, model: Model[Any], images: Sequence[AnnotatedImage], console: Console
+) -> Iterator[Prediction]:
+    """Yield what a model says of a library, once it is written; what is written already is left out."""
+    opened = written_to(out, images, has_scores=model.has_scores, overwrite=config.overwrite, console=console)
+    with opened as written:
+        waiting = [image for image in images if not written.has(image)]
+        if kept := len(images) - len(waiting):
+            console.say(
+                f"{kept:,} of {len(images):,} images have theirs already, which is kept; --overwrite writes "
+                "it anew"
             )
-        paths |= dict.fromkeys(found)
-    return list(paths)
+        store, unreadable = FeatureStore(config.store or store_of(config.run, model)), 0
+        for image, found in predict_library(model, waiting, store, console):
+            if isinstance(found, ImageError):
+                unreadable += 1
+            else:
+                written.add(image, found)
+            yield _prediction(image, found, image.label)
+    where = out if out.suffix else f"files beside the images ({out})"
+    failed = f"; {unreadable:,} cannot be read, see above" if unreadable else ""
+    console.say(f"{len(waiting) - unreadable:,} predictions were written to {where}{failed}")
 
 
 def _images_in(path: Path, console: Console) -> list[Path]:
@@ -131,6 +207,12 @@ def _images_in(path: Path, console: Console) -> list[Path]:
     console.say(f"{path}: {len(names):,} images" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
     report_problems(folder.problems, console)
     return [folder.path_of(name) for name in names]
+
+
+def _prediction(image: AnnotatedImage, found: Result | ImageError, right: str | None) -> Prediction:
+    if isinstance(found, ImageError):
+        return Prediction(image.path, error=found.what)
+    return Prediction(image.path, found, right=right, references=image.captions)
 
 
 def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:

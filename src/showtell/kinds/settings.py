@@ -71,25 +71,64 @@ class Evaluate(Settings):
 
 @dataclass(frozen=True)
 class Predict(Settings):
-    """Caption or classify images.
+    """Caption or classify images: one, a folder, a whole library, or some of the run's own test images.
 
-    Example: showtell predict runs/mine cat.jpg --save-plot why.png
+    Example: showtell predict runs/mine photos --out captions.csv
     """
 
     run: Run
     """Folder of a run or a model; or a timm network or its folder of weights, for ImageNet's classes."""
-    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
-    """Images, folders of images, or patterns such as 'photos/*.jpg'."""
+    images: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE", help_behavior_hint="")
+    ] = ()
+    """Images, folders of images, or patterns such as 'photos/*.jpg'.
+    With --split: where the data of the training is now, by default where it was then."""
+    split: Maybe[Literal["train", "val", "test"]] = None
+    """Take the images of this split of the training, and show what people said beside."""
+    random: Maybe[int] = None
+    """Take so many of the images, at least 1, drawn at random."""
+    seed: Maybe[int] = None
+    """Of the drawing, at least 0; by default another one each time, which is said."""
+    out: Maybe[Path] = None
+    """Write a table .csv, JSON lines .jsonl, a page .html; or sidecar or xmp, for files beside the images.
+    What is written already is kept; features come from the store (docs/search.md)."""
+    overwrite: bool = False
+    """Write anew what --out has already, whoever wrote it."""
     save_plot: Maybe[Path] = None
     """Draw the image and the model's attention: a PNG, or a folder for several images."""
     beam_size: Maybe[int] = None
     """Width of the beam search, at least 1; by default the captioner's own."""
+    store: Maybe[Path] = None
+    """Folder of the feature store for --out; that of the training by default."""
     device: str = "auto"
     """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     json: bool = False
     """Print a line of JSON per image: caption and words, or classes, with their probabilities."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges, and which settings go together."""
         super().__post_init__()
-        at_least(self, beam_size=1)
+        at_least(self, beam_size=1, random=1, seed=0)
+        if self.split is not None and len(self.images) > 1:
+            raise ConfigError(
+                f"--split {self.split} takes the images of one data set, and {len(self.images)} are named.",
+                hint="Expected where the data of the training is now, or nothing.",
+            )
+        if self.overwrite and self.out is None:
+            raise ConfigError("--overwrite says what becomes of a file, and --out names none.")
+        if self.out is not None and not _is_target(self.out):
+            raise ConfigError(
+                f"--out {self.out} is no file that predictions are written to.",
+                hint="Expected a name that ends in .csv, .jsonl or .html; or sidecar or xmp, for files "
+                "beside the images.",
+            )
+
+
+BESIDE = ("sidecar", "xmp")
+"""What ``--out`` calls a file beside each image."""
+TABLES = (".csv", ".jsonl", ".html")
+"""Suffixes of one file for all images."""
+
+
+def _is_target(out: Path) -> bool:
+    return str(out) in BESIDE or (out.suffix.lower() in TABLES and not out.is_dir())

@@ -12,6 +12,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.console import Console, Log, human_time
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.sizes import DEFAULT_SIZE
+from showtell.errors import NotLearntError
 from showtell.extraction.prepared import Prepared, prepare
 from showtell.files import write_atomic
 from showtell.kinds.kind import Reported
@@ -24,13 +25,14 @@ from showtell.training.callbacks import TensorBoardLog
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import Loop, LoopConfig
 from showtell.training.lr_finder import run_range_test
+from showtell.training.processes import Processes, joined
 from showtell.training.task import TrainingTask
 
 S = TypeVar("S", bound=TrainingSettings)
 
 
-class _RateFoundError(Exception):
-    """Ends a training that was to find a learning rate only."""
+class _DoneError(Exception):
+    """Ends a training that was to find a learning rate only, or a process whose part in it is done."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Session(Generic[S]):
         console: Told what happens.
         boards: Event files for TensorBoard, where they are asked for.
         started: When, by ``time.perf_counter``.
+        processes: Those that train; a task that they shall share takes them.
     """
 
     settings: S
@@ -52,6 +55,7 @@ class Session(Generic[S]):
     console: Console
     boards: Sequence[TensorBoardLog]
     started: float
+    processes: Processes
 
     def prepare(
         self, dataset: Dataset, backbone: Backbone, val_size: float | None, test_size: float | None
@@ -65,6 +69,7 @@ class Session(Generic[S]):
             seed=self.settings.seed,
             val_size=DEFAULT_SIZE if val_size is None else val_size,
             test_size=DEFAULT_SIZE if test_size is None else test_size,
+            executor=self.settings.build_executor(),
         )
 
     def start(self, plan: TrainingPlan) -> str:
@@ -78,13 +83,24 @@ class Session(Generic[S]):
 
     def loop(self, task: TrainingTask, config: LoopConfig, fingerprint: str) -> Progress:
         """Train to the end, from the last checkpoint where it is resumed; or find a learning rate."""
-        if self.settings.find_lr:
-            test = run_range_test(task, config, self.console)
+        if self.processes.is_first:
+            task.processes.of_first(True)  # what the others wait for: everything is in the store
+        with task.processes.sharing_cores():
+            if self.settings.find_lr:
+                self._find_rate(task, config)
+                raise _DoneError
+            loop = Loop(task, config, self.settings.out, fingerprint=fingerprint, console=self.console)
+            progress = loop.run(resume=self.settings.resume, callbacks=self.boards)
+        if not self.processes.is_first:
+            raise _DoneError
+        return progress
+
+    def _find_rate(self, task: TrainingTask, config: LoopConfig) -> None:
+        """Find a learning rate, keep how it was found, and say it."""
+        test = run_range_test(task, config, self.console)
+        if self.processes.is_first:
             _keep_range_test(test, self.settings.out, self.run.folder / "drawn.png")
             self.console.say(_said_of(test, self.settings.out))
-            raise _RateFoundError
-        loop = Loop(task, config, self.run.folder, fingerprint=fingerprint, console=self.console)
-        return loop.run(resume=self.settings.resume, callbacks=self.boards)
 
     @property
     def took(self) -> str:
@@ -119,20 +135,48 @@ def loop_config(settings: TrainingSettings, epochs: int, *, warmup_steps: int) -
 def train_in_run(settings: S, console: Console | None, train: Callable[[Session[S]], None]) -> Run:
     """Claim the run of a training, train, and return the run.
 
+    Of several processes, the first one does so; once everything is encoded, the others do the same, aside and
+    silently, up to the loop, and there take their part.
+
     Args:
         settings: Of the training.
         console: Where to say what happens; None for the log of ``showtell``.
         train: The training of a kind.
     """
+    with joined(settings.device) as processes:
+        if processes.is_first:
+            try:
+                _train_first(settings, console or Log(), train, processes)
+            except NotLearntError:
+                processes.of_first(False)
+                raise
+            processes.of_first(False)  # nothing is left for the others
+        while not processes.is_first and processes.of_first(False):
+            with processes.sharing_cores():
+                _train_aside(settings, train, processes)
+    return Run(settings.out)
+
+
+def _train_first(
+    settings: S, console: Console, train: Callable[[Session[S]], None], processes: Processes
+) -> None:
+    """Claim the run, and train as the process that writes and speaks."""
     started = time.perf_counter()
     boards = [TensorBoardLog(settings.out / "tensorboard")] if settings.tensorboard else []
     # What comes before the loop, such as heads, is written aside where only a learning rate is wanted.
     aside = tempfile.TemporaryDirectory(prefix="showtell-")
     with aside if settings.find_lr else contextlib.nullcontext(settings.out) as folder:
         run = Run(Path(folder))
-        with run.claim(settings), contextlib.suppress(_RateFoundError):
-            train(Session(settings, run, FeatureStore(settings.store), console or Log(), boards, started))
-    return Run(settings.out)
+        with run.claim(settings), contextlib.suppress(_DoneError):
+            store = FeatureStore(settings.store)
+            train(Session(settings, run, store, console, boards, started, processes))
+
+
+def _train_aside(settings: S, train: Callable[[Session[S]], None], processes: Processes) -> None:
+    """Take part in a training that another process leads."""
+    with tempfile.TemporaryDirectory(prefix="showtell-") as folder, contextlib.suppress(_DoneError):
+        store, quiet = FeatureStore(settings.store), Console(quiet=True)
+        train(Session(settings, Run(Path(folder)), store, quiet, [], time.perf_counter(), processes))
 
 
 def _keep_range_test(test: RangeTestRecord, out: Path, drawn: Path) -> None:

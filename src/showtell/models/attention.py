@@ -18,9 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from showtell.models import kernels
+from showtell.models.batch import Whole
 from showtell.models.config import DecoderConfig
-from showtell.models.decoder import Decoder, Packed
+from showtell.models.decoder import Decoder, Packed, words_by_time
 from showtell.models.decoding import StepOutput, select_rows
+from showtell.models.dropout import Part, dropout
 
 Attend = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From queries (..., A) to contexts (..., H) and the weights behind them (..., L)."""
@@ -177,16 +179,21 @@ class AttentionDecoder(Decoder[Memory, State]):
         scores = self.logits(self.deep_output(words, state.hidden, context))  # (B, K, V)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), state, weights)
 
-    def teacher_forced(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+    def teacher_forced(
+        self, grid: Tensor, token_ids: Tensor, lengths: Tensor, whole: Whole | None = None
+    ) -> Packed:
         """Read whole captions; see :meth:`Decoder.teacher_forced`."""
         if kernels.are_faster_on(grid.device):
-            return kernels.packed_forward(self, grid, token_ids, lengths)
+            return kernels.packed_forward(self, grid, token_ids, lengths, whole)
         steps = int(lengths.max())  # T
         # Units are dropped from a word, not from its occurrences: they are the same wherever it stands.
         words = F.embedding(token_ids, self._drop(self.embed.weight, self.config.word_dropout))
         gates = self.input_gates(words)  # (B, K, T, E) to (B, K, T, G)
         projections = self.projections(plain_linear)
-        memory = self.project(self._drop(self.standardise(grid), self.config.grid_dropout))
+        features = self._drop(
+            self.standardise(grid), self.config.grid_dropout, whole.images if whole else None
+        )
+        memory = self.project(features)
         state: State = select_rows(self.start(memory), torch.zeros_like(token_ids[..., 0]))  # (B, K, H)
         outputs = []
         for t in range(steps):
@@ -195,17 +202,17 @@ class AttentionDecoder(Decoder[Memory, State]):
             )
             outputs.append((state.hidden, context, weights))
         hidden, context, weights = map(torch.stack, zip(*outputs))  # (T, B, K, H) twice, (T, B, K, L)
-        real = torch.arange(steps).view(-1, 1, 1) < lengths  # (T, B, K)
-        time, image, caption = real.nonzero().to(grid.device).unbind(1)  # (N,) each
+        time, image, caption = words_by_time(lengths).to(grid.device).unbind(1)  # (N,) each
         real_words = words[image, caption, time]  # (N, E)
         hidden, context, weights = (
             part[time, image, caption] for part in (hidden, context, weights)
         )  # (N, H), (N, H), (N, L)
-        deep = self._drop(self.deep_output(real_words, hidden, context), self.config.dropout)  # (N, E)
+        part = whole.words(words_by_time(whole.lengths)[:, 1]) if whole else None
+        deep = self._drop(self.deep_output(real_words, hidden, context), self.config.dropout, part)  # (N, E)
         return Packed(self.logits(deep), weights, torch.stack([image, caption, time], dim=1))
 
-    def _drop(self, x: Tensor, share: float) -> Tensor:
-        return F.dropout(x, share, self.training)
+    def _drop(self, x: Tensor, share: float, part: Part | None = None) -> Tensor:
+        return dropout(x, share, self.training, part)
 
 
 def plain_linear(weight: Tensor, bias: Tensor | None) -> Linear:

@@ -1,7 +1,7 @@
 """A decoder with its words: from grids to captions that people read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from showtell.backbones.grids import Grid, as_map
 from showtell.models.attention import AttentionDecoder
+from showtell.models.batch import assemble
 from showtell.models.config import DecoderConfig, DecoderKind
 from showtell.models.decoder import Decoder
 from showtell.models.decoding import Beam, Hypothesis, SpecialTokens, beam_search
@@ -87,6 +88,24 @@ class Captioner(nn.Module):
         self.special = SpecialTokens(
             tokenizer.bos_id, tokenizer.eos_id, (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         )
+
+    @torch.no_grad()
+    def grown(self, tokenizer: CaptionTokenizer) -> "Captioner":
+        """Return a captioner with the same weights and further words, which begin as of an untrained one.
+
+        Args:
+            tokenizer: Its own, or one that has grown from it.
+        """
+        config = replace(self.decoder.config, vocab_size=tokenizer.vocab_size)
+        grown = Captioner(config, tokenizer, self.grid_size)
+        known = self.decoder.state_dict()
+        for name, value in grown.decoder.state_dict().items():
+            old = known[name]
+            value[: len(old)].copy_(old) if value.dim() else value.copy_(old)
+        if more := tokenizer.vocab_size - len(self.decoder.output_bias):
+            # As rare as the rarest that is known.
+            grown.decoder.output_bias[-more:] = self.decoder.output_bias.min()
+        return grown
 
     @torch.inference_mode()
     def search(
@@ -177,6 +196,31 @@ class Captioner(nn.Module):
         """Search; return what was found for each image beside what the memory holds of it."""
         asked: Iterable[Recollection | None] = repeat(None) if recalled is None else recalled
         return zip(self.search(grid, recalled, beam_size=beam_size), asked)
+
+    @torch.inference_mode()
+    def log_probabilities(self, grid: Tensor, texts: Sequence[str]) -> Tensor:
+        """Return how likely each text is of each image: natural logarithm, summed over its known words.
+
+        Args:
+            grid: (B, L, D), any float dtype.
+            texts: K of them, each with a word that is in the vocabulary.
+
+        Returns:
+            (B, K), float32.
+        """
+        tokenizer, most = self.tokenizer, self.decoder.config.max_length
+        ids = [
+            [tokenizer.bos_id, *found[:most], tokenizer.eos_id]
+            for found in tokenizer.encode_batch(list(texts))
+        ]
+        batch = assemble(grid, [ids] * len(grid), tokenizer.pad_id)
+        packed = self.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+        targets = batch.targets(packed.position)
+        chosen = packed.logits.float().log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)  # (N,)
+        chosen = chosen.masked_fill(targets == tokenizer.unk_id, 0)
+        image, caption, _ = packed.position.unbind(1)
+        rows, columns = (order.to(image.device)[image, caption] for order in batch.order)
+        return chosen.new_zeros(len(grid), len(texts)).index_put((rows, columns), chosen, accumulate=True)
 
     def texts(self, grid: Tensor, *, beam_size: int = 3) -> Sequence[str]:
         """Return the best caption of each image as text."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.backbones.grids import blocks, joint_shape
+from showtell.models.batch import Whole
 from showtell.models.config import DecoderConfig
 from showtell.models.decoding import StepOutput
 
@@ -85,7 +86,9 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
         """
 
     @abstractmethod
-    def teacher_forced(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+    def teacher_forced(
+        self, grid: Tensor, token_ids: Tensor, lengths: Tensor, whole: Whole | None = None
+    ) -> Packed:
         """Read whole captions, each word given the true ones before it; with dropout while training.
 
         Args:
@@ -93,6 +96,7 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
             token_ids: Words to read, ``bos`` first, (B, K, T), int64.
             lengths: Words to read of each caption, (B, K), int64, on the CPU; 0 where an image has fewer
                 captions.
+            whole: The batch that these images are a part of, for which dropout is drawn; None for all of it.
 
         Returns:
             One entry for each real word.
@@ -126,3 +130,9 @@ class Decoder(nn.Module, ABC, Generic[Memory, State]):
     def standardise(self, grid: Tensor) -> Tensor:
         """Centre and scale a grid (B, L, D), any float dtype."""
         return (grid.to(self.feature_mean.dtype) - self.feature_mean).div_(self.feature_scale)
+
+
+def words_by_time(lengths: Tensor) -> Tensor:
+    """Return time, image and caption of each word, in this order, by the lengths (B, K): (N, 3)."""
+    times = torch.arange(int(lengths.max())).view(-1, 1, 1)
+    return (times < lengths).nonzero()  # of (T, B, K)

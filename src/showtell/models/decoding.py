@@ -13,6 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from showtell.models.dropout import Part
+
 Rows = tuple[Tensor, ...]
 """A decoder's state: a named tuple of tensors, each (B, K, ...)."""
 
@@ -224,6 +226,8 @@ def sample(
     special: SpecialTokens,
     sampling: Sampling,
     generator: torch.Generator | None = None,
+    part: Part | None = None,
+    everywhere: Callable[[bool], bool] = bool,
 ) -> Tensor:
     """Draw captions at random from the model's own distribution.
 
@@ -233,6 +237,10 @@ def sample(
         special: Special ids.
         sampling: How many captions, how long, and how near the likeliest.
         generator: Source of randomness; None for the global one.
+        part: Which images of a batch that processes share these are: words are drawn for all of it, so that
+            an image's do not depend on who has it. None where they are all of it.
+        everywhere: Asked at each word whether the captions of all processes have ended, given whether these
+            have.
 
     Returns:
         Token ids (B, K, T), T at most ``sampling.max_tokens``; everything after ``eos`` is ``eos``.
@@ -245,11 +253,14 @@ def sample(
     for _ in range(sampling.max_tokens):
         log_probs, state, _ = step(state, tokens)
         probs = torch.softmax(_forbid(log_probs, special.never).float() / sampling.temperature, dim=-1)
-        tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(images, count)
+        if part is not None:
+            probs = probs.new_ones(part.count, *probs.shape[1:]).index_copy(0, part.index.to(device), probs)
+        tokens = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(-1, count)
+        tokens = tokens if part is None else part.of(tokens)
         tokens = tokens.masked_fill(ended, special.eos_id)
         drawn.append(tokens)
         ended |= tokens == special.eos_id
-        if bool(ended.all()):
+        if everywhere(bool(ended.all())):
             break
     return torch.stack(drawn, dim=-1)
 

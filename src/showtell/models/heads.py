@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from showtell.models.dropout import Dropout
+
 HeadKind = Literal["linear", "mlp", "knn", "pretrained"]
 
 _SHARPNESS = 1 / 0.07
@@ -111,7 +113,7 @@ class MlpHead(Head):
         self.layers = nn.Sequential(
             nn.Linear(config.feature_dim, config.hidden_dim),
             nn.ReLU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.hidden_dim, config.classes),
         )
 

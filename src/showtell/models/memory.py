@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from showtell.data.neighbours import Nearest
 from showtell.text.ngram_weights import Ngram, NgramWeights
 from showtell.text.words import MAX_NGRAM, metric_tokens
 
@@ -25,8 +27,6 @@ _COUNTED = 10_000
 """Images whose captions say how much an n-gram tells: of more, as many at equal distances."""
 _KEPT = 20_000
 """Images whose captions are kept weighed, at about 20 kB each."""
-_BLOCK = 10_000
-"""Remembered images compared at once: their features are kept in half precision."""
 _SHOWN = 3
 """Neighbours that are named for a caption."""
 
@@ -110,20 +110,15 @@ class CaptionMemory(nn.Module):
             leave_out: The images' own names, B, where they may be among those remembered: an image that
                 leans on its own captions says nothing of how good the captioner is.
         """
-        asked = F.normalize(pooled.float(), dim=1)
-        parts = [asked @ part.float().T for part in self.directions.split(_BLOCK)]
-        cosines = torch.cat(parts, 1)  # (B, N)
-        for row, name in enumerate(leave_out):
-            if (place := self._places.get(name)) is not None:
-                cosines[row, place] = -torch.inf
-        nearest = cosines.topk(min(self.config.neighbours, self.config.images))
-        weights = torch.softmax(nearest.values * self.config.temperature, 1)
-        return [
-            Recollection(self, places, similar, weight)
-            for places, similar, weight in zip(
-                nearest.indices.tolist(), nearest.values.tolist(), weights.tolist()
-            )
-        ]
+        # An image among those remembered may be its own nearest, and is left out.
+        wanted = self.config.neighbours + (1 if leave_out else 0)
+        places, cosines = self._nearest.search(pooled.float().cpu().numpy(), wanted)
+        found = []
+        for row, (near, similar) in enumerate(zip(places, cosines)):
+            own = self._places.get(leave_out[row], -1) if leave_out else -1
+            kept = np.flatnonzero(near != own)[: self.config.neighbours]
+            found.append(Recollection(self, near[kept].tolist(), similar[kept].tolist()))
+        return found
 
     def direction(self, caption: str) -> dict[Ngram, float]:
         """Return the tf-idf vector of a caption, of length 1 for each n."""
@@ -132,6 +127,10 @@ class CaptionMemory(nn.Module):
     def said(self, place: int) -> dict[Ngram, float]:
         """Return the mean vector of an image's captions: times that of a caption, the mean similarity."""
         return self._said(place)
+
+    @cached_property
+    def _nearest(self) -> Nearest:
+        return Nearest(self.directions.cpu().numpy())
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -157,20 +156,14 @@ class Recollection:
     Args:
         memory: Which remembers them.
         places: Where they stand in it, nearest first.
-        similar: Their cosines.
-        weights: How much each one counts; they sum to 1.
+        similar: Their cosines. How much each one counts follows from it; all of them count for 1.
     """
 
-    def __init__(
-        self,
-        memory: CaptionMemory,
-        places: Sequence[int],
-        similar: Sequence[float],
-        weights: Sequence[float],
-    ) -> None:
-        self.memory, self.places, self.similar, self.weights = memory, places, similar, weights
+    def __init__(self, memory: CaptionMemory, places: Sequence[int], similar: Sequence[float]) -> None:
+        self.memory, self.places, self.similar = memory, places, similar
+        self.weights = torch.softmax(torch.tensor(similar) * memory.config.temperature, 0).tolist()
         said: defaultdict[Ngram, float] = defaultdict(float)
-        for place, weight in zip(places, weights):
+        for place, weight in zip(places, self.weights):
             for ngram, value in memory.said(place).items():
                 said[ngram] += weight * value
         self._said = said

@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from showtell.models.batch import Whole
 from showtell.models.config import DecoderConfig
-from showtell.models.decoder import Decoder, Packed
+from showtell.models.decoder import Decoder, Packed, words_by_time
 from showtell.models.decoding import StepOutput
 from showtell.models.kernels.operations import drop, index_select_unique
 
@@ -31,6 +32,8 @@ HEAD_WIDTH = 64
 
 Recall = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From queries (..., H), keys and values (..., E) of words to what each finds in those up to it, (..., H)."""
+Dropped = Callable[[Tensor], Tensor]
+"""From values to values of which some are left out."""
 
 
 class Look(Protocol):
@@ -128,13 +131,15 @@ class TransformerDecoder(Decoder[Memory, State]):
             cached.append((keys, values))
             return attend(query.unflatten(-1, (self.heads, -1)), keys, values, seen)[0].flatten(-2)
 
-        words, weights = self._through_layers(words, memory, recall, self._look, 0.0)
+        words, weights = self._through_layers(words, memory, recall, self._look, _keep)
         scores = self._logits(self.output(self.output_norm(words)))  # (B, K, V)
         keys, values = (torch.stack(parts, 2) for parts in zip(*cached))
         moved = State(keys, values, state.time + 1)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), moved, weights.mean(1))
 
-    def teacher_forced(self, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+    def teacher_forced(
+        self, grid: Tensor, token_ids: Tensor, lengths: Tensor, whole: Whole | None = None
+    ) -> Packed:
         """Read whole captions; see :meth:`Decoder.teacher_forced`.
 
         Only attention computes anything for padding: the rest has a row for each real word.
@@ -142,10 +147,10 @@ class TransformerDecoder(Decoder[Memory, State]):
         share = self.config.grid_dropout if self.training else 0.0
         images, captions = lengths.shape
         steps = int(lengths.max())  # T
-        real = torch.arange(steps).view(-1, 1, 1) < lengths  # (T, B, K)
-        time, image, caption = real.nonzero().to(grid.device).unbind(1)  # (N,) each
+        time, image, caption = words_by_time(lengths).to(grid.device).unbind(1)  # (N,) each
+        part = whole.words(words_by_time(whole.lengths)[:, 1]) if whole else None
         flat = (image * captions + caption) * steps + time  # of each word in (B, K, T), (N,)
-        memory = self._project(drop(self.standardise(grid), share))
+        memory = self._project(drop(self.standardise(grid), share, whole.images if whole else None))
         # Units are dropped from a word, not from its occurrences: they are the same wherever it stands.
         vectors = drop(self.embed.weight, self.config.word_dropout if self.training else 0.0)  # (V, H)
         words = self._place(F.embedding(token_ids[image, caption, time], vectors), time)  # (N, H)
@@ -169,10 +174,11 @@ class TransformerDecoder(Decoder[Memory, State]):
             context, weights = self._look(padded(query).view(images, captions * steps, -1), keys, values)
             return index_select_unique(context.flatten(0, 1), flat), weights
 
-        words, weights = self._through_layers(words, memory, recall, look, share)
+        dropped = partial(drop, share=share, part=part)
+        words, weights = self._through_layers(words, memory, recall, look, dropped)
         attention = index_select_unique(weights.mean(1).flatten(0, 1), flat)  # (N, L)
         deep = self.output(self.output_norm(words))  # (N, H)
-        deep = drop(deep, self.config.dropout if self.training else 0.0)
+        deep = drop(deep, self.config.dropout if self.training else 0.0, part)
         return Packed(self._logits(deep), attention, torch.stack([image, caption, time], dim=1))
 
     def _project(self, features: Tensor) -> Memory:
@@ -183,11 +189,11 @@ class TransformerDecoder(Decoder[Memory, State]):
         return Memory(keys.contiguous(), values.contiguous())  # a graph of a step knows no other strides
 
     def _through_layers(
-        self, words: Tensor, memory: Memory, recall: Recall, look: Look, dropout: float
+        self, words: Tensor, memory: Memory, recall: Recall, look: Look, dropped: Dropped
     ) -> tuple[Tensor, Tensor]:
         """Move words (..., H) through all layers; return them and the weights of the last ``look``."""
         for layer, keys, values in zip(self.layers, memory.grid_keys.unbind(1), memory.grid_values.unbind(1)):
-            words, weights = layer(words, recall, partial(look, keys=keys, values=values), dropout)
+            words, weights = layer(words, recall, partial(look, keys=keys, values=values), dropped)
         return words, weights
 
     def _place(self, vectors: Tensor, time: Tensor) -> Tensor:
@@ -226,7 +232,7 @@ class _Layer(nn.Module):
         words: Tensor,
         recall: Recall,
         look: Callable[[Tensor], tuple[Tensor, Tensor]],
-        dropout: float,
+        dropped: Dropped,
     ) -> tuple[Tensor, Tensor]:
         """Move words (..., H) on by a layer.
 
@@ -234,17 +240,21 @@ class _Layer(nn.Module):
             words: Of any shape that ``recall`` and ``look`` take.
             recall: Attends to words.
             look: Attends to cells: from queries (..., H) to contexts (..., H) and weights.
-            dropout: Share of units dropped from what each sublayer adds (section 5.4).
+            dropped: Leaves units out of what each sublayer adds (section 5.4).
 
         Returns:
             The same shape, and the weights of ``look``.
         """
         query, key, value = self.of_word(self.recall_norm(words)).split(self._word_parts, dim=-1)
-        words = words + drop(self.recall_output(recall(query, key, value)), dropout)
+        words = words + dropped(self.recall_output(recall(query, key, value)))
         context, weights = look(self.query(self.look_norm(words)))
-        words = words + drop(self.look_output(context), dropout)
+        words = words + dropped(self.look_output(context))
         inner = torch.relu(self.inner(self.feed_norm(words)))
-        return words + drop(self.outer(inner), dropout), weights
+        return words + dropped(self.outer(inner)), weights
+
+
+def _keep(values: Tensor) -> Tensor:
+    return values
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from showtell.console import Console
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ShowtellError
+from showtell.kinds.asked import find_images
 from showtell.kinds.kind import Kind
-from showtell.kinds.predict import find_images
 from showtell.onnx_export.settings import Export
 from showtell.runs.run import Run
 from showtell.runs.trained_data import Whereabouts, read_again

@@ -1,7 +1,5 @@
 """An image as a card: its caption and, word by word, the attention of the model."""
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +11,12 @@ from PIL import Image
 
 from showtell.data.images import Preprocessing, open_image
 from showtell.models.captioner import Caption, Word
+from showtell.notebook import data_uri
 from showtell.report.document import write_document
 from showtell.report.overlay import Box, dimming, hottest_area, peak_of, seen_box
 
 Language = Literal["en", "ko"]
 
-_SIDE, _QUALITY = 360, 82
-"""Of the images in the page: longest side in pixels, JPEG quality."""
 _UNIT = 10_000
 """Weights are written as whole ten-thousandths."""
 
@@ -141,15 +138,6 @@ def _word(word: Word, box: Box, words: PageWords) -> dict[str, object]:
         "percent": percent,
         "says": words["sure"].format(percent=percent, area=words["areas"][row][column]),
     }
-
-
-def data_uri(image: Image.Image) -> str:
-    """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out."""
-    small = image.copy()
-    small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    content = io.BytesIO()
-    small.save(content, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def write_captions_page(

@@ -29,6 +29,7 @@ def write_document(
     *,
     cards: Sequence[Card],
     styles: Sequence[str] = ("report/frame.css", "report/cards.css"),
+    scripts: Sequence[str] = ("report/heat.js", "report/cards.js"),
     **values: Any,
 ) -> Path:
     """Fill a template that extends ``document.html`` and write it.
@@ -40,6 +41,7 @@ def write_document(
         template: Its path within the package.
         cards: All cards of the page, as ``card_of`` makes them; their places for an image are one size.
         styles: Style sheets, by their paths within the package, in order.
+        scripts: What becomes the one script, likewise.
         values: What the template asks for: ``title``, ``language``, ``summary`` (names and values of the
             figures on top), and its own.
 
@@ -53,7 +55,7 @@ def write_document(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _read("report/heat.js") + _read("report/cards.js")
+    script = "".join(map(_read, scripts))
     page = environment.get_template(template).render(
         style=Markup("\n".join(_read(name) for name in styles)),
         script=Markup(script),

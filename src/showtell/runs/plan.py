@@ -23,7 +23,10 @@ from showtell.runs.records import (
 from showtell.runs.settings import TrainingSettings
 from showtell.runtime import environment
 
-WHERE = ("out", "store", "weights", "device", "tensorboard", "resume")
+WHERE = (
+    *("out", "store", "weights", "device", "tensorboard", "resume"),
+    *("executor", "workers", "ray_address", "gpus_per_worker"),
+)
 """Settings that may change from start to resume: they say where things lie, not what is learnt."""
 _EXAMPLES = 5
 """Problems of a kind that are recorded in full."""

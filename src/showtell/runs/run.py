@@ -45,6 +45,11 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def _repr_html_(self) -> str:
+        from showtell.runs.showing import run_html
+
+        return run_html(self)
+
     @property
     def model(self) -> Path:
         """Return the folder of its model."""
@@ -58,6 +63,11 @@ class Run:
             ModelError: The record is missing or damaged.
         """
         return load_record(self.folder / "config.json", RunRecord)
+
+    @property
+    def started_with(self) -> JsonObject:
+        """Return what the settings left open when the run was started; empty where it was not."""
+        return self.record.resolved if (self.folder / "config.json").exists() else {}
 
     @property
     def has_images(self) -> bool:

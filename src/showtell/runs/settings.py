@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from showtell.backbones.description import EngineName, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
+from showtell.extraction.settings import ExecutorName, ExecutorSettings
 from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
 
 
 @dataclass(frozen=True)
-class TrainingSettings(BackboneSettings, DataSource):
+class TrainingSettings(ExecutorSettings, BackboneSettings, DataSource):
     """Data, backbone, and what every training shares."""
 
     # Flags of other commands, and too rarely needed to be some of a training.
@@ -23,6 +26,10 @@ class TrainingSettings(BackboneSettings, DataSource):
     precision: Rare[Precision] = "float32"
     engine: Rare[EngineName] = "torch"
     device: Rare[str] = "auto"
+    executor: Rare[ExecutorName] = "threads"
+    workers: Rare[Maybe[int]] = None
+    ray_address: Rare[Maybe[str]] = None
+    gpus_per_worker: Rare[Maybe[float]] = None
 
     out: Path = Path("runs/model")
     """Folder of the run: model, checkpoints, metrics."""
@@ -79,6 +86,9 @@ class FineTuningSettings(TrainingSettings):
     fine_tune: Maybe[str] = None
     """Also train the top of the backbone.
     From a layer on (blocks.5, stage5, or 100 as counted in Keras), or a share of its layers (0.3)."""
+    from_run: Annotated[Maybe[Path], tyro.conf.arg(name="from", metavar="RUN")] = None
+    """Go on from a finished run: its weights, its splits, and what was corrected of it.
+    DATA may be left out then: it is that of RUN."""
     top_share: Rare[float] = 0.1
     """Fine-tuning: share of the learning rate of the highest trained layer (Howard and Ruder 2018)."""
     bottom_share: Rare[float] = 0.02

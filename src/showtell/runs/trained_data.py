@@ -140,7 +140,7 @@ def _moved(what: str, advice: str) -> DataError:
 def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: FeatureStore) -> Dataset:
     """Return the images that a run recorded, known by their content, under the names it recorded."""
     by_content: defaultdict[str, list[AnnotatedImage]] = defaultdict(list)
-    for image, digest in _digests(dataset.images, store):
+    for image, digest in digests_of(dataset.images, store):
         by_content[digest].append(image)
     recorded: defaultdict[str, dict[str, ImageRecord]] = defaultdict(dict)
     for record in records:
@@ -162,8 +162,8 @@ def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: Feature
     return replace(dataset, images=images)
 
 
-def _digests(images: Sequence[AnnotatedImage], store: FeatureStore) -> list[tuple[AnnotatedImage, str]]:
-    """Return the SHA-256 of the images that can be read."""
+def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> list[tuple[AnnotatedImage, str]]:
+    """Return the SHA-256 of the images that can be read, each with its image."""
     found, fresh = [], []
     for image in images:
         try:

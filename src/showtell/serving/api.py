@@ -25,11 +25,12 @@ from showtell import __version__
 from showtell.errors import ImageError
 from showtell.kinds.model import Model
 from showtell.runtime import limit_threads
-from showtell.serving import schema
+from showtell.serving import corrections, schema
+from showtell.serving.corrections import corrections_of
 from showtell.serving.guard import Guard, Limit, Limits, Prefixed, is_local
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
 from showtell.serving.served import Served
-from showtell.serving.settings import Serve
+from showtell.serving.settings import Demo, Serve
 
 STATIC = Path(__file__).parent / "static"
 READERS = 2
@@ -113,8 +114,13 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
     app.state.serving = Serving(
         served, settings.max_images, metrics, settings.root_path, settings.token is not None
     )
+    # Programs only ask; a page of people, on a machine of theirs, keeps what they correct.
+    kept = corrections_of(models, settings.runs) if isinstance(settings, Demo) else {}
+    app.state.corrections, app.state.max_pixels = kept, pixels
     app.include_router(router)
-    app.add_api_route("/heat.js", _heat, include_in_schema=False)
+    if kept:
+        app.include_router(corrections.router)
+    app.add_api_route("/heat.js", send_heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
     limit = Limit(
         settings.max_body_mb * 10**6, settings.max_in_flight, settings.timeout, settings.idle_timeout
@@ -194,7 +200,9 @@ async def _record(served: Served, upload: "Upload", explain: bool, beams: int | 
 @router.get("/v1/models", summary="List the models", responses={200: {"model": list[schema.ModelSummary]}})
 async def list_models(request: Request) -> Response:
     """The first answers where none is named."""
-    return JSONResponse([served.summary() for served in request.app.state.serving.models.values()])
+    kept = request.app.state.corrections
+    found = request.app.state.serving.models.items()
+    return JSONResponse([served.summary() | {"corrects": name in kept} for name, served in found])
 
 
 @router.get("/v1/model", summary="Read a model card", responses={200: {"model": schema.Card}, 404: _ERROR})
@@ -265,7 +273,7 @@ async def read_uploads(request: Request, max_images: int, how: str) -> list[Uplo
     return found
 
 
-async def _heat() -> Response:
+async def send_heat() -> Response:
     """Return the part of the page that reports share."""
     return FileResponse(str(resources.files("showtell.report") / "heat.js"), media_type="text/javascript")
 

@@ -90,6 +90,7 @@ class ModelSummary(BaseModel):
     backbone: str
     language: str = Field(description="Guessed from its words: ko or en.")
     scores: dict[str, float] = Field(description="On the images that validated it.")
+    corrects: bool = Field(description="Whether /v1/corrections keeps what people correct of it.")
     classes: list[str] | None = None
     vocab_size: int | None = None
     beam_size: int | None = None

@@ -53,18 +53,16 @@ def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
         raise ConfigError("No run was given.", run=f"showtell {type(config).__name__.lower()} RUN")
     if config.token is None:
         config = replace(config, token=os.environ.get("SHOWTELL_TOKEN") or None)
-    _check_extra()
+    check_extra()
     from showtell.serving.api import build_app
-    from showtell.serving.guard import is_local
 
     with open_socket(config.host, config.port) as listening:  # before the models, which take seconds
         models = load_models(config.runs, config.device, console)
         for name, model in models.items():
             console.say(f"{name}: {_describe(model)}")
-        address = _address(config.host, listening.getsockname()[1])
+        address = address_of(config.host, listening.getsockname()[1])
         server = build_server(build_app(models, config), config)
-        if not is_local(config.host):
-            console.say(_warning(config))
+        warn_of_others(config.host, config.token, console)
         console.say(f"{address} (page), {address}/openapi.json (HTTP API); Ctrl-C ends it")
         if open_browser:
             webbrowser.open(address)  # the socket listens: the browser waits until it is answered
@@ -136,7 +134,12 @@ def open_socket(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _check_extra() -> None:
+def check_extra() -> None:
+    """Refuse to go on without the packages that serving needs.
+
+    Raises:
+        MissingExtraError: One is not installed.
+    """
     for package in EXTRA:
         if find_spec(package) is None:
             raise MissingExtraError(package, "serve", "Serving")
@@ -146,11 +149,18 @@ def _describe(model: Model[Any]) -> str:
     return f"{model.config.kind} with {model.card().contents}"
 
 
-def _address(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
+    """Return the address that a browser on this machine opens."""
     name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{name}:{port}"
 
 
-def _warning(config: Serve) -> str:
-    who = "whoever shows the token" if config.token else "anybody"
-    return f"Warning: {config.host} can be reached from other machines; it answers {who}, without encryption."
+def warn_of_others(host: str, token: str | None, console: Console) -> None:
+    """Say who is answered where other machines can reach this one."""
+    from showtell.serving.guard import is_local
+
+    if not is_local(host):
+        who = "whoever shows the token" if token else "anybody"
+        console.say(
+            f"Warning: {host} can be reached from other machines; it answers {who}, without encryption."
+        )

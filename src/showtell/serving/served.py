@@ -15,8 +15,9 @@ from torch import Tensor
 
 from showtell.data.images import open_image
 from showtell.errors import ImageError
-from showtell.kinds.model import BATCH_SIZE, Model, Result
+from showtell.kinds.model import BATCH_SIZE, Model
 from showtell.kinds.model_card import short_card
+from showtell.kinds.result import Result
 from showtell.report.overlay import seen_box
 from showtell.runtime import limit_threads, share_cores
 from showtell.serving.prometheus import Metrics

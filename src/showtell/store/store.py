@@ -7,6 +7,7 @@ ROOT/<space id>.lock  held by whoever has the space open; its time is when the s
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ class FeatureStore:
             try:
                 size = size_on_disk(folder)
                 retire(folder)
+                shutil.rmtree(self.root / "jobs" / name, ignore_errors=True)  # of workers that were stopped
             finally:
                 os.close(lock)
         return size

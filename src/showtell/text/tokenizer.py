@@ -5,7 +5,7 @@ together or take endings, such as Korean: it knows every string, so nothing is e
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -195,6 +195,11 @@ class CaptionTokenizer:
                 spans.append((text.strip(), first, end))
         return [span for span in spans if span[0]]
 
+    def grown(self, more: Iterable[str]) -> "CaptionTokenizer":
+        """Return it with more words behind its own, which keep their ids; BPE, which lacks none, as it is."""
+        new = sorted({word for text in more for word in words(text)}.difference(self.tokens))
+        return self if self.kind == "bpe" or not new else CaptionTokenizer(_word_level([*self.tokens, *new]))
+
     def coverage(self, captions: Iterable[str]) -> float:
         """Return the share of the captions' tokens that are known, in [0, 1]; 1 where there are none."""
         known = Counter(token_id != self.unk_id for caption in captions for token_id in self.encode(caption))
@@ -255,7 +260,10 @@ def _train_words(captions: Iterable[str], vocab_size: int, min_count: int) -> To
         )
     # The word itself breaks ties, so that the order of the captions does not show.
     frequent.sort(key=lambda word: (-counts[word], word))
-    kept = [*SPECIAL_TOKENS, *frequent[: vocab_size - len(SPECIAL_TOKENS)]]
+    return _word_level([*SPECIAL_TOKENS, *frequent[: vocab_size - len(SPECIAL_TOKENS)]])
+
+
+def _word_level(kept: Sequence[str]) -> Tokenizer:
     model = WordLevel({token: token_id for token_id, token in enumerate(kept)}, unk_token=UNK)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = word_normalizer()

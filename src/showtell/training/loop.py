@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from showtell.console import Bar, Console, human_time
 from showtell.errors import ModelError
-from showtell.runtime import has_fast_bfloat16
 from showtell.training.callbacks import Callback, MetricsLog
 from showtell.training.checkpoint import (
     Progress,
@@ -23,6 +22,7 @@ from showtell.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
+from showtell.training.gradient import compute_gradient, join
 from showtell.training.interrupt import held_interrupt
 from showtell.training.task import Criterion, TrainingTask, is_better
 
@@ -99,11 +99,13 @@ class Loop:
         self.total = task.steps_per_epoch * config.epochs
         self._decay_epochs = config.decay_epochs or config.epochs
         network = task.network
+        self._loss = join(task)
         self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = adamw(network, config)
         self._state = TrainingState(network, self.ema, self.optimizer)
         self.progress = Progress()
-        self._callbacks: tuple[Callback, ...] = (MetricsLog(folder / "metrics.jsonl"),)
+        self._writes = task.processes.is_first
+        self._callbacks: tuple[Callback, ...] = (MetricsLog(folder / "metrics.jsonl"),) * self._writes
         self._last, self._best = (folder / "checkpoints" / f"{name}.safetensors" for name in ("last", "best"))
         self._saved = time.perf_counter()
         self._began = self._saved, 0
@@ -116,7 +118,8 @@ class Loop:
             callbacks: Told every step and every validation, after ``metrics.jsonl``.
 
         Returns:
-            Where the training ended. The network holds the average weights of the best epoch.
+            Where the training ended. The network of the first process holds the average weights of the best
+            epoch.
 
         Raises:
             ModelError: The loss is not finite any more, or the checkpoint does not fit.
@@ -127,6 +130,8 @@ class Loop:
         if resume and self._last.exists():
             self.progress = load_checkpoint(self._last, self._state, self.fingerprint)
             self.console.say(f"Resuming after step {self.progress.step} of {self.total}")
+        if self.task.processes.of_first(self.progress.step) != self.progress.step:
+            raise ModelError(f"{self._last} differs between processes.", hint="Name an --out that all share.")
         self._began = time.perf_counter(), self.progress.step
         for callback in self._callbacks:
             callback.begin(self.progress.step, self.progress.epoch)
@@ -135,7 +140,8 @@ class Loop:
                 self.console.say(f"Ended after epoch {self.progress.epoch} of {self.config.epochs}: {why}")
                 break
             self._stretch()
-        self._load_best()
+        if self._writes:
+            self._load_best()
         return self.progress
 
     def _why_ended(self) -> str:
@@ -159,10 +165,14 @@ class Loop:
             held_interrupt() as interrupted,
             self.console.bar(progress.unseen + left, what, "steps", progress.unseen) as bar,
         ):
-            while not interrupted() and self._turn_page(last):
+            while self._turn_page(last):
                 self._step(bar)
-                if interrupted() or time.perf_counter() - self._saved > self.config.checkpoint_seconds:
+                stopped = self.task.processes.any(interrupted())
+                if stopped or time.perf_counter() - self._saved > self.config.checkpoint_seconds:
                     self._checkpoint()
+                if stopped:
+                    self.task.processes.any(stopped)  # nobody ends before the checkpoint is written
+                    raise KeyboardInterrupt
         self._validate()
         progress.epoch, progress.index, progress.loss_sum, progress.unseen = last, 0, 0.0, 0
         self._checkpoint()
@@ -192,7 +202,7 @@ class Loop:
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
         value, norm, count = compute_gradient(
-            self.task, progress.epoch, progress.index, self.config.clip_norm
+            self.task, self._loss, progress.epoch, progress.index, self.config.clip_norm
         )
         _check_finite("loss", value, progress.step)
         _check_finite("norm of the gradient", norm, progress.step)
@@ -231,10 +241,11 @@ class Loop:
         progress = self.progress
         started = time.perf_counter()
         with self._averaged():
-            figures = self.task.validate()
+            figures = self.task.processes.of_first(self.task.validate())
             if is_better(figures, progress.best, self.config.criterion):
                 progress.best, progress.best_epoch = dict(figures), progress.epoch + 1
-                save_tensors(self._best, self.ema, {"epoch": str(progress.best_epoch)})
+                if self._writes:
+                    save_tensors(self._best, self.ema, {"epoch": str(progress.best_epoch)})
         loss = progress.loss_sum / max(1, progress.unseen)
         record = {"epoch": progress.epoch + 1, "train_loss": loss} | figures
         progress.history.append(record)
@@ -276,20 +287,9 @@ class Loop:
     def _checkpoint(self) -> None:
         for callback in self._callbacks:
             callback.checkpoint()
-        save_checkpoint(self._last, self._state, self.progress, self.fingerprint)
+        if self._writes:
+            save_checkpoint(self._last, self._state, self.progress, self.fingerprint)
         self._saved = time.perf_counter()
-
-
-def compute_gradient(
-    task: TrainingTask, epoch: int, index: int, clip_norm: float
-) -> tuple[float, float, int]:
-    """Add the gradient of a batch to the network's, clipped; return loss, norm before, and units."""
-    device = next(task.network.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
-        loss, count = task.loss(epoch, index)
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(task.network.parameters(), clip_norm)
-    return loss.item(), norm.item(), count
 
 
 def _check_finite(what: str, value: float, step: int) -> None:

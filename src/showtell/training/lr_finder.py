@@ -17,7 +17,8 @@ from torch import nn
 from showtell.console import Console
 from showtell.errors import ModelError
 from showtell.runs.records import RangeTestRecord
-from showtell.training.loop import LoopConfig, adamw, compute_gradient
+from showtell.training.gradient import compute_gradient, join
+from showtell.training.loop import LoopConfig, adamw
 from showtell.training.task import TrainingTask
 
 STEPS = 120
@@ -54,10 +55,10 @@ def run_range_test(task: TrainingTask, config: LoopConfig, console: Console) -> 
     losses: list[float] = []
     epochs = config.decay_epochs or config.epochs  # later ones have another loss
     with _borrowed(task.network), console.bar(STEPS, "learning rates", "steps") as bar:
-        optimizer = adamw(task.network, config)
+        optimizer, of_batch = adamw(task.network, config), join(task)
         for step, rate in enumerate(rates):
             epoch, index = divmod(step, task.steps_per_epoch)
-            loss, norm, _ = compute_gradient(task, epoch % epochs, index, config.clip_norm)
+            loss, norm, _ = compute_gradient(task, of_batch, epoch % epochs, index, config.clip_norm)
             if not math.isfinite(loss) or not math.isfinite(norm):
                 break
             losses.append(loss)

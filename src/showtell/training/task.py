@@ -6,16 +6,26 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from showtell.training.checkpoint import Progress
+from showtell.training.processes import ALONE, Processes
 
 Criterion = Literal["score", "last"]
 """What chooses the checkpoint: the validation score, or that it is the last one."""
 
 
 class TrainingTask(Protocol):
-    """What the loop trains: a network with its batches and its score."""
+    """What the loop trains: a network with its batches and its score.
+
+    Attributes:
+        steps_per_epoch: Batches of an epoch.
+        unit: What a batch holds, for people.
+        processes: Those that share its batches out; a task that knows of none is trained by one process.
+        rests: Whether some parameters have no gradient in some steps.
+    """
 
     steps_per_epoch: int
     unit: str
+    processes: Processes = ALONE
+    rests: bool = False
 
     @property
     def network(self) -> nn.Module:
@@ -24,11 +34,13 @@ class TrainingTask(Protocol):
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch and how many units (captions, images) it holds.
 
-        The batch must be a pure function of (seed, epoch, index): a resume asks for it again.
+        The batch must be a pure function of (seed, epoch, index): a resume asks for it again. Where processes
+        share it, the loss is of this one's part, divided by what the whole batch holds, so that all add up to
+        the whole batch's; the units are always the whole batch's.
         """
 
     def validate(self) -> dict[str, float]:
-        """Return validation figures; leaves random states untouched.
+        """Return validation figures, the same in all processes; leaves random states untouched.
 
         A higher ``score`` is better. Where there is a ``loss`` besides, a score of zero says nothing, and the
         lower loss is better: see :func:`is_better`.

@@ -13,8 +13,9 @@ from typing import Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, ImageError
-from showtell.kinds.model import Model, Result
+from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
+from showtell.kinds.result import Result
 from showtell.video.banner import ROWS, Banner
 from showtell.video.recorder import Recorder, check_video_path
 from showtell.video.settings import Live

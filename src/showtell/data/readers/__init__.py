@@ -6,7 +6,7 @@ from showtell.data.names import split_in_name
 from showtell.data.readers.caption_files import read_coco, read_flickr8k, read_karpathy
 from showtell.data.readers.classes import read_classes
 from showtell.data.readers.image_folder import ImageFolder
-from showtell.data.readers.reading import Reading
+from showtell.data.readers.reading import Annotation, Reading
 from showtell.data.readers.recognise import FORMATS, Candidate, metadata_parts, recognise
 from showtell.data.readers.sidecar import read_sidecar
 from showtell.data.readers.tables import Part, read_tables
@@ -26,11 +26,12 @@ _WITHOUT_COLUMNS = {
 }
 
 
-def read_dataset(source: DataSource) -> Dataset:
+def read_dataset(source: DataSource, wanted: Annotation | None = None) -> Dataset:
     """Read images with their captions or labels, in any of the known formats.
 
     Args:
         source: Where the data is, and what is known of its form.
+        wanted: Which of the two is read of a folder that has both; None to refuse such a one.
 
     Returns:
         The data set. What was not usable is in ``problems``, each with its place; ``format`` says what
@@ -45,7 +46,7 @@ def read_dataset(source: DataSource) -> Dataset:
             f"--format {source.format} is not known.", hint=f"Expected one of {', '.join(FORMATS)}."
         )
     try:
-        return _read(source, Reading(source))
+        return _read(source, Reading(source, wanted))
     except RecursionError:
         raise DataError(f"{source.data} nests lists or objects too deeply to be read.") from None
 

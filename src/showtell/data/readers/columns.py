@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from showtell.data.answers import ACCEPTED, MACHINE, PERSON, WHO
 from showtell.data.names import (
     CAPTION_COLUMNS,
     COUNTER_COLUMNS,
@@ -220,6 +221,7 @@ class Columns:
     words: Words  # of captions and labels
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
+    who: int | None  # of who gave the answer, a person or a machine; None where nothing says it
     others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
 
 
@@ -245,9 +247,14 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
         raise error if found else DataError(error.what, hint=error.hint) from None
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
-    used = {image, *words.captions, words.label, *words.one_hot, group, split.place if split else None}
+    who = next((place for place in range(len(sample.keys)) if _says_who(sample, place)), None)
+    used = {image, who, *words.captions, words.label, *words.one_hot, group, split.place if split else None}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
-    return Columns(table, folder, found, image, words, split, group, others)
+    return Columns(table, folder, found, image, words, split, group, who, others)
+
+
+def _says_who(sample: Sample, place: int) -> bool:
+    return sample.keys[place] == WHO and set(sample.texts[place]) <= {PERSON, MACHINE, ACCEPTED}
 
 
 def _by_preference(keys: list[str]) -> list[int]:

@@ -12,6 +12,7 @@ from showtell.data.source import DataSource
 from showtell.files import cache_root, new_folder
 
 Kind = Literal["caption", "label"]
+Annotation = Literal["captions", "labels"]
 _KINDS: dict[str | None, Kind] = {"csv": "caption", "labels": "label"}
 
 
@@ -20,13 +21,14 @@ class Reading:
 
     Attributes:
         source: The data as the user named it.
+        wanted: Which words are asked for, where a folder has both; None where that is not known.
         kind: What the words of a table are, where ``--format`` says it; None where both are read.
         columns: The names of columns that the user gave.
         notes: What was guessed or bridged, a sentence each, with the flag that says otherwise.
     """
 
-    def __init__(self, source: DataSource) -> None:
-        self.source = source
+    def __init__(self, source: DataSource, wanted: Annotation | None = None) -> None:
+        self.source, self.wanted = source, wanted
         self.kind = _KINDS.get(source.format)
         named = (source.image_column, source.text_column, source.group_column)
         self.columns = [name for name in named if name is not None]
@@ -35,7 +37,7 @@ class Reading:
 
     def trial(self) -> "Reading":
         """Return a reading whose notes are its own: to find out whether a file can be read."""
-        other = Reading(self.source)
+        other = Reading(self.source, self.wanted)
         other._folders = self._folders
         return other
 

@@ -26,6 +26,7 @@ FORMATS: dict[str, str] = {
     "sidecar": "each image with a text of its name: 7.jpg, 7.txt",
     "webdataset": "images with their texts in .tar files",
 }
+_LABELLED = ("labels", "classes")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 _NOT_TEXT = {
     ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
@@ -46,6 +47,7 @@ class Candidate:
     source: Path  # the file or the folder
     parts: tuple[Part, ...] = ()  # the tables that are read together
     images: Path | None = None  # where the images of a table are found; None where none are
+    answered: bool = False  # whether it is a table of labels that says who gave them
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -74,6 +76,12 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if format is None:
         candidates = _strongest(everything := candidates)
         _say_left_classes(candidates, everything, reading)
+        fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
+        if len(candidates) > 1 and reading.wanted and len(fitting) == 1:
+            reading.note(
+                f"{fitting[0].source.name} is read for its {reading.wanted} (--format says otherwise)"
+            )
+            candidates = fitting
     else:
         candidates = [candidate for candidate in candidates if candidate.format == format]
         if not candidates and format in ("classes", "imagefolder", "coco", "sidecar"):
@@ -105,8 +113,8 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     sure = [one for one in candidates if one.images is not None or one.format not in ("csv", "labels")]
     candidates = sure or candidates  # a table whose images are not here is what it is only by itself
     formats = {candidate.format for candidate in candidates}
-    if any(one.images not in (None, one.source.parent) for one in candidates):
-        weaker |= {"classes"}  # the folder of a table's images is not a class
+    if any(one.images not in (None, one.source.parent) or one.answered for one in candidates):
+        weaker |= {"classes"}  # the folder of a table's images is not a class; answers are newer than folders
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
     if formats & {"flickr8k", "coco", "karpathy", "imagefolder", "sidecar", "webdataset"}:
@@ -232,7 +240,9 @@ class _Search:
             self.failures.append(error)
             return
         images = columns.folder.root if columns.found else None
-        yield Candidate("csv" if columns.words.captions else "labels", path, (Part(path),), images)
+        format = "csv" if columns.words.captions else "labels"
+        answered = format == "labels" and columns.who is not None
+        yield Candidate(format, path, (Part(path),), images, answered)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from showtell.data.answers import MACHINE
 from showtell.data.names import split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.collect import Collector, Entry
@@ -123,6 +124,9 @@ def _entries(collector: Collector, columns: Columns, split: Split | None) -> Ite
                 continue
             if detail:
                 collector.problem("wrong number of fields", row.where, detail)
+        if columns.who is not None and str(fields[columns.who]).strip() == MACHINE:
+            collector.skip("nobody accepted", row.where, "a machine wrote it; left out")
+            continue
         yield _entry(collector, row.where, fields, columns, split)
 
 

@@ -1,11 +1,13 @@
 """What a captioner learns from: captions, and the grids of images, plain, mirrored and in random views."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from showtell.console import Console
 from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, Change, View
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
+from showtell.extraction.executor import Executor
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared
@@ -23,6 +26,7 @@ from showtell.store.store import FeatureStore
 from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.view_words import FORBIDS, forbidden_changes
+from showtell.text.words import words
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,37 @@ class CaptionData:
         """Return where the grids of training images are read from in an epoch: plain, mirrored or a view."""
         sources = [self.features] * len(chosen)
         if self.mirrored is not None:
-            turned = np.random.default_rng((seed, epoch, 1)).random(len(self.train)) < 0.5
+            turned = _drawn(seed, epoch, 1, len(self.train)) < 0.5
             for row, i in enumerate(chosen):
                 if turned[i] and self.train[i].name in self.mirrored.digests:
                     sources[row] = self.mirrored
         if self.views:
-            drawn = np.random.default_rng((seed, epoch, 2)).random(len(self.train))
+            drawn = _drawn(seed, epoch, 2, len(self.train))
             for row, i in enumerate(chosen):
                 own = [view for view in self.views if self.train[i].name in view.digests]
                 number = int(drawn[i] * (len(own) + 1))
                 sources[row] = own[number - 1] if number else sources[row]
         return sources
+
+    def read(self, chosen: Sequence[int], epoch: int, seed: int) -> Tensor:
+        """Read the grids of training images as they are learnt from in an epoch: (B, L, D)."""
+        sources = self.sources(chosen, epoch, seed)
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        for row, source in enumerate(sources):
+            rows[id(source)].append(row)
+        parts = [sources[own[0]].grid([self.train[chosen[row]] for row in own]) for own in rows.values()]
+        if len(parts) == 1:
+            return torch.from_numpy(parts[0])
+        grid = np.empty((len(chosen), *parts[0].shape[1:]), parts[0].dtype)
+        for own, part in zip(rows.values(), parts):
+            grid[own] = part
+        return torch.from_numpy(grid)
+
+
+@lru_cache(4)
+def _drawn(seed: int, epoch: int, what: int, count: int) -> npt.NDArray[np.float64]:
+    """Draw a number in [0, 1) for each training image; kept, since every step of an epoch asks."""
+    return np.random.default_rng((seed, epoch, what)).random(count)
 
 
 def read_grids(captioner: Captioner, features: Features, images: Sequence[AnnotatedImage]) -> Tensor:
@@ -101,20 +125,25 @@ def with_views(
     console: Console,
 ) -> CaptionData:
     """Add the grids of mirrored images and of random views, as far as the settings ask for them."""
-    mirrored = extract_mirrored(data.train, backbone, store, console) if settings.hflip else None
+    executor = settings.build_executor()
+    mirrored = extract_mirrored(data.train, backbone, store, console, executor) if settings.hflip else None
     views = extract_views(data.train, settings, backbone, store, console)
     return replace(data, mirrored=mirrored, views=views)
 
 
 def extract_mirrored(
-    train: Sequence[AnnotatedImage], backbone: Backbone, store: FeatureStore, console: Console
+    train: Sequence[AnnotatedImage],
+    backbone: Backbone,
+    store: FeatureStore,
+    console: Console,
+    executor: Executor,
 ) -> Features:
     """Bring the features of mirrored images into the store, but where that makes a caption wrong."""
     chosen = [image for image in train if "flip" not in forbidden_changes(image.captions)]
     sided = len(train) - len(chosen)
     aside = f"; {sided:,} more stay as they are, since a caption says left or right" if sided else ""
     console.say(f"Mirrored: {len(chosen):,} images of train{aside} (hflip = false leaves them out)")
-    return extract_features(chosen, backbone, store, view=MIRRORED, console=console)
+    return extract_features(chosen, backbone, store, view=MIRRORED, console=console, executor=executor)
 
 
 def extract_views(
@@ -145,8 +174,15 @@ def extract_views(
     for image in train:
         alike[forbidden_changes(image.captions) | always].append(image)
     _say_views(count, alike, console)
+    executor = settings.build_executor()
     return [
-        extract_features(alike[left], backbone, store, view=View(number, CAPTION_AUGMENTATION.without(left)))
+        extract_features(
+            alike[left],
+            backbone,
+            store,
+            view=View(number, CAPTION_AUGMENTATION.without(left)),
+            executor=executor,
+        )
         for number in range(1, count + 1)
         for left in sorted(alike, key=sorted)
         if len(left) < len(FORBIDS)
@@ -172,22 +208,40 @@ def train_tokenizer(
     kind: Literal["word", "bpe"],
     vocab_size: int,
     min_count: int | None,
+    known: CaptionTokenizer | None = None,
+    corrected: Sequence[str] = (),
 ) -> CaptionTokenizer:
-    """Learn the vocabulary of the training captions, and say how much of them it covers."""
+    """Learn the vocabulary of the training captions, and say how much of them it covers.
+
+    Args:
+        train: Training images.
+        console: Told how many words there are.
+        kind: Of the tokenizer.
+        vocab_size: Most tokens of a new vocabulary.
+        min_count: Occurrences from which a word is learnt; None for what the captions call for.
+        known: A vocabulary that is to grow by the words it lacks; None for a new one.
+        corrected: Captions of which every word is learnt.
+    """
     captions = [caption for image in train for caption in image.captions]
     min_count = min_count or (5 if len(captions) >= 20_000 else 2 if len(captions) >= 2_000 else 1)
-    tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
+    if known is None:
+        tokenizer = CaptionTokenizer.train(captions, kind=kind, vocab_size=vocab_size, min_count=min_count)
+    else:
+        counts = Counter(word for caption in captions for word in words(caption))
+        frequent = (word for word, count in counts.items() if count >= min_count)
+        tokenizer = known.grown([*frequent, *corrected])
+    new = "" if known is None else f", {tokenizer.vocab_size - known.vocab_size:,} of them new"
     pieces = "words" if kind == "word" else "pieces of words"
     console.say(
-        f"Vocabulary: {tokenizer.vocab_size:,} {pieces} (seen {min_count} times or more), which cover "
-        f"{tokenizer.coverage(captions):.1%} of the training captions"
+        f"Vocabulary: {tokenizer.vocab_size:,} {pieces}{new} (seen {min_count} times or more), which "
+        f"cover {tokenizer.coverage(captions):.1%} of the training captions"
     )
     return tokenizer
 
 
 def caption_lengths(tokenizer: CaptionTokenizer, train: Sequence[AnnotatedImage]) -> list[int]:
     """Return the tokens of each training caption."""
-    return [len(ids) for ids in tokenizer.encode_batch([text for one in train for text in one.captions])]
+    return [len(tokenizer.encode(caption)) for image in train for caption in image.captions]
 
 
 def say_lengths(lengths: Sequence[int], most: int, console: Console) -> None:

@@ -79,6 +79,11 @@ class CaptionEvaluation:
         """Return the generated captions as text, by name."""
         return {name: caption.text for name, caption in self.captions.items()}
 
+    def _repr_html_(self) -> str:
+        from showtell.kinds.captioner.showing import caption_evaluation_html
+
+        return caption_evaluation_html(self)
+
     def figures(self) -> dict[str, float]:
         """Return the figures by name, without intervals."""
         return {name: float(getattr(self.scores, name)) for name in SCORE_NAMES}

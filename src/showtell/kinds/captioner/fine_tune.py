@@ -28,6 +28,8 @@ from showtell.models.decoder import Decoder
 from showtell.store.record import Array
 from showtell.store.store import FeatureStore
 from showtell.training.checkpoint import Progress
+from showtell.training.order import Window
+from showtell.training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,24 @@ class FineTuneTask(CaptionTask):
         settings: As for :class:`CaptionTask`, and epochs of fine-tuning after those of cross-entropy.
         top: What is trained of the backbone.
         below: The same images with the values of the last frozen layer.
+        processes: Those that share its batches and its validation.
+        window: As for :class:`CaptionTask`.
     """
 
+    rests = True
+
     def __init__(
-        self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner, top: Top, below: CaptionData
+        self,
+        captioner: Captioner,
+        data: CaptionData,
+        settings: TrainCaptioner,
+        top: Top,
+        below: CaptionData,
+        processes: Processes = ALONE,
+        window: Window | None = None,
     ) -> None:
         self._network = TunedCaptioner(top, captioner.decoder)
-        super().__init__(captioner, data, settings)
+        super().__init__(captioner, data, settings, processes, window)
         self.below = below
         self.frozen_epochs = settings.epochs or 0
         self.tuned_until = self.frozen_epochs + (settings.fine_tune_epochs or 0)
@@ -138,11 +151,14 @@ class FineTuneTask(CaptionTask):
         """Return backbone and decoder."""
         return self._network
 
-    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
+    def _data(self, epoch: int) -> CaptionData:
+        return self.data if epoch < self.frozen_epochs else self.below
+
+    def _grids(self, epoch: int, index: int) -> Tensor:
         """Return grids: cached ones, then with gradients for the top, then as it is."""
+        stored = super()._grids(epoch, index)
         if epoch < self.frozen_epochs:
-            return super()._grids(epoch, chosen)
-        stored = self._stored(self.below, epoch, chosen)
+            return stored
         with torch.set_grad_enabled(epoch < self.tuned_until):
             return self._network.grid(stored)
 

@@ -9,13 +9,15 @@ from typing import ClassVar, Self
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
-from showtell.data.images import open_image
-from showtell.errors import ModelError
+from showtell.data.images import ImageLike, open_image
+from showtell.errors import ConfigError, ModelError
 from showtell.kinds.captioner.remembering import memory_text, read_memory
 from showtell.kinds.captioner.settings import Recipe
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance
+from showtell.kinds.result import Pictured
 from showtell.models.captioner import Caption, Captioner
 from showtell.models.config import DecoderConfig
+from showtell.models.continuing import Continuation, continue_caption
 from showtell.models.memory import MemoryConfig
 from showtell.runs.records import JsonObject
 from showtell.text.tokenizer import CaptionTokenizer
@@ -61,7 +63,7 @@ class CaptionerConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class CaptionResult(Caption):
+class CaptionResult(Caption, Pictured):
     """What a captioner says of an image: the best caption, and the others of its search.
 
     Attributes:
@@ -69,6 +71,11 @@ class CaptionResult(Caption):
     """
 
     others: tuple[Caption, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from showtell.kinds.captioner.showing import caption_html  # drawing takes a second to load
+
+        return caption_html(self)
 
     @property
     def scores(self) -> Mapping[str, float]:
@@ -186,6 +193,35 @@ class CaptionerModel(Model[CaptionResult]):
             CaptionResult(best.text, best.words, best.log_probability, best.neighbours, tuple(others))
             for best, *others in found
         ]
+
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return the log-probability of a sentence given each image (B,); unknown words count for nothing."""
+        if not self.captioner.tokenizer.coverage([text]):
+            raise ConfigError(
+                f"The captioner knows no word of {text!r}.", hint="Expected words of its training."
+            )
+        return self.captioner.log_probabilities(grid, [text])[:, 0]
+
+    def continue_caption(self, image: ImageLike, text: str) -> Continuation:
+        """Go on with what a person has typed of an image's caption.
+
+        Example:
+            >>> found = model.continue_caption("dog.jpg", "A brown d")
+            >>> found.words[0].text, found.sentences[0]
+            ('A brown dog', 'A brown dog runs through the grass')
+
+        Args:
+            image: The image.
+            text: What was typed; empty for nothing.
+
+        Returns:
+            The likeliest next words, and whole captions, which begin with what was typed.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        grid, _ = self.backbone(self.pixels(image).unsqueeze(0).to(self.device))
+        return continue_caption(self.captioner, grid[0], text)
 
     def draw(self, image: Path, result: CaptionResult, out: Path, known: str | None = None) -> Path:
         """Draw an image, its caption, and where the model attended at each word."""

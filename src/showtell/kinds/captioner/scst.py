@@ -4,7 +4,7 @@ Source: Rennie et al. 2017, "Self-critical sequence training", eq. 7-8; the base
 samples of the same image (Luo 2020, "A better variant of self-critical sequence training", eq. 5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.models.batch import Batch
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Sampling, sample
+from showtell.models.dropout import Part
 from showtell.text.lengths import USUAL_LENGTH
 from showtell.text.words import metric_tokens
 
@@ -27,7 +28,11 @@ USUAL_SAMPLING = Sampling(
 
 
 def draw_captions(
-    captioner: Captioner, grid: Tensor, sampling: Sampling = USUAL_SAMPLING
+    captioner: Captioner,
+    grid: Tensor,
+    sampling: Sampling = USUAL_SAMPLING,
+    part: Part | None = None,
+    everywhere: Callable[[bool], bool] = bool,
 ) -> list[list[list[int]]]:
     """Draw captions from the model as it stands, without dropout.
 
@@ -36,6 +41,8 @@ def draw_captions(
         grid: (B, L, D).
         sampling: How many captions, each the others' baseline, and from what; where people's captions are
             longer than usual, those drawn may be as long.
+        part: Which images of a batch that processes share these are; see :func:`sample`.
+        everywhere: Says whether the captions of all processes have ended.
 
     Returns:
         For each image ``sampling.samples`` captions as token ids, ``bos`` first and ``eos`` last where it
@@ -51,6 +58,8 @@ def draw_captions(
             decoder.start(memory),
             captioner.special,
             sampling if most <= USUAL_LENGTH else replace(sampling, max_tokens=most),
+            part=part,
+            everywhere=everywhere,
         )
     decoder.train()
     return [[_framed(ids, captioner.tokenizer.bos_id, eos_id) for ids in rows] for rows in drawn.tolist()]
@@ -87,17 +96,19 @@ def scst_loss(
 ) -> Tensor:
     """Return minus the mean log-probability of drawn words, each weighed by its caption's advantage.
 
+    Of a part of a batch it is the part's share of the mean, so that those of all parts add up to it.
+
     Args:
         captioner: The captioner.
         batch: The drawn captions.
         advantage: (B, K), in the order of the batch.
         temperature: Of the sampling.
     """
-    packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths, batch.whole)
     image, caption, _ = packed.position.unbind(1)
     targets = batch.targets(packed.position)
     surprise = F.cross_entropy(packed.logits.float() / temperature, targets, reduction="none")
-    return (surprise * advantage.to(surprise)[image, caption]).mean()
+    return (surprise * advantage.to(surprise)[image, caption]).mean() * batch.word_share
 
 
 def _framed(ids: list[int], bos_id: int, eos_id: int) -> list[int]:

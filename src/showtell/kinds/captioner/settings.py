@@ -1,5 +1,6 @@
 """Settings of a captioner's training, and what follows from how many images there are to learn from."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,17 @@ BEAM_SIZE, MEMORY_BEAM_SIZE = 3, 10
 BATCH_SIZE, HIDDEN_DIM, DROPOUT = 32, 512, 0.5
 """Images a step, width of the decoder and share of units left out, where images are not few."""
 _SMALL_BATCH_SIZE, _SMALL_HIDDEN_DIM, _SMALL_DROPOUT = 8, 256, 0.3
+ON_RATE, _ON_EPOCHS = 0.3, 1 / 3
+"""Peak of the learning rate and number of epochs of a training that goes on from a run, as shares of those of
+one that starts from nothing."""
 _STEPS = 1100
 _SMALL_STEPS = 450
 _MOST_EPOCHS = 60
+_EPOCHS, _EPOCHS_OF_VIEWS = 6, 8
+"""At least so many, without random views and with them, which keep the later ones from learning by heart."""
+_SMALL_VIEWS, _VIEWS, _LARGE = 8, 4, 20_000
+"""Random views of each image below `SMALL` and below `_LARGE` training images. Those of more images, and of
+the values below a fine-tuned top, take long, and what they bring is not measured."""
 _VALIDATIONS = 15
 """Of a training on few images: each costs about as much as a few steps."""
 
@@ -38,15 +47,19 @@ class TrainCaptioner(FineTuningSettings):
     batch_size: Rare[Maybe[int]] = None
     """Images per step, each with all its captions, at least 1. By default 32, or 8 below 600 images."""
     epochs: Maybe[int] = None
-    """Passes over the training split, at least 1. By default 6 or more, as many as the images need."""
+    """Passes over the training split, at least 1. By default 6, with random views 8, more for few images."""
     beam_size: Rare[Maybe[int]] = None
     """Width of the beam search, at least 1. By default 3, and with --memory 10 in the finished model."""
+    group_column: Rare[Maybe[str]] = None
     memory: bool = False
     """Rank captions by what people said of similar training images; their captions stay in the model."""
     decoder: Rare[DecoderKind] = "lstm"
     """The decoder: lstm or gru, with additive attention, or transformer."""
     vocab_size: Rare[int] = 10_000
     """Largest vocabulary in tokens, at least 16."""
+    read_window: Rare[Maybe[int]] = None
+    """Images that are read together, in the order of the store, and shuffled among themselves; 0 reads each
+    image by itself. By default 0, or some thousands where features do not fit into memory."""
     min_count: Rare[Maybe[int]] = None
     """Occurrences from which a word is learnt; by default 5 from 20,000 captions on, fewer below."""
     max_length: Rare[Maybe[int]] = None
@@ -59,7 +72,7 @@ class TrainCaptioner(FineTuningSettings):
     """Also learn from horizontally flipped images, unless a caption says left or right."""
     augmentations: Rare[Maybe[int]] = None
     """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
-    600 images, else none."""
+    600 images and 4 below 20,000, else and with --fine-tune none."""
     fine_tune_epochs: Rare[Maybe[int]] = None
     """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
     decoder, at least 1; by default as many as --epochs."""
@@ -86,7 +99,7 @@ class TrainCaptioner(FineTuningSettings):
         super().__post_init__()
         at_least(self, vocab_size=16, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
         at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
-        at_least(self, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
+        at_least(self, read_window=0, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
         at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1)
         above_zero(self, "scst_temperature", "fine_tune_rate")
 
@@ -146,10 +159,14 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
     small = train < SMALL
     batch_size = settings.batch_size or (_SMALL_BATCH_SIZE if small else BATCH_SIZE)
     steps = -(-train // batch_size)
-    epochs = settings.epochs
+    epochs, augmentations = settings.epochs, settings.augmentations
+    hidden_dim, dropout = settings.hidden_dim, settings.dropout
+    if augmentations is None:
+        augmentations = _SMALL_VIEWS if small else _VIEWS if train < _LARGE and not settings.fine_tune else 0
     if epochs is None:
-        epochs = -(-_SMALL_STEPS // steps) if small else max(6, min(_MOST_EPOCHS, -(-_STEPS // steps)))
-    augmentations, hidden_dim, dropout = settings.augmentations, settings.hidden_dim, settings.dropout
+        least = _EPOCHS_OF_VIEWS if augmentations else _EPOCHS
+        whole = -(-_SMALL_STEPS // steps) if small else max(least, min(_MOST_EPOCHS, -(-_STEPS // steps)))
+        epochs = whole if settings.from_run is None else math.ceil(whole * _ON_EPOCHS)
     return Recipe(
         batch_size=batch_size,
         epochs=epochs,
@@ -157,7 +174,7 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
         validate_every=max(1, epochs // _VALIDATIONS) if small else 1,
         patience_steps=steps * epochs // 2 if small else 0,
         criterion="last" if validation < FEW_TO_CHOOSE else "score",
-        augmentations=(8 if small else 0) if augmentations is None else augmentations,
+        augmentations=augmentations,
         hidden_dim=(_SMALL_HIDDEN_DIM if small else HIDDEN_DIM) if hidden_dim is None else hidden_dim,
         dropout=(_SMALL_DROPOUT if small else DROPOUT) if dropout is None else dropout,
     )

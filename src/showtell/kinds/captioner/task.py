@@ -12,14 +12,19 @@ from showtell.data.records import AnnotatedImage
 from showtell.evaluation.cider import CiderD
 from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
+from showtell.kinds.captioner.encoded import EncodedCaptions
+from showtell.kinds.captioner.reading import order_of
 from showtell.kinds.captioner.scst import advantages, draw_captions, scst_loss
-from showtell.kinds.captioner.settings import BATCH_SIZE, BEAM_SIZE, TrainCaptioner
+from showtell.kinds.captioner.settings import BEAM_SIZE, TrainCaptioner
 from showtell.kinds.captioner.verdict import commonest_captions, mean_cider
 from showtell.models import kernels
 from showtell.models.batch import Batch, assemble
 from showtell.models.captioner import Captioner
 from showtell.models.decoding import Sampling
 from showtell.training.checkpoint import Progress
+from showtell.training.order import Window
+from showtell.training.processes import ALONE, Processes
+from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
 LOSS_BELOW = 500
@@ -39,6 +44,8 @@ class CaptionTask(TrainingTask):
         data: Training and validation images with their grids.
         settings: Images per step, beam of validation, weights of the losses, and epochs of cross-entropy
             before those of self-critical training.
+        processes: Those that share its batches and its validation.
+        window: What is shuffled together, where grids do not fit into memory.
 
     Attributes:
         features: Grids of all images as the decoder now reads them.
@@ -46,24 +53,32 @@ class CaptionTask(TrainingTask):
 
     unit = "captions"
 
-    def __init__(self, captioner: Captioner, data: CaptionData, settings: TrainCaptioner) -> None:
+    def __init__(
+        self,
+        captioner: Captioner,
+        data: CaptionData,
+        settings: TrainCaptioner,
+        processes: Processes = ALONE,
+        window: Window | None = None,
+    ) -> None:
         self.captioner, self.data, self.settings = captioner, data, settings
+        self.processes = processes
         self.features = data.features
-        self.batch_size = settings.batch_size or BATCH_SIZE
+        self.order = order_of(settings, data, window)
         self.sampling = Sampling(settings.scst_samples, settings.scst_temperature, settings.scst_max_tokens)
-        self.steps_per_epoch = -(-len(data.train) // self.batch_size)
+        self.steps_per_epoch = self.order.steps_per_epoch
+        self._stored = ReadAhead(self._read, self.order, processes.share)
         tokenizer = captioner.tokenizer
-        self._encoded = [
-            [_framed(ids, captioner) for ids in encoded]
-            for encoded in (tokenizer.encode_batch(list(image.captions)) for image in data.train)
-        ]
+        self._encoded = EncodedCaptions(
+            [_framed(ids, captioner) for ids in tokenizer.encode_batch(image.captions)]
+            for image in data.train
+        )
         self._references = CiderD({image.name: image.captions for image in data.validation})
         self.xe_epochs: float = math.inf
         self._train_references: CiderD | None = None
         if settings.scst_epochs and settings.epochs is not None:  # else not needed, and large
             self.xe_epochs = settings.epochs + (settings.fine_tune_epochs or 0)
             self._train_references = CiderD({image.name: image.captions for image in data.train})
-        self._order = (-1, np.empty(0, np.int64))
         self.device = next(self.network.parameters()).device
         self.generated: dict[str, str] = {}
         """Captions of validation images when they were last scored, by name."""
@@ -75,17 +90,17 @@ class CaptionTask(TrainingTask):
 
     def token_counts(self) -> Tensor:
         """Count each token that is learnt, ends of captions included: (V,), int64."""
-        words = np.array([word for captions in self._encoded for ids in captions for word in ids[1:]])
-        return torch.from_numpy(np.bincount(words, minlength=self.captioner.tokenizer.vocab_size))
+        return self._encoded.counts(self.captioner.tokenizer.vocab_size)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """Return a batch as a pure function of (seed, epoch, index)."""
-        chosen = self._chosen(epoch, index)
-        captions = [self._encoded[i] for i in chosen]
-        return assemble(self._grids(epoch, chosen), captions, self.captioner.tokenizer.pad_id)
+        """Return this process's part of a batch as a pure function of (seed, epoch, index)."""
+        captions = [self._encoded.of(i) for i in self.order.images(epoch, index)]
+        return self._assemble(self._grids(epoch, index), captions)
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the loss of a batch, cross-entropy or self-critical, and how many captions it holds."""
+        chosen = self.order.images(epoch, index)
+        weight = self.processes.weight(len(chosen))
         if epoch < self.xe_epochs:
             batch = self.batch(epoch, index)
             loss = caption_loss(
@@ -94,38 +109,31 @@ class CaptionTask(TrainingTask):
                 label_smoothing=self.settings.label_smoothing,
                 attention_regularization=self.settings.attention_regularization,
             )
-            return loss, int((batch.lengths > 0).sum())
+            return loss * weight, batch.captions
         assert self._train_references is not None
-        chosen = self._chosen(epoch, index)
-        grid = self._grids(epoch, chosen)
-        drawn = draw_captions(self.captioner, grid, self.sampling)
-        names = [self.data.train[i].name for i in chosen]
+        grid, part = self._grids(epoch, index), self.processes.part(len(chosen))
+        drawn = draw_captions(self.captioner, grid, self.sampling, part, self.processes.all)
+        names = [self.data.train[i].name for i in self.processes.share(chosen)]
         advantage = torch.from_numpy(advantages(self.captioner, self._train_references, names, drawn))
-        batch = assemble(grid, drawn, self.captioner.tokenizer.pad_id)
+        batch = self._assemble(grid, self.processes.gather(drawn)[: len(chosen)])
         loss = scst_loss(self.captioner, batch, advantage[batch.order], self.sampling.temperature)
-        return loss, advantage.numel()
+        return loss * weight, batch.captions
 
-    def _chosen(self, epoch: int, index: int) -> list[int]:
-        """Return which images a batch holds, as a pure function of (seed, epoch, index)."""
-        if self._order[0] != epoch:
-            self._order = (
-                epoch,
-                np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data.train)),
-            )
-        chosen: list[int] = self._order[1][index * self.batch_size : (index + 1) * self.batch_size].tolist()
-        return chosen
+    def _assemble(self, grid: Tensor, captions: Sequence[Sequence[Sequence[int]]]) -> Batch:
+        """Assemble this process's part of a batch, given its own grids and all captions."""
+        own = None if self.processes.count == 1 else self.processes.places(len(captions))
+        return assemble(grid, captions, self.captioner.tokenizer.pad_id, own)
 
-    def _grids(self, epoch: int, chosen: Sequence[int]) -> Tensor:
-        """Return the grids of images, each plain, mirrored or in a view, by the epoch and the seed."""
-        return self._stored(self.data, epoch, chosen)
+    def _grids(self, epoch: int, index: int) -> Tensor:
+        """Return the grids of a step, each plain, mirrored or in a view, by the epoch and the seed."""
+        return self._stored.rows(epoch, index).to(self.device)
 
-    def _stored(self, data: CaptionData, epoch: int, chosen: Sequence[int]) -> Tensor:
-        sources = data.sources(chosen, epoch, self.settings.seed)
-        grid = read_grids(self.captioner, data.features, [data.train[i] for i in chosen])
-        for source in {id(one): one for one in sources if one is not data.features}.values():
-            rows = [row for row, one in enumerate(sources) if one is source]
-            grid[rows] = read_grids(self.captioner, source, [data.train[chosen[row]] for row in rows])
-        return grid
+    def _data(self, epoch: int) -> CaptionData:
+        """Return whose grids are learnt from in an epoch."""
+        return self.data
+
+    def _read(self, epoch: int, images: Sequence[int]) -> Tensor:
+        return self._data(epoch).read(images, epoch, self.settings.seed)
 
     def validate(self) -> dict[str, float]:
         """Score free-running captions of the validation split by CIDEr-D.
@@ -133,14 +141,15 @@ class CaptionTask(TrainingTask):
         Where the split is small or the score is zero, the loss is measured, too: the mean surprise at a token
         of people's captions, given those before it, in nats.
         """
-        data = self.data
-        self.generated = generate_captions(
-            self.captioner, self.features, data.validation, beam_size=self.settings.beam_size or BEAM_SIZE
-        )
+        data, own = self.data, self.processes.own(self.data.validation)
+        beam_size = self.settings.beam_size or BEAM_SIZE
+        found = generate_captions(self.captioner, self.features, own, beam_size=beam_size)
+        texts = self.processes.gather([found[image.name] for image in own])
+        self.generated = {image.name: text for image, text in zip(data.validation, texts)}
         score = float(np.mean(self._references.score(self.generated)))
         figures = {"score": score, "cider_d": score}
         if score <= 0 or len(data.validation) < LOSS_BELOW:
-            figures["loss"] = caption_surprise(self.captioner, self.features, data.validation)
+            figures["loss"] = caption_surprise(self.captioner, self.features, data.validation, self.processes)
         return figures
 
     def why_stop(self, progress: Progress) -> str:
@@ -190,9 +199,14 @@ def caption_loss(
         label_smoothing: Share of the target's probability that is spread over all tokens, in [0, 1).
         attention_regularization: Weight of the doubly stochastic term, lambda of eq. 14.
 
+    Returns:
+        A scalar; of a part of a batch, what it adds to the whole batch's.
+
     Source: Xu et al. 2015, eq. 14; Szegedy et al. 2016, section 7, for the smoothing.
     """
-    logits, attention, position = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
+    logits, attention, position = captioner.decoder.teacher_forced(
+        batch.grid, batch.token_ids, batch.lengths, batch.whole
+    )
     image, caption, _ = position.unbind(1)
     targets = batch.targets(position)
     if kernels.are_faster_on(logits.device):
@@ -204,11 +218,17 @@ def caption_loss(
     total = torch.zeros(batch.lengths.numel(), attention.shape[1], device=attention.device)  # (B * K, L)
     total = total.index_add(0, image * captions + caption, attention)
     real = (batch.lengths.flatten() > 0).to(total.device)
-    return likelihood + attention_regularization * (1 - total[real]).square().mean()
+    penalty = (1 - total[real]).square().mean()
+    return likelihood * batch.word_share + attention_regularization * (penalty * batch.caption_share)
 
 
 @torch.inference_mode()
-def caption_surprise(captioner: Captioner, features: Features, images: Sequence[AnnotatedImage]) -> float:
+def caption_surprise(
+    captioner: Captioner,
+    features: Features,
+    images: Sequence[AnnotatedImage],
+    processes: Processes = ALONE,
+) -> float:
     """Return the cross-entropy of people's captions in nats a token, each given the true ones before it.
 
     Tokens that are not in the vocabulary are not counted.
@@ -217,9 +237,10 @@ def caption_surprise(captioner: Captioner, features: Features, images: Sequence[
         captioner: In evaluation mode.
         features: Holds the grids.
         images: With captions.
+        processes: Those that share the batches.
     """
-    tokenizer, total, count = captioner.tokenizer, 0.0, 0
-    for start in range(0, len(images), _LOSS_BATCH):
+    tokenizer, found = captioner.tokenizer, []
+    for start in processes.own(range(0, len(images), _LOSS_BATCH)):
         part = images[start : start + _LOSS_BATCH]
         framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, features, part), framed, tokenizer.pad_id)
@@ -227,8 +248,9 @@ def caption_surprise(captioner: Captioner, features: Features, images: Sequence[
         targets = batch.targets(packed.position)
         surprise = F.cross_entropy(packed.logits.float(), targets, reduction="none")
         surprise = surprise[targets != tokenizer.unk_id]
-        total, count = total + float(surprise.double().sum()), count + len(surprise)
-    return total / max(1, count)
+        found.append((float(surprise.double().sum()), len(surprise)))
+    totals, counts = zip(*processes.gather(found))
+    return float(sum(totals) / max(1, sum(counts)))
 
 
 def _framed(ids: list[int], captioner: Captioner) -> list[int]:

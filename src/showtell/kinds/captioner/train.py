@@ -1,6 +1,7 @@
 """From photos and captions to a captioner."""
 
 from dataclasses import asdict, replace
+from typing import cast
 
 import torch
 
@@ -23,11 +24,13 @@ from showtell.kinds.captioner.data import (
 from showtell.kinds.captioner.evaluation import evaluate_captions, judge_captioner, refuse_unlearnt
 from showtell.kinds.captioner.fine_tune import FineTuneTask, Top
 from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProvenance
+from showtell.kinds.captioner.reading import window_for
 from showtell.kinds.captioner.remembering import remember
-from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, Recipe, TrainCaptioner, recipe_for
+from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, ON_RATE, Recipe, TrainCaptioner, recipe_for
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.captioner.verdict import Verdict
 from showtell.kinds.fine_tune import lr_scales
+from showtell.kinds.going_on import continued, corrected_texts, inherit, load_start
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.training import Session, loop_config, train_in_run
@@ -41,6 +44,7 @@ from showtell.text.lengths import USUAL_LENGTH, length_limit
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import Progress
 from showtell.training.loop import LoopConfig
+from showtell.training.order import Order
 
 _SCALE_SAMPLE = 1000
 """Training images from which feature statistics are taken."""
@@ -61,14 +65,17 @@ def train_captioner(settings: TrainCaptioner, console: Console | None = None) ->
             run is whole.
         ShowtellError: Something the user can mend, said in its message.
     """
-    return train_in_run(settings, console, _train)
+    return train_in_run(inherit(settings, ("tokenizer", "decoder")), console, _train)
 
 
 def _train(session: Session[TrainCaptioner]) -> None:
     given, run, console = session.settings, session.run, session.console
-    backbone, top, prepared = _extract_all(session)
+    start = cast("CaptionerModel", load_start(given)) if given.from_run else None
+    backbone, top, prepared = _extract_all(session, start)
     data = CaptionData(prepared.features, captioned(prepared, "train"), captioned(prepared, "val"))
     recipe = recipe_for(given, len(data.train), len(data.validation))
+    if start is not None:
+        recipe = replace(recipe, hidden_dim=start.config.captioner.hidden_dim)
     _say_recipe(recipe, len(data.train), len(data.validation), console)
     settings = recipe.applied(given)
     data = with_views(data, settings, backbone, session.store, console)
@@ -80,19 +87,26 @@ def _train(session: Session[TrainCaptioner]) -> None:
         kind=given.tokenizer,
         vocab_size=given.vocab_size,
         min_count=given.min_count,
+        known=None if start is None else start.captioner.tokenizer,
+        corrected=corrected_texts(given, "caption"),
     )
     lengths = caption_lengths(tokenizer, data.train)
     settings = replace(settings, max_length=given.max_length or length_limit(lengths))
-    captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
-    say_lengths(lengths, captioner.decoder.config.max_length, console)
-    if top and below:
-        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below)
+    if start is None:
+        captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
     else:
-        task = CaptionTask(captioner, data, settings)
-    captioner.decoder.fit_word_bias(task.token_counts())
+        captioner = start.captioner.grown(tokenizer).to(backbone.device)
+    say_lengths(lengths, captioner.decoder.config.max_length, console)
+    window = window_for(settings, data, run.started_with if given.resume else {}, console)
+    if top and below:
+        task: CaptionTask = FineTuneTask(captioner, data, settings, top, below, session.processes, window)
+    else:
+        task = CaptionTask(captioner, data, settings, session.processes, window)
+    if start is None:
+        captioner.decoder.fit_word_bias(task.token_counts())
     loop = _loop_config(settings, recipe, task)
     session.show(data.validation, lambda: task.generated)
-    resolved = _resolved(recipe, captioner, loop)
+    resolved = _resolved(recipe, captioner, loop, task.order)
     fingerprint = session.start(TrainingPlan(given, NAME, prepared, backbone.description, resolved))
     progress = session.loop(task, loop, fingerprint)
     used, features = _features_as_trained(session, prepared, backbone, task, progress)
@@ -148,7 +162,9 @@ def _features_as_trained(
     store, console, validation = session.store, session.console, task.data.validation
     tuned = task.best_backbone(progress, console) if isinstance(task, FineTuneTask) else None
     if tuned is None:
-        return features_for_inference(prepared, backbone, validation, store, console)
+        return features_for_inference(
+            prepared, backbone, validation, store, console, session.settings.build_executor()
+        )
     return tuned, extract_features(validation, tuned, store, console=console)
 
 
@@ -158,6 +174,7 @@ def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) ->
     shares = {"top": settings.top_share, "bottom": settings.bottom_share}
     return replace(
         shared,
+        learning_rate=shared.learning_rate * (1 if settings.from_run is None else ON_RATE),
         decay_epochs=recipe.epochs,
         restart_epochs=recipe.fine_tune_epochs,
         restart_rate=settings.fine_tune_rate,
@@ -168,7 +185,7 @@ def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) ->
     )
 
 
-def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> JsonObject:
+def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig, order: Order) -> JsonObject:
     """Return every number that shapes the model besides the settings."""
     parts = {
         "recipe": asdict(recipe),
@@ -176,6 +193,7 @@ def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig) -> JsonObj
         "loop": asdict(loop),
         "search": {"length_penalty": LENGTH_PENALTY},
         "features": {"scale_sample": _SCALE_SAMPLE},
+        "reading": order.record(),
     }
     return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
@@ -192,11 +210,14 @@ def _say_recipe(recipe: Recipe, train: int, val: int, console: Console) -> None:
     )
 
 
-def _extract_all(session: Session[TrainCaptioner]) -> tuple[Backbone, Top | None, Prepared]:
+def _extract_all(
+    session: Session[TrainCaptioner], start: CaptionerModel | None
+) -> tuple[Backbone, Top | None, Prepared]:
     """Read the data, load the backbone, find what is tuned of it, and encode every image."""
     settings, console = session.settings, session.console
     dataset = read_annotated(settings, "captions", console)
-    backbone = settings.load(seed=settings.seed, console=console)
+    dataset = continued(dataset, settings, "caption", session.store, console)
+    backbone = settings.load(seed=settings.seed, console=console) if start is None else start.backbone
     # A wrong layer is better told now than after an hour.
     top = None if settings.fine_tune is None else Top.of(backbone, settings.fine_tune)
     sizes = sizes_for_captions(dataset, settings.val_size, settings.test_size, console)

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from showtell.data.near_duplicates import unit_vectors
+from showtell.data.neighbours import Nearest
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.cider import CiderD
 from showtell.evaluation.intervals import bootstrap_interval
@@ -171,14 +170,10 @@ def nearest_captions(
         train: Images with captions.
         asked: Which images.
     """
-
-    def directions(images: Sequence[AnnotatedImage]) -> npt.NDArray[np.float32]:
-        return unit_vectors(features.pooled(images).astype(np.float32))  # (N, D)
-
-    known = directions(train)
+    known = Nearest(features.pooled(train))
     found: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(asked), _BLOCK):
         part = asked[start : start + _BLOCK]
-        nearest = (directions(part) @ known.T).argmax(1)
-        found |= {image.name: train[i].captions for image, i in zip(part, nearest.tolist())}
+        places, _ = known.search(features.pooled(part), 1)
+        found |= {image.name: train[i].captions for image, i in zip(part, places[:, 0].tolist())}
     return found

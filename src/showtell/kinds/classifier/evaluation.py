@@ -111,6 +111,11 @@ class ClassEvaluation:
     margins: Mapping[str, Margin] = field(default_factory=dict)
     doubt: str = ""
 
+    def _repr_html_(self) -> str:
+        from showtell.kinds.classifier.showing import class_evaluation_html
+
+        return class_evaluation_html(self)
+
     @cached_property
     def scores(self) -> ClassScores:
         """Return the figures with intervals."""
@@ -231,11 +236,9 @@ class ClassEvaluation:
             f"({self.uncalibrated:.4f} before temperature scaling)"
         )
         if self.leaks:
-            rest = (
-                f"; without them accuracy is {self.fresh.accuracy:.4f} of {self.fresh.count:,}"
-                if self.fresh
-                else ""
-            )
+            rest = ""
+            if self.fresh:
+                rest = f"; without them accuracy is {self.fresh.accuracy:.4f} of {self.fresh.count:,}"
             lines.append(f"  {len(self.leaks):,} are near-duplicates of training images{rest}")
         return "\n".join([*lines, *self._by_class()])
 

@@ -1,7 +1,7 @@
 """Train the top of a backbone together with its head, on random views, through the one loop."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,12 @@ from showtell.data.images import load_pixels, read_content
 from showtell.data.records import AnnotatedImage
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.fine_tune import TunedNetwork
+from showtell.models.dropout import Dropout
 from showtell.models.heads import Head
 from showtell.store.store import content_digest
+from showtell.training.order import Order
+from showtell.training.processes import ALONE, Processes
+from showtell.training.read_ahead import ReadAhead
 from showtell.training.task import TrainingTask
 
 _KEEP_BYTES = 256_000_000
@@ -56,6 +60,7 @@ class FineTuneTask(TrainingTask):
         train: Training images.
         validation: Images that score an epoch.
         settings: Images per step, seed of the order, and label smoothing.
+        processes: Those that share its batches and its validation.
     """
 
     unit = "images"
@@ -66,18 +71,20 @@ class FineTuneTask(TrainingTask):
         train: LabelledImages,
         validation: LabelledImages,
         settings: TrainClassifier,
+        processes: Processes = ALONE,
     ) -> None:
-        self._network = network
+        self._network, self.processes = network, processes
+        self._dropouts = [module for module in network.head.modules() if isinstance(module, Dropout)]
         self.train, self.labels = train.images, train.labels
         self.validation, self.validation_labels = validation.images, validation.labels
-        self.batch_size, self.seed = settings.batch_size, settings.seed
+        self._order = Order(len(train.images), settings.batch_size, settings.seed)
         self.label_smoothing = settings.label_smoothing
-        self.steps_per_epoch = -(-len(train.images) // settings.batch_size)
+        self.steps_per_epoch = self._order.steps_per_epoch
         self.preprocessing = network.backbone.preprocessing
         self.device = network.backbone.pixel_mean.device
         self._readers = ThreadPoolExecutor(max(1, torch.get_num_threads()), "decode")
         self._kept: dict[str, tuple[bytes, Tensor]] = {}
-        self._ahead: dict[tuple[int, int], list[Future[Tensor]]] = {}
+        self._views = ReadAhead(self._read_views, self._order, processes.share)
         self.predicted = validation.labels.new_empty(0)
         """Likeliest classes of validation images when they were last scored, (N,), int64."""
 
@@ -88,24 +95,24 @@ class FineTuneTask(TrainingTask):
 
     def loss(self, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return the cross-entropy of a batch of fresh views and its size."""
-        batch = self._ahead.pop((epoch, index), None) or self._request(epoch, index)
-        self._ahead.clear()
-        if index + 1 < self.steps_per_epoch:
-            self._ahead[epoch, index + 1] = self._request(epoch, index + 1)
-        pixels = torch.stack([view.result() for view in batch])
-        labels = self.labels[torch.from_numpy(self._chosen(epoch, index))].to(self.device)
+        chosen = self._order.images(epoch, index)
+        pixels, count = self._views.rows(epoch, index), len(chosen)
+        labels = self.labels[self.processes.share(chosen)].to(self.device)
+        for layer in self._dropouts:
+            layer.part = self.processes.part(count)
         logits = self.network(pixels).float()
-        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), len(labels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return loss * (self.processes.weight(count) * len(labels) / count), count
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Score plain validation images by accuracy, ties by likelihood."""
-        logits = []
-        for start in range(0, len(self.validation), _VALIDATION_BATCH):
-            part = self.validation[start : start + _VALIDATION_BATCH]
+        logits, own = list[np.ndarray](), self.processes.own(self.validation)
+        for start in range(0, len(own), _VALIDATION_BATCH):
+            part = own[start : start + _VALIDATION_BATCH]
             pixels = torch.stack(list(self._readers.map(lambda image: self._plain(image)[1], part)))
-            logits.append(self.network(pixels).float().cpu())
-        found = torch.cat(logits)
+            logits.extend(self.network(pixels).float().cpu().numpy())
+        found = torch.from_numpy(np.stack(self.processes.gather(logits)))
         self.predicted = found.argmax(1)
         accuracy = (self.predicted == self.validation_labels).float().mean().item()
         likelihood = -F.cross_entropy(found, self.validation_labels).item()
@@ -113,14 +120,10 @@ class FineTuneTask(TrainingTask):
         tie = 1 / (1 - likelihood) / len(self.validation)
         return {"score": accuracy + tie, "accuracy": accuracy, "log_likelihood": likelihood}
 
-    def _chosen(self, epoch: int, index: int) -> np.ndarray:
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.train))
-        return order[index * self.batch_size : (index + 1) * self.batch_size]
-
-    def _request(self, epoch: int, index: int) -> list[Future[Tensor]]:
+    def _read_views(self, epoch: int, images: Sequence[int]) -> Tensor:
+        """Read fresh views of images, on all cores: (B, 3, height, width), uint8."""
         view = View(epoch + 1)
-        chosen = self._chosen(epoch, index).tolist()
-        return [self._readers.submit(self._view, self.train[i], view) for i in chosen]
+        return torch.stack(list(self._readers.map(lambda i: self._view(self.train[i], view), images)))
 
     def _view(self, image: AnnotatedImage, view: View) -> Tensor:
         digest, pixels = self._plain(image)

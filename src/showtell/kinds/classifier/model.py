@@ -16,6 +16,7 @@ from showtell.data.images import open_image, read_content
 from showtell.data.names import nfc
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance, as_stored
+from showtell.kinds.result import Pictured
 from showtell.models.heads import Head, HeadConfig, HeadKind, build_head
 from showtell.runs.records import JsonObject
 from showtell.store.store import content_digest
@@ -81,7 +82,7 @@ class ClassifierConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class ClassResult:
+class ClassResult(Pictured):
     """What a classifier says of an image.
 
     Attributes:
@@ -89,6 +90,11 @@ class ClassResult:
     """
 
     probabilities: Mapping[str, float]
+
+    def _repr_html_(self) -> str:
+        from showtell.kinds.classifier.showing import class_html
+
+        return class_html(self)
 
     @property
     def label(self) -> str:
@@ -189,6 +195,10 @@ class ClassifierModel(Model[ClassResult]):
             for row in zip(places.tolist(), values.tolist())
         ]
 
+    def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
+        """Return the log-probability of a class given each image, (B,)."""
+        return self.probabilities(pooled)[:, self._place(text)].log()
+
     def explain(self, pixels: Tensor, result: ClassResult) -> dict[str, Tensor]:
         """Return how much each cell of the grid speaks for the likeliest class, (rows, columns)."""
         return {result.label: self.grad_cam(pixels, result.label)}
@@ -203,10 +213,18 @@ class ClassifierModel(Model[ClassResult]):
         Raises:
             ConfigError: There is no such class.
         """
+        place = self._place(label)
+        return grad_cam(self.backbone, self.head, pixels.unsqueeze(0).to(self.device), place).cpu()
+
+    def _place(self, label: str) -> int:
+        """Return which logit is a class's.
+
+        Raises:
+            ConfigError: There is no such class.
+        """
         if label not in self.classes:
             raise ConfigError(f"{label!r} is not a class of this model.", hint=", ".join(self.classes[:20]))
-        batch = pixels.unsqueeze(0).to(self.device)
-        return grad_cam(self.backbone, self.head, batch, self.classes.index(label)).cpu()
+        return self.classes.index(label)
 
     def draw(self, image: Path, result: ClassResult, out: Path, known: str | None = None) -> Path:
         """Draw an image beside a Grad-CAM overlay and a bar per class."""

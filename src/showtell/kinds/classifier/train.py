@@ -41,6 +41,7 @@ from showtell.kinds.classifier.model import NAME, ClassifierModel, ClassifierPro
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.classifier.verdict import trivial_answers
 from showtell.kinds.fine_tune import describe_layers, lr_scales
+from showtell.kinds.going_on import continued, inherit, load_start
 from showtell.kinds.kind import Question, Reported
 from showtell.kinds.model_folder import save_model
 from showtell.kinds.training import Session, loop_config, train_in_run
@@ -80,11 +81,13 @@ def train_classifier(settings: TrainClassifier, console: Console | None = None) 
     Raises:
         ShowtellError: Something the user can mend, said in its message.
     """
-    return train_in_run(settings, console, _train)
+    return train_in_run(inherit(settings), console, _train)
 
 
 def _train(session: Session[TrainClassifier]) -> None:
     settings, console = session.settings, session.console
+    if session.processes.count > 1 and settings.fine_tune is None:
+        console.say("Heads are fitted by one process; only --fine-tune is shared by several")
     backbone, prepared = _extract_all(session)
     classes, train, val = learnable(prepared, console)
     doubt = why_unscored(prepared, train, val, classes)
@@ -100,7 +103,9 @@ def _train(session: Session[TrainClassifier]) -> None:
     resolved = {"classes": list(classes), "val": len(val)}
     plan = TrainingPlan(settings, NAME, prepared, backbone.description, resolved, leaks)
     fingerprint = session.start(plan)
-    used, features = features_for_inference(prepared, backbone, val, session.store, console)
+    used, features = features_for_inference(
+        prepared, backbone, val, session.store, console, settings.build_executor()
+    )
     data = _Data(prepared, used, features, classes, train, val)
     views = _extract_views(train, backbone, session)
     learn = read_examples([prepared.features, *views], train, classes)
@@ -151,8 +156,12 @@ def _tell(
 def _extract_all(session: Session[TrainClassifier]) -> tuple[Backbone, Prepared]:
     """Read the data, load the backbone, and extract the features of every image."""
     settings, console = session.settings, session.console
-    dataset = read_annotated(settings, "labels", console, to_learn=True)
-    backbone = settings.load(seed=settings.seed, console=console)
+    dataset = read_annotated(settings, "labels", console, to_learn=settings.from_run is None)
+    dataset = continued(dataset, settings, "label", session.store, console)
+    if settings.from_run is None:
+        backbone = settings.load(seed=settings.seed, console=console)
+    else:
+        backbone = load_start(settings).backbone
     if settings.fine_tune is not None:
         layers_from(backbone, settings.fine_tune)  # a wrong name is better told now than after an hour
     return backbone, session.prepare(dataset, backbone, settings.val_size, settings.test_size)
@@ -161,11 +170,15 @@ def _extract_all(session: Session[TrainClassifier]) -> tuple[Backbone, Prepared]
 def _extract_views(
     train: Sequence[AnnotatedImage], backbone: Backbone, session: Session[TrainClassifier]
 ) -> list[Features]:
-    found = []
+    found, executor = [], session.settings.build_executor()
     for number in range(1, session.settings.augmentations + 1):
         session.console.say(f"View {number} of {session.settings.augmentations}")
         view = View(number)
-        found.append(extract_features(train, backbone, session.store, view=view, console=session.console))
+        found.append(
+            extract_features(
+                train, backbone, session.store, view=view, console=session.console, executor=executor
+            )
+        )
     return found
 
 
@@ -222,7 +235,7 @@ def _fine_tune(
     network = TunedClassifier(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
     console.say(f"{describe_layers(data.backbone, layers)}, with the {start.kind} head")
     train, val = (LabelledImages(each, label_numbers(each, data.classes)) for each in (data.train, data.val))
-    task = FineTuneTask(network, train, val, settings)
+    task = FineTuneTask(network, train, val, settings, session.processes)
     session.show(data.val, lambda: _names(data, task.predicted.tolist()))
     session.loop(task, _loop_config(settings, network, task.steps_per_epoch), fingerprint)
     tuned = network.tuned_backbone()

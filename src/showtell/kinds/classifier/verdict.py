@@ -6,16 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
+from showtell.data.neighbours import Nearest
 from showtell.evaluation.intervals import difference_interval
 from showtell.kinds.classifier.data import Examples, Ints
 
 Right = npt.NDArray[np.bool_]
 
 FREQUENT, NEAREST = "the most frequent class", "the nearest neighbour's class"
-_ROWS = 1024
-"""Images whose neighbours are looked for together."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,8 @@ class Margin:
 def trivial_answers(learn: Examples, check: Examples) -> Trivial:
     """Return what trivial classifiers of some training images get right of others."""
     frequent = torch.bincount(learn.labels).argmax()
-    known = F.normalize(learn.pooled.float(), dim=1)
-    asked = F.normalize(check.pooled.float(), dim=1)
-    nearest = torch.cat([(rows @ known.T).argmax(1) for rows in asked.split(_ROWS)])
+    places, _ = Nearest(learn.pooled.numpy()).search(check.pooled.numpy(), 1)
+    nearest = torch.from_numpy(places[:, 0])
     return Trivial((check.labels == frequent).numpy(), (check.labels == learn.labels[nearest]).numpy())
 
 

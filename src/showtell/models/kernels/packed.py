@@ -15,9 +15,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from showtell.models.batch import Whole
 from showtell.models.config import DecoderConfig
 from showtell.models.decoder import Packed
 from showtell.models.decoding import head_rows
+from showtell.models.dropout import Part
 from showtell.models.kernels.operations import FusedLinear, drop, gather_repeated, index_select_unique
 from showtell.models.kernels.packing import TimeStep, pack
 
@@ -67,7 +69,9 @@ def are_faster_on(device: torch.device) -> bool:
     return device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def packed_forward(decoder: Equations, grid: Tensor, token_ids: Tensor, lengths: Tensor) -> Packed:
+def packed_forward(
+    decoder: Equations, grid: Tensor, token_ids: Tensor, lengths: Tensor, whole: Whole | None = None
+) -> Packed:
     """Read whole captions with teacher forcing.
 
     Args:
@@ -75,6 +79,7 @@ def packed_forward(decoder: Equations, grid: Tensor, token_ids: Tensor, lengths:
         grid: Frozen features, (B, L, D).
         token_ids: Words to read, ``bos`` first, (B, K, T), int64.
         lengths: Words to read of each caption, (B, K), 0 where an image has fewer captions.
+        whole: The batch that these images are a part of; None for all of it.
 
     Returns:
         One entry for each real word, ordered by time.
@@ -86,10 +91,11 @@ def packed_forward(decoder: Equations, grid: Tensor, token_ids: Tensor, lengths:
     )
     packing = pack(lengths, token_ids.device)
     distinct, occurrences = token_ids[packing.position.unbind(1)].unique(return_inverse=True)  # (U,), (N,)
-    vectors = drop(decoder.embed(distinct), word_dropout)  # (U, E)
+    of_words, of_vectors = (None, None) if whole is None else _parts_of(whole, distinct)
+    vectors = drop(decoder.embed(distinct), word_dropout, of_vectors)  # (U, E)
     gates = gather_repeated(decoder.input_gates(vectors), occurrences)  # (N, G)
     first_gates, *later_gates = gates.split([step.rows for step in packing.time_steps])  # (rows, G) each
-    memory = decoder.project(drop(decoder.standardise(grid), grid_dropout))
+    memory = decoder.project(drop(decoder.standardise(grid), grid_dropout, whole.images if whole else None))
     projections = decoder.projections(FusedLinear)
 
     # All captions of an image begin with bos: it is read once an image, (B, 1), then copied to the rows.
@@ -108,8 +114,15 @@ def packed_forward(decoder: Equations, grid: Tensor, token_ids: Tensor, lengths:
         found.append((state.hidden, context, weights))
     hidden, context, weights = (torch.cat(part) for part in zip(*found))  # (N, H), (N, H), (N, L)
     words = gather_repeated(vectors, occurrences)  # (N, E)
-    deep = drop(decoder.deep_output(words, hidden, context), dropout)  # (N, E)
+    deep = drop(decoder.deep_output(words, hidden, context), dropout, of_words)  # (N, E)
     return Packed(decoder.logits(deep), weights, packing.position)
+
+
+def _parts_of(whole: Whole, distinct: Tensor) -> tuple[Part, Part]:
+    """Return which words, and which distinct ones, of a whole batch are ours, given ours (U,), ascending."""
+    position = pack(whole.lengths, distinct.device).position
+    words = whole.token_ids[position.unbind(1)].unique()
+    return whole.words(position[:, 0]), Part(torch.searchsorted(words, distinct).cpu(), len(words))
 
 
 def _attend_rows(decoder: Equations, memory: Any, step: TimeStep, query: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ export class Trouble extends Error {
   }
 }
 
-const KEYS = { 408: "slow", 401: "locked", 403: "locked", 413: "large", 429: "busy", 503: "busy", 504: "slow" };
+const KEYS = { 408: "slow", 409: "unfit", 507: "unkept", 401: "locked", 403: "locked", 413: "large", 429: "busy", 503: "busy", 504: "slow" };
 const PICTURE_FAULTS = [400, 415, 422];
 
 let token = new URLSearchParams(location.hash.slice(1)).get("token"); // the part of an address that is never sent
@@ -21,6 +21,7 @@ export const useToken = (given) => { token = given; };
 
 const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
+/** Send a request, with the token; return the response and the JSON in it. */
 const request = async (address, options, seconds) => {
   if (token && /[^ -~]/.test(token)) throw new Trouble("locked"); // no header can carry it
   const limit = new AbortController();
@@ -30,7 +31,8 @@ const request = async (address, options, seconds) => {
   try {
     const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
     const response = await fetch(address, { ...options, headers, signal: limit.signal, cache: "no-store" });
-    const answer = await response.json().catch(() => ({}));
+    const isImage = response.headers.get("Content-Type")?.startsWith("image/");
+    const answer = isImage ? await response.blob() : await response.json().catch(() => ({}));
     return { response, answer };
   } catch (error) {
     if (options.signal?.aborted) throw error; // nobody waits for it any more
@@ -41,17 +43,22 @@ const request = async (address, options, seconds) => {
   }
 };
 
+/** Return what a server says at an address, from JSON, or an image as a blob; `body` is sent where there is one. */
+export const ask = async (address, { method = "GET", body, signal, seconds = 30 } = {}) => {
+  const json = body !== undefined && !(body instanceof Blob);
+  const headers = json ? { "Content-Type": "application/json" } : {};
+  const { response, answer } = await request(address, { method, signal, headers, body: json ? JSON.stringify(body) : body }, seconds);
+  if (!response.ok) throw troubleOf(response.status, answer);
+  return answer;
+};
+
 const troubleOf = (status, answer) => {
   const detail = typeof answer.error === "string" ? answer.error : "";
   return new Trouble(PICTURE_FAULTS.includes(status) ? "unreadable" : KEYS[status] ?? "broken", detail);
 };
 
 /** Return the models: name, kind, backbone, classes or vocab_size, scores, language. */
-export const fetchModels = async () => {
-  const { response, answer } = await request("v1/models", {}, 15);
-  if (!response.ok) throw troubleOf(response.status, answer);
-  return answer;
-};
+export const fetchModels = () => ask("v1/models", { seconds: 15 });
 
 /** Return what a model says of a picture; a busy model is asked again after the time it names. */
 export const predict = async (name, blob, { explain = false, signal, seconds = 60 } = {}) => {

@@ -2,7 +2,7 @@
 
 import { calm, hottestArea, peakOf } from "./attention.js";
 import { clearLook, look, showSeen } from "./stage.js";
-import { percent, roughPercent, say, sayArea } from "./words.js";
+import { percent, roughPercent, say, sayArea } from "./say.js";
 
 const TELL = 420, PLAY = 800; // milliseconds a word: as it is told first, and as it is played again
 const TELLING = 5000; // milliseconds in which even a long caption is told

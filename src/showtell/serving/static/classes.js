@@ -1,7 +1,7 @@
 // What a classifier says: the likeliest class in large, and a bar for each of the first five.
 
 import { calm } from "./attention.js";
-import { finePercent, percent, say } from "./words.js";
+import { finePercent, percent, say } from "./say.js";
 
 const SHOWN = 5;
 const HALF = 600; // milliseconds after which a frame of the camera counts half

@@ -5,10 +5,11 @@ import { calm } from "./attention.js";
 import { Camera } from "./camera.js";
 import { tellCaption } from "./caption.js";
 import { Bars, Smoothed } from "./classes.js";
+import { offerCorrection } from "./correct.js";
 import { announce, clearTrouble, showTrouble } from "./notices.js";
 import { pictureIn, prepare } from "./pictures.js";
 import { clearLook, look, showPicture, showSeen, think } from "./stage.js";
-import { count, fillIn, finePercent, percent, say } from "./words.js";
+import { count, fillIn, finePercent, percent, say } from "./say.js";
 
 const GLANCE = 1900; // milliseconds for which a class first shows where the model looked
 const SETTLED = 1500; // milliseconds a class of the camera holds before a screen reader says it
@@ -97,7 +98,9 @@ const ask = async () => {
   announce(say("looking"));
   try {
     const record = await predict(model.name, picture.blob, { explain: true, signal: question.signal });
-    if (asking === question) tell(record);
+    if (asking !== question) return;
+    tell(record);
+    if (model.corrects) offerCorrection(at("said"), record, model, picture);
   } catch (error) {
     if (asking === question) showTrouble(error, ask);
   } finally {

@@ -1,7 +1,7 @@
 // What the page tells beside the answer: to screen readers, and to everybody where something went wrong.
 
 import { Trouble, useToken } from "./api.js";
-import { say } from "./words.js";
+import { say } from "./say.js";
 
 const announcement = document.getElementById("announce"), place = document.getElementById("trouble");
 

@@ -1,7 +1,7 @@
 // The place of the picture: a photo or the camera's film, and over it where the model looked.
 
 import { Heat } from "./attention.js";
-import { say } from "./words.js";
+import { say } from "./say.js";
 
 const FILM_DIM = 0.84; // brightness of a film under heat
 

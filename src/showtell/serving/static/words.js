@@ -1,4 +1,4 @@
-// What the page says, in the browser's language: all of its strings, numbers and places.
+// What the page says: all of its strings, in each of its languages.
 
 export const TABLE = {
   en: {
@@ -49,6 +49,13 @@ export const TABLE = {
     taken: "Another program is using the camera.",
     insecure: "A browser opens the camera only at localhost or over HTTPS. Choose a picture instead.",
     nopicture: "That is not a picture.",
+    correct: "Correct it",
+    right: "What is right",
+    keepIt: "Keep",
+    pictureKept: "The picture is kept with it, in the folder of the run.",
+    correctionKept: "Kept; {count} in all. To learn them:",
+    unkept: "It could not be kept.",
+    unfit: "That does not fit.",
     areas: [
       ["top left", "top", "top right"],
       ["left", "middle", "right"],
@@ -103,42 +110,17 @@ export const TABLE = {
     taken: "다른 프로그램이 카메라를 쓰고 있습니다.",
     insecure: "브라우저는 localhost나 HTTPS에서만 카메라를 엽니다. 대신 사진을 골라 주세요.",
     nopicture: "사진이 아닙니다.",
+    correct: "고치기",
+    right: "맞는 말",
+    keepIt: "저장",
+    pictureKept: "사진도 함께 실행 폴더에 저장됩니다.",
+    correctionKept: "저장했습니다. 모두 {count}개. 배우게 하려면:",
+    unkept: "저장하지 못했습니다.",
+    unfit: "맞지 않습니다.",
     areas: [
       ["왼쪽 위 부분", "위쪽 부분", "오른쪽 위 부분"],
       ["왼쪽 부분", "가운데 부분", "오른쪽 부분"],
       ["왼쪽 아래 부분", "아래쪽 부분", "오른쪽 아래 부분"],
     ],
   },
-};
-
-/** The first of the browser's languages that the page speaks. */
-export const language =
-  (navigator.languages ?? [navigator.language]).map((name) => name.slice(0, 2).toLowerCase()).find((name) => name in TABLE) ?? "en";
-
-/** Say a string of the table; `{name}` in it stands for a value. */
-export const say = (key, values = {}) => TABLE[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-
-/** Name a ninth of the picture: row and column, each 0 to 2. */
-export const sayArea = (row, column) => TABLE[language].areas[row][column];
-
-export const count = (number) => new Intl.NumberFormat(language).format(number);
-
-const percentFormat = (options) => new Intl.NumberFormat(language, { style: "percent", ...options });
-const whole = percentFormat({ maximumFractionDigits: 0 });
-const fine = percentFormat({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const rough = percentFormat({ maximumSignificantDigits: 2 });
-export const percent = (share) => whole.format(share);
-export const finePercent = (share) => fine.format(share);
-
-/** Write a small probability with two digits that count; below a millionth it is only said to be smaller. */
-export const roughPercent = (share) => (share < 1e-6 ? `< ${rough.format(1e-6)}` : rough.format(share));
-
-/** Fill in every element that names its string: `data-say` its text, `data-say-label` what it is called. */
-export const fillIn = () => {
-  document.documentElement.lang = language;
-  document.querySelectorAll("[data-say]").forEach((element) => { element.textContent = say(element.dataset.say); });
-  document.querySelectorAll("[data-say-label]").forEach((element) => {
-    element.setAttribute("aria-label", say(element.dataset.sayLabel));
-    if (element.tagName === "BUTTON") element.title = say(element.dataset.sayLabel);
-  });
 };
