@@ -1,4 +1,4 @@
-"""Write the pages of the reference that follow from the code: commands, Python names, a run's folder, the HTTP API.
+"""Write the pages of the reference that follow from the code: commands, names, a run's folder, the HTTP API.
 
 Run: python scripts/write_reference.py FOLDER
 
@@ -12,15 +12,16 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import showtell
+from markdown_parts import heading, table
 from showtell.commands import COMMANDS, find
 from showtell.data.images import ImageLike
 from showtell.flags import variants_of
-from showtell.serving.api import build_app
-from showtell.serving.settings import Serve
+from write_http_reference import http_page
 
 HELPS = Path(__file__).parents[1] / "tests" / "golden" / "help"
 DIRECTIVE = re.compile(r":(?:func|class|meth|mod):`~?(.+?)`")
@@ -52,7 +53,7 @@ INSIDE = {
 }
 """What the package's own rooms call of public classes, and no reader of this page."""
 FILES = {
-    "config.json": "what was run: settings, resolved numbers, backbone, data, versions; written before the first step",
+    "config.json": "what was run, settings, resolved numbers, backbone, data, versions",
     "images.jsonl": "split, SHA-256, label, group and leak of every image",
     "metrics.jsonl": "loss and learning rate of every step, scores of every validation",
     "checkpoints/": "the last one, with all that an exact resume needs, and the best one",
@@ -62,17 +63,6 @@ FILES = {
     "learning-rate.json": "the range test of `--find-lr`, with `learning-rate.png`",
     "report.html, figures/": "the page of the run, offline",
 }
-
-
-def cell(text: object) -> str:
-    """Return text as it stands in a cell of a table."""
-    return " ".join(str(text).split()).replace("|", "\\|")
-
-
-def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    """Return a table; nothing where it has no rows."""
-    lines = [head, ("---",) * len(head), *rows] if rows else []
-    return "".join(f"| {' | '.join(cell(one) for one in line)} |\n" for line in lines)
 
 
 def field_docs(kind: type) -> dict[str, str]:
@@ -85,7 +75,7 @@ def field_docs(kind: type) -> dict[str, str]:
         except (OSError, TypeError):
             continue
         body = tree.body if isinstance(tree, ast.ClassDef) else []
-        for statement, after in zip(body, body[1:]):
+        for statement, after in pairwise(body):
             if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr):
                 found[ast.unparse(statement.target)] = str(ast.literal_eval(after.value))
     return found
@@ -202,60 +192,54 @@ def members(kind: type) -> Iterator[str]:
             seen.add(name)
             if isinstance(member, property):
                 answer = type_of(hints_of(plain).get("return", ""))
-                yield f"#### `.{name}` {{ #{kind.__name__}.{name} }}\n\n`{answer}`. {prose(doc)}"
+                said = f"`{answer}`. {prose(doc)}"
             else:
-                yield f"#### `.{name}` {{ #{kind.__name__}.{name} }}\n\n{signature(name, plain)}\n{prose(doc)}"
+                said = f"{signature(name, plain)}\n{prose(doc)}"
+            yield heading(4, f".{name}", f"{kind.__name__}.{name}", said)
 
 
 def python_page() -> str:
     """Return the page of the public names."""
     out = [
-        "# Python names\n\nEvery public name of `showtell`, from its docstring. The same by subject, with examples: "
-        "[Python API](../reference.md).\n",
+        "# Python names\n\nEvery public name of `showtell`, from its docstring. "
+        "The same by subject, with examples: [Python API](../reference.md).\n",
     ]
     names = [name for name in showtell.__all__ if name != "__version__"]
-    settings = [
-        name for name in names if getattr(getattr(showtell, name), "__module__", "").endswith("settings")
-    ]
-    classes = [name for name in names if inspect.isclass(getattr(showtell, name)) and name not in settings]
+    classes = [name for name in names if inspect.isclass(getattr(showtell, name))]
+    settings = [name for name in classes if getattr(showtell, name).__module__.endswith("settings")]
     out.append("## Functions\n")
-    for name in (name for name in names if name not in {*settings, *classes}):
+    for name in (name for name in names if name not in classes):
         found = getattr(showtell, name)
-        out.append(
-            f"### `{name}` {{ #{name} }}\n\n{signature(name, found)}\n{prose(inspect.getdoc(found) or '')}"
-        )
+        said = f"{signature(name, found)}\n{prose(inspect.getdoc(found) or '')}"
+        out.append(heading(3, name, name, said))
     out.append("## Classes\n")
-    for name in classes:
+    for name in (name for name in classes if name not in settings):
         found = getattr(showtell, name)
         doc = inspect.getdoc(found) or ""
         if dataclasses.is_dataclass(found):  # its fields stand in a table, with those of its parents
             doc = re.sub(r"Attributes:\n(?: .*\n?)+", "", doc)
-        out.append(f"### `{name}` {{ #{name} }}\n\n{prose(doc)}")
+        out.append(heading(3, name, name, prose(doc)))
         if dataclasses.is_dataclass(found):
             out.append(table(FIELDS, field_rows(found)))
         out += members(found)
-    out.append(
-        "## Settings\n\nFrozen dataclasses; each field is a flag of the command, or a line of a `--config` file.\n"
-    )
+    out.append("## Settings\n\nFrozen dataclasses; a field is a flag, or stands in a `--config` file.\n")
     for name in settings:
-        rows = field_rows(getattr(showtell, name))
-        out.append(f"### `{name}` {{ #{name} }}\n\n{table(FIELDS, rows)}")
+        out.append(heading(3, name, name, table(FIELDS, field_rows(getattr(showtell, name)))))
     return "\n".join(out)
 
 
 def commands_page() -> str:
     """Return the page of the commands, from their help as a test holds it."""
     out = [
-        "# Commands\n\n`showtell COMMAND --help` says the same. Exit status: 0 well, 1 a fault of showtell, 2 what the "
-        "user can mend, 3 a training whose model is not known to have learnt anything, 130 Ctrl-C. Settings without a "
-        "flag: [settings](../settings.md).\n"
+        "# Commands\n\n`showtell COMMAND --help` says the same. Exit status: 0 well, 1 a fault of showtell, "
+        "2 what the user can mend, 3 a training whose model is not known to have learnt, 130 Ctrl-C. "
+        "Settings without a flag: [settings](../settings.md).\n"
     ]
     for name, command in COMMANDS.items():
-        variants = variants_of(find(command.settings)) if name == "preview" else {}
+        variants = variants_of(find(command.settings))
         for called in [f"{name} {variant}" for variant in variants] or [name]:
-            out.append(
-                command_section(called, (HELPS / f"{called.replace(' ', '-')}.txt").read_text("utf-8"))
-            )
+            text = (HELPS / f"{called.replace(' ', '-')}.txt").read_text(encoding="utf-8")
+            out += [command_section(called, text)]
     return "\n".join(out)
 
 
@@ -282,8 +266,8 @@ def command_section(called: str, text: str) -> str:
 def run_folder_page() -> str:
     """Return the page of the typed records of a run."""
     out = [
-        "# The run's folder\n\nA training leaves a folder of plain files. A reader refuses unknown or damaged ones by "
-        "name; nothing in it is a pickle.\n",
+        "# The run's folder\n\nA training leaves a folder of plain files. A reader refuses damaged ones; "
+        "nothing in it is a pickle.\n",
         table(("file", "what it holds"), [(f"`{name}`", said) for name, said in FILES.items()]),
     ]
     queue = [(f"`{name}`", find(path)) for name, path in RECORDS.items()]
@@ -310,62 +294,6 @@ def records_in(hint: Any) -> Iterator[type]:
         yield hint
     for one in get_args(hint):
         yield from records_in(one)
-
-
-def http_page() -> str:
-    """Return the page of the HTTP API, from its OpenAPI schema."""
-    schema = build_app({}, Serve(runs=())).openapi()
-    out = [
-        "# HTTP API\n\nFrom the OpenAPI schema, which a server shows at `/openapi.json`. How to start one and let others "
-        "in: [serving](../serving.md).\n"
-    ]
-    for path, methods in schema["paths"].items():
-        for method, one in methods.items():
-            out.append(f"## `{method.upper()} {path}`\n\n{one['summary']}. {one.get('description', '')}\n")
-            rows = [
-                (f"`{p['name']}`", f"`{shape(p['schema'])}`", p.get("description", ""))
-                for p in one.get("parameters", ())
-            ]
-            out.append(table(("parameter", "type", "meaning"), rows))
-            answers = [
-                (
-                    code,
-                    next(
-                        (shape_link(body.get("schema", {})) for body in said.get("content", {}).values()), ""
-                    ),
-                    said["description"].replace("Successful Response", "As asked for."),
-                )
-                for code, said in one["responses"].items()
-            ]
-            out.append(table(("status", "answer", "meaning"), answers))
-    for name, one in schema.get("components", {}).get("schemas", {}).items():
-        rows = [
-            (f"`{key}`", shape_link(value), value.get("description", ""))
-            for key, value in one.get("properties", {}).items()
-        ]
-        out.append(
-            f"### `{name}` {{ #{name} }}\n\n{one.get('description', '')}\n\n{table(('field', 'type', 'meaning'), rows)}"
-        )
-    return "\n".join(out)
-
-
-def shape(schema: dict[str, Any]) -> str:
-    """Return a JSON schema in few words."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "anyOf" in schema:
-        return " or ".join(shape(one) for one in schema["anyOf"])
-    if schema.get("type") == "array":
-        items = schema.get("items") or next(iter(schema.get("prefixItems", ())), {})
-        return f"list of {shape(items)}"
-    if "minimum" in schema and "maximum" in schema:
-        return f"{schema['type']}, {schema['minimum']} to {schema['maximum']}"
-    return str(schema.get("type", "any"))
-
-
-def shape_link(schema: dict[str, Any]) -> str:
-    """Return a JSON schema in few words, each object linked to its fields."""
-    return re.sub(r"\b([A-Z]\w+)", r"[\1](#\1)", shape(schema))
 
 
 def write(folder: Path) -> None:
