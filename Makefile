@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
+DIST ?= dist
 
 .PHONY: quickstart test lint types docs package clean
 
@@ -28,10 +29,9 @@ types: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/python scripts/build_site.py
 
-# A wheel and an sdist in dist/, checked to hold what the package reads; asks no index, as hatchling is in dev.
+# An sdist, and a wheel made from it; asks no index, as hatchling is in dev.
 package: $(VENV)/.installed
-	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build --no-isolation --outdir $(DIST)
 
 # A script of bench/, such as `make bench-store`, or `make bench-start ARGS="RUN IMAGE"`.
 bench-%: $(VENV)/.installed

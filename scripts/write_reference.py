@@ -53,7 +53,7 @@ INSIDE = {
 }
 """What the package's own rooms call of public classes, and no reader of this page."""
 FILES = {
-    "config.json": "what was run, settings, resolved numbers, backbone, data, versions",
+    "config.json": "what was run: settings, resolved numbers, backbone, data, versions",
     "images.jsonl": "split, SHA-256, label, group and leak of every image",
     "metrics.jsonl": "loss and learning rate of every step, scores of every validation",
     "checkpoints/": "the last one, with all that an exact resume needs, and the best one",

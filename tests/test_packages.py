@@ -1,12 +1,18 @@
 """What people install: the wheel, made from the sdist, holds all that the package reads, and works."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+import showtell
+from showtell.flags import parse
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "showtell"
@@ -50,3 +56,30 @@ def test_the_wheel_works_from_a_folder_of_its_own(packages, tmp_path):
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout.splitlines()[0]
     assert "train-captioner" in done.stdout and "_showtell" in done.stdout
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == showtell.__version__ and cited["license"] == "MIT"
+
+
+def test_the_container_starts_the_server_for_all_addresses():
+    """What is copied exists, nobody is root, and the arguments are those of the program."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    last = text.rpartition("\nFROM ")[2]
+    entry = json.loads(re.search(r"^ENTRYPOINT (.*)$", last, re.MULTILINE)[1])
+    settings = parse([*entry[1:], "/run/cats"])
+    assert (entry[0], settings.host, settings.port) == ("showtell", "0.0.0.0", 8000)
+    assert (
+        re.search(r"^USER (?!0\b|root)", last, re.MULTILINE) and "HEALTHCHECK" in last and "/healthz" in last
+    )
+    copied = re.search(r"^COPY (?!--from)(.*) \./$", text, re.MULTILINE)[1].split()
+    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    assert all((ROOT / name).exists() and f"!{name}" in allowed for name in [*copied, "src"])
+
+
+def test_the_environment_of_conda_installs_extras_that_exist():
+    wanted = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+    extras = re.search(r"\.\[(.*)\]", wanted[-1])[1].split(",")
+    named = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(extras) <= set(named)
