@@ -244,10 +244,10 @@ def commands_page() -> str:
 
 
 def command_section(called: str, text: str) -> str:
-    """Return a command's usage, what it does, an example and its flags, from its help."""
+    """Return a command's usage, what it does, examples and its flags, from its help."""
     usage, _, rest = text.partition("\n")
     about, _, options = rest.partition("─ ")
-    said, _, example = about.partition("Example: ")
+    said, *examples = about.split("Example: ")
     rows: list[tuple[object, ...]] = []
     entry = re.compile(r"^ (-\S+(?:, -\S+)*(?: \S+)?|\[?[A-Z_]+\]?(?: \[.*?\])?)(?:  +(.*))?$")
     for line in options.splitlines():
@@ -255,10 +255,10 @@ def command_section(called: str, text: str) -> str:
             rows.append((f"`{match[1]}`", match[2] or ""))
         elif line.startswith("  ") and rows:
             rows[-1] = (rows[-1][0], f"{rows[-1][1]} {line.strip()}".strip())
-    example = " ".join(example.split())
+    typed = "".join(f"{' '.join(example.split())}\n" for example in examples)
     return (
         f"## `showtell {called}`\n\n{said.strip()}\n\n```text\n{usage.removeprefix('usage: ')}\n```\n\n"
-        + (f"```sh\n{example}\n```\n\n" if example else "")
+        + f"```sh\n{typed}```\n\n"
         + table(("argument", "meaning"), rows)
     )
 

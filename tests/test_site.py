@@ -41,7 +41,18 @@ def typed(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_are_read_by_the_parser(page):
-    for command in typed(page):
+    parse_all(typed(page))
+
+
+def test_examples_of_the_help_are_read_by_the_parser(tmp_path):
+    write_reference.write(tmp_path / "docs")
+    examples = typed(tmp_path / "docs" / "commands.md")
+    assert len(examples) >= 2 * len(COMMANDS)
+    parse_all(examples)
+
+
+def parse_all(lines: list[str]) -> None:
+    for command in lines:
         arguments = shlex.split(command, comments=True)[1:]
         if arguments[-1] == "--help" or "..." in arguments:
             continue
