@@ -38,4 +38,4 @@ bench-%: $(VENV)/.installed
 	$(BIN)/python bench/$*.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
