@@ -150,8 +150,7 @@ def test_epochs_of_fine_tuning_are_as_many_as_before_it():
         recipe = recipe_for(TrainCaptioner(Path("x"), **given), 6000, 1000)
         return recipe.epochs, recipe.fine_tune_epochs
 
-    assert epochs() == (6, 0)
-    assert epochs(fine_tune_epochs=3) == (6, 0)
+    assert epochs() == epochs(fine_tune_epochs=3) == (8, 0)
     assert epochs(fine_tune="0.3") == (6, 6)
     assert epochs(fine_tune="0.3", epochs=9, fine_tune_epochs=2) == (9, 2)
 

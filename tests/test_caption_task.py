@@ -252,7 +252,7 @@ def test_grids_that_do_not_fit_into_memory_are_read_in_windows_of_the_file(tmp_p
     resumed = reading.window_for(task.settings, task.data, {"reading.window": 6}, console)
     assert resumed == window, "a resume reads as it was begun, whatever memory there is now"
 
-    windowed = CaptionTask(task.captioner, task.data, task.settings, window)
+    windowed = CaptionTask(task.captioner, task.data, task.settings, window=window)
     assert windowed.order.record() == {"window": 6, "block": 2}
     for epoch in range(2):
         seen = []

@@ -18,11 +18,11 @@ from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.images import load_pixels, open_image
 from showtell.errors import ConfigError, MissingExtraError, ModelError
+from showtell.kinds.asked import find_images
 from showtell.kinds.captioner.graphs import detokenization_table
 from showtell.kinds.captioner.model import CaptionerModel
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.model_folder import save_model
-from showtell.kinds.predict import find_images
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head

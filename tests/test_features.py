@@ -114,7 +114,7 @@ def test_an_engine_is_what_its_entry_says(name):
     if engine.is_available():
         backbone = load_backbone("test_resnet", "random", image_size=64, engine=name)
         # Words of the store's key: other ones would leave every feature that is kept without its reader.
-        words = {"torch": "torch eager, channels last", "onnxruntime": "onnxruntime"}
+        words = {"torch": "torch eager, channels last", "onnxruntime": "onnxruntime", "openvino": "openvino"}
         assert backbone.description.for_store()["engine"] == words[name]
 
 

@@ -163,7 +163,7 @@ def _make_graph(features: Floats, scale: npt.NDArray[np.float32]) -> Any:
     try:
         from usearch.index import Index
     except ImportError as error:
-        raise MissingExtraError("neighbours", "usearch", "search among very many images") from error
+        raise MissingExtraError("usearch", "neighbours", "Search among very many images") from error
     graph = Index(
         ndim=features.shape[1],
         metric="ip",

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from showtell.console import Console, Log
-from showtell.data.annotated import report_problems
-from showtell.data.listing import Listing
 from showtell.data.pixels.files import PICTURE_EXTENSIONS
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ImageError
@@ -191,22 +189,6 @@ def _written(
     where = out if out.suffix else f"files beside the images ({out})"
     failed = f"; {unreadable:,} cannot be read, see above" if unreadable else ""
     console.say(f"{len(waiting) - unreadable:,} predictions were written to {where}{failed}")
-
-
-def _images_in(path: Path, console: Console) -> list[Path]:
-    """Return the images that training would find in a folder, and say what else is in it."""
-    folder = Listing(path)
-    names = folder.images
-    images = set(names)
-    others = sorted(name for name in folder.files if name not in images)
-    left_out = [
-        f"{len(found):,} {what} (for example {found[0]})"
-        for found, what in ((others, "files that are no images"), (sorted(folder.hidden), "hidden"))
-        if found
-    ]
-    console.say(f"{path}: {len(names):,} images" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
-    report_problems(folder.problems, console)
-    return [folder.path_of(name) for name in names]
 
 
 def _prediction(image: AnnotatedImage, found: Result | ImageError, right: str | None) -> Prediction:

@@ -25,7 +25,7 @@ _LENT = 60.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """What is known at one moment of learning; replaced as a whole, never changed.
 
     Attributes:
@@ -34,8 +34,8 @@ class Moment:
         random_order: All rows, in the random order.
         directions: Features of length 1, (N, D).
         fitted: The head that was fitted to it; None before there are two classes.
-        scored: What cross-validation says; of an earlier moment while the newest is being scored.
-        curve: Labels, share that is right, and its interval, at the moments so far.
+        scored: What cross-validation says; of an earlier snapshot while the newest is being scored.
+        curve: Labels, share that is right, and its interval, at each one so far.
         stable: Whether more labels have stopped changing what is said.
     """
 
@@ -69,7 +69,7 @@ class Teaching:
     def __init__(self, pool: Pool, labels: Labels, classes: Sequence[str], every: int = EVERY) -> None:
         self.pool, self.labels, self._every = pool, labels, every
         self._skipped: frozenset[str] = frozenset()
-        self.moment = self._moment()
+        self.snapshot = self._snapshot()
         self._named = dict.fromkeys(map(check_class, classes))
         self._lent: dict[str, tuple[str, float]] = {}
         self._wake, self._closed = threading.Event(), False
@@ -101,9 +101,9 @@ class Teaching:
 
     def record(self, tab: str) -> dict[str, object]:
         """Return what the page shows, for one of its tabs."""
-        moment, known = self.moment, self.labels.read()
+        snapshot, known = self.snapshot, self.labels.read()
         counts = Counter(answer.text for name, answer in known.items() if name in self.pool.images)
-        scored = moment.scored
+        scored = snapshot.scored
         return {
             "folder": self.pool.root.name or str(self.pool.root),
             "images": len(self.pool.images),
@@ -114,36 +114,36 @@ class Teaching:
             "classes": [{"name": name, "count": counts[name]} for name in self.classes],
             "next": self.next(tab),
             "taken": [one for one, lent in self._lent.items() if lent[0] == tab and one in known],
-            "learnt": len(moment.lesson.labels) if moment.fitted else 0,
+            "learnt": len(snapshot.lesson.labels) if snapshot.fitted else 0,
             "sample": scored.sample if scored else 0,
             "right": scored.right if scored else 0,
             "interval": scored.interval if scored else None,
             "confused": scored.confused if scored else (),
             "doubted": sum(known[name].text != said for name, said in self._doubted(known)),
-            "curve": moment.curve,
-            "stable": moment.stable,
+            "curve": snapshot.curve,
+            "stable": snapshot.stable,
         }
 
     def next(self, tab: str, count: int = AHEAD) -> list[dict[str, object]]:
         """Choose what a tab shows next, with what the model would say of it."""
-        moment, known, now = self.moment, self.labels.read(), time.monotonic()
+        snapshot, known, now = self.snapshot, self.labels.read(), time.monotonic()
         self._lent = {name: lent for name, lent in self._lent.items() if lent[1] > now - _LENT}
         others = {name for name, (whose, _) in self._lent.items() if whose != tab}
-        names = moment.lesson.names
-        free = [row for row in moment.random_order if names[row] not in known]
+        names = snapshot.lesson.names
+        free = [row for row in snapshot.random_order if names[row] not in known]
         free = [row for row in free if names[row] not in self._skipped] or free
         chosen = choose_next(
             free,
-            [moment.place[name] for name in known if name in moment.place],
-            moment.directions,
-            margins(moment.fitted.probabilities) if moment.fitted else None,
+            [snapshot.place[name] for name in known if name in snapshot.place],
+            snapshot.directions,
+            margins(snapshot.fitted.probabilities) if snapshot.fitted else None,
             count=count,
             answered=len(known),
             every=self._every,
-            lent={moment.place[name] for name in others if name in moment.place},
+            lent={snapshot.place[name] for name in others if name in snapshot.place},
         )
         self._lent = self._lent | {names[row]: (tab, now) for row, _ in chosen[:2]}
-        return [self._shown(moment, names[row]) | {"random": at_random} for row, at_random in chosen]
+        return [self._shown(snapshot, names[row]) | {"random": at_random} for row, at_random in chosen]
 
     def alike(self, what: str, of: str, count: int) -> list[dict[str, object]]:
         """Return images without a label: those that are surest a class, or the most like an image.
@@ -151,20 +151,20 @@ class Teaching:
         Raises:
             ConfigError: ``what`` is unknown.
         """
-        moment, known = self.moment, self.labels.read()
-        names = moment.lesson.names
+        snapshot, known = self.snapshot, self.labels.read()
+        names = snapshot.lesson.names
         free = np.array([row for row, name in enumerate(names) if name not in known], np.int64)
-        if what == "sure" and moment.fitted is not None and of in moment.fitted.classes:
-            shares = moment.fitted.probabilities[free]
-            number = moment.fitted.classes.index(of)
+        if what == "sure" and snapshot.fitted is not None and of in snapshot.fitted.classes:
+            shares = snapshot.fitted.probabilities[free]
+            number = snapshot.fitted.classes.index(of)
             free, score = free[shares.argmax(1) == number], shares[shares.argmax(1) == number, number]
-        elif what == "like" and of in moment.place:
-            score = moment.directions[free] @ moment.directions[moment.place[of]]
+        elif what == "like" and of in snapshot.place:
+            score = snapshot.directions[free] @ snapshot.directions[snapshot.place[of]]
         elif what in ("sure", "like"):
             return []
         else:
             raise ConfigError(f"{what!r} is no order of images.", hint="Expected sure or like.")
-        return [self._shown(moment, names[row]) for row in free[np.argsort(-score)[:count]].tolist()]
+        return [self._shown(snapshot, names[row]) for row in free[np.argsort(-score)[:count]].tolist()]
 
     def doubted(self, count: int) -> list[dict[str, object]]:
         """Return the images whose label is doubted most, each with what is said instead."""
@@ -178,7 +178,7 @@ class Teaching:
         Raises:
             ImageError: It cannot be read.
         """
-        fitted = self.moment.fitted
+        fitted = self.snapshot.fitted
         if fitted is None:
             return None
         model = ClassifierModel.of(
@@ -235,7 +235,7 @@ class Teaching:
         """
         found = self.labels.undo(tab)
         self.wake()
-        return [self._shown(self.moment, name) for name in found if name in self.pool.images]
+        return [self._shown(self.snapshot, name) for name in found if name in self.pool.images]
 
     def add(self, content: bytes, name: str, folder: str, label: str, tab: str, max_pixels: int) -> str:
         """Keep an image that was dropped in or filmed, with its label where it has one; return its name.
@@ -255,21 +255,21 @@ class Teaching:
 
     # What is learnt
 
-    def _shown(self, moment: Moment, name: str) -> dict[str, object]:
-        guess = moment.guess(name)
+    def _shown(self, snapshot: Snapshot, name: str) -> dict[str, object]:
+        guess = snapshot.guess(name)
         return {"image": name, "guess": guess and guess[0], "sure": guess and round(guess[1], 4)}
 
     def _doubted(self, known: Mapping[str, Answer]) -> list[tuple[str, str]]:
-        scored = self.moment.scored
+        scored = self.snapshot.scored
         return [pair for pair in scored.doubted if pair[0] in known] if scored else []
 
-    def _moment(self) -> Moment:
+    def _snapshot(self) -> Snapshot:
         names, pooled = self.pool.encoded()
         known = {name: answer.text for name, answer in self.labels.read().items()}
         there = set(names)
         waiting = [one for one in self.pool.images if one not in there and one not in self.pool.unreadable]
         lesson = Lesson(names, pooled, known, self._skipped, waiting)
-        return Moment(
+        return Snapshot(
             lesson,
             {name: row for row, name in enumerate(names)},
             sorted(range(len(names)), key=lambda row: random_place(names[row])),
@@ -287,15 +287,17 @@ class Teaching:
                 self.pool.trouble = str(error)
 
     def _learn_once(self) -> None:
-        before, moment = self.moment, self._moment()
-        if len(moment.lesson.names):
+        before, snapshot = self.snapshot, self._snapshot()
+        if len(snapshot.lesson.names):
             scored = before.scored
-            fitted = self._learner.fit(moment.lesson, scored.temperature if scored else 1.0)
-            moment = replace(moment, fitted=fitted, scored=scored, curve=before.curve, stable=before.stable)
-            self.moment = moment
-            scored = self._learner.score(moment.lesson) if fitted else None
+            fitted = self._learner.fit(snapshot.lesson, scored.temperature if scored else 1.0)
+            snapshot = replace(
+                snapshot, fitted=fitted, scored=scored, curve=before.curve, stable=before.stable
+            )
+            self.snapshot = snapshot
+            scored = self._learner.score(snapshot.lesson) if fitted else None
             curve = before.curve
             if scored and scored.interval and (not curve or curve[-1][0] != scored.labelled):
                 curve += ((scored.labelled, scored.right / scored.sample, *scored.interval),)
-            moment = replace(moment, scored=scored, curve=curve, stable=self._learner.is_stable())
-        self.moment = moment
+            snapshot = replace(snapshot, scored=scored, curve=curve, stable=self._learner.is_stable())
+        self.snapshot = snapshot

@@ -22,6 +22,7 @@ from showtell.console import Console
 from showtell.lessons.figures import name, panels, show
 from showtell.lessons.questions import check
 from showtell.training.loop import Loop, LoopConfig
+from showtell.training.processes import ALONE
 
 # %% [markdown]
 # ## The data
@@ -199,7 +200,7 @@ class Line(nn.Module):
 class FitLine:
     """Learn from the first 80 points, validate on the last 20."""
 
-    steps_per_epoch, unit = 4, "points"
+    steps_per_epoch, unit, processes = 4, "points", ALONE
 
     def __init__(self):
         self.network = Line()
