@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import showtell
 from showtell.commands import COMMANDS
 from showtell.errors import ShowtellError
 from showtell.flags import parse
@@ -49,6 +50,21 @@ def test_examples_of_the_help_are_read_by_the_parser(tmp_path):
     examples = typed(tmp_path / "docs" / "commands.md")
     assert len(examples) >= 2 * len(COMMANDS)
     parse_all(examples)
+
+
+def test_the_reference_names_everything_in_plain_types(tmp_path):
+    write_reference.write(tmp_path)
+    python = (tmp_path / "python.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### .* \{ #(\w+) \}$", python, re.MULTILINE)) == set(showtell.__all__) - {
+        "__version__"
+    }
+    for page in ("python", "run-folder"):
+        text = (tmp_path / f"{page}.md").read_text(encoding="utf-8")
+        assert not re.findall(
+            r"_ArgConfig|Annotated\[|typing\.|showtell\.[a-z]+\.|<class|ForwardRef|~[A-Z]", text
+        )
+    records = (tmp_path / "run-folder.md").read_text(encoding="utf-8")
+    assert "| `sha256` | `str` | Of its content. |" in records and "## `BackboneDescription`" in records
 
 
 def parse_all(lines: list[str]) -> None:
