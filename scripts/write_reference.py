@@ -92,15 +92,10 @@ def type_of(annotation: object) -> str:
     """Return a type as people write it: no modules, no marks for the parser of flags, aliases by name."""
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     text = text.replace("numpy.ndarray[tuple[typing.Any, ...], numpy.dtype[typing.Any]]", "numpy.ndarray")
-    text = text.replace(type_text(ImageLike), "ImageLike").replace("~", "")
+    text = text.replace(inspect.formatannotation(ImageLike), "ImageLike").replace("~", "")
     text = re.sub(r"\b(?:showtell|pathlib|collections\.abc|typing|os|PIL|torch\._\w+)(?:\.\w+)*\.", "", text)
     text = re.sub(r"\bOptional\[([^\[\]]*(?:\[[^\[\]]*\])?)\]", r"\1 | None", text)
     return re.sub(r"\bUnion\[([^\[\]]*), ([^\[\]]*(?:\[[^\[\]]*\])?)\]", r"\1 | \2", text)
-
-
-def type_text(annotation: object) -> str:
-    """Return a type as the standard library writes it."""
-    return inspect.formatannotation(annotation)
 
 
 def hints_of(found: Any) -> dict[str, Any]:
