@@ -94,7 +94,7 @@ def test_a_correction_with_a_new_word_is_learnt(captioned, capsys):
 
 
 def test_from_a_run_less_is_needed_to_be_as_good(captioned):
-    """Two epochs from its weights are as good as the thirty that it took, and better than its own first two."""
+    """Two epochs from its weights are as good as the thirty that it took, and better than its first two."""
     go_on(captioned, "few", "--epochs", "2")
     first = surprises(captioned / "first")  # of every second epoch
     assert first[-1] < first[0] - 0.1

@@ -100,12 +100,12 @@ def find_images(patterns: Sequence[str], console: Console) -> list[Path]:
     paths: dict[Path, None] = {}
     for pattern in patterns:
         place = to_path(pattern)
-        if isinstance(place, Address) and not place.is_dir():
-            found = [place] if place.exists() else []
-        elif isinstance(place, Address):
+        if not isinstance(place, Address):
+            found = images_at(pattern, partial(_images_in, console=console))
+        elif place.is_dir():
             found = _images_in(place, console)
         else:
-            found = images_at(pattern, partial(_images_in, console=console))
+            found = [place] if place.exists() else []
         if not found:
             raise DataError(
                 f"There is no image at {pattern}.",
