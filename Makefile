@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
+DIST ?= dist
 
-.PHONY: quickstart test lint types clean
+.PHONY: quickstart test lint types docs package clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,9 +25,17 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
+# The documentation site, in build/site; look at it with `python -m http.server -d build/site`.
+docs: $(VENV)/.installed
+	$(BIN)/python scripts/build_site.py
+
+# An sdist, and a wheel made from it; asks no index, as hatchling is in dev.
+package: $(VENV)/.installed
+	$(BIN)/python -m build --no-isolation --outdir $(DIST)
+
 # A script of bench/, such as `make bench-store`, or `make bench-start ARGS="RUN IMAGE"`.
 bench-%: $(VENV)/.installed
 	$(BIN)/python bench/$*.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

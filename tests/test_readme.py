@@ -89,6 +89,10 @@ def test_both_readmes_teach_the_same_commands() -> None:
     assert commands(READMES[0]) == commands(READMES[1])
 
 
+def test_the_readmes_are_read_in_one_sitting() -> None:
+    assert all((ROOT / name).read_text(encoding="utf-8").count("\n") <= 120 for name in READMES)
+
+
 def guides() -> list[Path]:
     """Return the documents that say how showtell is used now; the logs also tell how it was."""
     named = [ROOT / name for name in (*READMES, "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -110,10 +114,12 @@ def test_commands_and_flags_of_the_documents_exist() -> None:
         assert named <= COMMANDS.keys(), document.name
         typed = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
         others = {"--data-binary", "--nproc-per-node", "--nnodes"}  # curl's and torchrun's
-        assert typed <= flags | {"--debug"} | others, document.name
+        others |= {"--rm", "--build-arg"}  # docker's
+        assert typed <= flags | {"--debug", "--print-completion"} | others, document.name
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in [ROOT / name for name in (*READMES, "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/*.md")):
+    documents = [ROOT / name for name in (*READMES, "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/**/*.md"))
+    for document in documents:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -74,6 +74,8 @@ def run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"showtell {__version__}")
         return 0
+    if arguments[:1] == ["--print-completion"]:  # bash, zsh or tcsh
+        arguments[0] = "--tyro-print-completion"
     settings = None
     try:
         settings = parse(arguments) if speaks() else _parse_silently(arguments)

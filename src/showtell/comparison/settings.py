@@ -48,6 +48,8 @@ class CompareBackbones(DataSource):
     """Compare backbones by what a short training on their features reaches, and by what they cost.
 
     Example: showtell compare-backbones photos/cats --backbones mobilenetv2_100,resnet50,weights/my_net
+
+    Example: showtell compare-backbones photos/captions.csv --backbones mobilenetv2_100,resnet50 --steps 500
     """
 
     backbones: str = field(kw_only=True)

@@ -63,6 +63,8 @@ class Extract(ExecutorSettings, BackboneSettings, DataSource):
     """Encode every image once and keep its features in the store.
 
     Example: showtell extract photos/captions.csv --backbone inception_v3
+
+    Example: showtell extract photos --engine openvino
     """
 
     encoding: Rare[Maybe[str]] = None  # as in a training, to leave room for those of the executor

@@ -19,6 +19,8 @@ class Push(Settings):
     unchanged. Log in first with `hf auth login`, or set a token in HF_TOKEN.
 
     Example: showtell push runs/mine my-cats --license mit
+
+    Example: showtell push runs/mine my-cats --dry-run
     """
 
     run: Run
@@ -44,6 +46,8 @@ class Pull(Settings):
     A repository with pickles, or anything that is not part of a model, is refused.
 
     Example: showtell pull owner/my-cats runs/cats
+
+    Example: showtell pull owner/my-cats runs/cats --revision main
     """
 
     name: Name

@@ -13,6 +13,8 @@ class Inspect(DataSource):
     """See what is in a data set, and what is wrong with it: as text, and as a page for the browser.
 
     Example: showtell inspect photos/captions.csv
+
+    Example: showtell inspect photos/cats --out cats.html --json
     """
 
     out: Path = Path("runs/inspect.html")

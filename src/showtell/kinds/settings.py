@@ -15,6 +15,8 @@ class Report(Settings):
     """Write RUN/report.html: scores, curves, best and worst images or mistakes, with the model's attention.
 
     Example: showtell report runs/mine
+
+    Example: showtell report runs/mine --split val
     """
 
     run: Run
@@ -36,6 +38,8 @@ class Evaluate(Settings):
     """Score a run on its test split, or on other data: figures with 95% intervals, best and worst.
 
     Example: showtell evaluate runs/mine
+
+    Example: showtell evaluate runs/mine other/captions.csv --out runs/other --json
     """
 
     run: Run
@@ -74,6 +78,8 @@ class Predict(Settings):
     """Caption or classify images: one, a folder, a whole library, or some of the run's own test images.
 
     Example: showtell predict runs/mine photos --out captions.csv
+
+    Example: showtell predict runs/mine cat.jpg --save-plot why.png
     """
 
     run: Run

@@ -13,6 +13,8 @@ class Lesson(Settings):
     """List the lessons, or copy one into the folder you are in; each runs in under a minute, offline.
 
     Example: showtell lesson 6
+
+    Example: showtell lesson
     """
 
     number: Annotated[Maybe[int], tyro.conf.Positional, tyro.conf.arg(metavar="[NUMBER]")] = None

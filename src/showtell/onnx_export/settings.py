@@ -11,6 +11,8 @@ class Export(Settings):
     """Write a model as ONNX files that run without torch, and check them against the original.
 
     Example: showtell export runs/mine --int8
+
+    Example: showtell export runs/cats --check photos --out cats-onnx
     """
 
     run: Run

@@ -54,6 +54,8 @@ class PreviewAugment(_AsInput):
     """Draw images and their random views, each with what was done to it.
 
     Example: showtell preview augment photos/cats --augmentations 4
+
+    Example: showtell preview augment photos/cats --backbone inception_v3 --out views.png
     """
 
     show: tuple[str, ...] = ()
@@ -77,6 +79,8 @@ class PreviewNormalize(_AsInput):
     """Draw an image under five normalisations with their histograms; mark the one that the backbone expects.
 
     Example: showtell preview normalize photos/captions.csv --backbone inception_v3
+
+    Example: showtell preview normalize photos --image beach.png
     """
 
     image: Maybe[str] = None
@@ -97,6 +101,8 @@ class PreviewTokens(_Shown):
     """Show how captions become tokens and ids, with padding and unknown words in colour.
 
     Example: showtell preview tokens photos/captions.csv --tokenizer bpe
+
+    Example: showtell preview tokens photos/captions.csv --count 12
     """
 
     show: tuple[str, ...] = ()

@@ -12,6 +12,8 @@ class Quickstart(Settings):
     """Try everything offline: draw scenes, train a captioner, evaluate it on unseen scenes, show the result.
 
     Example: showtell quickstart --language ko
+
+    Example: showtell quickstart --out runs/try
     """
 
     out: Path = Path("runs/quickstart")

@@ -16,6 +16,8 @@ class Search(BackboneSettings, DataSource):
     """Find images that look like another one, or that show what a text says.
 
     Example: showtell search photos --like cat.jpg --out found.html
+
+    Example: showtell search photos --text "two dogs" --run runs/mine
     """
 
     # Flags of other commands, too rarely needed to be some of a search.

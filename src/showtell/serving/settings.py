@@ -14,6 +14,8 @@ class Serve(Settings):
     """Caption or classify images over HTTP.
 
     Example: showtell serve runs/mine --port 8000
+
+    Example: showtell serve runs/mine runs/cats --host 0.0.0.0 --token SECRET
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -56,6 +58,8 @@ class Demo(Serve):
     """Show a model on a web page, for images and for the camera.
 
     Example: showtell demo runs/mine --open
+
+    Example: showtell demo tf_efficientnet_lite0
     """
 
     open_browser: Annotated[bool, tyro.conf.arg(name="open")] = False

@@ -18,6 +18,8 @@ class Store(Settings):
     """List what the feature store holds; merge, verify, export or shrink it.
 
     Example: showtell store --export features --format parquet --space mobilenetv2_100 --data captions.csv
+
+    Example: showtell store --verify
     """
 
     store: Maybe[Path] = None

@@ -17,6 +17,8 @@ class Teach(BackboneSettings, DataSource):
     """Name the classes of images in the browser, or write captions of them, while a model learns.
 
     Example: showtell teach photos/ --open
+
+    Example: showtell teach photos/captions.csv
     """
 
     data: Data

@@ -13,6 +13,8 @@ class Live(Settings):
     A window shows the newest frame with a bar per class, or with the caption. Nothing leaves this machine.
 
     Example: showtell live runs/mine --source 0
+
+    Example: showtell live runs/cats --source party.mp4 --record said.mp4
     """
 
     run: Run

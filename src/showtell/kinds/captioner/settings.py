@@ -39,6 +39,8 @@ class TrainCaptioner(FineTuningSettings):
     """Train a captioner on images and their captions; the result is a folder, RUN.
 
     Example: showtell train-captioner photos/captions.csv --out runs/mine
+
+    Example: showtell train-captioner photos/captions.csv --tokenizer bpe --memory --out runs/korean
     """
 
     out: Path = Path("runs/captioner")

@@ -14,6 +14,8 @@ class TrainClassifier(FineTuningSettings):
     """Train a classifier on class folders or a labels table; the result is a folder, RUN.
 
     Example: showtell train-classifier photos/cats --out runs/cats
+
+    Example: showtell train-classifier labels.csv --images photos --group-column cat --fine-tune 0.3
     """
 
     out: Path = Path("runs/classifier")
