@@ -94,9 +94,11 @@ def test_a_correction_with_a_new_word_is_learnt(captioned, capsys):
 
 
 def test_from_a_run_less_is_needed_to_be_as_good(captioned):
-    """A few epochs from its weights are better than the same epochs from nothing."""
+    """Two epochs from its weights are as good as the thirty that it took, and better than its first two."""
     go_on(captioned, "few", "--epochs", "2")
-    assert surprises(captioned / "few")[-1] < surprises(captioned / "first")[0] - 0.3
+    first = surprises(captioned / "first")  # of every second epoch
+    assert first[-1] < first[0] - 0.1
+    assert surprises(captioned / "few")[-1] < first[-1] + 0.05
 
 
 @pytest.mark.parametrize(

@@ -197,8 +197,14 @@ def _settle_batch_norm(network: nn.Module, image_size: int | None) -> None:
         height = width = image_size
     for norm in norms:
         norm.momentum = 1.0
-    with torch.no_grad():
-        network.train()(torch.randn(4, 3, height, width))
+    # Sums depend on how many threads share them, and one seed shall give one network.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            network.train()(torch.randn(4, 3, height, width))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check_name(name: str) -> None:

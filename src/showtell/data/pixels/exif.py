@@ -6,7 +6,6 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from showtell.addresses import Address
 from showtell.data.pixels.decoders import FORMATS, quiet, quiet_libtiff
 from showtell.data.pixels.formats import heic_exif, is_heic, png_exif
 
@@ -22,8 +21,12 @@ def exif_of(path: Path) -> dict[int, Any]:
     A file that cannot be read at all is told where its pixels are read.
     """
     try:
-        head = io.BytesIO(path.read_head(_EXIF_WITHIN)) if isinstance(path, Address) else path.open("rb")
-        with head as file, quiet(), quiet_libtiff():
+        read_head = getattr(path, "read_head", None)  # of an address
+        with (
+            io.BytesIO(read_head(_EXIF_WITHIN)) if read_head else path.open("rb") as file,
+            quiet(),
+            quiet_libtiff(),
+        ):
             exif = _exif_in(file)
             return dict(exif) | exif.get_ifd(_DIRECTORY)
     except Exception:  # a damaged block fails in as many ways as a damaged image

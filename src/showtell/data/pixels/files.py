@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from showtell.addresses import Address, to_path
 from showtell.errors import ImageError
 
 MAX_BYTES = 256_000_000
@@ -145,7 +144,7 @@ def images_at(pattern: str, inside: Callable[[Path], list[Path]] = images_in) ->
 
 
 def _named_by(pattern: str, inside: Callable[[Path], list[Path]]) -> list[Path]:
-    path = to_path(pattern)
+    path = Path(pattern)
     if path.is_dir():
         return inside(path)
     if path.exists():
@@ -178,8 +177,8 @@ def read_content(source: Path | bytes | BinaryIO) -> bytes:
         content = source
     elif isinstance(source, Path):
         try:
-            if isinstance(source, Address):
-                content = source.read_head(MAX_BYTES + 1)
+            if read_head := getattr(source, "read_head", None):  # an address: in one request
+                content = read_head(MAX_BYTES + 1)
             else:
                 with source.open("rb") as file:
                     content = file.read(MAX_BYTES + 1)
