@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import showtell.teaching.captioning
 from record import add_results, record
 from showtell.backbones.weights import load_backbone
 from showtell.data.answers import AnswerTable
@@ -23,7 +24,6 @@ from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
 from showtell.runtime import limit_threads
 from showtell.store.store import FeatureStore
-from showtell.teaching import captioning
 from showtell.teaching.captioning import TABLE, Captioning
 from showtell.teaching.pool import Pool
 from showtell.text.words import join_words, words
@@ -80,7 +80,7 @@ def main() -> None:
     images = photos(arguments.data, arguments.images)
     captions = {name: image.captions[0] for name, image in images.items()}
     if arguments.without:
-        captioning._LEARNT_SHARE = 0.0 if arguments.without == "captioner" else 1.0
+        showtell.teaching.captioning._LEARNT_SHARE = 0.0 if arguments.without == "captioner" else 1.0
     backbone = load_backbone(None, str(arguments.weights))
     folder = arguments.out or Path(tempfile.mkdtemp(prefix="showtell-"))
     folder.mkdir(parents=True, exist_ok=True)
