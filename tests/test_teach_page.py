@@ -100,7 +100,7 @@ def visit(browser, teaching, folder, tmp_path):
         served(build_teaching_app(teaching, captions, trainings, settings)) as (client, _),
         visits(browser, str(client.base_url), Person) as open_one,
     ):
-        wait_until(lambda: len(teaching.moment.lesson.names) == IMAGES, 30)
+        wait_until(lambda: len(teaching.snapshot.lesson.names) == IMAGES, 30)
         yield open_one
 
 
@@ -139,13 +139,13 @@ def test_a_whole_screen_is_accepted_but_for_what_is_left_out(visit, teaching):
     someone.name("zoe")
     for key in "1212":
         someone.press(key)
-    wait_until(lambda: len(teaching.moment.lesson.labels) == 6 and teaching.moment.fitted)
+    wait_until(lambda: len(teaching.snapshot.lesson.labels) == 6 and teaching.snapshot.fitted)
     page = someone.page
     someone.mode("many")
     page.wait_for_selector("#tiles button")
     names = page.eval_on_selector_all("#tiles button", "tiles => tiles.map((tile) => tile.title)")
     surest = page.input_value("#which select")
-    moment = teaching.moment
+    moment = teaching.snapshot
     assert all(moment.guess(name)[0] == surest for name in names)
     page.locator("#tiles button").nth(0).click()
     assert page.inner_text("#accept") == f"These {len(names) - 1} are {surest}"

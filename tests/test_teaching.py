@@ -328,7 +328,7 @@ def teaching(photos, monkeypatch):
     root, images = read_pool(DataSource(photos))
     found = Teaching(Pool(root, images, None, None), Labels(root / "labels.csv", {}), ["ming"])
     found.start()
-    wait_until(lambda: len(found.moment.lesson.names) == 12)
+    wait_until(lambda: len(found.snapshot.lesson.names) == 12)
     yield found
     found.close()
 
@@ -337,7 +337,7 @@ def test_a_folder_is_taught_and_trained_on_as_it_is(teaching, photos):
     teaching.name("레오")
     for number in range(6):
         teaching.answer({f"{number}.png": "ming" if number % 2 else "레오"}, "tab")
-    wait_until(lambda: teaching.moment.fitted is not None and len(teaching.moment.lesson.labels) == 6)
+    wait_until(lambda: teaching.snapshot.fitted is not None and len(teaching.snapshot.lesson.labels) == 6)
     record = teaching.record("tab")
     assert record["classes"] == [{"name": "ming", "count": 3}, {"name": "레오", "count": 3}]
     assert not {one["image"] for one in record["next"]} & {f"{n}.png" for n in range(6)}
@@ -374,7 +374,7 @@ def test_an_image_that_is_dropped_in_never_takes_the_place_of_another(teaching, 
     assert again == "added/0-2.png"
     assert all((photos / name).read_bytes() == content for name in [*names, again])
     assert {path.parent for path in photos.rglob("*.png")} == {photos, photos / "added"}
-    wait_until(lambda: again in teaching.moment.place)
+    wait_until(lambda: again in teaching.snapshot.place)
     assert texts(teaching.labels) == {again: "ming"}
 
 
