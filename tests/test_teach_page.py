@@ -188,7 +188,8 @@ def test_what_cannot_be_kept_is_said_and_shown_again(visit, teaching, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        image = someone.press("1")
+        image = someone.shown
+        someone.page.keyboard.press("1")
         someone.page.get_by_text("could not be kept").wait_for()
         assert "No space left" in someone.page.inner_text("#trouble")
         wait_until(lambda: someone.shown == image)
