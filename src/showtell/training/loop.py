@@ -173,6 +173,8 @@ class Loop:
                 if stopped:
                     self.task.processes.any(stopped)  # nobody ends before the checkpoint is written
                     raise KeyboardInterrupt
+        if not self._last.exists():  # Ctrl-C in the first validation loses nothing either
+            self._checkpoint()
         self._validate()
         progress.epoch, progress.index, progress.loss_sum, progress.unseen = last, 0, 0.0, 0
         self._checkpoint()
@@ -304,14 +306,11 @@ def adamw(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
         if value.requires_grad:
             decay = config.weight_decay if value.dim() > 1 else 0.0
             groups[config.lr_scale.get(name, 1.0), decay].append(value)
-    return torch.optim.AdamW(
-        [
-            {"params": values, "weight_decay": decay, "lr_scale": scale, "lr": config.learning_rate * scale}
-            for (scale, decay), values in groups.items()
-        ],
-        lr=config.learning_rate,
-        fused=True,
-    )
+    grouped = [
+        {"params": values, "weight_decay": decay, "lr_scale": scale, "lr": config.learning_rate * scale}
+        for (scale, decay), values in groups.items()
+    ]
+    return torch.optim.AdamW(grouped, lr=config.learning_rate, fused=True)
 
 
 @torch.no_grad()
