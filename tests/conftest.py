@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -21,6 +22,7 @@ import pytest
 import torch
 from PIL import Image
 
+from showtell.data.records import AnnotatedImage
 from showtell.process import tune_process
 from showtell.samples import draw_scene, make_scenes
 from showtell.store.store import FeatureStore
@@ -47,6 +49,17 @@ def settings_file(**settings: object) -> list[str]:
 def draw(number: int, size: int = 96) -> Image.Image:
     """Draw the image of a number."""
     return draw_scene(make_scenes(number, 1, "train")[0], size)
+
+
+def old_images(folder: Path, count: int) -> list[AnnotatedImage]:
+    """Draw images that are an hour old: fresher ones are read again, since a write could go unseen."""
+    found = []
+    for number in range(count):
+        path = folder / f"{number:02d}.png"
+        draw(number, 48).save(path)
+        os.utime(path, (time.time() - 3600,) * 2)
+        found.append(AnnotatedImage(path.name, path))
+    return found
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:

@@ -1,14 +1,12 @@
 """onnxruntime fills a space of its own with what torch would see, and nobody else needs it."""
 
 import json
-import os
 import shutil
-import time
 
 import numpy as np
 import pytest
 
-from conftest import ENDED, draw, settings_file
+from conftest import ENDED, draw, old_images, settings_file
 from showtell import cli, load
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.weights import load_backbone, restore_backbone
@@ -25,7 +23,6 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-LONG_AGO = time.time() - 3600
 INT8 = {"precision": "int8", "engine": "onnxruntime"}
 
 
@@ -35,13 +32,7 @@ def network(engine: str = "onnxruntime", name: str = "mobilenetv3_small_050") ->
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> list[AnnotatedImage]:
-    folder, found = tmp_path_factory.mktemp("사진"), []
-    for number in range(20):
-        path = folder / f"{number:02d}.png"
-        draw(number, 48).save(path)
-        os.utime(path, (LONG_AGO, LONG_AGO))
-        found.append(AnnotatedImage(path.name, path))
-    return found
+    return old_images(tmp_path_factory.mktemp("사진"), 20)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,16 @@
 """OpenVINO fills a space of its own with what torch would see, and nobody else needs it."""
 
-import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import draw
+from conftest import old_images
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
 from showtell.data.records import AnnotatedImage
+from showtell.engines import onnx
 from showtell.engines import openvino as engine
 from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.extraction.extract import extract_features
@@ -20,7 +19,6 @@ from showtell.store.store import FeatureStore
 pytest.importorskip("openvino")
 pytest.importorskip("onnxscript")
 
-LONG_AGO = time.time() - 3600
 QUIET = Console(quiet=True)
 
 
@@ -30,13 +28,7 @@ def network(name="openvino", precision="float32", architecture="mobilenetv3_smal
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> list[AnnotatedImage]:
-    folder, found = tmp_path_factory.mktemp("사진"), []
-    for number in range(20):
-        path = folder / f"{number:02d}.png"
-        draw(number, 48).save(path)
-        os.utime(path, (LONG_AGO, LONG_AGO))
-        found.append(AnnotatedImage(path.name, path))
-    return found
+    return old_images(tmp_path_factory.mktemp("사진"), 20)
 
 
 def rows_of(features) -> list[np.ndarray]:
@@ -73,7 +65,7 @@ def test_bfloat16_is_rougher_and_a_space_of_its_own(images, tmp_path):
 def test_the_graph_is_written_once_and_features_do_not_depend_on_company(images, tmp_path, monkeypatch):
     store = FeatureStore(tmp_path / "one")
     whole = extract_features(images[:15], network(), store)
-    monkeypatch.setattr(engine, "write_encoder", lambda *_: pytest.fail("the graph was written again"))
+    monkeypatch.setattr(onnx, "write_encoder", lambda *_: pytest.fail("the graph was written again"))
     assert extract_features(images, network(), store).computed == 5
     monkeypatch.undo()
     alone = extract_features(images[7:8], network(), FeatureStore(tmp_path / "other"))
@@ -99,7 +91,7 @@ def test_what_cannot_be_run_is_said_and_a_damaged_graph_is_written_again(tmp_pat
         torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     )
     (tmp_path / "network.onnx").unlink()
-    monkeypatch.setattr(engine, "write_encoder", lambda backbone, path, _: path.write_bytes(b"nonsense"))
+    monkeypatch.setattr(onnx, "write_encoder", lambda backbone, path, _: path.write_bytes(b"nonsense"))
     with pytest.raises(ModelError, match="OpenVINO cannot run mobilenetv3_small_050"):
         engine.OpenVinoEngine(backbone, tmp_path, (), QUIET)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

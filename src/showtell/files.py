@@ -164,6 +164,12 @@ def _is_left_over(partial: Path, here: str) -> bool:
     return time.time() - partial.stat().st_mtime > _STALE
 
 
+def nearest_existing(path: Path) -> Path:
+    """Return a path that is there: the given one, or the first of the folders above it that exists."""
+    path = path.absolute()
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
 def sync_folder(folder: Path) -> None:
     """Put a rename on the disk; Windows and some file systems do it by themselves or not at all."""
     with suppress(OSError):

@@ -9,8 +9,9 @@ import importlib.util
 import inspect
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,19 +153,10 @@ class OnnxEngine:
             )
         if not self.is_available():
             raise MissingExtraError("onnxruntime", "export", _PURPOSE)
-        path, threads = folder / "network.onnx", share_cores(device)[1]
-        session = _open(path, threads)
-        if session is None:
-            need_onnx(_PURPOSE)
-            console.say(f"Writing {backbone.description.architecture} as a graph for onnxruntime, once")
-            write_encoder(backbone, path, calibration)
-            session = _open(path, threads)
-        if session is None:
-            raise ModelError(
-                f"onnxruntime cannot run {backbone.description.architecture}.",
-                hint="Leave --engine out: torch can.",
-            )
-        self._session = session
+        threads = share_cores(device)[1]
+        need = partial(need_onnx, _PURPOSE)
+        open_graph = partial(_open, threads=threads)
+        self._session = encoder_graph(backbone, folder, calibration, console, "onnxruntime", need, open_graph)
         self._dtype = getattr(torch, backbone.description.dtype)
 
     @classmethod
@@ -198,6 +190,41 @@ def _open(path: Path, threads: int) -> Any:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception:  # its errors have no common kind
         return None
+
+
+def encoder_graph(
+    backbone: Backbone,
+    folder: Path,
+    calibration: Iterable[Pixels],
+    console: Console,
+    runner: str,
+    need: Callable[[], None],
+    open_graph: Callable[[Path], Any],
+) -> Any:
+    """Open a backbone's graph; write it where there is none, or where it is damaged.
+
+    Args:
+        backbone: In its precision; int8 is quantised.
+        folder: Where the graph is kept.
+        calibration: Images that tell the ranges of int8, each (3, height, width).
+        console: Told before the graph is written.
+        runner: Of the graph, for messages.
+        need: Raises where what writes graphs is not installed.
+        open_graph: Opens it; returns None where there is none, or none that can be run.
+
+    Raises:
+        ModelError: The network cannot be written as a graph, or not be run as one.
+    """
+    path, name = folder / "network.onnx", backbone.description.architecture
+    opened = open_graph(path)
+    if opened is None:
+        need()
+        console.say(f"Writing {name} as a graph for {runner}, once")
+        write_encoder(backbone, path, calibration)
+        opened = open_graph(path)
+    if opened is None:
+        raise ModelError(f"{runner} cannot run {name}.", hint="Leave --engine out: torch can.")
+    return opened
 
 
 def write_encoder(backbone: Backbone, path: Path, calibration: Iterable[Pixels]) -> None:

@@ -7,6 +7,7 @@ rougher, and are for training only (docs/log.md, Features).
 import importlib.util
 import threading
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import ENGINES, EngineName
 from showtell.console import Console
 from showtell.engines.base import Pixels
-from showtell.engines.onnx import need_onnx, write_encoder
-from showtell.errors import ConfigError, MissingExtraError, ModelError
+from showtell.engines.onnx import encoder_graph, need_onnx
+from showtell.errors import ConfigError, MissingExtraError
 from showtell.runtime import share_cores
 
 _PURPOSE = "--engine openvino"
@@ -53,19 +54,9 @@ class OpenVinoEngine:
             )
         if not self.is_available():
             raise MissingExtraError("openvino", "openvino", _PURPOSE)
-        path = folder / "network.onnx"
-        model = _compile(path, backbone) if path.exists() else None
-        if model is None:
-            need_onnx(_PURPOSE, ("onnx", "onnxscript"))
-            console.say(f"Writing {backbone.description.architecture} as a graph for OpenVINO, once")
-            write_encoder(backbone, path, ())
-            model = _compile(path, backbone)
-        if model is None:
-            raise ModelError(
-                f"OpenVINO cannot run {backbone.description.architecture}.",
-                hint="Leave --engine out: torch can.",
-            )
-        self._model = model
+        need = partial(need_onnx, _PURPOSE, ("onnx", "onnxscript"))
+        open_graph = partial(_compile, backbone=backbone)
+        self._model = encoder_graph(backbone, folder, calibration, console, "OpenVINO", need, open_graph)
         self._dtype = getattr(torch, backbone.description.dtype)
         self._requests = threading.local()
 
@@ -86,7 +77,7 @@ class OpenVinoEngine:
 
 
 def _compile(path: Path, backbone: Backbone) -> Any:
-    """Return the graph, compiled for cores as an extraction shares them; None if it cannot be run."""
+    """Return the graph, compiled for cores as an extraction shares them; None if there is none to run."""
     import openvino
 
     core, (number, cores) = openvino.Core(), share_cores(backbone.device)

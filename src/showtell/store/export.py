@@ -14,7 +14,7 @@ from showtell.data.readers import read_images
 from showtell.data.records import AnnotatedImage, Problem
 from showtell.data.source import DataSource
 from showtell.errors import ImageError, StoreError
-from showtell.files import new_folder, write_atomic
+from showtell.files import nearest_existing, new_folder, write_atomic
 from showtell.store.export_formats import WRITERS, Row, Writer
 from showtell.store.record import content_digest, record_key
 from showtell.store.settings import ExportFormat
@@ -135,7 +135,7 @@ def _forecast(space: FeatureSpace, count: int, folder: Path, console: Console) -
     Raises:
         StoreError: The disk has too little room.
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    there = nearest_existing(folder)
     size, free = count * space.record_bytes, shutil.disk_usage(there).free
     console.say(
         f"Exporting {many(count, 'image', 'images')}: {human_bytes(size)} of {human_bytes(free)} free"

@@ -8,6 +8,7 @@ from pathlib import Path
 import lmdb
 
 from showtell.errors import StoreError
+from showtell.files import nearest_existing
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EIO} | {getattr(errno, "EDQUOT", errno.ENOSPC)}
 _DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
@@ -39,8 +40,7 @@ def explain(path: Path, error: lmdb.Error | OSError) -> StoreError:
 
 
 def _full(path: Path, reason: str) -> StoreError:
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    free = shutil.disk_usage(there).free / 1e6
+    free = shutil.disk_usage(nearest_existing(path)).free / 1e6
     return StoreError(
         f"The feature store {path} cannot be written: {reason} ({free:.0f} MB free on this disk).",
         hint="Nothing stored before is lost: free some space, or name a folder on another disk in "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from showtell.console import Console, human_bytes, many
 from showtell.errors import StoreError
+from showtell.files import nearest_existing
 from showtell.store.adopt import Adopted, copy_records
 from showtell.store.store import FeatureStore, SpaceInfo
 
@@ -58,7 +59,7 @@ def _forecast(store: FeatureStore, infos: list[SpaceInfo], console: Console) -> 
     # Of a space that both have, what it may grow by is not known before it is read.
     most = sum(info.bytes for info in infos)
     least = sum(max(0, info.bytes - there.get(info.id, 0)) for info in infos)
-    free = shutil.disk_usage(next(p for p in (store.root, *store.root.parents) if p.exists())).free
+    free = shutil.disk_usage(nearest_existing(store.root)).free
     console.say(
         f"{many(len(infos), 'feature space', 'feature spaces')} with "
         f"{many(sum(info.records for info in infos), 'record', 'records')} to merge, at most "
