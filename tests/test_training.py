@@ -361,6 +361,24 @@ def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint_of_it(tmp_path):
     assert metrics(tmp_path) == metrics(tmp_path / "other")
 
 
+def test_ctrl_c_in_the_first_validation_loses_no_step(tmp_path):
+    task = Line([])
+
+    def validate():
+        signal.raise_signal(signal.SIGINT)
+
+    task.validate = validate
+    with pytest.raises(KeyboardInterrupt):
+        run(task, tmp_path)
+    again, undisturbed = Line([1, 2, 3, 4]), Line([1, 2, 3, 4])
+    run(again, tmp_path, resume=True)
+    run(undisturbed, tmp_path / "other")
+    assert again.asked[0] == (1, 0)
+    for one, other in zip(again.network.parameters(), undisturbed.network.parameters()):
+        assert torch.equal(one, other)
+    assert metrics(tmp_path) == metrics(tmp_path / "other")
+
+
 @pytest.mark.parametrize("fatal", range(1, 17))
 def test_a_training_that_ends_at_any_checkpoint_logs_everything_once(tmp_path, monkeypatch, fatal):
     """It ends before a checkpoint is written, so with everything since the one before in the log."""
