@@ -80,23 +80,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
     settings = recipe.applied(given)
     data = with_views(data, settings, backbone, session.store, console)
     below = top.extract_below(data, settings, session.store, console) if top else None
-    seed_everything(given.seed)
-    tokenizer = train_tokenizer(
-        data.train,
-        console,
-        kind=given.tokenizer,
-        vocab_size=given.vocab_size,
-        min_count=given.min_count,
-        known=None if start is None else start.captioner.tokenizer,
-        corrected=corrected_texts(given, "caption"),
-    )
-    lengths = caption_lengths(tokenizer, data.train)
-    settings = replace(settings, max_length=given.max_length or length_limit(lengths))
-    if start is None:
-        captioner = build_captioner(settings, tokenizer, data).to(backbone.device)
-    else:
-        captioner = start.captioner.grown(tokenizer).to(backbone.device)
-    say_lengths(lengths, captioner.decoder.config.max_length, console)
+    captioner, settings = _captioner_to_train(settings, data, start, backbone.device, console)
     window = window_for(settings, data, run.started_with if given.resume else {}, console)
     if top and below:
         task: CaptionTask = FineTuneTask(captioner, data, settings, top, below, session.processes, window)
@@ -137,6 +121,35 @@ def _train(session: Session[TrainCaptioner]) -> None:
     session.report(Reported(run, model, prepared.dataset, "val", given, evaluation, features))
     refuse_unlearnt(given, recipe, verdict, len(prepared.images))
     session.say_how_to_use()
+
+
+def _captioner_to_train(
+    settings: TrainCaptioner,
+    data: CaptionData,
+    start: CaptionerModel | None,
+    device: torch.device,
+    console: Console,
+) -> tuple[Captioner, TrainCaptioner]:
+    """Learn the words, and build a captioner of them, or let that of a run grow by new ones.
+
+    Returns:
+        The captioner, and the settings with the longest caption filled in.
+    """
+    seed_everything(settings.seed)
+    tokenizer = train_tokenizer(
+        data.train,
+        console,
+        kind=settings.tokenizer,
+        vocab_size=settings.vocab_size,
+        min_count=settings.min_count,
+        known=None if start is None else start.captioner.tokenizer,
+        corrected=corrected_texts(settings, "caption"),
+    )
+    lengths = caption_lengths(tokenizer, data.train)
+    settings = replace(settings, max_length=settings.max_length or length_limit(lengths))
+    captioner = start.captioner.grown(tokenizer) if start else build_captioner(settings, tokenizer, data)
+    say_lengths(lengths, captioner.decoder.config.max_length, console)
+    return captioner.to(device), settings
 
 
 def _say_trained(
