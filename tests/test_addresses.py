@@ -12,10 +12,12 @@ from moto.server import ThreadedMotoServer
 from showtell import DataSource, FeatureStore, addresses
 from showtell.addresses import Address, to_path
 from showtell.backbones.weights import load_backbone
+from showtell.console import Console
 from showtell.data.images import read_content
 from showtell.data.readers import read_dataset
 from showtell.errors import DataError, ImageError
 from showtell.extraction.extract import extract_features
+from showtell.kinds.asked import find_images
 from showtell.samples import write_classes_dataset
 
 
@@ -166,3 +168,13 @@ def test_an_address_is_a_path():
 def test_a_store_of_an_unknown_kind_is_named():
     with pytest.raises(DataError, match="ftq"):
         read_dataset(DataSource("ftq://photos/a"))
+
+
+def test_what_is_to_be_predicted_is_found_by_address(bucket, filled):
+    here = find_images([str(filled / "train")], Console(quiet=True))
+    there = find_images(["s3://photos/animals/train"], Console(quiet=True))
+    names = [str(path.relative_to(filled)) for path in here]
+    assert [str(path) for path in there] == [f"s3://photos/animals/{name}" for name in names]
+    assert find_images([str(there[0])], Console(quiet=True)) == there[:1]
+    with pytest.raises(DataError, match=r"no image at s3://photos/animals/gone\.png"):
+        find_images(["s3://photos/animals/gone.png"], Console(quiet=True))

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from showtell.addresses import Address, to_path
+from showtell.addresses import to_path
 from showtell.console import Console
 from showtell.data.annotated import report_problems
 from showtell.data.listing import Listing
@@ -99,13 +99,7 @@ def find_images(patterns: Sequence[str], console: Console) -> list[Path]:
         raise DataError("No image was given.", run="showtell predict RUN PICTURE")
     paths: dict[Path, None] = {}
     for pattern in patterns:
-        place = to_path(pattern)
-        if not isinstance(place, Address):
-            found = images_at(pattern, partial(_images_in, console=console))
-        elif place.is_dir():
-            found = _images_in(place, console)
-        else:
-            found = [place] if place.exists() else []
+        found = images_at(pattern, partial(_images_in, console=console), to_path)
         if not found:
             raise DataError(
                 f"There is no image at {pattern}.",

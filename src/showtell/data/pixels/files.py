@@ -131,20 +131,27 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(_inside(folder))
 
 
-def images_at(pattern: str, inside: Callable[[Path], list[Path]] = images_in) -> list[Path]:
+def images_at(
+    pattern: str,
+    inside: Callable[[Path], list[Path]] = images_in,
+    as_path: Callable[[str], Path] = Path,
+) -> list[Path]:
     """Return the images at a path, in a folder, or of a pattern; none where there are none.
 
     Args:
         pattern: As typed. What it names as a file is always returned.
         inside: Returns the images of a folder.
+        as_path: Makes a path of what is typed.
     """
     # What is typed is composed; a name that came from a Mac may be decomposed.
     forms = dict.fromkeys([pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))])
-    return next((found for form in forms if (found := _named_by(form, inside))), [])
+    return next((found for form in forms if (found := _named_by(form, inside, as_path))), [])
 
 
-def _named_by(pattern: str, inside: Callable[[Path], list[Path]]) -> list[Path]:
-    path = Path(pattern)
+def _named_by(
+    pattern: str, inside: Callable[[Path], list[Path]], as_path: Callable[[str], Path]
+) -> list[Path]:
+    path = as_path(pattern)
     if path.is_dir():
         return inside(path)
     if path.exists():
