@@ -31,7 +31,8 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    result = _extract(config, config, console, config.build_executor())
+    store = FeatureStore(config.store, keep_images=config.keep_images)
+    result = _extract(config, config, store, console, config.build_executor())
     encoded = (
         f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
@@ -98,17 +99,19 @@ def features(
         device=device,
     )
     source = data if isinstance(data, DataSource) else DataSource(Path(data))
-    return _extract(source, network, console or Log())
+    return _extract(source, network, FeatureStore(store), console or Log())
 
 
 def _extract(
-    source: DataSource, network: BackboneSettings, console: Console, executor: Executor | None = None
+    source: DataSource,
+    network: BackboneSettings,
+    store: FeatureStore,
+    console: Console,
+    executor: Executor | None = None,
 ) -> Features:
     images = images_of(source, console)
     backbone = network.load(console=console)
-    found = extract_features(
-        images, backbone, FeatureStore(network.store), console=console, executor=executor
-    )
+    found = extract_features(images, backbone, store, console=console, executor=executor)
     report_problems(found.unreadable, console)
     return found
 

@@ -23,7 +23,7 @@ EXECUTORS: dict[ExecutorName, str] = {
 
 @dataclass(frozen=True)
 class ExecutorSettings(Settings):
-    """Who encodes images, and on how many machines."""
+    """Who encodes images, on how many machines, and what is kept beside the features."""
 
     executor: ExecutorName = "threads"
     """Who encodes: threads, processes of this machine, or the actors of a Ray cluster (extra: ray)."""
@@ -33,6 +33,10 @@ class ExecutorSettings(Settings):
     """A cluster to join: HOST:PORT, or auto for that of this machine. By default Ray is started here."""
     gpus_per_worker: Maybe[float] = None
     """GPUs of each actor of Ray's, or a share, such as 0.5; by default 1 if this machine computes on one."""
+
+    keep_images: bool = False
+    """Also keep decoded images in the store, about 2 MB a photo of 12 megapixels: other backbones, sizes and
+    views then decode none again, and give the same features as without."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
