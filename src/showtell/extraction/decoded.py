@@ -1,9 +1,9 @@
 """Pixels of an image by its content: decoded, or made of what was kept when it was decoded before.
 
 A JPEG is decoded at a fraction of its size (``pixels/opening.py``). That decode is kept as it is, without
-loss, so that whatever is made of it is the same to the last bit as from the file: for every network that wants
-the same fraction. Of what would take too much, and of what is no plain file, the network's input is kept: for
-every network of the same input.
+loss, so that whatever is made of it is the same to the last bit as from the file, for every network that
+wants the same fraction. Of an image that would take too much, the network's input is kept instead, which
+serves every network of the same input.
 """
 
 import math
@@ -16,7 +16,7 @@ from showtell.data.images import Decoded, Preprocessing, as_input, decode
 from showtell.store.kept_images import KeptImages
 
 MAX_BYTES = 8_000_000
-"""Most bytes of a decode that is kept; a photo of 12 million pixels takes 2.3 million at a fourth of its size."""
+"""Most bytes of a decode that is kept. Of 12 million pixels, a fourth of each side takes 2.3 million."""
 
 
 def kept_pixels(digest: bytes, preprocessing: Preprocessing, kept: KeptImages) -> Tensor | None:

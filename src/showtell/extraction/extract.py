@@ -181,7 +181,7 @@ def _forecast(plan: Plan, backbone: Backbone, pace: float, console: Console) -> 
 
 
 def _room_for_images(plan: Plan, preprocessing: Preprocessing) -> float:
-    """Return about how many bytes the decoded images will take that are kept: by a few, which are kept now."""
+    """Return about how many bytes decoded images will take, if they are kept, by a few that are kept now."""
     kept, few = plan.store.kept, plan.waiting[:: math.ceil(len(plan.waiting) / _FEW)]
     if not kept.keeping:
         return 0.0

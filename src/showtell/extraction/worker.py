@@ -38,9 +38,9 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
     from showtell.data.augment import View
 
 Rows = dict[str, list[Any]]
-"""Columns of one length. A part has the ``number`` of each image in the plan, its ``path`` and what is known of
-its ``digest``, bytes. The answer has ``number``, ``digest``, and the ``reason`` why an image cannot be read; a failure is a row numbered
--1."""
+"""Columns of one length. A part has the ``number`` of each image in the plan, its ``path`` and, where that is
+known, its ``digest``, bytes. The answer has ``number``, ``digest``, and the ``reason`` why an image cannot be
+read; a failure is a row numbered -1."""
 KNOWN = "known"
 """File in a job's folder: the keys of the records that the store has already, ascending."""
 _UNSTAMPED = FileStamp("", 0, 0, 0, 0)

@@ -11,7 +11,7 @@ from showtell.data.pixels.files import PICTURE_EXTENSIONS
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ImageError
 from showtell.kinds.asked import drawn, images_of_split, named_images, recorded_labels, store_of
-from showtell.kinds.library import predict_library
+from showtell.kinds.library import predict_files, predict_library
 from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
 from showtell.kinds.result import Result
@@ -126,7 +126,7 @@ def _answers(
         return
     labels = recorded_labels(config.run)
     shown: list[Shown] = []
-    for image, found in zip(images, model.stream([image.path for image in images], errors="return")):
+    for image, found in zip(images, predict_files(model, [image.path for image in images])):
         right = image.label
         if right is None and not isinstance(found, ImageError):
             right = model.known_answer(image.path, labels)

@@ -61,10 +61,9 @@ class KeptImages:
         """
         path = self._path(digest, form)
         try:
-            content = np.fromfile(path, np.uint8)
+            found = _read(path)
         except OSError:
             return None
-        found = _read(content)
         with suppress(OSError):  # of a store that is not ours to write to
             path.unlink() if found is None else os.utime(path)
         return found
@@ -81,20 +80,9 @@ class KeptImages:
         Raises:
             StoreError: The disk is full, or the store cannot be written.
         """
-        path, pixels = self._path(digest, form), np.ascontiguousarray(pixels)
-        content = _HEADER.pack(*pixels.shape[:2], *full, zlib.crc32(pixels)) + pixels.tobytes()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, content)
-        except FileNotFoundError:
-            return  # somebody has removed all of them at this moment
-        except OSError as error:
-            raise StoreError(
-                f"A decoded image of {human_bytes(len(content))} cannot be kept in {self.root}: {error}.",
-                hint="Free some space, name a larger disk by --store, or leave --keep-images out.",
-                run="showtell store",
-            ) from error
-        self.written += len(content)
+        pixels = np.ascontiguousarray(pixels)
+        head = _HEADER.pack(*pixels.shape[:2], *full, zlib.crc32(pixels.data))
+        self._write(self._path(digest, form), head + pixels.tobytes())
 
     def files(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield the file of every image that is kept, and what the system says of it."""
@@ -129,34 +117,53 @@ class KeptImages:
         """Copy what others have and these lack; return how many.
 
         Raises:
-            OSError: The disk is full.
+            StoreError: The disk is full.
         """
-        count = 0
-        for path, _ in other.files():
-            here = self.root / path.parent.name / path.name
-            if not here.exists():
-                here.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(here, path.read_bytes())
-                count += 1
-        return count
+        lacking = [
+            (path, here)
+            for path, _ in other.files()
+            if not (here := self.root / path.parent.name / path.name).exists()
+        ]
+        for path, here in lacking:
+            self._write(here, path.read_bytes())
+        return len(lacking)
 
     def is_sound(self, path: Path) -> bool:
         """Say whether a file is as it was written; delete it where it is not."""
-        sound = _read(np.fromfile(path, np.uint8)) is not None
+        try:
+            sound = _read(path) is not None
+        except FileNotFoundError:  # removed meanwhile
+            return True
         if not sound:
             path.unlink(missing_ok=True)
         return sound
+
+    def _write(self, path: Path, content: bytes) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, content)
+        except FileNotFoundError:
+            return  # somebody has removed all of them at this moment
+        except OSError as error:
+            raise StoreError(
+                f"A decoded image of {human_bytes(len(content))} cannot be kept in {self.root}: {error}.",
+                hint="Free some space, name a larger disk by --store, or keep no images.",
+                run="showtell store",
+            ) from error
+        self.written += len(content)
 
     def _path(self, digest: bytes, form: str) -> Path:
         name = digest.hex()
         return self.root / name[:2] / f"{name}-{hashlib.sha256(form.encode()).hexdigest()[:8]}"
 
 
-def _read(content: Array) -> KeptImage | None:
+def _read(path: Path) -> KeptImage | None:
+    """Read an image; return None for one that is damaged."""
+    content = np.fromfile(path, np.uint8)
     if len(content) < _HEADER.size:
         return None
-    height, width, *full, checksum = _HEADER.unpack(content[: _HEADER.size])
+    height, width, *full, checksum = _HEADER.unpack(content[: _HEADER.size].data)
     pixels = content[_HEADER.size :]
-    if len(pixels) != height * width * 3 or zlib.crc32(pixels) != checksum:
+    if len(pixels) != height * width * 3 or zlib.crc32(pixels.data) != checksum:
         return None
     return KeptImage(pixels.reshape(height, width, 3), (full[0], full[1]))

@@ -25,7 +25,7 @@ from showtell.store.description import (
 )
 from showtell.store.environment import open_environment
 from showtell.store.folders import lock_path, lock_space, retire, size_on_disk
-from showtell.store.kept_images import KeptImages
+from showtell.store.kept_images import NAME, KeptImages
 from showtell.store.known_files import FileStamp, KnownFiles
 from showtell.store.record import content_digest, record_key
 from showtell.store.space import FeatureSpace, Reader
@@ -121,6 +121,12 @@ class FeatureStore:
             folders = sorted(path for path in self.root.glob("*") if _SPACE_ID.fullmatch(path.name))
             found = [self._info(folder) for folder in folders]
         return sorted(found, key=lambda info: (-info.last_used, info.id))
+
+    def kept_info(self) -> SpaceInfo:
+        """Return what the kept images are, in the words of a feature space."""
+        found = [status for _, status in self.kept.files()]
+        used = max((status.st_mtime for status in found), default=0.0)
+        return SpaceInfo(NAME, {}, len(found), sum(status.st_size for status in found), used)
 
     def remove(self, name: str) -> int:
         """Delete a feature space and give its room back to the disk at once.
