@@ -71,7 +71,9 @@ class Extract(ExecutorSettings, BackboneSettings, DataSource):
     Example: showtell extract photos --engine openvino
     """
 
-    encoding: Rare[Maybe[str]] = None  # as in a training, to leave room for those of the executor
+    # To leave room for the flags of the executor; groups count in a split, which comes later.
+    encoding: Rare[Maybe[str]] = None
+    group_column: Rare[Maybe[str]] = None
 
     json: bool = False
     """Print the result as JSON."""
