@@ -3,7 +3,7 @@
     python bench/jpeg.py ../shared/data/phone [--python PEERS]
 
 PEERS is a Python with some of simplejpeg, PyTurboJPEG, opencv-python, pyvips and torchvision beside Pillow
-and NumPy; what it lacks is named and left out. Milliseconds of processor time a photo, medians of some rounds,
+and NumPy; what it lacks is named and left out. Milliseconds of processor time a photo, medians of five,
 with the largest difference of a value from Pillow's. Then the decode at a fourth is coded without loss in
 several ways: its size as a share of the raw pixels, and what it takes to write and to read it.
 """

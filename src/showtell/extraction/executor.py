@@ -79,9 +79,9 @@ def read_image(waiting: Waiting, plan: Plan, preprocessing: Preprocessing) -> Re
     """Read an image; decode it where the store lacks its features, and no decoded one is kept."""
     image, stamp, digest = waiting
     kept = plan.store.kept
-    pixels = kept_pixels(digest, preprocessing, kept) if digest else None
-    if pixels is None:
-        try:
+    try:
+        pixels = kept_pixels(digest, preprocessing, kept) if digest else None
+        if pixels is None:
             content = read_content(image.path)
             digest = content_digest(content)
             if not plan.missing([plan.key_of(digest)]):
@@ -89,8 +89,8 @@ def read_image(waiting: Waiting, plan: Plan, preprocessing: Preprocessing) -> Re
             pixels = kept_pixels(digest, preprocessing, kept)
             if pixels is None:
                 pixels = decoded_pixels(content, digest, preprocessing, kept)
-        except ImageError as error:
-            return ReadImage(image, stamp, reason=error.what)
+    except ImageError as error:
+        return ReadImage(image, stamp, reason=error.what)
     if plan.view is not None:
         pixels = plan.view.apply(pixels, digest)
     return ReadImage(image, stamp, digest, pixels)
