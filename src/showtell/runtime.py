@@ -137,9 +137,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def processor_name() -> str:
-    """Return what the processor is called, with how many cores this process has."""
-    name = _cpu_info("model name") or platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads"
+    """Return what the processor is called."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def _cpu_flags() -> set[str]:
