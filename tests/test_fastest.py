@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from conftest import ENDED, old_images, settings_file
 
+from conftest import ENDED, old_images, settings_file
 from showtell import cli
 from showtell.backbones.description import ENGINES
 from showtell.backbones.joint import JointBackbone
@@ -158,7 +158,7 @@ def test_a_run_says_what_encoded_it_resumes_with_it_and_its_model_needs_no_engin
     monkeypatch.setattr(fastest, "write_atomic", lambda path, data, **_: None)  # no graph of a trial
     write_captions_dataset(tmp_path / "data", language="en", count=60, seed=0)
     out, store = tmp_path / "run", ["--store", str(tmp_path / "store")]
-    flags = [*"--backbone test_resnet --weights random --epochs 1 --out".split(), str(out), *store]
+    flags = ["--backbone", "test_resnet", "--weights", "random", "--epochs", "1", "--out", str(out), *store]
     flags += settings_file(hidden_dim=16, scst_epochs=0, image_size=64)
     command = ["train-captioner", str(tmp_path / "data/captions.json"), *flags]
     assert cli.run(command) in ENDED, capsys.readouterr().err
