@@ -1,14 +1,10 @@
 """What a model says of a whole library: images are encoded once and answered in batches side by side."""
 
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from showtell.console import Console
 from showtell.data.records import AnnotatedImage
@@ -16,7 +12,6 @@ from showtell.errors import ImageError
 from showtell.extraction.extract import extract_features
 from showtell.extraction.fastest import by_fastest
 from showtell.extraction.features import Features
-from showtell.kinds.model import BATCH_SIZE as ENCODED
 from showtell.kinds.model import Model
 from showtell.kinds.result import Result
 from showtell.runtime import in_order, limit_threads, share_cores
@@ -55,43 +50,6 @@ def predict_library(
                 bar.update(1)
             else:
                 yield image, ImageError(f"{image.path}: {reasons[image.name]}")
-
-
-def predict_files(model: Model[Any], paths: Sequence[Path]) -> Iterator[Result | ImageError]:
-    """Say what images show, without a store; some are decoded while others are encoded and answered.
-
-    Args:
-        model: Who says it.
-        paths: Of the images.
-
-    Yields:
-        What each image shows, or why it cannot be read, in order.
-    """
-
-    def decode(path: Path) -> Tensor | ImageError:
-        try:
-            return model.pixels(path)
-        except ImageError as error:
-            return error
-
-    def answer(batch: Sequence[Tensor | ImageError]) -> list[Result | ImageError]:
-        pixels = [one for one in batch if isinstance(one, Tensor)]
-        parts = [
-            model.backbone(torch.stack(pixels[start : start + ENCODED]).to(model.device))
-            for start in range(0, len(pixels), ENCODED)
-        ]
-        results = iter(model.predict(*map(torch.cat, zip(*parts))) if parts else ())
-        return [one if isinstance(one, ImageError) else next(results) for one in batch]
-
-    count, cores = share_cores(model.device, max(1, math.ceil(len(paths) / BATCH_SIZE)))
-    with (
-        ThreadPoolExecutor(torch.get_num_threads() + 1, "decode", limit_threads, (1,)) as decoders,
-        ThreadPoolExecutor(count, "predict", limit_threads, (cores,)) as workers,
-    ):
-        decoded = in_order(decoders, decode, paths, (count + 1) * BATCH_SIZE)
-        batches = iter(lambda: list(islice(decoded, BATCH_SIZE)), [])
-        for results in in_order(workers, answer, batches, count):
-            yield from results
 
 
 def predict_features(
