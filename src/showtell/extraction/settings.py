@@ -35,8 +35,8 @@ class ExecutorSettings(Settings):
     """GPUs of each actor of Ray's, or a share, such as 0.5; by default 1 if this machine computes on one."""
 
     keep_images: bool = False
-    """Also keep decoded images in the store, about 2 MB a photo of 12 megapixels: other backbones, sizes and
-    views then decode none again, and give the same features as without."""
+    """Also keep decoded images in the store, about 2 MB a photo of 12 megapixels.
+    Other backbones, sizes and views then decode none."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
