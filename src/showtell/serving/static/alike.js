@@ -2,14 +2,14 @@
 
 import { ask } from "./api.js";
 import { announce, clearTrouble, showTrouble } from "./notices.js";
-import { percent, say } from "./say.js";
+import { say } from "./say.js";
 
 const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
 const tileOf = ({ image, similarity, words }, model) => {
-  const tile = made("figure", { title: image }), picture = made("img", { alt: words || image }), said = made("figcaption");
-  said.append(made("span", { textContent: words || image, lang: model.language || "" }), made("span", { className: "figure", textContent: percent(similarity) }));
-  tile.append(picture, said);
+  const tile = made("figure", { title: `${image} (${say("cosine", { cosine: similarity.toFixed(2) })})` });
+  const picture = made("img", { alt: "" });
+  tile.append(picture, made("figcaption", { textContent: words || image, lang: model.language || "" }));
   const query = new URLSearchParams({ model: model.name, name: image });
   ask(`v1/alike/image?${query}`).then((blob) => {
     picture.addEventListener("load", () => URL.revokeObjectURL(picture.src), { once: true });
