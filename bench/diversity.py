@@ -3,10 +3,11 @@
     python bench/diversity.py RUN [RUN ...] [--draw FILE]
 
 Each RUN is a finished `showtell train-captioner`. Its validation images are searched once with beams of
---beam; what is found is then ranked anew, by likelihood and with a memory of the training images, with more
-and more weight on rare words: the mean of -log p(word) over a caption's words, p from the training captions
-(the anti-language model of Li et al. 2016, equation 10, over single words). That is the first dial; the
-width of the beam is the second. The product's own place is a rank without that weight.
+each width; what is found is then ranked anew, by likelihood and with a memory of the training images, with
+more and more weight on rare words: the mean of -log p(word) over a caption's words, p from the training
+captions (the anti-language model of Li et al. 2016, equation 10, over single words). That is the first dial;
+the width of the beam is the second. By likelihood the product searches 3 wide, with a memory 10, and gives
+rare words no weight.
 """
 
 import argparse
@@ -96,19 +97,20 @@ def scored(
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw CIDEr-D against distinct words, a line for each way to rank."""
+    """Draw CIDEr-D against different words, a line for each way to rank, the mean of all runs."""
     from showtell.report.figures import ACCENT, INK, small_figure
 
     figure, axes = small_figure(5.2, 3.6)
-    for how, colour in (("likelihood", INK), ("memory", ACCENT)):
-        dial = [row for row in rows if row["ranked"] == how and row["dial"] == "rare words"]
+    beams = [row["beam"] for row in rows]
+    for how, beam, colour in (("likelihood", min(beams), INK), ("memory", max(beams), ACCENT)):
+        dial = [row for row in rows if row["ranked"] == how and row["beam"] == beam]
         means = [_mean([row for row in dial if row["weight"] == weight]) for weight in WEIGHTS]
-        axes.plot(*zip(*means), "o-", color=colour, markersize=3, label=f"ranked by {how}")
+        axes.plot(*zip(*means), "o-", color=colour, markersize=3, label=f"by {how}, beam {beam}")
         axes.plot(*means[0], "o", color=colour, markersize=8)
     axes.set_xlabel("different words over all captions")
     axes.set_ylabel("CIDEr-D")
-    axes.legend(frameon=False, fontsize=8, title="large: the product's place", title_fontsize=8)
-    figure.savefig(path)
+    axes.legend(frameon=False, fontsize=8, title="large: without weight on rare words", title_fontsize=8)
+    figure.savefig(path, dpi=150)
 
 
 def _mean(rows: Sequence[Row]) -> tuple[float, float]:
@@ -123,29 +125,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--beam", type=int, default=10)
-    parser.add_argument("--narrow", nargs="*", type=int, default=[1, 3], help="other widths, without weight")
+    parser.add_argument("--beams", nargs="+", type=int, default=[3, 10])
     parser.add_argument("--draw", type=Path, help="picture of the curves")
     add_results(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[Row] = []
-    print("run        dial        beam  weight  ranked by   BLEU-4  CIDEr-D  words")
+    print("run        beam  weight  ranked by   BLEU-4  CIDEr-D  words")
     for folder in options.runs:
         model, data = opened(folder)
         model.captioner.memory = remember(data.features, data.train, Console(quiet=True))
         rarity = rarity_of([caption for image in data.train for caption in image.captions])
         references = {image.name: image.captions for image in data.validation}
-        for beam in (*options.narrow, options.beam):
+        for beam in options.beams:
             found = candidates(model, data, beam, rarity)
-            for weight in WEIGHTS if beam == options.beam else (0.0,):
+            for weight in WEIGHTS:
                 for how in ("likelihood", "memory"):
                     row = scored(found, references, weight, memory=how == "memory")
-                    dial = "rare words" if beam == options.beam else "beam"
-                    row |= {"run": folder.name, "dial": dial, "beam": beam, "weight": weight, "ranked": how}
+                    row |= {"run": folder.name, "beam": beam, "weight": weight, "ranked": how}
                     rows.append(row)
                     print(
-                        f"{folder.name:<10} {dial:<11} {beam:>4}  {weight:6.2f}  {how:<10} "
+                        f"{folder.name:<10} {beam:>4}  {weight:6.2f}  {how:<10} "
                         f"{row['bleu4']:7.4f}  {row['cider_d']:7.4f}  {row['words']:5}",
                         flush=True,
                     )
