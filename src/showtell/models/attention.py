@@ -23,6 +23,7 @@ from showtell.models.config import DecoderConfig
 from showtell.models.decoder import Decoder, Packed, words_by_time
 from showtell.models.decoding import StepOutput, select_rows
 from showtell.models.dropout import Part, dropout
+from showtell.models.norm import LayerNorm
 
 Attend = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From queries (..., A) to contexts (..., H) and the weights behind them (..., L)."""
@@ -81,7 +82,7 @@ class AttentionDecoder(Decoder[Memory, State]):
         hidden, embed = config.hidden_dim, config.embed_dim
         gates = (4 if config.kind == "lstm" else 3) * hidden
         self.value = nn.Linear(config.feature_dim, hidden)
-        self.value_norm = nn.LayerNorm(hidden)
+        self.value_norm = LayerNorm(hidden)
         self.key = nn.Linear(hidden, config.attention_dim)
         self.score = nn.Linear(config.attention_dim, 1, bias=False)
         self.initial = nn.Linear(hidden, 2 * hidden)
