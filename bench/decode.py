@@ -148,8 +148,7 @@ def _ours(cells: int, channels: int) -> tuple[int, Callable]:
 
     def describe(grid) -> list[int]:
         found = captioner.search(grid, beam_size=BEAM, max_length=WORDS)
-        captions = [[captioner.caption(hypothesis) for hypothesis in image] for image in found]
-        return [len(image[0].words) for image in captions]
+        return [len(captioner.caption(hypotheses[0]).words) for hypotheses in found]
 
     return sum(part.numel() for part in captioner.parameters()), describe
 

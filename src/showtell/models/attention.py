@@ -173,9 +173,15 @@ class AttentionDecoder(Decoder[Memory, State]):
 
     def step(self, memory: Memory, state: State, token_ids: Tensor) -> StepOutput:
         """Read one word of each caption, (B, K), and score the next; see :meth:`Decoder.step`."""
-        words = self.embed(token_ids)  # (B, K, E)
+        if kernels.are_faster_on(token_ids.device):  # captions that are searched together share most words
+            distinct, occurrences = token_ids.unique(return_inverse=True)  # (U,), (B, K)
+            vectors = self.embed(distinct)  # (U, E)
+            words, gates = vectors[occurrences], self.input_gates(vectors)[occurrences]
+        else:
+            words = self.embed(token_ids)  # (B, K, E)
+            gates = self.input_gates(words)  # (B, K, G)
         state, context, weights = self.cell_step(
-            partial(self.attend, memory), state, self.input_gates(words), self.projections(plain_linear)
+            partial(self.attend, memory), state, gates, self.projections(plain_linear)
         )
         scores = self.logits(self.deep_output(words, state.hidden, context))  # (B, K, V)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), state, weights)

@@ -4,6 +4,7 @@ Knows no model: a decoder is anything with ``step`` (see :mod:`showtell.models.d
 K rows (beams or samples) an image, V vocabulary, L grid cells.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -165,29 +166,30 @@ def beam_search(
     images, device = state[0].shape[0], state[0].device
     tokens = torch.full((images, 1), special.bos_id, device=device)
     total = torch.zeros(images, 1, device=device)
+    others = torch.tensor((special.eos_id, *special.never), device=device)
     trace = _Trace()
     finished = [_Finished(beam) for _ in range(images)]
     open_images = set(range(images))
     for time in range(beam.max_length):
         log_probs, state, attention = step(state, tokens)
-        log_probs = _forbid(log_probs, special.never)
-        words = log_probs.shape[-1]
-        candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
-        ending = candidates[..., special.eos_id].clone()  # (B, K)
-        candidates[..., special.eos_id] = -torch.inf
-        best, flat = candidates.flatten(1).topk(min(beam.size, candidates[0].numel()), dim=-1)  # (B, beam)
-        parents, chosen = flat // words, flat % words
+        ending_step = log_probs[..., special.eos_id]  # (B, K)
+        ending = total + ending_step
+        # A beam's words are among the likeliest of each row, with as many more as are not words.
+        values, words = likeliest(log_probs, beam.size + len(others))  # (B, K, N) each
+        values = values.masked_fill(torch.isin(words, others), -torch.inf)
+        candidates = (total.unsqueeze(-1) + values).flatten(1)  # (B, K * N)
+        best, flat = candidates.topk(min(beam.size, candidates.shape[1]), dim=-1)  # (B, beam)
+        parents, chosen = flat // words.shape[-1], words.flatten(1).gather(1, flat)
         # An ending enters the finished captions where it ranks among the best continuations. A small
         # vocabulary has fewer continuations than the beam; impossible ones then fill it up.
         enters = (ending >= best[:, -1:]) & ending.isfinite()
-        ending_step = log_probs[..., special.eos_id]
         places = [(image, row) for image, row in enters.nonzero().tolist() if image in open_images]
         if places:
             scores = (ending / (time + 1) ** beam.length_penalty).tolist()
             steps = ending_step.tolist()
             for image, row in places:
                 finished[image].add((scores[image][row], time, row, steps[image][row]))
-        chosen_step = log_probs.flatten(1).gather(1, flat)
+        chosen_step = values.flatten(1).gather(1, flat)
         trace.append(parents, chosen, chosen_step.float(), attention)
         # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
         bound = (best[:, 0] / beam.max_length**beam.length_penalty).tolist()
@@ -197,6 +199,35 @@ def beam_search(
             break
         state = select_rows(state, parents)
     return [_results(trace, image, finished[image], total[image]) for image in range(images)]
+
+
+def likeliest(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the largest of each row and where they are, as ``topk`` does, which looks at each number alone.
+
+    The largest ones are in those columns of a row, laid out as a matrix, that have the largest maxima; maxima
+    are found many at once.
+
+    Args:
+        log_probs: (..., V).
+        count: How many, N; all where there are fewer.
+
+    Returns:
+        Values and indices, (..., N) each, largest first.
+    """
+    size = log_probs.shape[-1]
+    count = min(count, size)
+    rows = math.isqrt(size // count)
+    columns = size // rows
+    if rows < 4:
+        return log_probs.topk(count, dim=-1)
+    matrix = log_probs[..., : rows * columns].unflatten(-1, (rows, columns))
+    chosen = matrix.amax(-2).topk(count, dim=-1)[1].unsqueeze(-2)  # (..., 1, N)
+    values = matrix.gather(-1, chosen.expand(*matrix.shape[:-1], count)).flatten(-2)  # (..., rows * N)
+    index = (chosen + columns * torch.arange(rows, device=chosen.device).unsqueeze(-1)).flatten(-2)
+    rest = torch.arange(rows * columns, size, device=index.device).expand(*index.shape[:-1], -1)
+    values = torch.cat([values, log_probs[..., rows * columns :]], dim=-1)
+    values, places = values.topk(count, dim=-1)
+    return values, torch.cat([index, rest], dim=-1).gather(-1, places)
 
 
 def _results(trace: _Trace, image: int, finished: _Finished, total: Tensor) -> list[Hypothesis]:
@@ -275,11 +306,14 @@ def select_rows(state: Parts, rows: Tensor) -> Parts:
     Returns:
         The same kind of tuple with tensors (B, N, ...).
     """
-    picked = []
-    for tensor in state:
-        index = rows.view(*rows.shape, *(1,) * (tensor.dim() - 2)).expand(*rows.shape, *tensor.shape[2:])
-        picked.append(tensor.gather(1, index))
-    return type(state)(*picked)
+    images, count = rows.shape
+    places = torch.arange(images, device=rows.device).unsqueeze(1)
+
+    def pick(tensor: Tensor) -> Tensor:
+        flat = (places * tensor.shape[1] + rows).flatten()
+        return tensor.flatten(0, 1).index_select(0, flat).unflatten(0, (images, count))
+
+    return type(state)(*map(pick, state))
 
 
 def head_rows(parts: Parts, count: int) -> Parts:

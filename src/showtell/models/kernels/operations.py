@@ -15,6 +15,8 @@ from showtell.models.dropout import Part
 
 _ROWS = 64
 """Words whose gradients are computed together: their logits stay in a core's cache."""
+_CACHED = 1 << 18
+"""Numbers that are computed together where nothing is kept of them: they stay in a core's cache."""
 
 
 def drop(x: Tensor, share: float, part: Part | None = None) -> Tensor:
@@ -42,6 +44,8 @@ def drop(x: Tensor, share: float, part: Part | None = None) -> Tensor:
 def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
     """Compute :func:`showtell.models.attention.additive_score` with a backward pass that writes one array.
 
+    Without one, in float32, no array of (B, K, L, A) is written at all: a few images at a time take a fifth.
+
     Args:
         keys: (B, L, A).
         query: (B, K, A).
@@ -50,7 +54,13 @@ def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (B, K, L).
     """
-    scores: Tensor = _AdditiveScore.apply(keys, query, weight)
+    if torch.is_grad_enabled() or keys.dtype != torch.float32:
+        scores: Tensor = _AdditiveScore.apply(keys, query, weight)
+        return scores
+    scores = torch.empty(*query.shape[:2], keys.shape[1])
+    images = max(1, _CACHED // (query.shape[1] * keys[0].numel()))
+    for found, some_keys, some_query in zip(*(part.split(images) for part in (scores, keys, query))):
+        torch.matmul((some_keys.unsqueeze(1) + some_query.unsqueeze(2)).tanh_(), weight, out=found)
     return scores
 
 
