@@ -1,19 +1,19 @@
-"""Time every step of a training of 1,500: alone, started beside other work, and beside work that comes and goes.
+"""Time every step of a training: alone, started beside other work, and beside work that comes and goes.
 
     python bench/step_age.py [--steps 1500] [--images 32] [--figure step_age.png] [--scenarios quiet ...]
 
-The loop, the decoder and the loss are the product's (hidden 512, 5 captions an image, grids 49x1280 in memory); other
-work is a busy loop of Python in a session of its own, as another terminal's is, at normal and at lowest priority:
+The loop, the decoder and the loss are the product's (hidden 512, 5 captions an image, grids 49x1280 in
+memory); other work is a busy loop of Python in a session of its own, as another terminal's is:
 
 - quiet: none.
 - noisy start: before the process starts, until a third of the steps are done.
 - noise that ends: for the second third of the steps.
-- low priority: the same at `nice 19`. Where Linux groups processes by session (sched_autogroup), that counts only
-  within a session, so that it is no different from normal priority.
+- low priority: the same at `nice 19`. Where Linux groups processes by session (sched_autogroup), that counts
+  within a session only, and is no different from normal priority.
 
-A step costs the same at any age where the last third of each takes as long as the quiet one's, and beside other work
-a training keeps the share of its speed that the second third says. With --threads N that many are kept (OMP_NUM_THREADS);
-by default the training chooses, as it does for users.
+A step costs the same at any age where the last third of each takes as long as the quiet one's; beside other
+work a training keeps the share of its speed that is said. By default the training chooses its number of
+threads, as it does for users; --threads N keeps that many.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main() -> None:
         quiet = figures["quiet"]["mean_ms_of_thirds"]
         for name in [name for name in figures if name != "quiet"]:
             means = figures[name]["mean_ms_of_thirds"]
-            first, last, _ = SCENARIOS[name]
+            first = SCENARIOS[name][0]
             figures[name] |= {
                 "speed_beside": quiet[first] / means[first],
                 "last_third": means[2] / quiet[2],

@@ -311,7 +311,8 @@ def select_rows(state: Parts, rows: Tensor) -> Parts:
 
     def pick(tensor: Tensor) -> Tensor:
         flat = (places * tensor.shape[1] + rows).flatten()
-        return tensor.flatten(0, 1).index_select(0, flat).unflatten(0, (images, count))
+        picked: Tensor = tensor.flatten(0, 1).index_select(0, flat).unflatten(0, (images, count))
+        return picked
 
     return type(state)(*map(pick, state))
 
