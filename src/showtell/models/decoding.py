@@ -4,7 +4,6 @@ Knows no model: a decoder is anything with ``step`` (see :mod:`showtell.models.d
 K rows (beams or samples) an image, V vocabulary, L grid cells.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from showtell.models.dropout import Part
+from showtell.models.likeliest import likeliest
 
 Rows = tuple[Tensor, ...]
 """A decoder's state: a named tuple of tensors, each (B, K, ...)."""
@@ -199,35 +199,6 @@ def beam_search(
             break
         state = select_rows(state, parents)
     return [_results(trace, image, finished[image], total[image]) for image in range(images)]
-
-
-def likeliest(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the largest of each row and where they are, as ``topk`` does, which looks at each number alone.
-
-    The largest ones are in those columns of a row, laid out as a matrix, that have the largest maxima; maxima
-    are found many at once.
-
-    Args:
-        log_probs: (..., V).
-        count: How many, N; all where there are fewer.
-
-    Returns:
-        Values and indices, (..., N) each, largest first.
-    """
-    size = log_probs.shape[-1]
-    count = min(count, size)
-    rows = math.isqrt(size // count)
-    columns = size // rows
-    if rows < 4:
-        return log_probs.topk(count, dim=-1)
-    matrix = log_probs[..., : rows * columns].unflatten(-1, (rows, columns))
-    chosen = matrix.amax(-2).topk(count, dim=-1)[1].unsqueeze(-2)  # (..., 1, N)
-    values = matrix.gather(-1, chosen.expand(*matrix.shape[:-1], count)).flatten(-2)  # (..., rows * N)
-    index = (chosen + columns * torch.arange(rows, device=chosen.device).unsqueeze(-1)).flatten(-2)
-    rest = torch.arange(rows * columns, size, device=index.device).expand(*index.shape[:-1], -1)
-    values = torch.cat([values, log_probs[..., rows * columns :]], dim=-1)
-    values, places = values.topk(count, dim=-1)
-    return values, torch.cat([index, rest], dim=-1).gather(-1, places)
 
 
 def _results(trace: _Trace, image: int, finished: _Finished, total: Tensor) -> list[Hypothesis]:
