@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 DIST ?= dist
 
-.PHONY: quickstart test lint types docs package clean
+.PHONY: quickstart test lint types docs package trust trust-short clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,16 @@ package: $(VENV)/.installed
 # A script of bench/, such as `make bench-store`, or `make bench-start ARGS="RUN IMAGE"`.
 bench-%: $(VENV)/.installed
 	$(BIN)/python bench/$*.py $(ARGS)
+
+# The campaign of docs/trust.md: two hours in all, one part alone, or the short form that CI runs.
+trust: $(VENV)/.installed
+	$(BIN)/python trust/all.py $(ARGS)
+
+trust-short: $(VENV)/.installed
+	$(BIN)/python trust/all.py --short --results build/trust
+
+trust-%: $(VENV)/.installed
+	$(BIN)/python trust/$*.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "bench").glob("*.py"))
 
 
-def _imports(script: Path) -> list[tuple[str, str]]:
+def imports(script: Path) -> list[tuple[str, str]]:
     """Return the names that a script takes from the package, wherever it does so."""
     nodes = ast.walk(ast.parse(script.read_text("utf-8")))
     found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
@@ -21,7 +21,7 @@ def _imports(script: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_bench_imports_public_names_that_exist(script):
-    taken = [(module, name) for module, name in _imports(script) if module.split(".")[0] == "showtell"]
+    taken = [(module, name) for module, name in imports(script) if module.split(".")[0] == "showtell"]
     for module, name in taken:
         assert not name.startswith("_"), f"{module}.{name} is private"
         assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
