@@ -43,13 +43,12 @@ def main() -> None:
                 command = [sys.executable, __file__, "--worker", allocator, what]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 rounds.append(json.loads(done.stdout.splitlines()[-1]))
-        unit = "step" if what == "training" else "image"
+        unit = "a step" if what == "training" else "an image"
         for allocator, rounds in found.items():
             ms, system, faults = map(statistics.median, zip(*rounds))
             figures[f"{what}, {allocator}"] = {"ms": ms, "system_ms": system, "faults": faults}
             print(
-                f"{what:<16} {allocator}: {ms:.1f} ms a {unit}, "
-                f"{system:.2f} of the system, {faults:.0f} faults"
+                f"{what:<16} {allocator}: {ms:.1f} ms {unit}, {system:.2f} of the system, {faults:.0f} faults"
             )
     record("allocator", figures, options)
 
