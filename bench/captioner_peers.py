@@ -147,7 +147,9 @@ class _Task:
 
         from showtell.models.attention import AttentionDecoder
         from showtell.models.config import DecoderConfig
+        from showtell.training.processes import ALONE
 
+        self.processes, self.rests = ALONE, False
         self.data, self.held, self.batch = data, held, batch
         channels = data["grid"].shape[2]
         self.network = AttentionDecoder(DecoderConfig(VOCABULARY, channels, HIDDEN, HIDDEN, HIDDEN // 2))
@@ -213,6 +215,9 @@ class _Clock:
         self._last = now
 
     def validation(self, step: int, record: dict[str, float]) -> None:
+        self._last = None
+
+    def checkpoint(self) -> None:
         self._last = None
 
 

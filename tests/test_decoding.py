@@ -18,6 +18,7 @@ from showtell.models.decoding import (
     sample,
     select_rows,
 )
+from showtell.models.likeliest import likeliest
 
 BOS, EOS, PAD = 0, 1, 2
 SPECIAL = SpecialTokens(BOS, EOS, (BOS, PAD))
@@ -364,3 +365,14 @@ def test_selecting_rows_keeps_every_image_s_own_and_the_kind_of_state():
         assert after.shape == (2, 4, *before.shape[2:])
         for image, column in itertools.product(range(2), range(4)):
             assert torch.equal(after[image, column], before[image, int(rows[image, column])])
+
+
+@pytest.mark.parametrize("size", [3, 7, 30, 111, 5000])
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_the_likeliest_words_are_those_of_topk(size, count):
+    scores = torch.randn(4, 3, size).log_softmax(-1)
+    scores[0, 0, ::2] = -torch.inf
+    values, words = likeliest(scores, count)
+    assert torch.equal(values, scores.topk(min(count, size), dim=-1)[0])
+    assert torch.equal(scores.gather(-1, words), values)
+    assert all(len(set(row)) == len(row) for row in words.flatten(0, 1).tolist())

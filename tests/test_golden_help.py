@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from showtell.cli import COMMANDS
+from showtell.commands import COMMANDS
 
 GOLDEN = Path(__file__).parent / "golden" / "help"
 CALLS = {"showtell": ["--help"], **{name: [name, "--help"] for name in COMMANDS if name != "preview"}}

@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -13,15 +14,13 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
-from showtell.commands import COMMANDS, find
+from showtell.commands import COMMANDS, find, overview
 from showtell.errors import ConfigError, ProcessesError, ShowtellError
-from showtell.flags import parse
-from showtell.kinds.settings import Predict
 from showtell.process import await_turn, place, speaks, tune_process
-from showtell.video.settings import Live
 
 if TYPE_CHECKING:
     from showtell.kinds.predict import Prediction
+    from showtell.kinds.settings import Predict
 
 
 def main() -> None:
@@ -74,11 +73,14 @@ def run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"showtell {__version__}")
         return 0
+    if arguments in ([], ["-h"], ["--help"]):
+        print(overview(shutil.get_terminal_size().columns))
+        return 0
     if arguments[:1] == ["--print-completion"]:  # bash, zsh or tcsh
         arguments[0] = "--tyro-print-completion"
     settings = None
     try:
-        settings = parse(arguments) if speaks() else _parse_silently(arguments)
+        settings = _parse(arguments)
         return _call(settings)
     except ProcessesError as error:
         time.sleep(_PATIENCE)  # who has ended has said why, and whoever has started us ends us meanwhile
@@ -105,8 +107,12 @@ def run(arguments: list[str]) -> int:
         gc.unfreeze()
 
 
-def _parse_silently(arguments: list[str]) -> Any:
-    """Parse what another process parses as well, and tells what is wrong with it."""
+def _parse(arguments: list[str]) -> Any:
+    """Return the settings that are typed; of several processes one says what is wrong with them."""
+    from showtell.flags import parse  # its parser takes longer to load than the overview takes
+
+    if speaks():
+        return parse(arguments)
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             return parse(arguments)
@@ -142,11 +148,12 @@ def _call(settings: Any) -> int:
     if place()[1] > 1 and not hasattr(settings, "resume"):  # no training
         raise ConfigError("Several processes only train together.", hint="Run this command without torchrun.")
     with _uncollected():
-        function = find(next(command.function for command in COMMANDS.values() if command.settings == kind))
+        name = next(name for name, command in COMMANDS.items() if command.settings == kind)
+        function = find(COMMANDS[name].function)
     result = function(settings, Console())
-    if isinstance(settings, Predict):
+    if name == "predict":
         return _print_predictions(settings, result)
-    if isinstance(settings, Live):
+    if name == "live":
         for record in result:
             if settings.headless:
                 print(json.dumps(record, ensure_ascii=False), flush=True)
@@ -169,7 +176,7 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _print_predictions(settings: Predict, predictions: "Iterable[Prediction]") -> int:
+def _print_predictions(settings: "Predict", predictions: "Iterable[Prediction]") -> int:
     failed = 0
     alone = len(settings.images) == 1 and os.path.isfile(settings.images[0])  # noqa: PTH113
     for found in predictions:

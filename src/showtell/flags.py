@@ -33,22 +33,22 @@ _CONFIG = Annotated[
 
 
 def parse(arguments: Sequence[str]) -> Any:
-    """Return the settings of the command that is called; exits by itself for help and for wrong flags.
+    """Return the settings of the command that is called; exits by itself for its help and for wrong flags.
 
     Args:
-        arguments: As typed, without the program's name.
+        arguments: As typed, without the program's name; the first one names the command.
 
     Raises:
         ConfigError: There is no such command, or its settings are not valid.
     """
-    if arguments and arguments[0] in COMMANDS:
+    if arguments[0] in COMMANDS:
         command, *rest = arguments
         kind = find(COMMANDS[command].settings)
         variants = variants_of(kind)
         if rest and rest[0] in variants:
             return kind(_parse(variants[rest[0]], f"{command} {rest[0]}", rest[1:]))
         return _parse(kind, command, rest)
-    if arguments and not arguments[0].startswith("-"):
+    if arguments[0] != "--tyro-print-completion":
         near = difflib.get_close_matches(arguments[0], COMMANDS, 1)
         raise ConfigError(
             f"showtell has no command {arguments[0]!r}.",
@@ -56,14 +56,13 @@ def parse(arguments: Sequence[str]) -> Any:
             run="showtell --help",
         )
     commands = tuple(
-        Annotated[kind, tyro.conf.subcommand(name, description=(kind.__doc__ or "").split("\n\n")[0])]
-        for name, kind in ((name, find(command.settings)) for name, command in COMMANDS.items())
+        Annotated[find(command.settings), tyro.conf.subcommand(name, description=command.summary)]
+        for name, command in COMMANDS.items()
     )
     return tyro.cli(
         Union[commands],  # type: ignore[call-overload]  # noqa: UP007
         prog="showtell",
-        description="Show it your pictures. It tells you what it sees.",
-        args=arguments or ["--help"],
+        args=arguments,
         config=(*_STYLE, tyro.conf.FlagCreatePairsOff),
     )
 

@@ -23,9 +23,10 @@ def tune_process() -> None:
     The package never does so by itself, since it concerns the whole process and cannot be undone:
 
     - The allocator. glibc gives every large tensor back to the kernel when it is freed, and pays a page fault
-      for each 4 KiB of the next one; told not to, MobileNetV2 runs 2.4 times faster (docs/log.md). Threads
-      would still have heaps of their own, which are given back all the same: they share the one that is kept.
-      The process then keeps the most memory that it ever needed. Elsewhere than on glibc nothing happens.
+      for each 4 KiB of the next one; told not to, MobileNetV2 runs 1.6 to 2.4 times faster, and a training
+      neither faster nor slower (docs/benchmarks.md). Threads would still have heaps of their own, which are
+      given back all the same: they share the one that is kept. The process then keeps the most memory that
+      it ever needed. Elsewhere than on glibc nothing happens.
     - ``GOMP_SPINCOUNT``, for this process and those that it starts. Threads of torch's that wait for one
       another turn in circles for 300,000 rounds before they sleep, on a core that the one they wait for
       needs. Beside another program a step of training takes 25 times as long then, and 4 times with fewer

@@ -23,6 +23,7 @@ from showtell.models.config import DecoderConfig
 from showtell.models.decoder import Decoder, Packed, words_by_time
 from showtell.models.decoding import StepOutput, select_rows
 from showtell.models.dropout import Part, dropout
+from showtell.models.norm import LayerNorm
 
 Attend = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From queries (..., A) to contexts (..., H) and the weights behind them (..., L)."""
@@ -81,7 +82,7 @@ class AttentionDecoder(Decoder[Memory, State]):
         hidden, embed = config.hidden_dim, config.embed_dim
         gates = (4 if config.kind == "lstm" else 3) * hidden
         self.value = nn.Linear(config.feature_dim, hidden)
-        self.value_norm = nn.LayerNorm(hidden)
+        self.value_norm = LayerNorm(hidden)
         self.key = nn.Linear(hidden, config.attention_dim)
         self.score = nn.Linear(config.attention_dim, 1, bias=False)
         self.initial = nn.Linear(hidden, 2 * hidden)
@@ -172,9 +173,15 @@ class AttentionDecoder(Decoder[Memory, State]):
 
     def step(self, memory: Memory, state: State, token_ids: Tensor) -> StepOutput:
         """Read one word of each caption, (B, K), and score the next; see :meth:`Decoder.step`."""
-        words = self.embed(token_ids)  # (B, K, E)
+        if kernels.are_faster_on(token_ids.device):  # captions that are searched together share most words
+            distinct, occurrences = token_ids.unique(return_inverse=True)  # (U,), (B, K)
+            vectors = self.embed(distinct)  # (U, E)
+            words, gates = vectors[occurrences], self.input_gates(vectors)[occurrences]
+        else:
+            words = self.embed(token_ids)  # (B, K, E)
+            gates = self.input_gates(words)  # (B, K, G)
         state, context, weights = self.cell_step(
-            partial(self.attend, memory), state, self.input_gates(words), self.projections(plain_linear)
+            partial(self.attend, memory), state, gates, self.projections(plain_linear)
         )
         scores = self.logits(self.deep_output(words, state.hidden, context))  # (B, K, V)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), state, weights)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from showtell.models.dropout import Part
+from showtell.models.likeliest import likeliest
 
 Rows = tuple[Tensor, ...]
 """A decoder's state: a named tuple of tensors, each (B, K, ...)."""
@@ -165,29 +166,30 @@ def beam_search(
     images, device = state[0].shape[0], state[0].device
     tokens = torch.full((images, 1), special.bos_id, device=device)
     total = torch.zeros(images, 1, device=device)
+    others = torch.tensor((special.eos_id, *special.never), device=device)
     trace = _Trace()
     finished = [_Finished(beam) for _ in range(images)]
     open_images = set(range(images))
     for time in range(beam.max_length):
         log_probs, state, attention = step(state, tokens)
-        log_probs = _forbid(log_probs, special.never)
-        words = log_probs.shape[-1]
-        candidates = total.unsqueeze(-1) + log_probs  # (B, K, V)
-        ending = candidates[..., special.eos_id].clone()  # (B, K)
-        candidates[..., special.eos_id] = -torch.inf
-        best, flat = candidates.flatten(1).topk(min(beam.size, candidates[0].numel()), dim=-1)  # (B, beam)
-        parents, chosen = flat // words, flat % words
+        ending_step = log_probs[..., special.eos_id]  # (B, K)
+        ending = total + ending_step
+        # A beam's words are among the likeliest of each row, with as many more as are not words.
+        values, words = likeliest(log_probs, beam.size + len(others))  # (B, K, N) each
+        values = values.masked_fill(torch.isin(words, others), -torch.inf)
+        candidates = (total.unsqueeze(-1) + values).flatten(1)  # (B, K * N)
+        best, flat = candidates.topk(min(beam.size, candidates.shape[1]), dim=-1)  # (B, beam)
+        parents, chosen = flat // words.shape[-1], words.flatten(1).gather(1, flat)
         # An ending enters the finished captions where it ranks among the best continuations. A small
         # vocabulary has fewer continuations than the beam; impossible ones then fill it up.
         enters = (ending >= best[:, -1:]) & ending.isfinite()
-        ending_step = log_probs[..., special.eos_id]
         places = [(image, row) for image, row in enters.nonzero().tolist() if image in open_images]
         if places:
             scores = (ending / (time + 1) ** beam.length_penalty).tolist()
             steps = ending_step.tolist()
             for image, row in places:
                 finished[image].add((scores[image][row], time, row, steps[image][row]))
-        chosen_step = log_probs.flatten(1).gather(1, flat)
+        chosen_step = values.flatten(1).gather(1, flat)
         trace.append(parents, chosen, chosen_step.float(), attention)
         # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
         bound = (best[:, 0] / beam.max_length**beam.length_penalty).tolist()
@@ -275,11 +277,15 @@ def select_rows(state: Parts, rows: Tensor) -> Parts:
     Returns:
         The same kind of tuple with tensors (B, N, ...).
     """
-    picked = []
-    for tensor in state:
-        index = rows.view(*rows.shape, *(1,) * (tensor.dim() - 2)).expand(*rows.shape, *tensor.shape[2:])
-        picked.append(tensor.gather(1, index))
-    return type(state)(*picked)
+    images, count = rows.shape
+    places = torch.arange(images, device=rows.device).unsqueeze(1)
+
+    def pick(tensor: Tensor) -> Tensor:
+        flat = (places * tensor.shape[1] + rows).flatten()
+        picked: Tensor = tensor.flatten(0, 1).index_select(0, flat).unflatten(0, (images, count))
+        return picked
+
+    return type(state)(*map(pick, state))
 
 
 def head_rows(parts: Parts, count: int) -> Parts:

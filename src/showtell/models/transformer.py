@@ -24,6 +24,7 @@ from showtell.models.config import DecoderConfig
 from showtell.models.decoder import Decoder, Packed, words_by_time
 from showtell.models.decoding import StepOutput
 from showtell.models.kernels.operations import drop, index_select_unique
+from showtell.models.norm import LayerNorm
 
 LAYERS = 2
 """Layers of the decoder, M."""
@@ -86,11 +87,11 @@ class TransformerDecoder(Decoder[Memory, State]):
         heads = next(count for count in range(max(1, width // HEAD_WIDTH), 0, -1) if width % count == 0)
         self.heads = heads
         self.value = nn.Linear(config.feature_dim, width)
-        self.value_norm = nn.LayerNorm(width)
+        self.value_norm = LayerNorm(width)
         self.of_cell = nn.Linear(width, LAYERS * 2 * width)
         self.embed = nn.Embedding(config.vocab_size, width)
         self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(LAYERS))
-        self.output_norm = nn.LayerNorm(width)
+        self.output_norm = LayerNorm(width)
         # Without a map between them, tied word vectors would at first foretell the very word just read.
         self.output = nn.Linear(width, width)
         self.output_bias = nn.Parameter(torch.zeros(config.vocab_size))
@@ -217,13 +218,13 @@ class _Layer(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self._word_parts = (width, width // heads, width // heads)
-        self.recall_norm = nn.LayerNorm(width)
+        self.recall_norm = LayerNorm(width)
         self.of_word = nn.Linear(width, sum(self._word_parts))
         self.recall_output = nn.Linear(width, width)
-        self.look_norm = nn.LayerNorm(width)
+        self.look_norm = LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.look_output = nn.Linear(width, width)
-        self.feed_norm = nn.LayerNorm(width)
+        self.feed_norm = LayerNorm(width)
         self.inner = nn.Linear(width, 2 * width)
         self.outer = nn.Linear(2 * width, width)
 

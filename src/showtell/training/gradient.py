@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from showtell.runtime import has_fast_bfloat16
 from showtell.training.task import TrainingTask
+from showtell.training.threads import ThreadChoice
 
 Loss = Callable[[int, int], tuple[Tensor, int]]
 """From epoch and index to the loss of a batch and its units: :meth:`TrainingTask.loss`."""
@@ -54,7 +55,12 @@ class _Loss(nn.Module):
 
 
 def compute_gradient(
-    task: TrainingTask, loss: Loss, epoch: int, index: int, clip_norm: float
+    task: TrainingTask,
+    loss: Loss,
+    epoch: int,
+    index: int,
+    clip_norm: float,
+    threads: ThreadChoice | None = None,
 ) -> tuple[float, float, int]:
     """Add the gradient of a batch to the network's, clipped.
 
@@ -64,13 +70,19 @@ def compute_gradient(
         epoch: From 0.
         index: Of the batch in the epoch.
         clip_norm: Largest norm of the gradient.
+        threads: Chooses how many compute it; None for as many as everything else has.
 
     Returns:
         The loss, the norm before, and the units, of all processes.
     """
     device = next(task.network.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
-        value, count = loss(epoch, index)
-    (value * task.processes.count).backward()  # of which the mean over processes is the sum
+
+    def gradient() -> tuple[float, int]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
+            value, count = loss(epoch, index)
+        (value * task.processes.count).backward()  # of which the mean over processes is the sum
+        return value.item(), count
+
+    value, count = threads.compute(gradient) if threads else gradient()
     norm = nn.utils.clip_grad_norm_(task.network.parameters(), clip_norm)
-    return task.processes.sum(value.item()), norm.item(), count
+    return task.processes.sum(value), norm.item(), count

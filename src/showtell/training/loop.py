@@ -25,6 +25,7 @@ from showtell.training.checkpoint import (
 from showtell.training.gradient import compute_gradient, join
 from showtell.training.interrupt import held_interrupt
 from showtell.training.task import Criterion, TrainingTask, is_better
+from showtell.training.threads import ThreadChoice
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Loop:
         self.total = task.steps_per_epoch * config.epochs
         self._decay_epochs = config.decay_epochs or config.epochs
         network = task.network
-        self._loss = join(task)
+        self._loss, self.threads = join(task), ThreadChoice.of(task)
         self.ema = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimizer = adamw(network, config)
         self._state = TrainingState(network, self.ema, self.optimizer)
@@ -204,7 +205,7 @@ class Loop:
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
         value, norm, count = compute_gradient(
-            self.task, self._loss, progress.epoch, progress.index, self.config.clip_norm
+            self.task, self._loss, progress.epoch, progress.index, self.config.clip_norm, self.threads
         )
         _check_finite("loss", value, progress.step)
         _check_finite("norm of the gradient", norm, progress.step)

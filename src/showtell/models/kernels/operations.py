@@ -15,6 +15,8 @@ from showtell.models.dropout import Part
 
 _ROWS = 64
 """Words whose gradients are computed together: their logits stay in a core's cache."""
+_CACHED = 1 << 18
+"""Numbers that are computed together where nothing is kept of them: they stay in a core's cache."""
 
 
 def drop(x: Tensor, share: float, part: Part | None = None) -> Tensor:
@@ -42,6 +44,8 @@ def drop(x: Tensor, share: float, part: Part | None = None) -> Tensor:
 def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
     """Compute :func:`showtell.models.attention.additive_score` with a backward pass that writes one array.
 
+    Without one, no array of (B, K, L, A) is written at all: a few images at a time take a third.
+
     Args:
         keys: (B, L, A).
         query: (B, K, A).
@@ -50,8 +54,15 @@ def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (B, K, L).
     """
-    scores: Tensor = _AdditiveScore.apply(keys, query, weight)
-    return scores
+    if torch.is_grad_enabled():
+        scores: Tensor = _AdditiveScore.apply(keys, query, weight)
+        return scores
+    images, doubled = max(1, _CACHED // (query.shape[1] * keys[0].numel())), 2 * weight
+    parts = [
+        ((2 * some_keys).unsqueeze(1) + (2 * some_query).unsqueeze(2)).sigmoid_() @ doubled
+        for some_keys, some_query in zip(keys.split(images), query.split(images))
+    ]
+    return torch.cat(parts).sub_(weight.sum())
 
 
 class _AdditiveScore(torch.autograd.Function):
