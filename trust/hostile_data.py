@@ -6,6 +6,7 @@ python trust/hostile_data.py --rounds 10         # 100 inputs a round and line
 import contextlib
 import csv
 import io
+import json
 import os
 import random
 import sys
@@ -58,12 +59,13 @@ def _of_data(
     for name in names:
         (data / name).write_bytes((secret / "secret.png").read_bytes())
     (data / "link.png").symlink_to(secret / "secret.png")
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # where archives are unpacked
 
     def read(path: Path) -> None:
         dataset = read_dataset(DataSource(path))
         for image in dataset.images:
             where = getattr(image.path, "resolve", lambda: data)()
-            if not where.is_relative_to(data):
+            if not where.is_relative_to(folder) or where.is_relative_to(secret):
                 raise AssertionError(f"{image.path} lies outside of the folder")
 
     def make(chance: random.Random) -> tuple[bytes, Path]:
@@ -74,7 +76,7 @@ def _of_data(
         (data / name).write_bytes(content)
         return content, chance.choice((data, data / name))
 
-    yield _attempt(Guard(read, (ShowtellError,), _bound, data, (secret,)), make)
+    yield _attempt(Guard(read, (ShowtellError,), _bound, folder, (secret,)), make)
 
 
 def _attempt(guard: Guard, make: Make) -> Attempt:
@@ -232,9 +234,8 @@ def _settings(folder: Path) -> Iterator[Attempt]:
     from showtell.flags import parse
 
     path = folder / "settings.toml"
-    sound = (
-        b'epochs = 3\nhidden_dim = 16\ndecoder = "lstm"\nlearning_rate = 1e-3\nfine_tune = 0.5\nstore = "x"\n'
-    )
+    sound = b"hidden_dim = 16\nlearning_rate = 1e-3\npatience = 3\nbatch_size = 4\naugmentations = 1\n"
+    values = ("[" * 400, "1" * 5000, '"""', "{a=" * 300, "nan", "-1", "[[1]]", "2026-11-29", "1e999", "true")
 
     def read(_: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -245,22 +246,10 @@ def _settings(folder: Path) -> Iterator[Attempt]:
                     raise
 
     def make(chance: random.Random) -> tuple[bytes, Path]:
-        values = (
-            "[" * 400,
-            "1" * 5000,
-            '"""',
-            "{a=" * 300,
-            "nan",
-            "-1",
-            "[[1]]",
-            "2026-11-29",
-            "true",
-            '"\\u0000"',
-            "1e999",
-        )
         content = mutated(sound, chance)
         if chance.random() < 0.5:
-            content += f"{chance.choice(('epochs', 'seed', 'images', 'a.b', 'x'))} = {chance.choice(values)}\n".encode()
+            name = chance.choice(("patience", "image_size", "a.b", "x"))
+            content += f"{name} = {chance.choice(values)}\n".encode()
         path.write_bytes(content)
         return content, path
 
@@ -271,45 +260,57 @@ def _settings(folder: Path) -> Iterator[Attempt]:
 def _records(folder: Path) -> Iterator[Attempt]:
     """Read the records of a run."""
     from showtell.errors import ShowtellError
+    from showtell.report.curves import draw_score
     from showtell.runs.records import EvaluationRecord
     from showtell.runs.run import Run
 
-    image = {"name": "a.png", "split": "train", "sha256": "0" * 64, "captions": ["a dog"]}
-    record = {
-        "format": 1, "kind": "captioner", "config": {"data": "x", "out": "y"}, "folder": ".", "environment": {},
-        "resolved": {}, "data": {"format": "csv", "images": 1, "notes": [], "problems": []}, "seed": 0, "counts": {},
+    sizes = {"height": 64, "width": 64, "fit": "stretch", "crop_pct": 1.0, "interpolation": "bilinear"}
+    colours = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "recipe": "as ever"}
+    backbone = {
+        "architecture": "test_resnet", "model_args": {}, "weights": "c32d", "weights_source": "random", "parts": [],
+        "preprocessing": sizes | colours, "grid_shape": [4, 96], "grid_size": [2, 2], "pooled_dim": 96,
+        "layer": "forward_features", "engine": "torch", "precision": "float32", "dtype": "float16",
     }  # fmt: skip
+    record = {
+        "format": 1, "kind": "captioner", "started": "2026-11-29", "folder": ".", "config": {"data": "x"},
+        "resolved": {}, "backbone": backbone, "data": {"fingerprint": "0"}, "environment": {"torch": "2"},
+    }  # fmt: skip
+    image = {"name": "a.png", "split": "train", "sha256": "0" * 64, "label": "cat"}
     scores = {
         "split": "val",
         "images": 3,
         "scores": {"accuracy": 0.75},
         "intervals_95": {"accuracy": [0.5, 1]},
     }
-
-    def read(name: str) -> None:
-        run = Run(folder)
-        if name == "config.json":
-            _ = run.record.command, run.started_with
-        elif name == "images.jsonl":
-            _ = run.images
-        elif name == "evaluation-val.json":
-            run.evaluation("val", EvaluationRecord)
-        else:
-            run.predictions("val")
+    steps = {
+        "step": 1,
+        "epoch": 1,
+        "loss": 2.5,
+        "learning_rate": 0.1,
+        "validation": {"epoch": 1, "score": 0.5},
+    }
+    run, sound = (
+        Run(folder),
+        {
+            "config.json": (record, lambda: (run.record.command, run.started_with)),
+            "images.jsonl": (image, lambda: run.images),
+            "evaluation-val.json": (scores, lambda: run.evaluation("val", EvaluationRecord)),
+            "predictions-val.jsonl": (image, lambda: run.predictions("val")),
+            "metrics.jsonl": (steps, lambda: draw_score(folder / "metrics.jsonl")),
+        },
+    )
+    for name, (value, read) in sound.items():
+        (folder / name).write_text(json.dumps(value) + "\n")
+        read()
 
     def make(chance: random.Random) -> tuple[bytes, str]:
-        name, value = chance.choice(
-            (
-                ("config.json", record), ("images.jsonl", image), ("evaluation-val.json", scores),
-                ("predictions-val.jsonl", image),
-            )
-        )  # fmt: skip
-        content = as_json(mutated_json(value, chance), chance) + b"\n"
+        name = chance.choice(list(sound))
+        content = as_json(mutated_json(sound[name][0], chance), chance) + b"\n"
         content = mutated(content, chance) if chance.random() < 0.4 else content
         (folder / name).write_bytes(content)
         return content, name
 
-    yield _attempt(Guard(read, (ShowtellError,), _bound, folder), make)
+    yield _attempt(Guard(lambda name: sound[name][1](), (ShowtellError,), _bound, folder), make)
 
 
 def _data(write: Callable[[random.Random], tuple[str, bytes]], *, images: bool = True) -> Any:

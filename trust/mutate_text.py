@@ -61,10 +61,8 @@ def _changed(value: Any, chance: random.Random) -> Any:
 def as_json(value: Any, chance: random.Random) -> bytes:
     """Write a JSON value, now and then in another encoding or with what JSON does not have."""
     text = json.dumps(value, ensure_ascii=chance.random() < 0.5)
-    return text.encode(
-        chance.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "cp949")),
-        "surrogatepass" if chance.random() < 0.3 else "replace",
-    )
+    encoding = chance.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "cp949"))
+    return text.encode(encoding, "replace" if encoding == "cp949" else "surrogatepass")
 
 
 def mutated_cells(rows: list[list[str]], chance: random.Random) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """What files must not get wrong: written whole or not at all, locked, and kept in the right cache folder."""
 
 import glob
+import json
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 if os.name != "nt":
     import fcntl
@@ -162,6 +164,18 @@ def _is_left_over(partial: Path, here: str) -> bool:
         except (ValueError, OverflowError, PermissionError):
             pass
     return time.time() - partial.stat().st_mtime > _STALE
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text that somebody else may have written.
+
+    Raises:
+        ValueError: It is no JSON, or nests too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests lists or objects too deeply") from None
 
 
 def nearest_existing(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Draw how a training went: loss a step, validation score an epoch."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from showtell.errors import ModelError
+from showtell.files import parse_json
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, small_figure
 from showtell.report.fonts import font
 from showtell.runs.records import RangeTestRecord
@@ -102,7 +102,7 @@ def draw_range_test(test: RangeTestRecord) -> Figure:
 def _read_metrics(path: Path) -> tuple[list[Numbers], list[Numbers]]:
     """Return the records of steps and of validations, in order."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}.", hint="Name metrics.jsonl of a run."
@@ -110,7 +110,7 @@ def _read_metrics(path: Path) -> tuple[list[Numbers], list[Numbers]]:
     records = []
     for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
+            records.append(parse_json(line))
         except ValueError as error:
             # A training that is going on, or was killed, may have written half of its last line.
             if number < len(lines):

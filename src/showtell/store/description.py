@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from showtell.errors import StoreError
-from showtell.files import write_atomic
+from showtell.files import parse_json, write_atomic
 
 _Positive = Annotated[int, msgspec.Meta(gt=0)]
 
@@ -85,7 +85,7 @@ def read_description(folder: Path) -> dict[str, object]:
         StoreError: It is missing, or is not a description.
     """
     try:
-        return canonical_description(json.loads((folder / "space.json").read_bytes()))[1]
+        return canonical_description(parse_json((folder / "space.json").read_bytes()))[1]
     except (OSError, ValueError, StoreError) as error:
         raise StoreError(
             f"{folder / 'space.json'} cannot be read: {error}.",

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from showtell.errors import ModelError
-from showtell.files import write_atomic
+from showtell.files import parse_json, write_atomic
 
 
 @dataclass
@@ -119,8 +119,8 @@ def load_checkpoint(path: Path, state: TrainingState, fingerprint: str) -> Progr
     if "cuda" in parts["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(parts["random"]["cuda"])
     try:
-        return Progress(**json.loads(metadata["progress"]))
-    except TypeError as error:
+        return Progress(**parse_json(metadata["progress"]))
+    except (TypeError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path} was made by another version of showtell, so its training cannot be resumed.",
             hint="Start anew in another --out; the features are kept.",
