@@ -267,7 +267,7 @@ def _records(folder: Path) -> Iterator[Attempt]:
     sizes = {"height": 64, "width": 64, "fit": "stretch", "crop_pct": 1.0, "interpolation": "bilinear"}
     colours = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "recipe": "as ever"}
     backbone = {
-        "architecture": "test_resnet", "model_args": {}, "weights": "c32d", "weights_source": "random", "parts": [],
+        "architecture": "test_resnet", "model_args": {}, "weights": "c32d", "weights_source": "", "parts": [],
         "preprocessing": sizes | colours, "grid_shape": [4, 96], "grid_size": [2, 2], "pooled_dim": 96,
         "layer": "forward_features", "engine": "torch", "precision": "float32", "dtype": "float16",
     }  # fmt: skip
@@ -282,30 +282,26 @@ def _records(folder: Path) -> Iterator[Attempt]:
         "scores": {"accuracy": 0.75},
         "intervals_95": {"accuracy": [0.5, 1]},
     }
-    steps = {
-        "step": 1,
-        "epoch": 1,
-        "loss": 2.5,
-        "learning_rate": 0.1,
-        "validation": {"epoch": 1, "score": 0.5},
+    step = {"step": 1, "epoch": 1, "loss": 2.5, "learning_rate": 0.1}
+    validation = {"step": 1, "validation": {"epoch": 1, "score": 0.5}}
+    run = Run(folder)
+    sound: dict[str, tuple[list[Any], Callable[[], object]]] = {
+        "config.json": ([record], lambda: (run.record.command, run.started_with)),
+        "images.jsonl": ([image, image], lambda: run.images),
+        "evaluation-val.json": ([scores], lambda: run.evaluation("val", EvaluationRecord)),
+        "predictions-val.jsonl": ([image, image], lambda: run.predictions("val")),
+        "metrics.jsonl": ([step, step, validation, step], lambda: draw_score(folder / "metrics.jsonl")),
     }
-    run, sound = (
-        Run(folder),
-        {
-            "config.json": (record, lambda: (run.record.command, run.started_with)),
-            "images.jsonl": (image, lambda: run.images),
-            "evaluation-val.json": (scores, lambda: run.evaluation("val", EvaluationRecord)),
-            "predictions-val.jsonl": (image, lambda: run.predictions("val")),
-            "metrics.jsonl": (steps, lambda: draw_score(folder / "metrics.jsonl")),
-        },
-    )
-    for name, (value, read) in sound.items():
-        (folder / name).write_text(json.dumps(value) + "\n")
+    for name, (values, read) in sound.items():
+        (folder / name).write_text("".join(json.dumps(value) + "\n" for value in values))
         read()
 
     def make(chance: random.Random) -> tuple[bytes, str]:
         name = chance.choice(list(sound))
-        content = as_json(mutated_json(sound[name][0], chance), chance) + b"\n"
+        lines = [json.dumps(value).encode() for value in sound[name][0]]
+        place = chance.randrange(len(lines))
+        lines[place] = as_json(mutated_json(sound[name][0][place], chance), chance)
+        content = b"\n".join(lines) + b"\n"
         content = mutated(content, chance) if chance.random() < 0.4 else content
         (folder / name).write_bytes(content)
         return content, name

@@ -19,7 +19,10 @@ from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.checkpoint import Progress, TrainingState, save_checkpoint
 
 CAPTIONS = ["a red circle above two small stars", "빨간 동그라미 위에 작은 별 두 개", "three hearts"]
-DESCRIPTION: dict[str, Any] = {"dtype": "float16", "grid_shape": [4, 8], "pooled_dim": 8, "weights": "0"}
+DESCRIPTION: dict[str, Any] = {
+    "dtype": "float16", "grid_shape": [4, 8], "pooled_dim": 8, "weights": "0" * 64, "architecture": "test",
+    "preprocessing": {"width": 8, "height": 8}, "engine": "torch", "precision": "float32",
+}  # fmt: skip
 RECORDS = 60
 
 
