@@ -144,7 +144,7 @@ def _stores(folder: Path) -> Iterator[Attempt]:
                 verify_space(store.space(info.description), Log())
         space = store.space(models.DESCRIPTION)
         space.put([models.record(models.RECORDS)])
-        for key in list(space):
+        for key in iter(space):
             grid, pooled = space.get([key])
             _, right_grid, right_pooled = expected.get(key, (None, None, None))
             if right_grid is None:

@@ -45,7 +45,7 @@ def killed(work: Callable[[], object], log: Path, how_long: Undisturbed, chance:
 
     Half of the moments are drawn from the time, half from the writes: just before one of them.
     """
-    if chance.random() < 0.5:
+    if how_long.writes and chance.random() < 0.5:
         return forked(work, log, kill_at_write=chance.randint(1, how_long.writes)) == -signal.SIGKILL
     return forked(work, log, kill_after=chance.uniform(0, 1.05 * how_long.seconds)) == -signal.SIGKILL
 

@@ -86,7 +86,7 @@ def read_description(folder: Path) -> dict[str, object]:
     """
     try:
         return canonical_description(parse_json((folder / "space.json").read_bytes()))[1]
-    except (OSError, ValueError, StoreError) as error:
+    except (OSError, ValueError, TypeError, StoreError) as error:
         raise StoreError(
             f"{folder / 'space.json'} cannot be read: {error}.",
             hint="Remove the space and extract again.",
