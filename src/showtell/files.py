@@ -184,6 +184,18 @@ def nearest_existing(path: Path) -> Path:
     return next(one for one in (path, *path.parents) if one.exists())
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, and those above it, so that a power cut takes none of them back.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Put a rename on the disk; Windows and some file systems do it by themselves or not at all."""
     with suppress(OSError):

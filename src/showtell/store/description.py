@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from showtell.errors import StoreError
-from showtell.files import parse_json, write_atomic
+from showtell.files import make_folder, parse_json, write_atomic
 
 _Positive = Annotated[int, msgspec.Meta(gt=0)]
 
@@ -74,7 +74,7 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
                 run=f"showtell store --remove {folder.name}",
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomic(path, canonical, durable=True)
 
 

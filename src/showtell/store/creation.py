@@ -1,0 +1,53 @@
+"""A file of LMDB's that a power cut caught at its creation: nothing was in it, so it is made anew."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import lmdb
+
+from showtell.files import take_lock
+
+_SECTOR = 512
+"""Bytes of which a disk writes all or none."""
+
+
+def remove_unborn(data: Path, error: lmdb.Error, map_size: int) -> None:
+    """Remove a data file that LMDB refuses and that never held a commit, so that it is made anew.
+
+    Such a file is a part of what LMDB writes first of all: each sector is as in a new file, or empty. A file
+    with a commit is longer and numbered, and is left as it is.
+
+    Args:
+        data: The file.
+        error: What LMDB says of it.
+        map_size: With which files are made.
+
+    Raises:
+        lmdb.Error: The file may hold something.
+        OSError: It cannot be looked at, or another process is at it.
+    """
+    lock = take_lock(data.parent)
+    try:
+        with suppress(lmdb.Error):
+            lmdb.open(os.fspath(data), subdir=False, readonly=True, lock=False).close()
+            return  # another process has made it anew
+        content, new = data.read_bytes(), _new_file(map_size)
+        pairs = [
+            (content[at : at + _SECTOR], new[at : at + _SECTOR]) for at in range(0, len(content), _SECTOR)
+        ]
+        if len(content) > len(new) or not all(
+            there == made[: len(there)] or not any(there) for there, made in pairs
+        ):
+            raise error
+        data.unlink()
+    finally:
+        os.close(lock)
+
+
+def _new_file(map_size: int) -> bytes:
+    """Return what LMDB writes into a new file."""
+    with tempfile.TemporaryDirectory() as folder:
+        lmdb.open(folder, map_size=map_size).close()
+        return (Path(folder) / "data.mdb").read_bytes()
