@@ -33,7 +33,8 @@ Records = dict[str, str]
 """SHA-256 of each record of a store, by space and key."""
 
 
-def _settings(folder: Path, **values: object) -> list[str]:
+def settings(folder: Path, **values: object) -> list[str]:
+    """Write settings that have no flag into a file; return the flag that names it."""
     file = folder / "settings.toml"
     file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
     return ["--config", str(file)]
@@ -56,7 +57,7 @@ def _records(root: Path, into: Path) -> int:
     return 0
 
 
-def _records_of(root: Path, folder: Path) -> Records:
+def records_of(root: Path, folder: Path) -> Records:
     """Return the records of a store, read in a child.
 
     Raises:
@@ -91,13 +92,15 @@ def _finish(work: Callable[[], object], log: Path, name: str) -> None:
         raise Finding(f"{name} cannot go on after a kill: status {status}, {last}")
 
 
-def _draw(folder: Path, count: int = IMAGES) -> None:
+def draw_images(folder: Path, count: int = IMAGES, seed: int = 0) -> None:
+    """Draw images with captions."""
     from showtell.samples import write_captions_dataset
 
-    write_captions_dataset(folder, language="ko", count=count, seed=0)
+    write_captions_dataset(folder, language="ko", count=count, seed=seed)
 
 
-def _small_batches() -> None:
+def small_batches() -> None:
+    """Let extractions commit after a few images."""
     from showtell.extraction import executor
 
     executor.BATCH_SIZE = BATCH
@@ -114,16 +117,16 @@ def _extraction(kind: str, folder: Path) -> Iterator[Attempt]:
     if kind == "processes":
         # Workers begin as forks, too: a server of their own would import torch in every round.
         processes.get_context = lambda method: multiprocessing.get_context("fork")  # type: ignore[attr-defined]
-    _small_batches()
-    forked(partial(_draw, folder / "data"), folder / "log")
-    rare = _settings(folder, image_size=64)
+    small_batches()
+    forked(partial(draw_images, folder / "data"), folder / "log")
+    rare = settings(folder, image_size=64)
     who = [] if kind == "threads" else ["--executor", kind, "--workers", "2" if kind == "processes" else "1"]
 
     def extract(store: Path) -> Callable[[], int]:
         return command(["extract", str(folder / "data"), *NETWORK, *rare, *who, "--store", str(store)])
 
     how_long = Undisturbed(extract(folder / "whole"), folder / "log")
-    whole = _records_of(folder / "whole", folder)
+    whole = records_of(folder / "whole", folder)
     if len(whole) != IMAGES:
         raise RuntimeError(f"{len(whole)} records of {IMAGES}")
 
@@ -132,14 +135,14 @@ def _extraction(kind: str, folder: Path) -> Iterator[Attempt]:
         log.unlink(missing_ok=True)
         for _ in range(chance.randint(1, 3)):
             kills += killed(extract(store), log, how_long, chance)
-            found = _records_of(store, folder)
+            found = records_of(store, folder)
             if found.items() - whole.items():
                 raise Finding("a record is served that is not what was computed")
             if len(found) < kept:
                 raise Finding(f"{kept - len(found)} finished records are lost")
             kept = len(found)
         _finish(extract(store), log, "extract")
-        if _records_of(store, folder) != whole:
+        if records_of(store, folder) != whole:
             raise Finding("the next run does not end equal")
         left = [
             path.name for path in store.rglob("*") if ".partial" in path.name or path.parent.name == "jobs"
@@ -157,7 +160,7 @@ def _training(arguments: list[str], folder: Path) -> Iterator[Attempt]:
     """Kill a training; resume it."""
     from showtell.kinds import training
 
-    _small_batches()
+    small_batches()
     training.LoopConfig = partial(training.LoopConfig, checkpoint_seconds=0.0)  # type: ignore[misc,assignment]
 
     def train(place: Path, *more: str) -> Callable[[], int]:
@@ -194,8 +197,8 @@ def _training(arguments: list[str], folder: Path) -> Iterator[Attempt]:
 
 
 def _captioner(folder: Path) -> Iterator[Attempt]:
-    forked(partial(_draw, folder / "data"), folder / "log")
-    rare = _settings(folder, image_size=64, hidden_dim=16, augmentations=1, patience=99)
+    forked(partial(draw_images, folder / "data"), folder / "log")
+    rare = settings(folder, image_size=64, hidden_dim=16, augmentations=1, patience=99)
     data = str(folder / "data" / "captions.json")
     yield from _training(["train-captioner", data, *NETWORK, "--epochs", "2", *rare], folder)
 
@@ -214,7 +217,7 @@ def _draw_classes(folder: Path) -> None:
 
 def _fine_tuning(folder: Path) -> Iterator[Attempt]:
     _draw_classes(folder / "data")
-    rare = _settings(folder, image_size=64, batch_size=5)
+    rare = settings(folder, image_size=64, batch_size=5)
     tuned = ["--head", "mlp", "--fine-tune", "0.4", "--epochs", "2"]
     network = ["--backbone", "test_efficientnet", "--weights", "random"]
     yield from _training(["train-classifier", str(folder / "data"), *network, *tuned, *rare], folder)
@@ -304,7 +307,7 @@ def _merge(folder: Path) -> Iterator[Attempt]:
     adopt._BATCH_BYTES = 2000
     forked(partial(models.store, folder / "other", 200), folder / "log")
     forked(partial(models.store, folder / "mine", 30), folder / "log")
-    union = _records_of(folder / "other", folder)
+    union = records_of(folder / "other", folder)
     mine = folder / "mine"
 
     def merge(store: Path) -> Callable[[], int]:
@@ -321,12 +324,12 @@ def _merge(folder: Path) -> Iterator[Attempt]:
         shutil.copytree(mine, store)
         for _ in range(chance.randint(1, 3)):
             kills += killed(merge(store), log, how_long, chance)
-            found = _records_of(store, folder)
+            found = records_of(store, folder)
             if found.items() - union.items() or len(found) < kept:
                 raise Finding("after a kill there are other records, or fewer")
             kept = len(found)
         _finish(merge(store), log, "the merge")
-        if _records_of(store, folder) != union or _records_of(folder / "other", folder) != union:
+        if records_of(store, folder) != union or records_of(folder / "other", folder) != union:
             raise Finding("the next merge does not end equal")
         return {"kills": kills}
 
@@ -337,7 +340,7 @@ def _remove(folder: Path) -> Iterator[Attempt]:
     import shutil
 
     forked(partial(models.store, folder / "mine", 200), folder / "log")
-    whole = _records_of(folder / "mine", folder)
+    whole = records_of(folder / "mine", folder)
     space = next(iter(whole)).split()[0]
 
     def remove(store: Path) -> Callable[[], int]:
@@ -351,12 +354,12 @@ def _remove(folder: Path) -> Iterator[Attempt]:
         shutil.rmtree(store, ignore_errors=True)
         shutil.copytree(folder / "mine", store)
         kills += killed(remove(store), log, how_long, chance)
-        if (found := _records_of(store, folder)) not in ({}, whole):
+        if (found := records_of(store, folder)) not in ({}, whole):
             raise Finding(f"{len(found)} of {len(whole)} records are left of a space that was being removed")
         if found:
             _finish(remove(store), log, "the removal")
         forked(partial(models.store, store, 200), log)
-        if _records_of(store, folder) != whole:
+        if records_of(store, folder) != whole:
             raise Finding("what is written after a removal is not what is read")
         _finish(remove(store), log, "the removal")
         if left := [
