@@ -181,7 +181,7 @@ class Environment:
             make_folder(self.path)
         data = self.path / "data.mdb"
         is_new = not self._frozen and not data.exists()
-        options = {
+        options: dict[str, Any] = {
             "map_size": map_size,
             "max_readers": _MAX_READERS,
             "metasync": self._durable,
