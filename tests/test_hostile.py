@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+from pathlib import Path
 
 import lmdb
 import pytest
@@ -131,9 +132,12 @@ def test_folders_are_on_the_disk_when_they_are_made(tmp_path, monkeypatch):
 
 def test_a_new_store_has_its_names_on_the_disk(tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
-    monkeypatch.setattr(
-        os, "fsync", lambda one: (synced.append(os.readlink(f"/proc/self/fd/{one}")), fsync(one))
-    )
+
+    def noted(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
     space = FeatureStore(tmp_path / "store").space(DESCRIPTION | {"grid_shape": [2, 4]})
     folders = [tmp_path, tmp_path / "store", space.folder, space.folder / "pooled", space.folder / "grid"]
     assert set(folders) <= set(synced)

@@ -200,8 +200,11 @@ def _graphs(folder: Path) -> Iterator[Attempt]:
     from showtell.engines import onnx
     from showtell.errors import ModelError, ShowtellError
 
-    if not onnx.OnnxEngine.is_available():
-        raise NotHere("onnxruntime is not installed")
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise NotHere(str(error)) from None
     (folder / "sound").mkdir()
     backbone = models.network()
     _apart(onnx.write_encoder, backbone, folder / "sound" / "network.onnx", ())

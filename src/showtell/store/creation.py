@@ -33,7 +33,7 @@ def remove_unborn(data: Path, error: lmdb.Error, map_size: int) -> None:
         with suppress(lmdb.Error):
             lmdb.open(os.fspath(data), subdir=False, readonly=True, lock=False).close()
             return  # another process has made it anew
-        content, new = data.read_bytes(), _new_file(map_size)
+        content, new = data.read_bytes(), _new_file(data.parent, map_size)
         pairs = [
             (content[at : at + _SECTOR], new[at : at + _SECTOR]) for at in range(0, len(content), _SECTOR)
         ]
@@ -46,8 +46,8 @@ def remove_unborn(data: Path, error: lmdb.Error, map_size: int) -> None:
         os.close(lock)
 
 
-def _new_file(map_size: int) -> bytes:
+def _new_file(beside: Path, map_size: int) -> bytes:
     """Return what LMDB writes into a new file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=beside) as folder:
         lmdb.open(folder, map_size=map_size).close()
         return (Path(folder) / "data.mdb").read_bytes()
