@@ -228,8 +228,8 @@ LINES = (
     Line("model folders", _models, share=2),
     Line("checkpoints", _checkpoints),
     Line("feature stores", _stores, share=2),
-    Line("graphs of an engine", _graphs),
-    Line("exports", _exports),
+    Line("graphs of an engine", _graphs, short=0),
+    Line("exports", _exports, short=0),
 )
 
 if __name__ == "__main__":

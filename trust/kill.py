@@ -449,7 +449,7 @@ LINES = (
     _line("extraction by processes", _extraction, "processes", share=2),
     _line("extraction by Ray", _extraction, "ray", share=1, short=0),
     _line("training of a captioner", _captioner, share=2),
-    _line("fine-tuning of a classifier", _fine_tuning, share=2),
+    _line("fine-tuning of a classifier", _fine_tuning, share=2, short=0),
     _line("export", _export, share=2, short=0),
     _line("answers of teach", _answers, short=5),
     _line("store: merge", _merge, short=2),

@@ -97,6 +97,7 @@ def forked(
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > until:
             _end_group(child)
+            os.kill(child, signal.SIGKILL)  # which may lead no group yet
             os.waitpid(child, 0)
             if kill_after is None:
                 raise RuntimeError(f"it hangs:\n{log.read_text(errors='replace')[-2000:]}")

@@ -310,10 +310,10 @@ def _line(name: str, program: str, check: Check, short: int) -> Line:
 
 
 LINES = (
-    _line("store: batches of records", PUT, _check_store, 20),
-    _line("store: taking over and linking", MERGE, _check_store, 10),
-    _line("answers of teach", ANSWERS, _check_answers, 10),
-    _line("checkpoints", FILES, _check_files, 10),
+    _line("store: batches of records", PUT, _check_store, 5),
+    _line("store: taking over and linking", MERGE, _check_store, 3),
+    _line("answers of teach", ANSWERS, _check_answers, 5),
+    _line("checkpoints", FILES, _check_files, 5),
 )
 
 if __name__ == "__main__":
