@@ -1,9 +1,8 @@
-"""Measure the search, and predictions of a whole library.
+"""Measure the search.
 
     python bench/search.py like DATA WEIGHTS [--store STORE]         # DATA with classes: precision at 10
     python bench/search.py speed DATA PHOTO WEIGHTS --store STORE    # among 10,000 images
     python bench/search.py text RUN FLICKR8K --store STORE           # recall at 1, 5, 10 of people's captions
-    python bench/search.py library RUN PHOTOS [--images 1000]        # predict --out, against its two parts
 
 Needs the package on the path. Precision and recall leave the image that is asked with out of account.
 """
@@ -108,53 +107,14 @@ def measure_text(run: Path, data: Path, store: Path | None, count: int) -> dict[
     }
 
 
-def measure_library(run: Path, photos: Path, count: int) -> dict[str, float]:
-    """Return the images a second of ``predict --out``, of its features and of its answers alone, in turn."""
-    from showtell.extraction.extract import extract_features
-    from showtell.kinds.asked import named_images
-    from showtell.kinds.library import predict_features
-    from showtell.kinds.model_folder import load
-    from showtell.kinds.predict import predict
-    from showtell.kinds.settings import Predict
-    from showtell.store.store import FeatureStore
-
-    model, figures = load(run), {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "photos").mkdir()
-        for image in named_images([str(photos)], QUIET)[:count]:
-            (folder / "photos" / image.path.name).symlink_to(image.path.resolve())
-        paths = tuple(str(path) for path in sorted((folder / "photos").iterdir()))
-        images = named_images(paths, QUIET)
-        parts: dict[str, list[float]] = {"extract": [], "answer": [], "whole": []}
-        for turn in range(2):
-            started = time.perf_counter()
-            features = extract_features(
-                images, model.backbone, FeatureStore(folder / f"a{turn}"), console=QUIET
-            )
-            parts["extract"].append(time.perf_counter() - started)
-            started = time.perf_counter()
-            assert len(list(predict_features(model, features, images))) == len(images)
-            parts["answer"].append(time.perf_counter() - started)
-            started = time.perf_counter()
-            settings = Predict(run, paths, out=folder / f"{turn}.csv", store=folder / f"b{turn}")
-            assert len(list(predict(settings, QUIET))) == len(images)
-            parts["whole"].append(time.perf_counter() - started)
-        figures = {f"{part}_images_per_s": len(images) / min(taken) for part, taken in parts.items()}
-        apart = [extract + answer for extract, answer in zip(parts["extract"], parts["answer"])]
-        shares = [one / whole for one, whole in zip(apart, parts["whole"])]
-    return {"images": len(images), **figures, "share_of_parts": statistics.mean(shares)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("like", "speed", "text", "library"))
+    parser.add_argument("what", choices=("like", "speed", "text"))
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--store", type=Path)
     parser.add_argument("--captions", type=int, default=150)
-    parser.add_argument("--images", type=int, default=1000)
     add_results(parser)
     options = parser.parse_args()
     tune_process()
@@ -163,10 +123,8 @@ def main() -> None:
         figures = measure_like(first, str(rest[0]), options.store)
     elif options.what == "speed":
         figures = measure_speed(first, rest[0], str(rest[1]), options.store)
-    elif options.what == "text":
-        figures = measure_text(first, rest[0], options.store, options.captions)
     else:
-        figures = measure_library(first, rest[0], options.images)
+        figures = measure_text(first, rest[0], options.store, options.captions)
     for name, value in figures.items():
         print(f"{name:<42} {value:.4g}")
     record("search", {options.what: figures}, options)

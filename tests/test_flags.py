@@ -46,7 +46,7 @@ ALLOWED = {
         *["--classes", "--run", "--vlm", "--host", "--port", "--token", "--open"],
     ],
     "extract": [
-        *[*SOURCE, "--group-column", *NETWORK, "--resize", "--precision", "--engine", "--store"],
+        *[*SOURCE, *NETWORK, "--resize", "--precision", "--engine", "--store", "--keep-images"],
         *["--device", "--json", "--executor", "--workers", "--ray-address", "--gpus-per-worker"],
     ],
     "train-captioner": [
@@ -56,7 +56,8 @@ ALLOWED = {
     "train-classifier": [*TRAINING, "--head", "--fine-tune", "--from"],
     "compare": ["RUN", "--split", "--out", "--json"],
     "compare-backbones": [
-        *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--out", "--steps", "--sample"],
+        *[*GROUPED, "--backbones", "--weights", "--image-size", "--store", "--keep-images", "--out"],
+        *["--steps", "--sample"],
         *["--seed", "--device", "--json"],
     ],
     "evaluate": [*EVALUATED, "--beam-size", "--out", "--export", "--json"],

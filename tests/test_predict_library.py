@@ -20,6 +20,7 @@ from showtell.files import lock_folder, take_lock
 from showtell.kinds import library
 from showtell.kinds.classifier.model import ClassifierModel
 from showtell.kinds.xmp import read_description, write_description, xmp_beside
+from showtell.store.store import FeatureStore
 
 CAPTIONS = ["a red circle above two blue stars", "노란 별 하나", "three green squares in a row"]
 
@@ -70,6 +71,20 @@ def test_a_table_is_what_a_training_reads(captioner, photos, tmp_path, capsys):
     assert dict(rows) == expected
     dataset = read_dataset(DataSource(out))
     assert {image.name: image.captions for image in dataset.images} == {k: (v,) for k, v in expected.items()}
+
+
+def test_many_images_are_answered_from_the_store_and_few_without(captioner, photos, tmp_path, monkeypatch):
+    (photos / "broken.jpg").write_bytes(b"no image")
+    asked = Predict(captioner, (str(photos),), store=tmp_path / "store")
+    few = list(predict(asked))
+    assert not asked.store.exists()
+    monkeypatch.setattr("showtell.kinds.predict.BATCH_SIZE", 6)
+    many = list(predict(asked))
+    assert len(FeatureStore(asked.store).spaces()) == 1
+    assert [(one.image, one.text) for one in many if not one.error] == [
+        (one.image, one.text) for one in few if not one.error
+    ]
+    assert [one.image.name for one in many if one.error] == ["broken.jpg"]
 
 
 def test_classes_are_written_with_their_probability(classifier, photos, tmp_path):

@@ -7,10 +7,13 @@ import platform
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +21,8 @@ import torch
 from showtell.errors import ConfigError
 from showtell.process import place
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _MAX_BATCHES = 4
 """Most batches that a network encodes side by side; each holds its layers' values in memory."""
 _limiting = threading.Lock()
@@ -52,6 +57,30 @@ def share_cores(device: torch.device, batches: int = _MAX_BATCHES) -> tuple[int,
         return 1, threads
     count = max(n for n in range(1, min(batches, _MAX_BATCHES) + 1) if threads % n == 0)
     return count, threads // count
+
+
+def in_order(
+    workers: Executor, work: Callable[[_Item], _Result], items: Iterable[_Item], ahead: int
+) -> Iterator[_Result]:
+    """Yield the result of each item in their order, while others are worked on.
+
+    Args:
+        workers: Who works.
+        work: What is done with an item.
+        items: Taken as they are needed.
+        ahead: How many are under way, or wait to be taken, beside the one that is yielded.
+    """
+    under_way: deque[Future[_Result]] = deque()
+    try:
+        for item in items:
+            under_way.append(workers.submit(work, item))
+            if len(under_way) > ahead:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.cancel()
 
 
 def available_memory() -> int | None:

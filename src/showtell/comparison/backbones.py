@@ -63,7 +63,7 @@ def compare_backbones(config: CompareBackbones, console: Console | None = None) 
     splits: dict[str, str] = {}
 
     def extract(name: str, network: Backbone) -> Contender:
-        store = FeatureStore(config.store)
+        store = FeatureStore(config.store, keep_images=config.keep_images)
         prepared = prepare(dataset, network, store, console, seed=config.seed, splits=splits or None)
         splits.update({image.name: str(image.split) for image in prepared.images})
         return Contender(network, speeds[name], prepared)

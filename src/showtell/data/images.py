@@ -105,12 +105,27 @@ def load_pixels(source: Source, preprocessing: Preprocessing) -> Tensor:
         ImageError: It cannot be read; the message gives the reason.
     """
     image = open_image(source, shrink_to=preprocessing)
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).unsqueeze(0)  # (1, 3, H, W), channels last
+    return as_input(np.array(image), preprocessing, source_name(source))
+
+
+def as_input(image: np.ndarray, preprocessing: Preprocessing, name: str = "the image") -> Tensor:
+    """Scale an image to a network's input, and crop it where that is asked for.
+
+    Args:
+        image: Upright, (height, width, 3), uint8, writable.
+        preprocessing: What the network wants.
+        name: How a message calls the image.
+
+    Returns:
+        Pixels (3, height, width), uint8.
+
+    Raises:
+        ImageError: It is too long a strip.
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)  # (1, 3, H, W), channels last
     size = preprocessing.scaled_size(*pixels.shape[-2:])
     if size[0] * size[1] > MAX_PIXELS:  # a strip one pixel wide, scaled up until its shorter side fits
-        raise ImageError(
-            f"{source_name(source)} is a strip of {image.width}x{image.height}, too long to crop."
-        )
+        raise ImageError(f"{name} is a strip of {image.shape[1]}x{image.shape[0]}, too long to crop.")
     if pixels.shape[-2:] != size:
         # As Pillow's, to within one level of 255, in a third of the time.
         pixels = F.interpolate(pixels, size, mode=preprocessing.interpolation, antialias=True)

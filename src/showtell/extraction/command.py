@@ -32,7 +32,8 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    result = _extract(config, config, console, config.build_executor(), is_here=config.executor != "ray")
+    store, is_here = FeatureStore(config.store, keep_images=config.keep_images), config.executor != "ray"
+    result = _extract(config, config, store, console, config.build_executor(), is_here=is_here)
     encoded = (
         f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
@@ -99,18 +100,19 @@ def features(
         device=device,
     )
     source = data if isinstance(data, DataSource) else DataSource(Path(data))
-    return _extract(source, network, console or Log())
+    return _extract(source, network, FeatureStore(store), console or Log())
 
 
 def _extract(
     source: DataSource,
     network: BackboneSettings,
+    store: FeatureStore,
     console: Console,
     executor: Executor | None = None,
     *,
     is_here: bool = True,
 ) -> Features:
-    images, store = images_of(source, console), FeatureStore(network.store)
+    images = images_of(source, console)
     backbone = network.load(console=console)
     if is_here:  # what is fast on this processor may not be on others
         backbone = by_fastest(backbone, images, store, console)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
-from showtell.data.images import Preprocessing, load_pixels, read_content
+from showtell.data.images import Preprocessing, read_content
 from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Engine
 from showtell.errors import ImageError
+from showtell.extraction.decoded import decoded_pixels, kept_pixels
 from showtell.extraction.plan import Plan, Waiting
 from showtell.store.store import FileStamp, content_digest
 
@@ -75,14 +76,19 @@ class ReadImage:
 
 
 def read_image(waiting: Waiting, plan: Plan, preprocessing: Preprocessing) -> ReadImage:
-    """Read an image; decode it where the store lacks its features."""
-    image, stamp = waiting
+    """Read an image; decode it where the store lacks its features, and no decoded one is kept."""
+    image, stamp, digest = waiting
+    kept = plan.store.kept
     try:
-        content = read_content(image.path)
-        digest = content_digest(content)
-        if not plan.missing([plan.key_of(digest)]):
-            return ReadImage(image, stamp, digest)
-        pixels = load_pixels(content, preprocessing)
+        pixels = kept_pixels(digest, preprocessing, kept) if digest else None
+        if pixels is None:
+            content = read_content(image.path)
+            digest = content_digest(content)
+            if not plan.missing([plan.key_of(digest)]):
+                return ReadImage(image, stamp, digest)
+            pixels = kept_pixels(digest, preprocessing, kept)
+            if pixels is None:
+                pixels = decoded_pixels(content, digest, preprocessing, kept)
     except ImageError as error:
         return ReadImage(image, stamp, reason=error.what)
     if plan.view is not None:

@@ -1,5 +1,6 @@
 """Encode every image once: plan what is missing, carry it out, and go on where it stopped."""
 
+import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from showtell.data.images import Preprocessing, load_pixels
 from showtell.data.records import AnnotatedImage
 from showtell.engines.base import Pixels, find_engine
 from showtell.errors import StoreError, WorkerError
-from showtell.extraction.executor import Executor, Status
+from showtell.extraction.executor import Executor, Status, read_image
 from showtell.extraction.features import Features
 from showtell.extraction.jobs import adopt_jobs
 from showtell.extraction.joint import JointFeatures
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
 
 _SCENES = 32
 """Drawings to calibrate int8 with."""
+_FEW = 8
+"""Images that say how many bytes a decoded one takes."""
 _PATIENCE = 60.0
 """Seconds that workers have to end when their work is done."""
 
@@ -158,18 +161,31 @@ def _forecast(plan: Plan, backbone: Backbone, pace: float, console: Console) -> 
         StoreError: The disk has too little room.
     """
     size, count = backbone.preprocessing, len(plan.waiting)
-    room, free = count * plan.space.record_bytes * 1.05, shutil.disk_usage(plan.store.root).free
+    features, images = count * plan.space.record_bytes * 1.05, _room_for_images(plan, backbone.preprocessing)
+    room, free = features + images, shutil.disk_usage(plan.store.root).free
     about = f", about {human_time(pace * count)}" if pace else ""
+    beside = f" and decoded images about {human_bytes(images)}" if images else ""
     console.say(
-        f"Encoding {count} images with {backbone.description.architecture} at "
-        f"{size.width}x{size.height}{about}; features take {human_bytes(room)} of {human_bytes(free)} free"
+        f"Encoding {count} images with {backbone.description.architecture} at {size.width}x{size.height}"
+        f"{about}; features take {human_bytes(features)}{beside} of {human_bytes(free)} free"
     )
     if backbone.precision == "bfloat16" and not has_fast_bfloat16(backbone.device):
         console.say("This processor has no arithmetic for bfloat16: --precision float32 is faster here")
     if room > free:
         raise StoreError(
-            f"The features of {count} images take {human_bytes(room)}, and {plan.store.root} has "
+            f"The features of {count} images take {human_bytes(features)}{beside}, and {plan.store.root} has "
             f"{human_bytes(free)} free.",
             hint="Name a larger disk by --store, or remove features that are not used any more.",
             run="showtell store",
         )
+
+
+def _room_for_images(plan: Plan, preprocessing: Preprocessing) -> float:
+    """Return about how many bytes decoded images will take, if they are kept, by a few that are kept now."""
+    kept, few = plan.store.kept, plan.waiting[:: math.ceil(len(plan.waiting) / _FEW)]
+    if not kept.keeping:
+        return 0.0
+    before = kept.written
+    for waiting in few:
+        read_image(waiting, plan, preprocessing)
+    return (kept.written - before) / len(few) * len(plan.waiting)

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -55,6 +56,7 @@ def claim_job(plan: Plan, backbone: Backbone) -> Iterator[Job]:
             backbone.spec,
             backbone.description.for_store(),
             plan.space.folder.resolve(),
+            replace(plan.store.kept, root=plan.store.kept.root.resolve()),
             plan.view,
             str(backbone.device),
         )
@@ -128,6 +130,7 @@ def parts_of(plan: Plan, workers: int, device: str) -> Iterator[Rows]:
         yield {
             "number": list(range(start, start + len(some))),
             "path": [os.fsencode(one.image.path) for one in some],
+            "digest": [one.digest for one in some],
         }
 
 

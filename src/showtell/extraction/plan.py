@@ -18,6 +18,7 @@ class Waiting(NamedTuple):
 
     image: AnnotatedImage
     stamp: FileStamp
+    digest: bytes = b""  # of the file's content, where that is known without reading it
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def plan_extraction(
         else:
             known.append((one, digest))
     missing = set(space.missing([key_of(digest, view) for _, digest in known]))
-    waiting += [one for i, (one, _) in enumerate(known) if i in missing]
+    waiting += [one._replace(digest=digest) for i, (one, digest) in enumerate(known) if i in missing]
     found = {one.image.name: digest for i, (one, digest) in enumerate(known) if i not in missing}
     return Plan(store, space, view, tuple(waiting), found, tuple(unreadable))
 

@@ -23,7 +23,7 @@ EXECUTORS: dict[ExecutorName, str] = {
 
 @dataclass(frozen=True)
 class ExecutorSettings(Settings):
-    """Who encodes images, and on how many machines."""
+    """Who encodes images, on how many machines, and what is kept beside the features."""
 
     executor: ExecutorName = "threads"
     """Who encodes: threads, processes of this machine, or the actors of a Ray cluster (extra: ray)."""
@@ -33,6 +33,10 @@ class ExecutorSettings(Settings):
     """A cluster to join: HOST:PORT, or auto for that of this machine. By default Ray is started here."""
     gpus_per_worker: Maybe[float] = None
     """GPUs of each actor of Ray's, or a share, such as 0.5; by default 1 if this machine computes on one."""
+
+    keep_images: bool = False
+    """Also keep decoded images in the store, about 2 MB a photo of 12 megapixels.
+    Other backbones, sizes and views then decode none."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -67,7 +71,9 @@ class Extract(ExecutorSettings, BackboneSettings, DataSource):
     Example: showtell extract photos --engine openvino
     """
 
-    encoding: Rare[Maybe[str]] = None  # as in a training, to leave room for those of the executor
+    # To leave room for the flags of the executor; groups count in a split, which comes later.
+    encoding: Rare[Maybe[str]] = None
+    group_column: Rare[Maybe[str]] = None
 
     json: bool = False
     """Print the result as JSON."""

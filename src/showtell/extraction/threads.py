@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -15,8 +14,8 @@ from showtell.backbones.backbone import Backbone
 from showtell.engines.base import Engine
 from showtell.extraction import executor
 from showtell.extraction.executor import ReadImage, Status, batch_size_on, encode, read_image
-from showtell.extraction.plan import Plan
-from showtell.runtime import limit_threads, share_cores
+from showtell.extraction.plan import Plan, Waiting
+from showtell.runtime import in_order, limit_threads, share_cores
 
 
 class ThreadExecutor:
@@ -60,18 +59,13 @@ class ThreadExecutor:
 
     def _read_ahead(self, plan: Plan, backbone: Backbone, count: int) -> Iterator[ReadImage]:
         """Yield images in order, at most so many of them being read and decoded ahead."""
-        rest, workers = iter(plan.waiting), self._workers or torch.get_num_threads() + 1
+
+        def read(waiting: Waiting) -> ReadImage:
+            return read_image(waiting, plan, backbone.preprocessing)
+
+        workers = self._workers or torch.get_num_threads() + 1
         with ThreadPoolExecutor(workers, "decode", limit_threads, (1,)) as decoders:
-            ahead: deque[Future[ReadImage]] = deque()
-            try:
-                while True:
-                    for waiting in islice(rest, count - len(ahead)):
-                        ahead.append(decoders.submit(read_image, waiting, plan, backbone.preprocessing))
-                    if not ahead:
-                        return
-                    yield ahead.popleft().result()
-            finally:
-                decoders.shutdown(cancel_futures=True)
+            yield from in_order(decoders, read, plan.waiting, count)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from showtell.extraction.plan import Plan, Waiting
 from showtell.extraction.threads import ThreadExecutor
 from showtell.process import tune_process
 from showtell.runtime import choose_device
+from showtell.store.kept_images import KeptImages
 from showtell.store.record import Array
 from showtell.store.space import FeatureSpace
 from showtell.store.store import FeatureStore, FileStamp
@@ -37,9 +38,9 @@ if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not 
     from showtell.data.augment import View
 
 Rows = dict[str, list[Any]]
-"""Columns of one length. A part has the ``number`` of each image in the plan and its ``path``, bytes. The
-answer has ``number``, ``digest``, and the ``reason`` why an image cannot be read; a failure is a row numbered
--1."""
+"""Columns of one length. A part has the ``number`` of each image in the plan, its ``path`` and, where that is
+known, its ``digest``, bytes. The answer has ``number``, ``digest``, and the ``reason`` why an image cannot be
+read; a failure is a row numbered -1."""
 KNOWN = "known"
 """File in a job's folder: the keys of the records that the store has already, ascending."""
 _UNSTAMPED = FileStamp("", 0, 0, 0, 0)
@@ -56,6 +57,7 @@ class Job:
         spec: The backbone to build.
         description: Of its features, as the store keys them.
         space: Folder of the store's own space, where an engine keeps what it made of the network.
+        kept: The decoded images of the store.
         view: Of the images; None for the plain images.
         device: Where to compute.
         threads: That one worker computes with.
@@ -66,6 +68,7 @@ class Job:
     spec: BackboneSpec
     description: Mapping[str, object]
     space: Path
+    kept: KeptImages
     view: "View | None"
     device: str
     threads: int = 1
@@ -105,8 +108,8 @@ class Worker:
         store, space = self._space
         begun = self._begin(part, store.root)
         waiting = tuple(
-            Waiting(AnnotatedImage(str(number), to_path(os.fsdecode(path))), _UNSTAMPED)
-            for number, path in zip(part["number"], part["path"])
+            Waiting(AnnotatedImage(str(number), to_path(os.fsdecode(path))), _UNSTAMPED, digest)
+            for number, path, digest in zip(part["number"], part["path"], part["digest"])
         )
         plan = _Part(store, space, self.job.view, waiting, {}, (), self._known)
         rows: Rows = {"number": [], "digest": [], "reason": []}
@@ -164,6 +167,7 @@ class Worker:
                 hint="Expected a store on a path that all machines share: name one by --store.",
             )
         store = FeatureStore(self.job.folder / self.name)
+        store.kept = self.job.kept
         return store, store.space(self.job.description)
 
     @cached_property

@@ -1,8 +1,7 @@
 """What a model says of a whole library: images are encoded once and answered in batches side by side."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from showtell.extraction.fastest import by_fastest
 from showtell.extraction.features import Features
 from showtell.kinds.model import Model
 from showtell.kinds.result import Result
-from showtell.runtime import limit_threads, share_cores
+from showtell.runtime import in_order, limit_threads, share_cores
 from showtell.store.store import FeatureStore
 
 BATCH_SIZE = 64
@@ -63,15 +62,7 @@ def predict_features(
         return model.predict(grid.to(model.device), pooled.to(model.device))
 
     batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
-    count, cores = share_cores(model.device, len(batches)) if batches else (1, 1)
-    workers = ThreadPoolExecutor(count, "predict", limit_threads, (cores,))
-    under_way: deque[Future[list[Result]]] = deque()
-    try:
-        for batch in batches:
-            under_way.append(workers.submit(answer, batch))
-            if len(under_way) > count:  # one more than are answered, so that nobody waits for the next
-                yield from under_way.popleft().result()
-        while under_way:
-            yield from under_way.popleft().result()
-    finally:
-        workers.shutdown(cancel_futures=True)
+    count, cores = share_cores(model.device, max(1, len(batches)))
+    with ThreadPoolExecutor(count, "predict", limit_threads, (cores,)) as workers:
+        for results in in_order(workers, answer, batches, count):
+            yield from results

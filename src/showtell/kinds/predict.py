@@ -11,7 +11,7 @@ from showtell.data.pixels.files import PICTURE_EXTENSIONS
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ImageError
 from showtell.kinds.asked import drawn, images_of_split, named_images, recorded_labels, store_of
-from showtell.kinds.library import predict_library
+from showtell.kinds.library import BATCH_SIZE, predict_library
 from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
 from showtell.kinds.result import Result
@@ -63,7 +63,8 @@ class Prediction:
 def predict(config: Predict, console: Console | None = None) -> Iterator[Prediction]:
     """Say what images show, one after the other.
 
-    With ``out``, features come from the store and into it, and what is said is written as it is yielded.
+    With ``out``, and of many images, features come from the store and into it. With ``out`` what is said is
+    written as it is yielded.
 
     Args:
         config: Which run and images.
@@ -126,7 +127,7 @@ def _answers(
         return
     labels = recorded_labels(config.run)
     shown: list[Shown] = []
-    for image, found in zip(images, model.stream([image.path for image in images], errors="return")):
+    for image, found in _asked(config, model, images, console):
         right = image.label
         if right is None and not isinstance(found, ImageError):
             right = model.known_answer(image.path, labels)
@@ -137,6 +138,19 @@ def _answers(
     if config.out is not None:
         _write_page(config.out, config.run.name, shown)
         console.say(f"Page: {config.out}")
+
+
+def _asked(
+    config: Predict, model: Model[Any], images: Sequence[AnnotatedImage], console: Console
+) -> Iterator[tuple[AnnotatedImage, Result | ImageError]]:
+    """Ask a model about images: a few at once, many by features that the store keeps, as for a table."""
+    if len(images) <= BATCH_SIZE:
+        return zip(images, model.stream([image.path for image in images], errors="return"))
+    return predict_library(model, images, _store_of(config, model), console)
+
+
+def _store_of(config: Predict, model: Model[Any]) -> FeatureStore:
+    return FeatureStore(config.store or store_of(config.run, model))
 
 
 def _shown(one: Prediction) -> Shown:
@@ -179,8 +193,8 @@ def _written(
                 f"{kept:,} of {len(images):,} images have theirs already, which is kept; --overwrite writes "
                 "it anew"
             )
-        store, unreadable = FeatureStore(config.store or store_of(config.run, model)), 0
-        for image, found in predict_library(model, waiting, store, console):
+        unreadable = 0
+        for image, found in predict_library(model, waiting, _store_of(config, model), console):
             if isinstance(found, ImageError):
                 unreadable += 1
             else:

@@ -105,7 +105,7 @@ class Predict(Settings):
     beam_size: Maybe[int] = None
     """Width of the beam search, at least 1; by default the captioner's own."""
     store: Maybe[Path] = None
-    """Folder of the feature store for --out; that of the training by default."""
+    """Folder of the feature store for --out and for more than 64 images; that of the training by default."""
     device: str = "auto"
     """Where to compute: cpu, cuda or mps; auto takes the best there is."""
     json: bool = False

@@ -177,7 +177,7 @@ def _train_first(
     with aside if settings.find_lr else contextlib.nullcontext(settings.out) as folder:
         run = Run(Path(folder))
         with run.claim(settings), contextlib.suppress(_DoneError):
-            store = FeatureStore(settings.store)
+            store = FeatureStore(settings.store, keep_images=settings.keep_images)
             train(Session(settings, run, store, console, boards, started, processes))
 
 

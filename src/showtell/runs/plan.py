@@ -25,7 +25,7 @@ from showtell.runtime import environment
 
 WHERE = (
     *("out", "store", "weights", "device", "tensorboard", "resume"),
-    *("executor", "workers", "ray_address", "gpus_per_worker"),
+    *("executor", "workers", "ray_address", "gpus_per_worker", "keep_images"),
 )
 """Settings that may change from start to resume: they say where things lie, not what is learnt."""
 _EXAMPLES = 5

@@ -30,6 +30,7 @@ class TrainingSettings(ExecutorSettings, BackboneSettings, DataSource):
     workers: Rare[Maybe[int]] = None
     ray_address: Rare[Maybe[str]] = None
     gpus_per_worker: Rare[Maybe[float]] = None
+    keep_images: Rare[bool] = False
 
     out: Path = Path("runs/model")
     """Folder of the run: model, checkpoints, metrics."""

@@ -7,10 +7,11 @@ from showtell.console import Console, Log, human_bytes, many
 from showtell.data.source import DataSource
 from showtell.errors import StoreError
 from showtell.store.export import export_features
+from showtell.store.kept_images import NAME
 from showtell.store.merge import merge_store
 from showtell.store.settings import Store
 from showtell.store.store import FeatureStore, SpaceInfo
-from showtell.store.verify import verify_space
+from showtell.store.verify import verify_kept, verify_space
 
 
 def list_store(config: Store, console: Console | None = None) -> list[dict[str, object]]:
@@ -30,7 +31,9 @@ def list_store(config: Store, console: Console | None = None) -> list[dict[str, 
     console = console or Log()
     features = FeatureStore(config.store)
     done: dict[str, Any] = {}
-    if config.remove is not None:
+    if config.remove == NAME:
+        console.say(f"Removed {NAME}; {human_bytes(features.kept.remove())} are free again")
+    elif config.remove is not None:
         named = [info.id for info in features.spaces() if _architecture(info.description) == config.remove]
         for space in named or [config.remove]:
             console.say(f"Removed {space}; {human_bytes(features.remove(space))} are free again")
@@ -38,6 +41,8 @@ def list_store(config: Store, console: Console | None = None) -> list[dict[str, 
         done = dict(merge_store(features, config.merge, console))
     elif config.verify:
         done = _verify(features, _chosen(features, config.space), console)
+        if config.space is None:
+            done[NAME] = verify_kept(features.kept, console)
     elif config.limit is not None:
         _shrink(features, config.limit_bytes(), console)
     elif config.export is not None:
@@ -45,19 +50,25 @@ def list_store(config: Store, console: Console | None = None) -> list[dict[str, 
         data = DataSource(config.data, config.images) if config.data is not None else None
         chosen = features.space(info.description)
         done[info.id] = export_features(features, chosen, config.export, config.format, data, console)
-    spaces = features.spaces()
-    total = sum(info.bytes for info in spaces)
+    infos = _infos(features)
     console.say(
-        f"{features.root}: {many(len(spaces), 'feature space', 'feature spaces')}, {human_bytes(total)}"
+        f"{features.root}: {many(sum(i.id != NAME for i in infos), 'feature space', 'feature spaces')}, "
+        f"{human_bytes(sum(i.bytes for i in infos))}"
     )
-    for info in spaces:
+    for info in infos:
         console.say("  " + (info.problem or _line(info)))
     return [
         {"space": i.id, "records": i.records, "bytes": i.bytes, "last_used": i.last_used}
         | ({"done": done[i.id]} if i.id in done else {})
         | dict(i.description)
-        for i in spaces
+        for i in infos
     ]
+
+
+def _infos(features: FeatureStore) -> list[SpaceInfo]:
+    """Return what is in the store: feature spaces, the most recently used first, and kept images if any."""
+    kept = features.kept_info()
+    return [*features.spaces(), *([kept] if kept.records else [])]
 
 
 def _chosen(features: FeatureStore, name: str | None, *, one: bool = False) -> Sequence[SpaceInfo]:
@@ -103,9 +114,12 @@ def _verify(features: FeatureStore, spaces: Sequence[SpaceInfo], console: Consol
 
 
 def _shrink(features: FeatureStore, limit: int, console: Console) -> None:
-    """Remove the spaces that were not used for longest until what is left is at most ``limit`` bytes."""
+    """Remove what was not used for longest until at most ``limit`` bytes are left: kept images come first."""
     spaces = features.spaces()
-    total = sum(info.bytes for info in spaces)
+    total = sum(info.bytes for info in _infos(features))
+    if freed := features.kept.shrink(total - limit):
+        console.say(f"Removed decoded images: {human_bytes(freed)}")
+    total -= freed
     for info in reversed(spaces):
         if total <= limit:
             return
@@ -120,6 +134,8 @@ def _shrink(features: FeatureStore, limit: int, console: Console) -> None:
 
 
 def _line(info: SpaceInfo) -> str:
+    if info.id == NAME:
+        return f"{NAME}  {many(info.records, 'decoded image', 'decoded images')}, {human_bytes(info.bytes)}"
     return f"{info.id}  {_what(info.description)}: {info.records:,} images, {human_bytes(info.bytes)}"
 
 

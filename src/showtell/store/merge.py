@@ -33,12 +33,14 @@ def merge_store(store: FeatureStore, other: Path, console: Console) -> dict[str,
     if store.root.exists() and source.root.samefile(store.root):
         raise StoreError(f"The feature store {other} cannot be merged into itself.")
     sound = [info for info in infos if info.problem is None]
-    _forecast(store, sound, console)
+    _forecast(store, source, sound, console)
     merged = {}
     for info in sound:
         here, there = store.space(info.description), source.space(info.description)
         merged[info.id] = copy_records(there, here, console)
         console.say(f"{info.id}: {merged[info.id]}")
+    if images := store.kept.merge(source.kept):
+        console.say(f"{many(images, 'decoded image', 'decoded images')} copied")
     known = store.adopt_known_files(source.root)
     console.say(f"{many(known, 'file is', 'files are')} newly known")
     if broken := [f"{info.id}: {info.problem}" for info in infos if info.problem is not None]:
@@ -49,7 +51,7 @@ def merge_store(store: FeatureStore, other: Path, console: Console) -> dict[str,
     return merged
 
 
-def _forecast(store: FeatureStore, infos: list[SpaceInfo], console: Console) -> None:
+def _forecast(store: FeatureStore, source: FeatureStore, infos: list[SpaceInfo], console: Console) -> None:
     """Say how much there is to copy.
 
     Raises:
@@ -57,7 +59,8 @@ def _forecast(store: FeatureStore, infos: list[SpaceInfo], console: Console) -> 
     """
     there = {info.id: info.bytes for info in store.spaces()} if store.root.exists() else {}
     # Of a space that both have, what it may grow by is not known before it is read.
-    most = sum(info.bytes for info in infos)
+    images = source.kept_info().bytes
+    most = images + sum(info.bytes for info in infos)
     least = sum(max(0, info.bytes - there.get(info.id, 0)) for info in infos)
     free = shutil.disk_usage(nearest_existing(store.root)).free
     console.say(

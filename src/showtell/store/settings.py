@@ -25,13 +25,14 @@ class Store(Settings):
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     remove: Maybe[str] = None
-    """Remove the features of this feature space or architecture."""
+    """Remove the features of this feature space or architecture, or the decoded images: kept-images."""
     merge: Maybe[Path] = None
     """Copy what this other feature store has and this one lacks; the other one stays as it is."""
     verify: bool = False
-    """Check every record; take out damaged ones, which the next extract encodes again."""
+    """Check every record and kept image; take out damaged ones, which the next extract makes again."""
     limit: Maybe[str] = None
-    """Remove the feature spaces that were not used for longest, until the rest is below this size: 20GB."""
+    """Remove what was not used for longest, until the rest is below this size: 20GB.
+    Kept images go first, then feature spaces."""
     export: Maybe[Path] = None
     """Write features, with names and labels where --data tells them, into this new folder for other tools."""
     format: ExportFormat = "safetensors"

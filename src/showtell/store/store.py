@@ -1,8 +1,9 @@
 """The feature store: what a backbone saw in an image, kept once, addressed by the image's content.
 
-ROOT/images/        path, size and times of a file -> SHA-256 of its content
+ROOT/images/          path, size and times of a file -> SHA-256 of its content
 ROOT/<space id>/      one feature space: `space.json` (what shaped the features), `pooled/`, `grid/`
 ROOT/<space id>.lock  held by whoever has the space open; its time is when the space was last used
+ROOT/kept/            decoded images, where they are kept
 """
 
 import os
@@ -24,6 +25,7 @@ from showtell.store.description import (
 )
 from showtell.store.environment import open_environment
 from showtell.store.folders import lock_path, lock_space, retire, size_on_disk
+from showtell.store.kept_images import NAME, KeptImages
 from showtell.store.known_files import FileStamp, KnownFiles
 from showtell.store.record import content_digest, record_key
 from showtell.store.space import FeatureSpace, Reader
@@ -76,10 +78,15 @@ class FeatureStore:
 
     Args:
         root: Its folder, on a local disk; created at the first use. None takes `default_root`.
+        keep_images: Whether to keep images that are decoded for it, too.
+
+    Attributes:
+        kept: The decoded images that are kept.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, *, keep_images: bool = False) -> None:
         self.root = Path(root) if root is not None else default_root()
+        self.kept = KeptImages(self.root / "kept", keep_images)
         self._known_files: KnownFiles | None = None
 
     def space(self, description: Mapping[str, object], *, map_size: int | None = None) -> FeatureSpace:
@@ -118,6 +125,12 @@ class FeatureStore:
             folders = sorted(path for path in self.root.glob("*") if _SPACE_ID.fullmatch(path.name))
             found = [self._info(folder) for folder in folders]
         return sorted(found, key=lambda info: (-info.last_used, info.id))
+
+    def kept_info(self) -> SpaceInfo:
+        """Return what the kept images are, in the words of a feature space."""
+        found = [status for _, status in self.kept.files()]
+        used = max((status.st_mtime for status in found), default=0.0)
+        return SpaceInfo(NAME, {}, len(found), sum(status.st_size for status in found), used)
 
     def remove(self, name: str) -> int:
         """Delete a feature space and give its room back to the disk at once.

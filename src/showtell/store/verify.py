@@ -1,9 +1,10 @@
-"""Every record of a space held against its checksum; what is damaged is taken out, to be encoded again."""
+"""Every record held against its checksum; what is damaged is taken out, to be made again."""
 
 import time
 from dataclasses import dataclass, field
 
 from showtell.console import Console, human_time, many
+from showtell.store.kept_images import NAME, KeptImages
 from showtell.store.record import RecordError, checksum
 from showtell.store.space import FeatureSpace, Reader
 
@@ -34,7 +35,7 @@ class Verified:
             shown = ", ".join(key[:12] for key in self.damaged[:10])
             parts.append(
                 f"{many(len(self.damaged), 'damaged one', 'damaged ones')} taken out ({shown}"
-                f"{', ...' if len(self.damaged) > 10 else ''}); the next extract encodes them again"
+                f"{', ...' if len(self.damaged) > 10 else ''}); the next extract makes them again"
             )
         else:
             parts.append("all are sound")
@@ -64,6 +65,22 @@ def verify_space(space: FeatureSpace, console: Console) -> Verified:
         bar.update(verified.records % _BATCH)
     space.drop([bytes.fromhex(key) for key in verified.damaged])
     verified.seconds = time.perf_counter() - started
+    return verified
+
+
+def verify_kept(kept: KeptImages, console: Console) -> Verified:
+    """Read every decoded image that is kept, and delete those whose length or checksum is wrong."""
+    started, verified = time.perf_counter(), Verified()
+    files = [path for path, _ in kept.files()]
+    with console.bar(len(files), f"verifying {NAME}", "images") as bar:
+        for path in files:
+            verified.records += 1
+            if not kept.is_sound(path):
+                verified.damaged.append(path.name)
+            bar.update(1)
+    verified.seconds = time.perf_counter() - started
+    if files:
+        console.say(f"{NAME}: {verified}")
     return verified
 
 

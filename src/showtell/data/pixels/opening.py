@@ -259,14 +259,10 @@ def _from_pillow(content: bytes) -> ImageFile.ImageFile:
 
 def _draft(image: Image.Image, shrink_to: Preprocessing | None, limit: int) -> None:
     """Let the JPEG decoder shrink: to twice the size that is needed, or until there is memory for it."""
-    wanted = image.size
+    width, height = image.size
+    scale = next((s for s in (1, 2, 4) if width * height <= limit * s * s), 8)
     if shrink_to is not None:
-        if orientation_of(image) >= 5:  # lies on its side
-            width, height = shrink_to.scaled_size(image.width, image.height)
-        else:
-            height, width = shrink_to.scaled_size(image.height, image.width)
-        wanted = 2 * width, 2 * height
-    scale = next((s for s in (1, 2, 4) if image.width * image.height <= limit * s * s), 8)
-    wanted = min(wanted[0], image.width // scale), min(wanted[1], image.height // scale)
-    if wanted != image.size:
-        image.draft(None, (max(1, wanted[0]), max(1, wanted[1])))
+        upright = (width, height) if orientation_of(image) >= 5 else (height, width)
+        scale = max(scale, shrink_to.reduction(*upright))
+    if scale > 1:
+        image.draft(None, (max(1, width // scale), max(1, height // scale)))

@@ -33,6 +33,19 @@ class Preprocessing:
         scale = max(target[0] / height, target[1] / width)
         return max(target[0], round(height * scale)), max(target[1], round(width * scale))
 
+    def reduction(self, height: int, width: int) -> int:
+        """Return by how much a JPEG may be scaled down while it is decoded: 1, 2, 4 or 8.
+
+        At least twice the pixels that are needed are left on each side.
+
+        Args:
+            height: Of the upright image, pixels.
+            width: Likewise.
+        """
+        rows, columns = self.scaled_size(height, width)
+        most = min(height // (2 * rows), width // (2 * columns))
+        return next((scale for scale in (8, 4, 2) if scale <= most), 1)
+
     def window(self, scaled: tuple[int, int]) -> tuple[slice, slice]:
         """Return the rows and columns of a scaled image that the network sees."""
         top, left = (scaled[0] - self.height) // 2, (scaled[1] - self.width) // 2
