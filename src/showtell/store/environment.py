@@ -191,10 +191,9 @@ class Environment:
         }
         try:
             env = lmdb.open(os.fspath(self.path), **options)
-        except lmdb.InvalidError as error:
-            if self._frozen:
+        except lmdb.InvalidError:
+            if self._frozen or not remove_unborn(data, map_size):
                 raise
-            remove_unborn(data, error, map_size)
             env, is_new = lmdb.open(os.fspath(self.path), **options), True
         if is_new:
             sync_folder(self.path)  # LMDB syncs its file, and leaves the name to the system
