@@ -12,7 +12,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PARTS = {
-    "kill": 30,
+    "kill": 45,
+    "power_cut": 10,
+    "faults": 8,
+    "hostile_images": 15,
+    "hostile_data": 10,
+    "hostile_models": 12,
 }
 """Minutes of each part in a campaign of two hours; what is left over is given to all in proportion."""
 

@@ -41,7 +41,16 @@ Attempt = Callable[[random.Random], Figures | None]
 
 
 class Finding(Exception):  # noqa: N818
-    """A promise that was broken; the words say which, and how."""
+    """A promise that was broken.
+
+    Args:
+        what: Which, and how.
+        figures: Of the round nevertheless.
+    """
+
+    def __init__(self, what: str, figures: Figures | None = None) -> None:
+        super().__init__(what)
+        self.figures = figures or {}
 
 
 class NotHere(Exception):  # noqa: N818
@@ -175,6 +184,7 @@ def _try(line: Line, options: argparse.Namespace, rounds: int | None, seconds: f
                 try:
                     outcome.add(attempt(random.Random(f"{options.seed}/{line.name}/{number}")) or {})
                 except Finding as finding:
+                    outcome.add(finding.figures)
                     outcome.findings.append((number, str(finding).replace(str(folder), "FOLDER")))
     except NotHere as reason:
         outcome.left_out = f"left out: {reason}"

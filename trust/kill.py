@@ -1,50 +1,299 @@
 """Kill -9 at random moments: nothing finished is lost, nothing half-written is served, a rerun ends equal.
 
-python trust/kill.py --rounds 200
-python trust/kill.py --minutes 30 --only threads
+    python trust/kill.py --rounds 200
+    python trust/kill.py --minutes 30 --only threads
+
+A round starts from nothing, is killed one to three times, and then runs to its end. Half of the moments are
+drawn from the time that the command takes, half from its writes: just before a file is opened to be written,
+renamed, removed or linked, and on both sides of a commit.
 """
 
+import hashlib
+import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from campaign import Attempt, Figures, Finding, Line, run
+import killing
+import models
+from campaign import Attempt, Figures, Finding, Line, NotHere, run
+from killing import Undisturbed, command, emptied, forked, killed
 
-ANSWERS = """
-import random, sys
-from pathlib import Path
-from showtell.data.answers import Answer, AnswerTable
-table, number = AnswerTable(Path(sys.argv[1]), "caption"), int(sys.argv[2])
-while True:
-    table.add([Answer(f"{number}.jpg", f"강아지 {number}")])
-    print(number, flush=True)
-    number += 1
-"""
+IMAGES, BATCH = 48, 4
+NETWORK = ["--backbone", "test_resnet", "--weights", "random"]
+Records = dict[str, str]
+"""SHA-256 of each record of a store, by space and key."""
 
 
-@contextmanager
-def answers(folder: Path) -> Iterator[Attempt]:
-    """Kill who writes down captions that people give; each that was confirmed is in the table."""
-    from showtell.data.answers import AnswerTable
+def settings(folder: Path, **values: object) -> list[str]:
+    """Write settings that have no flag into a file; return the flag that names it."""
+    file = folder / "settings.toml"
+    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    return ["--config", str(file)]
 
-    path, said = folder / "captions.csv", [-1]
+
+def _records(root: Path, into: Path) -> int:
+    """Write down every record of a store, read as any user would."""
+    from showtell.store.store import FeatureStore
+
+    store, found = FeatureStore(root), {}
+    for info in store.spaces():
+        if info.problem is not None:
+            raise RuntimeError(info.problem)
+        with store.space(info.description).reading() as reader:
+            for key, _ in reader.values.cursor():
+                grid, pooled = reader.view(bytes(key))
+                whole = (b"" if grid is None else grid.tobytes()) + pooled.tobytes()
+                found[f"{info.id} {bytes(key).hex()}"] = hashlib.sha256(whole).hexdigest()
+    into.write_text(json.dumps(found))
+    return 0
+
+
+def records_of(root: Path, folder: Path) -> Records:
+    """Return the records of a store, read in a child.
+
+    Raises:
+        Finding: It cannot be read.
+    """
+    log, into = folder / "reading.log", folder / "records.json"
+    log.unlink(missing_ok=True)
+    if forked(partial(_records, root, into), log) != 0:
+        raise Finding(f"the store cannot be read: {log.read_text().strip().splitlines()[-1]}")
+    records: Records = json.loads(into.read_text())
+    return records
+
+
+def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Return the SHA-256 of files; of those that are there."""
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in names
+        if (folder / name).is_file()
+    }
+
+
+def _finish(work: Callable[[], object], log: Path, name: str) -> None:
+    """Run something to its end.
+
+    Raises:
+        Finding: It fails after the kills.
+    """
+    status = forked(work, log)
+    if status not in (0, 3):
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
+        raise Finding(f"{name} cannot go on after a kill: status {status}, {last}")
+
+
+def draw_images(folder: Path, count: int = IMAGES, seed: int = 0) -> None:
+    """Draw images with captions."""
+    from showtell.samples import write_captions_dataset
+
+    write_captions_dataset(folder, language="ko", count=count, seed=seed)
+
+
+def small_batches() -> None:
+    """Let extractions commit after a few images."""
+    from showtell.extraction import executor
+
+    executor.BATCH_SIZE = BATCH
+
+
+def _extraction(kind: str, folder: Path) -> Iterator[Attempt]:
+    from showtell.extraction import processes
+
+    if kind == "ray":
+        try:
+            import ray  # noqa: F401
+        except ImportError as error:
+            raise NotHere(str(error)) from None
+    if kind == "processes":
+        # Workers begin as forks, too: a server of their own would import torch in every round.
+        processes.get_context = lambda method: multiprocessing.get_context("fork")  # type: ignore[attr-defined]
+    small_batches()
+    forked(partial(draw_images, folder / "data"), folder / "log")
+    rare = settings(folder, image_size=64)
+    who = [] if kind == "threads" else ["--executor", kind, "--workers", "2" if kind == "processes" else "1"]
+
+    def extract(store: Path) -> Callable[[], int]:
+        return command(["extract", str(folder / "data"), *NETWORK, *rare, *who, "--store", str(store)])
+
+    how_long = Undisturbed(extract(folder / "whole"), folder / "log")
+    whole = records_of(folder / "whole", folder)
+    if len(whole) != IMAGES:
+        raise RuntimeError(f"{len(whole)} records of {IMAGES}")
 
     def attempt(chance: random.Random) -> Figures:
-        command = [sys.executable, "-c", ANSWERS, str(path), str(said[-1] + 2)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            assert writer.stdout is not None
-            said.append(int(writer.stdout.readline()))
-            time.sleep(chance.uniform(0, 0.05))
-            os.kill(writer.pid, signal.SIGKILL)
-            said.extend(int(line) for line in writer.stdout if line.endswith("\n"))
+        store, log, kills, kept = emptied(folder / "round") / "store", folder / "round.log", 0, 0
+        log.unlink(missing_ok=True)
+        for _ in range(chance.randint(1, 3)):
+            kills += killed(extract(store), log, how_long, chance)
+            found = records_of(store, folder)
+            if found.items() - whole.items():
+                raise Finding("a record is served that is not what was computed")
+            if len(found) < kept:
+                raise Finding(f"{kept - len(found)} finished records are lost")
+            kept = len(found)
+        _finish(extract(store), log, "extract")
+        if records_of(store, folder) != whole:
+            raise Finding("the next run does not end equal")
+        left = [
+            path.name for path in store.rglob("*") if ".partial" in path.name or path.parent.name == "jobs"
+        ]
+        return {"kills": kills, "records kept by kills": kept, "left-overs": len(left)}
+
+    yield attempt
+
+
+RESULTS = ("model/model.safetensors", "metrics.jsonl", "evaluation-val.json", "predictions-val.jsonl")
+CHECKPOINTS = ("checkpoints/last.safetensors", "checkpoints/best.safetensors")
+
+
+def _training(arguments: list[str], folder: Path) -> Iterator[Attempt]:
+    """Kill a training; resume it."""
+    from showtell.kinds import training
+
+    small_batches()
+    training.LoopConfig = partial(training.LoopConfig, checkpoint_seconds=0.0)  # type: ignore[misc,assignment]
+
+    def train(place: Path, *more: str) -> Callable[[], int]:
+        return command([*arguments, "--out", str(place / "run"), "--store", str(place / "store"), *more])
+
+    (folder / "whole").mkdir()
+    how_long = Undisturbed(train(folder / "whole"), folder / "log")
+    whole = _digests(folder / "whole/run", RESULTS + CHECKPOINTS)
+    if len(whole) < 4:
+        raise RuntimeError(f"the training leaves {', '.join(whole)} alone")
+
+    def attempt(chance: random.Random) -> Figures:
+        place, log, kills = emptied(folder / "round"), folder / "round.log", 0
+        log.unlink(missing_ok=True)
+
+        def work() -> Callable[[], int]:
+            return train(place, *(["--resume"] if (place / "run").exists() else []))
+
+        for _ in range(chance.randint(1, 3)):
+            kills += killed(work(), log, how_long, chance)
+            served = place / "run/model"
+            if (served / "config.json").exists() and (
+                _digests(served, ("model.safetensors",)).get("model.safetensors") != whole[RESULTS[0]]
+            ):
+                raise Finding("a model is served that is not the finished one")
+        _finish(work(), log, "the training")
+        found = _digests(place / "run", tuple(whole))
+        if different := [name for name in whole if found.get(name) != whole[name]]:
+            raise Finding(f"the resumed training ends otherwise: {', '.join(different)}")
+        left = [path.name for path in (place / "run").rglob("*.partial")]
+        return {"kills": kills, "left-overs": len(left)}
+
+    yield attempt
+
+
+def _captioner(folder: Path) -> Iterator[Attempt]:
+    forked(partial(draw_images, folder / "data"), folder / "log")
+    rare = settings(folder, image_size=64, hidden_dim=16, augmentations=1, patience=99)
+    data = str(folder / "data" / "captions.json")
+    yield from _training(["train-captioner", data, *NETWORK, "--epochs", "2", *rare], folder)
+
+
+def _draw_classes(folder: Path) -> None:
+    from PIL import Image
+
+    for part, count in (("train", 20), ("val", 8)):
+        for number in range(count):
+            colour = ("red", "blue")[number % 2]
+            path = folder / part / colour / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = Image.effect_noise((64, 64), 60 + number).convert("RGB")
+            Image.blend(image, Image.new("RGB", (64, 64), colour), 0.5).save(path)
+
+
+def _fine_tuning(folder: Path) -> Iterator[Attempt]:
+    _draw_classes(folder / "data")
+    rare = settings(folder, image_size=64, batch_size=5)
+    tuned = ["--head", "mlp", "--fine-tune", "0.4", "--epochs", "2"]
+    network = ["--backbone", "test_efficientnet", "--weights", "random"]
+    yield from _training(["train-classifier", str(folder / "data"), *network, *tuned, *rare], folder)
+
+
+def _model(run: Path) -> None:
+    models.classifier(run / "model")
+
+
+def _export(folder: Path) -> Iterator[Attempt]:
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise NotHere(str(error)) from None
+    forked(partial(_model, folder / "run"), folder / "log")
+    names = ("encoder.onnx", "head.onnx", "classifier.onnx", "run.py", "README.md")
+
+    def export(out: Path) -> Callable[[], int]:
+        return command(["export", str(folder / "run"), "--out", str(out), "--num-images", "2"])
+
+    how_long = Undisturbed(export(folder / "whole"), folder / "log")
+    graphs = tuple(path.name for path in (folder / "whole").glob("*.onnx"))
+    whole = _digests(folder / "whole", (*names, *graphs))
+
+    def attempt(chance: random.Random) -> Figures:
+        out, log, kills = emptied(folder / "round") / "onnx", folder / "round.log", 0
+        log.unlink(missing_ok=True)
+        for _ in range(chance.randint(1, 2)):
+            kills += killed(export(out), log, how_long, chance)
+            marked = any(path.name.isupper() and path.suffix != ".md" for path in out.glob("*"))
+            served = (out / "model.json").exists() and not marked
+            if served and _digests(out, graphs) != {name: whole[name] for name in graphs}:
+                raise Finding("a half-written export is not marked as one")
+        _finish(export(out), log, "export")
+        if _digests(out, graphs) != {name: whole[name] for name in graphs}:
+            raise Finding("the next export is another")
+        return {"kills": kills}
+
+    yield attempt
+
+
+def _answer(path: Path, told: Path, column: str, number: int) -> int:
+    """Write answers down without end; tell of each that is confirmed."""
+    from showtell.data.answers import Answer, AnswerTable
+
+    table, descriptor = AnswerTable(path, column), os.open(told, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    while True:
+        table.add([Answer(f"{number}.jpg", f"강아지 {number}")])
+        os.write(descriptor, f"{number}\n".encode())
+        if number % 7 == 3:  # the one before is changed, which writes the whole table anew
+            old = next(one for one in table.read() if one.image == f"{number - 1}.jpg")
+            table.change(old, Answer(f"{number - 1}.jpg", f"강아지 {number - 1}", "accepted"))
+        number += 1
+
+
+def _answers(folder: Path) -> Iterator[Attempt]:
+    """Kill who writes down what people answer in teach; each answer that was confirmed is in the table."""
+    path, told, log = folder / "captions.csv", folder / "told", folder / "log"
+    told.touch()
+
+    def attempt(chance: random.Random) -> Figures:
+        from showtell.data.answers import AnswerTable
+
+        if len(told.read_text().splitlines()) > 400:
+            path.unlink()
+            told.write_text("")
+        first = int((["-2", *told.read_text().split()])[-1]) + 2
+        work = partial(_answer, path, told, "caption", first)
+        if chance.random() < 0.5:
+            forked(work, log, kill_at_write=chance.randint(1, 60))
+        else:
+            forked(work, log, kill_after=chance.uniform(0, 0.2))
         kept = {one.image: one.text for one in AnswerTable(path, "caption").read()}
-        lost = [number for number in said[1:] if kept.get(f"{number}.jpg") != f"강아지 {number}"]
+        said = [int(line) for line in told.read_text().split()]
+        lost = [number for number in said if kept.get(f"{number}.jpg") != f"강아지 {number}"]
         if lost:
             raise Finding(f"{len(lost)} confirmed answers are lost, such as {lost[0]}")
         return {"kills": 1, "highest answers": len(kept)}
@@ -52,7 +301,162 @@ def answers(folder: Path) -> Iterator[Attempt]:
     yield attempt
 
 
-LINES = (Line("answers of teach", answers, short=3),)
+def _merge(folder: Path) -> Iterator[Attempt]:
+    from showtell.store import adopt
+
+    adopt._BATCH_BYTES = 2000
+    forked(partial(models.store, folder / "other", 200), folder / "log")
+    forked(partial(models.store, folder / "mine", 30), folder / "log")
+    union = records_of(folder / "other", folder)
+    mine = folder / "mine"
+
+    def merge(store: Path) -> Callable[[], int]:
+        return command(["store", "--store", str(store), "--merge", str(folder / "other")])
+
+    import shutil
+
+    shutil.copytree(mine, folder / "whole")
+    how_long = Undisturbed(merge(folder / "whole"), folder / "log")
+
+    def attempt(chance: random.Random) -> Figures:
+        store, log, kills, kept = folder / "round", folder / "round.log", 0, 30
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.copytree(mine, store)
+        for _ in range(chance.randint(1, 3)):
+            kills += killed(merge(store), log, how_long, chance)
+            found = records_of(store, folder)
+            if found.items() - union.items() or len(found) < kept:
+                raise Finding("after a kill there are other records, or fewer")
+            kept = len(found)
+        _finish(merge(store), log, "the merge")
+        if records_of(store, folder) != union or records_of(folder / "other", folder) != union:
+            raise Finding("the next merge does not end equal")
+        return {"kills": kills}
+
+    yield attempt
+
+
+def _remove(folder: Path) -> Iterator[Attempt]:
+    import shutil
+
+    forked(partial(models.store, folder / "mine", 200), folder / "log")
+    whole = records_of(folder / "mine", folder)
+    space = next(iter(whole)).split()[0]
+
+    def remove(store: Path) -> Callable[[], int]:
+        return command(["store", "--store", str(store), "--remove", space])
+
+    shutil.copytree(folder / "mine", folder / "whole")
+    how_long = Undisturbed(remove(folder / "whole"), folder / "log")
+
+    def attempt(chance: random.Random) -> Figures:
+        store, log, kills = folder / "round", folder / "round.log", 0
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.copytree(folder / "mine", store)
+        kills += killed(remove(store), log, how_long, chance)
+        if (found := records_of(store, folder)) not in ({}, whole):
+            raise Finding(f"{len(found)} of {len(whole)} records are left of a space that was being removed")
+        if found:
+            _finish(remove(store), log, "the removal")
+        forked(partial(models.store, store, 200), log)
+        if records_of(store, folder) != whole:
+            raise Finding("what is written after a removal is not what is read")
+        _finish(remove(store), log, "the removal")
+        if left := [
+            path.name for path in store.iterdir() if path.is_dir() and path.name.startswith(".removed")
+        ]:
+            raise Finding(f"{left[0]} is left for good")
+        return {"kills": kills}
+
+    yield attempt
+
+
+def _serve_hub(tell: int) -> None:
+    """Be a stand-in for the Hub until the parent ends."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from hub_stand_in import hub
+
+    with hub() as server:
+        os.write(tell, server.endpoint.encode() + b"\n")
+        while os.getppid() != 1:
+            time.sleep(0.5)
+
+
+def _push(folder: Path) -> Iterator[Attempt]:
+    from huggingface_hub import constants
+
+    os.environ |= {"HF_TOKEN": "hf_right", "HF_HOME": str(folder / "hf")}
+    constants.HF_HUB_DISABLE_XET = True  # the stand-in takes large files in the older way
+    forked(partial(_model, folder / "run"), folder / "log")
+    hear, tell = os.pipe()
+    server = os.fork()
+    if server == 0:
+        try:
+            _serve_hub(tell)
+        finally:
+            os._exit(0)
+    endpoint = ["--endpoint", os.read(hear, 200).decode().strip()]
+
+    def push(name: str) -> Callable[[], int]:
+        return command(["push", str(folder / "run"), name, *endpoint])
+
+    def pull(name: str, out: Path) -> Callable[[], int]:
+        return command(["pull", f"sunja/{name}", str(out), *endpoint])
+
+    how_long = Undisturbed(push("whole"), folder / "log")
+    Undisturbed(pull("whole", folder / "whole"), folder / "log")
+    names = ("model.safetensors", "config.json")
+    whole = _digests(folder / "whole", names)
+    if whole != _digests(folder / "run" / "model", names):
+        raise RuntimeError("what was pulled is not what was pushed")
+    numbers = iter(range(10**9))
+
+    def attempt(chance: random.Random) -> Figures:
+        name, log, kills = f"model{next(numbers)}", folder / "round.log", 0
+        place = emptied(folder / "round")
+        log.unlink(missing_ok=True)
+        for number in range(chance.randint(1, 2)):
+            kills += killed(push(name), log, how_long, chance)
+            out = place / f"served{number}"
+            if forked(pull(name, out), log) == 0 and _digests(out, names) != whole:
+                raise Finding("a model can be pulled that was pushed by halves")
+        _finish(push(name), log, "push")
+        for _ in range(chance.randint(1, 2)):
+            kills += killed(pull(name, place / "out"), log, how_long, chance)
+            if (place / "out" / "config.json").exists() and _digests(place / "out", names) != whole:
+                raise Finding("a half-fetched model is served")
+        if not (place / "out" / "config.json").exists():
+            _finish(pull(name, place / "out"), log, "pull")
+        if _digests(place / "out", names) != whole:
+            raise Finding("what is pulled after kills is not what was pushed")
+        return {"kills": kills}
+
+    try:
+        yield attempt
+    finally:
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
+
+
+def _line(
+    name: str, lines: Callable[..., Iterator[Attempt]], *given: Any, share: float = 1, short: int = 1
+) -> Line:
+    return Line(name, contextmanager(partial(lines, *given)), share=share, short=short)
+
+
+LINES = (
+    _line("extraction by threads", _extraction, "threads", short=2),
+    _line("extraction by processes", _extraction, "processes", share=2),
+    _line("extraction by Ray", _extraction, "ray", share=1, short=0),
+    _line("training of a captioner", _captioner, share=2),
+    _line("fine-tuning of a classifier", _fine_tuning, share=2, short=0),
+    _line("export", _export, share=2, short=0),
+    _line("answers of teach", _answers, short=5),
+    _line("store: merge", _merge, short=2),
+    _line("store: removal", _remove, short=2),
+    _line("push and pull", _push, short=1),
+)
 
 if __name__ == "__main__":
+    killing.warm()
     sys.exit(run("kill", __doc__, LINES))

@@ -1,6 +1,7 @@
 """What files must not get wrong: written whole or not at all, locked, and kept in the right cache folder."""
 
 import glob
+import json
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 if os.name != "nt":
     import fcntl
@@ -164,10 +166,34 @@ def _is_left_over(partial: Path, here: str) -> bool:
     return time.time() - partial.stat().st_mtime > _STALE
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text that somebody else may have written.
+
+    Raises:
+        ValueError: It is no JSON, or nests too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests lists or objects too deeply") from None
+
+
 def nearest_existing(path: Path) -> Path:
     """Return a path that is there: the given one, or the first of the folders above it that exists."""
     path = path.absolute()
     return next(one for one in (path, *path.parents) if one.exists())
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, and those above it, so that a power cut takes none of them back.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.console import Console, Log
 from showtell.data.images import Fit, Preprocessing
 from showtell.errors import ConfigError, WeightsError
+from showtell.files import parse_json
 from showtell.runtime import quiet
 
 RANDOM = "random"
@@ -264,7 +264,7 @@ def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
             hint="In timm's local format there is a config.json beside model.safetensors.",
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_text(encoding="utf-8"))
         architecture = str(config["architecture"])
         pretrained_cfg, model_args = (
             dict(config.get("pretrained_cfg") or {}),

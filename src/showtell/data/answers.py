@@ -219,7 +219,13 @@ class AnswerTable:
         if not text.strip():
             return self._new, []
         delimiter = max(",;\t", key=text.splitlines()[0].count)
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+        try:
+            rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+        except csv.Error as error:
+            raise DataError(
+                f"{self.path} cannot be read as a table: {error}.",
+                hint="Save it from the spreadsheet as 'CSV UTF-8'.",
+            ) from error
         header = tuple(name.strip() for name in rows[0])
         image, words = self._place(header, IMAGE_COLUMNS), self._place(header, self._words)
         form = _Form(delimiter, header, image, words)

@@ -5,6 +5,7 @@ unit. What is bound by large matrix products gains nothing in float32 (docs/log.
 network gains, and features are rougher: they are what a model is trained on, never what it is used with.
 """
 
+import hashlib
 import importlib.util
 import inspect
 import tempfile
@@ -23,6 +24,7 @@ from showtell.backbones.description import ENGINES, EngineName
 from showtell.console import Console
 from showtell.engines.base import Pixels
 from showtell.errors import ConfigError, MissingExtraError, ModelError
+from showtell.files import write_atomic
 from showtell.runtime import quiet, share_cores
 
 _OPSET = 18
@@ -211,15 +213,32 @@ def encoder_graph(
         ModelError: The network cannot be written as a graph, or not be run as one.
     """
     path, name = folder / "network.onnx", backbone.description.architecture
-    opened = open_graph(path)
+    opened = open_graph(path) if _is_whole(path) else None
     if opened is None:
         need()
         console.say(f"Writing {name} as a graph for {runner}, once")
         write_encoder(backbone, path, calibration)
+        write_atomic(_sum_of(path), _sha256(path))
         opened = open_graph(path)
     if opened is None:
         raise ModelError(f"{runner} cannot run {name}.", hint="Leave --engine out: torch can.")
     return opened
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a graph is what was written: one changed bit would give other features, silently."""
+    try:
+        return _sum_of(path).read_text(encoding="utf-8") == _sha256(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_encoder(backbone: Backbone, path: Path, calibration: Iterable[Pixels]) -> None:

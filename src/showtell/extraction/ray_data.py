@@ -130,7 +130,12 @@ def _cluster(address: str | None, cores: int) -> Iterator[None]:
             if own:
                 started = {} if address else {"num_cpus": cores, "include_dashboard": False}
                 ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **started)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray's have no common kind
+            if not address:
+                raise WorkerError(
+                    f"Ray cannot be started on this machine: {error}",
+                    hint="Run the same command again when less else runs here, or by --executor processes.",
+                ) from error
             raise WorkerError(
                 f"There is no Ray cluster to join at {address}: {error}",
                 hint="Expected HOST:PORT of its head, or auto on a machine that belongs to it.",

@@ -19,7 +19,7 @@ from showtell.backbones.description import Precision
 from showtell.backbones.joint import restore_backbones
 from showtell.console import Console
 from showtell.errors import ModelError, WeightsError
-from showtell.files import write_atomic
+from showtell.files import make_folder, parse_json, write_atomic
 from showtell.kinds.kind import KINDS, find_kind
 from showtell.kinds.model import CHANGED, FORMAT, Model, ModelConfig
 from showtell.kinds.model_card import short_card
@@ -32,7 +32,7 @@ M = TypeVar("M", bound=Model[Any])
 
 def save_model(folder: Path, model: M) -> M:
     """Write a model folder; ``config.json`` comes last and makes it complete. Return the model as saved."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / "config.json").unlink(missing_ok=True)  # until then it counts as no model, whatever it held
     for name, text in model.files().items():
         write_atomic(folder / name, text, durable=True)
@@ -141,7 +141,7 @@ def find_model(run: Path) -> Path:
 def _read_config(folder: Path) -> JsonObject:
     path = folder / "config.json"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}.") from error
     if not isinstance(raw, dict):

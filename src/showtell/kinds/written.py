@@ -16,7 +16,7 @@ from pathlib import Path
 from showtell.console import Console
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, DataError
-from showtell.files import take_lock, write_atomic
+from showtell.files import parse_json, take_lock, write_atomic
 from showtell.kinds.result import Result
 from showtell.kinds.xmp import read_description, write_description, xmp_beside
 from showtell.runs.records import JsonObject
@@ -179,7 +179,7 @@ class _JsonLines(_Table):
 
     def _read(self, text: str) -> set[str]:
         try:
-            return {json.loads(line)["image"] for line in text.splitlines() if line.strip()}
+            return {parse_json(line)["image"] for line in text.splitlines() if line.strip()}
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(
                 f"{self.out} holds no lines of predictions: {type(error).__name__} {error}.",

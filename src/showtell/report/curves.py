@@ -1,8 +1,8 @@
 """Draw how a training went: loss a step, validation score an epoch."""
 
-import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from showtell.errors import ModelError
+from showtell.files import parse_json
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, small_figure
 from showtell.report.fonts import font
 from showtell.runs.records import RangeTestRecord
@@ -18,7 +19,7 @@ _NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
 """Validation figures by what they are called in a figure; the first that a run has is drawn."""
 
 Floats = npt.NDArray[np.float64]
-Numbers = dict[str, float]
+Numbers = dict[str, int | float]
 
 
 def draw_loss(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
@@ -102,23 +103,39 @@ def draw_range_test(test: RangeTestRecord) -> Figure:
 def _read_metrics(path: Path) -> tuple[list[Numbers], list[Numbers]]:
     """Return the records of steps and of validations, in order."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}.", hint="Name metrics.jsonl of a run."
         ) from error
-    records = []
+    steps, validations = [], []
     for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except ValueError as error:
+            record = parse_json(line)
+            if isinstance(record, dict) and "validation" in record:
+                validations.append(_numbers(record["validation"], "epoch"))
+            else:
+                steps.append(_numbers(record, "step", "epoch", "loss"))
+        except (ValueError, msgspec.ValidationError) as error:
             # A training that is going on, or was killed, may have written half of its last line.
             if number < len(lines):
-                raise ModelError(f"{path}:{number} is not JSON: {line[:60]!r}.") from error
-    steps = [record for record in records if "loss" in record]
+                raise ModelError(f"{path}:{number} is no record of a step: {line[:60]!r}.") from error
     if not steps:
         raise ModelError(f"{path} holds no training step yet.")
-    return steps, [record["validation"] for record in records if "validation" in record]
+    return steps, validations
+
+
+def _numbers(record: object, *needed: str) -> Numbers:
+    """Return a record of numbers.
+
+    Raises:
+        msgspec.ValidationError: It holds something else.
+        ValueError: It lacks what is needed.
+    """
+    found = msgspec.convert(record, Numbers)
+    if missing := set(needed) - found.keys():
+        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+    return found
 
 
 def _running_mean(values: Floats) -> Floats:
@@ -152,7 +169,7 @@ def _draw_score(axes: Axes, validations: list[Numbers]) -> None:
         axes.text(0.5, 0.5, "no epoch is finished yet", ha="center", transform=axes.transAxes, color=FAINT)
         return
     epochs, scores = zip(*points)
-    best = int(np.nanargmax(scores))
+    best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
     axes.plot(epochs, scores, color=INK, linewidth=1.6, marker="o", markersize=3.5)
     axes.plot(epochs[best], scores[best], color=ACCENT, marker="o", markersize=8)
     text = f"{scores[best]:.3f} in epoch {epochs[best]}"

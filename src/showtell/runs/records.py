@@ -12,7 +12,7 @@ import msgspec
 
 from showtell.backbones.description import BackboneDescription
 from showtell.errors import ModelError
-from showtell.files import write_atomic
+from showtell.files import parse_json, write_atomic
 
 RUN_FORMAT = 1
 """Of the records of a run; a reader refuses later ones."""
@@ -160,7 +160,7 @@ def load_record(path: Path, kind: type[Record]) -> Record:
         ModelError: It is missing, damaged, of a later format, or not of this kind.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        raw = parse_json(path.read_text(encoding="utf-8", errors="surrogateescape"))
         return msgspec.convert(migrate(raw, path), kind, str_keys=True)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
@@ -174,7 +174,7 @@ def load_lines(path: Path, kind: type[Record]) -> list[Record]:
     """
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        return [msgspec.convert(json.loads(line), kind) for line in text.splitlines()]
+        return [msgspec.convert(parse_json(line), kind) for line in text.splitlines()]
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from showtell.console import Console
 from showtell.errors import ConfigError, ModelError
 from showtell.extraction.prepared import Prepared
-from showtell.files import lock_folder
+from showtell.files import lock_folder, make_folder
 from showtell.runs.plan import WHERE, TrainingPlan
 from showtell.runs.records import (
     EvaluationRecord,
@@ -120,7 +120,7 @@ class Run:
                 hint="Name its folder by --out, or start anew without --resume.",
             )
         _refuse_place(settings)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         try:
             with lock_folder(self.folder):
                 self._refuse_another(settings)

@@ -1,6 +1,5 @@
 """A run as a notebook shows it: what was trained on what, how it went, and what it scores."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from markupsafe import Markup
 
 from showtell import notebook
 from showtell.data.records import SPLITS
+from showtell.files import parse_json
 from showtell.runs.records import EvaluationRecord
 from showtell.runs.run import Run
 
@@ -44,7 +44,7 @@ def _metrics(run: Run) -> tuple[Points, Points]:
     steps, validations = Points(), Points()
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:  # the last line of a training that is going on
             continue
         if "validation" in record:

@@ -136,14 +136,19 @@ def _shrink(features: FeatureStore, limit: int, console: Console) -> None:
 def _line(info: SpaceInfo) -> str:
     if info.id == NAME:
         return f"{NAME}  {many(info.records, 'decoded image', 'decoded images')}, {human_bytes(info.bytes)}"
-    description = info.description
-    size, engine = description["preprocessing"], description["engine"]
-    by = "" if engine.startswith("torch") else f" by {engine}"
-    return (
-        f"{info.id}  {_architecture(description)} at {size['width']}x{size['height']}, "
-        f"{description['precision']}{by}, weights {description['weights'][:8]}: "
-        f"{info.records:,} images, {human_bytes(info.bytes)}"
-    )
+    return f"{info.id}  {_what(info.description)}: {info.records:,} images, {human_bytes(info.bytes)}"
+
+
+def _what(description: Mapping[str, Any]) -> str:
+    try:
+        size, engine = description["preprocessing"], description["engine"]
+        by = "" if engine.startswith("torch") else f" by {engine}"
+        return (
+            f"{_architecture(description)} at {size['width']}x{size['height']}, "
+            f"{description['precision']}{by}, weights {description['weights'][:8]}"
+        )
+    except (KeyError, TypeError, AttributeError):
+        return "described by another program"
 
 
 def _architecture(description: Mapping[str, object]) -> str:

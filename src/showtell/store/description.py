@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from showtell.errors import StoreError
-from showtell.files import write_atomic
+from showtell.files import make_folder, parse_json, write_atomic
 
 _Positive = Annotated[int, msgspec.Meta(gt=0)]
 
@@ -74,7 +74,7 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
                 run=f"showtell store --remove {folder.name}",
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomic(path, canonical, durable=True)
 
 
@@ -85,8 +85,8 @@ def read_description(folder: Path) -> dict[str, object]:
         StoreError: It is missing, or is not a description.
     """
     try:
-        return canonical_description(json.loads((folder / "space.json").read_bytes()))[1]
-    except (OSError, ValueError, StoreError) as error:
+        return canonical_description(parse_json((folder / "space.json").read_bytes()))[1]
+    except (OSError, ValueError, TypeError, StoreError) as error:
         raise StoreError(
             f"{folder / 'space.json'} cannot be read: {error}.",
             hint="Remove the space and extract again.",

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import lmdb
 
 from showtell.errors import StoreError
+from showtell.files import make_folder, sync_folder
+from showtell.store.creation import remove_unborn
 from showtell.store.lmdb_errors import explain
 
 Result = TypeVar("Result")
@@ -176,16 +178,25 @@ class Environment:
 
     def _open_with(self, map_size: int) -> Any:
         if not self._frozen:
-            self.path.mkdir(parents=True, exist_ok=True)
-        env = lmdb.open(
-            os.fspath(self.path),
-            map_size=map_size,
-            max_readers=_MAX_READERS,
-            metasync=self._durable,
-            subdir=not self._frozen,
-            readonly=self._frozen,
-            lock=not self._frozen,
-        )
+            make_folder(self.path)
+        data = self.path / "data.mdb"
+        is_new = not self._frozen and not data.exists()
+        options: dict[str, Any] = {
+            "map_size": map_size,
+            "max_readers": _MAX_READERS,
+            "metasync": self._durable,
+            "subdir": not self._frozen,
+            "readonly": self._frozen,
+            "lock": not self._frozen,
+        }
+        try:
+            env = lmdb.open(os.fspath(self.path), **options)
+        except lmdb.InvalidError:
+            if self._frozen or not remove_unborn(data, map_size):
+                raise
+            env, is_new = lmdb.open(os.fspath(self.path), **options), True
+        if is_new:
+            sync_folder(self.path)  # LMDB syncs its file, and leaves the name to the system
         self._check_length(env)
         env.reader_check()
         return env

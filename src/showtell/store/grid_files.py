@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from showtell.files import sync_folder
+from showtell.files import make_folder, sync_folder
 from showtell.store.environment import Environment, open_environment
 
 MAX_FILES = 256
@@ -89,7 +89,7 @@ class GridFiles:
             return None
         while True:
             number += 1
-            self.path(number).parent.mkdir(exist_ok=True)
+            make_folder(self.path(number).parent)
             try:
                 # A link that exists is refused, so of two processes each gets a number of its own.
                 os.link(data, self.path(number))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.errors import StoreError
-from showtell.files import cache_root
+from showtell.files import cache_root, make_folder
 from showtell.store.description import (
     canonical_description,
     read_description,
@@ -105,7 +105,7 @@ class FeatureStore:
         name = space_id(canonical)
         folder = self.root / name
         with _explained(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             lock = lock_space(folder, shared=True)
             try:
                 os.utime(lock)

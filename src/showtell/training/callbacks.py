@@ -12,7 +12,7 @@ import numpy.typing as npt
 from showtell.data.images import open_image
 from showtell.data.records import AnnotatedImage
 from showtell.errors import MissingExtraError
-from showtell.files import write_atomic
+from showtell.files import parse_json, write_atomic
 
 _SHOWN = 6
 _COLUMNS = 3
@@ -56,7 +56,7 @@ class MetricsLog:
         if self._path.exists() and step:
             for line in self._path.read_text(encoding="utf-8").splitlines():
                 with contextlib.suppress(ValueError):  # a kill can cut the last line
-                    if _is_past(json.loads(line), step, epoch):
+                    if _is_past(parse_json(line), step, epoch):
                         kept.append(line + "\n")
         write_atomic(self._path, "".join(kept))
 

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from showtell.errors import ModelError
-from showtell.files import write_atomic
+from showtell.files import parse_json, write_atomic
 
 
 @dataclass
@@ -99,6 +99,17 @@ def load_checkpoint(path: Path, state: TrainingState, fingerprint: str) -> Progr
             f"{path} was made with other settings or other data, so its training cannot be resumed.",
             hint="Resume with the first settings and images, or start anew in another --out.",
         )
+    try:
+        return _restore(tensors, metadata, state)
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} is damaged, or was made by another version of showtell; its training cannot be resumed.",
+            hint="Start anew in another --out; the features are kept.",
+        ) from error
+
+
+def _restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], state: TrainingState) -> Progress:
+    """Put what a checkpoint holds where it belongs; whatever does not fit raises in its own way."""
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "ema": {}, "optimizer": {}, "random": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
@@ -118,13 +129,7 @@ def load_checkpoint(path: Path, state: TrainingState, fingerprint: str) -> Progr
     torch.set_rng_state(parts["random"]["cpu"])
     if "cuda" in parts["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(parts["random"]["cuda"])
-    try:
-        return Progress(**json.loads(metadata["progress"]))
-    except TypeError as error:
-        raise ModelError(
-            f"{path} was made by another version of showtell, so its training cannot be resumed.",
-            hint="Start anew in another --out; the features are kept.",
-        ) from error
+    return Progress(**parse_json(metadata["progress"]))
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

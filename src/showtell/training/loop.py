@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from showtell.console import Bar, Console, human_time
 from showtell.errors import ModelError
+from showtell.files import make_folder
 from showtell.training.callbacks import Callback, MetricsLog
 from showtell.training.checkpoint import (
     Progress,
@@ -127,7 +128,7 @@ class Loop:
             KeyboardInterrupt: Ctrl-C; a step under way was finished and is in the last checkpoint.
         """
         self._callbacks = (*self._callbacks, *callbacks)
-        self._last.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._last.parent)
         if resume and self._last.exists():
             self.progress = load_checkpoint(self._last, self._state, self.fingerprint)
             self.console.say(f"Resuming after step {self.progress.step} of {self.total}")

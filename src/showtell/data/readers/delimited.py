@@ -15,6 +15,8 @@ from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
 
 _NAME_AND_WORDS = re.compile(r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))\s+(\S.*)", re.IGNORECASE)
+_MOST_HEADER = 4_000_000
+"""Letters: a hundred thousand columns have as many."""
 _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 
@@ -109,6 +111,11 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
         first, delimiter = filled[1] if len(filled) > 1 else first, beginning[4:5]
     line = lines[first]
+    if len(line) > _MOST_HEADER:
+        raise DataError(
+            f"{path}:{first + 1} has {len(line):,} letters; the header of a table is shorter.",
+            hint="Expected a header such as image,caption.",
+        )
     delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
     header = _split(line, delimiter)
     if len(header) < 2 and len(_parted_by_blank(line)) == 2:

@@ -1,6 +1,5 @@
 """Tables of records: JSON in any form, workbooks (``.xlsx``) and Parquet files, which need extras."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_i
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError, MissingExtraError
+from showtell.files import parse_json
 
 _CONVERSATIONS = ("conversations", "messages")
 
@@ -182,7 +182,7 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
         column, folder = _column_of_images(path, cells or usual, named), None
         if column:
             folder = reading.unpacked(path, lambda: _images(path, column), column)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
     files = sorted(file.name for file in folder.iterdir()) if folder else []
     classes = _class_names(schema.metadata or {})
@@ -217,7 +217,7 @@ def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """Return the names of classes by column, as Hugging Face writes them into the schema."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = parse_json(metadata[b"huggingface"])["info"]["features"]
         return {name: feature["names"] for name, feature in features.items() if "names" in feature}
     except (KeyError, ValueError, TypeError):
         return {}

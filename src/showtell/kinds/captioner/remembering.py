@@ -72,7 +72,7 @@ def read_memory(path: Path, config: MemoryConfig) -> CaptionMemory:
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=list[_Remembered])
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read as a model's memory: {error}", hint=CHANGED) from error
     if len(found) != config.images:
         raise ModelError(f"{path} holds {len(found):,} images, not {config.images:,}.", hint=CHANGED)

@@ -1,7 +1,6 @@
 """The classifier as a kind of model; a backbone with the classifier it was pretrained with is one, too."""
 
 import difflib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from showtell.data.source import DataSource
 from showtell.errors import ModelError, WeightsError
 from showtell.evaluation.intervals import Ints
 from showtell.evaluation.paired import Paired
+from showtell.files import parse_json
 from showtell.kinds.classifier.comparison import compare_classes
 from showtell.kinds.classifier.evaluation import ClassEvaluation, evaluate_classes
 from showtell.kinds.classifier.model import NAME, ClassifierModel
@@ -124,7 +124,7 @@ def _pretrained_classifier(
 
 def _is_timm_folder(run: Path) -> bool:
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and "architecture" in config and "kind" not in config
