@@ -26,6 +26,7 @@ from showtell.extraction.ray_data import RayExecutor
 from showtell.extraction.settings import Extract
 from showtell.extraction.worker import Job, Keys, Worker
 from showtell.files import take_lock
+from showtell.store.kept_images import KeptImages
 from showtell.store.store import FeatureStore
 
 NETWORK = {"name": "mobilenetv3_small_050", "weights": "random", "image_size": 32}
@@ -264,7 +265,8 @@ def test_more_workers_than_cores_are_refused(images, backbone, store, cluster):
 
 def test_a_worker_that_does_not_see_the_store_says_so(tmp_path, backbone):
     nowhere = tmp_path / "elsewhere"
-    job = Job(nowhere, tmp_path, backbone.spec, backbone.description.for_store(), tmp_path, None, "cpu")
+    described, kept = backbone.description.for_store(), KeptImages(tmp_path / "kept")
+    job = Job(nowhere, tmp_path, backbone.spec, described, tmp_path, kept, None, "cpu")
     answer = Worker(job, "0")({"number": [0], "path": [b"a.png"]})
     assert answer["number"] == [-1] and f"There is no {nowhere} on the machine" in answer["reason"][0]
     assert not nowhere.exists()

@@ -29,6 +29,7 @@ from showtell.errors import ImageError, ShowtellError
 from showtell.extraction.plan import plan_extraction
 from showtell.files import write_atomic
 from showtell.runtime import has_fast_bfloat16, limit_threads, processor_name, share_cores
+from showtell.store.folders import bring_files
 from showtell.store.store import FeatureStore
 
 WORTH = 20.0
@@ -256,9 +257,8 @@ def _lowest_cosine(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]
 def _keep(chosen: Backbone, trials: list[Trial], scratch: Path, store: FeatureStore) -> None:
     """Write what was measured, and the graph where one was written, into the feature space of the winner."""
     space = store.space(chosen.description.for_store())
-    graph = scratch / "network.onnx"
-    if chosen.spec.engine != "torch" and not (space.folder / graph.name).exists():
-        write_atomic(space.folder / graph.name, graph.read_bytes(), durable=True)
+    if chosen.spec.engine != "torch":
+        bring_files(scratch, space.folder)
     names = {ENGINES[one.engine].package for one in trials}
     found = Comparison(processor_name(), {name: metadata.version(name) for name in sorted(names)}, trials)
     write_atomic(space.folder / _FILE, msgspec.json.format(msgspec.json.encode(found)), durable=True)
