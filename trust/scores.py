@@ -115,9 +115,11 @@ def classes(_: Path) -> Iterator[Attempt]:
         for name, ours, theirs in zip(
             ("precision", "recall", "f1"), (scores.precision, scores.recall, scores.f1), each
         ):
-            for label in seen:
-                if not (math.isnan(ours[label]) and math.isnan(theirs[label])):
-                    apart.append(same(f"{name} of a class", ours[label], theirs[label]))
+            apart += [
+                same(f"{name} of a class", ours[label], theirs[label])
+                for label in seen
+                if not (math.isnan(ours[label]) and math.isnan(theirs[label]))
+            ]
         return {"images": images, "highest difference": max(apart)}
 
     yield attempt
