@@ -1,7 +1,7 @@
 """The same seed on one thread gives the same bytes: in another process, folder, order of files, while busy.
 
 python trust/determinism.py --rounds 8
-python trust/determinism.py --rounds 1 --only interpreter      # needs TRUST_PYTHONS, interpreters with showtell
+TRUST_PYTHONS=PYTHON:PYTHON python trust/determinism.py --only interpreter   # such as have showtell
 
 A training is a digest of everything that it made: weights, tokenizer, scores, features; and its losses.
 """
@@ -30,9 +30,10 @@ import showtell, torch
 kind, data, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 torch.set_num_threads(1)
 status = cli.run([f"train-{kind}", data, "--out", str(out), "--store", str(out) + "-store", "--backbone",
-    "test_resnet", "--weights", "random", "--seed", "3", "--config", sys.argv[4], "--quiet"])
+    "test_resnet", "--weights", "random", "--seed", "3", "--config", sys.argv[4]])
 assert status in (0, 3), status
-log = [json.loads(line) for path in sorted(out.rglob("metrics.jsonl")) for line in path.open(encoding="utf-8")]
+lines = [line for path in sorted(out.rglob("metrics.jsonl")) for line in path.open(encoding="utf-8")]
+log = [json.loads(line) for line in lines]
 losses = [line["loss"] for line in log if "loss" in line]
 scores = json.loads((out / "evaluation-val.json").read_text("utf-8"))["scores"]
 model = hashlib.sha256()
