@@ -203,7 +203,7 @@ def cross_validation(coins: bool) -> Trial:
             Examples(features, torch.from_numpy(labels)), groups, 2, fit, seed=int(draw.integers(2**31))
         )
         rows = out.rows
-        found = class_scores(out.probabilities, labels[rows], groups[rows], resamples=RESAMPLES)
+        found = class_scores(out.probabilities, labels[rows], groups[rows], folded=True, resamples=RESAMPLES)
         fresh, wanted = drawn(2000)
         with torch.inference_mode():
             right = [(head(fresh).argmax(1).numpy() == wanted).mean() for head in heads]
