@@ -420,4 +420,4 @@ def test_settings_load_the_backbone_that_they_name():
     with pytest.raises(ConfigError, match="'tpu9' is not available here"):
         replace(settings, device="tpu9").load()
     with pytest.raises(ConfigError, match="does not compute in int8"):
-        replace(settings, precision="int8")
+        replace(settings, precision="int8", engine="torch")

@@ -111,7 +111,7 @@ def test_features_that_were_removed_are_missed_by_name(images_folder, tmp_path):
 def test_an_engine_is_what_its_entry_says(name):
     engine = find_engine(name)
     assert (engine.name, engine.precisions) == (name, ENGINES[name].precisions)
-    if engine.is_available():
+    if ENGINES[name].is_installed:
         backbone = load_backbone("test_resnet", "random", image_size=64, engine=name)
         # Words of the store's key: other ones would leave every feature that is kept without its reader.
         words = {"torch": "torch eager, channels last", "onnxruntime": "onnxruntime", "openvino": "openvino"}

@@ -136,7 +136,7 @@ def test_a_run_is_trained_and_evaluated_on_it_and_used_without(images, tmp_path,
     assert cli.run(["evaluate", str(run), "--split", "val", *store]) == 0
     assert "Encoding" not in capsys.readouterr().err  # its features are all there
     model = load(run)
-    assert model.backbone.description.engine == "onnxruntime"
+    assert model.backbone.description.engine == "torch"
     lines = (run / "predictions-val.jsonl").read_text("utf-8").splitlines()
     for record in map(json.loads, lines):
         assert model(data / record["image"]).probabilities == pytest.approx(record["classes"], abs=1e-3)

@@ -136,13 +136,23 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return capabilities.startswith("AVX512") and bool({"avx512_bf16", "amx_bf16"} & flags)
 
 
+def processor_name() -> str:
+    """Return what the processor is called."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
 def _cpu_flags() -> set[str]:
+    return set(_cpu_info("flags").split())
+
+
+def _cpu_info(name: str) -> str:
+    """Return what Linux says of the first core under a name; empty where it says nothing."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
-            line = next((line for line in file if line.startswith("flags")), "")
+            line = next((line for line in file if line.startswith(name)), "")
     except OSError:
-        return set()
-    return set(line.split())
+        return ""
+    return line.partition(":")[2].strip()
 
 
 def seed_everything(seed: int) -> None:

@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from showtell.backbones.description import ENGINES, BackboneDescription, BackboneSpec
+from showtell.backbones.description import BackboneDescription, BackboneSpec, EngineName, Precision
 from showtell.data.images import Fit, Preprocessing, Source, load_pixels
 from showtell.errors import ConfigError, ModelError, WeightsError
 
@@ -88,12 +88,22 @@ class Backbone(nn.Module):
         dtype = getattr(torch, self.description.dtype)
         return grid.to(dtype), pooled.to(dtype)
 
-    def for_inference(self) -> "Backbone":
-        """Return what a model trained on its features encodes with: the network itself, never in int8."""
-        if self.precision in ENGINES["torch"].precisions:
+    def run_by(self, engine: EngineName, precision: Precision) -> "Backbone":
+        """Return the same network, for another engine to fill the store."""
+        if (engine, precision) == (self.spec.engine, self.spec.precision):
             return self
-        spec = replace(self.spec, precision="float32", engine="torch")
+        weights = self.description.weights
+        spec = replace(self.spec, engine=engine, precision=precision, weights_hash=weights)
         return Backbone(self.network, self.preprocessing, spec)
+
+    def for_inference(self) -> "Backbone":
+        """Return what a model trained on its features encodes with: torch, in float32 if another ran it."""
+        return self if self.spec.engine == "torch" else self.run_by("torch", "float32")
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether its features are those of :meth:`for_inference`, but for rounding."""
+        return self.spec.engine == "torch" or self.spec.any_engine or self.spec.precision == "float32"
 
     @property
     def device(self) -> torch.device:

@@ -1,5 +1,6 @@
 """What a backbone is described by: its weights, its preprocessing, and the arithmetic that ran it."""
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from showtell.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "int8"]
 EngineName = Literal["torch", "onnxruntime", "openvino"]
+EngineChoice = Literal["auto", EngineName]
 
 
 class EngineEntry(NamedTuple):
@@ -23,28 +25,42 @@ class EngineEntry(NamedTuple):
     """Of the arithmetic that it has."""
     in_store: str
     """How features remember it: whatever makes it round otherwise stands here."""
+    package: str
+    """What has to be installed to run it; to write a graph takes more, once."""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can run here."""
+        return importlib.util.find_spec(self.package) is not None
 
 
 ENGINES: dict[EngineName, EngineEntry] = {
-    "torch": EngineEntry("engines.torch.TorchEngine", ("float32", "bfloat16"), "torch eager, channels last"),
-    "onnxruntime": EngineEntry("engines.onnx.OnnxEngine", ("float32", "int8"), "onnxruntime"),
-    "openvino": EngineEntry("engines.openvino.OpenVinoEngine", ("float32", "bfloat16"), "openvino"),
+    "torch": EngineEntry(
+        "engines.torch.TorchEngine", ("float32", "bfloat16"), "torch eager, channels last", "torch"
+    ),
+    "onnxruntime": EngineEntry("engines.onnx.OnnxEngine", ("float32", "int8"), "onnxruntime", "onnxruntime"),
+    "openvino": EngineEntry(
+        "engines.openvino.OpenVinoEngine", ("float32", "bfloat16"), "openvino", "openvino"
+    ),
 }
 """What may run a backbone to fill the store."""
 
 
-def check_engine(engine: EngineName, precision: Precision) -> None:
-    """Refuse a precision that an engine does not have.
+def choose_engine(engine: EngineChoice, precision: Precision) -> EngineName:
+    """Return the engine; for ``auto`` the first that has the precision.
 
     Raises:
         ConfigError: The engine does not have it.
     """
+    able = next(name for name, entry in ENGINES.items() if precision in entry.precisions)
+    if engine == "auto":
+        return able
     if precision not in ENGINES[engine].precisions:
-        able = next(name for name, entry in ENGINES.items() if precision in entry.precisions)
         raise ConfigError(
             f"--engine {engine} does not compute in {precision}.",
             hint=f"--engine {able} does; {engine} computes in {' and '.join(ENGINES[engine].precisions)}.",
         )
+    return engine
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,7 @@ class BackboneSpec:
         seed: Of random weights.
         precision: Of its arithmetic.
         engine: What runs it to fill the store.
+        any_engine: Whether others may, too, whose features are torch's in float32 but for rounding.
         library: Whose network it is.
         weights_hash: Their ``state_hash``, once it is known: a worker that reads others refuses them.
         in_memory: Whether the weights are in one process's memory only, so that no other can build it.
@@ -129,6 +146,7 @@ class BackboneSpec:
     seed: int = 0
     precision: Precision = "float32"
     engine: EngineName = "torch"
+    any_engine: bool = False
     library: Literal["timm"] = "timm"
     weights_hash: str | None = None
     in_memory: bool = False

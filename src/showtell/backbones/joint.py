@@ -67,7 +67,7 @@ class JointBackbone(Backbone):
         return self._join_grids([grid for grid, _ in found]), self.join([one for _, one in found])
 
     def for_inference(self) -> Backbone:
-        """Return what a model trained on its features encodes with; itself where no part is in int8."""
+        """Return what a model trained on its features encodes with; itself where torch runs every part."""
         used = [part.for_inference() for part in self.parts]
         return self if tuple(used) == self.parts else JointBackbone(used)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from showtell.backbones.description import EngineName, Precision, check_engine
+from showtell.backbones.description import EngineChoice, Precision, choose_engine
 from showtell.errors import ConfigError
 from showtell.settings import Maybe, Settings, at_least
 
@@ -29,9 +29,10 @@ class BackboneSettings(Settings):
     """Stretch the whole image to the input, or crop its centre."""
     precision: Precision = "float32"
     """Arithmetic of the backbone; features differ slightly.
-    bfloat16 takes half the time if the CPU supports it, int8 with --engine onnxruntime even less."""
-    engine: EngineName = "torch"
-    """What runs the backbone. On a CPU openvino is fastest (extra: openvino), then onnxruntime (export)."""
+    bfloat16 takes half the time if the CPU supports it, int8 by onnxruntime even less."""
+    engine: EngineChoice = "auto"
+    """What runs the backbone: auto is the fastest that is installed and gives the features of torch.
+    On a CPU that is mostly openvino (extra: openvino), then onnxruntime (export)."""
     store: Maybe[Path] = None
     """Folder of the feature store; SHOWTELL_STORE or the user's cache by default."""
     device: str = "auto"
@@ -41,7 +42,7 @@ class BackboneSettings(Settings):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32)
-        check_engine(self.engine, self.precision)
+        choose_engine(self.engine, self.precision)
         self.networks()
 
     def networks(self) -> "list[tuple[str | None, str | None]]":

@@ -18,9 +18,9 @@ from showtell.backbones.backbone import Backbone, preprocessing_of, spec_in_memo
 from showtell.backbones.description import (
     BackboneDescription,
     BackboneSpec,
-    EngineName,
+    EngineChoice,
     Precision,
-    check_engine,
+    choose_engine,
 )
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.console import Console, Log
@@ -39,7 +39,7 @@ def load_backbone(
     fit: Fit = "stretch",
     seed: int = 0,
     precision: Precision = "float32",
-    engine: EngineName = "torch",
+    engine: EngineChoice = "torch",
     console: Console | None = None,
 ) -> Backbone:
     """Build a timm network with its pretrained weights.
@@ -53,7 +53,7 @@ def load_backbone(
         fit: What to do with images that are not square.
         seed: Of random weights.
         precision: Of its arithmetic.
-        engine: What runs it to fill the store.
+        engine: What runs it to fill the store; ``auto`` leaves that to who fills it.
         console: Told which weights were found, and before anything is downloaded; None for the log of
             ``showtell``.
 
@@ -61,9 +61,10 @@ def load_backbone(
         WeightsError: They are missing, damaged, or of another network.
         ConfigError: timm knows no such network, or the engine has no such precision.
     """
-    check_engine(engine, precision)
+    used = choose_engine(engine, precision)
     spec = replace(_find_spec(name, weights, seed, console), image_size=image_size, fit=fit)
-    return build(replace(_sized(spec), precision=precision, engine=engine))
+    any_engine = engine == "auto" and precision == "float32"
+    return build(replace(_sized(spec), precision=precision, engine=used, any_engine=any_engine))
 
 
 def input_of(
@@ -152,12 +153,15 @@ def restore_backbone(
         state: Of its network.
         precision: Of its arithmetic; None for that of the description.
 
+    Returns:
+        The backbone, run by torch; in float32, any engine may fill the store for it.
+
     Raises:
         WeightsError: The state is not the one described.
         ConfigError: torch has no such precision.
     """
-    if precision is not None:
-        check_engine("torch", precision)
+    used = precision or description.precision
+    choose_engine("torch", used)
     network = timm.create_model(description.architecture, **description.model_args)
     network.load_state_dict(state)
     found = state_hash(network.state_dict())
@@ -167,7 +171,7 @@ def restore_backbone(
             f"{description.weights[:12]}.",
             hint="The model folder was changed after training; take an unchanged copy.",
         )
-    spec = spec_in_memory(description, precision=precision or description.precision)
+    spec = spec_in_memory(description, precision=used, any_engine=used == "float32")
     return Backbone(network, description.preprocessing, spec)
 
 

@@ -44,11 +44,6 @@ class Engine(Protocol):
         self, backbone: Backbone, folder: Path, calibration: Iterable[Pixels], console: Console
     ) -> None: ...
 
-    @classmethod
-    def is_available(cls) -> bool:
-        """Whether its packages are installed."""
-        ...
-
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images as the store keeps them.
 

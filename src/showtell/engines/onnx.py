@@ -151,18 +151,13 @@ class OnnxEngine:
                 f"{_PURPOSE} computes on the processor only; there is a faster device, {device.type}.",
                 hint="Leave --engine out: torch uses that device.",
             )
-        if not self.is_available():
+        if not ENGINES["onnxruntime"].is_installed:
             raise MissingExtraError("onnxruntime", "export", _PURPOSE)
         threads = share_cores(device)[1]
         need = partial(need_onnx, _PURPOSE)
         open_graph = partial(_open, threads=threads)
         self._session = encoder_graph(backbone, folder, calibration, console, "onnxruntime", need, open_graph)
         self._dtype = getattr(torch, backbone.description.dtype)
-
-    @classmethod
-    def is_available(cls) -> bool:
-        """Whether what runs graphs is installed; to write one takes more packages, once."""
-        return importlib.util.find_spec("onnxruntime") is not None
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images, as :meth:`Backbone.forward` does."""

@@ -4,7 +4,6 @@ Features are torch's but for rounding in float32; in bfloat16 those of some netw
 rougher, and are for training only (docs/log.md, Features).
 """
 
-import importlib.util
 import threading
 from collections.abc import Iterable
 from functools import partial
@@ -52,18 +51,13 @@ class OpenVinoEngine:
                 f"{_PURPOSE} computes on the processor; there is a faster device, {backbone.device.type}.",
                 hint="Leave --engine out: torch uses that device.",
             )
-        if not self.is_available():
+        if not ENGINES["openvino"].is_installed:
             raise MissingExtraError("openvino", "openvino", _PURPOSE)
         need = partial(need_onnx, _PURPOSE, ("onnx", "onnxscript"))
         open_graph = partial(_compile, backbone=backbone)
         self._model = encoder_graph(backbone, folder, calibration, console, "OpenVINO", need, open_graph)
         self._dtype = getattr(torch, backbone.description.dtype)
         self._requests = threading.local()
-
-    @classmethod
-    def is_available(cls) -> bool:
-        """Whether what runs graphs is installed; to write one takes more packages, once."""
-        return importlib.util.find_spec("openvino") is not None
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images, as :meth:`Backbone.forward` does."""

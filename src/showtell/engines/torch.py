@@ -22,11 +22,6 @@ class TorchEngine:
     ) -> None:
         self._backbone = backbone
 
-    @classmethod
-    def is_available(cls) -> bool:
-        """Whether its packages are installed: the package needs them anyway."""
-        return True
-
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images, as :meth:`Backbone.forward` does."""
         grid, pooled = self._backbone(pixels)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from showtell.backbones.description import EngineName, Precision
+from showtell.backbones.description import EngineChoice, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.console import Console, Log, human_time
 from showtell.data.annotated import report_problems, say_reading
@@ -12,6 +12,7 @@ from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
 from showtell.extraction.executor import Executor
 from showtell.extraction.extract import extract_features
+from showtell.extraction.fastest import by_fastest
 from showtell.extraction.features import Features
 from showtell.extraction.settings import Extract
 from showtell.store.store import FeatureStore
@@ -31,7 +32,7 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    result = _extract(config, config, console, config.build_executor())
+    result = _extract(config, config, console, config.build_executor(), is_here=config.executor != "ray")
     encoded = (
         f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
@@ -57,7 +58,7 @@ def features(
     image_size: int | None = None,
     resize: Fit = "stretch",
     precision: Precision = "float32",
-    engine: EngineName = "torch",
+    engine: EngineChoice = "auto",
     store: Path | None = None,
     device: str = "auto",
     console: Console | None = None,
@@ -76,7 +77,7 @@ def features(
         image_size: Side of the network's input, pixels; None for its own.
         resize: What to do with images that are not square.
         precision: Of the network's arithmetic.
-        engine: What runs the network.
+        engine: What runs the network; auto is the fastest that gives the features of torch.
         store: Folder of the feature store; None for that of the user's cache.
         device: Where to compute: cpu, cuda or mps; auto for the best there is.
         console: Where to say what happens; None for the log of ``showtell``.
@@ -102,13 +103,18 @@ def features(
 
 
 def _extract(
-    source: DataSource, network: BackboneSettings, console: Console, executor: Executor | None = None
+    source: DataSource,
+    network: BackboneSettings,
+    console: Console,
+    executor: Executor | None = None,
+    *,
+    is_here: bool = True,
 ) -> Features:
-    images = images_of(source, console)
+    images, store = images_of(source, console), FeatureStore(network.store)
     backbone = network.load(console=console)
-    found = extract_features(
-        images, backbone, FeatureStore(network.store), console=console, executor=executor
-    )
+    if is_here:  # what is fast on this processor may not be on others
+        backbone = by_fastest(backbone, images, store, console)
+    found = extract_features(images, backbone, store, console=console, executor=executor)
     report_problems(found.unreadable, console)
     return found
 

@@ -157,8 +157,8 @@ def features_for_inference(
 ) -> tuple[Backbone, Features]:
     """Return what a trained model will encode with, and its features of some of the images."""
     used = backbone.for_inference()
-    if used is backbone:
-        return backbone, prepared.features
+    if all(part.is_faithful for part in backbone.parts):
+        return used, prepared.features
     return used, extract_features(images, used, store, console=console, executor=executor)
 
 

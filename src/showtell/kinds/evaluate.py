@@ -6,6 +6,7 @@ from dataclasses import replace
 from showtell.console import Console, Log
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, DataError
+from showtell.extraction.fastest import by_fastest
 from showtell.extraction.prepared import prepare
 from showtell.kinds.kind import Evaluation, Question, find_kind
 from showtell.kinds.model_folder import load_model
@@ -48,10 +49,11 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
             f"Scoring the {split} split, which training was validated on: a fresh test set may score lower"
         )
     # Nothing else needs to be encoded: a fine-tuned backbone has encoded none of them.
+    store = FeatureStore(config.store or trained.store)
     prepared = prepare(
         replace(data.dataset, images=images),
-        model.backbone,
-        FeatureStore(config.store or trained.store),
+        by_fastest(model.backbone, images, store, console),
+        store,
         console,
         seed=trained.seed,
         splits=data.splits,

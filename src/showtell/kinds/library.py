@@ -11,6 +11,7 @@ from showtell.console import Console
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ImageError
 from showtell.extraction.extract import extract_features
+from showtell.extraction.fastest import by_fastest
 from showtell.extraction.features import Features
 from showtell.kinds.model import Model
 from showtell.kinds.result import Result
@@ -38,7 +39,8 @@ def predict_library(
     Raises:
         StoreError: The disk has no room for the features, or the store cannot be used.
     """
-    features = extract_features(images, model.backbone, store, console=console)
+    backbone = by_fastest(model.backbone, images, store, console)
+    features = extract_features(images, backbone, store, console=console)
     reasons = {problem.where: problem.detail for problem in features.unreadable}
     readable = [image for image in images if image.name in features.digests]
     with console.bar(len(readable), "predicting", "images") as bar:

@@ -13,6 +13,7 @@ from showtell.console import Console, Log, human_time
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.sizes import DEFAULT_SIZE
 from showtell.errors import NotLearntError
+from showtell.extraction.fastest import by_fastest, by_recorded
 from showtell.extraction.prepared import Prepared, prepare
 from showtell.files import write_atomic
 from showtell.kinds.kind import Reported
@@ -71,6 +72,14 @@ class Session(Generic[S]):
             test_size=DEFAULT_SIZE if test_size is None else test_size,
             executor=self.settings.build_executor(),
         )
+
+    def by_engine(self, backbone: Backbone, images: Sequence[AnnotatedImage]) -> Backbone:
+        """Return the backbone run by what encodes these images: what did it at the start, or the fastest."""
+        if self.settings.resume and self.run.has_started:
+            return by_recorded(backbone, self.run.record.backbone.networks)
+        if self.settings.executor == "ray":  # what is fast on this processor may not be on others
+            return backbone
+        return by_fastest(backbone, images, self.store, self.console)
 
     def start(self, plan: TrainingPlan) -> str:
         """Record what is run; return its fingerprint."""

@@ -143,6 +143,11 @@ class Run:
                 hint="Go on with it by --resume, or name another folder by --out.",
             )
 
+    @property
+    def has_started(self) -> bool:
+        """Whether a training has recorded here what it runs."""
+        return (self.folder / "config.json").exists()
+
     def start(self, plan: TrainingPlan, console: Console) -> str:
         """Write what is run, on what and with what, before the first step; a resume leaves it as it is.
 
@@ -156,7 +161,7 @@ class Run:
         Raises:
             ConfigError: The training to resume was started with other constants.
         """
-        if plan.settings.resume and (self.folder / "config.json").exists():
+        if plan.settings.resume and self.has_started:
             self._compare(as_json(dict(plan.resolved)), console)
         else:
             save_lines(self.folder / "images.jsonl", plan.images())

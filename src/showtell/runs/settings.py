@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.backbones.description import EngineName, Precision
+from showtell.backbones.description import EngineChoice, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
@@ -24,7 +24,7 @@ class TrainingSettings(ExecutorSettings, BackboneSettings, DataSource):
     image_size: Rare[Maybe[int]] = None
     resize: Rare[Literal["stretch", "crop"]] = "stretch"
     precision: Rare[Precision] = "float32"
-    engine: Rare[EngineName] = "torch"
+    engine: Rare[EngineChoice] = "auto"
     device: Rare[str] = "auto"
     executor: Rare[ExecutorName] = "threads"
     workers: Rare[Maybe[int]] = None

@@ -10,6 +10,7 @@ from showtell.data.names import shown_name
 from showtell.errors import DataError
 from showtell.extraction.command import images_of
 from showtell.extraction.extract import extract_features
+from showtell.extraction.fastest import by_fastest
 from showtell.kinds.asked import store_of
 from showtell.kinds.model_folder import load
 from showtell.searching.by_clip import ByClip
@@ -85,7 +86,8 @@ def make_finder(config: Search, console: Console) -> tuple[Finder, int]:
     backbone = config.load(console=console) if model is None else model.backbone
     store = FeatureStore(config.store or (store_of(config.run, model) if config.run and model else None))
     by_clip = ByClip.of(backbone, config.weights) if config.like is None and model is None else None
-    features = extract_features(images, backbone, store, console=console)
+    by = by_fastest(backbone, images, store, console)
+    features = extract_features(images, by, store, console=console)
     report_problems(features.unreadable, console)
     readable = [image for image in images if image.name in features.digests]
     if not readable:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.backbones.description import EngineName, Precision
+from showtell.backbones.description import EngineChoice, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
@@ -24,7 +24,7 @@ class Search(BackboneSettings, DataSource):
     image_size: Rare[Maybe[int]] = None
     resize: Rare[Literal["stretch", "crop"]] = "stretch"
     precision: Rare[Precision] = "float32"
-    engine: Rare[EngineName] = "torch"
+    engine: Rare[EngineChoice] = "auto"
 
     like: Maybe[Path] = None
     """Find the images whose features are nearest to this one's."""

@@ -108,6 +108,10 @@ class FeatureStore:
                 os.close(lock)
                 raise
 
+    def folder_of(self, description: Mapping[str, object]) -> Path:
+        """Return the folder of the space of a description, whether there is one or not."""
+        return self.root / space_id(canonical_description(description)[0])
+
     def spaces(self) -> list[SpaceInfo]:
         """List every feature space, the most recently used first."""
         with _explained(self.root):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from showtell.backbones.description import EngineName, Precision
+from showtell.backbones.description import EngineChoice, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
 from showtell.settings import Data, Maybe, Rare, at_least
@@ -29,7 +29,7 @@ class Teach(BackboneSettings, DataSource):
     image_size: Rare[Maybe[int]] = None
     resize: Rare[Literal["stretch", "crop"]] = "stretch"
     precision: Rare[Precision] = "float32"
-    engine: Rare[EngineName] = "torch"
+    engine: Rare[EngineChoice] = "auto"
     device: Rare[str] = "auto"
 
     classes: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()

@@ -31,6 +31,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
         config = replace(config, token=os.environ.get("SHOWTELL_TOKEN") or None)
     config = _of_run(config)
     check_extra()
+    from showtell.extraction.fastest import by_fastest
     from showtell.teaching import captioning
     from showtell.teaching.app import build_teaching_app
     from showtell.teaching.caption_learner import load_captioner
@@ -50,7 +51,8 @@ def teach(config: Teach, console: Console | None = None) -> None:
         writer = None if config.vlm is None else ImageToText(config.vlm)
         start = None if config.run is None else load_captioner(config.run, config.device)
         backbone = config.load(console=console) if start is None else start.backbone
-        pool = Pool(root, images, backbone, FeatureStore(config.store))
+        store = FeatureStore(config.store)
+        pool = Pool(root, images, by_fastest(backbone, list(images.values()), store, console), store)
         teaching = Teaching(pool, labels, config.classes, 1 if config.order == "random" else EVERY)
         captions = AnswerTable(root / captioning.TABLE, "caption")
         name = root.resolve().name or "taught"

@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from showtell.console import Console
 from showtell.data.images import open_image
 from showtell.evaluation.faithfulness import CHOICES, Faithfulness, WordDrop, measure_faithfulness
 from showtell.evaluation.occlusion import dependence
 from showtell.extraction.extract import extract_features
+from showtell.extraction.fastest import by_fastest
 from showtell.kinds.captioner.data import read_grids
 from showtell.kinds.captioner.drawing import draw_attention
 from showtell.kinds.captioner.evaluation import CaptionEvaluationRecord, DiversityRecord, caption_images
@@ -155,7 +157,9 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
     features = reported.features
     if features is None:
         asked = list({image.name: image for image in (*shown, *checked)}.values())
-        features = extract_features(asked, model.backbone, FeatureStore(reported.settings.store))
+        store = FeatureStore(reported.settings.store)
+        backbone = by_fastest(model.backbone, asked, store, Console(quiet=True))
+        features = extract_features(asked, backbone, store)
     captions = (
         reported.evaluation.captions
         if reported.evaluation is not None

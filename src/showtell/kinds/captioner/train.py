@@ -95,7 +95,11 @@ def _train(session: Session[TrainCaptioner]) -> None:
     progress = session.loop(task, loop, fingerprint)
     used, features = _features_as_trained(session, prepared, backbone, task, progress)
     if given.memory:
-        captioner.memory = remember(extract_features(data.train, used, session.store), data.train, console)
+        captioner.memory = remember(
+            extract_features(data.train, session.by_engine(used, data.train), session.store),
+            data.train,
+            console,
+        )
     validation = replace(prepared, images=tuple(data.validation), features=features)
     question = Question("val", validation, training=tuple(data.train))
     evaluation = evaluate_captions(captioner, question, beam_size=given.final_beam_size)
@@ -231,6 +235,7 @@ def _extract_all(
     dataset = read_annotated(settings, "captions", console)
     dataset = continued(dataset, settings, "caption", session.store, console)
     backbone = settings.load(seed=settings.seed, console=console) if start is None else start.backbone
+    backbone = session.by_engine(backbone, dataset.images)
     # A wrong layer is better told now than after an hour.
     top = None if settings.fine_tune is None else Top.of(backbone, settings.fine_tune)
     sizes = sizes_for_captions(dataset, settings.val_size, settings.test_size, console)

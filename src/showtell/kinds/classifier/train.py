@@ -162,6 +162,7 @@ def _extract_all(session: Session[TrainClassifier]) -> tuple[Backbone, Prepared]
         backbone = settings.load(seed=settings.seed, console=console)
     else:
         backbone = load_start(settings).backbone
+    backbone = session.by_engine(backbone, dataset.images)
     if settings.fine_tune is not None:
         layers_from(backbone, settings.fine_tune)  # a wrong name is better told now than after an hour
     return backbone, session.prepare(dataset, backbone, settings.val_size, settings.test_size)
