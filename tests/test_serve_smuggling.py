@@ -1,4 +1,4 @@
-"""One request is one request, whatever its body hides; and nginx with a prefix may stand before the server."""
+"""One request is one request, whatever its body hides; and nginx with a prefix may stand before us."""
 
 import shutil
 import socket

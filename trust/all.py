@@ -13,6 +13,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PARTS = {
     "kill": 30,
+    "scores": 3,
+    "intervals": 20,
+    "determinism": 8,
+    "supply": 12,
+    "server": 25,
 }
 """Minutes of each part in a campaign of two hours; what is left over is given to all in proportion."""
 

@@ -443,13 +443,13 @@ def scanner(folder: Path) -> Iterator[Attempt]:
 
 
 LINES = (
-    Line("full load", full_load, share=20, short=1),
+    Line("full load", full_load, share=20, short=0),
     Line("slow and broken clients", bad_clients, share=3, short=1),
     Line("1,000 connections at once", crowd, share=2, short=1),
-    Line("requests within requests", smuggling, share=2, short=1),
-    Line("uploads that lie", lies, share=2, short=1),
+    Line("requests within requests", smuggling, share=2, short=0),
+    Line("uploads that lie", lies, share=2, short=0),
     Line("other names, other sites", strangers, share=1, short=80),
-    Line("tokens in constant time", tokens, share=1, short=1),
+    Line("tokens in constant time", tokens, share=1, short=0),
     Line("a scanner", scanner, share=3, short=0),
 )
 
