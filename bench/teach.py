@@ -51,12 +51,15 @@ SENT = """() => performance.getEntriesByType("resource").filter((one) => one.nam
   .map((one) => one.responseEnd - one.startTime)"""
 
 
-def hide(data: Path, folder: Path) -> dict[str, str]:
-    """Copy the images of Train under names that say nothing; return the class of each."""
+def hide(data: Path, folder: Path, seed: int) -> dict[str, str]:
+    """Copy the images of Train under names that say nothing; return the class of each.
+
+    The random order of a folder follows from its names, so each seed has another one.
+    """
     truth = {}
     folder.mkdir()
     for path in sorted((data / "Train").rglob("*.jpg")):
-        name = f"{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.jpg"
+        name = f"{hashlib.sha256(bytes([seed]) + path.read_bytes()).hexdigest()[:12]}.jpg"
         shutil.copy(path, folder / name)
         truth[name] = path.parent.name
     return truth
@@ -149,15 +152,13 @@ def validate(said: dict[str, str], folder: Path, options: argparse.Namespace) ->
     return found
 
 
-def find_errors(address: str, person: Person) -> dict[str, int]:
+def find_errors(address: str, person: Person, said: dict[str, str]) -> dict[str, int]:
     """Answer all that is left, and count the wrong answers among the first 30 doubted."""
     early = doubted(address)
     found = {"planted at first": len(person.wrong), "found at first": len(person.wrong & early)}
-    while left := known(address)["next"]:
-        labels = {one["image"]: person.say(one["image"]) for one in left}
-        httpx.post(f"{address}/v1/answers?tab=bench", json={"labels": labels}, timeout=60).raise_for_status()
-    wait_until(lambda: known(address)["learnt"] == len(person.truth), 60)
-    time.sleep(5)  # cross-validation
+    left = {name: person.say(name) for name in sorted(person.truth.keys() - said.keys())}
+    httpx.post(f"{address}/v1/answers?tab=bench", json={"labels": left}, timeout=60).raise_for_status()
+    wait_until(lambda: known(address)["curve"][-1][0] == len(person.truth), 60)
     return found | {"planted": len(person.wrong), "found": len(person.wrong & doubted(address))}
 
 
@@ -205,13 +206,15 @@ def main() -> None:
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             for order in options.orders:
                 with tempfile.TemporaryDirectory() as place:
-                    person = Person(hide(options.data, Path(place) / "photos"), options.errors, seed)
+                    truth = hide(options.data, Path(place) / "photos", seed)
+                    person = Person(truth, options.errors, seed)
                     with serving(Path(place) / "photos", options, order) as address:
                         page = browser.new_page(locale="en-US")
                         run = {"order": order, "seed": seed} | teach(page, address, person, options)
-                        run["accuracy"] = validate(run.pop("said"), Path(place) / "photos", options)
-                        run |= find_errors(address, person) if order == "uncertain" else {}
                         page.close()
+                        said = run.pop("said")
+                        run["accuracy"] = validate(said, Path(place) / "photos", options)
+                        run |= find_errors(address, person, said) if order == "uncertain" else {}
                 runs.append(run)
                 times = {name: round(statistics.median(run.pop(name)), 1) for name in ("clicks", "sent")}
                 run |= {"click_ms": times["clicks"], "kept_ms": times["sent"]}

@@ -15,7 +15,7 @@ ROOT = Path(showtell.__file__).parent
 # A module imports only from its own room and from rooms above it in this list, and a room at the edge from no
 # other edge. Against the list of the design: `settings` and `console` came in, `runtime` stands beside them,
 # and `report` stands above `kinds`, which draw with it. `serving` stands above the edges: the page of
-# `teaching` has its server, its guards and its looks.
+# `teaching` has its server, its guards and its looks; and `searching` above it, whose demo finds images.
 CORE = [
     "errors",
     "addresses",
@@ -38,6 +38,7 @@ CORE = [
     "report",
     "training",
     "kinds",
+    "searching",
     "serving",
 ]
 EDGES = [
@@ -50,7 +51,6 @@ EDGES = [
     "teaching",
     "quickstart",
     "lessons",
-    "searching",
 ]
 ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [

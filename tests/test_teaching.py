@@ -245,37 +245,87 @@ def test_two_processes_on_one_folder_keep_each_others_answers(tmp_path):
 
 
 WRITER = """
-import random, sys
+import random, sys, time
 from pathlib import Path
 from showtell.teaching.labels import Labels
 labels, numbers = Labels(Path(sys.argv[1]), {}), random.Random(int(sys.argv[2]))
 while True:
-    image, label = f"{numbers.randrange(30)}.jpg", numbers.choice(["ming", "레오"])
+    image, label = f"{sys.argv[3]}{numbers.randrange(30)}.jpg", numbers.choice(["ming", "레오"])
     print("try", image, label, flush=True)
     labels.give({image: label}, "person", "tab")
     print("kept", image, label, flush=True)
+    time.sleep(0.002)
 """
 
 
-def test_killed_at_thirty_moments_nothing_that_was_kept_is_lost(tmp_path):
-    path, expected, numbers = tmp_path / "labels.csv", {}, random.Random(7)
+def writing(code: str, *arguments: object, stdout=subprocess.PIPE) -> subprocess.Popen:
+    """Start a process that gives labels and says which were kept."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8"}
-    for moment in range(30):
-        command = [sys.executable, "-c", WRITER, str(path), str(moment)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-            said = [process.stdout.readline()]  # it has begun
-            time.sleep(numbers.uniform(0, 0.03))
-            process.send_signal(signal.SIGKILL)
-            said += process.stdout.readlines()
-        lines = [line.decode().split() for line in said if line.endswith(b"\n")]
-        assert all(len(line) == 3 for line in lines)
-        expected |= {image: label for what, image, label in lines if what == "kept"}
-        found = texts(Labels(path, {}))
-        what, image, label = lines[-1]
-        if what == "try" and found.get(image) == label:  # on the disk, and killed before it could say so
-            expected[image] = label
-        assert found == expected
-    assert len(expected) > 10
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=stdout, env=environment
+    )
+
+
+def update(expected: dict[str, str], said: list[bytes], found: dict[str, str]) -> None:
+    """Take in what a killed process said it had kept, and the answer that it was killed with."""
+    lines = [line.decode().split() for line in said if line.endswith(b"\n")]
+    assert all(len(line) == 3 for line in lines)
+    expected |= {image: label for what, image, label in lines if what == "kept"}
+    what, image, label = lines[-1]
+    if what == "try" and found.get(image) == label:  # on the disk, and killed before it could say so
+        expected[image] = label
+
+
+def test_killed_at_thirty_moments_nothing_that_was_kept_is_lost_here_or_by_another_process(tmp_path):
+    path, heard, numbers = tmp_path / "labels.csv", tmp_path / "other.txt", random.Random(7)
+    expected: dict[str, str] = {}
+    with heard.open("wb") as file, writing(WRITER, path, 99, "other-", stdout=file) as other:
+        for moment in range(30):
+            with writing(WRITER, path, moment, "") as process:
+                said = [process.stdout.readline()]  # it has begun
+                time.sleep(numbers.uniform(0, 0.03))
+                process.send_signal(signal.SIGKILL)
+                said += process.stdout.readlines()
+            found = {name: text for name, text in texts(Labels(path, {})).items() if name[0] != "o"}
+            update(expected, said, found)
+            assert found == expected
+        assert other.poll() is None
+        other.send_signal(signal.SIGKILL)
+    found = texts(Labels(path, {}))
+    update(expected, heard.read_bytes().splitlines(keepends=True), found)
+    assert found == expected
+    assert len([name for name in expected if name[0] == "o"]) == 30
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from showtell.errors import DataError
+from showtell.teaching.labels import Labels
+labels, most = Labels(Path(sys.argv[1]), {}), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+for number in range(40):
+    try:
+        labels.give({f"{number}.jpg": "레오"}, "person", "tab")
+        print("kept", number, flush=True)
+    except DataError as error:
+        assert "not kept" in str(error), error
+        print("refused", number, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits no size of files")
+@pytest.mark.parametrize("most", [400, 411, 423])
+def test_where_the_system_writes_only_part_of_an_answer_none_of_it_stays(tmp_path, most):
+    path = tmp_path / "labels.csv"
+    with writing(LIMITED, path, most) as process:
+        said = [line.decode().split() for line in process.stdout]
+    assert process.returncode == 0
+    kept = [number for what, number in said if what == "kept"]
+    assert 0 < len(kept) < len(said) == 40
+    assert path.stat().st_size <= most
+    assert path.read_bytes().endswith(b"\n")
+    assert texts(Labels(path, {})) == {f"{number}.jpg": "레오" for number in kept}
 
 
 def test_a_full_disk_is_said_and_what_was_kept_stays(labels, monkeypatch):

@@ -44,20 +44,26 @@ class ByImage:
             ImageError: It cannot be read.
         """
         path = Path(asked)
-        content = read_content(path)
+        found = self.near(read_content(path), count + 1)
+        return [match for match in found if not _is_same(match.image.path, path)][:count]
+
+    def near(self, content: bytes, count: int) -> list[Match]:
+        """Find the images nearest to the content of a file; of the same content, it comes first.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         place = self._places.get(content_digest(content))
         if place is None:
             pixels = self._backbone.pixels(content).unsqueeze(0)
             vector: Floats = self._backbone(pixels.to(self._backbone.device))[1].float().cpu().numpy()
         else:
             vector = self._pooled[place : place + 1]
-        places, cosines = self._nearest.search(vector, count + 1)
-        found = [
+        places, cosines = self._nearest.search(vector, count)
+        return [
             Match(self._images[where], cosine)
             for where, cosine in zip(places[0].tolist(), cosines[0].tolist())
-            if place is None or not _is_same(self._images[where].path, path)
         ]
-        return found[:count]
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -25,7 +25,8 @@ from showtell import __version__
 from showtell.errors import ImageError
 from showtell.kinds.model import Model
 from showtell.runtime import limit_threads
-from showtell.serving import corrections, schema
+from showtell.serving import alike, corrections, schema
+from showtell.serving.alike import alike_of
 from showtell.serving.corrections import corrections_of
 from showtell.serving.guard import Guard, Limit, Limits, Prefixed, is_local
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
@@ -117,9 +118,12 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
     # Programs only ask; a page of people, on a machine of theirs, keeps what they correct.
     kept = corrections_of(models, settings.runs) if isinstance(settings, Demo) else {}
     app.state.corrections, app.state.max_pixels = kept, pixels
+    app.state.alike = alike_of(models, settings.runs) if isinstance(settings, Demo) else {}
     app.include_router(router)
     if kept:
         app.include_router(corrections.router)
+    if app.state.alike:
+        app.include_router(alike.router)
     app.add_api_route("/heat.js", send_heat, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
     limit = Limit(
@@ -200,9 +204,10 @@ async def _record(served: Served, upload: "Upload", explain: bool, beams: int | 
 @router.get("/v1/models", summary="List the models", responses={200: {"model": list[schema.ModelSummary]}})
 async def list_models(request: Request) -> Response:
     """The first answers where none is named."""
-    kept = request.app.state.corrections
-    found = request.app.state.serving.models.items()
-    return JSONResponse([served.summary() | {"corrects": name in kept} for name, served in found])
+    state = request.app.state
+    more = {name: {"corrects": name in state.corrections, "alike": name in state.alike}
+            for name in state.serving.models}  # fmt: skip
+    return JSONResponse([one.summary() | more[name] for name, one in state.serving.models.items()])
 
 
 @router.get("/v1/model", summary="Read a model card", responses={200: {"model": schema.Card}, 404: _ERROR})

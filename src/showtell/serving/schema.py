@@ -91,9 +91,18 @@ class ModelSummary(BaseModel):
     language: str = Field(description="Guessed from its words: ko or en.")
     scores: dict[str, float] = Field(description="On the images that validated it.")
     corrects: bool = Field(description="Whether /v1/corrections keeps what people correct of it.")
+    alike: bool = Field(description="Whether /v1/alike finds training images of it that look like an image.")
     classes: list[str] | None = None
     vocab_size: int | None = None
     beam_size: int | None = None
+
+
+class Alike(BaseModel):
+    """A training image that looks like an image."""
+
+    image: str = Field(description="Its name in the training data.")
+    similarity: float = Field(description="Cosine of the pooled features, -1 to 1.")
+    words: str = Field(description="Its label, or the first of its captions.")
 
 
 class Card(BaseModel):

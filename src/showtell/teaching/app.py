@@ -1,8 +1,5 @@
 """The page for teaching and what it asks: the same server, guards and looks as the demo's."""
 
-import io
-import threading
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,11 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from showtell.data.pixels.opening import open_image
-from showtell.data.pixels.preprocessing import Preprocessing
 from showtell.errors import DataError, ImageError, ShowtellError
 from showtell.serving.api import send_heat
 from showtell.serving.guard import Guard, Limit, Limits, is_local
+from showtell.serving.pictures import SIZES, Pictures
 from showtell.serving.prometheus import Metrics
 from showtell.teaching import captions_page
 from showtell.teaching.captioning import Captioning
@@ -32,50 +28,10 @@ from showtell.teaching.training import Training
 STATIC = Path(__file__).parent / "static"
 SHARED = ("showtell.serving", "static")
 """What the page has in common with the demo's: a file of the same name here comes first."""
-_SIZES = (256, 1024)
-"""Longest sides of the images that a page is sent, in pixels."""
-_CACHED = 64_000_000
-"""Bytes of such images that are kept in memory."""
 _ADDED, _FILMED = "added", "camera"
 """Folders, below the image folder, of images that were dropped in and of a camera's."""
 _SECONDS, _PATIENCE, _AT_ONCE = 60.0, 15.0, 32
 """Most seconds of a request, without a byte of it, and requests at once."""
-
-
-class Pictures:
-    """Images as a browser shows them: upright, small, JPEG.
-
-    Args:
-        seen: How the network sees images: a JPEG is decoded at twice that, which is enough for a small one.
-    """
-
-    def __init__(self, seen: Preprocessing) -> None:
-        self._seen = seen
-        self._kept: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
-        self._bytes, self._lock = 0, threading.Lock()
-
-    def read(self, path: Path, size: int) -> bytes:
-        """Return an image with a longest side of at most ``size`` pixels.
-
-        Raises:
-            ImageError: It cannot be read.
-        """
-        key = (path, size)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        image = open_image(path, shrink_to=self._seen if size == _SIZES[0] else None)
-        image.thumbnail((size, size))
-        encoded = io.BytesIO()
-        image.save(encoded, "JPEG", quality=85)
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = encoded.getvalue()
-                self._bytes += len(self._kept[key])
-            while self._bytes > _CACHED:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
-        return encoded.getvalue()
 
 
 class Answers(BaseModel):
@@ -158,13 +114,13 @@ def read_teaching(request: Request, tab: Tab) -> dict[str, object]:
 
 @router.get("/v1/image", summary="An image as a page shows it", response_class=Response)
 def read_image(
-    request: Request, name: str, size: Annotated[int, Query(ge=1, le=4096)] = _SIZES[1]
+    request: Request, name: str, size: Annotated[int, Query(ge=1, le=4096)] = SIZES[1]
 ) -> Response:
     """Return a JPEG."""
     images = request.app.state.teaching.pool.images
     if name not in images:
         raise HTTPException(404, f"There is no image {name[:200]!r}.")
-    size = next((one for one in _SIZES if one >= size), _SIZES[-1])
+    size = next((one for one in SIZES if one >= size), SIZES[-1])
     content = request.app.state.pictures.read(images[name].path, size)
     return Response(content, media_type="image/jpeg")
 

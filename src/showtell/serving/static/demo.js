@@ -1,5 +1,6 @@
 // The page: what is chosen, what is shown, who is asked.
 
+import { offerAlike } from "./alike.js";
 import { fetchModels, predict, Trouble } from "./api.js";
 import { calm } from "./attention.js";
 import { Camera } from "./camera.js";
@@ -100,6 +101,7 @@ const ask = async () => {
     const record = await predict(model.name, picture.blob, { explain: true, signal: question.signal });
     if (asking !== question) return;
     tell(record);
+    if (model.alike) offerAlike(at("said"), model, picture);
     if (model.corrects) offerCorrection(at("said"), record, model, picture);
   } catch (error) {
     if (asking === question) showTrouble(error, ask);

@@ -65,7 +65,11 @@ export const showProgress = (known) => {
     row.append(figure);
     return row;
   }));
-  at("train").disabled = known.classes.filter((one) => one.count).length < 2;
   at("kept").textContent = say("kept", { folder: known.folder });
   showTraining(known.training, "train");
+  at("train").disabled = known.classes.filter((one) => one.count).length < 2;
+  if (at("train").disabled) {
+    at("trained").hidden = false;
+    at("trained").textContent = say("twoClasses");
+  }
 };

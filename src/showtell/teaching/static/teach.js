@@ -37,7 +37,7 @@ const arrange = () => {
   document.body.dataset.mode = mode;
   at("stage").hidden = mode === "many";
   at("many").hidden = mode !== "many";
-  at("keys").textContent = say(`keys-${mode}`);
+  at("keys").textContent = say(`keys-${mode === "many" && like !== null ? "like" : mode}`);
   at("hint").hidden = known === null || known.learnt > 0 || labels().length > 1 || mode !== "one";
   at("hint").textContent = say(labels().length ? "nameSecond" : "nameFirst");
   at("later").hidden = !image;

@@ -1,4 +1,5 @@
-// Many images at once: those surest to be of a class, or most like one image. Pressed ones are left out.
+// Many images at once: those surest to be of a class, of which pressed ones are left out; or those most like one
+// image, of which pressed ones are chosen.
 
 import { ask } from "./api.js";
 import { say } from "./say.js";
@@ -26,7 +27,8 @@ export class Tiles {
     const found = of === null ? [] : await ask(`v1/alike?what=${what}&of=${encodeURIComponent(of)}&count=${SHOWN}`);
     if (question !== this.#asked) return; // another question came meanwhile
     this.#names = found.map(({ image }) => image);
-    this.#out.clear();
+    this.#out = new Set(what === "like" ? this.#names : []); // that they are alike says less than that they are sure
+    at("tiles").classList.toggle("picking", what === "like");
     at("tiles").replaceChildren(...this.#names.map((name) => this.#tileOf(name)));
     this.#changed();
   }
@@ -34,7 +36,7 @@ export class Tiles {
   #tileOf(name) {
     const tile = document.createElement("button"), picture = document.createElement("img");
     tile.type = "button";
-    tile.ariaPressed = "true";
+    tile.ariaPressed = String(!this.#out.has(name));
     tile.title = name;
     picture.alt = name;
     fetchImage(name, 256).then((url) => { picture.src = url; }, () => tile.classList.add("broken"));
