@@ -141,3 +141,35 @@ def test_macro_f1_of_groups_is_no_surer_than_its_groups():
     for name in grouped.intervals:
         widths = [np.diff(scores.intervals[name])[0] for scores in (grouped, alone)]
         assert widths[0] > 2 * widths[1] or name == "top5"
+
+
+def test_cross_validated_scores_hold_the_truth():
+    """Labels by coin, in folds that each know how they fell: what is right half the time is scored higher."""
+    random = np.random.default_rng(0)
+    held = {True: 0, False: 0}
+    for _ in range(500):
+        features, labels = random.normal(size=(60, 8)), random.integers(0, 2, 60)
+        fold = np.empty(60, int)
+        fold[np.argsort(labels, kind="stable")] = np.arange(60) % 10
+        right = np.empty(60, bool)
+        for number in range(10):
+            out = fold == number
+            rows, signs = np.column_stack([features, np.ones(60)]), 2 * labels - 1
+            system = rows[~out].T @ rows[~out] + np.eye(9)
+            right[out] = (rows[out] @ np.linalg.solve(system, rows[~out].T @ signs[~out]) > 0) == labels[out]
+        for folded in held:
+            low, high = share_interval(right, folded=folded)
+            held[folded] += low <= 0.5 <= high
+    assert held[False] < 0.93 * 500 <= held[True] <= 0.97 * 500
+
+
+def test_all_intervals_of_cross_validated_scores_are_wider():
+    right = np.arange(60) % 4 > 0
+    labels, said = np.arange(60) % 2, np.where(right, np.arange(60) % 2, 1 - np.arange(60) % 2)
+    wide, narrow = (
+        class_scores(one_hot(said.tolist(), 2), labels, folded=f).intervals for f in (True, False)
+    )
+    for name in ("accuracy", "macro_f1"):
+        assert np.diff(wide[name])[0] == pytest.approx(0.7**-0.5 * np.diff(narrow[name])[0], rel=0.05)
+    none = np.zeros(60, bool)
+    assert np.diff(difference_interval(right, none, folded=True)) > np.diff(difference_interval(right, none))

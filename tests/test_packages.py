@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -39,6 +41,7 @@ def test_the_wheel_holds_what_the_package_reads(packages):
     assert read <= held
     assert not {name for name in held - read if ".dist-info/" not in name}
     assert any(name.endswith("licenses/LICENSE") for name in held)
+    assert any(name.endswith("sboms/showtell.cdx.json") for name in held)
     assert wheel.stat().st_size < 10 * 2**20 and next(packages.glob("*.tar.gz")).stat().st_size < 20 * 2**20
 
 
@@ -56,6 +59,39 @@ def test_the_wheel_works_from_a_folder_of_its_own(packages, tmp_path):
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout.splitlines()[0]
     assert "train-captioner" in done.stdout and "_showtell" in done.stdout
+
+
+def test_the_same_source_is_the_same_wheel(packages, tmp_path):
+    """Built again elsewhere, from files of another day: not a byte differs."""
+    (sdist,) = packages.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    for path in source.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+    out = tmp_path / "다시"
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TZ": "Asia/Seoul"})
+    assert done.returncode == 0, done.stderr
+    first, again = (next(folder.glob("*.whl")).read_bytes() for folder in (packages, out))
+    assert first == again
+
+
+def test_the_bill_of_materials_is_of_what_is_pinned():
+    """Written anew by scripts/write_licences.py whenever a dependency changes."""
+    bill = json.loads((ROOT / "showtell.cdx.json").read_text(encoding="utf-8"))
+    held = {one["name"]: one["version"] for one in bill["components"]}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = {
+        re.sub(r"[-_.]+", "-", name).lower(): pin for name, _, pin in (one.partition("==") for one in lines)
+    }
+    assert {name: version for name, version in held.items() if pins.get(name) != version} == {}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(one for extra in extras if extra != "dev" for one in extras[extra])]
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in asked}
+    assert names - {"opencv-python"} <= held.keys()  # in dev the one without windows stands for it
+    assert bill["metadata"]["component"]["version"] == showtell.__version__
 
 
 def test_the_citation_is_of_this_version():

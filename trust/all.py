@@ -12,12 +12,17 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PARTS = {
-    "kill": 45,
-    "power_cut": 10,
-    "faults": 8,
-    "hostile_images": 15,
-    "hostile_data": 10,
-    "hostile_models": 12,
+    "kill": 35,
+    "power_cut": 8,
+    "faults": 6,
+    "hostile_images": 12,
+    "hostile_data": 8,
+    "hostile_models": 9,
+    "scores": 3,
+    "intervals": 12,
+    "determinism": 5,
+    "supply": 7,
+    "server": 15,
 }
 """Minutes of each part in a campaign of two hours; what is left over is given to all in proportion."""
 

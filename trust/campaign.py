@@ -186,6 +186,8 @@ def _try(line: Line, options: argparse.Namespace, rounds: int | None, seconds: f
                 except Finding as finding:
                     outcome.add(finding.figures)
                     outcome.findings.append((number, str(finding).replace(str(folder), "FOLDER")))
+    except Finding as finding:  # as the line was closed: seen in all rounds together
+        outcome.findings.append((options.first, str(finding)))
     except NotHere as reason:
         outcome.left_out = f"left out: {reason}"
     except Exception as error:

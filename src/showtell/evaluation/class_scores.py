@@ -41,6 +41,7 @@ def class_scores(
     labels: Ints,
     groups: Ints | None = None,
     *,
+    folded: bool = False,
     resamples: int = 1000,
     seed: int = 0,
 ) -> ClassScores:
@@ -52,6 +53,7 @@ def class_scores(
         probabilities: (N, C), each row sums to 1; N at least 1.
         labels: Right classes, (N,), each in [0, C).
         groups: Each image's group, (N,); None where each stands alone.
+        folded: The predictions are those of cross-validation, which makes intervals wider.
         resamples: Bootstrap resamples for the interval of macro-F1; 0 for no intervals.
         seed: Of the resampling.
     """
@@ -69,10 +71,11 @@ def class_scores(
             seed=seed,
             resamples=resamples,
             limits=np.array([(0.0, 1.0)] * len(SCORE_NAMES)),
+            folded=folded,
         )[SCORE_NAMES.index("macro_f1")].tolist()
         intervals = {
-            "accuracy": share_interval(statistics[:, 0] > 0, groups),
-            "top5": share_interval(statistics[:, 1] > 0, groups),
+            "accuracy": share_interval(statistics[:, 0] > 0, groups, folded=folded),
+            "top5": share_interval(statistics[:, 1] > 0, groups, folded=folded),
             "macro_f1": (low, high),
         }
     right, present, named = np.diag(confusion), confusion.sum(1), confusion.sum(0)

@@ -19,6 +19,12 @@ _LEVEL = 0.95
 _Z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
 # Resamples weighed at once: bounds the memory at 8 bytes times this times the number of images.
 _BLOCK = 100
+_FOLDED = 0.7
+"""How many independent images an image counts for that cross-validation scored.
+
+Heads of different folds share most of their images, and each knows how often a class occurs in this very set.
+Simulated, the mean squared error of the score is 1.2 to 1.6 times that of independent images.
+"""
 _SKEW = 3.06
 """How much more skewed an interval of a mean is than its resamples, at 95%: (2 z^2 + 1) / (z^2 - 1)."""
 
@@ -32,6 +38,7 @@ def bootstrap_interval(
     level: float = 0.95,
     limits: Scores | None = None,
     rare: float = 1.0,
+    folded: bool = False,
 ) -> Scores:
     """Return intervals of a score over which images happened to be in the set.
 
@@ -51,6 +58,7 @@ def bootstrap_interval(
             nothing rare is reckoned with.
         rare: How far rare images may score from the others, above 0; 1 is the whole range of a share, and
             more than most people reach by CIDEr-D.
+        folded: The images were scored by cross-validation.
 
     Returns:
         (scores, 2): for each score, its lower and upper bound, with the score of the set between them. They
@@ -64,7 +72,7 @@ def bootstrap_interval(
     found = score(statistics.sum(0, keepdims=True))[0]  # (scores,)
     low, high = np.quantile(score(sums), [tail, 1 - tail], axis=0) - found  # (scores,) each
     half, lean = (high - low) / 2, _SKEW * (high + low) / 2
-    reach = _reach(count, tail)
+    reach = _reach(count, tail) * (_FOLDED**-0.5 if folded else 1)
     bounds = np.stack(
         [found - reach * np.maximum(-low, half - lean), found + reach * np.maximum(high, half + lean)]
     )
@@ -189,7 +197,9 @@ def wilson(share: float, count: float) -> tuple[float, float]:
     return low, high
 
 
-def share_interval(right: npt.NDArray[np.bool_], groups: Ints | None = None) -> tuple[float, float]:
+def share_interval(
+    right: npt.NDArray[np.bool_], groups: Ints | None = None, *, folded: bool = False
+) -> tuple[float, float]:
     """Return the 95% interval of the share of images that are right.
 
     Images of one group (a burst, a patient) tend to be right or wrong together, so they count less than as
@@ -199,13 +209,18 @@ def share_interval(right: npt.NDArray[np.bool_], groups: Ints | None = None) -> 
     Args:
         right: (N,), N at least 1.
         groups: Each image's group, (N,); None where each stands alone.
+        folded: The images were scored by cross-validation.
     """
     values = right.astype(np.float64)
-    return wilson(float(values.mean()), effective_count(values, groups))
+    return wilson(float(values.mean()), effective_count(values, groups, folded=folded))
 
 
 def difference_interval(
-    ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_], groups: Ints | None = None
+    ours: npt.NDArray[np.bool_],
+    theirs: npt.NDArray[np.bool_],
+    groups: Ints | None = None,
+    *,
+    folded: bool = False,
 ) -> tuple[float, float]:
     """Return the 95% interval of the difference of two shares over the same images.
 
@@ -215,30 +230,36 @@ def difference_interval(
         ours: Which images the one gets right, (N,), N at least 1.
         theirs: Which ones the other does, (N,).
         groups: Each image's group, (N,); None where each stands alone.
+        folded: The images were scored by cross-validation.
     """
     differences = ours.astype(np.float64) - theirs
-    count = effective_count(differences, groups)
+    count = effective_count(differences, groups, folded=folded)
     won, lost = (((differences == sign).mean() * count + 1) / (count + 2) for sign in (1, -1))
     middle = won - lost
     half = _Z * ((won + lost - middle**2) / (count + 2)) ** 0.5
     return max(-1.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def effective_count(values: Scores, groups: Ints | None = None) -> float:
+def effective_count(values: Scores, groups: Ints | None = None, *, folded: bool = False) -> float:
     """Return how many independent images tell as much about the mean of some values as these do.
 
     It is N over the design effect, which compares the variance between groups with that of independent
     images, and never below what N images of groups that are right or wrong as a whole tell, which is Kish's
     number of groups. The variance between few groups is not well known: what it may be at most, at 80%, is
-    taken, and Student's t in place of the normal quantile.
+    taken, and Student's t in place of the normal quantile. Images that cross-validation scored count less.
 
     Args:
         values: One for each image, (N,), N at least 1.
         groups: Each image's group, (N,); None where each stands alone.
+        folded: The images were scored by cross-validation.
 
     Returns:
-        From 1 to N.
+        Above 0, to N.
     """
+    return _grouped_count(values, groups) * (_FOLDED if folded else 1)
+
+
+def _grouped_count(values: Scores, groups: Ints | None) -> float:
     count = len(values)
     if groups is None:
         return float(count)

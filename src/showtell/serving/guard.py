@@ -51,6 +51,10 @@ class Guard:
     (DNS rebinding); but the browser still says which name was asked for. So a local server answers only to
     local names, to those that a proxy before it has, and to pages that it served itself.
 
+    A connection ends with a request that came in chunks. Where such a request states a length, too (RFC 9112,
+    section 6.1), or has odd chunks, a proxy may see its end elsewhere and pass on, as its body, what would be
+    taken for the next request here (request smuggling).
+
     Args:
         app: What answers.
         token: What a client must show; None for nothing.
@@ -69,10 +73,13 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _add_headers(message)
+                if chunked:
+                    MutableHeaders(raw=message["headers"])["connection"] = "close"
             await send(message)
 
         if found := self._objection(scope):

@@ -129,7 +129,7 @@ class ClassEvaluation:
 
     def _scores_of(self, rows: npt.NDArray[np.bool_]) -> ClassScores:
         groups = group_numbers([image.name for image in self.images], self.groups)
-        return class_scores(self.probabilities[rows], self.labels[rows], groups[rows])
+        return class_scores(self.probabilities[rows], self.labels[rows], groups[rows], folded=self.folds > 0)
 
     @cached_property
     def uncalibrated(self) -> float:
@@ -167,7 +167,8 @@ class ClassEvaluation:
         """Return the same, held against what needs no training."""
         right = self.probabilities.argmax(1) == self.labels
         groups = group_numbers([image.name for image in self.images], self.groups)
-        return replace(self, margins=margins(right, trivial, groups), doubt=doubt, folds=folds)
+        beside = margins(right, trivial, groups, folded=folds > 0)
+        return replace(self, margins=beside, doubt=doubt, folds=folds)
 
     def figures(self) -> dict[str, float]:
         """Return the figures by name, without intervals."""

@@ -71,23 +71,24 @@ def trivial_answers(learn: Examples, check: Examples) -> Trivial:
     return Trivial((check.labels == frequent).numpy(), (check.labels == learn.labels[nearest]).numpy())
 
 
-def margin(right: Right, trivial: Right, groups: npt.NDArray[np.int64] | None) -> Margin:
+def margin(right: Right, trivial: Right, groups: Ints | None, *, folded: bool = False) -> Margin:
     """Compare a model with a trivial classifier on the same images.
 
     Args:
         right: Which images the model gets right, (N,).
         trivial: Which ones the trivial classifier does, (N,).
         groups: Each image's group, (N,); None where each stands alone.
+        folded: The images were scored by cross-validation.
     """
     by = float(right.mean() - trivial.mean())
-    return Margin(float(trivial.mean()), by, difference_interval(right, trivial, groups))
+    return Margin(float(trivial.mean()), by, difference_interval(right, trivial, groups, folded=folded))
 
 
-def margins(right: Right, trivial: Trivial, groups: Ints) -> dict[str, Margin]:
+def margins(right: Right, trivial: Trivial, groups: Ints, *, folded: bool = False) -> dict[str, Margin]:
     """Compare a model with what needs no training, on the same images."""
     return {
-        FREQUENT: margin(right, trivial.frequent, groups),
-        NEAREST: margin(right, trivial.nearest, groups),
+        FREQUENT: margin(right, trivial.frequent, groups, folded=folded),
+        NEAREST: margin(right, trivial.nearest, groups, folded=folded),
     }
 
 
