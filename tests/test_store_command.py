@@ -91,7 +91,10 @@ def test_what_cannot_be_merged_is_said_after_the_rest_was(store, tmp_path):
         merge_store(store, tmp_path, Log())
     other = FeatureStore(tmp_path / "other")
     for name in ("a", "b"):
-        other.space(described(name)).put([record_of(1)])
+        space = other.space(described(name))
+        for number in (1, 2):  # two commits: what held less cannot be told from what never held one
+            space.put([record_of(number)])
+        del space
     with pytest.raises(StoreError, match="into itself"):
         merge_store(other, other.root, Log())
     broken = next(info.id for info in other.spaces() if info.description["weights"] == "a")
@@ -99,7 +102,7 @@ def test_what_cannot_be_merged_is_said_after_the_rest_was(store, tmp_path):
     data.write_bytes(data.read_bytes()[:4096])
     with pytest.raises(StoreError, match=f"1 space of .* could not be copied: {broken}"):
         merge_store(store, other.root, Log())
-    assert_intact(store.space(described("b")), [1])
+    assert_intact(store.space(described("b")), [1, 2])
 
 
 # --- verify ---------------------------------------------------------------------------------------------
@@ -148,7 +151,10 @@ def test_a_grid_file_that_is_gone_damages_its_records_alone(store, tmp_path):
 
 def test_a_space_that_cannot_be_mended_is_named_and_the_others_are_verified(store):
     for name in ("a", "b"):
-        store.space(described(name)).put([record_of(1)])
+        space = store.space(described(name))
+        for number in (1, 2):
+            space.put([record_of(number)])
+        del space
     broken = next(info.id for info in store.spaces() if info.description["weights"] == "a")
     data = store.root / broken / "pooled" / "data.mdb"
     data.write_bytes(data.read_bytes()[:4096])

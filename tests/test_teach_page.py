@@ -263,7 +263,7 @@ def test_the_button_trains_on_what_was_taught(visit, teaching, tmp_path):
     wait_until(lambda: len(texts(teaching)) == 14)
     someone.page.click("#train")
     someone.page.wait_for_selector("#lines:not([hidden])", timeout=60_000)
-    someone.page.get_by_text("The model is in").wait_for(timeout=120_000)
+    someone.page.locator("#trained", has_text="The model is in").wait_for(timeout=120_000)
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
 

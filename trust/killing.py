@@ -156,7 +156,7 @@ def warm() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from showtell import cli  # noqa: F401
+    from showtell import cli, flags  # noqa: F401
     from showtell.extraction import command, processes, threads  # noqa: F401
     from showtell.kinds.captioner import train  # noqa: F401
     from showtell.kinds.classifier import fine_tune  # noqa: F401

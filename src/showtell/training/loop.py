@@ -205,9 +205,8 @@ class Loop:
         if progress.step == self.task.steps_per_epoch * (self._decay_epochs + self.config.restart_epochs):
             # What follows is another loss: Adam's memory of the old one's gradients would hold it back.
             self.optimizer.state.clear()
-        value, norm, count = compute_gradient(
-            self.task, self._loss, progress.epoch, progress.index, self.config.clip_norm, self.threads
-        )
+        place, clip = (progress.epoch, progress.index), self.config.clip_norm
+        value, norm, count = compute_gradient(self.task, self._loss, *place, clip, self.threads)
         _check_finite("loss", value, progress.step)
         _check_finite("norm of the gradient", norm, progress.step)
         self.optimizer.step()

@@ -188,9 +188,10 @@ const keep = async (stay) => {
     else announce(say("needsWords"));
     return;
   }
-  if (!await send("v1/captions", { image, text: text.value, old }, "keptOne")) return; // what was written stays
+  const written = text.value;
+  if (!await send("v1/captions", { image, text: written, old }, "keptOne")) return; // what was written stays
   old = null;
-  text.value = "";
+  text.value = stay && text.value.startsWith(written) ? text.value.slice(written.length) : ""; // typed meanwhile
   if (stay) suggest(); else next();
   text.focus();
 };
