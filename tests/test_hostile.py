@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 import lmdb
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from conftest import draw
 from reading import read, write
 from showtell import files
 from showtell.data.answers import Answer, AnswerTable
@@ -26,6 +28,9 @@ from showtell.training.checkpoint import Progress, TrainingState, load_checkpoin
 
 DESCRIPTION = {"dtype": "float16", "grid_shape": None, "pooled_dim": 4}
 DEEP = "[" * 100_000
+
+
+HANGUL = ("개가 달린다", "고양이가 잔다", "새 두 마리", "빨간 자동차", "바다와 배", "산에 눈이 온다")
 
 
 def test_json_without_end_is_no_recursion_error(tmp_path):
@@ -74,6 +79,20 @@ def test_a_header_of_megabytes_is_refused_at_once(tmp_path):
     header = ",".join(["image", "caption", *(f"{number:0>99}" for number in range(45_000))])
     with pytest.raises(DataError, match="the header of a table is shorter"):
         read(write(tmp_path / "t.csv", f"{header}\na.png,a dog\n"))
+
+
+def test_a_cell_of_megabytes_says_nothing_of_the_encoding_and_takes_no_time(tmp_path):
+    rows = [(f"{name}.png", text) for name, text in zip("abcdef", HANGUL)]
+    body = "".join(f"{name},{text}\n" for name, text in rows)
+    path = write(
+        tmp_path / "t.csv", f"image,caption\n{body}g.png,고양이,{'a' * 20_000_000}\n", encoding="cp949"
+    )
+    for name in "abcdefg":
+        draw(1, 16).save(tmp_path / f"{name}.png")
+    started = time.process_time()
+    found = read(path)
+    assert time.process_time() - started < 5
+    assert [one.captions for one in found.images][:6] == [(text,) for _, text in rows]
 
 
 def state() -> TrainingState:

@@ -13,6 +13,9 @@ from showtell.errors import ConfigError, DataError
 
 _SAMPLE = 1_000_000
 """Bytes of a file's lines beyond ASCII from which its encoding is told."""
+_RUN = 1000
+"""ASCII signs of a run that are kept of a long line."""
+_LONG_ASCII = re.compile(rb"[\x00-\x7f]{%d,}" % _RUN)
 _PROOF = 5
 """Different characters beyond ASCII that make a proof."""
 _SIGNS = frozenset("‘’“”„–—…«»°·€£©®½\xa0")
@@ -184,9 +187,18 @@ def _beyond_ascii(lines: Iterable[bytes]) -> tuple[bytes, int, int, int]:
         except UnicodeDecodeError:
             bad, first = bad + 1, first or number
         if length < _SAMPLE:
-            found.append(line)
-            length += len(line)
+            found.append(_shortened(line))
+            length += len(found[-1])
     return b"".join(found), bad, proper, first
+
+
+def _shortened(line: bytes) -> bytes:
+    """Return what tells of a line's encoding: without long runs of ASCII, and cut at a blank."""
+    if len(line) <= _SAMPLE:
+        return line
+    telling = _LONG_ASCII.sub(lambda run: run[0][:_RUN], line)  # a run may begin within a sign of two bytes
+    blank = telling.rfind(b" ", 0, _SAMPLE)  # no byte of a longer sign is one
+    return telling if len(telling) <= _SAMPLE or blank < 0 else telling[:blank]
 
 
 def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:

@@ -17,6 +17,8 @@ from showtell.errors import DataError
 _NAME_AND_WORDS = re.compile(r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))\s+(\S.*)", re.IGNORECASE)
 _MOST_HEADER = 4_000_000
 """Letters: a hundred thousand columns have as many."""
+_JUDGED = 100_000
+"""Letters of a line by which a delimiter is judged: a cell may be the text of a book."""
 _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 
@@ -142,7 +144,7 @@ def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
     def score(mark: str) -> tuple[int, int, int, int]:
         names = _split(lines[0], mark)
         keys = {column_key(name) for name in names}
-        below = [len(_split(other, mark)) for other in lines[1:] if other.strip()]
+        below = [len(_split(other[:_JUDGED], mark)) for other in lines[1:] if other.strip()]
         even = sum(count >= len(names) for count in below) if len(names) > 1 else 0
         return len(keys & wanted), len(keys & KNOWN_COLUMNS), even, len(names)
 
