@@ -50,9 +50,9 @@ def test_json_without_end_is_no_recursion_error(tmp_path):
 def test_a_line_of_metrics_that_is_no_record_is_named(tmp_path, line):
     path, step = tmp_path / "metrics.jsonl", '{"step": 1, "epoch": 1, "loss": 2.5}'
     path.write_bytes(f"{step}\n{line}\n{step}\n".encode("utf-8", "surrogatepass"))
-    for draw in (draw_loss, draw_score):
+    for curve in (draw_loss, draw_score):
         with pytest.raises(ModelError, match=r"metrics\.jsonl:2 is no record"):
-            draw(path)
+            curve(path)
 
 
 def test_parquet_with_text_that_is_not_utf8_is_refused(tmp_path):
