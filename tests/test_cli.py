@@ -375,11 +375,13 @@ def test_ctrl_c_leaves_a_training_that_goes_on(data, capsys, tmp_path):
     while not metrics.exists() or metrics.read_text(encoding="utf-8").count("\n") < 4:
         assert time.monotonic() < deadline
         time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)  # or it may have ended when it is interrupted
     for more in ([], ["--resume"]):
         status, _, err = run(capsys, *command, *more)
         assert status == 2
         assert f"Another training writes into {out} at this moment." in err
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert said.endswith("stopped; what is finished is kept, --resume goes on with the training\n")

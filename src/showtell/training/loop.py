@@ -175,8 +175,8 @@ class Loop:
                 if stopped:
                     self.task.processes.any(stopped)  # nobody ends before the checkpoint is written
                     raise KeyboardInterrupt
-        if not self._last.exists():  # Ctrl-C in the first validation loses nothing either
-            self._checkpoint()
+            if not self._last.exists():  # Ctrl-C after the first steps, or in their validation, loses none
+                self._checkpoint()
         self._validate()
         progress.epoch, progress.index, progress.loss_sum, progress.unseen = last, 0, 0.0, 0
         self._checkpoint()
