@@ -32,8 +32,8 @@ def extract(config: Extract, console: Console | None = None) -> dict[str, object
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    store, is_here = FeatureStore(config.store, keep_images=config.keep_images), config.executor != "ray"
-    result = _extract(config, config, store, console, config.build_executor(), is_here=is_here)
+    store, executor = FeatureStore(config.store, keep_images=config.keep_images), config.build_executor()
+    result = _extract(config, config, store, console, executor, encodes_here=config.encodes_here)
     encoded = (
         f"; {result.computed:,} were encoded in {human_time(result.seconds)}, "
         f"{result.computed / result.seconds:.0f} images/s"
@@ -110,11 +110,11 @@ def _extract(
     console: Console,
     executor: Executor | None = None,
     *,
-    is_here: bool = True,
+    encodes_here: bool = True,
 ) -> Features:
     images = images_of(source, console)
     backbone = network.load(console=console)
-    if is_here:  # what is fast on this processor may not be on others
+    if encodes_here:
         backbone = by_fastest(backbone, images, store, console)
     found = extract_features(images, backbone, store, console=console, executor=executor)
     report_problems(found.unreadable, console)

@@ -21,6 +21,8 @@ MAX_BYTES = 8_000_000
 
 def kept_pixels(digest: bytes, preprocessing: Preprocessing, kept: KeptImages) -> Tensor | None:
     """Return what a network gets of an image, (3, height, width), uint8; None where nothing kept gives it."""
+    if not kept.root.is_dir():  # of every image of a store that keeps none
+        return None
     if found := kept.get(digest, _of_input(preprocessing)):
         return torch.from_numpy(found.pixels).permute(2, 0, 1)
     for scale in (8, 4, 2, 1):

@@ -49,6 +49,11 @@ class ExecutorSettings(Settings):
                 hint="Expected the executor ray, or neither of them.",
             )
 
+    @property
+    def encodes_here(self) -> bool:
+        """Whether this machine's processor encodes; what is fast on it may not be on those of a cluster."""
+        return self.executor != "ray"
+
     def build_executor(self) -> "Executor":
         """Return who carries out extractions.
 

@@ -77,7 +77,7 @@ class Session(Generic[S]):
         """Return the backbone run by what encodes these images: what did it at the start, or the fastest."""
         if self.settings.resume and self.run.has_started:
             return by_recorded(backbone, self.run.record.backbone.networks)
-        if self.settings.executor == "ray":  # what is fast on this processor may not be on others
+        if not self.settings.encodes_here:
             return backbone
         return by_fastest(backbone, images, self.store, self.console)
 
