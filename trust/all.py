@@ -38,15 +38,21 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="folder of the JSON lines (trust/results)")
     options = parser.parse_args()
     each = options.minutes / sum(PARTS.values())
-    found = []
+    found, said = [], list[str]()
     for part, minutes in PARTS.items():
         length = ["--short"] if options.short else ["--minutes", str(minutes * each)]
         results = [] if options.results is None else ["--results", str(options.results)]
         command = [sys.executable, str(HERE / f"{part}.py"), *length, "--seed", str(options.seed), *results]
-        if subprocess.run(command, check=False).returncode != 0:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as running:
+            for line in running.stdout or ():
+                print(line, end="", flush=True)
+                if line.startswith(("FOUND", "Again")):
+                    said.append(line)
+        if running.returncode != 0:
             found.append(part)
         print(flush=True)
-    print(f"found something: {', '.join(found)}" if found else "nothing was found")
+    # Once more at the end: of a long log, often only the end is kept.
+    print(*said, f"found something: {', '.join(found)}" if found else "nothing was found", sep="")
     return 1 if found else 0
 
 

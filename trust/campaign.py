@@ -133,9 +133,9 @@ def run(part: str, about: str | None, lines: Sequence[Line], arguments: Sequence
     for one in chosen:
         rounds = _rounds(one, options)
         seconds = None if rounds is not None else options.minutes * 60 * one.share / shares
-        outcome = _try(
-            one, options, rounds if one.most is None else min(rounds or one.most, one.most), seconds
-        )
+        if one.most is not None:
+            rounds = one.most if rounds is None else min(rounds, one.most)
+        outcome = _try(one, options, rounds, seconds)
         outcomes.append(outcome)
         print(outcome.row(), flush=True)
     found = [(o.name, number, what) for o in outcomes for number, what in o.findings]

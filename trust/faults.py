@@ -5,6 +5,7 @@
 Disks are small file systems in memory, which needs root on Linux; elsewhere they are left out.
 """
 
+import ctypes
 import errno
 import os
 import random
@@ -24,7 +25,7 @@ from killing import command, emptied, forked
 
 Wrong = Callable[[], None]
 """Makes something go wrong in the child that carries a command out."""
-NOBODY = 65534
+_CAPABILITY_VERSION, _DAC_OVERRIDE = 0x20080522, 1 << 1  # linux/capability.h
 
 
 def _mounted(place: Path, options: str) -> None:
@@ -112,19 +113,25 @@ def _extraction(
         _unmounted(folder / "disk")
 
 
-def _without_permission(disk: Path, chance: random.Random) -> None:
+def _without_permission(chance: random.Random) -> Wrong:
+    """Take root's power to write where the modes forbid it, as everybody else is without it.
+
+    The power to read stays: the package may lie where only root can see it.
+    """
     if os.geteuid() != 0:
-        raise NotHere("only root can become another user")
-    disk.chmod(0o555)
-    for above in disk.parents:
-        if above.stat().st_uid == 0 and above.name.startswith("trust"):
-            above.chmod(0o755)
+        return lambda: None
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "capset"):
+        raise NotHere("root cannot be held to modes here")
 
+    def drop() -> None:
+        header, sets = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+        libc.capget(header, sets)
+        sets[0] &= ~_DAC_OVERRIDE  # the first of the six words is what is in effect
+        if libc.capset(header, sets) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
 
-def _be_nobody() -> None:
-    os.environ["HOME"] = "/nonexistent"
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
+    return drop
 
 
 def _quota(chance: random.Random) -> Wrong:
@@ -249,8 +256,8 @@ LINES = (
     Line(
         "no permission",
         partial(
-            _extraction, before=_without_permission, after=lambda disk: disk.chmod(0o755),
-            wrong=lambda chance: _be_nobody,
+            _extraction, before=lambda disk, chance: disk.chmod(0o555),
+            after=lambda disk: disk.chmod(0o755), wrong=_without_permission,
         ),
         most=1,
         short=0,
