@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -433,6 +434,24 @@ def test_who_says_nothing_more_is_hung_up_on(hasty_server):
         connection.sendall(head(b"GET /healthz HTTP/1.1"))
         while connection.recv(4096):
             pass
+
+
+def test_those_who_came_first_are_answered_and_those_above_the_limit_refused(model, monkeypatch):
+    monkeypatch.setattr("showtell.serving.protocol.MAX_CONNECTIONS", 6)
+    with running({"m": model}, **LIMITS) as (client, _):
+        address = (client.base_url.host, client.base_url.port)
+        with ExitStack() as stack:
+            first, *others = (
+                stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(12)
+            )
+            assert b" 503 " in others[-1].recv(4096)
+            first.sendall(head(b"GET /healthz HTTP/1.1"))
+            assert b" 200 " in first.recv(4096)
+
+        def answered() -> bool:
+            return client.get("/healthz").status_code == 200
+
+        wait_until(answered)
 
 
 def test_an_image_with_something_behind_it_is_an_image(server):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 that waits for a request's head only so long, and says as JSON why a request is refused."""
+"""HTTP/1.1 of so many connections, each with a head that takes only so long; refusals say why, as JSON."""
 
 import asyncio
 import sys
@@ -9,9 +9,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from showtell.serving.guard import LINGER, error_body
 
+MAX_CONNECTIONS = 500
+"""At once, idle ones included; an operating system gives a process about 1,000 files."""
 
-class TimedProtocol(H11Protocol):
-    """uvicorn's protocol, with a limit on the time that a request's head may take.
+
+class GuardedProtocol(H11Protocol):
+    """uvicorn's protocol, with limits on connections and on the time that a request's head may take.
+
+    uvicorn's own limit on connections refuses the requests of all, also of those who came first, while there
+    are too many: whoever opens that many would shut everybody out.
 
     uvicorn's own limit, ``timeout_keep_alive``, begins after the first answer and ends with the next byte: a
     client that sends nothing at all, or a header a minute, would keep its connection for ever.
@@ -21,9 +27,12 @@ class TimedProtocol(H11Protocol):
     _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request."""
+        """Wait for the first request, unless there are too many already."""
         super().connection_made(transport)
-        self._watch()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._refuse(503, "Too many connections are open.")
+        else:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Read on; what a refused client still sends is dropped."""

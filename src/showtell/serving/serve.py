@@ -26,8 +26,6 @@ EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 """Packages of the extra, as they are imported."""
 MAX_HEAD = 16384
 """Bytes of a request's line and headers."""
-MAX_CONNECTIONS = 500
-"""Connections at once, idle ones included; an operating system gives a process about 1,000 files."""
 
 
 def serve(config: Serve, console: Console | None = None) -> None:
@@ -90,7 +88,7 @@ def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
     """
     import uvicorn
 
-    from showtell.serving.protocol import TimedProtocol
+    from showtell.serving.protocol import GuardedProtocol
 
     class Server(uvicorn.Server):
         # uvicorn's own would raise the signal again at the end.
@@ -101,7 +99,7 @@ def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
     return Server(
         uvicorn.Config(
             app,
-            http=TimedProtocol,
+            http=GuardedProtocol,
             ws="none",
             loop="asyncio",
             log_config=None,
@@ -110,7 +108,6 @@ def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
             proxy_headers=bool(settings.trusted_host or settings.root_path),
             server_header=False,
             h11_max_incomplete_event_size=MAX_HEAD,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=settings.idle_timeout,  # type: ignore[arg-type]  # any number of seconds
             timeout_graceful_shutdown=math.ceil(settings.timeout) + 1,
         )

@@ -23,6 +23,7 @@ let offered = { words: [], sentence: "" }; // what may come next
 let hidden = false; // whether it was hidden, so that Tab leaves the line
 let asking = null; // the question under way, to be given up for the next one
 let busy = false; // a caption is on its way
+let sent = 0; // how many were: what was asked before one of them is out of date
 
 /** Show what may come next: the first word behind the caret, the others below. */
 const showOffers = () => {
@@ -129,8 +130,11 @@ const show = (record) => {
 };
 
 const look = async () => {
+  const before = sent, mine = image;
   try {
-    show(await ask(`v1/captions?${new URLSearchParams({ image: image ?? "" })}`, { seconds: 15 }));
+    const found = await ask(`v1/captions?${new URLSearchParams({ image: mine ?? "" })}`, { seconds: 15 });
+    if (before !== sent || mine !== image) return;
+    show(found);
     if (!image) next();
   } catch (error) { showTrouble(error, look); }
 };
@@ -168,7 +172,8 @@ const next = () => {
 
 const send = async (address, body, said) => {
   if (busy) return false;
-  busy = true;
+  busy = at("written").inert = true; // its rows are about to be others
+  sent += 1;
   clearTrouble();
   try {
     show(await ask(here(address), { method: "POST", body }));
@@ -177,7 +182,7 @@ const send = async (address, body, said) => {
   } catch (error) {
     showTrouble(error);
     return false;
-  } finally { busy = false; }
+  } finally { busy = at("written").inert = false; }
 };
 
 /** Keep what was written; go on to the next image, or stay for another caption. */
