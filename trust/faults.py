@@ -20,7 +20,7 @@ from pathlib import Path
 
 import killing
 from campaign import Attempt, Figures, Finding, Line, NotHere, run
-from kill import IMAGES, NETWORK, draw_images, records_of, settings, small_batches
+from extracting import IMAGES, NETWORK, draw_images, records_of, settings, small_batches
 from killing import command, emptied, forked
 
 Wrong = Callable[[], None]

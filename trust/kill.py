@@ -8,8 +8,6 @@ drawn from the time that the command takes, half from its writes: just before a 
 renamed, removed or linked, and on both sides of a commit.
 """
 
-import hashlib
-import json
 import multiprocessing
 import os
 import random
@@ -25,85 +23,9 @@ from typing import Any
 import killing
 import models
 from campaign import Attempt, Figures, Finding, Line, NotHere, run
-from killing import Undisturbed, command, emptied, forked, killed
-
-IMAGES, BATCH = 48, 4
-NETWORK = ["--backbone", "test_resnet", "--weights", "random"]
-Records = dict[str, str]
-"""SHA-256 of each record of a store, by space and key."""
-
-
-def settings(folder: Path, **values: object) -> list[str]:
-    """Write settings that have no flag into a file; return the flag that names it."""
-    file = folder / "settings.toml"
-    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
-    return ["--config", str(file)]
-
-
-def _records(root: Path, into: Path) -> int:
-    """Write down every record of a store, read as any user would."""
-    from showtell.store.store import FeatureStore
-
-    store, found = FeatureStore(root), {}
-    for info in store.spaces():
-        if info.problem is not None:
-            raise RuntimeError(info.problem)
-        with store.space(info.description).reading() as reader:
-            for key, _ in reader.values.cursor():
-                grid, pooled = reader.view(bytes(key))
-                whole = (b"" if grid is None else grid.tobytes()) + pooled.tobytes()
-                found[f"{info.id} {bytes(key).hex()}"] = hashlib.sha256(whole).hexdigest()
-    into.write_text(json.dumps(found))
-    return 0
-
-
-def records_of(root: Path, folder: Path) -> Records:
-    """Return the records of a store, read in a child.
-
-    Raises:
-        Finding: It cannot be read.
-    """
-    log, into = folder / "reading.log", folder / "records.json"
-    log.unlink(missing_ok=True)
-    if forked(partial(_records, root, into), log) != 0:
-        raise Finding(f"the store cannot be read: {log.read_text().strip().splitlines()[-1]}")
-    records: Records = json.loads(into.read_text())
-    return records
-
-
-def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the SHA-256 of files; of those that are there."""
-    return {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in names
-        if (folder / name).is_file()
-    }
-
-
-def _finish(work: Callable[[], object], log: Path, name: str) -> None:
-    """Run something to its end.
-
-    Raises:
-        Finding: It fails after the kills.
-    """
-    status = forked(work, log)
-    if status not in (0, 3):
-        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
-        raise Finding(f"{name} cannot go on after a kill: status {status}, {last}")
-
-
-def draw_images(folder: Path, count: int = IMAGES, seed: int = 0) -> None:
-    """Draw images with captions."""
-    from showtell.samples import write_captions_dataset
-
-    write_captions_dataset(folder, language="ko", count=count, seed=seed)
-
-
-def small_batches() -> None:
-    """Let extractions commit after a few images."""
-    from showtell.extraction import executor
-
-    executor.BATCH_SIZE = BATCH
+from extracting import IMAGES, NETWORK, draw_images, records_of, settings, small_batches
+from kill_training import captioner, export, fine_tuning
+from killing import Undisturbed, command, digests, emptied, finish, forked, killed
 
 
 def _extraction(kind: str, folder: Path) -> Iterator[Attempt]:
@@ -141,121 +63,13 @@ def _extraction(kind: str, folder: Path) -> Iterator[Attempt]:
             if len(found) < kept:
                 raise Finding(f"{kept - len(found)} finished records are lost")
             kept = len(found)
-        _finish(extract(store), log, "extract")
+        finish(extract(store), log, "extract")
         if records_of(store, folder) != whole:
             raise Finding("the next run does not end equal")
         left = [
             path.name for path in store.rglob("*") if ".partial" in path.name or path.parent.name == "jobs"
         ]
         return {"kills": kills, "records kept by kills": kept, "left-overs": len(left)}
-
-    yield attempt
-
-
-RESULTS = ("model/model.safetensors", "metrics.jsonl", "evaluation-val.json", "predictions-val.jsonl")
-CHECKPOINTS = ("checkpoints/last.safetensors", "checkpoints/best.safetensors")
-
-
-def _training(arguments: list[str], folder: Path) -> Iterator[Attempt]:
-    """Kill a training; resume it."""
-    from showtell.kinds import training
-
-    small_batches()
-    training.LoopConfig = partial(training.LoopConfig, checkpoint_seconds=0.0)  # type: ignore[misc,assignment]
-
-    def train(place: Path, *more: str) -> Callable[[], int]:
-        return command([*arguments, "--out", str(place / "run"), "--store", str(place / "store"), *more])
-
-    (folder / "whole").mkdir()
-    how_long = Undisturbed(train(folder / "whole"), folder / "log")
-    whole = _digests(folder / "whole/run", RESULTS + CHECKPOINTS)
-    if len(whole) < 4:
-        raise RuntimeError(f"the training leaves {', '.join(whole)} alone")
-
-    def attempt(chance: random.Random) -> Figures:
-        place, log, kills = emptied(folder / "round"), folder / "round.log", 0
-        log.unlink(missing_ok=True)
-
-        def work() -> Callable[[], int]:
-            return train(place, *(["--resume"] if (place / "run").exists() else []))
-
-        for _ in range(chance.randint(1, 3)):
-            kills += killed(work(), log, how_long, chance)
-            served = place / "run/model"
-            if (served / "config.json").exists() and (
-                _digests(served, ("model.safetensors",)).get("model.safetensors") != whole[RESULTS[0]]
-            ):
-                raise Finding("a model is served that is not the finished one")
-        _finish(work(), log, "the training")
-        found = _digests(place / "run", tuple(whole))
-        if different := [name for name in whole if found.get(name) != whole[name]]:
-            raise Finding(f"the resumed training ends otherwise: {', '.join(different)}")
-        left = [path.name for path in (place / "run").rglob("*.partial")]
-        return {"kills": kills, "left-overs": len(left)}
-
-    yield attempt
-
-
-def _captioner(folder: Path) -> Iterator[Attempt]:
-    forked(partial(draw_images, folder / "data"), folder / "log")
-    rare = settings(folder, image_size=64, hidden_dim=16, augmentations=1, patience=99)
-    data = str(folder / "data" / "captions.json")
-    yield from _training(["train-captioner", data, *NETWORK, "--epochs", "2", *rare], folder)
-
-
-def _draw_classes(folder: Path) -> None:
-    from PIL import Image
-
-    for part, count in (("train", 20), ("val", 8)):
-        for number in range(count):
-            colour = ("red", "blue")[number % 2]
-            path = folder / part / colour / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image = Image.effect_noise((64, 64), 60 + number).convert("RGB")
-            Image.blend(image, Image.new("RGB", (64, 64), colour), 0.5).save(path)
-
-
-def _fine_tuning(folder: Path) -> Iterator[Attempt]:
-    _draw_classes(folder / "data")
-    rare = settings(folder, image_size=64, batch_size=5)
-    tuned = ["--head", "mlp", "--fine-tune", "0.4", "--epochs", "2"]
-    network = ["--backbone", "test_efficientnet", "--weights", "random"]
-    yield from _training(["train-classifier", str(folder / "data"), *network, *tuned, *rare], folder)
-
-
-def _model(run: Path) -> None:
-    models.classifier(run / "model")
-
-
-def _export(folder: Path) -> Iterator[Attempt]:
-    try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise NotHere(str(error)) from None
-    forked(partial(_model, folder / "run"), folder / "log")
-    names = ("encoder.onnx", "head.onnx", "classifier.onnx", "run.py", "README.md")
-
-    def export(out: Path) -> Callable[[], int]:
-        return command(["export", str(folder / "run"), "--out", str(out), "--num-images", "2"])
-
-    how_long = Undisturbed(export(folder / "whole"), folder / "log")
-    graphs = tuple(path.name for path in (folder / "whole").glob("*.onnx"))
-    whole = _digests(folder / "whole", (*names, *graphs))
-
-    def attempt(chance: random.Random) -> Figures:
-        out, log, kills = emptied(folder / "round") / "onnx", folder / "round.log", 0
-        log.unlink(missing_ok=True)
-        for _ in range(chance.randint(1, 2)):
-            kills += killed(export(out), log, how_long, chance)
-            marked = any(path.name.isupper() and path.suffix != ".md" for path in out.glob("*"))
-            served = (out / "model.json").exists() and not marked
-            if served and _digests(out, graphs) != {name: whole[name] for name in graphs}:
-                raise Finding("a half-written export is not marked as one")
-        _finish(export(out), log, "export")
-        if _digests(out, graphs) != {name: whole[name] for name in graphs}:
-            raise Finding("the next export is another")
-        return {"kills": kills}
 
     yield attempt
 
@@ -328,7 +142,7 @@ def _merge(folder: Path) -> Iterator[Attempt]:
             if found.items() - union.items() or len(found) < kept:
                 raise Finding("after a kill there are other records, or fewer")
             kept = len(found)
-        _finish(merge(store), log, "the merge")
+        finish(merge(store), log, "the merge")
         if records_of(store, folder) != union or records_of(folder / "other", folder) != union:
             raise Finding("the next merge does not end equal")
         return {"kills": kills}
@@ -357,11 +171,11 @@ def _remove(folder: Path) -> Iterator[Attempt]:
         if (found := records_of(store, folder)) not in ({}, whole):
             raise Finding(f"{len(found)} of {len(whole)} records are left of a space that was being removed")
         if found:
-            _finish(remove(store), log, "the removal")
+            finish(remove(store), log, "the removal")
         forked(partial(models.store, store, 200), log)
         if records_of(store, folder) != whole:
             raise Finding("what is written after a removal is not what is read")
-        _finish(remove(store), log, "the removal")
+        finish(remove(store), log, "the removal")
         if left := [
             path.name for path in store.iterdir() if path.is_dir() and path.name.startswith(".removed")
         ]:
@@ -387,7 +201,7 @@ def _push(folder: Path) -> Iterator[Attempt]:
 
     os.environ |= {"HF_TOKEN": "hf_right", "HF_HOME": str(folder / "hf")}
     constants.HF_HUB_DISABLE_XET = True  # the stand-in takes large files in the older way
-    forked(partial(_model, folder / "run"), folder / "log")
+    forked(partial(models.classifier, folder / "run" / "model"), folder / "log")
     hear, tell = os.pipe()
     server = os.fork()
     if server == 0:
@@ -406,8 +220,8 @@ def _push(folder: Path) -> Iterator[Attempt]:
     how_long = Undisturbed(push("whole"), folder / "log")
     Undisturbed(pull("whole", folder / "whole"), folder / "log")
     names = ("model.safetensors", "config.json")
-    whole = _digests(folder / "whole", names)
-    if whole != _digests(folder / "run" / "model", names):
+    whole = digests(folder / "whole", names)
+    if whole != digests(folder / "run" / "model", names):
         raise RuntimeError("what was pulled is not what was pushed")
     numbers = iter(range(10**9))
 
@@ -418,16 +232,16 @@ def _push(folder: Path) -> Iterator[Attempt]:
         for number in range(chance.randint(1, 2)):
             kills += killed(push(name), log, how_long, chance)
             out = place / f"served{number}"
-            if forked(pull(name, out), log) == 0 and _digests(out, names) != whole:
+            if forked(pull(name, out), log) == 0 and digests(out, names) != whole:
                 raise Finding("a model can be pulled that was pushed by halves")
-        _finish(push(name), log, "push")
+        finish(push(name), log, "push")
         for _ in range(chance.randint(1, 2)):
             kills += killed(pull(name, place / "out"), log, how_long, chance)
-            if (place / "out" / "config.json").exists() and _digests(place / "out", names) != whole:
+            if (place / "out" / "config.json").exists() and digests(place / "out", names) != whole:
                 raise Finding("a half-fetched model is served")
         if not (place / "out" / "config.json").exists():
-            _finish(pull(name, place / "out"), log, "pull")
-        if _digests(place / "out", names) != whole:
+            finish(pull(name, place / "out"), log, "pull")
+        if digests(place / "out", names) != whole:
             raise Finding("what is pulled after kills is not what was pushed")
         return {"kills": kills}
 
@@ -448,9 +262,9 @@ LINES = (
     _line("extraction by threads", _extraction, "threads", short=2),
     _line("extraction by processes", _extraction, "processes", share=2),
     _line("extraction by Ray", _extraction, "ray", share=1, short=0),
-    _line("training of a captioner", _captioner, share=2),
-    _line("fine-tuning of a classifier", _fine_tuning, share=2, short=0),
-    _line("export", _export, share=2, short=0),
+    _line("training of a captioner", captioner, share=2),
+    _line("fine-tuning of a classifier", fine_tuning, share=2, short=0),
+    _line("export", export, share=2, short=0),
     _line("answers of teach", _answers, short=5),
     _line("store: merge", _merge, short=2),
     _line("store: removal", _remove, short=2),

@@ -4,6 +4,7 @@ A start of Python with torch takes seconds, a fork of a process that has it mill
 survive a fork: whoever uses this computes with one thread and opens no store in the parent.
 """
 
+import hashlib
 import os
 import random
 import shutil
@@ -14,6 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from campaign import Finding
 
 _WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate", "os.chmod", "os.utime"}
 LONGEST = 240.0
@@ -169,3 +172,24 @@ def emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def digests(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Return the SHA-256 of files; of those that are there."""
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in names
+        if (folder / name).is_file()
+    }
+
+
+def finish(work: Callable[[], object], log: Path, name: str) -> None:
+    """Run something to its end.
+
+    Raises:
+        Finding: It fails after the kills.
+    """
+    status = forked(work, log)
+    if status not in (0, 3):
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
+        raise Finding(f"{name} cannot go on after a kill: status {status}, {last}")
