@@ -3,7 +3,8 @@
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from showtell.data.records import Split
@@ -60,6 +61,7 @@ _SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "trn": "train",
+    "trainval": "train",
     "restval": "train",
     "val": "val",
     "valid": "val",
@@ -67,6 +69,7 @@ _SPLIT_NAMES: dict[str, Split] = {
     "validate": "val",
     "dev": "val",
     "eval": "val",
+    "evaluation": "test",
     "test": "test",
     "testing": "test",
     "tst": "test",
@@ -136,12 +139,32 @@ def split_in_name(name: str) -> Split | None:
     All other words of the name must be of the kind that stands beside a split, so that ``train station`` and
     ``test_tubes`` are none, and one split alone may be named.
     """
+    return splits_in_names([name]).get(name)
+
+
+def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
+    """Return the splits after which some folders or tables are named, by name: see `split_in_name`.
+
+    Names that are alike but for the split may hold any other words: ``asl_train`` beside ``asl_test``.
+    """
+    read = {name: _split_and_others(name) for name in names}
+    beside: defaultdict[tuple[str, ...], set[Split]] = defaultdict(set)
+    for splits, others in read.values():
+        beside[others] |= splits
+    return {
+        name: split
+        for name, (splits, others) in read.items()
+        if _BESIDE_SPLIT.issuperset(others) or len(beside[others]) > 1
+        for split in (splits if len(splits) == 1 else ())
+    }
+
+
+def _split_and_others(name: str) -> tuple[set[Split], tuple[str, ...]]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
     parts = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]
     parts = [word.removesuffix("set") if word.removesuffix("set") in _SPLIT_NAMES else word for word in parts]
     splits = {_SPLIT_NAMES[word] for word in parts if word in _SPLIT_NAMES}
-    others = [word for word in parts if word not in _SPLIT_NAMES]
-    return splits.pop() if len(splits) == 1 and _BESIDE_SPLIT.issuperset(others) else None
+    return splits, tuple(word for word in parts if word not in _SPLIT_NAMES)
 
 
 def is_image_name(name: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from showtell.data.names import split_in_name, split_named, words
+from showtell.data.names import split_in_name, split_named, splits_in_names, words
+from showtell.data.readers.brought_splits import with_listed_splits
 from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
@@ -60,8 +61,8 @@ def layout_of(folder: ImageFolder) -> Layout:
         top, _, below = name.partition("/")
         if "/" in below:
             nested[top].append(below)
-    splits = {top: split_in_name(top) for top in nested} | _folds(nested)
-    layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items() if split}
+    splits = {**splits_in_names(nested), **_folds(nested)}
+    layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items()}
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
         layout.inner = all(map(split_in_name, set().union(*second)))
@@ -77,10 +78,23 @@ def layout_of(folder: ImageFolder) -> Layout:
         for label in list(layout.classes):
             if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
                 del layout.classes[label]
+    for label in _no_classes(layout, inside):
+        del layout.classes[label]
     return layout
 
 
-def _folds(nested: Collection[str]) -> dict[str, Split | None]:
+def _no_classes(layout: Layout, inside: Sequence[str]) -> set[str]:
+    """Return folders that hold all images of a split where another split has classes: ``val/images``."""
+    held: defaultdict[str, set[str]] = defaultdict(set)
+    for name in inside if layout.splits else ():
+        if label := layout.place(layout.wrapper + name)[0]:
+            held[name.partition("/")[0]].add(label)
+    alone = {next(iter(labels)) for labels in held.values() if len(labels) == 1}
+    classes = set().union(*(labels for labels in held.values() if len(labels) > 1))
+    return {one for one in alone - classes if classes and (one.casefold() in _NO_CLASS or one in held)}
+
+
+def _folds(nested: Collection[str]) -> dict[str, Split]:
     """Return folders that are folds as splits: the first is val, the others are train."""
     numbers = {top: int(match[1]) for top in nested if (match := _FOLD.fullmatch(top))}
     if len(numbers) < 2 or len(numbers) < len(nested):
@@ -156,7 +170,12 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
             hint="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
         )
     _say(layout, images, reading)
-    return dataset_of(source, "classes", images, problems, reading)
+    dataset = dataset_of(source, "classes", images, problems, reading)
+    if layout.splits or layout.inner:
+        return dataset
+    holding = {name.partition("/")[0] for name in folder.images if "/" in name}
+    beside = sorted(name for name in folder.folders - holding if "/" not in name)  # such as Food-101's meta
+    return with_listed_splits(dataset, [source, *(source / name for name in beside)], folder, reading)
 
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:

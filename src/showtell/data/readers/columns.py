@@ -14,7 +14,7 @@ from showtell.data.names import (
     LABEL_COLUMNS,
     words,
 )
-from showtell.data.readers.brought_splits import SplitColumn, split_column
+from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
 from showtell.data.readers.delimited import DelimitedTable, without_header
 from showtell.data.readers.folders import find_images
 from showtell.data.readers.image_folder import EXACT, ImageFolder
@@ -48,12 +48,12 @@ class Words:
             text for place in self.captions for text in texts_of(fields[place], listed=place in self.listed)
         ]
 
-    def label_of(self, fields: Sequence[Any], header: Sequence[str]) -> str | None:
-        """Return the label of a row, empty where it has none; None where the table has no labels."""
+    def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
+        """Return the label of a row, empty where it has none; several where a late row is unlike the first."""
         if self.label is not None:
-            return next(iter(texts_of(fields[self.label])), "")
-        flagged = (header[place] for place in self.one_hot if truth_of(fields[place]))
-        return next(flagged, "") if self.one_hot else None
+            return texts_of(fields[self.label]) or [""]
+        flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
+        return flagged or [""] * bool(self.one_hot)
 
     def say(self, table: Table, reading: Reading) -> None:
         """Say which columns are read as what, where that may surprise."""
@@ -89,6 +89,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
             found = Words(label=found.label)
     if found.label is not None:
         _refuse_several_labels(sample, found.label)
+        _say_other_labels(sample, left, found.label, reading)
     return replace(found, listed=tuple(place for place in found.captions if holds_lists(sample.cells[place])))
 
 
@@ -201,6 +202,20 @@ def _refuse_several_labels(sample: Sample, label: int) -> None:
         raise _several_labels(table, f"{example!r} in {table.header[label]!r}")
 
 
+def _say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> None:
+    """Say which other columns could be the labels, but for those that say the same in other words."""
+    if reading.source.text_column is not None:
+        return
+    cells = [(row[label], row) for row in sample.rows if len(row) == len(sample.keys)]
+    values = {str(value) for value, _ in cells}
+    for place in left:
+        pairs = {(str(value), str(row[place])) for value, row in cells}
+        alike = len(pairs) == len(values) == len({other for _, other in pairs})
+        if place != label and sample.keys[place] in LABEL_COLUMNS and not alike:
+            names = f"{sample.table.header[label]!r} holds the labels, not {sample.table.header[place]!r}"
+            reading.note(f"column {names} (--text-column says otherwise)")
+
+
 def _several_labels(table: Table, what: str) -> UnclearColumnsError:
     return UnclearColumnsError(
         f"{table.path} gives an image several labels: {what}.",
@@ -248,7 +263,8 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     who = next((place for place in range(len(sample.keys)) if _says_who(sample, place)), None)
-    used = {image, who, *words.captions, words.label, *words.one_hot, group, split.place if split else None}
+    splits = split.places if split else ()
+    used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     return Columns(table, folder, found, image, words, split, group, who, others)
 
@@ -272,10 +288,11 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     left = [place for place, name in enumerate(table.header) if name and place not in (image, group)]
     text = table.find(source.text_column or "")
     split = split_column(table.header, {place: sample.texts[place] for place in left if place != text})
-    left = [place for place in left if split is None or place != split.place]
+    left = [place for place in left if split is None or place not in split.places]
     words = choose_words(sample, left, reading)
-    if split is not None:
-        reading.note(split.sentence)
+    unread = unread_split(table.header, [place for place in left if place != text])
+    if sentence := split.sentence if split else unread:
+        reading.note(sentence)
     words.say(table, reading)
     for place in left if group is None else ():
         if sample.keys[place] in GROUP_COLUMNS:

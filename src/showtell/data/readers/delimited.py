@@ -19,6 +19,8 @@ _MOST_HEADER = 4_000_000
 """Letters: a hundred thousand columns have as many."""
 _JUDGED = 100_000
 """Letters of a line by which a delimiter is judged: a cell may be the text of a book."""
+_ESCAPED = re.compile(r'\\"[^",;|\s]')
+"""A quote within text; one before a delimiter may stand behind a folder's backslash."""
 _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 
@@ -128,7 +130,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
             hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
             "image,caption.",
         )
-    escaped = any(re.search(r'\\"(?!")', line) for line in lines)
+    escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
     table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
     return without_header(table, reading) if any(map(is_image_name, header)) else table
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.data.names import few, is_image_name, shown_name, split_in_name, split_named, words
+from showtell.data.names import few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
@@ -12,7 +12,7 @@ from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import sidecars
 from showtell.data.readers.table import UnclearColumnsError
-from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, split_parts
+from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
 from showtell.errors import DataError
 
 FORMATS: dict[str, str] = {
@@ -76,6 +76,8 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if format is None:
         candidates = _strongest(everything := candidates)
         _say_left_classes(candidates, everything, reading)
+        if reading.wanted == "labels" and {one.format for one in candidates} == {"sidecar"}:
+            candidates = [one for one in everything if one.format == "classes"] or candidates
         fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
         if len(candidates) > 1 and reading.wanted and len(fitting) == 1:
             reading.note(
@@ -166,7 +168,7 @@ class _Search:
 
     def folders(self, data: Path) -> tuple[Path, list[Candidate]]:
         """Look into a folder; where nothing in it is known, into its tables' folder, or its only one."""
-        candidates = list(self._folder(data))
+        candidates = list(self._folder(data)) or list(self._labelled_lists(data))
         if candidates:
             return data, candidates
         inside = [path for path in sorted(data.iterdir()) if path.is_dir() and not path.is_symlink()]
@@ -194,7 +196,8 @@ class _Search:
                     tables.append(one)
                 elif one.format != "coco":  # whose files are one data set, above
                     yield one
-        if shards := tuple(Part(path) for path in files if path.suffix.lower() == ".tar"):
+        shards = shard_parts([path for path in files if path.suffix.lower() == ".tar"], self.reading)
+        if shards := shards or _shards_of_splits(folder):
             yield Candidate("webdataset", folder, shards)
         yield from self._together(folder, tables)
         # To list all that lies below takes time, and beside a table one folder is that of its images.
@@ -204,6 +207,13 @@ class _Search:
                 yield Candidate("sidecar", folder)
             if holds_classes(listing):
                 yield Candidate("classes", folder)
+
+    def _labelled_lists(self, folder: Path) -> Iterator[Candidate]:
+        """Yield lists of images with a number behind each, where there is no better table."""
+        lists = [path for path in sorted(folder.glob("*.txt")) if is_list(path, self.reading)]
+        failures = list(self.failures)
+        yield from self._together(folder, [one for path in lists for one in self._table(path)])
+        self.failures = failures  # a list of names alone is no table
 
     def _in_folder(self, path: Path) -> Iterator[Candidate]:
         """Yield what one of a folder's files may be, but for those that are not data by themselves."""
@@ -222,13 +232,13 @@ class _Search:
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
         """Yield tables that are named after splits, or that are shards of one, as one candidate."""
         paths = [table.source for table in tables]
-        parts = split_parts(paths, self.reading)
+        parts = tuple(split_parts(paths, self.reading))
         if not parts and len(paths) > 1 and all(path.suffix == ".parquet" for path in paths):
-            parts = [Part(path, split_in_name(path.stem.partition("-")[0])) for path in paths]
+            parts = shard_parts(paths, self.reading)
         if parts:
             format = "csv" if any(table.format == "csv" for table in tables) else "labels"
             images = next((table.images for table in tables if table.images), None)
-            yield Candidate(format, folder, tuple(parts), images)
+            yield Candidate(format, folder, parts, images)
         else:
             yield from tables
 
@@ -252,10 +262,22 @@ def metadata_parts(folder: Path) -> tuple[Part, ...]:
     """Return the metadata of a folder, or else those of its split folders (train, validation, test)."""
     if here := _metadata(folder):
         return (Part(here[0]),)
-    splits = sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
     return tuple(
-        Part(file, split_named(path.name), path.name) for path in splits for file in _metadata(path)[:1]
+        Part(file, split_named(path.name), path.name)
+        for path in _split_folders(folder)
+        for file in _metadata(path)[:1]
     )
+
+
+def _split_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
+
+
+def _shards_of_splits(folder: Path) -> tuple[Part, ...]:
+    """Return the tars in folders that are called as splits are."""
+    folders = _split_folders(folder)
+    shards = [path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() == ".tar"]
+    return tuple(Part(path, split_named(path.parent.name), path.parent.name) for path in shards)
 
 
 def _metadata(folder: Path) -> list[Path]:

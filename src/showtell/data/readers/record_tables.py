@@ -30,7 +30,7 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
     flaw: Exception | None = None
     if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
         try:
-            records = [(f"{path}:{where}", one) for where, one in _records(msgspec.json.decode(content))]
+            records = [(f"{path}:{where}", one) for where, one in _records(_decoded(content))]
         except (msgspec.DecodeError, RecursionError) as error:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
@@ -52,9 +52,21 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             try:
-                yield f"{path}:{number}", msgspec.json.decode(line)
+                yield f"{path}:{number}", _decoded(line)
             except (msgspec.DecodeError, RecursionError):
                 yield f"{path}:{number}", None
+
+
+def _decoded(content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        try:
+            return parse_json(content)  # as Python and pandas write numbers that are none
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error
 
 
 def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -66,9 +78,11 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         return
     named = any(map(is_image_name, value))
     lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
+    mappings = {key: part for key, part in value.items() if isinstance(part, dict) and part}
     listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
-    if lists.keys() == value.keys() and all(map(split_named, value)):  # {"train": [...], "val": [...]}
-        for split, records in lists.items():
+    parts = lists | mappings
+    if value and len(parts) == len(value) and all(map(split_named, value)):  # {"train": [...], "val": {...}}
+        for split, records in parts.items():
             for where, record in _records(records, split):
                 yield where, record | {"split": split} if isinstance(record, dict) else record
     elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
@@ -154,6 +168,9 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
                 reading.note(f"of {path.name} the sheet {title!r} is read")
             (_, header), *below = filled
             names = [f"column {place}" if cell is None else str(cell) for place, cell in enumerate(header, 1)]
+            for place, name in enumerate(names):
+                if name in names[:place]:  # caption, caption, caption
+                    names[place] = f"{name}_{place + 1}"
             return RecordTable(path, [(where, dict(zip(names, row))) for where, row in below])
     raise DataError(f"{path} holds no sheet with rows.", hint="Expected a header such as image,caption.")
 
@@ -175,6 +192,7 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
         schema = parquet.read_schema(path)
         structs = [field for field in schema if pyarrow.types.is_struct(field.type)]
         cells = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
+        cells = [name for name in cells if _holds_images(path, name)]
         bare = [field.name for field in schema if str(field.type) in ("binary", "large_binary")]
         usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
         plain = [name for name in schema.names if name not in (*cells, *bare)]
@@ -200,6 +218,16 @@ def _column_of_images(path: Path, columns: list[str], named: str | None) -> str:
         what = f"{path} has several columns of images: {' and '.join(map(repr, columns))}."
         raise DataError(what, hint="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
+
+
+def _holds_images(path: Path, column: str) -> bool:
+    """Tell whether the first cells hold content; of images that lie elsewhere they name the path alone."""
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as file:
+        first = next(file.iter_batches(batch_size=64, columns=[column]), None)
+    cells = [] if first is None else [cell for cell in first.column(0).to_pylist() if cell]
+    return any(cell["bytes"] for cell in cells) or not any(cell.get("path") for cell in cells)
 
 
 def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:

@@ -42,7 +42,8 @@ def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
     if type(cell) is str and not listed:
         return [nfc(cell.strip())]
     if listed and isinstance(cell, str):
-        cell = _as_list(cell) or []
+        parts = _as_list(cell)
+        cell = parts if parts is not None else "" if cell.lstrip()[:1] == "[" else cell
     if isinstance(cell, dict):
         cell = next((cell[key] for key in _TEXT_KEYS if key in cell), None)
     if isinstance(cell, list | tuple):
@@ -69,10 +70,13 @@ def image_of(cell: Any) -> str:
 
 
 def holds_lists(cells: Sequence[Any]) -> bool:
-    """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them."""
-    written = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
-    begun = [cell for cell in written if cell.lstrip()[0] in "[("]
-    return 2 * len(begun) > len(written) and all(_as_list(cell) is not None for cell in begun[:50])
+    """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them; some are enough."""
+    written = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    begun = [cell for cell in written if cell[0] in "[("]
+    square = [cell for cell in begun if cell[0] + cell[-1] == "[]"]
+    if 2 * len(begun) <= len(written):
+        begun = square
+    return bool(begun) and all(_as_list(cell) is not None for cell in begun[:50])
 
 
 def _as_list(text: str) -> list[Any] | None:
