@@ -49,7 +49,7 @@ class Words:
         ]
 
     def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
-        """Return the label of a row, empty where it has none; several where a late row is unlike the first."""
+        """Return the label of a row, empty where it has none; several where a late row has them."""
         if self.label is not None:
             return texts_of(fields[self.label]) or [""]
         flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]

@@ -1,0 +1,201 @@
+"""What stands for something else: no image gets the words of another, and none is dropped without a word."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reading import (
+    FILES,
+    WORDS,
+    captions,
+    labels,
+    messages,
+    problems,
+    read,
+    said,
+    table,
+    touch,
+    write,
+)
+from reading import written as csv_of
+from showtell.data.readers import read_dataset
+from showtell.data.source import DataSource
+from showtell.errors import DataError
+
+LABELS = ["red", "blue"] * 6
+
+
+def test_a_text_beside_its_image_is_no_text_of_a_namesake(tmp_path: Path) -> None:
+    for number in range(4):
+        touch(tmp_path, f"train/{number}.jpg", *([f"val/{number}.jpg"] if number else []))
+        write(tmp_path / f"train/{number}.txt", WORDS[number])
+    dataset = read(tmp_path)
+    assert captions(dataset) == {f"train/{number}.jpg": (WORDS[number],) for number in range(4)}
+    assert problems(dataset) == [("image without captions", f"{number}.jpg") for number in range(1, 4)]
+
+
+def test_a_text_elsewhere_is_of_one_image_or_of_none(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "a/2.jpg", "b/2.jpg")
+    for number in (1, 2):
+        write(tmp_path / f"texts/{number}.txt", WORDS[number])
+    assert captions(read(tmp_path, format="sidecar")) == {"a/1.jpg": (WORDS[1],)}
+
+
+@pytest.mark.parametrize("file, other", [("a.jpg", "a.png"), ("0007.jpg", "7.jpg"), ("0007.jpg", "7")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_missing_image_is_not_swapped_for_one_that_the_table_names_itself(
+    tmp_path: Path, file: str, other: str, turned: bool
+) -> None:
+    touch(tmp_path, file, "b.jpg")
+    rows = [(file, "a dog"), (other, "a cat"), ("b.jpg", "a cow")]
+    dataset = read(write(tmp_path / "t.csv", csv_of(("image", "caption"), rows[::-1] if turned else rows)))
+    assert captions(dataset) == {"b.jpg": ("a cow",)}
+    assert ("ambiguous name", "t.csv") in problems(dataset)
+
+
+def test_every_name_that_differs_in_case_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    rows = [("a.jpg", "a dog"), ("A.jpg", "a cat"), ("A.jpg", "a cow")]
+    dataset = read(write(tmp_path / "t.csv", csv_of(("image", "caption"), rows)))
+    assert problems(dataset) == [("name differs in case", "t.csv:3")]
+
+
+def test_coco_images_of_one_id_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    images = [
+        {"id": 1, "file_name": "a.jpg"},
+        {"id": 1, "file_name": "b.jpg"},
+        {"id": 2, "file_name": "c.jpg"},
+    ]
+    notes = [{"image_id": 1, "caption": "a dog"}, {"image_id": 2, "caption": "a cat"}]
+    dataset = read(write(tmp_path / "c.json", json.dumps({"images": images, "annotations": notes})))
+    assert captions(dataset) == {"c.jpg": ("a cat",)}
+    assert problems(dataset) == [("ambiguous name", "c.json:annotations[0]")]
+
+
+QUOTED = '"a sign that says \\"stop\\", red"'
+
+
+def test_quotes_behind_backslashes_are_found_far_down(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(60)))
+    rows = [f"{number}.jpg,{QUOTED if number == 50 else 'a dog'}\n" for number in range(60)]
+    dataset = read(write(tmp_path / "t.csv", "image,caption\n" + "".join(rows)))
+    assert captions(dataset)["50.jpg"] == ('a sign that says "stop", red',)
+    assert problems(dataset) == []
+
+
+def test_a_backslash_at_the_end_of_a_folder_is_no_escape(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    rows = [f'{name},"C:\\set\\","a dog, {name}"\n' for name in FILES]
+    dataset = read(write(tmp_path / "t.csv", "image,root,caption\n" + "".join(rows)))
+    assert captions(dataset) == {name: (f"a dog, {name}",) for name in FILES}
+
+
+def test_some_cells_may_be_lists_of_captions(tmp_path: Path) -> None:
+    cells = [str([word, f"{word} again"]) if place % 3 == 0 else word for place, word in enumerate(WORDS)]
+    dataset = read(table(tmp_path, "image,caption", FILES, [*cells[:-1], "(a dog)"]))
+    assert captions(dataset)["00.jpg"] == (WORDS[0], f"{WORDS[0]} again")
+    assert captions(dataset)["01.jpg"] == (WORDS[1],)
+    assert captions(dataset)["11.jpg"] == ("(a dog)",)
+
+
+@pytest.mark.parametrize("form", ["columns", "lists"])
+def test_several_labels_far_down_are_left_out_and_named(tmp_path: Path, form: str) -> None:
+    names = [f"{number:04}.jpg" for number in range(1010)]
+    touch(tmp_path, *names)
+    given = [
+        ["red", "blue"] if place == 1005 else [("red", "blue", "green")[place % 3]] for place in range(1010)
+    ]
+    if form == "lists":
+        records = [{"image": name, "label": some} for name, some in zip(names, given)]
+        data = write(tmp_path / "t.json", json.dumps(records))
+    else:
+        header = ("image", "red", "blue", "green")
+        rows = [(name, *(int(one in some) for one in header[1:])) for name, some in zip(names, given)]
+        data = write(tmp_path / "t.csv", csv_of(header, rows))
+    dataset = read(data)
+    assert "1005.jpg" not in labels(dataset)
+    assert len(dataset.images) == 1009
+    assert "several labels" in messages(dataset)
+
+
+def test_another_column_of_labels_is_said(tmp_path: Path) -> None:
+    kinds = ["cat", "dog"] * 6
+    breeds = ["x", "y", "z"] * 4
+    assert said(
+        read(table(tmp_path, "image,species,breed", FILES, kinds, breeds)), "'breed'", "not 'species'"
+    )
+    numbers = ["0", "1"] * 6
+    assert not read(table(tmp_path, "image,label,class_name", FILES, numbers, kinds)).notes
+
+
+def test_classes_that_differ_in_capitals_are_said(tmp_path: Path) -> None:
+    touch(tmp_path, "train/Cat/1.jpg", "train/Dog/1.jpg", "test/cat/2.jpg", "test/Dog/2.jpg")
+    assert said(read(tmp_path), "differ in capitals alone", "'Cat' and 'cat'")
+
+
+BOXES = {
+    "KITTI": "Car 0.00 0 -1.58 587.01 173.33 614.12 200.12 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59",
+    "DOTA": "gsd:0.146\n937.0 913.0 921.0 912.0 923.0 874.0 940.0 875.0 small-vehicle 0",
+    "YOLO": "0 0.5 0.5 0.1 0.2",
+}
+
+
+@pytest.mark.parametrize("text", BOXES.values(), ids=BOXES)
+def test_boxes_of_any_kind_are_no_captions(tmp_path: Path, text: str) -> None:
+    for number in range(6):
+        touch(tmp_path, f"{number}.jpg")
+        write(tmp_path / f"{number}.txt", text if number < 2 else "")  # most images show nothing
+    with pytest.raises(DataError, match="holds boxes"):
+        read(tmp_path)
+
+
+def test_an_empty_text_is_in_no_encoding(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "2.jpg")
+    write(tmp_path / "1.txt", "a dog")
+    write(tmp_path / "2.txt", "")
+    dataset = read(tmp_path)
+    assert "UTF-16" not in messages(dataset)
+    assert ("empty caption", "2.txt") in problems(dataset)
+
+
+def test_class_folders_with_texts_are_read_for_what_is_asked(tmp_path: Path) -> None:
+    for one in ("cat", "dog"):
+        touch(tmp_path, f"{one}/1.jpg")
+        write(tmp_path / f"{one}/1.txt", f"a {one}")
+    assert read_dataset(DataSource(tmp_path), "labels").classes == ("cat", "dog")
+    assert captions(read_dataset(DataSource(tmp_path), "captions")) == {
+        "cat/1.jpg": ("a cat",), "dog/1.jpg": ("a dog",),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_numbers_that_are_none_do_not_spoil_json(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, *FILES)
+    records = [{"image": image, "caption": word, "score": float("nan")} for image, word in zip(FILES, WORDS)]
+    lines = json.dumps(records) if name == "t.json" else "\n".join(map(json.dumps, records))
+    assert captions(read(write(tmp_path / name, lines))) == {
+        file: (word,) for file, word in zip(FILES, WORDS)
+    }
+
+
+def test_columns_of_one_name_in_a_workbook_are_all_read(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    touch(tmp_path, *FILES)
+    book = openpyxl.Workbook()
+    for row in [("image", "caption", "caption"), *((name, f"one {name}", f"two {name}") for name in FILES)]:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    assert captions(read(tmp_path / "t.xlsx")) == {name: (f"one {name}", f"two {name}") for name in FILES}
+
+
+def test_parquet_with_paths_in_place_of_images_names_files(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    touch(tmp_path, *FILES)
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    cells = pyarrow.array([{"bytes": None, "path": name} for name in FILES], image)
+    parquet.write_table(pyarrow.table({"image": cells, "text": WORDS}), tmp_path / "t.parquet")
+    assert captions(read(tmp_path / "t.parquet")) == {name: (word,) for name, word in zip(FILES, WORDS)}
