@@ -225,3 +225,31 @@ def test_groups_in_json_may_be_numbers_or_nothing(tmp_path: Path) -> None:
     records = [{"image": name, "label": "red", "site": group} for name, group in zip(FILES, groups)]
     dataset = read(write(tmp_path / "t.json", json.dumps(records)), group_column="site")
     assert [image.group for image in dataset.images] == [None, "가", "3", None] * 3
+
+
+LANGUAGES = [("훈련데이터", "시험데이터"), ("학습용", "평가용"), ("训练集", "测试集"), ("学習", "テスト"),
+             ("entrenamiento", "prueba"), ("treino", "teste")]  # fmt: skip
+
+
+@pytest.mark.parametrize("train, test", LANGUAGES)
+def test_splits_may_have_names_of_other_languages(tmp_path: Path, train: str, test: str) -> None:
+    made = {
+        f"{name}/{one}/1.jpg": split for name, split in ((train, "train"), (test, "test")) for one in "AB"
+    }
+    touch(tmp_path, *made)
+    dataset = read(tmp_path)
+    assert (dataset.classes, splits(dataset)) == (("A", "B"), made)
+
+
+def test_sheets_named_after_splits_are_read_together(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    touch(tmp_path, *FILES)
+    book = openpyxl.Workbook()
+    for split in ("train", "test"):
+        sheet = book.create_sheet(split)
+        for row in [("image", "label"), *((name, "red") for name in FILES if HALVES[name] == split)]:
+            sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    dataset = read(tmp_path / "t.xlsx")
+    assert splits(dataset) == HALVES
+    assert said(dataset, "these sheets are read, each a split: train, test")

@@ -132,7 +132,7 @@ def test_another_column_of_labels_is_said(tmp_path: Path) -> None:
 
 def test_classes_that_differ_in_capitals_are_said(tmp_path: Path) -> None:
     touch(tmp_path, "train/Cat/1.jpg", "train/Dog/1.jpg", "test/cat/2.jpg", "test/Dog/2.jpg")
-    assert said(read(tmp_path), "differ in capitals alone", "'Cat' and 'cat'")
+    assert said(read(tmp_path), "differ in capitals", "'Cat' and 'cat'")
 
 
 BOXES = {
@@ -199,3 +199,72 @@ def test_parquet_with_paths_in_place_of_images_names_files(tmp_path: Path) -> No
     cells = pyarrow.array([{"bytes": None, "path": name} for name in FILES], image)
     parquet.write_table(pyarrow.table({"image": cells, "text": WORDS}), tmp_path / "t.parquet")
     assert captions(read(tmp_path / "t.parquet")) == {name: (word,) for name, word in zip(FILES, WORDS)}
+
+
+def test_labels_that_look_alike_are_one_class_or_said(tmp_path: Path) -> None:
+    cells = ["cat", "cat\u200b", "dog", "big dog", "big  dog", "cat\u00a0"] * 2
+    dataset = read(table(tmp_path, "image,label", FILES, cells))
+    assert dataset.classes == ("big  dog", "big dog", "cat", "dog")
+    assert said(dataset, "'big  dog' and 'big dog'", "stay apart")
+
+
+def test_labels_that_pandas_has_made_fractions_are_said(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    write(tmp_path / "train.csv", csv_of(("image", "label"), zip(FILES[:8], ["0.0", "1.0"] * 4)))
+    write(tmp_path / "val.csv", csv_of(("image", "label"), zip(FILES[8:], "0101")))
+    assert said(read(tmp_path), "'0' and '0.0'", "stay apart")
+
+
+@pytest.mark.parametrize("opened", [(3,), (3, 9), (29,)])
+def test_an_open_quote_swallows_no_rows_that_begin_with_a_number(
+    tmp_path: Path, opened: tuple[int, ...]
+) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(30)))
+    rows = [(f"{number},", '"' * (number in opened), f"a dog, {number}\n") for number in range(30)]
+    dataset = read(write(tmp_path / "t.csv", "id,caption\n" + "".join(map("".join, rows))))
+    assert len(dataset.images) == 30
+    assert captions(dataset)["4.jpg"] == ("a dog, 4",)
+
+
+def test_a_numbered_caption_of_several_lines_stays_whole(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    text = "1. a dog, running\n2. a cat, asleep"
+    assert set(captions(read(table(tmp_path, "image,caption", FILES, [text] * 12))).values()) == {(text,)}
+
+
+@pytest.mark.parametrize(
+    "values", [["a dog", "cat"], ["a dog", ["a cat", "a cow"]], ["개", "고양이 두 마리"]]
+)
+def test_a_mapping_may_hold_captions_of_one_word_and_of_several(tmp_path: Path, values: list[object]) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    content = json.dumps(dict(zip(("a.jpg", "b.jpg"), values)))
+    found = captions(read(write(tmp_path / "t.json", content)))
+    assert found == {
+        name: tuple(value) if isinstance(value, list) else (value,)
+        for name, value in zip(("a.jpg", "b.jpg"), values)
+    }
+
+
+def test_an_image_may_stand_in_a_json_object_twice(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    content = '{"a.jpg": "a dog", "b.jpg": "a cat", "a.jpg": "a brown dog"}'
+    found = captions(read(write(tmp_path / "t.json", content)))
+    assert found == {"a.jpg": ("a dog", "a brown dog"), "b.jpg": ("a cat",)}
+
+
+@pytest.mark.parametrize("key", ["path", "file_name", "name"])
+def test_an_image_may_be_an_object_with_its_name(tmp_path: Path, key: str) -> None:
+    touch(tmp_path, *FILES)
+    records = [{"image": {key: name, "width": 9}, "caption": word} for name, word in zip(FILES, WORDS)]
+    found = captions(read(write(tmp_path / "t.json", json.dumps(records))))
+    assert found == {name: (word,) for name, word in zip(FILES, WORDS)}
+
+
+@pytest.mark.parametrize("record", [{"text": "a dog"}, {"captions": ["a dog"]}, {"caption": ["a dog"]}])
+def test_json_beside_an_image_may_call_its_captions_otherwise(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    for name in FILES:
+        touch(tmp_path, name)
+        write(tmp_path / name.replace(".jpg", ".json"), json.dumps(record))
+    assert set(captions(read(tmp_path)).values()) == {("a dog",)}

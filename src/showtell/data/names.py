@@ -77,11 +77,19 @@ _SPLIT_NAMES: dict[str, Split] = {
     "privatetest": "test",
     "holdout": "test",
     "heldout": "test",
-    "훈련": "train",
-    "학습": "train",
-    "검증": "val",
-    "시험": "test",
-    "테스트": "test",
+    **dict.fromkeys(words("훈련 학습 훈련용 학습용 훈련데이터 학습데이터"), "train"),
+    **dict.fromkeys(words("검증 검증용 검증데이터"), "val"),
+    **dict.fromkeys(
+        words("시험 테스트 평가 시험용 평가용 테스트용 시험데이터 테스트데이터 평가데이터"), "test"
+    ),
+    **dict.fromkeys(words("训练 训练集 訓練 訓練集 学習 学習用"), "train"),
+    **dict.fromkeys(words("验证 验证集 驗證 驗證集 検証 検証用"), "val"),
+    **dict.fromkeys(words("测试 测试集 測試 測試集 テスト テスト用 評価 評価用"), "test"),
+    **dict.fromkeys(
+        words("entrenamiento treino treinamento apprentissage entrainement entraînement"), "train"
+    ),
+    **dict.fromkeys(words("validación validacion validação validacao validierung"), "val"),
+    **dict.fromkeys(words("prueba pruebas teste testes"), "test"),
 }
 _BESIDE_SPLIT = frozenset(
     words(

@@ -240,9 +240,10 @@ def dataset_of(
 ) -> Dataset:
     """Return images as a data set, with their classes and what was guessed."""
     classes = tuple(sorted({image.label for image in images if image.label is not None}))
-    folded: defaultdict[str, list[str]] = defaultdict(list)
+    forms: defaultdict[str, list[str]] = defaultdict(list)
     for name in classes:
-        folded[name.casefold()].append(name)
-    if alike := [" and ".join(map(repr, names)) for names in folded.values() if len(names) > 1]:
-        reading.note(f"classes that differ in capitals alone are read as different ones: {few(alike)}")
+        plain = " ".join(name.casefold().split())
+        forms[plain.removesuffix(".0") if plain.removesuffix(".0").isdecimal() else plain].append(name)
+    if alike := [" and ".join(map(repr, names)) for names in forms.values() if len(names) > 1]:
+        reading.note(f"classes that differ in capitals, blanks or .0 alone stay apart: {few(alike)}")
     return Dataset(source, format_name, tuple(images), tuple(problems), classes, tuple(reading.notes))

@@ -27,6 +27,7 @@ from showtell.data.readers.table import (
     several_labels,
     texts_of,
     truth_of,
+    without_invisible,
 )
 from showtell.errors import DataError
 
@@ -51,7 +52,7 @@ class Words:
     def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
         """Return the label of a row, empty where it has none; several where a late row has them."""
         if self.label is not None:
-            return texts_of(fields[self.label]) or [""]
+            return [without_invisible(text) for text in texts_of(fields[self.label])] or [""]
         flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
         return flagged or [""] * bool(self.one_hot)
 

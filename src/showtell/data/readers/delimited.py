@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -60,7 +60,7 @@ class DelimitedTable(Table):
             start = lines.number + 1
             try:
                 fields = next(reader)
-                cut = len(lines.taken) > 1 and any(map(self._is_record, lines.taken[1:]))
+                cut = len(lines.taken) > 1 and any(map(self._looks_like(lines.taken[0]), lines.taken[1:]))
             except StopIteration:
                 return
             except csv.Error:  # a field beyond the csv module's limit: an open quote as well
@@ -71,9 +71,23 @@ class DelimitedTable(Table):
             if any(field.strip() for field in fields):
                 yield Row(f"{self.path}:{start}", fields, unclosed_quote=cut)
 
-    def _is_record(self, line: str) -> bool:
-        fields = line.split(self.delimiter)
-        return len(fields) >= len(self.header) and any(is_image_name(field.strip()) for field in fields)
+    def _looks_like(self, record: str) -> Callable[[str], bool]:
+        """Return what tells a further record: it names an image, or begins with a number as this does."""
+        shape = _shape(record.split(self.delimiter)[0])
+
+        def looks_like(line: str) -> bool:
+            fields = line.split(self.delimiter)
+            named = ("0" in shape and _shape(fields[0]) == shape) or any(
+                map(is_image_name, map(str.strip, fields))
+            )
+            return named and len(fields) >= len(self.header)
+
+        return looks_like
+
+
+def _shape(cell: str) -> str:
+    """Return a cell with 0 for each number in it: ``img_0`` for ``img_17``."""
+    return re.sub(r"\d+", "0", cell)
 
 
 class _Lines:

@@ -14,7 +14,7 @@ from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable
+from showtell.data.readers.table import RecordTable, texts_of
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
@@ -113,8 +113,9 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
             record = msgspec.json.decode(reading.utf8(path))
         except (msgspec.DecodeError, RecursionError):
             return None
-        caption = record.get("caption") if isinstance(record, dict) else None
-        return [nfc(caption.strip())] if isinstance(caption, str) else None
+        keys = ("caption", "captions", "text") if isinstance(record, dict) else ()
+        caption = next((record[key] for key in keys if isinstance(record.get(key), str | list)), None)
+        return None if caption is None else texts_of(caption)
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
 
 

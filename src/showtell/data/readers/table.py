@@ -24,6 +24,7 @@ _MARKUP = re.compile(
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value")
+_NAME_KEYS = ("path", "file_name", "filename", "name", "url", "src")
 _TRUTHS = dict.fromkeys(words("true 1 1.0 yes t y"), True) | dict.fromkeys(words("false 0 0.0 no f n"), False)
 
 
@@ -64,8 +65,8 @@ def image_of(cell: Any) -> str:
     """Return the image that a cell names, be it the only one of a list or Hugging Face's own cell."""
     parts = listed(cell)
     cell = parts[0] if len(parts) == 1 else cell
-    if isinstance(cell, dict):  # that holds the content beside the name
-        cell = cell.get("path")
+    if isinstance(cell, dict):  # that holds the content or more beside the name
+        cell = next((cell[key] for key in _NAME_KEYS if cell.get(key)), None)
     return "" if cell is None else str(cell).strip()
 
 
@@ -122,8 +123,13 @@ def cleaned(caption: str) -> tuple[str, str]:
         without = html.unescape(_MARKUP.sub(" ", caption))
         if without != caption:
             return " ".join(nfc(without).split()), "HTML"
-    without = _INVISIBLE.sub("", caption)
+    without = without_invisible(caption)
     return without, "invisible signs" if without != caption else ""
+
+
+def without_invisible(text: str) -> str:
+    """Return a text without signs that take no room: two labels that look alike are one."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def several_labels(values: Sequence[str]) -> str | None:
