@@ -253,3 +253,9 @@ def test_sheets_named_after_splits_are_read_together(tmp_path: Path) -> None:
     dataset = read(tmp_path / "t.xlsx")
     assert splits(dataset) == HALVES
     assert said(dataset, "these sheets are read, each a split: train, test")
+
+
+def test_files_that_may_say_the_splits_are_named_where_they_are_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{one}/{number}.jpg" for one in CLASSES for number in range(4)))
+    write(tmp_path / "train_test_split.txt", "1 1\n2 0\n")
+    assert said(read(tmp_path), "not read, though it may say the splits: train_test_split.txt")

@@ -268,3 +268,55 @@ def test_json_beside_an_image_may_call_its_captions_otherwise(
         touch(tmp_path, name)
         write(tmp_path / name.replace(".jpg", ".json"), json.dumps(record))
     assert set(captions(read(tmp_path)).values()) == {("a dog",)}
+
+
+@pytest.mark.parametrize("form", ["/data/upload/1/1a2b3c4d-{}.jpg", "C:\\set\\{}.jpg", "{}.png", "{}.jpg"])
+def test_an_index_beside_names_of_images_is_no_image(tmp_path: Path, form: str) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(12)))
+    rows = [(number, form.format(11 - number), "red" if number < 6 else "blue") for number in range(12)]
+    dataset = read(write(tmp_path / "t.csv", csv_of(("id", "image", "choice"), rows)))
+    assert labels(dataset) == {f"{11 - number}.jpg": "red" if number < 6 else "blue" for number in range(12)}
+
+
+def test_an_index_counts_where_the_other_names_are_of_other_images(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(12)))
+    rows = [(number, f"https://example.org/x{number}.jpg", "red") for number in range(12)]
+    dataset = read(write(tmp_path / "t.csv", csv_of(("id", "url", "label"), rows)))
+    assert len(dataset.images) == 12
+
+
+def test_json_objects_of_one_list_are_lists(tmp_path: Path) -> None:
+    cells = [
+        json.dumps({"text": [word, "a dog"]}) if place % 3 == 0 else word for place, word in enumerate(WORDS)
+    ]
+    assert captions(read(table(tmp_path, "image,caption", FILES, cells)))["00.jpg"] == (WORDS[0], "a dog")
+    choices = ["cat", json.dumps({"choices": ["cat", "dog"]})] * 6
+    with pytest.raises(DataError, match="gives an image several labels"):
+        read(table(tmp_path, "image,choice", FILES, choices))
+
+
+def test_lists_of_one_label_are_labels(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    records = [{"image": name, "annotations": [label]} for name, label in zip(FILES, LABELS)]
+    assert labels(read(write(tmp_path / "t.json", json.dumps(records)))) == dict(zip(FILES, LABELS))
+
+
+def test_two_lists_of_records_are_not_paired_by_their_order(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    images = [{"id": number, "file_name": name} for number, name in enumerate(FILES)]
+    notes = [{"image_id": number, "caption": word} for number, word in enumerate(WORDS)]
+    with pytest.raises(DataError):
+        read(write(tmp_path / "t.json", json.dumps({"images": images, "captions": notes[::-1]})))
+
+
+def test_the_first_row_without_a_header_is_no_header_though_its_image_is_missing(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{number}.jpg" for number in range(101, 112)))
+    rows = "".join(f"{number},{LABELS[number % 2]}\n" for number in range(100, 112))
+    dataset = read(write(tmp_path / "t.csv", rows))
+    assert said(dataset, "has no header")
+    assert problems(dataset) == [("missing image", "t.csv:1")]
+
+
+def test_few_numbers_are_no_captions(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="numbers in 'price', which are neither words nor classes"):
+        read(table(tmp_path, "image,price", FILES, [f"{number * 1.37:.2f}" for number in range(12)]))

@@ -167,6 +167,11 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
     }
 
 
+def speaks_of_splits(name: str) -> bool:
+    """Tell whether a name holds that of a split, with any other words."""
+    return bool(_split_and_others(name)[0])
+
+
 def _split_and_others(name: str) -> tuple[set[Split], tuple[str, ...]]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
     parts = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]

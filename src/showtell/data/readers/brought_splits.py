@@ -1,10 +1,10 @@
 """What in the data says which split an image is in: a column, list files beside a table, or folders."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from showtell.data.names import (
@@ -12,6 +12,7 @@ from showtell.data.names import (
     SPLIT_COLUMNS,
     column_key,
     nfc,
+    speaks_of_splits,
     split_in_name,
     split_named,
     splits_in_names,
@@ -153,6 +154,12 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
                 detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
                 problems.append(Problem("two splits", where, detail))
     return listed, problems
+
+
+def said_elsewhere(names: Iterable[str]) -> list[str]:
+    """Return files beside images whose names speak of splits, such as ``train_test_split.txt``."""
+    beside = [name for name in names if name.count("/") < 2 and name.endswith((".txt", ".csv", ".json"))]
+    return sorted(name for name in beside if speaks_of_splits(PurePosixPath(name).stem))
 
 
 def strictest(earlier: Split | None, split: Split) -> Split:

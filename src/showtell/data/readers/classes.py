@@ -3,11 +3,11 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from showtell.data.names import split_in_name, split_named, splits_in_names, words
-from showtell.data.readers.brought_splits import with_listed_splits
+from showtell.data.names import few, split_in_name, split_named, splits_in_names, words
+from showtell.data.readers.brought_splits import said_elsewhere, with_listed_splits
 from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
@@ -175,7 +175,13 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         return dataset
     holding = {name.partition("/")[0] for name in folder.images if "/" in name}
     beside = sorted(name for name in folder.folders - holding if "/" not in name)  # such as Food-101's meta
-    return with_listed_splits(dataset, [source, *(source / name for name in beside)], folder, reading)
+    dataset = with_listed_splits(dataset, [source, *(source / name for name in beside)], folder, reading)
+    unread = said_elsewhere(folder.files)
+    if unread and not any(image.split for image in dataset.images):
+        reading.note(
+            f"not read, though it may say the splits: {few(unread)} (expected lists: train.txt, test.txt)"
+        )
+    return replace(dataset, notes=tuple(reading.notes))
 
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:

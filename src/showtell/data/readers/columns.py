@@ -1,5 +1,6 @@
 """What each column of a table is, by its name and by what its cells hold, and where its images lie."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from showtell.data.names import (
     words,
 )
 from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
-from showtell.data.readers.delimited import DelimitedTable, without_header
+from showtell.data.readers.delimited import DelimitedTable, shape, without_header
 from showtell.data.readers.folders import find_images
 from showtell.data.readers.image_folder import EXACT, ImageFolder
 from showtell.data.readers.reading import Kind, Reading
@@ -159,9 +160,9 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
         raise table.lacking("no column that holds a caption or a label")
     place, name = worded[0], table.header[worded[0]]
     many = len(set(sample.texts[place])) > max(20, len(sample.rows) // 2)
-    if many and sample.is_numeric(place) and reading.kind is None:
-        raise table.lacking(f"numbers in {name!r}, which are neither words nor classes")
     kind = reading.kind or _kind(sample, place)
+    if reading.kind is None and sample.is_numeric(place) and (many or kind == "caption"):
+        raise table.lacking(f"numbers in {name!r}, which are neither words nor classes")
     reading.note(f"column {name!r} holds the {kind}s (--text-column says otherwise)")
     return Words(label=place) if kind == "label" else Words((place,))
 
@@ -170,7 +171,7 @@ def _kind(sample: Sample, place: int) -> Kind:
     key, cells = sample.keys[place], sample.cells[place]
     if key in LABEL_COLUMNS:
         return "label"
-    if key in CAPTION_COLUMNS or any(isinstance(cell, list) for cell in cells):
+    if key in CAPTION_COLUMNS or any(isinstance(cell, list) and len(cell) != 1 for cell in cells):
         return "caption"
     values = [text for cell in cells for text in texts_of(cell)]
     few = 2 * len(set(values)) <= len(values)
@@ -254,7 +255,7 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     named = reading.source.image_column
     places = [table.place(named)] if named else _by_preference(sample.keys)
     image, folder, found = find_images(reading, sample, places, folder)
-    if isinstance(table, DelimitedTable) and table.headed and folder.find(table.header[image]).how == EXACT:
+    if isinstance(table, DelimitedTable) and table.headed and _is_row(sample, image, folder):
         table = without_header(table, reading)
         sample = Sample(table)
     try:
@@ -268,6 +269,13 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     return Columns(table, folder, found, image, words, split, group, who, others)
+
+
+def _is_row(sample: Sample, image: int, folder: ImageFolder) -> bool:
+    """Tell whether a header is a row: it names an image, or as the images are named, but for the number."""
+    name = sample.table.header[image]
+    numbered = re.search(r"\d", name) and {shape(name)} == set(map(shape, sample.texts[image]))
+    return bool(numbered) or folder.find(name).how == EXACT
 
 
 def _says_who(sample: Sample, place: int) -> bool:

@@ -73,11 +73,11 @@ class DelimitedTable(Table):
 
     def _looks_like(self, record: str) -> Callable[[str], bool]:
         """Return what tells a further record: it names an image, or begins with a number as this does."""
-        shape = _shape(record.split(self.delimiter)[0])
+        first = shape(record.split(self.delimiter)[0])
 
         def looks_like(line: str) -> bool:
             fields = line.split(self.delimiter)
-            named = ("0" in shape and _shape(fields[0]) == shape) or any(
+            named = ("0" in first and shape(fields[0]) == first) or any(
                 map(is_image_name, map(str.strip, fields))
             )
             return named and len(fields) >= len(self.header)
@@ -85,7 +85,7 @@ class DelimitedTable(Table):
         return looks_like
 
 
-def _shape(cell: str) -> str:
+def shape(cell: str) -> str:
     """Return a cell with 0 for each number in it: ``img_0`` for ``img_17``."""
     return re.sub(r"\d+", "0", cell)
 

@@ -48,12 +48,14 @@ def find_images(
     split = split_in_name(path.stem)
     beside = sorted(path.parent.iterdir()) if split else []
     first = [one for one in beside if split_in_name(one.name) == split]  # train.csv beside images_train/
-    if folder:
-        best = _best([folder], columns)
-    else:
-        best = _whole(
-            _best(_folders(reading, path.parent, likely, first), columns), reading, path.parent, columns
-        )
+    # Beside names of files an index is none, though it may well be a file's: 7 beside dog.jpg, and 7.jpg.
+    named = {place: names for place, names in columns.items() if _are_image_names(names)}
+    for among in [named, columns] if named else [columns]:
+        folders = [folder] if folder else _folders(reading, path.parent, likely, first)
+        best = _best(folders, among)
+        best = best if folder else _whole(best, reading, path.parent, among)
+        if best.exact + best.bridged >= _ENOUGH:
+            break
     if not best.exact + best.bridged:
         _refuse_lists(sample, places)
         return _named_like_images(sample, columns), best.folder, False
@@ -158,10 +160,14 @@ def _spread(cells: Iterable[str]) -> list[str]:
     return distinct[:: -(-len(distinct) // _SAMPLE)] if distinct else []
 
 
+def _are_image_names(names: Sequence[str]) -> bool:
+    return 2 * sum(map(is_image_name, names)) > len(names)
+
+
 def _named_like_images(sample: Sample, columns: Mapping[int, Sequence[str]]) -> int:
     """Return the column of names that look like images, though none is found; then the one of that name."""
     for place, names in columns.items():
-        if names and 2 * sum(map(is_image_name, names)) > len(names):
+        if _are_image_names(names):
             return place
     first = next(iter(columns))
     if len(columns) == 1 or sample.keys[first] in IMAGE_COLUMNS[:-5]:

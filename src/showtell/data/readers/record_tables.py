@@ -130,7 +130,8 @@ def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
     columns = {key: p for key, p in cells.items() if isinstance(p, list)}
     alike = len(columns) == len(cells) and len(set(map(len, columns.values()))) == 1
     named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
-    return columns if len(value) > 1 and alike and named else {}
+    records = any(isinstance(cell, dict) for cells in columns.values() for cell in cells)
+    return columns if len(value) > 1 and alike and named and not records else {}
 
 
 def _of_mapping(name: str, content: Any, words: str) -> Any:

@@ -44,7 +44,7 @@ def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
         return [nfc(cell.strip())]
     if listed and isinstance(cell, str):
         parts = _as_list(cell)
-        cell = parts if parts is not None else "" if cell.lstrip()[:1] == "[" else cell
+        cell = parts if parts is not None else "" if cell.lstrip()[:1] in ("[", "{") else cell
     if isinstance(cell, dict):
         cell = next((cell[key] for key in _TEXT_KEYS if key in cell), None)
     if isinstance(cell, list | tuple):
@@ -73,16 +73,15 @@ def image_of(cell: Any) -> str:
 def holds_lists(cells: Sequence[Any]) -> bool:
     """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them; some are enough."""
     written = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
-    begun = [cell for cell in written if cell[0] in "[("]
-    square = [cell for cell in begun if cell[0] + cell[-1] == "[]"]
+    begun = [cell for cell in written if cell[0] in "[({"]
     if 2 * len(begun) <= len(written):
-        begun = square
+        begun = [cell for cell in begun if cell[0] + cell[-1] in ("[]", "{}")]
     return bool(begun) and all(_as_list(cell) is not None for cell in begun[:50])
 
 
 def _as_list(text: str) -> list[Any] | None:
     text = text.strip()
-    if text[:1] + text[-1:] not in ("[]", "()"):
+    if text[:1] + text[-1:] not in ("[]", "()", "{}"):
         return [text] if text else None
     try:
         found = json.loads(text)
@@ -98,6 +97,8 @@ def _as_list(text: str) -> list[Any] | None:
             return None
     if isinstance(found, str):
         found = [found]
+    if isinstance(found, dict) and len(found) == 1:  # {"choices": [...]} of Label Studio
+        (found,) = found.values()
     good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
     return list(found) if good else None
 
