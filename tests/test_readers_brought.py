@@ -259,3 +259,24 @@ def test_files_that_may_say_the_splits_are_named_where_they_are_not_read(tmp_pat
     touch(tmp_path, *(f"images/{one}/{number}.jpg" for one in CLASSES for number in range(4)))
     write(tmp_path / "train_test_split.txt", "1 1\n2 0\n")
     assert said(read(tmp_path), "not read, though it may say the splits: train_test_split.txt")
+
+
+def test_groups_that_the_data_itself_parts_are_named(tmp_path: Path) -> None:
+    halves = [HALVES[name] for name in FILES]
+    patients = ["p1", "p2", "p3"] * 4
+    data = table(tmp_path, "image,label,split,patient", FILES, LABELS, halves, patients)
+    assert said(read(data, group_column="patient"), "part groups", "p1, p2, p3 of 'patient'")
+    data = table(tmp_path, "image,label,split,patient", FILES, LABELS, halves, halves)
+    assert not said(read(data, group_column="patient"), "part groups")
+
+
+@pytest.mark.parametrize("names", ["{}", "flowers_{}", "{}_flowers"])
+def test_each_table_of_a_split_has_the_folder_of_its_split(tmp_path: Path, names: str) -> None:
+    for split in ("train", "test"):
+        touch(tmp_path, *(f"{split}/{name}" for name in FILES))
+        rows = [(name, f"{split} {number % 2}") for number, name in enumerate(FILES)]
+        write(tmp_path / f"{names.format(split)}.csv", written(("image", "label"), rows))
+    dataset = read(tmp_path)
+    assert len(dataset.images) == 24
+    assert all(image.name.startswith(f"{image.split}/") for image in dataset.images)
+    assert all(str(image.label).startswith(str(image.split)) for image in dataset.images)

@@ -167,9 +167,9 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
     }
 
 
-def speaks_of_splits(name: str) -> bool:
-    """Tell whether a name holds that of a split, with any other words."""
-    return bool(_split_and_others(name)[0])
+def splits_spoken_of(name: str) -> set[Split]:
+    """Return the splits of which a name speaks, with any other words."""
+    return _split_and_others(name)[0]
 
 
 def _split_and_others(name: str) -> tuple[set[Split], tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """What in the data says which split an image is in: a column, list files beside a table, or folders."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,11 +12,12 @@ from showtell.data.names import (
     KNOWN_COLUMNS,
     SPLIT_COLUMNS,
     column_key,
+    few,
     nfc,
-    speaks_of_splits,
     split_in_name,
     split_named,
     splits_in_names,
+    splits_spoken_of,
 )
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
@@ -159,7 +161,7 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
 def said_elsewhere(names: Iterable[str]) -> list[str]:
     """Return files beside images whose names speak of splits, such as ``train_test_split.txt``."""
     beside = [name for name in names if name.count("/") < 2 and name.endswith((".txt", ".csv", ".json"))]
-    return sorted(name for name in beside if speaks_of_splits(PurePosixPath(name).stem))
+    return sorted(name for name in beside if splits_spoken_of(PurePosixPath(name).stem))
 
 
 def strictest(earlier: Split | None, split: Split) -> Split:
@@ -203,6 +205,13 @@ def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, rea
     without = sum(image.split is None for image in dataset.images)
     if 0 < without < len(dataset.images):
         reading.note(f"{without:,} images have no split in the data; training puts them into one")
+    sides: defaultdict[str, set[Split]] = defaultdict(set)
+    for image in dataset.images:
+        if image.group and image.split:
+            sides[image.group].add(image.split)
+    if across := sorted(group for group, of in sides.items() if len(of) > 1):
+        which = f"{few(across)} of {reading.source.group_column!r}"
+        reading.note(f"the splits that the data brings part groups, so scores of them are too good: {which}")
     return replace(dataset, notes=tuple(reading.notes))
 
 

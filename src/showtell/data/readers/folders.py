@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, split_in_name
+from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, splits_spoken_of
 from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Sample, image_of, listed
@@ -45,9 +45,9 @@ def find_images(
         raise _no_images(sample)
     columns = {place: _spread(map(image_of, sample.cells[place])) for place in places}
     likely = next((names for names in columns.values() if any(map(is_image_name, names))), [])
-    split = split_in_name(path.stem)
+    split = splits_spoken_of(path.stem)
     beside = sorted(path.parent.iterdir()) if split else []
-    first = [one for one in beside if split_in_name(one.name) == split]  # train.csv beside images_train/
+    first = [one for one in beside if splits_spoken_of(one.name) == split]  # train.csv beside images_train/
     # Beside names of files an index is none, though it may well be a file's: 7 beside dog.jpg, and 7.jpg.
     named = {place: names for place, names in columns.items() if _are_image_names(names)}
     for among in [named, columns] if named else [columns]:
