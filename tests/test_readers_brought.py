@@ -280,3 +280,26 @@ def test_each_table_of_a_split_has_the_folder_of_its_split(tmp_path: Path, names
     assert len(dataset.images) == 24
     assert all(image.name.startswith(f"{image.split}/") for image in dataset.images)
     assert all(str(image.label).startswith(str(image.split)) for image in dataset.images)
+
+
+@pytest.mark.parametrize("form", ["one", "several"])
+@pytest.mark.parametrize("stems", [False, True])
+def test_lists_may_be_json(tmp_path: Path, form: str, stems: bool) -> None:
+    data = table(tmp_path, "image,caption", FILES, WORDS)
+    names = {
+        half: [name[:2] if stems else name for name in FILES if HALVES[name] == half]
+        for half in ("train", "test")
+    }
+    if form == "one":
+        write(tmp_path / "splits.json", json.dumps(names))
+    else:
+        for half in names:
+            write(tmp_path / f"{half}.json", json.dumps(names[half]))
+    for source in (data, tmp_path):
+        assert splits(read(source)) == HALVES
+
+
+def test_a_table_beside_another_that_holds_no_words_is_said(tmp_path: Path) -> None:
+    table(tmp_path, "image,caption", FILES, WORDS)
+    write(tmp_path / "parts.csv", written(("image", "split"), HALVES.items()))
+    assert said(read(tmp_path), "left out:", "parts.csv has no column that holds a caption or a label")

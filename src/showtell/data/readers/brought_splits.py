@@ -2,11 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import msgspec
 
 from showtell.data.names import (
     KNOWN_COLUMNS,
@@ -133,7 +135,7 @@ def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None
 
 
 def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, str]], list[Problem]]:
-    """Read lists of images, a name a line, in text files named after splits: ``Flickr_8k.trainImages.txt``.
+    """Read lists of images, in files named after splits (``Flickr_8k.trainImages.txt``), or in one JSON.
 
     Returns:
         The split of every listed image and its ``file:line``; and names that are in two lists, which stay
@@ -141,21 +143,42 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
     """
     listed: dict[str, tuple[Split, str]] = {}
     problems: list[Problem] = []
-    paths = {path: path.stem.rpartition(".")[2] for path in sorted(folder.glob("*.txt"))}
+    for split, entry, where in _listed(folder, reading):
+        name = nfc(entry.strip())
+        earlier, _ = listed.setdefault(name, (split, where)) if name else (split, where)
+        if earlier != split:
+            kept = strictest(earlier, split)
+            listed[name] = (kept, where)
+            detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
+            problems.append(Problem("two splits", where, detail))
+    return listed, problems
+
+
+def _listed(folder: Path, reading: Reading) -> Iterator[tuple[Split, str, str]]:
+    """Yield split, name and place of all that lists name."""
+    files = sorted([*folder.glob("*.txt"), *folder.glob("*.json")])
+    paths = {path: path.stem.rpartition(".")[2] for path in files if path.is_file()}
     splits = splits_in_names(paths.values())
     for path, named in paths.items():
         split = splits.get(named)
-        if split is None or not path.is_file() or not is_list(path, reading):
-            continue
-        for number, line in enumerate(reading.lines(path), start=1):
-            name, where = nfc(line.strip()), f"{path}:{number}"
-            earlier, _ = listed.setdefault(name, (split, where)) if name else (split, where)
-            if earlier != split:
-                kept = strictest(earlier, split)
-                listed[name] = (kept, where)
-                detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
-                problems.append(Problem("two splits", where, detail))
-    return listed, problems
+        if path.suffix == ".json" and (split or "split" in named.lower()):
+            for one, names in _listed_in_json(path, split, reading).items():
+                yield from ((one, str(name), f"{path}:{place}") for place, name in enumerate(names))
+        elif split and path.suffix == ".txt" and is_list(path, reading):
+            for number, line in enumerate(reading.lines(path), start=1):
+                yield split, line, f"{path}:{number}"
+
+
+def _listed_in_json(path: Path, split: Split | None, reading: Reading) -> dict[Split, list[str | int]]:
+    """Return what a list of names lists, or lists by split: ``{"train": ["1.jpg"], "test": []}``."""
+    try:
+        content = reading.trial().utf8(path)
+        if split:
+            return {split: msgspec.json.decode(content, type=list[str | int])}
+        lists = msgspec.json.decode(content, type=dict[str, list[str | int]])
+    except (msgspec.DecodeError, DataError, RecursionError):
+        return {}
+    return {of: names for name, names in lists.items() if (of := split_in_name(name))}
 
 
 def said_elsewhere(names: Iterable[str]) -> list[str]:

@@ -92,6 +92,8 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
         raise unclear[0]  # the folders beside a table are not what is meant
     if len(candidates) == 1:
+        for failure in unclear:
+            reading.note(f"left out: {failure.what}")
         return candidates[0]
     formats = "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
     if candidates:
