@@ -303,3 +303,14 @@ def test_a_table_beside_another_that_holds_no_words_is_said(tmp_path: Path) -> N
     table(tmp_path, "image,caption", FILES, WORDS)
     write(tmp_path / "parts.csv", written(("image", "split"), HALVES.items()))
     assert said(read(tmp_path), "left out:", "parts.csv has no column that holds a caption or a label")
+
+
+@pytest.mark.parametrize("other", ["extra", "ground_truth"])
+def test_splits_inside_of_classes_beside_something_else(tmp_path: Path, other: str) -> None:
+    made = {f"{one}/{split}/{split}{one}.jpg": split for one in CLASSES for split in ("train", "test")}
+    touch(tmp_path, *made, f"pie/{other}/1.jpg")
+    dataset = read(tmp_path)
+    assert {name: split for name, split in splits(dataset).items() if "/1.jpg" not in name} == made
+    assert dataset.classes == ("cake", "ice", "pie")
+    assert said(dataset, "1 images have no split") == (other == "extra")
+    assert (problems(dataset) == [("mask", "1.jpg")]) == (other == "ground_truth")

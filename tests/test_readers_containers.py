@@ -392,3 +392,19 @@ def test_tars_bring_the_splits_of_their_names(tmp_path: Path, own_cache: Path, f
 def test_dots_in_the_names_of_a_tar(tmp_path: Path, own_cache: Path) -> None:
     members = {"a.v2.png": PICTURES[0], "a.v2.txt": b"a dog", "b.png": PICTURES[0], "b.txt": b"a cat"}
     assert captions(read(tar(tmp_path / "t.tar", members))) == {"a.v2.png": ("a dog",), "b.png": ("a cat",)}
+
+
+def test_parquet_in_folders_of_splits(tmp_path: Path, own_cache: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for split, images in (("train", PICTURES[:3]), ("test", PICTURES[3:])):
+        (tmp_path / "default" / split).mkdir(parents=True)
+        cells = {
+            "image": [{"bytes": image, "path": "a.png"} for image in images],
+            "label": ["red"] * len(images),
+        }
+        parquet.write_table(pyarrow.table(cells), tmp_path / "default" / split / "0000.parquet")
+    dataset = read(tmp_path)
+    assert sorted(map(str, splits(dataset).values())) == ["test", "train", "train", "train"]
+    assert {image.path.read_bytes() for image in dataset.images} == set(PICTURES)

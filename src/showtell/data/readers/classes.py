@@ -65,7 +65,8 @@ def layout_of(folder: ImageFolder) -> Layout:
     layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items()}
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
-        layout.inner = all(map(split_in_name, set().union(*second)))
+        inner = {split_in_name(name) for name in set().union(*second) if name.casefold() not in _MASKS}
+        layout.inner = None not in inner or len(inner) > 2  # each class may have an extra/ beside its splits
         same = len({name.casefold() for name in second[0]} - _NO_CLASS) > 1 and all(
             names == second[0] for names in second
         )
@@ -222,6 +223,8 @@ def _say(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> 
         reading.note(f"splits by the folders' names: {', '.join(named)}")
     if layout.inner:
         reading.note("the splits are the folders inside of each class")
+        if without := sum(image.split is None for image in images):
+            reading.note(f"{without:,} images have no split in the data; training puts them into one")
     for top, (_, between) in sorted(layout.splits.items()):
         if between:
             reading.note(f"the classes of {top} lie in {top}/{between.rstrip('/')}")

@@ -1,7 +1,7 @@
 """Which format a path holds, and the files to read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from showtell.data.names import few, is_image_name, shown_name, split_named, words
@@ -199,9 +199,12 @@ class _Search:
                 elif one.format != "coco":  # whose files are one data set, above
                     yield one
         shards = shard_parts([path for path in files if path.suffix.lower() == ".tar"], self.reading)
-        if shards := shards or _shards_of_splits(folder):
+        if shards := shards or _shards_of_splits(folder, ".tar"):
             yield Candidate("webdataset", folder, shards)
         yield from self._together(folder, tables)
+        parts = () if tables else _shards_of_splits(folder, ".parquet")
+        for one in self._table(parts[0].path) if parts else ():
+            yield replace(one, source=folder, parts=parts)
         # To list all that lies below takes time, and beside a table one folder is that of its images.
         if not tables or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
@@ -275,10 +278,10 @@ def _split_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
 
 
-def _shards_of_splits(folder: Path) -> tuple[Part, ...]:
-    """Return the tars in folders that are called as splits are."""
+def _shards_of_splits(folder: Path, suffix: str) -> tuple[Part, ...]:
+    """Return the files of a kind in folders that are called as splits are."""
     folders = _split_folders(folder)
-    shards = [path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() == ".tar"]
+    shards = [path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() == suffix]
     return tuple(Part(path, split_named(path.parent.name), path.parent.name) for path in shards)
 
 
