@@ -314,3 +314,13 @@ def test_splits_inside_of_classes_beside_something_else(tmp_path: Path, other: s
     assert dataset.classes == ("cake", "ice", "pie")
     assert said(dataset, "1 images have no split") == (other == "extra")
     assert (problems(dataset) == [("mask", "1.jpg")]) == (other == "ground_truth")
+
+
+def test_what_lists_of_val_and_test_do_not_name_is_train(tmp_path: Path) -> None:
+    names = [f"{one}/my {one} {number}.jpg" for one in CLASSES for number in range(4)]
+    touch(tmp_path, *names)
+    write(tmp_path / "validation_list.txt", "\n".join(names[::4]))
+    write(tmp_path / "testing_list.txt", "\n".join(names[1::4]))
+    dataset = read(tmp_path)
+    assert splits(dataset) == dict(zip(sorted(names), ["val", "test", "train", "train"] * 3))
+    assert said(dataset, "the other 6 images are train")

@@ -15,6 +15,7 @@ from showtell.data.names import (
     SPLIT_COLUMNS,
     column_key,
     few,
+    is_image_name,
     nfc,
     split_in_name,
     split_named,
@@ -198,7 +199,9 @@ def is_list(path: Path, reading: Reading) -> bool:
         lines = [line.strip() for line in islice(reading.trial().lines(path), 5)]
     except DataError:
         return False
-    return bool(lines) and not any(re.search(r"[,;|\t]|#\d", line) or len(line.split()) > 2 for line in lines)
+    # A name may hold blanks; what holds several words and ends as no image does is a caption.
+    several = any(len(line.split()) > 2 and not is_image_name(line) for line in lines)
+    return bool(lines) and not several and not any(re.search(r"[,;|\t]|#\d", line) for line in lines)
 
 
 def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, reading: Reading) -> Dataset:
@@ -267,6 +270,8 @@ def with_listed_splits(
         return replace(dataset, notes=tuple(reading.notes))
     if len(found) == len(names) and len(set(found.values())) == 1:  # of a table that is such a list itself
         return dataset
-    reading.note("the splits are those of the lists beside the images or their table")
-    images = tuple(replace(image, split=found.get(image.name)) for image in dataset.images)
+    rest: Split | None = None if "train" in found.values() else "train"  # as beside a column is_valid
+    also = f"; the other {len(names) - len(found):,} images are train" if rest else ""
+    reading.note(f"the splits are those of the lists beside the images or their table{also}")
+    images = tuple(replace(image, split=found.get(image.name, rest)) for image in dataset.images)
     return replace(dataset, images=images, problems=tuple(problems), notes=tuple(reading.notes))

@@ -66,7 +66,8 @@ def layout_of(folder: ImageFolder) -> Layout:
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
         inner = {split_in_name(name) for name in set().union(*second) if name.casefold() not in _MASKS}
-        layout.inner = None not in inner or len(inner) > 2  # each class may have an extra/ beside its splits
+        each = all(any(map(split_in_name, names)) for names in second)
+        layout.inner = None not in inner or (each and len(inner) > 2)  # beside the splits may be an extra/
         same = len({name.casefold() for name in second[0]} - _NO_CLASS) > 1 and all(
             names == second[0] for names in second
         )
