@@ -36,6 +36,8 @@ _NOT_TEXT = {
     ".npy": "a NumPy array; save its images as files",
     ".npz": "a NumPy archive; save its images as files",
 } | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
+_MOST_LISTS = 30
+"""More texts are those of single images."""
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
 
 
@@ -215,7 +217,8 @@ class _Search:
 
     def _labelled_lists(self, folder: Path) -> Iterator[Candidate]:
         """Yield lists of images with a number behind each, where there is no better table."""
-        lists = [path for path in sorted(folder.glob("*.txt")) if is_list(path, self.reading)]
+        texts = sorted(folder.glob("*.txt"))
+        lists = [path for path in texts if is_list(path, self.reading)] if len(texts) <= _MOST_LISTS else []
         failures = list(self.failures)
         yield from self._together(folder, [one for path in lists for one in self._table(path)])
         self.failures = failures  # a list of names alone is no table
