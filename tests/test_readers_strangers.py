@@ -320,3 +320,19 @@ def test_the_first_row_without_a_header_is_no_header_though_its_image_is_missing
 def test_few_numbers_are_no_captions(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="numbers in 'price', which are neither words nor classes"):
         read(table(tmp_path, "image,price", FILES, [f"{number * 1.37:.2f}" for number in range(12)]))
+
+
+@pytest.mark.parametrize("form", ["{}_mask", "{}_mask_1", "{}-seg", "{} segmentation", "{}_GT"])
+def test_masks_beside_the_images_of_a_class_are_left_out(tmp_path: Path, form: str) -> None:
+    made = {f"{one}/{one} ({number}).png": one for one in ("benign", "normal") for number in range(3)}
+    touch(tmp_path, *made, *(f"{form.format(name[:-4])}.png" for name in made), "benign/gas_mask.png")
+    dataset = read(tmp_path)
+    assert labels(dataset) == made | {"benign/gas_mask.png": "benign"}
+    assert [kind for kind, _ in problems(dataset)] == ["mask"] * 6
+
+
+def test_a_text_beside_two_images_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "1.png", "2.jpg")
+    for number in (1, 2):
+        write(tmp_path / f"{number}.txt", WORDS[number])
+    assert said(read(tmp_path), "1 texts stand beside several images each", "1.txt")

@@ -17,6 +17,9 @@ from showtell.errors import ConfigError, DataError
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
 _MASKS = frozenset(words("masks mask segmentation segmentations annotations trimaps ground_truth gt"))
 _NO_CLASS = _MASKS | {*words("images image imgs img pictures photos jpg jpeg png jpegimages data dcim 사진")}
+_MASK_OF = re.compile(
+    r"(.+?)[ _.-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE
+)
 _CAMERA = re.compile(r"\d{3}[A-Z_]{3,}\d*")
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
@@ -158,9 +161,13 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         )
     problems: list[Problem] = []
     images: list[AnnotatedImage] = []
+    stems = {name.rpartition(".")[0] for name in folder.images}
     for name in folder.images:
         label, split = layout.place(name)
-        if label in layout.classes:
+        mask = _MASK_OF.fullmatch(name.rpartition(".")[0])
+        if mask and mask[1] in stems:
+            problems.append(Problem("mask", name, f"is one of {mask[1]!r}, which lies beside it; left out"))
+        elif label in layout.classes:
             images.append(AnnotatedImage(name, folder.path_of(name), label=label.strip(), split=split))
         else:
             problems.append(_without_class(name, label, layout))

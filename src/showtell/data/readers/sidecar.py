@@ -3,7 +3,7 @@
 import posixpath
 import re
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -94,6 +94,11 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     alone = [name for name in alone if not posixpath.basename(name).lower().startswith(("readme", "licen"))]
     if alone:
         reading.note(f"{len(alone):,} texts are left out, for no image has their name: {few(alone, 5)}")
+    shared = [text for text, count in Counter(texts.values()).items() if count > 1]
+    if shared:
+        reading.note(
+            f"{len(shared):,} texts stand beside several images each, which all have it: {few(shared, 5)}"
+        )
     left = f"; files that end in {' and '.join(others)} are not read" if others else ""
     reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each image{left}")
     return with_brought_splits(collector.finish("sidecar"), source, folder, reading)
