@@ -336,3 +336,30 @@ def test_a_text_beside_two_images_is_said(tmp_path: Path) -> None:
     for number in (1, 2):
         write(tmp_path / f"{number}.txt", WORDS[number])
     assert said(read(tmp_path), "1 texts stand beside several images each", "1.txt")
+
+
+def test_a_folder_that_holds_the_classes_again_is_none(tmp_path: Path) -> None:
+    made = {f"{one}/{number}.png": one for one in ("Parasitized", "Uninfected") for number in range(3)}
+    touch(tmp_path, *made, *(f"cell_images/{name}" for name in made))
+    dataset = read(tmp_path)
+    assert labels(dataset) == made
+    assert [kind for kind, _ in problems(dataset)] == ["copy of the classes"] * 6
+
+
+def test_a_table_without_words_beside_classes_says_how_to_take_those(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{one}/{one}-{number}.png" for one in ("COVID", "Normal") for number in range(3)))
+    rows = [
+        (f"COVID-{number}", "PNG", f"{number} x 9", f"https://example.org/{number}") for number in range(3)
+    ]
+    write(tmp_path / "COVID.metadata.csv", csv_of(("FILE NAME", "FORMAT", "SIZE", "URL"), rows))
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert "several columns that may hold the words" in error.value.what
+    assert "--format classes" in error.value.hint
+    assert read(tmp_path, format="classes").classes == ("COVID", "Normal")
+
+
+def test_numbers_of_classes_are_labels(tmp_path: Path) -> None:
+    numbers = [number % 3 for number in range(12)]
+    dataset = read(table(tmp_path, "Path,Width,Roi.X1,ClassId", FILES, range(12), range(5, 17), numbers))
+    assert list(labels(dataset).values()) == list(map(str, numbers))

@@ -42,7 +42,7 @@ CAPTION_COLUMNS = words(
 )
 LABEL_COLUMNS = words(
     "class_name label_name label labels class classname breed category species target "
-    "라벨 레이블 종류 품종 분류 클래스 범주 标签 类别"
+    "class_id classid label_id 라벨 레이블 종류 품종 분류 클래스 범주 标签 类别"
 )
 KNOWN_COLUMNS = frozenset((*IMAGE_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS))
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "phase", "fold")

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +33,7 @@ class Layout:
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
     inner: bool = False  # whether each class has split folders inside, instead
     classes: Counter[str] = field(default_factory=Counter)  # number of images by class folder
+    copies: frozenset[str] = frozenset()  # folders that hold the classes beside them once more
     variants: tuple[str, ...] = ()  # folders that hold the same classes and are not splits: which is meant?
 
     def place(self, name: str) -> tuple[str, Split | None]:
@@ -83,9 +84,17 @@ def layout_of(folder: ImageFolder) -> Layout:
         for label in list(layout.classes):
             if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
                 del layout.classes[label]
-    for label in _no_classes(layout, inside):
+    if not layout.splits:
+        layout.copies = _copies(nested, {name.partition("/")[0] for name in inside})
+    for label in _no_classes(layout, inside) | layout.copies:
         del layout.classes[label]
     return layout
+
+
+def _copies(nested: Mapping[str, list[str]], tops: set[str]) -> frozenset[str]:
+    """Return folders of which each folder is called as a class beside them: ``cells/cat`` beside ``cat``."""
+    below = {top: {name.partition("/")[0] for name in names} for top, names in nested.items()}
+    return frozenset(top for top, names in below.items() if len(names) > 1 and names <= tops - {top})
 
 
 def _no_classes(layout: Layout, inside: Sequence[str]) -> set[str]:
@@ -195,6 +204,8 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:
     top = name.removeprefix(layout.wrapper).partition("/")[0]
+    if label in layout.copies:
+        return Problem("copy of the classes", name, f"{label!r} holds the classes beside it again; left out")
     if label:
         detail = f"has no label: {label!r} is taken for unlabelled images beside the classes; left out"
         return Problem("unlabelled image", name, detail)

@@ -91,8 +91,11 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         if not candidates and format in ("classes", "imagefolder", "coco", "sidecar"):
             return Candidate(format, data)  # the reader says best what it misses in a folder
     unclear = [failure for failure in search.failures if isinstance(failure, UnclearColumnsError)]
-    if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
-        raise unclear[0]  # the folders beside a table are not what is meant
+    asked = bool(format and candidates)
+    if unclear and not asked and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
+        # The folders beside a table are hardly what is meant.
+        beside = "".join(f" Or what lies beside the table: --format {one.format}." for one in candidates)
+        raise DataError(unclear[0].what, hint=f"{unclear[0].hint}{beside}")
     if len(candidates) == 1:
         for failure in unclear:
             reading.note(f"left out: {failure.what}")
