@@ -363,3 +363,32 @@ def test_numbers_of_classes_are_labels(tmp_path: Path) -> None:
     numbers = [number % 3 for number in range(12)]
     dataset = read(table(tmp_path, "Path,Width,Roi.X1,ClassId", FILES, range(12), range(5, 17), numbers))
     assert list(labels(dataset).values()) == list(map(str, numbers))
+
+
+def test_the_only_folder_with_a_table_in_it_is_no_class(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"flickr30k_images/flickr30k_images/{name}" for name in FILES))
+    write(
+        tmp_path / "flickr30k_images/results.csv", csv_of(("image_name", "comment"), zip(FILES, WORDS), "|")
+    )
+    dataset = read(tmp_path)
+    assert captions(dataset) == {name: (word,) for name, word in zip(FILES, WORDS)}
+    assert said(dataset, "what is known lies in", "flickr30k_images")
+
+
+def test_named_columns_are_those_of_the_table_and_not_of_folders_beside_it(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"part_{number % 2}/{name}" for number, name in enumerate(FILES)))
+    rows = [(name, label, f"a {label} thing") for name, label in zip(FILES, LABELS)]
+    write(tmp_path / "t.csv", csv_of(("image_id", "dx", "sex"), rows))
+    assert read(tmp_path, text_column="dx").classes == ("blue", "red")
+
+
+def test_tables_of_splits_may_name_the_folder_of_their_split(tmp_path: Path) -> None:
+    for split in ("Train", "Test"):
+        touch(tmp_path, *(f"{split}/{name}" for name in FILES))
+        rows = [(f"{split}/{name}", label) for name, label in zip(FILES, LABELS)]
+        write(tmp_path / f"{split}.csv", csv_of(("Path", "ClassId"), rows))
+    dataset = read(tmp_path)
+    assert labels(dataset) == {
+        f"{one}/{name}": label for one in ("Test", "Train") for name, label in zip(FILES, LABELS)
+    }
+    assert [note for note in dataset.notes if "found by" in note or "left out" in note] == []

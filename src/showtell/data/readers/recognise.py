@@ -77,6 +77,8 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
     if format is None:
         candidates = _strongest(everything := candidates)
+        if reading.columns:  # which these have none of
+            candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
         _say_left_classes(candidates, everything, reading)
         if reading.wanted == "labels" and {one.format for one in candidates} == {"sidecar"}:
             candidates = [one for one in everything if one.format == "classes"] or candidates
@@ -135,7 +137,7 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
 
 def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
     """Say that class folders beside a table are left out, where they are not those of its images."""
-    taken = {one.images.name for one in candidates if one.images}
+    taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
     for left in found if taken else ():
         if left.format == "classes" and left not in candidates:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
@@ -174,19 +176,22 @@ class _Search:
             yield from self._table(path)
 
     def folders(self, data: Path) -> tuple[Path, list[Candidate]]:
-        """Look into a folder; where nothing in it is known, into its tables' folder, or its only one."""
+        """Look into a folder; where nothing in it is known, into its tables' folder, or its only one.
+
+        Into the only one also where it looks like a class: ``flickr30k/results.csv``, ``flickr30k/images``.
+        """
         candidates = list(self._folder(data)) or list(self._labelled_lists(data))
-        if candidates:
+        if candidates and {candidate.format for candidate in candidates} != {"classes"}:
             return data, candidates
         inside = [path for path in sorted(data.iterdir()) if path.is_dir() and not path.is_symlink()]
         inside = [path for path in inside if not path.name.startswith((".", "__", "@"))]
         for folder in inside:
-            if len(inside) == 1 or folder.name.lower() in _TABLE_FOLDERS:
-                place, candidates = self.folders(folder)
-                if candidates:
+            if len(inside) == 1 or (folder.name.lower() in _TABLE_FOLDERS and not candidates):
+                place, found = self.folders(folder)
+                if found and (not candidates or {one.format for one in found} != {"classes"}):
                     self.reading.note(f"what is known lies in {place}")
-                    return place, candidates
-        return data, []
+                    return place, found
+        return data, candidates
 
     def _folder(self, folder: Path) -> Iterator[Candidate]:
         if metadata := metadata_parts(folder):
