@@ -324,3 +324,21 @@ def test_what_lists_of_val_and_test_do_not_name_is_train(tmp_path: Path) -> None
     dataset = read(tmp_path)
     assert splits(dataset) == dict(zip(sorted(names), ["val", "test", "train", "train"] * 3))
     assert said(dataset, "the other 6 images are train")
+
+
+def test_beside_val_trainval_is_both_once_more(tmp_path: Path) -> None:
+    data = table(tmp_path, "image,caption", FILES, WORDS)
+    lists = {"train": FILES[:4], "val": FILES[4:8], "trainval": FILES[:8], "test": FILES[8:]}
+    for name, names in lists.items():
+        write(tmp_path / f"{name}.txt", "\n".join(names))
+    dataset = read(data)
+    assert list(splits(dataset).values()) == ["train"] * 4 + ["val"] * 4 + ["test"] * 4
+    assert problems(dataset) == []
+
+
+def test_lists_of_paths_with_their_labels(tmp_path: Path) -> None:
+    made = {f"{one}/{number}.jpg": "test" if number else "train" for one in CLASSES for number in range(2)}
+    touch(tmp_path, *made)
+    content = {half: [[name, 0, "a"] for name in made if made[name] == half] for half in ("train", "test")}
+    write(tmp_path / "split_someone.json", json.dumps(content))
+    assert splits(read(tmp_path)) == made

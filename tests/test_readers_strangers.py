@@ -322,7 +322,7 @@ def test_few_numbers_are_no_captions(tmp_path: Path) -> None:
         read(table(tmp_path, "image,price", FILES, [f"{number * 1.37:.2f}" for number in range(12)]))
 
 
-@pytest.mark.parametrize("form", ["{}_mask", "{}_mask_1", "{}-seg", "{} segmentation", "{}_GT"])
+@pytest.mark.parametrize("form", ["{}_mask", "{}_mask_1", "{}-seg", "{}_segmentation", "{}_GT"])
 def test_masks_beside_the_images_of_a_class_are_left_out(tmp_path: Path, form: str) -> None:
     made = {f"{one}/{one} ({number}).png": one for one in ("benign", "normal") for number in range(3)}
     touch(tmp_path, *made, *(f"{form.format(name[:-4])}.png" for name in made), "benign/gas_mask.png")
@@ -392,3 +392,42 @@ def test_tables_of_splits_may_name_the_folder_of_their_split(tmp_path: Path) -> 
         f"{one}/{name}": label for one in ("Test", "Train") for name, label in zip(FILES, LABELS)
     }
     assert [note for note in dataset.notes if "found by" in note or "left out" in note] == []
+
+
+def test_backslashes_that_escape_no_quote_stay(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"new/{name}" for name in FILES))
+    rows = "".join(f'new\\{name},"a sign \\"stop\\", {name}"\n' for name in FILES)
+    found = captions(read(write(tmp_path / "t.csv", f"image,caption\n{rows}")))
+    assert found == {f"new/{name}": (f'a sign "stop", {name}',) for name in FILES}
+
+
+def test_lines_of_a_caption_may_begin_with_numbers_as_names_do(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(12)))
+    rows = "".join(f'{number},"a dog\n2021, a cat"\n' for number in range(12))
+    found = captions(read(write(tmp_path / "t.csv", f"id,caption\n{rows}")))
+    assert set(found.values()) == {("a dog\n2021, a cat",)}
+
+
+def test_a_header_that_is_a_number_beside_a_usual_name_is_one(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(12)))
+    rows = [(number, label) for number, label in enumerate(LABELS)]
+    assert problems(read(write(tmp_path / "t.csv", csv_of(("2020", "label"), rows)))) == []
+
+
+def test_an_index_that_stands_in_for_names_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(12)))
+    rows = [(number, f"old_{number}.png", label) for number, label in enumerate(LABELS)]
+    dataset = read(write(tmp_path / "t.csv", csv_of(("id", "image", "label"), rows)))
+    assert said(dataset, "column 'id' holds the images", "'image' are hardly those of files")
+
+
+def test_texts_in_a_tree_like_that_of_the_images(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for number in range(3):
+            touch(tmp_path, f"images/{split}/{number}.jpg")
+            write(tmp_path / f"texts/{split}/{number}.txt", f"{split} {number}")
+    assert captions(read(tmp_path)) == {
+        f"images/{split}/{number}.jpg": (f"{split} {number}",)
+        for split in ("train", "val")
+        for number in range(3)
+    }

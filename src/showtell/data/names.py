@@ -159,12 +159,15 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
     beside: defaultdict[tuple[str, ...], set[Split]] = defaultdict(set)
     for splits, others in read.values():
         beside[others] |= splits
-    return {
+    found = {
         name: split
         for name, (splits, others) in read.items()
         if _BESIDE_SPLIT.issuperset(others) or len(beside[others]) > 1
         for split in (splits if len(splits) == 1 else ())
     }
+    if "val" in found.values():  # beside which trainval is both once more
+        found = {name: split for name, split in found.items() if "trainval" not in name.casefold()}
+    return found
 
 
 def splits_spoken_of(name: str) -> set[Split]:

@@ -170,22 +170,27 @@ def _listed(folder: Path, reading: Reading) -> Iterator[tuple[Split, str, str]]:
                 yield split, line, f"{path}:{number}"
 
 
-def _listed_in_json(path: Path, split: Split | None, reading: Reading) -> dict[Split, list[str | int]]:
+def _listed_in_json(path: Path, split: Split | None, reading: Reading) -> Mapping[Split, Sequence[str | int]]:
     """Return what a list of names lists, or lists by split: ``{"train": ["1.jpg"], "test": []}``."""
     try:
         content = reading.trial().utf8(path)
         if split:
             return {split: msgspec.json.decode(content, type=list[str | int])}
-        lists = msgspec.json.decode(content, type=dict[str, list[str | int]])
+        lists = msgspec.json.decode(content, type=dict[str, list[str | int | list[Any]]])
     except (msgspec.DecodeError, DataError, RecursionError):
         return {}
-    return {of: names for name, names in lists.items() if (of := split_in_name(name))}
+    return {
+        of: [str(name[0] if isinstance(name, list) and name else name) for name in names]  # [path, label]
+        for of, names in ((split_in_name(key), names) for key, names in lists.items())
+        if of
+    }
 
 
 def said_elsewhere(names: Iterable[str]) -> list[str]:
     """Return files beside images whose names speak of splits, such as ``train_test_split.txt``."""
     beside = [name for name in names if name.count("/") < 2 and name.endswith((".txt", ".csv", ".json"))]
-    return sorted(name for name in beside if splits_spoken_of(PurePosixPath(name).stem))
+    stems = {name: PurePosixPath(name).stem.lower() for name in beside}
+    return sorted(name for name, stem in stems.items() if "split" in stem or splits_spoken_of(stem))
 
 
 def strictest(earlier: Split | None, split: Split) -> Split:

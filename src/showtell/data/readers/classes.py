@@ -18,7 +18,7 @@ _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsu
 _MASKS = frozenset(words("masks mask segmentation segmentations annotations trimaps ground_truth gt"))
 _NO_CLASS = _MASKS | {*words("images image imgs img pictures photos jpg jpeg png jpegimages data dcim 사진")}
 _MASK_OF = re.compile(
-    r"(.+?)[ _.-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE
+    r"(.+?)[_.-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE
 )
 _CAMERA = re.compile(r"\d{3}[A-Z_]{3,}\d*")
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
@@ -85,16 +85,17 @@ def layout_of(folder: ImageFolder) -> Layout:
             if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
                 del layout.classes[label]
     if not layout.splits:
-        layout.copies = _copies(nested, {name.partition("/")[0] for name in inside})
+        layout.copies = _copies(nested, Counter(name.partition("/")[0] for name in inside))
     for label in _no_classes(layout, inside) | layout.copies:
         del layout.classes[label]
     return layout
 
 
-def _copies(nested: Mapping[str, list[str]], tops: set[str]) -> frozenset[str]:
-    """Return folders of which each folder is called as a class beside them: ``cells/cat`` beside ``cat``."""
-    below = {top: {name.partition("/")[0] for name in names} for top, names in nested.items()}
-    return frozenset(top for top, names in below.items() if len(names) > 1 and names <= tops - {top})
+def _copies(nested: Mapping[str, list[str]], tops: Mapping[str, int]) -> frozenset[str]:
+    """Return folders of nothing but folders called as classes beside them: ``cells/cat`` beside ``cat``."""
+    below = {top: {*(name.partition("/")[0] for name in names)} for top, names in nested.items()}
+    below = {top: names for top, names in below.items() if len(nested[top]) == tops[top]}
+    return frozenset(top for top, names in below.items() if len(names) > 1 and names <= tops.keys() - {top})
 
 
 def _no_classes(layout: Layout, inside: Sequence[str]) -> set[str]:

@@ -275,7 +275,7 @@ def _is_row(sample: Sample, image: int, folder: ImageFolder) -> bool:
     """Tell whether a header is a row: it names an image, or as the images are named, but for the number."""
     name = sample.table.header[image]
     numbered = re.search(r"\d", name) and {shape(name)} == set(map(shape, sample.texts[image]))
-    return bool(numbered) or folder.find(name).how == EXACT
+    return (bool(numbered) and KNOWN_COLUMNS.isdisjoint(sample.keys)) or folder.find(name).how == EXACT
 
 
 def _says_who(sample: Sample, place: int) -> bool:

@@ -60,6 +60,10 @@ def find_images(
         _refuse_lists(sample, places)
         return _named_like_images(sample, columns), best.folder, False
     _refuse_two(sample, best, places)
+    if named and best.column not in named:
+        header, other = sample.table.header, next(iter(named))
+        why = f"the names in {header[other]!r} are hardly those of files (--image-column says otherwise)"
+        reading.note(f"column {header[best.column]!r} holds the images: {why}")
     # Numbers alone may be those of anything.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
     return best.column, best.folder, best.exact > 0 or not numbers

@@ -42,6 +42,9 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
     for name in folder.images:
         stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
         alone = bases.get(posixpath.basename(stem), [])
+        if len(alone) > 1:  # images/train/7.jpg and texts/train/7.txt
+            folders = set(name.split("/")[:-1])
+            alone = [text for text in alone if not folders.isdisjoint(text.split("/")[:-1])]
         if text := stems.get(stem) or stems.get(name):
             found[name] = text
         elif len(alone) == 1:
