@@ -222,7 +222,7 @@ class FitLine:
     """Learn from the first 80 points, validate on the last 20."""
 
     steps_per_epoch = 4  # four batches of 20 points
-    unit = "points"  # what the progress bar counts
+    unit = "points"  # for the progress bar, which shows points per second
     processes = ALONE  # this process trains alone
 
     def __init__(self):
@@ -259,15 +259,15 @@ assert abs(trained_w - 2.0) < 0.2 and abs(trained_b - 0.5) < 0.2
 # %% [markdown]
 # ## The picture
 #
-# Left, the points and the line that showtell found. It is not exactly `2 x + 0.5`: with 80 noisy points, no
-# method finds that. Right, the loss of each learning rate, step by step. On the log scale, each grid line is
-# ten times the one below; the losses of the largest rate soon leave the picture.
+# Left, the points and the line that showtell found. It is not exactly `2 x + 0.5`: the points are noisy,
+# and so are the 20 that chose the epoch. Right, the loss of each learning rate, step by step. On the log
+# scale, each grid line is ten times the one below; the losses of the largest rate soon leave the picture.
 #
 # ## 그림
 #
-# 왼쪽은 점들과 showtell이 찾은 직선입니다. 정확히 `2 x + 0.5`는 아닙니다. 잡음이 있는 점 80개로는 어떤
-# 방법으로도 그 값을 찾을 수 없습니다. 오른쪽은 학습률마다 걸음에 따른 손실입니다. 로그 눈금이라 가로선
-# 하나를 올라갈 때마다 10배이고, 가장 큰 학습률의 손실은 곧 그림 밖으로 나갑니다.
+# 왼쪽은 점들과 showtell이 찾은 직선입니다. 정확히 `2 x + 0.5`는 아닙니다. 배운 점에도, 에포크를 고른 점
+# 20개에도 잡음이 있기 때문입니다. 오른쪽은 학습률마다 걸음에 따른 손실입니다. 로그 눈금이라 가로선 하나를
+# 올라갈 때마다 10배이고, 가장 큰 학습률의 손실은 곧 그림 밖으로 나갑니다.
 
 # %%
 figure, (left, right) = panels(2)
