@@ -123,7 +123,7 @@ class ShowAttendTell(nn.Module):
         energy = torch.tanh(keys + query.unsqueeze(1))  # (B, L, A)
         scores = self.score(energy).squeeze(-1)  # (B, L)       eq. 4: how well does each cell fit?
         weights = scores.softmax(-1)  # (B, L)                  eq. 5: shares that sum to 1
-        context = (weights.unsqueeze(-1) * values).sum(1)  # (B, H)   eq. 6 and 13: the cells by their shares
+        context = (weights.unsqueeze(1) @ values).squeeze(1)  # (B, H)   eq. 6, 13: values times their shares
         return context, weights
 
     def step(self, values, keys, hidden, cell, word_ids):
@@ -146,10 +146,10 @@ model.feature_mean.copy_(grids.flatten(0, 1).mean(0))
 model.feature_scale.copy_((grids - model.feature_mean).std())
 
 # %% [markdown]
-# Look at the shapes of one step, for two images. An untrained model does not know where to look: each of the
-# 64 cells has a share of about 1/64 = 0.0156.
+# Look at the shapes of one step, for two images. An untrained model does not know where to look: the shares of
+# the 64 cells are not far from 1/64 = 0.0156.
 #
-# 사진 두 장으로 한 걸음의 모양을 보세요. 학습하기 전이라 64칸의 몫은 저마다 약 1/64 = 0.0156입니다.
+# 사진 두 장으로 한 걸음의 모양을 보세요. 학습하기 전이라 64칸의 몫이 모두 1/64 = 0.0156에서 멀지 않습니다.
 
 # %%
 values, keys, hidden, cell = model.start(grids[:2])
