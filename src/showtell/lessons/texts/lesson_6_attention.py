@@ -67,11 +67,11 @@ print(f"grids: {tuple(grids.shape)}")
 # %% [markdown]
 # ## The decoder
 #
-# - **Memory.** An *LSTM* (eq. 1-3 of the paper) goes from word to word and remembers what
-#   was said so far. Its *state* is two vectors: `cell`, what it keeps, and `hidden`, what it shows of that.
-#   At each word it computes three *gates*, numbers between 0 and 1: how much of `cell` to keep (`f`,
-#   forget), how much of the new (`g`) to add (`i`, input), and how much to show (`o`, output). A word
-#   enters as its *embedding*, a vector of E learnt numbers.
+# - **Memory.** An *LSTM* (eq. 1-3 of the paper) goes from word to word and remembers what was said so far. Its
+#   *state* is two vectors: `cell`, what it keeps, and `hidden`, what it shows of that. At each word it
+#   computes three *gates*, numbers between 0 and 1: how much of `cell` to keep (`f`, forget), how much of
+#   the new content (`g`) to add (`i`, input), and how much to show (`o`, output). A word enters as its
+#   *embedding*, a vector of E learnt numbers.
 # - **Attention.** Before each word, the state asks a question, the vector *query*; every cell has a *key*.
 #   Where query and key fit together, the score is high (eq. 4). A softmax turns the scores into shares that
 #   sum to 1 (eq. 5). The sum of the cells' *values*, each times its share, is one vector, the *context*
@@ -146,8 +146,8 @@ model.feature_mean.copy_(grids.flatten(0, 1).mean(0))
 model.feature_scale.copy_((grids - model.feature_mean).std())
 
 # %% [markdown]
-# Look at the shapes of one step, for two images. An untrained model does not know where to look: the shares of
-# the 64 cells are not far from 1/64 = 0.0156.
+# Look at the shapes of one step, for two images. An untrained model does not know where to look: the shares
+# of the 64 cells are not far from 1/64 = 0.0156.
 #
 # 사진 두 장으로 한 걸음의 모양을 보세요. 학습하기 전이라 64칸의 몫이 모두 1/64 = 0.0156에서 멀지 않습니다.
 
