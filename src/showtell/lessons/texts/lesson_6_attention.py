@@ -67,8 +67,8 @@ print(f"grids: {tuple(grids.shape)}")
 # %% [markdown]
 # ## The decoder
 #
-# - **Memory.** An *LSTM* (eq. 1-3 of the paper) goes from word to word and remembers what was said so far. Its
-#   *state* is two vectors: `cell`, what it keeps, and `hidden`, what it shows of that. At each word it
+# - **Memory.** An *LSTM* (eq. 1-3 of the paper) goes from word to word and remembers what was said so far.
+#   Its *state* is two vectors: `cell`, what it keeps, and `hidden`, what it shows of that. At each word it
 #   computes three *gates*, numbers between 0 and 1: how much of `cell` to keep (`f`, forget), how much of
 #   the new content (`g`) to add (`i`, input), and how much to show (`o`, output). A word enters as its
 #   *embedding*, a vector of E learnt numbers.
