@@ -28,8 +28,7 @@ from showtell.training.schedule import LoopConfig
 # %% [markdown]
 # ## The data
 #
-# One hundred points near the line `y = 2 x + 0.5`. Each is moved up or down at random. This *noise* is what
-# no line can explain.
+# 100 points near the line `y = 2 x + 0.5`, moved up or down at random. No line can explain this *noise*.
 #
 # ## 데이터
 #
