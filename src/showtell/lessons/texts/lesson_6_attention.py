@@ -61,7 +61,7 @@ unseen = make_scenes(0, 100, "test", related_share=0.3)  # compositions that tra
 grids, unseen_grids = encode(scenes), encode(unseen)
 captions = [write_captions(scene, "en")[0] for scene in scenes]
 tokenizer = CaptionTokenizer.train(captions, min_count=1)
-print(f"{len(captions)} captions of {tokenizer.vocab_size} words, such as: {captions[0]}")
+print(f"{len(captions)} captions, such as: {captions[0]}; {tokenizer.vocab_size} tokens in the vocabulary")
 print(f"grids: {tuple(grids.shape)}")
 
 # %% [markdown]
