@@ -317,4 +317,4 @@ print(
         },
     )
 )
-assert padding == 13 and unknown > 0.2
+assert padding == 13 and unknown > 0.2 and sizes[-1] == 416
