@@ -96,7 +96,7 @@ def train_epoch(features_of):
 def encode(batch):
     pixels = torch.stack([backbone.pixels(desk / "photos" / one) for one in batch])  # (B, 3, 224, 224), uint8
     _, pooled = backbone(pixels)  # the grid, (B, 49, 1280), and its mean, (B, 1280)
-    return pooled.float().clone()  # a copy, which the training may record
+    return pooled.float().clone()  # a copy, since the backbone's own output cannot be trained on
 
 
 speeds = {"no cache": train_epoch(encode)}
@@ -182,13 +182,14 @@ assert (renamed.computed, smaller.computed) == (0, len(names))
 # ## The picture
 #
 # On the log scale each grid line is ten times the one below. The figures on the right are those of your
-# machine; only their order is what the notes found, too. Files are fast here since 160 small features stay in
-# the memory of the operating system.
+# machine; compare their order with the notes, not their size. Files are fast here, since 160 small features
+# stay in the memory of the operating system.
 #
 # ## 그림
 #
-# 로그 눈금이라 가로선 하나를 올라갈 때마다 10배입니다. 오른쪽은 여러분의 컴퓨터에서 잰 숫자이고, 노트와 같은
-# 것은 순서뿐입니다. 작은 특징 160개는 운영 체제의 메모리에 남아 있으므로 여기서는 파일도 빠릅니다.
+# 로그 눈금이라 가로선 하나를 올라갈 때마다 10배입니다. 오른쪽은 여러분의 컴퓨터에서 잰 숫자입니다. 노트와
+# 견줄 것은 크기가 아니라 순서입니다. 작은 특징 160개는 운영 체제의 메모리에 남아 있으므로 여기서는 파일도
+# 빠릅니다.
 
 # %%
 NOTES = {"no cache": 82, "file": 912, "memory": 3445}

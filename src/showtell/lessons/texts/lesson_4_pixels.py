@@ -29,8 +29,8 @@ from showtell.lessons.questions import check
 # ## Decoding, and which way is up
 #
 # *Decoding* turns the bytes of a JPEG into pixels: three numbers from 0 to 255 (uint8) for red, green and
-# blue. A phone stores the pixels as its sensor lies. How to turn them stands in the EXIF data, a block of
-# facts about the photo in the same file. A program that ignores it trains on cats that lie on their sides.
+# blue. A phone stores the pixels as its sensor lies. How to turn them is noted in the EXIF data, a block
+# of facts about the photo in the same file. A program that ignores it trains on cats that lie on their sides.
 #
 # ## 디코딩, 그리고 위아래
 #
