@@ -214,9 +214,9 @@ say("features", head, results["features"])
 #
 # Left, the share of test images that each model gets right, with its 95% interval: how far that share may be
 # from the one over all images of this kind, since 500 of them are a sample. 500 images cannot tell 84% from
-# 85%, and where intervals overlap widely, do not call one model better. Borrowed features do not win by
-# themselves: photographs and drawn shapes are far from tiny grey clothes. On a few hundred photos
-# of your own they usually do.
+# 85%, and where intervals overlap widely, do not call one model better. Borrowed features do not always win:
+# photographs and drawn shapes are far from tiny grey clothes. On a few hundred photos of your own they
+# usually do.
 #
 # Right, the *confusion matrix* of the convolutional network: a row for each true class, a column for each
 # answer. Right answers lie on the diagonal.
@@ -225,7 +225,7 @@ say("features", head, results["features"])
 #
 # 왼쪽은 모델마다 시험 사진을 맞힌 비율과 95% 구간입니다. 500장은 표본이므로, 이런 사진 전체에서의 비율은
 # 이만큼 다를 수 있습니다. 500장으로는 84%와 85%를 구별할 수 없고, 구간이 많이 겹치면 어느 쪽이 낫다고 말할
-# 수 없습니다. 빌린 특징이 저절로 이기는 것은 아닙니다. 사진이나 그려진 도형은 작은 흑백 옷 사진과 많이
+# 수 없습니다. 빌린 특징이 언제나 이기는 것은 아닙니다. 사진이나 그려진 도형은 작은 흑백 옷 사진과 많이
 # 다릅니다. 여러분의 사진 몇백 장에서는 대개 이깁니다.
 #
 # 오른쪽은 합성곱 신경망의 *혼동 행렬*(confusion matrix)입니다. 가로줄은 옳은 클래스, 세로줄은 신경망의
