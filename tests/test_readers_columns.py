@@ -19,7 +19,9 @@ from reading import (
     write,
     written,
 )
+from showtell.data.readers import read_dataset
 from showtell.errors import DataError
+from showtell.kinds.captioner.settings import TrainCaptioner
 
 CLASSES = ["cat", "dog", "owl"] * 4
 
@@ -221,6 +223,11 @@ def test_images_without_a_split_are_counted(tmp_path: Path) -> None:
     dataset = read(table(tmp_path, "image,caption,split", FILES, WORDS, cells))
     assert list(splits(dataset).values()) == ["train", "train", "test", None] * 3
     assert said(dataset, "3 images have no split in the data")
+
+
+def test_groups_are_offered_as_the_command_takes_them(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,caption,lesion_id", FILES, WORDS, ["p1", "p2", "p3", "p4"] * 3)
+    assert said(read_dataset(TrainCaptioner(path)), 'group_column = "lesion_id" in the file of --config')
 
 
 def test_groups_are_offered_and_taken_where_named(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from showtell.data.readers.table import (
     without_invisible,
 )
 from showtell.errors import DataError
+from showtell.settings import spelled
 
 _LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id pl sv cs eng kor"))
 
@@ -306,5 +307,8 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     for place in left if group is None else ():
         if sample.keys[place] in GROUP_COLUMNS:
             name = table.header[place]
-            reading.note(f"{name!r} may say what belongs on one side of a split (--group-column {name})")
+            how = f"--group-column {name}"
+            if spelled(reading.source, "group_column") == "group_column":
+                how = f'group_column = "{name}" in the file of --config'
+            reading.note(f"{name!r} may say what belongs on one side of a split ({how})")
     return words, split, group
