@@ -4,8 +4,8 @@
 
 RUN is a captioner or a classifier, trained. The parts are the encoding of all images into an empty store,
 with decoding, by the engine that is fastest, and the answers from their features, both in this process,
-without a start. Each round has its turn of the parts, of `predict --out` with an empty store, and of
-`predict` that prints. The share is what the parts take of what the command takes: by the clock, and of
+without a start. Each round has its turn of the parts, of `predict --out`, and of `predict` that
+prints, each with an empty store. The share is what the parts take of what the command takes: by the clock, and of
 processor time, which tells more on a busy machine.
 """
 
@@ -68,9 +68,10 @@ def measure(run: Path, folder: Path, scratch: Path) -> dict[str, tuple[float, fl
         "encode": timed(encode),
         "answer": timed(lambda: list(predict_features(model, found[0], images))),
     }
-    out, kept = str(scratch / "out.csv"), str(scratch / "whole")
-    taken["predict --out"] = command("predict", str(run), str(folder), "--out", out, "--store", kept)
-    taken["predict"] = command("predict", str(run), str(folder), "--json")
+    out = ["--out", str(scratch / "out.csv")]
+    for name, how in ("predict --out", out), ("predict", ["--json"]):
+        store = str(scratch / name)
+        taken[name] = command("predict", str(run), str(folder), *how, "--store", store)
     return taken
 
 
