@@ -26,6 +26,7 @@ from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
+from showtell.models.memory import CaptionMemory
 from showtell.text.tokenizer import CaptionTokenizer
 
 CLASSES = ("레오", "ming", "zoe")
@@ -182,6 +183,19 @@ def test_what_is_sent_how_large_and_where_is_said_before(there, classifier_run):
     assert "MB in all" in announced
     assert "3 names of its classes" in announced
     assert there.wrote()
+
+
+def test_a_memory_that_is_sent_is_said(there, captioner_run, tmp_path):
+    model = showtell.load(captioner_run, device="cpu")
+    pooled = torch.rand(2, model.config.backbone.pooled_dim)
+    model.captioner.memory = CaptionMemory.of(pooled, ["a.jpg", "b.jpg"], [("a red circle",)] * 2)
+    save_model(tmp_path / "model", CaptionerModel.of(model.backbone, model.captioner, beam_size=2))
+    listener = Listener(there)
+    sent = push(Push(tmp_path, "words", endpoint=there.endpoint), listener)
+    assert "memory.json" in sent["files"]
+    announced, _ = listener.said[0]
+    assert "names, captions and features of 2 images; no image" in announced
+    assert "no caption" not in announced
 
 
 def test_sending_again_replaces_and_removes(there, captioner_run, classifier_run, tmp_path):

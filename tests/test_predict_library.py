@@ -100,12 +100,27 @@ def test_classes_are_written_with_their_probability(classifier, photos, tmp_path
     assert [[one["image"], one["class"]] for one in records] == [row[:2] for row in rows]
 
 
+def test_a_width_of_a_search_is_refused_where_nothing_is_searched(classifier, photos, capsys):
+    assert written(classifier, photos, "--beam-size", 3) == 2
+    assert cli.run(["evaluate", str(classifier), str(photos), "--beam-size", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("--beam-size 3 is the width of a captioner's search, and this is a classifier") == 2
+
+
 def texts_of(content: bytes) -> list[object]:
     """Return images and captions: the last bits of a probability depend on the company of an image."""
     lines = content.decode("utf-8").splitlines()
     if not lines[0].startswith("{"):
         return list(lines)
     return [(one["image"], one["caption"]) for one in map(json.loads, lines)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_name_that_holds_an_end_of_a_line_is_one_line(captioner, tmp_path, name, capsys):
+    draw(0).save(tmp_path / "one\N{LINE SEPARATOR}two\x85three.png")
+    for _ in range(2):
+        assert written(captioner, tmp_path, "--out", tmp_path / name) == 0
+    assert "1 of 1 images have theirs already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])

@@ -10,6 +10,7 @@ from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.runs.records import ImageRecord, save_lines
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 
@@ -54,6 +55,12 @@ def test_a_run_that_was_moved_with_its_data_is_read_from_where_one_stands(
     monkeypatch.chdir(tmp_path / "run")
     assert cli.run(["evaluate", "."]) == 0  # seen from the run, the data lies where it did
     assert str(tmp_path / "photos") in capsys.readouterr().err
+
+
+def test_an_image_whose_name_holds_an_end_of_a_line_is_one_line(tmp_path):
+    images = [ImageRecord("one\N{LINE SEPARATOR}two\x85three.png", "train"), ImageRecord("b.png", "val")]
+    save_lines(tmp_path / "images.jsonl", images)
+    assert Run(tmp_path).images == images
 
 
 def test_settings_are_recorded_as_they_were_typed(home):

@@ -164,6 +164,7 @@ def test_the_command_prints_and_draws_what_it_found(photos, tmp_path, capsys, br
         ({"text": "b", "count": 501}, "--count 501 is out of range"),
         ({"text": "b", "out": "a.csv"}, "--out a.csv is no page"),
         ({"text": "b", "run": "r", "backbone": "x"}, "--run r has a network of its own, and --backbone name"),
+        ({"like": "a.png", "run": "r", "resize": "crop", "engine": "torch"}, "and resize and engine name"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, words):

@@ -367,6 +367,11 @@ def test_mistakes_are_said_before_models_are_loaded(runs, monkeypatch, tmp_path)
         serve(Serve(runs=(tmp_path,), port=taken.getsockname()[1]))
     with pytest.raises(ConfigError, match="--max-images 0"):
         Serve(runs=(), max_images=0)
+    for wrong in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match="--timeout"):
+            Serve(runs=(), timeout=wrong)
+        with pytest.raises(ConfigError, match="--idle-timeout"):
+            Serve(runs=(), idle_timeout=wrong)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'showtell\[serve\]'"):
         serve(Serve(runs=(tmp_path,)))

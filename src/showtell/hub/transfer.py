@@ -152,8 +152,10 @@ def _lines(title: str, contents: Mapping[str, bytes | Path], model: Model[Any]) 
     """Return what is sent, a line per file."""
     sizes = _sizes(contents)
     files = [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
-    total = human_bytes(sum(sizes.values()))
-    return [title, *files, f"{total} in all, and in them {model.card().contents}; no image, no caption"]
+    total, none = human_bytes(sum(sizes.values())), "no image"
+    if "memory.json" not in sizes:
+        none += ", no caption"
+    return [title, *files, f"{total} in all, and in them {model.card().contents}; {none}"]
 
 
 def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from showtell.settings import Maybe, Settings, at_least
+from showtell.settings import Maybe, Settings, above_zero, at_least
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Serve(Settings):
     max_in_flight: int = 64
     """Requests processed at once, at least 1; further ones are asked to retry."""
     timeout: float = 30.0
-    """Seconds a request may take, from its first byte to its answer."""
+    """Seconds a request may take, from its first byte to its answer, above 0."""
     idle_timeout: float = 10.0
-    """Seconds to wait for a client that sends nothing."""
+    """Seconds to wait for a client that sends nothing, above 0."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -51,6 +51,7 @@ class Serve(Settings):
         prefix = self.root_path.strip("/")
         object.__setattr__(self, "root_path", f"/{prefix}" if prefix else "")
         at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_images=1, max_in_flight=1)
+        above_zero(self, "timeout", "idle_timeout")
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class TrainCaptioner(FineTuningSettings):
     """Also learn from horizontally flipped images, unless a caption says left or right."""
     augmentations: Rare[Maybe[int]] = None
     """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
-    600 images and 4 below 20,000, else and with --fine-tune none."""
+    600 images, 4 below 20,000 without --fine-tune, else none."""
     fine_tune_epochs: Rare[Maybe[int]] = None
     """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
     decoder, at least 1; by default as many as --epochs."""
