@@ -1,7 +1,7 @@
 """A decoder with its words: from grids to captions that people read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any
 
@@ -54,12 +54,14 @@ class Caption:
         words: Its words in order.
         log_probability: Natural logarithm, summed over all tokens and the end.
         neighbours: Training images that spoke for it, the one that did most first; empty without a memory.
+        token_ids: What the search found, without the end: the text may be read as other tokens again.
     """
 
     text: str
     words: tuple[Word, ...]
     log_probability: float
     neighbours: tuple[Neighbour, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def attention(self) -> Tensor:
@@ -173,7 +175,7 @@ class Captioner(nn.Module):
         )
         text = self.tokenizer.decode(hypothesis.token_ids)
         spoke = recalled.speakers(text) if recalled else ()
-        return Caption(text, words, hypothesis.log_probability, spoke)
+        return Caption(text, words, hypothesis.log_probability, spoke, tuple(hypothesis.token_ids))
 
     def describe(
         self, grid: Tensor, recalled: Sequence[Recollection] | None = None, *, beam_size: int = 3
