@@ -169,6 +169,13 @@ def test_one_caption_of_a_single_image_is_not_the_same_of_every_image():
     assert judge(references, said, (0, 1), rivals, ["two men"]).fault == ""
 
 
+def test_a_single_validation_image_says_nothing_of_what_was_learnt():
+    references = {"a": REFERENCES["a"]}
+    rivals = {BLIND: {"a": ("x",)}, NEAREST: {"a": ("y",)}}
+    verdict = judge(references, {"a": REFERENCES["a"][0]}, (0, 0), rivals, ["two men"])
+    assert verdict.fault == "CIDEr-D of a single validation image is 0, whatever is said of it"
+
+
 def test_what_chance_could_have_done_is_called_undecided():
     """Better on one image of four by a little: no four images could show that."""
     said = dict.fromkeys(REFERENCES, "a dog on grass") | {"b": "men sit"}

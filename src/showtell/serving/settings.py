@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from showtell.errors import ConfigError
 from showtell.settings import Maybe, Settings, above_zero, at_least
 
 
@@ -52,6 +53,20 @@ class Serve(Settings):
         object.__setattr__(self, "root_path", f"/{prefix}" if prefix else "")
         at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_images=1, max_in_flight=1)
         above_zero(self, "timeout", "idle_timeout")
+        check_token(self.token)
+
+
+def check_token(token: str | None) -> None:
+    """Refuse a token that whoever sends none would show, or that no header can carry.
+
+    Raises:
+        ConfigError: It is empty, or begins or ends with a blank.
+    """
+    if token is not None and (not token or token != token.strip()):
+        raise ConfigError(
+            "--token is empty, or begins or ends with a blank.",
+            hint="Expected a secret; leave the flag out to ask for none.",
+        )
 
 
 @dataclass(frozen=True)
