@@ -210,7 +210,7 @@ def test_sending_again_replaces_and_removes(there, captioner_run, classifier_run
 
 
 def test_the_commands_tell_where_it_went_and_print_json(there, classifier_run, tmp_path, capsys):
-    out = tmp_path / "out"
+    out = tmp_path / "my cats"
     endpoint = ["--endpoint", there.endpoint]
     assert cli.run(["push", str(classifier_run), "my-cats", "--json", *endpoint]) == 0
     printed = capsys.readouterr()
@@ -220,7 +220,7 @@ def test_the_commands_tell_where_it_went_and_print_json(there, classifier_run, t
     assert cli.run(["pull", "sunja/my-cats", str(out), "--json", *endpoint]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["out"] == str(out)
-    assert "whole and sound" in printed.err
+    assert f"whole and sound. Try it: showtell predict '{out}' PICTURE" in printed.err
 
 
 # The card

@@ -8,11 +8,14 @@ import pytest
 
 from conftest import ENDED, settings_file
 from showtell import cli
+from showtell.console import Console
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.training import Session
 from showtell.runs.records import ImageRecord, save_lines
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
+from showtell.training.processes import ALONE
 
 SMALL = "--backbone test_resnet --weights random --epochs 1"
 
@@ -55,6 +58,12 @@ def test_a_run_that_was_moved_with_its_data_is_read_from_where_one_stands(
     monkeypatch.chdir(tmp_path / "run")
     assert cli.run(["evaluate", "."]) == 0  # seen from the run, the data lies where it did
     assert str(tmp_path / "photos") in capsys.readouterr().err
+
+
+def test_what_to_type_after_a_training_can_be_pasted(capsys):
+    run = Run(Path("runs/my photos"))
+    Session(None, run, None, Console(), (), 0.0, ALONE, run).say_how_to_use()
+    assert "Try it: showtell predict 'runs/my photos' PICTURE" in capsys.readouterr().err
 
 
 def test_an_image_whose_name_holds_an_end_of_a_line_is_one_line(tmp_path):

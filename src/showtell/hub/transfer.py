@@ -1,5 +1,6 @@
 """Send a model to the Hugging Face Hub, with a card written from its run; fetch one, and check it first."""
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -219,7 +220,8 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, object]:
                 api.hf_hub_download(config.name, file, revision=commit, local_dir=partial)
         shutil.rmtree(partial / ".cache", ignore_errors=True)  # the client's own notes
         model = _check_model(partial, config.name)
-    console.say(f"A {model.config.kind}, whole and sound. Try it: showtell predict {config.out} PICTURE")
+    where = shlex.quote(str(config.out))
+    console.say(f"A {model.config.kind}, whole and sound. Try it: showtell predict {where} PICTURE")
     return {"name": config.name, "commit": commit, "out": str(config.out), "files": sizes}
 
 

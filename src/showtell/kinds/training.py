@@ -1,6 +1,7 @@
 """What the trainings of all kinds share: the claimed run, the store, the loop, the boards and the report."""
 
 import contextlib
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -140,7 +141,8 @@ class Session(Generic[S]):
 
     def say_how_to_use(self) -> None:
         """Say what to type next."""
-        self.console.say(f"Try it: showtell predict {self.run.folder} PICTURE --save-plot why.png")
+        run = shlex.quote(str(self.run.folder))
+        self.console.say(f"Try it: showtell predict {run} PICTURE --save-plot why.png")
 
 
 def loop_config(settings: TrainingSettings, epochs: int, *, warmup_steps: int) -> LoopConfig:

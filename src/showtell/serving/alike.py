@@ -1,5 +1,6 @@
 """The training images that look most like the one on a demo's page: found by features, shown small."""
 
+import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ class Alike:
     def _load(self) -> ByImage:
         kind, backbone, console = find_kind(self._model.config.kind), self._model.backbone, Log()
         settings = self._run.settings(kind.Settings)
-        advice = f"showtell search DATA --like IMAGE --run {self._run.folder}"
+        advice = f"showtell search DATA --like IMAGE --run {shlex.quote(str(self._run.folder))}"
         found = read_again(self._run, settings, kind.read, Whereabouts(advice), console)
         images = [one for one in found.dataset.images if found.splits.get(one.name) == "train"]
         store = FeatureStore(settings.store)
