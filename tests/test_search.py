@@ -181,6 +181,16 @@ def test_a_text_without_anybody_who_reads_is_refused_before_anything_is_encoded(
         search(Search(photos, text="zzz", run=captioner))
 
 
+def test_a_class_next_to_impossible_has_a_log_probability_all_the_same(tmp_path):
+    model = load(make_classifier(tmp_path))
+    model.head.linear.weight.data.mul_(1e4)
+    pooled = torch.randn(8, model.config.backbone.pooled_dim, generator=torch.Generator().manual_seed(0))
+    assert (model.probabilities(pooled) == 0).any()
+    found = torch.stack([model.log_likelihood(pooled, pooled, name) for name in CLASSES])
+    assert found.isfinite().all()
+    assert found.exp().sum(0).tolist() == pytest.approx([1.0] * 8)
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
     """A small CLIP of random weights: the files of timm and of open_clip in one folder."""

@@ -127,7 +127,9 @@ def _train(session: Session[TrainClassifier]) -> None:
     if evaluation is None and scored:
         validation = replace(prepared, images=val, features=data.features)
         question = Question("val", validation, leaks=leaks, console=console)
-        trivial = trivial_answers(read_examples([prepared.features], train, classes), data.check)
+        # Both by the frozen network: a tuned one encodes in a space of its own.
+        known, asked = (read_examples([prepared.features], part, classes) for part in (train, val))
+        trivial = trivial_answers(known, asked)
         evaluation = evaluate_classes(model, question).against(trivial, doubt)
     reported = Reported(session.run, model, prepared.dataset, "val", settings, evaluation)
     _tell(session, reported, evaluation, doubt)
