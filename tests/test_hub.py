@@ -266,6 +266,8 @@ def test_a_draft_is_written_and_not_sent_and_then_kept(there, run):
     push(Push(run, "my-cats", dry_run=True, endpoint="http://127.0.0.1:9"))
     assert there.requests == []
     path.write_text(path.read_text("utf-8") + "\nThe photos are mine.\n", "utf-8")
+    push(Push(run, "my-cats", dry_run=True, license="cc0-1.0"))
+    assert "The photos are mine." in path.read_text("utf-8") and "cc0-1.0" in path.read_text("utf-8")
     send(there, run, license="mit")
     card = card_of(there)
     assert "The photos are mine." in card.text

@@ -45,7 +45,7 @@ def push(config: Push, console: Console | None = None) -> dict[str, object]:
     if config.dry_run:
         model = load_model(folder)
         path = folder / "README.md"
-        path.write_text(_written_card(config, model, config.name), encoding="utf-8")
+        path.write_text(_card(config, folder, model, config.name), encoding="utf-8")
         console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --dry-run")
         return {"drafted": str(path), "files": _sizes(_contents(folder))}
     with explained(config.name):
