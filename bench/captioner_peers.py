@@ -226,7 +226,8 @@ def _ours(kind: str, path: Path, batch: int) -> dict[str, object]:
 
     from showtell.console import Console
     from showtell.process import tune_process
-    from showtell.training.loop import Loop, LoopConfig
+    from showtell.training.loop import Loop
+    from showtell.training.schedule import LoopConfig
 
     tune_process()
     torch.manual_seed(0)

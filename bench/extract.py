@@ -119,7 +119,7 @@ def measure(options: argparse.Namespace, network: str, kind: str, folder: Path) 
     if kind == "phone":
         ways = [name for name in ways if not name.startswith("forward")]
     if options.ways:
-        ways = [name for name in ways if any(part in name for part in options.ways)]
+        ways = [name for name in ways if name in options.ways]
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(options.rounds):
         for name in ways:
@@ -148,19 +148,28 @@ def show(rows: list[dict[str, Any]]) -> None:
     print(f"\n{network} at {SIDES[network]}, {kind}\n")
     print("| way | images | images/s | lowest to highest | ours is |")
     print("|---|---|---|---|---|")
-    own = next((row for row in rows if row["way"] == PLAIN), None)
+    own = next((row["rates"] for row in rows if row["way"] == PLAIN), None)
+    decoding = next((row["rates"] for row in rows if row["way"] == "decoding only"), None)
     for row in rows:
         if not row["rates"]:
             print(f"| {row['way']} | left out: {row['missing']} | | | |")
             continue
         rate, rates = statistics.median(row["rates"]), row["rates"]
-        ratio = f"{statistics.median(own['rates']) / rate:.2f} times" if own and row is not own else ""
+        ratio = _times(own, rate) if row["way"] != PLAIN else ""
         print(
             f"| {row['way']} | {row['count']} | {rate:.1f} | {min(rates):.1f} to {max(rates):.1f} | {ratio} |"
         )
+        if row["way"].startswith("forward") and decoding:
+            both = 1 / (1 / rate + 1 / statistics.median(decoding))
+            print(f"| with decoding, one after the other | | {both:.1f} | | {_times(own, both)} |")
         if "inside" in row:
             print(f"| the same without its start | | {statistics.median(row['inside']):.1f} | | |")
             print(f"| its first use of all, of {_KNOWN} images, s | | {min(row['first use, s']):.1f} | | |")
+
+
+def _times(own: list[float] | None, rate: float) -> str:
+    """Say how many times as fast ours is, where it was measured."""
+    return f"{statistics.median(own) / rate:.2f} times" if own else ""
 
 
 def main() -> None:
@@ -176,7 +185,7 @@ def main() -> None:
     parser.add_argument("--phones", type=int, default=300, help="photos of a phone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--networks", nargs="+", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--ways", nargs="+", help="only ways whose name holds one of these")
+    parser.add_argument("--ways", nargs="+", choices=[*OURS, *WAYS], help="only these")
     parser.add_argument("--python", help="interpreter that has the other ways' packages")
     parser.add_argument("--folder", type=Path, help="where to write images and features")
     add_results(parser)

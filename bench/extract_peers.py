@@ -8,6 +8,7 @@ way in one process, under the interpreter of an environment that has its package
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -207,6 +208,31 @@ def forward_openvino(network: str, paths: list[Path], precision: str = "f32") ->
         yield BATCH
 
 
+def forward_openvino_bfloat16(network: str, paths: list[Path]) -> Iterator[int]:
+    """Run the same in bfloat16."""
+    return forward_openvino(network, paths, "bf16")
+
+
+def decode(network: str, paths: list[Path]) -> Iterator[int]:
+    """Decode and resize as showtell does, an image on each core: no network, no writing."""
+    from showtell.backbones.weights import load_backbone
+    from showtell.data.images import load_pixels
+    from showtell.process import tune_process
+
+    tune_process()
+    how = load_backbone(network, "random").preprocessing
+    with ThreadPoolExecutor(os.cpu_count(), initializer=torch_threads) as pool:
+        for _ in pool.map(lambda path: load_pixels(path, how), paths):
+            yield 1
+
+
+def torch_threads() -> None:
+    """Let a thread compute on one core."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def matrix_products(network: str, paths: list[Path]) -> Iterator[int]:
     """Multiply large float32 matrices, as many operations an image as the network needs."""
     import torch
@@ -243,6 +269,8 @@ WAYS: dict[str, Way] = {
     "forward only, torch bfloat16": forward_bfloat16,
     "forward only, onnxruntime": forward_onnxruntime,
     "forward only, OpenVINO": forward_openvino,
+    "forward only, OpenVINO bfloat16": forward_openvino_bfloat16,
+    "decoding only": decode,
 }
 
 

@@ -139,7 +139,8 @@ def work(steps: int, images: int) -> None:
     from showtell.models.attention import AttentionDecoder
     from showtell.models.batch import assemble
     from showtell.models.config import DecoderConfig
-    from showtell.training.loop import Loop, LoopConfig
+    from showtell.training.loop import Loop
+    from showtell.training.schedule import LoopConfig
     from showtell.training.task import TrainingTask
 
     torch.manual_seed(0)

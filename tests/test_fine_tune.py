@@ -25,7 +25,8 @@ from showtell.kinds.fine_tune import lr_scales
 from showtell.kinds.model_folder import load_model
 from showtell.models.heads import HeadConfig, build_head
 from showtell.training.checkpoint import load_tensors
-from showtell.training.loop import Loop, LoopConfig
+from showtell.training.loop import Loop
+from showtell.training.schedule import LoopConfig
 
 
 @pytest.fixture(scope="module")

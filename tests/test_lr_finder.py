@@ -19,8 +19,8 @@ from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.report.curves import draw_range_test
 from showtell.runs.records import RangeTestRecord, load_record
 from showtell.training import lr_finder
-from showtell.training.loop import LoopConfig, adamw
 from showtell.training.lr_finder import run_range_test
+from showtell.training.schedule import LoopConfig, adamw
 from showtell.training.task import TrainingTask
 
 CONSOLE = Console(quiet=True)

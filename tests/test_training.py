@@ -15,7 +15,8 @@ from torch import nn
 from showtell.console import Console
 from showtell.errors import ModelError
 from showtell.training.checkpoint import Progress
-from showtell.training.loop import Loop, LoopConfig, learning_rate
+from showtell.training.loop import Loop
+from showtell.training.schedule import LoopConfig, learning_rate
 from showtell.training.task import TrainingTask, is_better
 
 CONSOLE = Console(quiet=True)
@@ -85,6 +86,25 @@ def test_a_short_training_warms_up_for_a_tenth_of_it_at_most():
     rates = [learning_rate(config, step, 40) for step in range(40)]
     assert rates.index(max(rates)) == 3
     assert learning_rate(config, 0, 1) == pytest.approx(1.0)  # a single step is no division by zero
+
+
+def test_the_forecast_knows_that_later_steps_take_longer(tmp_path, monkeypatch):
+    clock, said = [0.0], []
+    monkeypatch.setattr("showtell.training.loop.time.perf_counter", lambda: clock[0])
+    task = Line([1, 2, 3, 4], steps_per_epoch=10)
+    original = task.loss
+
+    def slow(epoch, index):
+        clock[0] += 10.0 if epoch < 2 else 30.0
+        return original(epoch, index)
+
+    task.loss, console = slow, Console(quiet=True)
+    console.say = said.append
+    config = LoopConfig(epochs=4, decay_epochs=2, late_cost=2.0)
+    Loop(task, config, tmp_path, fingerprint="same", console=console).run(resume=False)
+    left = [line.partition("; about ")[2] for line in said if "validation" in line]
+    # 10 steps of 10 s and 20 of twice that; then 20 of twice that; then 10 as they were found to be
+    assert left == ["8 min 20 s left", "6 min 40 s left", "5 min left", ""]
 
 
 def test_the_average_follows_the_weights_as_stated(tmp_path):

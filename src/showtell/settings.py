@@ -16,6 +16,11 @@ Rare = Annotated[T, tyro.conf.Fixed]
 """A setting that is no flag: it is set from Python, or in the file that --config names."""
 Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+Runs = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")
+]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]
+"""Names, none by default; the help says what happens then."""
 
 
 class Settings:

@@ -27,7 +27,8 @@ from showtell.runs.plan import TrainingPlan
 from showtell.runtime import choose_device, has_fast_bfloat16, seed_everything
 from showtell.text.lengths import length_limit
 from showtell.text.tokenizer import CaptionTokenizer
-from showtell.training.loop import Loop, LoopConfig
+from showtell.training.loop import Loop
+from showtell.training.schedule import LoopConfig
 from showtell.training.task import TrainingTask
 
 TRAINING = "comparison-training"

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Settings, at_least
+from showtell.settings import Maybe, Runs, Settings, at_least
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Compare(Settings):
     Example: showtell compare runs/a runs/b runs/c --split test --json
     """
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    runs: Runs
     """Folders of two or more finished runs of one kind; each is held against the first."""
     split: Literal["train", "val", "test", "all"] = "val"
     """Evaluated split to compare on; all is other data that each run was evaluated on."""

@@ -25,9 +25,10 @@ from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore
 from showtell.training.callbacks import TensorBoardLog
 from showtell.training.checkpoint import Progress
-from showtell.training.loop import Loop, LoopConfig
+from showtell.training.loop import Loop
 from showtell.training.lr_finder import run_range_test
 from showtell.training.processes import Processes, joined
+from showtell.training.schedule import LoopConfig
 from showtell.training.task import TrainingTask
 
 S = TypeVar("S", bound=TrainingSettings)

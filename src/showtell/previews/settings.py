@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from showtell.data.source import DataSource
-from showtell.settings import Maybe, Settings, at_least, at_most
+from showtell.settings import Maybe, Names, Settings, at_least, at_most
 
 if TYPE_CHECKING:
     from showtell.data.pixels.preprocessing import Preprocessing
@@ -58,7 +58,7 @@ class PreviewAugment(_AsInput):
     Example: showtell preview augment photos/cats --backbone inception_v3 --out views.png
     """
 
-    show: tuple[str, ...] = ()
+    show: Names = ()
     """Names of the images to show; by default some are chosen."""
     count: int = 3
     """Images to choose, 1 to 12."""
@@ -105,7 +105,7 @@ class PreviewTokens(_Shown):
     Example: showtell preview tokens photos/captions.csv --count 12
     """
 
-    show: tuple[str, ...] = ()
+    show: Names = ()
     """Names of the images whose captions to show; by default some are chosen."""
     count: int = 4
     """Images to choose, 1 to 12; one caption of each is shown."""

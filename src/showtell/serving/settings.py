@@ -1,13 +1,12 @@
 """Commands that keep running: the HTTP API, and the page for people on top of it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Settings, above_zero, at_least
+from showtell.settings import Maybe, Runs, Settings, above_zero, at_least
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Serve(Settings):
     Example: showtell serve runs/mine runs/cats --host 0.0.0.0 --token SECRET
     """
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    runs: Runs
     """Folders of runs or models; or timm networks, for ImageNet's classes. The first answers by default."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 accepts connections from other machines."""

@@ -20,7 +20,7 @@ from showtell.models.captioner import Captioner
 from showtell.runtime import choose_device
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.training.gradient import compute_gradient
-from showtell.training.loop import LoopConfig, adamw, learning_rate
+from showtell.training.schedule import LoopConfig, adamw, learning_rate
 
 FIRST = 24
 """Captions from which there is something to learn: the second dozen."""

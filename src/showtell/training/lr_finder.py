@@ -18,7 +18,7 @@ from showtell.console import Console
 from showtell.errors import ModelError
 from showtell.runs.records import RangeTestRecord
 from showtell.training.gradient import compute_gradient, join
-from showtell.training.loop import LoopConfig, adamw
+from showtell.training.schedule import LoopConfig, adamw
 from showtell.training.task import TrainingTask
 
 STEPS = 120

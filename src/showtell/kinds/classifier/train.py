@@ -48,7 +48,7 @@ from showtell.kinds.training import Session, loop_config, train_in_run
 from showtell.runs.plan import TrainingPlan
 from showtell.runs.run import Run
 from showtell.runtime import environment, seed_everything
-from showtell.training.loop import LoopConfig
+from showtell.training.schedule import LoopConfig
 
 
 @dataclass(frozen=True)

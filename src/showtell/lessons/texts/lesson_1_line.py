@@ -21,8 +21,9 @@ from torch import nn
 from showtell.console import Console
 from showtell.lessons.figures import name, panels, show
 from showtell.lessons.questions import check
-from showtell.training.loop import Loop, LoopConfig
+from showtell.training.loop import Loop
 from showtell.training.processes import ALONE
+from showtell.training.schedule import LoopConfig
 
 # %% [markdown]
 # ## The data
