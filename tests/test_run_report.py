@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -271,6 +272,14 @@ def test_teacher_forcing_agrees_with_reading_word_by_word(small):
     assert found.unknown_words == pytest.approx(3 / (sum(len(text.split()) for text in WORDS) + 9))
 
 
+def test_of_a_caption_that_is_cut_no_end_is_asked_for(small):
+    captioner, images, grids = small
+    captioner.decoder.config = replace(captioner.decoder.config, max_length=3)
+    found = teacher_forced(captioner, reader(grids), images, {p.name: p.captions for p in images})
+    assert found.words == (3 + 1) + (2 + 1) + 3  # the last one has four words
+
+
+@torch.no_grad()
 def test_faithfulness_is_the_fall_of_each_word_in_an_image_without_those_cells(small):
     """Against a plain loop that alters the grid itself, one word and one image at a time."""
     captioner, images, grids = small

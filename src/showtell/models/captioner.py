@@ -109,6 +109,12 @@ class Captioner(nn.Module):
             grown.decoder.output_bias[-more:] = self.decoder.output_bias.min()
         return grown
 
+    def framed(self, ids: Sequence[int]) -> list[int]:
+        """Return a caption's tokens with its beginning and its end; without an end where it is cut."""
+        most = self.decoder.config.max_length
+        end = [self.tokenizer.eos_id] if len(ids) <= most else []
+        return [self.tokenizer.bos_id, *ids[:most], *end]
+
     @torch.inference_mode()
     def search(
         self,
@@ -210,11 +216,8 @@ class Captioner(nn.Module):
         Returns:
             (B, K), float32.
         """
-        tokenizer, most = self.tokenizer, self.decoder.config.max_length
-        ids = [
-            [tokenizer.bos_id, *found[:most], tokenizer.eos_id]
-            for found in tokenizer.encode_batch(list(texts))
-        ]
+        tokenizer = self.tokenizer
+        ids = [self.framed(found) for found in tokenizer.encode_batch(list(texts))]
         batch = assemble(grid, [ids] * len(grid), tokenizer.pad_id)
         packed = self.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         targets = batch.targets(packed.position)
