@@ -107,6 +107,18 @@ def test_a_width_of_a_search_is_refused_where_nothing_is_searched(classifier, ph
     assert said.count("--beam-size 3 is the width of a captioner's search, and this is a classifier") == 2
 
 
+@pytest.mark.parametrize("command", ["evaluate {}", "report {}", "predict {} --split test"])
+def test_what_needs_the_run_says_that_a_model_alone_is_none(classifier, tmp_path, capsys, command):
+    alone = tmp_path / "from the Hub"
+    alone.symlink_to(classifier / "model")
+    for folder in (classifier, alone):
+        first, *rest = command.split()
+        assert cli.run([part.format(folder) for part in (first, *rest)]) == 2
+        said = capsys.readouterr().err
+        assert f"{folder} holds no run: what is known of data, splits and settings" in said
+        assert "A model alone, as from the Hub, can be used, served and exported." in said
+
+
 def texts_of(content: bytes) -> list[object]:
     """Return images and captions: the last bits of a probability depend on the company of an image."""
     lines = content.decode("utf-8").splitlines()

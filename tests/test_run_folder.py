@@ -92,6 +92,7 @@ def test_every_number_that_shaped_the_model_is_recorded(home):
 
 def test_a_damaged_record_is_named(home, tmp_path):
     record = json.loads((home / "run" / "config.json").read_text("utf-8"))
+    shutil.copy(home / "run" / "images.jsonl", tmp_path)
     for broken in ("{}", json.dumps(record | {"resolved": 3})):
         (tmp_path / "config.json").write_text(broken, "utf-8")
         with pytest.raises(ModelError, match=r"cannot be read as a run's record"):
