@@ -284,7 +284,7 @@ def test_neighbours_cannot_be_tuned_through(classes, tmp_path):
 
 def test_a_changed_tuned_backbone_is_refused(classes, tmp_path, capsys):
     out = tmp_path / "run"
-    cli.run(arguments(classes, out, "--head", "linear"))
+    assert cli.run(arguments(classes, out, "--fine-tune", "0.3", "--head", "linear")) == 0
     other = tmp_path / "other"
     shutil.copytree(out / "model", other)
     config = json.loads((other / "config.json").read_text("utf-8"))
