@@ -12,6 +12,7 @@ processor time, which tells more on a busy machine.
 import argparse
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def main() -> None:
         folder.mkdir()
         files = sorted(path for path in options.photos.rglob("*") if path.suffix.lower() in SUFFIXES)
         for number, path in enumerate(files[: options.count]):
-            (folder / f"{number:05d}{path.suffix}").symlink_to(path.resolve())
+            shutil.copyfile(path, folder / f"{number:05d}{path.suffix}")
         count = len(list(folder.iterdir()))
         for turn in range(options.rounds):
             scratch = Path(name) / str(turn)

@@ -1,5 +1,6 @@
 """OpenVINO fills a space of its own with what torch would see, and nobody else needs it."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -70,6 +71,20 @@ def test_the_graph_is_written_once_and_features_do_not_depend_on_company(images,
     monkeypatch.undo()
     alone = extract_features(images[7:8], network(), FeatureStore(tmp_path / "other"))
     assert np.array_equal(alone.pooled(["07.png"]), whole.pooled(["07.png"]))
+
+
+def test_no_thread_of_several_makes_the_first_call(tmp_path, monkeypatch):
+    """First calls that come together end in a deadlock, one time in ten."""
+    called, encode = [], engine.OpenVinoEngine.encode
+
+    def noted(self, pixels):
+        found = encode(self, pixels)
+        called.append((threading.get_ident(), *(part.shape[0] for part in found)))
+        return found
+
+    monkeypatch.setattr(engine.OpenVinoEngine, "encode", noted)
+    engine.OpenVinoEngine(network(), tmp_path, (), QUIET)
+    assert called == [(threading.get_ident(), 1, 1)]
 
 
 def test_threads_do_not_mix_their_batches(tmp_path):

@@ -58,6 +58,10 @@ class OpenVinoEngine:
         self._model = encoder_graph(backbone, folder, calibration, console, "OpenVINO", need, open_graph)
         self._dtype = getattr(torch, backbone.description.dtype)
         self._requests = threading.local()
+        # Threads whose first calls come together can wait for each other for ever: what OpenVINO's binding
+        # looks up once, it looks up without Python's lock, and another thread that waits for it has the lock.
+        side = backbone.preprocessing
+        self.encode(torch.zeros(1, 3, side.height, side.width, dtype=torch.uint8))
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images, as :meth:`Backbone.forward` does."""

@@ -1,20 +1,21 @@
 # %% [markdown]
 # # 2. Clothes: three networks, and a borrowed one
 #
-# Fashion-MNIST: grey images of clothes, 28x28 pixels, ten classes. You train a linear model, a network with
-# a hidden layer and a small convolutional network, see which classes they mix up, and then let a network
-# that somebody else trained turn each image into features first.
+# Fashion-MNIST: grey images of clothes, 28x28 pixels, ten classes. You train a linear model, a network with a
+# hidden layer and a small convolutional network, and see which classes they mix up. Then a network that
+# somebody else trained turns each image into *features*, numbers that say what is in it, and a linear model
+# learns from those.
 #
-# The lesson has a sheet of 2,500 of the images with it. With all 70,000 (Debian's package
-# `dataset-fashion-mnist` holds them) run `python lesson_2_clothes.py --full FOLDER`; that takes much
-# longer.
+# The lesson brings 2,500 of the images. To use all 70,000 (they are in Debian's package
+# `dataset-fashion-mnist`), run `python lesson_2_clothes.py --full FOLDER`, which takes much longer.
 #
 # Fashion-MNIST는 28x28 픽셀의 흑백 옷 사진이고, 클래스는 열 개입니다. 선형 모델, 은닉층이 하나 있는 신경망,
 # 작은 합성곱 신경망을 학습시키고, 어떤 클래스를 서로 헷갈리는지 봅니다. 그다음에는 다른 사람이 학습시킨
-# 신경망으로 사진을 먼저 특징(feature)으로 바꿔 봅니다.
+# 신경망으로 사진을 *특징*(feature), 곧 무엇이 있는지 나타내는 숫자로 바꾸고, 선형 모델이 그 특징에서
+# 배웁니다.
 #
-# 이 강의에는 그중 2,500장이 들어 있습니다. 70,000장 전부를 쓰려면 `--full 폴더`를 붙여 실행하세요(훨씬 오래
-# 걸립니다).
+# 이 강의에는 그중 2,500장이 들어 있습니다. 70,000장 전부(Debian의 `dataset-fashion-mnist` 패키지에
+# 있습니다)를 쓰려면 `python lesson_2_clothes.py --full 폴더`로 실행하세요. 훨씬 오래 걸립니다.
 
 # %%
 import gzip
@@ -41,15 +42,15 @@ FULL = sys.argv[sys.argv.index("--full") + 1] if "--full" in sys.argv else None
 # %% [markdown]
 # ## The data
 #
-# The sheet is one PNG of 50 rows of 50 images; the first 40 rows are for training, the last 10 for testing.
-# The files of the full data set begin with a few bytes that say what follows (the format IDX), then come
-# the pixels as they are.
+# The 2,500 images are one PNG, a sheet of 50 rows of 50 images. The first 40 rows are for training, the last
+# 10 for testing: what counts is how well a network does on images that it has not learnt from. The files of
+# the full data set (format IDX) begin with a few bytes that say what follows; then come the pixels.
 #
 # ## 데이터
 #
-# PNG 한 장에 사진이 50줄, 한 줄에 50장씩 있습니다. 앞의 40줄로 학습하고 뒤의 10줄로 시험합니다. 전체
-# 데이터의 파일(IDX 형식)은 무엇이 들어 있는지 말하는 몇 바이트로 시작하고, 그 뒤에 픽셀이 그대로
-# 이어집니다.
+# 2,500장은 PNG 한 장에 50줄, 한 줄에 50장씩 있습니다. 앞의 40줄로 학습하고 뒤의 10줄로 시험합니다. 중요한
+# 것은 배우지 않은 사진을 얼마나 잘 맞히는가입니다. 전체 데이터의 파일(IDX 형식)은 무엇이 들어 있는지 말하는
+# 몇 바이트로 시작하고, 그 뒤에 픽셀이 그대로 이어집니다.
 
 
 # %%
@@ -57,7 +58,8 @@ def read_sheet():
     folder = resources.files("showtell") / "lessons" / "fashion"
     with (folder / "sheet.png").open("rb") as file:
         sheet = np.asarray(Image.open(file))  # (1400, 1400)
-    images = sheet.reshape(50, 28, 50, 28).swapaxes(1, 2).reshape(-1, 28, 28)  # (2500, 28, 28)
+    tiles = sheet.reshape(50, 28, 50, 28).swapaxes(1, 2)  # (50, 50, 28, 28): row, column, then the image
+    images = tiles.reshape(-1, 28, 28)  # (2500, 28, 28)
     digits = (folder / "labels.txt").read_text(encoding="utf-8").replace("\n", "")
     return images, np.array([int(digit) for digit in digits]), 2000
 
@@ -80,13 +82,17 @@ print(f"{train_count:,} images to learn from, {len(labels) - train_count:,} to t
 # %% [markdown]
 # ## One way to train them all
 #
-# Each network takes a batch of inputs and returns ten numbers, the *logits*: the largest is its answer.
-# Cross-entropy is small where the right class has a large share. The same function trains every network.
+# Each network takes a batch of inputs and returns ten numbers for each, the *logits*; the class with the
+# largest is its answer. *Softmax* turns logits into probabilities: shares between 0 and 1 that sum to 1. The
+# loss is the *cross-entropy*, minus the logarithm of the share of the right class: near 0 when that share is
+# near 1, and large when it is small. The same function trains every network.
 #
 # ## 모두 같은 방법으로 학습
 #
-# 어느 신경망이든 입력 한 묶음을 받아 숫자 열 개, *로짓*(logits)을 돌려줍니다. 가장 큰 것이 그 신경망의
-# 답입니다. 교차 엔트로피는 옳은 클래스의 몫이 클 때 작아집니다. 같은 함수로 모든 신경망을 학습시킵니다.
+# 어느 신경망이든 입력 한 배치를 받아 하나마다 숫자 열 개, *로짓*(logits)을 돌려줍니다. 가장 큰 것의
+# 클래스가 그 신경망의 답입니다. *소프트맥스*(softmax)는 로짓을 확률, 곧 0과 1 사이이고 합이 1인 몫으로
+# 바꿉니다. 손실은 *교차 엔트로피*(cross-entropy), 곧 옳은 클래스의 몫의 로그에 음의 부호를 붙인 값입니다.
+# 그 몫이 1에 가까우면 0에 가깝고, 몫이 작으면 커집니다. 같은 함수로 모든 신경망을 학습시킵니다.
 
 
 # %%
@@ -97,13 +103,13 @@ def train_and_test(network, inputs, epochs, rate, batch=50):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)  # up, then down
     order = torch.Generator().manual_seed(0)
     for _ in range(epochs):
-        for rows in torch.randperm(train_count, generator=order).split(batch):
+        for rows in torch.randperm(train_count, generator=order).split(batch):  # in a new order each epoch
             optimizer.zero_grad()
             F.cross_entropy(network(inputs[rows]), targets[rows]).backward()
             optimizer.step()
             schedule.step()
-    network.eval()
-    with torch.inference_mode():
+    network.eval()  # no dropout from here on
+    with torch.inference_mode():  # record nothing for gradients
         shares = network(inputs[train_count:]).softmax(1).numpy()  # (tested, 10)
     return class_scores(shares, labels[train_count:])
 
@@ -119,15 +125,29 @@ EPOCHS = 3 if FULL else 12
 results = {}
 
 # %% [markdown]
-# **Linear**: each class has one weight for each pixel. **MLP**: a hidden layer of 128 units lies between,
-# and *dropout* switches a fifth of them off at each step, so that none is relied on alone. Neither knows
-# that pixels have neighbours: shuffle the pixels of all images alike, and they learn as well. A
-# **convolution** looks for the same small pattern everywhere, so it needs fewer weights for that.
+# **Linear**: each class has one weight for each pixel, and its logit is the weighted sum of the pixels.
 #
-# **선형**: 클래스마다 픽셀 하나에 가중치 하나가 있습니다. **MLP**: 사이에 유닛 128개의 은닉층이 있습니다.
-# *드롭아웃*은 걸음마다 그 5분의 1을 꺼서 어느 하나에만 기대지 않게 합니다. 둘 다 어느 픽셀이 이웃인지
-# 모릅니다. 모든 사진의 픽셀을 똑같이 뒤섞어도 그만큼 배웁니다. **합성곱**은 같은 작은 무늬를 어디서나
-# 찾으므로 더 적은 가중치로 그 일을 합니다.
+# **MLP** (multilayer perceptron): between pixels and logits lies a *hidden layer* of 128 such sums, its
+# units. *ReLU* replaces what is negative by 0; without it, two layers could do no more than one. *Dropout*
+# switches a fifth of the units off at each step, so that the network relies on no single one.
+#
+# Neither knows which pixels are neighbours: shuffle the pixels of all images in the same way, and they learn
+# just as well.
+#
+# **Convolutions**: a layer looks for small patterns, 3x3 places large. It looks for each everywhere in the
+# image with the same weights, so it needs few. *Max pooling* keeps the largest of each 2x2 values, which
+# halves both sides.
+#
+# **선형**: 클래스마다 픽셀 하나에 가중치 하나가 있고, 로짓은 픽셀에 가중치를 곱해 더한 값입니다.
+#
+# **MLP**(다층 퍼셉트론): 픽셀과 로짓 사이에 그런 합 128개로 된 *은닉층*이 있습니다. 합 하나를 유닛이라고
+# 합니다. *ReLU*는 음수를 0으로 바꿉니다. 이것이 없으면 층이 둘이어도 하나보다 나을 것이 없습니다.
+# *드롭아웃*(dropout)은 걸음마다 유닛의 5분의 1을 꺼서 어느 하나에만 기대지 않게 합니다.
+#
+# 둘 다 어느 픽셀이 이웃인지 모릅니다. 모든 사진의 픽셀을 똑같이 뒤섞어도 그만큼 배웁니다.
+#
+# **합성곱**: 한 층이 3x3 크기의 작은 무늬를 찾습니다. 무늬마다 사진 어디서나 같은 가중치를 쓰므로 가중치가
+# 적게 듭니다. *맥스 풀링*(max pooling)은 2x2마다 가장 큰 값만 남겨 가로와 세로를 반으로 줄입니다.
 
 # %%
 linear = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
@@ -155,17 +175,19 @@ say("convolutions", convolutional, results["convolutions"])
 # %% [markdown]
 # ## A borrowed network
 #
-# A network that was trained on other images already knows edges, textures and shapes. showtell runs it
-# **once** over each image and keeps what it found, the *features*; on them a linear model is enough, and it
-# trains in a second. The network is one that knows ImageNet's photographs if this machine has it (extra
+# A network that was trained on other images, the *backbone*, already knows edges, textures and shapes. It
+# stays as it is (*frozen*). showtell runs it **once** over each image and keeps the features that it
+# computes. What is trained on them, here a linear model, is the *head*, and that takes a second. The
+# backbone here is one that was trained on the photographs of ImageNet, if this machine has it (extra
 # `weights`), and otherwise the small one in the package, which has seen nothing but drawn shapes.
 #
 # ## 빌린 신경망
 #
-# 다른 사진으로 학습한 신경망은 윤곽과 무늬와 모양을 이미 압니다. showtell은 그 신경망을 사진마다 **한
-# 번만** 실행하고 찾아낸 것, 곧 *특징*을 저장합니다. 그 위에는 선형 모델이면 충분하고, 학습은 1초면 됩니다.
-# 이 컴퓨터에 ImageNet 사진을 아는 신경망이 있으면(`weights` 추가 설치) 그것을, 없으면 패키지에 든 작은
-# 신경망을 씁니다. 작은 신경망은 그려진 도형밖에 본 적이 없습니다.
+# 다른 사진으로 학습한 신경망, *백본*(backbone)은 윤곽과 무늬와 모양을 이미 압니다. 백본은 그대로 둡니다
+# (*고정*, frozen). showtell은 백본을 사진마다 **한 번만** 실행하고, 계산한 특징을 저장합니다. 그 위에서
+# 학습하는 것, 여기서는 선형 모델을 *헤드*(head)라고 하며, 학습은 1초면 됩니다. 백본은 이 컴퓨터에 ImageNet
+# 사진으로 학습한 것이 있으면(`weights` 추가 설치) 그것을, 없으면 패키지에 든 작은 것을 씁니다. 작은 것은
+# 그려진 도형밖에 본 적이 없습니다.
 
 # %%
 if found := weights_at_hand():
@@ -179,7 +201,8 @@ with tempfile.TemporaryDirectory() as folder:
     pooled = features.pooled([f"{number:05d}.png" for number in range(len(images))])  # (N, D)
 print(f"{features.architecture}: {features.computed:,} images encoded in {features.seconds:.0f} s")
 
-# Each feature gets mean 0 and standard deviation 1, by the training images alone.
+# Each feature gets mean 0 and standard deviation 1, so that none outweighs the others. Both are computed from
+# the training images alone: nothing of the test images may shape the model.
 known = torch.from_numpy(pooled.astype(np.float32))
 known = (known - known[:train_count].mean(0)) / (known[:train_count].std(0) + 1e-6)
 head = nn.Linear(known.shape[1], 10)
@@ -189,15 +212,24 @@ say("features", head, results["features"])
 # %% [markdown]
 # ## The picture
 #
-# Left, what each kind reaches, with its 95% interval: of 500 images nobody can tell 84% from 85%. Right,
-# the *confusion matrix* of the convolutional network: a row for each true class, a column for each answer.
-# What is right lies on the diagonal.
+# Left, the share of test images that each model gets right, with its 95% interval: how far that share may be
+# from the one over all images of this kind, since 500 of them are a sample. 500 images cannot tell 84% from
+# 85%, and where intervals overlap widely, do not call one model better. Borrowed features do not always win:
+# photographs and drawn shapes are far from tiny grey clothes. On a few hundred photos of your own they
+# usually do.
+#
+# Right, the *confusion matrix* of the convolutional network: a row for each true class, a column for each
+# answer. Right answers lie on the diagonal.
 #
 # ## 그림
 #
-# 왼쪽은 저마다의 정확도와 95% 구간입니다. 사진 500장으로는 84%와 85%를 구별할 수 없습니다. 오른쪽은 합성곱
-# 신경망의 *혼동 행렬*(confusion matrix)입니다. 줄은 옳은 클래스, 칸은 신경망의 답이고, 맞힌 것은 대각선에
-# 있습니다.
+# 왼쪽은 모델마다 시험 사진을 맞힌 비율과 95% 구간입니다. 500장은 표본이므로, 이런 사진 전체에서의 비율은
+# 이만큼 다를 수 있습니다. 500장으로는 84%와 85%를 구별할 수 없고, 구간이 많이 겹치면 어느 쪽이 낫다고 말할
+# 수 없습니다. 빌린 특징이 언제나 이기는 것은 아닙니다. 사진이나 그려진 도형은 작은 흑백 옷 사진과 많이
+# 다릅니다. 여러분의 사진 몇백 장에서는 대개 이깁니다.
+#
+# 오른쪽은 합성곱 신경망의 *혼동 행렬*(confusion matrix)입니다. 가로줄은 옳은 클래스, 세로줄은 신경망의
+# 답이고, 맞힌 것은 대각선에 있습니다.
 
 # %%
 figure, (left, right) = panels(2, width=4.8, height=4.2)
@@ -210,7 +242,7 @@ left.set(yticks=[], xlim=(0, 1))
 left.invert_yaxis()
 name(left, "Right on images never seen", "share, with its 95% interval")
 confusion = results["convolutions"].confusion
-right.imshow(np.sqrt(confusion), cmap="Oranges")
+right.imshow(np.sqrt(confusion), cmap="Oranges")  # the root makes small counts visible
 right.grid(False)
 for row in range(10):
     for column in range(10):
@@ -227,12 +259,13 @@ show(figure)
 # %% [markdown]
 # ## A question
 #
-# Look at the row of `shirt` in the confusion matrix. **What is a shirt most often taken for, if not for a
-# shirt?** Write the name of the class.
+# Look at the row of `shirt` in the confusion matrix. **When the network gets a shirt wrong, which class does
+# it answer most often?** Write the name of the class.
 #
 # ## 질문
 #
-# 혼동 행렬에서 `shirt` 줄을 보세요. **셔츠를 잘못 볼 때 무엇으로 가장 자주 봅니까?** 클래스 이름을 쓰세요.
+# 혼동 행렬에서 `shirt` 가로줄을 보세요. **셔츠를 틀릴 때 어느 클래스라고 가장 자주 답합니까?** 클래스 이름을
+# 쓰세요.
 
 # %%
 answer = None  # such as "bag"
@@ -244,8 +277,8 @@ print(
     check(
         answer,
         answer if answer in mistaken else mistaken[0],
-        why=f"{mistakes.max()} of {confusion[CLASSES.index('shirt')].sum()} shirts. At 28x28 pixels the "
-        "collar is a few pixels, and that is all that tells them apart. "
+        why=f"{mistakes.max()} of {confusion[CLASSES.index('shirt')].sum()} shirts. At 28x28 pixels, what "
+        "tells them apart is the collar, a few pixels. "
         "28x28 픽셀에서는 옷깃이 픽셀 몇 개뿐이고, 다른 점은 그것뿐입니다.",
         hints={"shirt": "That is the diagonal: those are right. 그것은 대각선이고, 맞힌 것입니다."},
     )

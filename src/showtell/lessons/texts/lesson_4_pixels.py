@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 4. What the network is shown
 #
-# Between the file on the disk and the network lies a chain: decode, turn upright, resize, normalise. If it
-# differs between training and use, nothing crashes: the answers are just wrong. The notes had this mistake:
-# trained on pixels in [0, 1], used on pixels in [-1, 1]. Here you walk along the chain, make the mistake on
-# purpose, and find it.
+# Between the file on the disk and the network lies a chain of steps: decode, turn upright, resize,
+# normalise. If it differs between training and use, nothing crashes; the answers are just wrong. The study
+# notes of lesson 3 had this mistake: trained on pixels in [0, 1], used on pixels in [-1, 1]. Here you
+# follow the chain, make the mistake on purpose, and find it.
 #
 # 디스크의 파일과 신경망 사이에는 사슬이 있습니다. 디코딩하고, 똑바로 세우고, 크기를 바꾸고, 정규화합니다.
-# 학습할 때와 쓸 때 이 사슬이 다르면, 프로그램은 멈추지 않고 답만 틀립니다. 공부 노트에 이 실수가
+# 학습할 때와 쓸 때 이 사슬이 다르면, 프로그램은 멈추지 않고 답만 틀립니다. 3강의 공부 노트에 이 실수가
 # 있었습니다. [0, 1] 픽셀로 학습하고 [-1, 1] 픽셀로 예측했습니다. 여기서는 사슬을 따라가 보고, 일부러 실수를
 # 한 다음 찾아냅니다.
 
@@ -28,69 +28,79 @@ from showtell.lessons.questions import check
 # %% [markdown]
 # ## Decoding, and which way is up
 #
-# A phone stores the pixels as its sensor lies, and notes in the EXIF data how to turn them. Whoever ignores
-# the note trains on cats that lie on their sides.
+# *Decoding* turns the bytes of a JPEG into pixels: three numbers from 0 to 255 (uint8) for red, green and
+# blue. A phone stores the pixels as its sensor lies. How to turn them is noted in the EXIF data, a block
+# of facts about the photo in the same file. A program that ignores it trains on cats that lie on their sides.
 #
 # ## 디코딩, 그리고 위아래
 #
-# 휴대전화는 센서가 놓인 방향대로 픽셀을 저장하고, 어떻게 돌려야 하는지는 EXIF에 적어 둡니다. 그 메모를
-# 무시하면 옆으로 누운 고양이로 학습하게 됩니다.
+# *디코딩*은 JPEG의 바이트를 픽셀로 바꿉니다. 픽셀 하나는 빨강, 초록, 파랑을 나타내는 0에서 255까지의 숫자
+# 셋(uint8)입니다. 휴대전화는 센서가 놓인 방향대로 픽셀을 저장하고, 어떻게 돌려야 하는지는 같은 파일의 사진
+# 정보, EXIF에 적어 둡니다. 이것을 무시하면 옆으로 누운 고양이로 학습하게 됩니다.
 
 # %%
 with (resources.files("showtell") / "samples" / "photographs" / "cat.jpg").open("rb") as opened:
     cat = Image.open(opened).convert("RGB")
-phone = io.BytesIO()
+phone = io.BytesIO()  # a file in memory, as a phone would write it
 exif = Image.Exif()
 exif[0x0112] = 6  # Orientation: turn by 90 degrees to show
 cat.transpose(Image.Transpose.ROTATE_90).save(phone, "JPEG", exif=exif, quality=95)
 
 ignored = Image.open(io.BytesIO(phone.getvalue()))
-upright = open_image(phone.getvalue())
+upright = open_image(phone.getvalue())  # showtell's way, which follows EXIF
 print(f"as stored: {ignored.width}x{ignored.height}; upright: {upright.width}x{upright.height}")
 assert upright.size == cat.size != ignored.size
 
 # %% [markdown]
 # ## Resizing
 #
-# A network wants a square. *Crop* cuts the margins off, *stretch* bends the shapes. showtell stretches by
-# default, since a caption also speaks of what is at the margins.
+# A network wants a square. *Crop* cuts the margins off, *stretch* distorts the shapes. showtell stretches by
+# default, since a caption may also speak of what is at the margins.
 #
-# Shrinking must also average: taking every fourth pixel turns a fine pattern into a false coarse one
-# (*aliasing*). Look at a grid of thin lines, shrunk to a sixth, both ways.
+# Shrinking must average, too. If it only picks every sixth pixel, a fine pattern becomes a coarse one that
+# was never there (*aliasing*). Here, rings that grow ever finer towards the margin are shrunk to a sixth in
+# both ways. At a sixth, the fine ones can only be an even grey.
 #
 # ## 크기 바꾸기
 #
 # 신경망은 정사각형을 원합니다. *crop*은 가장자리를 잘라 내고, *stretch*는 모양을 늘입니다. 캡션은
 # 가장자리에 있는 것도 말하므로 showtell은 기본으로 늘입니다.
 #
-# 줄일 때는 평균도 내야 합니다. 픽셀을 몇 개마다 하나씩 뽑기만 하면 고운 무늬가 엉뚱한 굵은 무늬로 바뀝니다
-# (*앨리어싱*). 가는 줄무늬를 두 가지 방법으로 6분의 1로 줄여 보세요.
+# 줄일 때는 평균도 내야 합니다. 여섯 픽셀마다 하나씩 뽑기만 하면 고운 무늬가 원래 없던 굵은 무늬로 바뀝니다
+# (*앨리어싱*, aliasing). 가장자리로 갈수록 가늘어지는 고리 무늬를 두 가지 방법으로 6분의 1로 줄여 봅니다.
+# 6분의 1 크기에서 가는 고리는 고른 회색일 수밖에 없습니다.
+
 
 # %%
-crop, stretch = (
-    load_pixels(cat, Preprocessing(224, 224, fit, 1.0, "bilinear", (0.5,) * 3, (0.5,) * 3))
-    for fit in ("crop", "stretch")
-)  # (3, 224, 224), uint8
+def resized(fit):
+    half = (0.5, 0.5, 0.5)  # mean and std are used inside the network, not here
+    how = Preprocessing(224, 224, fit, crop_pct=1.0, interpolation="bilinear", mean=half, std=half)
+    return load_pixels(cat, how)  # (3, 224, 224), uint8
+
+
+crop, stretch = resized("crop"), resized("stretch")
 rows, columns = np.mgrid[0:384, 0:384]
-lines = (127.5 + 127.5 * np.sin(np.hypot(rows - 192, columns - 192) ** 2 / 90)).astype(np.uint8)
-picked = lines[::6, ::6]  # every sixth pixel
-averaged = np.asarray(Image.fromarray(lines).resize((64, 64), Image.Resampling.BILINEAR, reducing_gap=None))
-print(f"false pattern: contrast {picked.std():.0f} of every sixth pixel, {averaged.std():.0f} of averages")
+rings = (127.5 + 127.5 * np.sin(np.hypot(rows - 192, columns - 192) ** 2 / 90)).astype(np.uint8)
+picked = rings[::6, ::6]  # every sixth pixel, (64, 64)
+averaged = np.asarray(Image.fromarray(rings).resize((64, 64), Image.Resampling.BILINEAR))
+print(f"contrast: {picked.std():.0f} of every sixth pixel (false rings), {averaged.std():.0f} of averages")
 
 # %% [markdown]
 # ## Five normalisations
 #
-# `x` is the pixel divided by 255. Which of them is right? *The one that the network was trained with.* No
-# other reason counts.
+# A network does not get 0 to 255: training goes better with numbers around 0 of about the size 1. There are
+# several ways to get there. Here `x` is the pixel divided by 255. Which way is right? *The one that the
+# network was trained with.* No other reason counts.
 #
 # ## 다섯 가지 정규화
 #
-# `x`는 픽셀을 255로 나눈 값입니다. 어느 것이 옳을까요? *그 신경망이 학습할 때 쓴 것*입니다. 다른 이유는
-# 없습니다.
+# 신경망에는 0에서 255를 그대로 넣지 않습니다. 0 근처에 있고 크기가 1쯤인 숫자일 때 학습이 더 잘됩니다. 그렇게
+# 바꾸는 방법은 여럿입니다. 여기서 `x`는 픽셀을 255로 나눈 값입니다. 어느 것이 옳을까요? *그 신경망이 학습할
+# 때 쓴 것*입니다. 다른 이유는 없습니다.
 
 # %%
 x = stretch.double() / 255  # (3, 224, 224), in [0, 1]
-per_channel = {"dim": (1, 2), "keepdim": True}
+per_channel = {"dim": (1, 2), "keepdim": True}  # for red, green and blue by themselves
 normalised = {
     "x": x,
     "(x - min) / (max - min)": (x - x.min()) / (x.max() - x.min()),
@@ -105,13 +115,14 @@ for what, values in normalised.items():
 # %% [markdown]
 # ## The mistake, made on purpose
 #
-# The clothes of lesson 2, and a small network of your own. It learns from pixels in [0, 1]. Then somebody
-# writes the program that uses it, in another month and another file, and scales to [-1, 1].
+# The clothes of lesson 2, and a small network of your own. It learns from pixels in [0, 1]. Months later,
+# somebody writes the program that uses it, in another file, and scales to [-1, 1]. You also try it the other
+# way round.
 #
 # ## 일부러 하는 실수
 #
-# 2강의 옷 사진과, 직접 만든 작은 신경망입니다. [0, 1] 픽셀로 배웁니다. 그런데 이것을 쓰는 프로그램은 몇 달
-# 뒤에 다른 파일에 쓰이고, 거기서는 [-1, 1]로 바꿉니다.
+# 2강의 옷 사진과, 직접 만든 작은 신경망입니다. [0, 1] 픽셀로 배웁니다. 몇 달 뒤에 누군가 이 신경망을 쓰는
+# 프로그램을 다른 파일에 만들면서 픽셀을 [-1, 1]로 바꿉니다. 거꾸로도 해 봅니다.
 
 # %%
 fashion = resources.files("showtell") / "lessons" / "fashion"
@@ -155,39 +166,47 @@ for learnt in RANGES:
 # %% [markdown]
 # ## And found
 #
-# Nothing crashed; 10% would be chance. How do you find it? *Do not look at the code, look at the numbers*:
-# put the same image through both programs and compare what reaches the network.
+# Nothing crashed, and the answers are still right far more often than by chance (10%), so nobody notices. How
+# do you find such a mistake? *Look at the numbers, not at the code*: put the same image through both programs
+# and compare what reaches the network.
 #
 # ## 찾아내기
 #
-# 아무것도 멈추지 않았습니다. 찍어도 10%는 맞습니다. 어떻게 찾을까요? *코드를 보지 말고 숫자를 보세요.* 같은
-# 사진을 두 프로그램에 넣고, 신경망에 닿는 값을 비교합니다.
+# 프로그램은 멈추지 않았고, 찍을 때의 10%보다는 훨씬 자주 맞아서 아무도 눈치채지 못합니다. 이런 실수는 어떻게
+# 찾을까요? *코드를 보지 말고 숫자를 보세요.* 같은 사진을 두 프로그램에 넣고, 신경망에 들어가는 값을
+# 비교합니다.
 
 # %%
 for what, scale in RANGES.items():
     seen = scale(clothes[2000:2001])
-    print(
-        f"the same image at the door of the network, {what:<7}: mean {seen.mean():.2f}, std {seen.std():.2f}"
-    )
+    print(f"the same image as the network gets it, {what:<7}: mean {seen.mean():.2f}, std {seen.std():.2f}")
 
 # %% [markdown]
-# In showtell this mistake cannot be made by its users: a backbone takes uint8 pixels and normalises inside,
-# one record (`Preprocessing`) says how, and it travels with the features, the model and the export.
+# With showtell you cannot make this mistake. A backbone takes uint8 pixels and normalises them inside. One
+# record (`Preprocessing`) says how, and it is kept with the features, the model and the export.
 #
-# showtell 사용자는 이 실수를 할 수 없습니다. 신경망은 uint8 픽셀을 받아 안에서 정규화하고, 그 방법은 기록
-# 하나 (`Preprocessing`)에 있으며, 이 기록이 특징과 모델과 내보낸 파일을 늘 따라다닙니다.
+# showtell에서는 이 실수를 할 수 없습니다. 백본은 uint8 픽셀을 받아 안에서 정규화하고, 그 방법은 기록
+# 하나(`Preprocessing`)에 있으며, 이 기록이 특징과 모델과 내보낸 파일을 늘 따라다닙니다.
 
 # %%
 with resources.as_file(resources.files("showtell") / "backbones" / "small_backbone") as folder:
     backbone = load_backbone(None, str(folder))
 print(backbone.preprocessing)
-grid, pooled = backbone(torch.stack([backbone.pixels(cat)]))  # pixels in, whatever the network expects
+grid, pooled = backbone(torch.stack([backbone.pixels(cat)]))  # (1, 3, height, width), uint8, goes in
 print(f"grid {tuple(grid.shape)}, pooled {tuple(pooled.shape)}")
 
 # %% [markdown]
 # ## The picture
 #
+# Above, the cat with EXIF ignored and followed, cropped and stretched. Below, the rings: only the small one
+# in the middle is real, all others are aliasing. Then how often each value occurs in the stretched cat, by
+# three of the normalisations, and what the mistake costs.
+#
 # ## 그림
+#
+# 위는 EXIF를 무시한 고양이와 따른 고양이, 잘라 낸 것과 늘인 것입니다. 아래는 고리 무늬입니다. 가운데 작은
+# 고리만 진짜이고 나머지는 모두 앨리어싱입니다. 그 옆은 늘인 고양이의 값이 얼마나 자주 나오는지를 세 가지
+# 정규화로 나타낸 것이고, 마지막은 실수의 대가입니다.
 
 # %%
 figure, axes = panels(4, 2, width=3.0, height=2.6)
