@@ -67,7 +67,8 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, float]:
         os.utime(path, (time.time() - 3600,) * 2)
     how = ["--engine", options.engine, "--precision", options.precision]
     kept, plain = scratch / "kept", scratch / "plain"
-    extract(",".join(options.networks), one, plain, how)
+    for network in options.networks:
+        extract(network, one, plain, how)
     shutil.copytree(plain, kept)
     first, *others = options.networks
     done = {first: extract(first, images, plain, how)}

@@ -105,11 +105,17 @@ def in_space(to_xyz: np.ndarray, gamma: float = 2.2) -> Image.Image:
 
 
 def tiff(
-    values: np.ndarray, *, order: str = "II", photometric: int = 1, bits: int = 16, sample: int = 1
+    values: np.ndarray,
+    *,
+    order: str = "II",
+    photometric: int = 1,
+    bits: int = 16,
+    sample: int = 1,
+    planes: bool = False,
 ) -> bytes:
-    """Build a TIFF of one strip, (H, W) or (H, W, C), of a kind that Pillow does not write."""
+    """Build a TIFF of one strip, or one a plane, (H, W) or (H, W, C), as Pillow does not write it."""
     height, width, samples = (*values.shape, 1)[:3]
-    pixels = values.tobytes()
+    pixels = (values.transpose(2, 0, 1) if planes else values).tobytes()
     sign = ORDERS[order]
     wide = struct.pack(f"{sign}{samples}H", *[bits] * samples)
     entries = [
@@ -118,6 +124,15 @@ def tiff(
         (279, 4, 1, len(pixels)), (339, 3, 1, sample),
     ]  # fmt: skip
     body = pixels + wide + b"\0" * (len(wide) % 2)
+    if planes:
+        each = len(pixels) // samples
+        places = [8 + each * number for number in range(samples)]
+        entries[5], entries[8] = (
+            (273, 4, samples, 8 + len(body)),
+            (279, 4, samples, 8 + len(body) + 4 * samples),
+        )
+        entries.insert(9, (284, 3, 1, 2))
+        body += struct.pack(f"{sign}{2 * samples}I", *places, *[each] * samples)
     directory = struct.pack(f"{sign}H", len(entries))
     for tag, kind, count, value in entries:
         short = kind == 3 and count == 1

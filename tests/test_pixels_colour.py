@@ -143,6 +143,15 @@ def test_fewer_bits_in_16_of_each_colour(bits, alpha):
             assert open_image(content).getpixel((1, 1)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("order", ORDERS)
+def test_planes_of_16_bits_one_behind_the_other(bits, order):
+    values = (np.asarray(quartered()).astype(np.uint16) << (bits - 8)).astype(f"{ORDERS[order]}u2")
+    content = tiff(values, order=order, photometric=2, planes=True)
+    shows_quarters(content, 1)
+    assert kinds(content) == ([] if bits == 16 else ["bits in use"])
+
+
 def test_fewer_bits_in_16_of_grey_with_alpha():
     values = np.stack([greys(12), np.full((80, 120), 4095)], axis=2)
     values[:4, :4, 1] = 0

@@ -372,3 +372,39 @@ def test_unpacked_images_and_features_lie_in_one_cache(
         monkeypatch.delenv("SHOWTELL_STORE")
     assert cache_root() == own_cache / "showtell"
     assert default_root() == (Path("/elsewhere") if named else own_cache / "showtell" / "features")
+
+
+@pytest.mark.parametrize("form", ["{}-000.tar", "sea-{}-000000.tar", "{}/000.tar"])
+def test_tars_bring_the_splits_of_their_names(tmp_path: Path, own_cache: Path, form: str) -> None:
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        members = {f"{number}.png": PICTURES[0] for number in numbers}
+        # A class may be called as an image of another shard is.
+        members |= {f"{number}.cls": str(number % 2).encode() for number in numbers}
+        path = tmp_path / form.format(split)
+        path.parent.mkdir(exist_ok=True)
+        tar(path, members)
+    dataset = read(tmp_path)
+    assert list(splits(dataset).values()) == ["train"] * 4 + ["val"] * 2
+    assert list(labels(dataset).values()) == ["0", "1"] * 3
+    assert problems(dataset) == []
+
+
+def test_dots_in_the_names_of_a_tar(tmp_path: Path, own_cache: Path) -> None:
+    members = {"a.v2.png": PICTURES[0], "a.v2.txt": b"a dog", "b.png": PICTURES[0], "b.txt": b"a cat"}
+    assert captions(read(tar(tmp_path / "t.tar", members))) == {"a.v2.png": ("a dog",), "b.png": ("a cat",)}
+
+
+def test_parquet_in_folders_of_splits(tmp_path: Path, own_cache: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for split, images in (("train", PICTURES[:3]), ("test", PICTURES[3:])):
+        (tmp_path / "default" / split).mkdir(parents=True)
+        cells = {
+            "image": [{"bytes": image, "path": "a.png"} for image in images],
+            "label": ["red"] * len(images),
+        }
+        parquet.write_table(pyarrow.table(cells), tmp_path / "default" / split / "0000.parquet")
+    dataset = read(tmp_path)
+    assert sorted(map(str, splits(dataset).values())) == ["test", "train", "train", "train"]
+    assert {image.path.read_bytes() for image in dataset.images} == set(PICTURES)

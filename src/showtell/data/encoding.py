@@ -255,6 +255,6 @@ def _wide(head: bytes) -> str:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     zeros = (head[::2].count(0), head[1::2].count(0))
-    if max(zeros) * 8 < len(head) or min(zeros) * 4 > max(zeros):
+    if not any(zeros) or max(zeros) * 8 < len(head) or min(zeros) * 4 > max(zeros):
         return ""
     return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"

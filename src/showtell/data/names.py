@@ -3,7 +3,8 @@
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
 from showtell.data.records import Split
@@ -41,7 +42,7 @@ CAPTION_COLUMNS = words(
 )
 LABEL_COLUMNS = words(
     "class_name label_name label labels class classname breed category species target "
-    "라벨 레이블 종류 품종 분류 클래스 범주 标签 类别"
+    "class_id classid label_id 라벨 레이블 종류 품종 분류 클래스 범주 标签 类别"
 )
 KNOWN_COLUMNS = frozenset((*IMAGE_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS))
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "phase", "fold")
@@ -60,6 +61,7 @@ _SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "trn": "train",
+    "trainval": "train",
     "restval": "train",
     "val": "val",
     "valid": "val",
@@ -67,6 +69,7 @@ _SPLIT_NAMES: dict[str, Split] = {
     "validate": "val",
     "dev": "val",
     "eval": "val",
+    "evaluation": "test",
     "test": "test",
     "testing": "test",
     "tst": "test",
@@ -74,11 +77,19 @@ _SPLIT_NAMES: dict[str, Split] = {
     "privatetest": "test",
     "holdout": "test",
     "heldout": "test",
-    "훈련": "train",
-    "학습": "train",
-    "검증": "val",
-    "시험": "test",
-    "테스트": "test",
+    **dict.fromkeys(words("훈련 학습 훈련용 학습용 훈련데이터 학습데이터"), "train"),
+    **dict.fromkeys(words("검증 검증용 검증데이터"), "val"),
+    **dict.fromkeys(
+        words("시험 테스트 평가 시험용 평가용 테스트용 시험데이터 테스트데이터 평가데이터"), "test"
+    ),
+    **dict.fromkeys(words("训练 训练集 訓練 訓練集 学習 学習用"), "train"),
+    **dict.fromkeys(words("验证 验证集 驗證 驗證集 検証 検証用"), "val"),
+    **dict.fromkeys(words("测试 测试集 測試 測試集 テスト テスト用 評価 評価用"), "test"),
+    **dict.fromkeys(
+        words("entrenamiento treino treinamento apprentissage entrainement entraînement"), "train"
+    ),
+    **dict.fromkeys(words("validación validacion validação validacao validierung"), "val"),
+    **dict.fromkeys(words("prueba pruebas teste testes"), "test"),
 }
 _BESIDE_SPLIT = frozenset(
     words(
@@ -136,12 +147,40 @@ def split_in_name(name: str) -> Split | None:
     All other words of the name must be of the kind that stands beside a split, so that ``train station`` and
     ``test_tubes`` are none, and one split alone may be named.
     """
+    return splits_in_names([name]).get(name)
+
+
+def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
+    """Return the splits after which some folders or tables are named, by name: see `split_in_name`.
+
+    Names that are alike but for the split may hold any other words: ``asl_train`` beside ``asl_test``.
+    """
+    read = {name: _split_and_others(name) for name in names}
+    beside: defaultdict[tuple[str, ...], set[Split]] = defaultdict(set)
+    for splits, others in read.values():
+        beside[others] |= splits
+    found = {
+        name: split
+        for name, (splits, others) in read.items()
+        if _BESIDE_SPLIT.issuperset(others) or len(beside[others]) > 1
+        for split in (splits if len(splits) == 1 else ())
+    }
+    if "val" in found.values():  # beside which trainval is both once more
+        found = {name: split for name, split in found.items() if "trainval" not in name.casefold()}
+    return found
+
+
+def splits_spoken_of(name: str) -> set[Split]:
+    """Return the splits of which a name speaks, with any other words."""
+    return _split_and_others(name)[0]
+
+
+def _split_and_others(name: str) -> tuple[set[Split], tuple[str, ...]]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
     parts = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]
     parts = [word.removesuffix("set") if word.removesuffix("set") in _SPLIT_NAMES else word for word in parts]
     splits = {_SPLIT_NAMES[word] for word in parts if word in _SPLIT_NAMES}
-    others = [word for word in parts if word not in _SPLIT_NAMES]
-    return splits.pop() if len(splits) == 1 and _BESIDE_SPLIT.issuperset(others) else None
+    return splits, tuple(word for word in parts if word not in _SPLIT_NAMES)
 
 
 def is_image_name(name: str) -> bool:

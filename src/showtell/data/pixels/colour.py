@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ Values = npt.NDArray[np.integer]
 
 _OTHER_HALF = {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}
 """The raw mode that gives the lower 8 bits of values whose upper 8 a raw mode gives."""
+_BITS_A_SAMPLE = 258
+"""The tag of TIFF."""
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -115,12 +118,21 @@ def deepened(
     return Image.fromarray(flat), bits
 
 
+def take_deep_planes(image: Image.Image) -> None:
+    """Have planes of 16 bits that lie one behind the other decoded as such: Pillow takes them for 8 bits."""
+    tags: Any = getattr(image, "tag_v2", {})
+    if set(tags.get(_BITS_A_SAMPLE, ())) == {16} and [tile.args[0] for tile in image.tile][:2] == ["R", "G"]:  # type: ignore[attr-defined]
+        _take_as(image, f"{image.mode};16{'L' if tags.prefix == b'II' else 'B'}")
+
+
 def _take_as(image: Image.Image, raw_mode: str) -> None:
-    """Have an image that is not decoded yet decoded from another raw mode."""
+    """Have an image that is not decoded yet decoded from another raw mode, of planes each from its own."""
     tiles = []
     for tile in image.tile:  # type: ignore[attr-defined]
-        rest = tile.args
-        tiles.append(tile._replace(args=raw_mode if isinstance(rest, str) else (raw_mode, *rest[1:])))
+        before, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args
+        plane = before.partition(";")[0]
+        mode = f"{plane};{raw_mode.partition(';')[2]}" if len(plane) == 1 else raw_mode
+        tiles.append(tile._replace(args=mode if isinstance(tile.args, str) else (mode, *rest)))
     image.tile = tiles  # type: ignore[attr-defined]
 
 

@@ -169,6 +169,7 @@ class _Reader:
         image = _from_pillow(content)
         if page:
             image.seek(page)
+        colour.take_deep_planes(image)
         full, claim, kept = image.size, image.width * image.height, 0
         claimable = files.MAX_CLAIM if self.max_pixels is None else self.max_pixels
         if claim > claimable:
@@ -183,6 +184,8 @@ class _Reader:
         tile = next(iter(image.tile), None)
         args = tile.args if tile is not None else ""
         raw_mode = args[0] if isinstance(args, tuple) and args else args
+        if len(image.tile) > 1 and str(raw_mode).startswith("R;"):  # of planes the first
+            raw_mode = image.mode + str(raw_mode)[1:]
         return _Opened(image, full, str(raw_mode), tile is not None and tile.codec_name == "ppm", True)
 
 

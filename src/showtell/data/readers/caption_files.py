@@ -9,13 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from showtell.data.names import nfc
+from showtell.data.names import nfc, splits_in_names
 from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.records import SPLITS, Dataset, Split
+from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
 _SAMPLE = 100
@@ -141,9 +141,9 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     else:
         folder = choose_folder(reading, base, sample, first=[base / subsets[0] if alone else base])
     collector = Collector(source, folder, reading)
+    splits = {} if alone else splits_in_names(subsets)
     for path, subset, content in zip(files, subsets, contents):
-        split = None if alone else next((split for split in SPLITS if subset.lower().startswith(split)), None)
-        _add_coco(collector, path, content, split, subset if subset in folder.folders else "")
+        _add_coco(collector, path, content, splits.get(subset), subset if subset in folder.folders else "")
     # Of the folder's other images nothing is said: it is often shared with other annotation files.
     return collector.finish("coco", report_unused=False)
 
@@ -155,7 +155,12 @@ def coco_files(folder: Path) -> list[Path]:
 
 
 def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
-    names = {_number(image.id): image.file_name for image in content.images}
+    names: dict[int | str | None, str] = {}
+    doubled = {}
+    for image in content.images:
+        first = names.setdefault(number := _number(image.id), image.file_name)
+        if first != image.file_name:
+            doubled[number] = f"{first!r} or {image.file_name!r}"
     captioned = set()
     for place, annotation in enumerate(content.annotations):
         where, number = f"{path}:annotations[{place}]", _number(annotation.image_id)
@@ -164,6 +169,9 @@ def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split
             collector.skip("missing image", where, detail)
             continue
         captioned.add(number)
+        if number in doubled:
+            collector.skip("ambiguous name", where, f"image_id {number!r} is {doubled[number]}; left out")
+            continue
         caption = nfc((annotation.caption or "").strip())
         collector.add(Entry(where, names[number], (caption,), split=split, number=place), under=under)
     for place, image in enumerate(content.images):

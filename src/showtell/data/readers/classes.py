@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from showtell.data.names import split_in_name, split_named, words
+from showtell.data.names import few, split_in_name, split_named, splits_in_names, words
+from showtell.data.readers.brought_splits import said_elsewhere, with_listed_splits
 from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
@@ -16,6 +17,9 @@ from showtell.errors import ConfigError, DataError
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
 _MASKS = frozenset(words("masks mask segmentation segmentations annotations trimaps ground_truth gt"))
 _NO_CLASS = _MASKS | {*words("images image imgs img pictures photos jpg jpeg png jpegimages data dcim 사진")}
+_MASK_OF = re.compile(
+    r"(.+?)[_.-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE
+)
 _CAMERA = re.compile(r"\d{3}[A-Z_]{3,}\d*")
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
@@ -29,6 +33,7 @@ class Layout:
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
     inner: bool = False  # whether each class has split folders inside, instead
     classes: Counter[str] = field(default_factory=Counter)  # number of images by class folder
+    copies: frozenset[str] = frozenset()  # folders that hold the classes beside them once more
     variants: tuple[str, ...] = ()  # folders that hold the same classes and are not splits: which is meant?
 
     def place(self, name: str) -> tuple[str, Split | None]:
@@ -60,11 +65,13 @@ def layout_of(folder: ImageFolder) -> Layout:
         top, _, below = name.partition("/")
         if "/" in below:
             nested[top].append(below)
-    splits = {top: split_in_name(top) for top in nested} | _folds(nested)
-    layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items() if split}
+    splits = {**splits_in_names(nested), **_folds(nested)}
+    layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items()}
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
-        layout.inner = all(map(split_in_name, set().union(*second)))
+        inner = {split_in_name(name) for name in set().union(*second) if name.casefold() not in _MASKS}
+        each = all(any(map(split_in_name, names)) for names in second)
+        layout.inner = None not in inner or (each and len(inner) > 2)  # beside the splits may be an extra/
         same = len({name.casefold() for name in second[0]} - _NO_CLASS) > 1 and all(
             names == second[0] for names in second
         )
@@ -77,10 +84,32 @@ def layout_of(folder: ImageFolder) -> Layout:
         for label in list(layout.classes):
             if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
                 del layout.classes[label]
+    if not layout.splits:
+        layout.copies = _copies(nested, Counter(name.partition("/")[0] for name in inside))
+    for label in _no_classes(layout, inside) | layout.copies:
+        del layout.classes[label]
     return layout
 
 
-def _folds(nested: Collection[str]) -> dict[str, Split | None]:
+def _copies(nested: Mapping[str, list[str]], tops: Mapping[str, int]) -> frozenset[str]:
+    """Return folders of nothing but folders called as classes beside them: ``cells/cat`` beside ``cat``."""
+    below = {top: {*(name.partition("/")[0] for name in names)} for top, names in nested.items()}
+    below = {top: names for top, names in below.items() if len(nested[top]) == tops[top]}
+    return frozenset(top for top, names in below.items() if len(names) > 1 and names <= tops.keys() - {top})
+
+
+def _no_classes(layout: Layout, inside: Sequence[str]) -> set[str]:
+    """Return folders that hold all images of a split where another split has classes: ``val/images``."""
+    held: defaultdict[str, set[str]] = defaultdict(set)
+    for name in inside if layout.splits else ():
+        if label := layout.place(layout.wrapper + name)[0]:
+            held[name.partition("/")[0]].add(label)
+    alone = {next(iter(labels)) for labels in held.values() if len(labels) == 1}
+    classes = set().union(*(labels for labels in held.values() if len(labels) > 1))
+    return {one for one in alone - classes if classes and (one.casefold() in _NO_CLASS or one in held)}
+
+
+def _folds(nested: Collection[str]) -> dict[str, Split]:
     """Return folders that are folds as splits: the first is val, the others are train."""
     numbers = {top: int(match[1]) for top in nested if (match := _FOLD.fullmatch(top))}
     if len(numbers) < 2 or len(numbers) < len(nested):
@@ -142,9 +171,13 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         )
     problems: list[Problem] = []
     images: list[AnnotatedImage] = []
+    stems = {name.rpartition(".")[0] for name in folder.images}
     for name in folder.images:
         label, split = layout.place(name)
-        if label in layout.classes:
+        mask = _MASK_OF.fullmatch(name.rpartition(".")[0])
+        if mask and mask[1] in stems:
+            problems.append(Problem("mask", name, f"is one of {mask[1]!r}, which lies beside it; left out"))
+        elif label in layout.classes:
             images.append(AnnotatedImage(name, folder.path_of(name), label=label.strip(), split=split))
         else:
             problems.append(_without_class(name, label, layout))
@@ -156,11 +189,24 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
             hint="Expected a folder for each class with its images inside, such as cats/leo/1.jpg.",
         )
     _say(layout, images, reading)
-    return dataset_of(source, "classes", images, problems, reading)
+    dataset = dataset_of(source, "classes", images, problems, reading)
+    if layout.splits or layout.inner:
+        return dataset
+    holding = {name.partition("/")[0] for name in folder.images if "/" in name}
+    beside = sorted(name for name in folder.folders - holding if "/" not in name)  # such as Food-101's meta
+    dataset = with_listed_splits(dataset, [source, *(source / name for name in beside)], folder, reading)
+    unread = said_elsewhere(folder.files)
+    if unread and not any(image.split for image in dataset.images):
+        reading.note(
+            f"not read, though it may say the splits: {few(unread)} (expected lists: train.txt, test.txt)"
+        )
+    return replace(dataset, notes=tuple(reading.notes))
 
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:
     top = name.removeprefix(layout.wrapper).partition("/")[0]
+    if label in layout.copies:
+        return Problem("copy of the classes", name, f"{label!r} holds the classes beside it again; left out")
     if label:
         detail = f"has no label: {label!r} is taken for unlabelled images beside the classes; left out"
         return Problem("unlabelled image", name, detail)
@@ -197,6 +243,8 @@ def _say(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> 
         reading.note(f"splits by the folders' names: {', '.join(named)}")
     if layout.inner:
         reading.note("the splits are the folders inside of each class")
+        if without := sum(image.split is None for image in images):
+            reading.note(f"{without:,} images have no split in the data; training puts them into one")
     for top, (_, between) in sorted(layout.splits.items()):
         if between:
             reading.note(f"the classes of {top} lie in {top}/{between.rstrip('/')}")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import split_named
+from showtell.data.names import few, split_named
 from showtell.data.readers.brought_splits import strictest
 from showtell.data.readers.folders import all_missing
-from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
+from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import cleaned, is_missing
 from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
@@ -47,7 +47,7 @@ class Collector:
     """Find each row's image, merge rows of one image, and report whatever is wrong.
 
     An image under two labels is left out, for neither can be trusted; so are images for which several
-    names of the table stand, where these had to be bridged.
+    names of the table stand, where these had to be bridged. A file's own name and its path elsewhere are one.
     """
 
     def __init__(self, source: Path, folder: ImageFolder, reading: Reading) -> None:
@@ -106,8 +106,8 @@ class Collector:
             known = self._known.get(found.name)
             if known is None:
                 known = self._known[found.name] = _Known(found.name, found.path)
-                if found.note:
-                    self.problem("name differs in case", entry.where, found.note)
+            if found.note and entry.name not in known.names:
+                self.problem("name differs in case", entry.where, found.note)
             known.names.setdefault(entry.name, found.how)
             return known
         if found.kind in ("missing image", "address", "outside the image folder"):
@@ -189,6 +189,9 @@ class Collector:
         self.problems = [*self.folder.problems, *self.problems]
         if not images:
             raise self._nothing_usable()
+        alone = sum(image.group is None for image in images)
+        if (column := self.reading.source.group_column) and alone:
+            self.reading.note(f"{alone:,} images name no group in {column!r}, and stand alone")
         for what, count in self._cleaned.items():
             self.reading.note(f"{what} were taken out of {count:,} captions")
         return dataset_of(self.source, format_name, images, self.problems, self.reading)
@@ -198,7 +201,9 @@ class Collector:
         ways: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         for file, known in self._known.items():
             bridged = [(how, name) for name, how in known.names.items() if how != EXACT]
-            if len(bridged) > 1:
+            # Beside a.jpg, which is there, a.png is another image, which is not.
+            other = len(known.names) > 1 and any(how != TAIL for how, _ in bridged)
+            if len(bridged) > 1 or other:
                 known.left_out = True
                 several = ", ".join(map(repr, list(known.names)[:3]))
                 self.problem("ambiguous name", str(self.source), f"{several} all fit {file!r}; left out")
@@ -235,4 +240,10 @@ def dataset_of(
 ) -> Dataset:
     """Return images as a data set, with their classes and what was guessed."""
     classes = tuple(sorted({image.label for image in images if image.label is not None}))
+    forms: defaultdict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        plain = " ".join(name.casefold().split())
+        forms[plain.removesuffix(".0") if plain.removesuffix(".0").isdecimal() else plain].append(name)
+    if alike := [" and ".join(map(repr, names)) for names in forms.values() if len(names) > 1]:
+        reading.note(f"classes that differ in capitals, blanks or .0 alone stay apart: {few(alike)}")
     return Dataset(source, format_name, tuple(images), tuple(problems), classes, tuple(reading.notes))

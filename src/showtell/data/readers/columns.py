@@ -1,5 +1,6 @@
 """What each column of a table is, by its name and by what its cells hold, and where its images lie."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,8 @@ from showtell.data.names import (
     LABEL_COLUMNS,
     words,
 )
-from showtell.data.readers.brought_splits import SplitColumn, split_column
-from showtell.data.readers.delimited import DelimitedTable, without_header
+from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
+from showtell.data.readers.delimited import DelimitedTable, shape, without_header
 from showtell.data.readers.folders import find_images
 from showtell.data.readers.image_folder import EXACT, ImageFolder
 from showtell.data.readers.reading import Kind, Reading
@@ -27,6 +28,7 @@ from showtell.data.readers.table import (
     several_labels,
     texts_of,
     truth_of,
+    without_invisible,
 )
 from showtell.errors import DataError
 
@@ -48,12 +50,12 @@ class Words:
             text for place in self.captions for text in texts_of(fields[place], listed=place in self.listed)
         ]
 
-    def label_of(self, fields: Sequence[Any], header: Sequence[str]) -> str | None:
-        """Return the label of a row, empty where it has none; None where the table has no labels."""
+    def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
+        """Return the label of a row, empty where it has none; several where a late row has them."""
         if self.label is not None:
-            return next(iter(texts_of(fields[self.label])), "")
-        flagged = (header[place] for place in self.one_hot if truth_of(fields[place]))
-        return next(flagged, "") if self.one_hot else None
+            return [without_invisible(text) for text in texts_of(fields[self.label])] or [""]
+        flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
+        return flagged or [""] * bool(self.one_hot)
 
     def say(self, table: Table, reading: Reading) -> None:
         """Say which columns are read as what, where that may surprise."""
@@ -89,6 +91,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
             found = Words(label=found.label)
     if found.label is not None:
         _refuse_several_labels(sample, found.label)
+        _say_other_labels(sample, left, found.label, reading)
     return replace(found, listed=tuple(place for place in found.captions if holds_lists(sample.cells[place])))
 
 
@@ -157,9 +160,9 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
         raise table.lacking("no column that holds a caption or a label")
     place, name = worded[0], table.header[worded[0]]
     many = len(set(sample.texts[place])) > max(20, len(sample.rows) // 2)
-    if many and sample.is_numeric(place) and reading.kind is None:
-        raise table.lacking(f"numbers in {name!r}, which are neither words nor classes")
     kind = reading.kind or _kind(sample, place)
+    if reading.kind is None and sample.is_numeric(place) and (many or kind == "caption"):
+        raise table.lacking(f"numbers in {name!r}, which are neither words nor classes")
     reading.note(f"column {name!r} holds the {kind}s (--text-column says otherwise)")
     return Words(label=place) if kind == "label" else Words((place,))
 
@@ -168,7 +171,7 @@ def _kind(sample: Sample, place: int) -> Kind:
     key, cells = sample.keys[place], sample.cells[place]
     if key in LABEL_COLUMNS:
         return "label"
-    if key in CAPTION_COLUMNS or any(isinstance(cell, list) for cell in cells):
+    if key in CAPTION_COLUMNS or any(isinstance(cell, list) and len(cell) != 1 for cell in cells):
         return "caption"
     values = [text for cell in cells for text in texts_of(cell)]
     few = 2 * len(set(values)) <= len(values)
@@ -199,6 +202,20 @@ def _refuse_several_labels(sample: Sample, label: int) -> None:
     example = several_labels(sample.texts[label])
     if example is not None:
         raise _several_labels(table, f"{example!r} in {table.header[label]!r}")
+
+
+def _say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> None:
+    """Say which other columns could be the labels, but for those that say the same in other words."""
+    if reading.source.text_column is not None:
+        return
+    cells = [(row[label], row) for row in sample.rows if len(row) == len(sample.keys)]
+    values = {str(value) for value, _ in cells}
+    for place in left:
+        pairs = {(str(value), str(row[place])) for value, row in cells}
+        alike = len(pairs) == len(values) == len({other for _, other in pairs})
+        if place != label and sample.keys[place] in LABEL_COLUMNS and not alike:
+            names = f"{sample.table.header[label]!r} holds the labels, not {sample.table.header[place]!r}"
+            reading.note(f"column {names} (--text-column says otherwise)")
 
 
 def _several_labels(table: Table, what: str) -> UnclearColumnsError:
@@ -238,7 +255,7 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     named = reading.source.image_column
     places = [table.place(named)] if named else _by_preference(sample.keys)
     image, folder, found = find_images(reading, sample, places, folder)
-    if isinstance(table, DelimitedTable) and table.headed and folder.find(table.header[image]).how == EXACT:
+    if isinstance(table, DelimitedTable) and table.headed and _is_row(sample, image, folder):
         table = without_header(table, reading)
         sample = Sample(table)
     try:
@@ -248,9 +265,17 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     who = next((place for place in range(len(sample.keys)) if _says_who(sample, place)), None)
-    used = {image, who, *words.captions, words.label, *words.one_hot, group, split.place if split else None}
+    splits = split.places if split else ()
+    used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     return Columns(table, folder, found, image, words, split, group, who, others)
+
+
+def _is_row(sample: Sample, image: int, folder: ImageFolder) -> bool:
+    """Tell whether a header is a row: it names an image, or as the images are named, but for the number."""
+    name = sample.table.header[image]
+    numbered = re.search(r"\d", name) and {shape(name)} == set(map(shape, sample.texts[image]))
+    return (bool(numbered) and KNOWN_COLUMNS.isdisjoint(sample.keys)) or folder.find(name).how == EXACT
 
 
 def _says_who(sample: Sample, place: int) -> bool:
@@ -272,10 +297,11 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     left = [place for place, name in enumerate(table.header) if name and place not in (image, group)]
     text = table.find(source.text_column or "")
     split = split_column(table.header, {place: sample.texts[place] for place in left if place != text})
-    left = [place for place in left if split is None or place != split.place]
+    left = [place for place in left if split is None or place not in split.places]
     words = choose_words(sample, left, reading)
-    if split is not None:
-        reading.note(split.sentence)
+    unread = unread_split(table.header, [place for place in left if place != text])
+    if sentence := split.sentence if split else unread:
+        reading.note(sentence)
     words.say(table, reading)
     for place in left if group is None else ():
         if sample.keys[place] in GROUP_COLUMNS:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,8 @@ _MOST_HEADER = 4_000_000
 """Letters: a hundred thousand columns have as many."""
 _JUDGED = 100_000
 """Letters of a line by which a delimiter is judged: a cell may be the text of a book."""
+_ESCAPED = re.compile(r'\\"[^",;|\t\r\n]')
+"""A quote within text; one before a delimiter may stand behind a folder's backslash."""
 _DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 
@@ -52,13 +54,16 @@ class DelimitedTable(Table):
                 if line.strip():
                     yield Row(f"{self.path}:{lines.number}", list(_parted_by_blank(line)))
             return
+        if self.escaped:  # a backslash before anything else is itself
+            literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
+            lines.change = lambda line: literal.sub(lambda found: found[0] if found[1] else "\\\\", line)
         reader = csv.reader(lines, delimiter=self.delimiter, escapechar="\\" if self.escaped else None)
         while True:
             lines.taken.clear()
             start = lines.number + 1
             try:
                 fields = next(reader)
-                cut = len(lines.taken) > 1 and any(map(self._is_record, lines.taken[1:]))
+                cut = len(lines.taken) > 1 and any(map(self._looks_like(lines.taken), lines.taken[1:]))
             except StopIteration:
                 return
             except csv.Error:  # a field beyond the csv module's limit: an open quote as well
@@ -69,9 +74,28 @@ class DelimitedTable(Table):
             if any(field.strip() for field in fields):
                 yield Row(f"{self.path}:{start}", fields, unclosed_quote=cut)
 
-    def _is_record(self, line: str) -> bool:
-        fields = line.split(self.delimiter)
-        return len(fields) >= len(self.header) and any(is_image_name(field.strip()) for field in fields)
+    def _looks_like(self, taken: Sequence[str]) -> Callable[[str], bool]:
+        """Return what tells a further record in the lines of one: it names an image, or begins as the first.
+
+        The latter counts for a name with a number, where the quote that closes the record ends no cell.
+        """
+        first = shape(taken[0].split(self.delimiter)[0])
+        _, quote, behind = taken[-1].replace('""', "").partition('"')
+        numbered = "0" in first and not (quote and behind[:1] in (self.delimiter, "\r", "\n", ""))
+
+        def looks_like(line: str) -> bool:
+            fields = line.split(self.delimiter)
+            named = any(is_image_name(one.strip()) for one in fields) or (
+                numbered and shape(fields[0]) == first
+            )
+            return named and len(fields) >= len(self.header)
+
+        return looks_like
+
+
+def shape(cell: str) -> str:
+    """Return a cell with 0 for each number in it: ``img_0`` for ``img_17``."""
+    return re.sub(r"\d+", "0", cell)
 
 
 class _Lines:
@@ -81,6 +105,7 @@ class _Lines:
         self._source, self.number = source, number
         self._pending: deque[str] = deque()
         self.taken: list[str] = []
+        self.change: Callable[[str], str] = str
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -89,7 +114,7 @@ class _Lines:
         line = self._pending.popleft() if self._pending else next(self._source)
         self.number += 1
         self.taken.append(line)
-        return line
+        return self.change(line)
 
     def push_back(self, lines: Sequence[str]) -> None:
         self._pending.extendleft(reversed(lines))
@@ -128,7 +153,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
             hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
             "image,caption.",
         )
-    escaped = any(re.search(r'\\"(?!")', line) for line in lines)
+    escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
     table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
     return without_header(table, reading) if any(map(is_image_name, header)) else table
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, split_in_name
+from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, splits_spoken_of
 from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Sample, image_of, listed
@@ -45,19 +45,25 @@ def find_images(
         raise _no_images(sample)
     columns = {place: _spread(map(image_of, sample.cells[place])) for place in places}
     likely = next((names for names in columns.values() if any(map(is_image_name, names))), [])
-    split = split_in_name(path.stem)
+    split = splits_spoken_of(path.stem)
     beside = sorted(path.parent.iterdir()) if split else []
-    first = [one for one in beside if split_in_name(one.name) == split]  # train.csv beside images_train/
-    if folder:
-        best = _best([folder], columns)
-    else:
-        best = _whole(
-            _best(_folders(reading, path.parent, likely, first), columns), reading, path.parent, columns
-        )
+    first = [one for one in beside if splits_spoken_of(one.name) == split]  # train.csv beside images_train/
+    # Beside names of files an index is none, though it may well be a file's: 7 beside dog.jpg, and 7.jpg.
+    named = {place: names for place, names in columns.items() if _are_image_names(names)}
+    for among in [named, columns] if named else [columns]:
+        folders = [folder] if folder else _folders(reading, path.parent, likely, first)
+        best = _best(folders, among)
+        best = best if folder else _whole(best, reading, path.parent, among)
+        if best.exact + best.bridged >= _ENOUGH:
+            break
     if not best.exact + best.bridged:
         _refuse_lists(sample, places)
         return _named_like_images(sample, columns), best.folder, False
     _refuse_two(sample, best, places)
+    if named and best.column not in named:
+        header, other = sample.table.header, next(iter(named))
+        why = f"the names in {header[other]!r} are hardly those of files (--image-column says otherwise)"
+        reading.note(f"column {header[best.column]!r} holds the images: {why}")
     # Numbers alone may be those of anything.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
     return best.column, best.folder, best.exact > 0 or not numbers
@@ -158,10 +164,14 @@ def _spread(cells: Iterable[str]) -> list[str]:
     return distinct[:: -(-len(distinct) // _SAMPLE)] if distinct else []
 
 
+def _are_image_names(names: Sequence[str]) -> bool:
+    return 2 * sum(map(is_image_name, names)) > len(names)
+
+
 def _named_like_images(sample: Sample, columns: Mapping[int, Sequence[str]]) -> int:
     """Return the column of names that look like images, though none is found; then the one of that name."""
     for place, names in columns.items():
-        if names and 2 * sum(map(is_image_name, names)) > len(names):
+        if _are_image_names(names):
             return place
     first = next(iter(columns))
     if len(columns) == 1 or sample.keys[first] in IMAGE_COLUMNS[:-5]:

@@ -126,6 +126,8 @@ class ImageFolder(Listing):
         if "\0" in name or len(name) > _LONGEST:  # such as an image in base64
             return Refusal("missing image", f"{name[:40]!r}... is not a file name; left out")
         exact = posixpath.join(under, name)
+        if exact not in self.files and under and name.startswith(f"{under}/"):
+            exact = name
         if exact in self.files:
             return self._match(exact)
         plain = _TOKEN_NUMBER.sub("", name.replace("\\", "/"))

@@ -1,10 +1,10 @@
 """Which format a path holds, and the files to read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from showtell.data.names import few, is_image_name, shown_name, split_in_name, split_named, words
+from showtell.data.names import few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.brought_splits import is_list
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
@@ -12,7 +12,7 @@ from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import sidecars
 from showtell.data.readers.table import UnclearColumnsError
-from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, split_parts
+from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
 from showtell.errors import DataError
 
 FORMATS: dict[str, str] = {
@@ -36,6 +36,8 @@ _NOT_TEXT = {
     ".npy": "a NumPy array; save its images as files",
     ".npz": "a NumPy archive; save its images as files",
 } | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
+_MOST_LISTS = 30
+"""More texts are those of single images."""
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
 
 
@@ -75,7 +77,11 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
     if format is None:
         candidates = _strongest(everything := candidates)
+        if reading.columns:  # which these have none of
+            candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
         _say_left_classes(candidates, everything, reading)
+        if reading.wanted == "labels" and {one.format for one in candidates} == {"sidecar"}:
+            candidates = [one for one in everything if one.format == "classes"] or candidates
         fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
         if len(candidates) > 1 and reading.wanted and len(fitting) == 1:
             reading.note(
@@ -87,9 +93,14 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         if not candidates and format in ("classes", "imagefolder", "coco", "sidecar"):
             return Candidate(format, data)  # the reader says best what it misses in a folder
     unclear = [failure for failure in search.failures if isinstance(failure, UnclearColumnsError)]
-    if unclear and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
-        raise unclear[0]  # the folders beside a table are not what is meant
+    asked = bool(format and candidates)
+    if unclear and not asked and {candidate.format for candidate in candidates} <= {"classes", "sidecar"}:
+        # The folders beside a table are hardly what is meant.
+        beside = "".join(f" Or what lies beside the table: --format {one.format}." for one in candidates)
+        raise DataError(unclear[0].what, hint=f"{unclear[0].hint}{beside}")
     if len(candidates) == 1:
+        for failure in unclear:
+            reading.note(f"left out: {failure.what}")
         return candidates[0]
     formats = "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
     if candidates:
@@ -126,7 +137,7 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
 
 def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
     """Say that class folders beside a table are left out, where they are not those of its images."""
-    taken = {one.images.name for one in candidates if one.images}
+    taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
     for left in found if taken else ():
         if left.format == "classes" and left not in candidates:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
@@ -165,19 +176,22 @@ class _Search:
             yield from self._table(path)
 
     def folders(self, data: Path) -> tuple[Path, list[Candidate]]:
-        """Look into a folder; where nothing in it is known, into its tables' folder, or its only one."""
-        candidates = list(self._folder(data))
-        if candidates:
+        """Look into a folder; where nothing in it is known, into its tables' folder, or its only one.
+
+        Into the only one also where it looks like a class: ``flickr30k/results.csv``, ``flickr30k/images``.
+        """
+        candidates = list(self._folder(data)) or list(self._labelled_lists(data))
+        if candidates and {candidate.format for candidate in candidates} != {"classes"}:
             return data, candidates
         inside = [path for path in sorted(data.iterdir()) if path.is_dir() and not path.is_symlink()]
         inside = [path for path in inside if not path.name.startswith((".", "__", "@"))]
         for folder in inside:
-            if len(inside) == 1 or folder.name.lower() in _TABLE_FOLDERS:
-                place, candidates = self.folders(folder)
-                if candidates:
+            if len(inside) == 1 or (folder.name.lower() in _TABLE_FOLDERS and not candidates):
+                place, found = self.folders(folder)
+                if found and (not candidates or {one.format for one in found} != {"classes"}):
                     self.reading.note(f"what is known lies in {place}")
-                    return place, candidates
-        return data, []
+                    return place, found
+        return data, candidates
 
     def _folder(self, folder: Path) -> Iterator[Candidate]:
         if metadata := metadata_parts(folder):
@@ -194,9 +208,13 @@ class _Search:
                     tables.append(one)
                 elif one.format != "coco":  # whose files are one data set, above
                     yield one
-        if shards := tuple(Part(path) for path in files if path.suffix.lower() == ".tar"):
+        shards = shard_parts([path for path in files if path.suffix.lower() == ".tar"], self.reading)
+        if shards := shards or _shards_of_splits(folder, ".tar"):
             yield Candidate("webdataset", folder, shards)
         yield from self._together(folder, tables)
+        parts = () if tables else _shards_of_splits(folder, ".parquet")
+        for one in self._table(parts[0].path) if parts else ():
+            yield replace(one, source=folder, parts=parts)
         # To list all that lies below takes time, and beside a table one folder is that of its images.
         if not tables or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
@@ -204,6 +222,14 @@ class _Search:
                 yield Candidate("sidecar", folder)
             if holds_classes(listing):
                 yield Candidate("classes", folder)
+
+    def _labelled_lists(self, folder: Path) -> Iterator[Candidate]:
+        """Yield lists of images with a number behind each, where there is no better table."""
+        texts = sorted(folder.glob("*.txt"))
+        lists = [path for path in texts if is_list(path, self.reading)] if len(texts) <= _MOST_LISTS else []
+        failures = list(self.failures)
+        yield from self._together(folder, [one for path in lists for one in self._table(path)])
+        self.failures = failures  # a list of names alone is no table
 
     def _in_folder(self, path: Path) -> Iterator[Candidate]:
         """Yield what one of a folder's files may be, but for those that are not data by themselves."""
@@ -222,13 +248,13 @@ class _Search:
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
         """Yield tables that are named after splits, or that are shards of one, as one candidate."""
         paths = [table.source for table in tables]
-        parts = split_parts(paths, self.reading)
+        parts = tuple(split_parts(paths, self.reading))
         if not parts and len(paths) > 1 and all(path.suffix == ".parquet" for path in paths):
-            parts = [Part(path, split_in_name(path.stem.partition("-")[0])) for path in paths]
+            parts = shard_parts(paths, self.reading)
         if parts:
             format = "csv" if any(table.format == "csv" for table in tables) else "labels"
             images = next((table.images for table in tables if table.images), None)
-            yield Candidate(format, folder, tuple(parts), images)
+            yield Candidate(format, folder, parts, images)
         else:
             yield from tables
 
@@ -252,10 +278,22 @@ def metadata_parts(folder: Path) -> tuple[Part, ...]:
     """Return the metadata of a folder, or else those of its split folders (train, validation, test)."""
     if here := _metadata(folder):
         return (Part(here[0]),)
-    splits = sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
     return tuple(
-        Part(file, split_named(path.name), path.name) for path in splits for file in _metadata(path)[:1]
+        Part(file, split_named(path.name), path.name)
+        for path in _split_folders(folder)
+        for file in _metadata(path)[:1]
     )
+
+
+def _split_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
+
+
+def _shards_of_splits(folder: Path, suffix: str) -> tuple[Part, ...]:
+    """Return the files of a kind in folders that are called as splits are."""
+    folders = _split_folders(folder)
+    shards = [path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() == suffix]
+    return tuple(Part(path, split_named(path.parent.name), path.parent.name) for path in shards)
 
 
 def _metadata(folder: Path) -> list[Path]:

@@ -1,12 +1,20 @@
 """Tables of records: JSON in any form, workbooks (``.xlsx``) and Parquet files, which need extras."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
+from showtell.data.names import (
+    CAPTION_COLUMNS,
+    IMAGE_COLUMNS,
+    column_key,
+    is_image_name,
+    split_named,
+    splits_in_names,
+)
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError, MissingExtraError
@@ -30,7 +38,7 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
     flaw: Exception | None = None
     if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
         try:
-            records = [(f"{path}:{where}", one) for where, one in _records(msgspec.json.decode(content))]
+            records = [(f"{path}:{where}", one) for where, one in _records(_decoded(content))]
         except (msgspec.DecodeError, RecursionError) as error:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
@@ -52,9 +60,35 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             try:
-                yield f"{path}:{number}", msgspec.json.decode(line)
+                yield f"{path}:{number}", _decoded(line)
             except (msgspec.DecodeError, RecursionError):
                 yield f"{path}:{number}", None
+
+
+def _decoded(content: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(content)
+        if isinstance(value, dict) and any(map(is_image_name, value)):
+            value = json.loads(content, object_pairs_hook=_joined)
+        return value
+    except msgspec.DecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        try:
+            return parse_json(content)  # as Python and pandas write numbers that are none
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+
+def _joined(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object in which an image that stands in it several times has all its captions."""
+    found: dict[str, list[Any]] = {}
+    for name, content in pairs:
+        found.setdefault(name, []).append(content)
+    return {
+        name: several if len(several) > 1 and is_image_name(name) else several[-1]
+        for name, several in found.items()
+    }
 
 
 def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -66,9 +100,11 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         return
     named = any(map(is_image_name, value))
     lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
+    mappings = {key: part for key, part in value.items() if isinstance(part, dict) and part}
     listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
-    if lists.keys() == value.keys() and all(map(split_named, value)):  # {"train": [...], "val": [...]}
-        for split, records in lists.items():
+    parts = lists | mappings
+    if value and len(parts) == len(value) and all(map(split_named, value)):  # {"train": [...], "val": {...}}
+        for split, records in parts.items():
             for where, record in _records(records, split):
                 yield where, record | {"split": split} if isinstance(record, dict) else record
     elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
@@ -83,8 +119,9 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     elif len(value) == 1 and not named and isinstance(inner := next(iter(value.values())), dict):
         yield from _records(inner)
     else:
+        words = "caption" if any(isinstance(content, list) for content in value.values()) else "words"
         for name, content in value.items():
-            yield f"[{name!r}]", _of_mapping(name, content)
+            yield f"[{name!r}]", _of_mapping(name, content, words)
 
 
 def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
@@ -93,19 +130,20 @@ def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
     columns = {key: p for key, p in cells.items() if isinstance(p, list)}
     alike = len(columns) == len(cells) and len(set(map(len, columns.values()))) == 1
     named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
-    return columns if len(value) > 1 and alike and named else {}
+    records = any(isinstance(cell, dict) for cells in columns.values() for cell in cells)
+    return columns if len(value) > 1 and alike and named and not records else {}
 
 
-def _of_mapping(name: str, content: Any) -> Any:
-    """Return the record that a mapping holds for an image; None for what is none."""
+def _of_mapping(name: str, content: Any, words: str) -> Any:
+    """Return the record that a mapping holds for an image, its words in a column; None for what is none."""
     key = "image" if is_image_name(name) else "id"
     if isinstance(content, dict):
         known = {column_key(key) for key in content}
         return content if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **content}
     if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
-        return {key: name, "caption": content}
+        return {key: name, words: content}
     if isinstance(content, str | int):
-        return {key: name, "text" if " " in str(content).strip() else "words": content}
+        return {key: name, words: content}
     return None
 
 
@@ -131,7 +169,7 @@ _SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png", b"GIF": ".gif", b"RIF":
 
 
 def open_workbook(path: Path, reading: Reading) -> RecordTable:
-    """Read the first sheet of a workbook that holds more than one row.
+    """Read the first sheet of a workbook that holds more than one row; sheets named after splits together.
 
     Raises:
         DataError: It cannot be read, or is empty.
@@ -147,15 +185,36 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
     except Exception as error:  # of zipfile, of XML, and its own
         what = f"{path} cannot be read as a workbook: {error}."
         raise DataError(what, hint="Save it again, or as CSV.") from error
-    for title, rows in sheets.items():
-        filled = [(f"{path}:{number}", row) for number, row in enumerate(rows, 1) if set(row) - {None}]
-        if len(filled) > 1:
-            if len(sheets) > 1:
-                reading.note(f"of {path.name} the sheet {title!r} is read")
-            (_, header), *below = filled
-            names = [f"column {place}" if cell is None else str(cell) for place, cell in enumerate(header, 1)]
-            return RecordTable(path, [(where, dict(zip(names, row))) for where, row in below])
-    raise DataError(f"{path} holds no sheet with rows.", hint="Expected a header such as image,caption.")
+    filled = {
+        title: [(f"{path}:{number}", row) for number, row in enumerate(rows, 1) if set(row) - {None}]
+        for title, rows in sheets.items()
+    }
+    filled = {title: rows for title, rows in filled.items() if len(rows) > 1}
+    if not filled:
+        raise DataError(f"{path} holds no sheet with rows.", hint="Expected a header such as image,caption.")
+    splits = splits_in_names(filled)
+    if len(set(splits.values())) > 1:
+        reading.note(f"of {path.name} these sheets are read, each a split: {', '.join(splits)}")
+        together = [
+            (place, {"split": split} | one)
+            for title, split in splits.items()
+            for place, one in _below(filled[title])
+        ]
+        return RecordTable(path, together)
+    title, rows = next(iter(filled.items()))
+    if len(sheets) > 1:
+        reading.note(f"of {path.name} the sheet {title!r} is read")
+    return RecordTable(path, _below(rows))
+
+
+def _below(rows: list[tuple[str, tuple[Any, ...]]]) -> list[tuple[str, dict[str, object]]]:
+    """Return the rows below a sheet's header as records; columns of one name stay apart."""
+    (_, header), *below = rows
+    names = [f"column {place}" if cell is None else str(cell) for place, cell in enumerate(header, 1)]
+    for place, name in enumerate(names):
+        if name in names[:place]:  # caption, caption, caption
+            names[place] = f"{name}_{place + 1}"
+    return [(where, dict(zip(names, row))) for where, row in below]
 
 
 def open_parquet(path: Path, reading: Reading) -> RecordTable:
@@ -175,6 +234,7 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
         schema = parquet.read_schema(path)
         structs = [field for field in schema if pyarrow.types.is_struct(field.type)]
         cells = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
+        cells = [name for name in cells if _holds_images(path, name)]
         bare = [field.name for field in schema if str(field.type) in ("binary", "large_binary")]
         usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
         plain = [name for name in schema.names if name not in (*cells, *bare)]
@@ -200,6 +260,16 @@ def _column_of_images(path: Path, columns: list[str], named: str | None) -> str:
         what = f"{path} has several columns of images: {' and '.join(map(repr, columns))}."
         raise DataError(what, hint="Expected the one to learn from: --image-column NAME.")
     return named if named in columns else "".join(columns)
+
+
+def _holds_images(path: Path, column: str) -> bool:
+    """Tell whether the first cells hold content; of images that lie elsewhere they name the path alone."""
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as file:
+        first = next(file.iter_batches(batch_size=64, columns=[column]), None)
+    cells = [] if first is None else [cell for cell in first.column(0).to_pylist() if cell]
+    return any(cell["bytes"] for cell in cells) or not any(cell.get("path") for cell in cells)
 
 
 def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:

@@ -3,29 +3,31 @@
 import posixpath
 import re
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
+from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable
+from showtell.data.readers.table import RecordTable, texts_of
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
 _SUFFIXES = (".caption", ".captions", ".txt", ".json")
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
+_FRACTION = re.compile(r"-?\d*\.\d+")
 
 
 def sidecars(folder: ImageFolder) -> dict[str, str]:
     """Return the text file of each image that has one, by the names of both.
 
     It lies beside the image; or elsewhere below the folder, where one text alone has that base name
-    (``images/7.jpg`` and ``captions/7.txt``).
+    (``images/7.jpg`` and ``captions/7.txt``), and lies beside no other image.
     """
     stems: dict[str, str] = {}
     bases: defaultdict[str, list[str]] = defaultdict(list)
@@ -36,13 +38,20 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
                 stems[stem] = name
                 bases[posixpath.basename(stem)].append(name)
     found: dict[str, str] = {}
+    elsewhere: defaultdict[str, list[str]] = defaultdict(list)
     for name in folder.images:
         stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
         alone = bases.get(posixpath.basename(stem), [])
-        text = stems.get(stem) or stems.get(name) or (alone[0] if len(alone) == 1 else None)
-        if text is not None:
+        if len(alone) > 1:  # images/train/7.jpg and texts/train/7.txt
+            folders = set(name.split("/")[:-1])
+            alone = [text for text in alone if not folders.isdisjoint(text.split("/")[:-1])]
+        if text := stems.get(stem) or stems.get(name):
             found[name] = text
-    return found
+        elif len(alone) == 1:
+            elsewhere[alone[0]].append(name)
+    taken = set(found.values())
+    found |= {names[0]: text for text, names in elsewhere.items() if text not in taken and len(names) == 1}
+    return dict(sorted(found.items()))
 
 
 def read_sidecar(source: Path, reading: Reading) -> Dataset:
@@ -59,19 +68,20 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
             f"{source} holds no image with a text file of its name.",
             hint="Expected files such as 7.jpg with 7.txt beside it.",
         )
-    boxes = without = 0
+    boxes = without = empty = 0
     for name, text in texts.items():
         path = folder.path_of(text)
         captions = _captions(path, reading)
-        if captions and all(_BOXES.fullmatch(caption) for caption in captions):
+        if captions and any(map(_is_box, captions)):
             boxes += 1
             continue
+        empty += captions == []
         without += captions is None
         split = split_in_name(name.partition("/")[0]) if "/" in name else None
         collector.add(Entry(str(path), name, captions or ("",), split=split))
-    if 2 * boxes > len(texts):
+    if 2 * boxes > len(texts) - empty:
         raise DataError(
-            f"{source} holds boxes (YOLO) beside its images, not captions.",
+            f"{source} holds boxes (YOLO and the like) beside its images, not captions.",
             hint="Expected captions; or class folders, for a classifier.",
         )
     if without == len(texts):
@@ -87,9 +97,21 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     alone = [name for name in alone if not posixpath.basename(name).lower().startswith(("readme", "licen"))]
     if alone:
         reading.note(f"{len(alone):,} texts are left out, for no image has their name: {few(alone, 5)}")
+    shared = [text for text, count in Counter(texts.values()).items() if count > 1]
+    if shared:
+        reading.note(
+            f"{len(shared):,} texts stand beside several images each, which all have it: {few(shared, 5)}"
+        )
     left = f"; files that end in {' and '.join(others)} are not read" if others else ""
     reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each image{left}")
-    return collector.finish("sidecar")
+    return with_brought_splits(collector.finish("sidecar"), source, folder, reading)
+
+
+def _is_box(line: str) -> bool:
+    """Tell a line of numbers, or one of fractions beside a word or two (KITTI, DOTA), from a caption."""
+    parts = line.split()
+    fractions = [part for part in parts if _FRACTION.fullmatch(part)]
+    return bool(_BOXES.fullmatch(line)) or len(fractions) > max(3, len(parts) // 2)
 
 
 def _captions(path: Path, reading: Reading) -> list[str] | None:
@@ -99,8 +121,9 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
             record = msgspec.json.decode(reading.utf8(path))
         except (msgspec.DecodeError, RecursionError):
             return None
-        caption = record.get("caption") if isinstance(record, dict) else None
-        return [nfc(caption.strip())] if isinstance(caption, str) else None
+        keys = ("caption", "captions", "text") if isinstance(record, dict) else ()
+        caption = next((record[key] for key in keys if isinstance(record.get(key), str | list)), None)
+        return None if caption is None else texts_of(caption)
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
 
 
@@ -138,12 +161,17 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
 
 
 def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
-    """Yield of each file its sample and its suffix, parted at the first dot; its size; its content."""
+    """Yield of each file its sample and its suffix, its size and its content.
+
+    They are parted at the first dot; at the last where that gives no suffix that is read (``a.v2.jpg``).
+    """
     with tarfile.open(path) as tar:
         for member in tar:
             if member.isfile() and (handle := tar.extractfile(member)):
                 name = PurePosixPath(member.name)
                 base, dot, suffix = name.name.partition(".")
+                if f"{dot}{suffix}".lower() not in (*PICTURE_EXTENSIONS, *_TEXTS):
+                    base, dot, suffix = name.name.rpartition(".")
                 stem = nfc(str(name.with_name(base))) if base else member.name
                 yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
 
@@ -170,5 +198,5 @@ def _words_of(suffix: str, content: bytes) -> dict[str, object]:
         record = msgspec.json.decode(content)
     except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError is of its bytes
         return {}
-    kept = ("caption", "text", "label", "class", "split")
+    kept = ("caption", "captions", "text", "label", "class", "split")
     return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}

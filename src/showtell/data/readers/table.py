@@ -24,6 +24,7 @@ _MARKUP = re.compile(
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value")
+_NAME_KEYS = ("path", "file_name", "filename", "name", "url", "src")
 _TRUTHS = dict.fromkeys(words("true 1 1.0 yes t y"), True) | dict.fromkeys(words("false 0 0.0 no f n"), False)
 
 
@@ -42,7 +43,8 @@ def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
     if type(cell) is str and not listed:
         return [nfc(cell.strip())]
     if listed and isinstance(cell, str):
-        cell = _as_list(cell) or []
+        parts = _as_list(cell)
+        cell = parts if parts is not None else "" if cell.lstrip()[:1] in ("[", "{") else cell
     if isinstance(cell, dict):
         cell = next((cell[key] for key in _TEXT_KEYS if key in cell), None)
     if isinstance(cell, list | tuple):
@@ -63,21 +65,23 @@ def image_of(cell: Any) -> str:
     """Return the image that a cell names, be it the only one of a list or Hugging Face's own cell."""
     parts = listed(cell)
     cell = parts[0] if len(parts) == 1 else cell
-    if isinstance(cell, dict):  # that holds the content beside the name
-        cell = cell.get("path")
+    if isinstance(cell, dict):  # that holds the content or more beside the name
+        cell = next((cell[key] for key in _NAME_KEYS if cell.get(key)), None)
     return "" if cell is None else str(cell).strip()
 
 
 def holds_lists(cells: Sequence[Any]) -> bool:
-    """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them."""
-    written = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
-    begun = [cell for cell in written if cell.lstrip()[0] in "[("]
-    return 2 * len(begun) > len(written) and all(_as_list(cell) is not None for cell in begun[:50])
+    """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them; some are enough."""
+    written = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    begun = [cell for cell in written if cell[0] in "[({"]
+    if 2 * len(begun) <= len(written):
+        begun = [cell for cell in begun if cell[0] + cell[-1] in ("[]", "{}")]
+    return bool(begun) and all(_as_list(cell) is not None for cell in begun[:50])
 
 
 def _as_list(text: str) -> list[Any] | None:
     text = text.strip()
-    if text[:1] + text[-1:] not in ("[]", "()"):
+    if text[:1] + text[-1:] not in ("[]", "()", "{}"):
         return [text] if text else None
     try:
         found = json.loads(text)
@@ -93,6 +97,8 @@ def _as_list(text: str) -> list[Any] | None:
             return None
     if isinstance(found, str):
         found = [found]
+    if isinstance(found, dict) and len(found) == 1:  # {"choices": [...]} of Label Studio
+        (found,) = found.values()
     good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
     return list(found) if good else None
 
@@ -118,8 +124,13 @@ def cleaned(caption: str) -> tuple[str, str]:
         without = html.unescape(_MARKUP.sub(" ", caption))
         if without != caption:
             return " ".join(nfc(without).split()), "HTML"
-    without = _INVISIBLE.sub("", caption)
+    without = without_invisible(caption)
     return without, "invisible signs" if without != caption else ""
+
+
+def without_invisible(text: str) -> str:
+    """Return a text without signs that take no room: two labels that look alike are one."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def several_labels(values: Sequence[str]) -> str | None:

@@ -1,12 +1,14 @@
 """Tables of captions and labels, one or several together: CSV and its kin, JSON, workbooks, Parquet, tars."""
 
+import posixpath
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from showtell.data.answers import MACHINE
-from showtell.data.names import split_in_name
+from showtell.data.names import few, splits_in_names
 from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
@@ -15,7 +17,7 @@ from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
-from showtell.data.readers.table import Row, Table, image_of
+from showtell.data.readers.table import Row, Table, image_of, is_missing, texts_of
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
@@ -72,10 +74,11 @@ def read_tables(
         under = part.under
         try:
             table = open_table(part.path, reading)
-            if table.images and folder:  # a further file that holds its images itself
-                under = part.path.stem
-                folder.adopt(table.images, under)
-            columns = choose_columns(table, reading, folder)
+            if table.images:
+                under = posixpath.join(part.under, part.path.stem) if folder else ""
+                if folder:  # a further file that holds its images itself
+                    folder.adopt(table.images, under)
+            columns = choose_columns(table, reading, reading.folder(table.images) if table.images else folder)
             found = columns.folder
             if table.images:
                 folder = folder or found
@@ -93,17 +96,27 @@ def read_tables(
     for failure in failures:  # such as a test table without answers
         collector.problem("table left out", str(source), failure.what)
     beside = source if source.is_dir() else source.parent
-    return with_brought_splits(collector.finish(format_name), beside, reading)
+    return with_brought_splits(collector.finish(format_name), beside, collector.folder, reading)
 
 
 def split_parts(paths: Sequence[Path], reading: Reading) -> list[Part]:
     """Return tables that are named after different splits as parts of one data set, else nothing."""
-    parts = [Part(path, split) for path in paths if (split := split_in_name(path.stem))]
+    splits = splits_in_names(path.stem for path in paths)
+    parts = [Part(path, splits[path.stem]) for path in paths if path.stem in splits]
     if not 2 <= len(paths) == len(parts) == len({part.split for part in parts}):
         return []
     together = ", ".join(f"{part.path.name} ({part.split})" for part in parts)
     reading.note(f"read together, each a split: {together}")
     return parts
+
+
+def shard_parts(paths: Sequence[Path], reading: Reading) -> tuple[Part, ...]:
+    """Return shards of one data set, with the splits after which they are named (``x-train-00000``)."""
+    stems = {path: re.split(r"[-_.]?\d", path.stem)[0] for path in paths}
+    splits = splits_in_names(stems.values())
+    if splits:
+        reading.note(f"the splits are those of the shards' names: {few(sorted(splits))}")
+    return tuple(Part(path, splits.get(stem)) for path, stem in stems.items())
 
 
 def _entries(collector: Collector, columns: Columns, split: Split | None) -> Iterator[Entry]:
@@ -127,28 +140,43 @@ def _entries(collector: Collector, columns: Columns, split: Split | None) -> Ite
         if columns.who is not None and str(fields[columns.who]).strip() == MACHINE:
             collector.skip("nobody accepted", row.where, "a machine wrote it; left out")
             continue
-        yield _entry(collector, row.where, fields, columns, split)
+        labels = columns.words.labels_of(fields, table.header)
+        if len(labels) > 1:
+            several = " and ".join(map(repr, labels[:3]))
+            collector.skip("several labels", row.where, f"{several}: an image has one here; left out")
+            continue
+        yield _entry(collector, row.where, fields, columns, split, *labels)
 
 
 def _entry(
-    collector: Collector, where: str, fields: Sequence[Any], columns: Columns, brought: Split | None
+    collector: Collector,
+    where: str,
+    fields: Sequence[Any],
+    columns: Columns,
+    brought: Split | None,
+    label: str | None = None,
 ) -> Entry:
     split = brought
     if columns.split is not None:
-        value = str(fields[columns.split.place])
-        split = columns.split.read(value) or brought
+        split = columns.split.of(fields) or brought
         if split is None and columns.split.by_name:
-            split = collector.read_split(where, value)
+            split = collector.read_split(where, str(fields[columns.split.places[0]]))
     image = fields[columns.image]
     return Entry(
         where,
         image if type(image) is str and image[:1] != "[" else image_of(image),
         columns.words.captions_of(fields),
-        columns.words.label_of(fields, columns.table.header),
+        label,
         split,
-        group=None if columns.group is None else str(fields[columns.group]).strip(),
+        group=None if columns.group is None else _group_of(fields[columns.group]),
         number=tuple([str(fields[place]).strip() for place in columns.others]),
     )
+
+
+def _group_of(cell: Any) -> str | None:
+    """Return the group that a cell names; what names none stands alone."""
+    text = next(iter(texts_of(cell)), "")
+    return None if not text or is_missing(text, caption=False) else text
 
 
 def _mend(row: Row, table: DelimitedTable, columns: Columns) -> tuple[list[str], str]:
