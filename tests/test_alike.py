@@ -1,6 +1,7 @@
 """The demo finds training images that look like the one on show, where they are at hand."""
 
 import io
+import os
 
 import pytest
 from PIL import Image
@@ -11,8 +12,11 @@ from serving import running, served, wait_until
 from showtell.console import Console
 from showtell.kinds.classifier.settings import TrainClassifier
 from showtell.kinds.model_folder import load
+from showtell.runs.run import Run
+from showtell.serving.alike import Alike
 from showtell.serving.api import build_app
 from showtell.serving.settings import Demo
+from showtell.store.store import FeatureStore
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,9 @@ def run(tmp_path_factory):
         split, label = "train" if number < 16 else "val", ("레오", "ming")[number % 2]
         folder = root / "photos" / split / label
         folder.mkdir(parents=True, exist_ok=True)
-        draw(number, 320).save(folder / f"{number:02d}.png")
+        path = folder / f"{number:02d}.png"
+        draw(number, 320).save(path)
+        os.utime(path, (1e9, 1e9))  # a file of this moment would be read again
     network = {"backbone": "test_resnet", "weights": "random", "image_size": 64, "store": root / "store"}
     showtell.train_classifier(
         TrainClassifier(root / "photos", out=root / "run", head="linear", **network), Console(quiet=True)
@@ -50,6 +56,19 @@ def test_those_most_like_it_come_first_of_the_training_images_alone(client, run)
     assert len(other) == 12 and other[0]["similarity"] < 1
     small = client.get("/v1/alike/image", params={"model": "run", "name": found[0]["image"]})
     assert Image.open(io.BytesIO(small.content)).size == (256, 256)
+
+
+def test_features_at_hand_by_another_engine_are_not_encoded_again(run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    network = {"backbone": "test_resnet", "weights": "random", "image_size": 64, "store": tmp_path / "store"}
+    settings = TrainClassifier(
+        run.parent / "photos", out=tmp_path / "run", head="linear", engine="onnxruntime", **network
+    )
+    showtell.train_classifier(settings, Console(quiet=True))
+    asked = (run.parent / "photos" / "train" / "ming" / "03.png").read_bytes()
+    found = Alike(Run(tmp_path / "run"), load(tmp_path / "run")).find(asked)
+    assert found[0].image.name == "train/ming/03.png"
+    assert [one.description["engine"] for one in FeatureStore(network["store"]).spaces()] == ["onnxruntime"]
 
 
 def test_nothing_but_training_images_is_sent(client, run):

@@ -153,6 +153,7 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["extract", table, "--no-such-flag", "3"], "no-such-flag"),
         (["predict", trained, photo, "--beam-size", "zwei"], "beam-size"),
         (["predict", trained, photo, "--beam-size", "0"], "--beam-size 0 is out of range"),
+        (["predict", trained, photo, "--seed", "3"], "--random does not say how many"),
         (["predict", trained], "No image was given"),
         (["predict", trained, tmp / "없음.jpg"], "There is no image at"),
         (["predict", trained, tmp / "*.jpg"], "There is no image at"),

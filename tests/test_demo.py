@@ -11,6 +11,7 @@ from conftest import draw, encoded
 from pages import NEEDS_BROWSER, Visit, chromium, visits
 from serving import CLASSES, Held, make_captioner, make_classifier, running, wait_until
 from showtell.kinds.captioner.task import caption_loss
+from showtell.kinds.classifier.model import ClassifierModel
 from showtell.models.batch import assemble
 from showtell.report.overlay import hottest_area, paint, seen_box
 
@@ -259,6 +260,20 @@ def test_classes_are_ranked_with_where_the_model_looked(visit, models):
     assert page.inner_text("#readout b") == found.label
     page.uncheck("#look")
     assert "looking" not in page.get_attribute("#stage", "class")
+
+
+def test_classes_that_are_called_by_numbers_are_ranked_by_their_shares_too(visit, models):
+    cats, numbers = models["고양이"], ("10", "2", "1")
+    for names in (numbers, numbers[::-1]):
+        digits = ClassifierModel.of(cats.backbone, cats.head, names, temperature=1.0)
+        with running({"digits": digits}) as (client, _):
+            someone = visit(str(client.base_url))
+            someone.give(PICTURE)
+            someone.page.wait_for_selector(".classes li")
+            found = digits(PICTURE)
+            assert someone.page.locator(".classes .text").all_inner_texts() == list(found.probabilities)
+            assert found.label in someone.page.inner_text(".headline")
+            someone.page.goto("about:blank")
 
 
 def test_the_camera_is_watched_one_newest_frame_at_a_time(visit, browser, tmp_path):

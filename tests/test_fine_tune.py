@@ -247,6 +247,29 @@ def test_a_worse_tuning_is_not_kept(classes, tmp_path, capsys):
     assert ("fine-tuned" in table[-1]) == (model.backbone.description.weights != frozen.description.weights)
 
 
+def test_the_nearest_neighbour_to_beat_is_that_of_the_frozen_network(tmp_path, monkeypatch):
+    for number in range(48):
+        colour = ("red", "blue")[number % 2]
+        folder = tmp_path / "data" / ("val" if number % 3 == 0 else "train") / colour
+        folder.mkdir(parents=True, exist_ok=True)
+        image = draw(number, 64)
+        image.paste(colour, (0, 0, 40, 40))
+        image.save(folder / f"{number}.png")
+    monkeypatch.setattr("showtell.kinds.classifier.train.best_of", lambda candidates: candidates[0])
+    rare = {"image_size": 64, "learning_rate": 0.02, "top_share": 1.0, "bottom_share": 1.0, "ema_decay": 0.0}
+    network = ["--backbone", "test_efficientnet", "--weights", "random", "--head", "linear"]
+    found, weights = [], []
+    for name, more in (("frozen", {}), ("tuned", {"fine_tune": "0.9", "epochs": 3})):
+        out = tmp_path / name
+        command = ["train-classifier", str(tmp_path / "data"), "--out", str(out), *network]
+        assert cli.run([*command, *settings_file(**rare, **more)]) == 0
+        said = json.loads((out / "evaluation-val.json").read_text("utf-8"))
+        found.append(said["against"]["the nearest neighbour's class"]["accuracy"])
+        weights.append(load_model(out).backbone.description.weights)
+    assert weights[0] != weights[1], "the tuned network is kept"
+    assert found[0] == found[1]
+
+
 def test_a_wrong_layer_is_told_before_any_work(classes, tmp_path, capsys):
     assert cli.run(arguments(classes, tmp_path / "run", "--fine-tune", "blocks.99")) == 2
     said = capsys.readouterr().err
@@ -261,7 +284,7 @@ def test_neighbours_cannot_be_tuned_through(classes, tmp_path):
 
 def test_a_changed_tuned_backbone_is_refused(classes, tmp_path, capsys):
     out = tmp_path / "run"
-    cli.run(arguments(classes, out, "--head", "linear"))
+    assert cli.run(arguments(classes, out, "--fine-tune", "0.3", "--head", "linear")) == 0
     other = tmp_path / "other"
     shutil.copytree(out / "model", other)
     config = json.loads((other / "config.json").read_text("utf-8"))

@@ -137,6 +137,10 @@ def test_a_file_sets_what_has_a_flag_and_what_has_none_and_flags_win(tmp_path):
         ('decoder = "rnn"', "sets decoder to 'rnn'.\nInvalid enum value 'rnn'"),
         ("hidden_dim 3", "is not a TOML file"),
         ("hidden_dim = 3", "hidden_dim 3 is out of range.\nExpected a value of at least 16."),
+        (
+            'tokenizer = "bpe"\nvocab_size = 260',
+            "vocab_size 260 is out of range.\nExpected a value of at least 261.",
+        ),
         ("[training]\nepochs = 3", "sets training, which"),
     ],
 )

@@ -114,6 +114,22 @@ def test_what_the_run_has_decided_is_not_decided_again(captioned, capsys, more, 
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("rare", "words"),
+    [
+        ({"hidden_dim": 64}, "hidden_dim 64 does not go with --from"),
+        ({"dropout": 0.1}, "dropout 0.1 does not go with --from"),
+        ({"max_length": 12}, "max_length 12 does not go with --from"),
+        ({"vocab_size": 20}, "vocab_size 20 does not go with --from"),
+        ({"engine": "torch"}, "engine torch does not go with --from"),
+        ({"precision": "bfloat16"}, "precision bfloat16 does not go with --from"),
+    ],
+)
+def test_a_setting_that_a_run_does_not_take_is_not_passed_over(captioned, capsys, rare, words):
+    assert go_on(captioned, "refused", **rare) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_other_data_brings_no_folder_of_the_runs_data(tmp_path, captioned):
     first = captioned / "first"
     found = parse(["train-captioner", "--from", str(first)])

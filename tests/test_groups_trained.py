@@ -108,6 +108,23 @@ def test_one_class_with_one_scene_is_said_not_to_be_a_score(tmp_path, capsys):
     assert "'cup' has only one" in record(tmp_path / "run")["doubt"]
 
 
+def test_a_brought_validation_of_strange_classes_alone_is_no_score(tmp_path, capsys):
+    for scene in range(20):
+        split, label = ("train", "ab"[scene % 2]) if scene < 16 else ("val", "strange")
+        folder = tmp_path / "photos" / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        draw(scene, 64).save(folder / f"{scene}.png")
+    assert train(tmp_path / "photos", tmp_path / "run") == 0
+    said = capsys.readouterr().err
+    assert (
+        "cannot be said: none of its validation images can be read and is of a class that is learnt" in said
+    )
+    assert "Validation:" not in said
+    assert not (tmp_path / "run" / "evaluation-val.json").exists()
+    assert train(tmp_path / "photos", tmp_path / "tuned", "--fine-tune", "0.3") == 2
+    assert "no validation image to fine-tune by: none of its" in capsys.readouterr().err
+
+
 def test_sizes_are_heeded_and_kept(coins, tmp_path, capsys):
     assert train(coins, tmp_path / "run", "--val-size", "12", "--test-size", "6") == 0
     assert "Split: 42 train in 7 groups, 12 val in 2 groups, 6 test in 1 group" in capsys.readouterr().err

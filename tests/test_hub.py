@@ -26,6 +26,7 @@ from showtell.kinds.model_folder import save_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
+from showtell.models.memory import CaptionMemory
 from showtell.text.tokenizer import CaptionTokenizer
 
 CLASSES = ("레오", "ming", "zoe")
@@ -184,6 +185,19 @@ def test_what_is_sent_how_large_and_where_is_said_before(there, classifier_run):
     assert there.wrote()
 
 
+def test_a_memory_that_is_sent_is_said(there, captioner_run, tmp_path):
+    model = showtell.load(captioner_run, device="cpu")
+    pooled = torch.rand(2, model.config.backbone.pooled_dim)
+    model.captioner.memory = CaptionMemory.of(pooled, ["a.jpg", "b.jpg"], [("a red circle",)] * 2)
+    save_model(tmp_path / "model", CaptionerModel.of(model.backbone, model.captioner, beam_size=2))
+    listener = Listener(there)
+    sent = push(Push(tmp_path, "words", endpoint=there.endpoint), listener)
+    assert "memory.json" in sent["files"]
+    announced, _ = listener.said[0]
+    assert "names, captions and features of 2 images; no image" in announced
+    assert "no caption" not in announced
+
+
 def test_sending_again_replaces_and_removes(there, captioner_run, classifier_run, tmp_path):
     first = send(there, captioner_run)
     second = send(there, classifier_run)
@@ -196,7 +210,7 @@ def test_sending_again_replaces_and_removes(there, captioner_run, classifier_run
 
 
 def test_the_commands_tell_where_it_went_and_print_json(there, classifier_run, tmp_path, capsys):
-    out = tmp_path / "out"
+    out = tmp_path / "my cats"
     endpoint = ["--endpoint", there.endpoint]
     assert cli.run(["push", str(classifier_run), "my-cats", "--json", *endpoint]) == 0
     printed = capsys.readouterr()
@@ -206,7 +220,7 @@ def test_the_commands_tell_where_it_went_and_print_json(there, classifier_run, t
     assert cli.run(["pull", "sunja/my-cats", str(out), "--json", *endpoint]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["out"] == str(out)
-    assert "whole and sound" in printed.err
+    assert f"whole and sound. Try it: showtell predict '{out}' PICTURE" in printed.err
 
 
 # The card
@@ -252,6 +266,8 @@ def test_a_draft_is_written_and_not_sent_and_then_kept(there, run):
     push(Push(run, "my-cats", dry_run=True, endpoint="http://127.0.0.1:9"))
     assert there.requests == []
     path.write_text(path.read_text("utf-8") + "\nThe photos are mine.\n", "utf-8")
+    push(Push(run, "my-cats", dry_run=True, license="cc0-1.0"))
+    assert "The photos are mine." in path.read_text("utf-8") and "cc0-1.0" in path.read_text("utf-8")
     send(there, run, license="mit")
     card = card_of(there)
     assert "The photos are mine." in card.text

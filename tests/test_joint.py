@@ -110,7 +110,8 @@ def test_what_a_word_depends_on_is_its_fall_without_each_cell_of_each_network(im
     decoder, tokenizer = captioner.decoder, captioner.tokenizer
     asked = images[:3]
     text = CAPTIONS[0]
-    said = Caption(text, tuple(Word(word, 1.0, torch.zeros(1, 1)) for word in text.split()), 0.0)
+    words = tuple(Word(word, 1.0, torch.zeros(1, 1)) for word in text.split())
+    said = Caption(text, words, 0.0, token_ids=tuple(tokenizer.encode(text)))
     found = dependence(
         captioner,
         lambda part: torch.from_numpy(features.grid(part)),

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from showtell.data.records import AnnotatedImage
 from showtell.kinds.captioner.data import caption_lengths, say_lengths
-from showtell.kinds.captioner.task import _framed
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.text.lengths import MOST_LENGTH, USUAL_LENGTH, length_limit
@@ -37,7 +36,7 @@ def test_a_long_caption_is_learnt_to_its_end():
     model, train = captioner(79, length_limit([79, 79, 79]))
     (ids, *_) = model.tokenizer.encode_batch(list(train[0].captions))
     assert caption_lengths(model.tokenizer, train) == [79] * 3
-    assert _framed(ids, model) == [model.tokenizer.bos_id, *ids, model.tokenizer.eos_id]
+    assert model.framed(ids) == [model.tokenizer.bos_id, *ids, model.tokenizer.eos_id]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
 def test_a_cut_caption_has_no_end():
     model, train = captioner(79, 50)
     (ids, *_) = model.tokenizer.encode_batch(list(train[0].captions))
-    assert _framed(ids, model) == [model.tokenizer.bos_id, *ids[:50]]
+    assert model.framed(ids) == [model.tokenizer.bos_id, *ids[:50]]
 
 
 @pytest.mark.parametrize(

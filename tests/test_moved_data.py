@@ -114,8 +114,9 @@ def test_files_renamed_in_place_are_found_and_what_is_gone_is_counted(home, tmp_
         path.rename(path.with_name(f"x{path.name}"))
     draw(999, 64).save(home / "classes" / "red" / "new.png")
     assert cli.run(["evaluate", str(run), "--split", "train", "--out", str(tmp_path)]) == 0
-    said = "35 of 36 images are those of the training by content; 1 other images are left out"
-    assert said in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "35 of 36 images are those of the training by content; 1 other images are left out" in said
+    assert "Scoring the train split, which was trained on" in said
     assert scored(tmp_path, "train") == sorted(learnt[1:])
 
 
@@ -133,6 +134,10 @@ def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):
     assert "by content" not in printed.err
     assert cli.run(["report", str(home / "classifier"), str(tmp_path / "new")]) == 2
     assert "hardly any of the images" in capsys.readouterr().err
+    before = (home / "classifier" / "evaluation-val.json").read_bytes()
+    assert cli.run([*command[:3], "--split", "val"]) == 2
+    assert "would take the place of those of the training's own val split" in capsys.readouterr().err
+    assert (home / "classifier" / "evaluation-val.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(("run", "data"), [("classifier", "classes"), ("captioner", "captions")])

@@ -100,12 +100,39 @@ def test_classes_are_written_with_their_probability(classifier, photos, tmp_path
     assert [[one["image"], one["class"]] for one in records] == [row[:2] for row in rows]
 
 
+def test_a_width_of_a_search_is_refused_where_nothing_is_searched(classifier, photos, capsys):
+    assert written(classifier, photos, "--beam-size", 3) == 2
+    assert cli.run(["evaluate", str(classifier), str(photos), "--beam-size", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("--beam-size 3 is the width of a captioner's search, and this is a classifier") == 2
+
+
+@pytest.mark.parametrize("command", ["evaluate {}", "report {}", "predict {} --split test"])
+def test_what_needs_the_run_says_that_a_model_alone_is_none(classifier, tmp_path, capsys, command):
+    alone = tmp_path / "from the Hub"
+    alone.symlink_to(classifier / "model")
+    for folder in (classifier, alone):
+        first, *rest = command.split()
+        assert cli.run([part.format(folder) for part in (first, *rest)]) == 2
+        said = capsys.readouterr().err
+        assert f"{folder} holds no run: what is known of data, splits and settings" in said
+        assert "A model alone, as from the Hub, can be used, served and exported." in said
+
+
 def texts_of(content: bytes) -> list[object]:
     """Return images and captions: the last bits of a probability depend on the company of an image."""
     lines = content.decode("utf-8").splitlines()
     if not lines[0].startswith("{"):
         return list(lines)
     return [(one["image"], one["caption"]) for one in map(json.loads, lines)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_name_that_holds_an_end_of_a_line_is_one_line(captioner, tmp_path, name, capsys):
+    draw(0).save(tmp_path / "one\N{LINE SEPARATOR}two\x85three.png")
+    for _ in range(2):
+        assert written(captioner, tmp_path, "--out", tmp_path / name) == 0
+    assert "1 of 1 images have theirs already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])

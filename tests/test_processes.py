@@ -15,6 +15,7 @@ import torch
 import showtell
 from conftest import ENDED, settings_file
 from showtell import cli, process
+from showtell.kinds.captioner import reading
 from showtell.kinds.captioner.task import CaptionTask, caption_loss
 from showtell.models import kernels
 from showtell.models.batch import assemble
@@ -46,6 +47,8 @@ def command(arguments: list[str], log: Path, place: dict[str, str], stop: tuple[
     CaptionTask.why_stop = lambda self, progress: ""
     cli._PATIENCE = 0.0
     lr_finder.STEPS = 60
+    if place.get("RANK") == "1":
+        reading.available_memory = lambda: 1  # how grids are read is the first one's to decide
     step = Loop._step
 
     def watched(self: Loop, bar: object) -> None:
@@ -201,7 +204,10 @@ def test_where_one_process_is_killed_the_other_ends_and_says_how_to_go_on(contex
 
 
 def test_heads_alone_are_fitted_by_one_process(context, data, tmp_path):
-    arguments = [one for one in classifier(data, tmp_path / "run") if one not in ("--fine-tune", "0.3")]
+    arguments = classifier(data, tmp_path / "run")
+    for flag in ("--epochs", "--fine-tune"):
+        place = arguments.index(flag)
+        del arguments[place : place + 2]
     assert together(context, 2, arguments, tmp_path / "log") == [0, 0], (tmp_path / "log").read_text("utf-8")
     assert (tmp_path / "log").read_text("utf-8").count("only --fine-tune is shared") == 1
 

@@ -8,10 +8,14 @@ import pytest
 
 from conftest import ENDED, settings_file
 from showtell import cli
+from showtell.console import Console
 from showtell.errors import ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
+from showtell.kinds.training import Session
+from showtell.runs.records import ImageRecord, save_lines
 from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
+from showtell.training.processes import ALONE
 
 SMALL = "--backbone test_resnet --weights random --epochs 1"
 
@@ -56,6 +60,18 @@ def test_a_run_that_was_moved_with_its_data_is_read_from_where_one_stands(
     assert str(tmp_path / "photos") in capsys.readouterr().err
 
 
+def test_what_to_type_after_a_training_can_be_pasted(capsys):
+    run = Run(Path("runs/my photos"))
+    Session(None, run, None, Console(), (), 0.0, ALONE, run).say_how_to_use()
+    assert "Try it: showtell predict 'runs/my photos' PICTURE" in capsys.readouterr().err
+
+
+def test_an_image_whose_name_holds_an_end_of_a_line_is_one_line(tmp_path):
+    images = [ImageRecord("one\N{LINE SEPARATOR}two\x85three.png", "train"), ImageRecord("b.png", "val")]
+    save_lines(tmp_path / "images.jsonl", images)
+    assert Run(tmp_path).images == images
+
+
 def test_settings_are_recorded_as_they_were_typed(home):
     settings = json.loads((home / "run" / "config.json").read_text("utf-8"))
     assert settings["config"]["data"] == "photos/captions.json"
@@ -76,6 +92,7 @@ def test_every_number_that_shaped_the_model_is_recorded(home):
 
 def test_a_damaged_record_is_named(home, tmp_path):
     record = json.loads((home / "run" / "config.json").read_text("utf-8"))
+    shutil.copy(home / "run" / "images.jsonl", tmp_path)
     for broken in ("{}", json.dumps(record | {"resolved": 3})):
         (tmp_path / "config.json").write_text(broken, "utf-8")
         with pytest.raises(ModelError, match=r"cannot be read as a run's record"):

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from showtell.kinds.settings import Report
 from showtell.models.batch import assemble
 from showtell.models.captioner import Caption, Captioner, Word
 from showtell.models.config import DecoderConfig
+from showtell.models.decoding import Hypothesis
 from showtell.report.document import save_for_page
 from showtell.samples import write_captions_dataset
 from showtell.text.tokenizer import CaptionTokenizer
@@ -270,6 +272,14 @@ def test_teacher_forcing_agrees_with_reading_word_by_word(small):
     assert found.unknown_words == pytest.approx(3 / (sum(len(text.split()) for text in WORDS) + 9))
 
 
+def test_of_a_caption_that_is_cut_no_end_is_asked_for(small):
+    captioner, images, grids = small
+    captioner.decoder.config = replace(captioner.decoder.config, max_length=3)
+    found = teacher_forced(captioner, reader(grids), images, {p.name: p.captions for p in images})
+    assert found.words == (3 + 1) + (2 + 1) + 3  # the last one has four words
+
+
+@torch.no_grad()
 def test_faithfulness_is_the_fall_of_each_word_in_an_image_without_those_cells(small):
     """Against a plain loop that alters the grid itself, one word and one image at a time."""
     captioner, images, grids = small
@@ -287,7 +297,10 @@ def test_faithfulness_is_the_fall_of_each_word_in_an_image_without_those_cells(s
 
     said = {
         image.name: Caption(
-            text, tuple(Word(word, 1.0, torch.zeros(2, 2)) for word in text.split()), log_probability=0.0
+            text,
+            tuple(Word(word, 1.0, torch.zeros(2, 2)) for word in text.split()),
+            log_probability=0.0,
+            token_ids=tuple(tokenizer.encode(text)),
         )
         for image in images
         for text in image.captions
@@ -315,6 +328,20 @@ def test_faithfulness_is_the_fall_of_each_word_in_an_image_without_those_cells(s
         assert found.drops[which] == pytest.approx(np.mean(values), abs=1e-4)
     assert found.intervals["most"][0] <= found.drops["most"] <= found.intervals["most"][1]
     assert measure_faithfulness(captioner, reader(grids), images, dict.fromkeys("012", "")) is None
+
+
+@torch.no_grad()
+def test_what_a_caption_depends_on_is_asked_of_the_tokens_that_were_said():
+    """Its text, read again, may be other tokens, and even other words."""
+    tokenizer = CaptionTokenizer.train(["a man's hat", "it isn't 1,000", "we'll"], min_count=1)
+    ids = [tokenizer.tokens.index(token) for token in ("a", "man", "1,000", "'ll", "n't", "hat")]
+    again = tokenizer.encode(tokenizer.decode(ids))
+    assert len(tokenizer.word_spans(again)) != len(tokenizer.word_spans(ids))
+    captioner = Captioner(DecoderConfig(tokenizer.vocab_size, D, 8, 8, 8), tokenizer, (2, 2)).eval()
+    said = captioner.caption(Hypothesis(ids, -1.0, [-0.1] * len(ids), torch.full((len(ids), L), 1 / L)))
+    image = AnnotatedImage("0", Path("0.png"))
+    found = dependence(captioner, reader(torch.randn(1, L, D)), [image], {"0": said})
+    assert [word.text for word in found["0"].words] == [word.text for word in said.words]
 
 
 def test_diversity_is_counted_over_words_not_spelling():

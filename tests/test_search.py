@@ -164,6 +164,7 @@ def test_the_command_prints_and_draws_what_it_found(photos, tmp_path, capsys, br
         ({"text": "b", "count": 501}, "--count 501 is out of range"),
         ({"text": "b", "out": "a.csv"}, "--out a.csv is no page"),
         ({"text": "b", "run": "r", "backbone": "x"}, "--run r has a network of its own, and --backbone name"),
+        ({"like": "a.png", "run": "r", "resize": "crop", "engine": "torch"}, "and resize and engine name"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, words):
@@ -178,6 +179,16 @@ def test_a_text_without_anybody_who_reads_is_refused_before_anything_is_encoded(
     assert store.spaces() == []
     with pytest.raises(ConfigError, match="knows no word of 'zzz'"):
         search(Search(photos, text="zzz", run=captioner))
+
+
+def test_a_class_next_to_impossible_has_a_log_probability_all_the_same(tmp_path):
+    model = load(make_classifier(tmp_path))
+    model.head.linear.weight.data.mul_(1e4)
+    pooled = torch.randn(8, model.config.backbone.pooled_dim, generator=torch.Generator().manual_seed(0))
+    assert (model.probabilities(pooled) == 0).any()
+    found = torch.stack([model.log_likelihood(pooled, pooled, name) for name in CLASSES])
+    assert found.isfinite().all()
+    assert found.exp().sum(0).tolist() == pytest.approx([1.0] * 8)
 
 
 @pytest.fixture(scope="module")

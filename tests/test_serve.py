@@ -10,6 +10,7 @@ import threading
 import unicodedata
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,7 @@ from showtell.serving.guard import is_local
 from showtell.serving.serve import load_models, serve
 from showtell.serving.served import Batcher
 from showtell.serving.settings import Serve
+from showtell.teaching.settings import Teach
 
 PICTURES = [encoded(draw(n), "PNG") for n in range(6)]
 
@@ -367,6 +369,15 @@ def test_mistakes_are_said_before_models_are_loaded(runs, monkeypatch, tmp_path)
         serve(Serve(runs=(tmp_path,), port=taken.getsockname()[1]))
     with pytest.raises(ConfigError, match="--max-images 0"):
         Serve(runs=(), max_images=0)
+    for make in (partial(Serve, runs=()), partial(Teach, data=tmp_path)):
+        for token in ("", " ", "secret "):
+            with pytest.raises(ConfigError, match="--token is empty, or begins or ends with a blank"):
+                make(token=token)
+    for wrong in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match="--timeout"):
+            Serve(runs=(), timeout=wrong)
+        with pytest.raises(ConfigError, match="--idle-timeout"):
+            Serve(runs=(), idle_timeout=wrong)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'showtell\[serve\]'"):
         serve(Serve(runs=(tmp_path,)))

@@ -56,6 +56,8 @@ def test_many_images_are_learnt_from_as_ever():
     assert (found.criterion, found.augmentations) == ("score", 4)
     assert (found.hidden_dim, found.dropout) == (512, 0.5)
     assert (recipe(6000, 1000, augmentations=0).epochs, recipe(100_000, 1000).augmentations) == (6, 0)
+    tuned = [recipe(count, 50, fine_tune="0.3").augmentations for count in (SMALL - 1, SMALL)]
+    assert tuned == [8, 0], "as the help of the setting says"
 
 
 def test_what_is_asked_for_stays(train=20):
@@ -167,6 +169,13 @@ def test_one_caption_of_a_single_image_is_not_the_same_of_every_image():
     assert judge(references, said, (0, 1), rivals, ["two men"]).fault == ""
 
 
+def test_a_single_validation_image_says_nothing_of_what_was_learnt():
+    references = {"a": REFERENCES["a"]}
+    rivals = {BLIND: {"a": ("x",)}, NEAREST: {"a": ("y",)}}
+    verdict = judge(references, {"a": REFERENCES["a"][0]}, (0, 0), rivals, ["two men"])
+    assert verdict.fault == "CIDEr-D of a single validation image is 0, whatever is said of it"
+
+
 def test_what_chance_could_have_done_is_called_undecided():
     """Better on one image of four by a little: no four images could show that."""
     said = dict.fromkeys(REFERENCES, "a dog on grass") | {"b": "men sit"}
@@ -261,6 +270,8 @@ def test_reward_is_not_begun_where_nothing_is_learnt(scenes, tmp_path, capsys):
     assert "self-critical training needs captions better than" in capsys.readouterr().err
     lines = (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()
     assert {json.loads(line).get("epoch", 1) for line in lines} == {1}
+    assert load(tmp_path / "run").config.provenance.xe_epochs is None
+    assert "Steps by reward" not in (tmp_path / "run" / "report.html").read_text("utf-8")
 
 
 def test_a_training_on_views_that_is_stopped_sees_the_same_again(tmp_path, store):

@@ -202,6 +202,9 @@ def test_settings_that_contradict_each_other_are_refused():
         {"limit": "-1GB"},
         {"verify": True, "limit": "1GB"},
         {"data": Path("a.csv")},
+        {"space": "mobilenetv2_100"},
+        {"space": "mobilenetv2_100", "limit": "1GB"},
+        {"format": "npy", "verify": True},
         {"export": Path("out"), "images": Path("a")},
     ):
         with pytest.raises(ConfigError):

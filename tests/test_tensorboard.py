@@ -106,5 +106,10 @@ def test_a_missing_package_is_told_before_any_work(tmp_path, monkeypatch, capsys
     (tmp_path / "data" / "a").mkdir(parents=True)
     places = [str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert cli.run(["train-classifier", *places, *settings_file(tensorboard=True)]) == 2
+    assert (
+        "tensorboard is about fine-tuning, and there is none without --fine-tune" in capsys.readouterr().err
+    )
+    settings = settings_file(tensorboard=True, fine_tune="0.3")
+    assert cli.run(["train-classifier", *places, *settings]) == 2
     assert "pip install 'showtell[tensorboard]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

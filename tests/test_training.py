@@ -1,5 +1,6 @@
 """The loop: rates, averages, the epoch that is kept, patience, stops and checkpoints."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -245,6 +246,34 @@ def test_a_training_of_rare_validations_that_ends_anywhere_goes_on_exactly(tmp_p
     assert metrics(tmp_path) == metrics(tmp_path / "other")
     for one, other in zip(again.network.parameters(), undisturbed.network.parameters()):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("fatal", range(1, 20))
+def test_patience_is_asked_at_validations_wherever_a_training_is_stopped(tmp_path, monkeypatch, fatal):
+    """The best is epoch 3, and patience ends between two validations; epoch 9 is the best of all."""
+    config = LoopConfig(12, validate_every=3, patience=4, checkpoint_seconds=0.0)
+    scores = {3: 5.0, 6: 1.0, 9: 9.0, 12: 0.0}
+
+    save, count = Loop._checkpoint, 0
+
+    def fail(loop: Loop) -> None:
+        nonlocal count
+        count += 1
+        save(loop)
+        if count == fatal:
+            raise SystemExit
+
+    def trained(folder: Path, *, resume: bool) -> Progress:
+        task = Line([], steps_per_epoch=2)
+        loop = Loop(task, config, folder, fingerprint="same", console=CONSOLE)
+        task.validate = lambda: {"score": scores[loop.progress.epoch + 1]}
+        return loop.run(resume=resume)
+
+    monkeypatch.setattr(Loop, "_checkpoint", fail)
+    with contextlib.suppress(SystemExit):
+        trained(tmp_path, resume=False)
+    ended = trained(tmp_path, resume=True)
+    assert (ended.epoch, ended.best_epoch) == (12, 9)
 
 
 def test_a_task_can_end_its_training_and_says_why(tmp_path, capsys):

@@ -114,7 +114,7 @@ def dependence(
     spoken = [image for image in images if captions[image.name].words]
     for start in range(0, len(spoken), _BATCH):
         part = spoken[start : start + _BATCH]
-        encoded = [tokenizer.encode(captions[image.name].text) for image in part]
+        encoded = [captions[image.name].token_ids for image in part]
         grid = grids(part)
         words = Words.of(encoded, tokenizer.bos_id, grid.device)
         falls = occlusion(captioner.decoder, grid, words, read_words(captioner.decoder, grid, words)[0])

@@ -55,18 +55,14 @@ def teacher_forced(
         images: Which images; at most ``MOST`` of them are asked about.
         captions: What is read of each, by name; at least one caption an image.
     """
-    tokenizer, most = captioner.tokenizer, captioner.decoder.config.max_length
+    tokenizer = captioner.tokenizer
     images = images[:: max(1, -(-len(images) // MOST))]
     asked = right = unknown = words = 0
     log_likelihood = 0.0
     for start in range(0, len(images), _BATCH):
         part = images[start : start + _BATCH]
         encoded = [
-            [
-                [tokenizer.bos_id, *ids[:most], tokenizer.eos_id]
-                for ids in tokenizer.encode_batch(captions[image.name])
-            ]
-            for image in part
+            [captioner.framed(ids) for ids in tokenizer.encode_batch(captions[image.name])] for image in part
         ]
         batch = assemble(grids(part), encoded, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)

@@ -1,5 +1,6 @@
 """Send a model to the Hugging Face Hub, with a card written from its run; fetch one, and check it first."""
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ def push(config: Push, console: Console | None = None) -> dict[str, object]:
     if config.dry_run:
         model = load_model(folder)
         path = folder / "README.md"
-        path.write_text(_written_card(config, model, config.name), encoding="utf-8")
+        path.write_text(_card(config, folder, model, config.name), encoding="utf-8")
         console.say(f"Nothing was sent. The model's card is in {path}; change it, and push without --dry-run")
         return {"drafted": str(path), "files": _sizes(_contents(folder))}
     with explained(config.name):
@@ -152,8 +153,10 @@ def _lines(title: str, contents: Mapping[str, bytes | Path], model: Model[Any]) 
     """Return what is sent, a line per file."""
     sizes = _sizes(contents)
     files = [f"  {file:<18} {human_bytes(size):>8}" for file, size in sizes.items()]
-    total = human_bytes(sum(sizes.values()))
-    return [title, *files, f"{total} in all, and in them {model.card().contents}; no image, no caption"]
+    total, none = human_bytes(sum(sizes.values())), "no image"
+    if "memory.json" not in sizes:
+        none += ", no caption"
+    return [title, *files, f"{total} in all, and in them {model.card().contents}; {none}"]
 
 
 def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:
@@ -217,7 +220,8 @@ def pull(config: Pull, console: Console | None = None) -> dict[str, object]:
                 api.hf_hub_download(config.name, file, revision=commit, local_dir=partial)
         shutil.rmtree(partial / ".cache", ignore_errors=True)  # the client's own notes
         model = _check_model(partial, config.name)
-    console.say(f"A {model.config.kind}, whole and sound. Try it: showtell predict {config.out} PICTURE")
+    where = shlex.quote(str(config.out))
+    console.say(f"A {model.config.kind}, whole and sound. Try it: showtell predict {where} PICTURE")
     return {"name": config.name, "commit": commit, "out": str(config.out), "files": sizes}
 
 

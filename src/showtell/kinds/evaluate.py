@@ -32,7 +32,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
-    model = load_model(config.run, choose_device(config.device))
+    model = load_model(config.run, choose_device(config.device)).with_beam_size(config.beam_size)
     kind, run = find_kind(model.config.kind), Run(config.run)
     if config.export is not None and not kind.exports:
         raise ConfigError(
@@ -45,9 +45,8 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     data = read_again(run, trained, kind.read, where, console)
     split, images = _chosen(config, data, advice)
     if data.is_own and split != "test":
-        console.say(
-            f"Scoring the {split} split, which training was validated on: a fresh test set may score lower"
-        )
+        done = {"train": "which was trained on", "val": "which training was validated on"}[split]
+        console.say(f"Scoring the {split} split, {done}: a fresh test set may score lower")
     # Nothing else needs to be encoded: a fine-tuned backbone has encoded none of them.
     store = FeatureStore(config.store or trained.store)
     prepared = prepare(
@@ -79,6 +78,7 @@ def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[Annot
     """Return the split that is asked for, and its images.
 
     Raises:
+        ConfigError: It is one of other data, and there is no other place for its scores.
         DataError: It has none.
     """
     images = data.dataset.images
@@ -86,6 +86,12 @@ def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[Annot
         split: str = config.split or ("test" if "test" in data.splits.values() else "val")
         chosen = tuple(image for image in images if data.splits.get(image.name) == split)
     else:
+        if config.split and config.out is None:
+            raise ConfigError(
+                f"The scores of {data.dataset.source}, which is other data, would take the place of those of "
+                f"the training's own {config.split} split in {config.run}.",
+                hint="Name a folder for them by --out, or score all of the data without --split.",
+            )
         split = config.split or "all"
         chosen = tuple(image for image in images if config.split in (None, image.split))
     if not chosen:

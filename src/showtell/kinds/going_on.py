@@ -22,6 +22,8 @@ from showtell.store.store import FeatureStore
 S = TypeVar("S", bound=FineTuningSettings)
 _NETWORK = ("backbone", "weights", "image_size", "resize")
 """Settings that shape the features: those of the run, whose weights were made to read them."""
+_RUN_BY = ("engine", "precision")
+"""Settings that a loaded model does not have: torch runs it, and the fastest engine fills the store."""
 
 
 def inherit(settings: S, shape: Sequence[str] = ()) -> S:
@@ -44,15 +46,17 @@ def inherit(settings: S, shape: Sequence[str] = ()) -> S:
         )
     trained = Run(settings.from_run).settings(type(settings))
     defaults = {field.name: field.default for field in fields(settings)}
-    for name in (*_NETWORK, *shape):
-        given, own = getattr(settings, name), getattr(trained, name)
+    of_run = {name: getattr(trained, name) for name in (*_NETWORK, *shape)}
+    of_run |= {name: defaults[name] for name in _RUN_BY}
+    for name, own in of_run.items():
+        given = getattr(settings, name)
         if given not in (defaults[name], own):
             raise ConfigError(
                 f"{spelled(settings, name)} {given} does not go with --from {settings.from_run}, which has "
                 f"{'its own' if own is None else own}.",
                 hint="Leave it out, or train anew without --from.",
             )
-    return replace(settings, **{name: getattr(trained, name) for name in (*_NETWORK, *shape)})
+    return replace(settings, **of_run)
 
 
 def load_start(settings: FineTuningSettings) -> AnyModel:

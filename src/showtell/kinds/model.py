@@ -272,7 +272,17 @@ class Model(ABC, Generic[R]):
         return None
 
     def with_beam_size(self, beam_size: int | None) -> Self:
-        """Return the model with another width of its search; itself where it does not search."""
+        """Return the model with another width of its search; itself for None.
+
+        Raises:
+            ConfigError: It does not search.
+        """
+        if beam_size is not None:
+            raise ConfigError(
+                f"--beam-size {beam_size} is the width of a captioner's search, and this is a "
+                f"{self.config.kind}.",
+                hint="Leave it out.",
+            )
         return self
 
     def for_graphs(self) -> tuple[Self, str]:

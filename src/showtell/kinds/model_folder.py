@@ -62,7 +62,7 @@ def load(
         run: A run folder or a model folder; or a timm network or its folder of weights, for ImageNet's
             classes.
         device: ``cpu``, ``cuda``, ``mps``; ``auto`` for the best there is.
-        beam_size: Captions a captioner searches side by side; None for its own.
+        beam_size: Captions that a captioner searches side by side, and no other model; None for its own.
         precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training.
         console: Told before weights are downloaded; None for the log of ``showtell``.
 
@@ -76,7 +76,7 @@ def load(
     with torch.random.fork_rng(devices=[]):  # a network is built with random numbers, then filled
         for name in KINDS:
             if (pretrained := find_kind(name).pretrained(folder, where, console)) is not None:
-                return pretrained
+                return pretrained.with_beam_size(beam_size)
         return load_model(folder, where, precision).with_beam_size(beam_size)
 
 

@@ -120,6 +120,11 @@ class Predict(Settings):
                 f"--split {self.split} takes the images of one data set, and {len(self.images)} are named.",
                 hint="Expected where the data of the training is now, or nothing.",
             )
+        if self.seed is not None and self.random is None:
+            raise ConfigError(
+                "--seed says which images are drawn, and --random does not say how many.",
+                hint="Expected --random with it.",
+            )
         if self.overwrite and self.out is None:
             raise ConfigError("--overwrite says what becomes of a file, and --out names none.")
         if self.out is not None and not _is_target(self.out):

@@ -1,6 +1,7 @@
 """What the trainings of all kinds share: the claimed run, the store, the loop, the boards and the report."""
 
 import contextlib
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from showtell.extraction.prepared import Prepared, prepare
 from showtell.files import write_atomic
 from showtell.kinds.kind import Reported
 from showtell.runs.plan import TrainingPlan
-from showtell.runs.records import RangeTestRecord, save_record
+from showtell.runs.records import JsonObject, RangeTestRecord, save_record
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore
@@ -49,6 +50,7 @@ class Session(Generic[S]):
         boards: Event files for TensorBoard, where they are asked for.
         started: When, by ``time.perf_counter``.
         processes: Those that train; a task that they shall share takes them.
+        led: The run of the first of them, on a disk that all share; this one, where it is the first.
     """
 
     settings: S
@@ -58,6 +60,7 @@ class Session(Generic[S]):
     boards: Sequence[TensorBoardLog]
     started: float
     processes: Processes
+    led: Run
 
     def prepare(
         self, dataset: Dataset, backbone: Backbone, val_size: float | None, test_size: float | None
@@ -76,11 +79,24 @@ class Session(Generic[S]):
 
     def by_engine(self, backbone: Backbone, images: Sequence[AnnotatedImage]) -> Backbone:
         """Return the backbone run by what encodes these images: what did it at the start, or the fastest."""
-        if self.settings.resume and self.run.has_started:
-            return by_recorded(backbone, self.run.record.backbone.networks)
+        if self._goes_on and self.led.has_started:
+            return by_recorded(backbone, self.led.record.backbone.networks)
         if not self.settings.encodes_here:
             return backbone
         return by_fastest(backbone, images, self.store, self.console)
+
+    @property
+    def started_with(self) -> JsonObject:
+        """Return what was resolved at the start of a training that goes on, or by the first process.
+
+        What follows from a machine, such as its memory, must be the same after a resume and in all processes.
+        """
+        return self.led.started_with if self._goes_on else {}
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a record of this very training may be there already."""
+        return self.settings.resume or not self.processes.is_first
 
     def start(self, plan: TrainingPlan) -> str:
         """Record what is run; return its fingerprint."""
@@ -94,7 +110,8 @@ class Session(Generic[S]):
     def loop(self, task: TrainingTask, config: LoopConfig, fingerprint: str) -> Progress:
         """Train to the end, from the last checkpoint where it is resumed; or find a learning rate."""
         if self.processes.is_first:
-            task.processes.of_first(True)  # what the others wait for: everything is in the store
+            # What the others wait for: everything is in the store, and what is run is recorded.
+            _lead(task.processes, self.run.folder)
         with task.processes.sharing_cores():
             if self.settings.find_lr:
                 self._find_rate(task, config)
@@ -125,7 +142,8 @@ class Session(Generic[S]):
 
     def say_how_to_use(self) -> None:
         """Say what to type next."""
-        self.console.say(f"Try it: showtell predict {self.run.folder} PICTURE --save-plot why.png")
+        run = shlex.quote(str(self.run.folder))
+        self.console.say(f"Try it: showtell predict {run} PICTURE --save-plot why.png")
 
 
 def loop_config(settings: TrainingSettings, epochs: int, *, warmup_steps: int) -> LoopConfig:
@@ -158,13 +176,18 @@ def train_in_run(settings: S, console: Console | None, train: Callable[[Session[
             try:
                 _train_first(settings, console or Log(), train, processes)
             except NotLearntError:
-                processes.of_first(False)
+                _lead(processes, None)
                 raise
-            processes.of_first(False)  # nothing is left for the others
-        while not processes.is_first and processes.of_first(False):
+            _lead(processes, None)  # nothing is left for the others
+        while not processes.is_first and (led := _lead(processes, None)):
             with processes.sharing_cores():
-                _train_aside(settings, train, processes)
+                _train_aside(settings, train, processes, Run(led))
     return Run(settings.out)
+
+
+def _lead(processes: Processes, run: Path | None) -> Path | None:
+    """Return the run in which the first process goes on with all; None where the others have no part."""
+    return processes.of_first(run)
 
 
 def _train_first(
@@ -179,14 +202,15 @@ def _train_first(
         run = Run(Path(folder))
         with run.claim(settings), contextlib.suppress(_DoneError):
             store = FeatureStore(settings.store, keep_images=settings.keep_images)
-            train(Session(settings, run, store, console, boards, started, processes))
+            train(Session(settings, run, store, console, boards, started, processes, run))
 
 
-def _train_aside(settings: S, train: Callable[[Session[S]], None], processes: Processes) -> None:
-    """Take part in a training that another process leads."""
+def _train_aside(settings: S, train: Callable[[Session[S]], None], processes: Processes, led: Run) -> None:
+    """Take part in a training that another process leads, in a run of its own."""
     with tempfile.TemporaryDirectory(prefix="showtell-") as folder, contextlib.suppress(_DoneError):
         store, quiet = FeatureStore(settings.store), Console(quiet=True)
-        train(Session(settings, Run(Path(folder)), store, quiet, [], time.perf_counter(), processes))
+        own, started = Run(Path(folder)), time.perf_counter()
+        train(Session(settings, own, store, quiet, [], started, processes, led))
 
 
 def _keep_range_test(test: RangeTestRecord, out: Path, drawn: Path) -> None:

@@ -179,7 +179,7 @@ class _JsonLines(_Table):
 
     def _read(self, text: str) -> set[str]:
         try:
-            return {parse_json(line)["image"] for line in text.splitlines() if line.strip()}
+            return {parse_json(line)["image"] for line in text.split("\n") if line.strip()}
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(
                 f"{self.out} holds no lines of predictions: {type(error).__name__} {error}.",

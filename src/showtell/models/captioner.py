@@ -1,7 +1,7 @@
 """A decoder with its words: from grids to captions that people read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any
 
@@ -54,12 +54,14 @@ class Caption:
         words: Its words in order.
         log_probability: Natural logarithm, summed over all tokens and the end.
         neighbours: Training images that spoke for it, the one that did most first; empty without a memory.
+        token_ids: What the search found, without the end: the text may be read as other tokens again.
     """
 
     text: str
     words: tuple[Word, ...]
     log_probability: float
     neighbours: tuple[Neighbour, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def attention(self) -> Tensor:
@@ -106,6 +108,12 @@ class Captioner(nn.Module):
             # As rare as the rarest that is known.
             grown.decoder.output_bias[-more:] = self.decoder.output_bias.min()
         return grown
+
+    def framed(self, ids: Sequence[int]) -> list[int]:
+        """Return a caption's tokens with its beginning and its end; without an end where it is cut."""
+        most = self.decoder.config.max_length
+        end = [self.tokenizer.eos_id] if len(ids) <= most else []
+        return [self.tokenizer.bos_id, *ids[:most], *end]
 
     @torch.inference_mode()
     def search(
@@ -173,7 +181,7 @@ class Captioner(nn.Module):
         )
         text = self.tokenizer.decode(hypothesis.token_ids)
         spoke = recalled.speakers(text) if recalled else ()
-        return Caption(text, words, hypothesis.log_probability, spoke)
+        return Caption(text, words, hypothesis.log_probability, spoke, tuple(hypothesis.token_ids))
 
     def describe(
         self, grid: Tensor, recalled: Sequence[Recollection] | None = None, *, beam_size: int = 3
@@ -208,11 +216,8 @@ class Captioner(nn.Module):
         Returns:
             (B, K), float32.
         """
-        tokenizer, most = self.tokenizer, self.decoder.config.max_length
-        ids = [
-            [tokenizer.bos_id, *found[:most], tokenizer.eos_id]
-            for found in tokenizer.encode_batch(list(texts))
-        ]
+        tokenizer = self.tokenizer
+        ids = [self.framed(found) for found in tokenizer.encode_batch(list(texts))]
         batch = assemble(grid, [ids] * len(grid), tokenizer.pad_id)
         packed = self.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         targets = batch.targets(packed.position)

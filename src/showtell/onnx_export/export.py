@@ -1,5 +1,6 @@
 """Write a model for other programs, and check it against the original before it is called done."""
 
+import shlex
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -75,7 +76,7 @@ def export(config: Export, console: Console | None = None) -> dict[str, object]:
     save_record(folder / DESCRIPTION, about)
     (folder / "README.md").write_text(export_readme(about, folder), encoding="utf-8")
     (folder / UNCHECKED).unlink()
-    console.say(f"Done: python {folder / SCRIPT} PICTURE")
+    console.say(f"Done: python {shlex.quote(str(folder / SCRIPT))} PICTURE")
     return {"out": str(folder), **about["check"]}
 
 

@@ -174,7 +174,8 @@ def load_lines(path: Path, kind: type[Record]) -> list[Record]:
     """
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        return [msgspec.convert(parse_json(line), kind) for line in text.splitlines()]
+        # A name or a caption may hold what Python, but no JSON line, takes for the end of a line.
+        return [msgspec.convert(parse_json(line), kind) for line in text.split("\n") if line]
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise ModelError(f"{path} cannot be read as a run's record: {error}.") from error
 

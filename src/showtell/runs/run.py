@@ -60,9 +60,18 @@ class Run:
         """Read what was run.
 
         Raises:
-            ModelError: The record is missing or damaged.
+            ModelError: The record is missing or damaged, or the folder holds a model alone.
         """
-        return load_record(self.folder / "config.json", RunRecord)
+        try:
+            return load_record(self.folder / "config.json", RunRecord)
+        except ModelError as error:
+            if self.has_images:
+                raise
+            raise ModelError(
+                f"{self.folder} holds no run: what is known of data, splits and settings lies in the folder "
+                "that --out named in training.",
+                hint="A model alone, as from the Hub, can be used, served and exported.",
+            ) from error
 
     @property
     def started_with(self) -> JsonObject:

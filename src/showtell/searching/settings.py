@@ -53,7 +53,8 @@ class Search(BackboneSettings, DataSource):
             )
         if self.out is not None and (self.out.suffix.lower() != ".html" or self.out.is_dir()):
             raise ConfigError(f"--out {self.out} is no page.", hint="Name a file, such as found.html.")
-        named = [name for name in ("backbone", "weights", "image_size") if getattr(self, name) is not None]
+        network = ("backbone", "weights", "image_size", "resize", "precision", "engine")
+        named = [name for name in network if getattr(self, name) != getattr(BackboneSettings, name)]
         if self.run is not None and named:
             flags = " and ".join(spelled(self, name) for name in named)
             raise ConfigError(

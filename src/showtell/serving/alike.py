@@ -1,5 +1,6 @@
 """The training images that look most like the one on a demo's page: found by features, shown small."""
 
+import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from showtell.data.pixels.opening import decode
 from showtell.data.source import source_of
 from showtell.errors import DataError, ImageError, ModelError, ShowtellError
 from showtell.extraction.extract import extract_features
+from showtell.extraction.fastest import by_fastest
 from showtell.kinds.kind import find_kind
 from showtell.kinds.model import Model
 from showtell.runs.run import Run
@@ -71,10 +73,12 @@ class Alike:
     def _load(self) -> ByImage:
         kind, backbone, console = find_kind(self._model.config.kind), self._model.backbone, Log()
         settings = self._run.settings(kind.Settings)
-        advice = f"showtell search DATA --like IMAGE --run {self._run.folder}"
+        advice = f"showtell search DATA --like IMAGE --run {shlex.quote(str(self._run.folder))}"
         found = read_again(self._run, settings, kind.read, Whereabouts(advice), console)
         images = [one for one in found.dataset.images if found.splits.get(one.name) == "train"]
-        features = extract_features(images, backbone, FeatureStore(settings.store), console=console)
+        store = FeatureStore(settings.store)
+        by = by_fastest(backbone, images, store, console)
+        features = extract_features(images, by, store, console=console)
         images = [one for one in images if one.name in features.digests]
         if not images:
             raise DataError(f"None of the training images of {self._run.folder} can be read.")

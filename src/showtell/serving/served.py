@@ -192,7 +192,7 @@ class Served:
         Args:
             content: Of its file.
             explain: Add a classifier's Grad-CAM, and what part of the image the network saw.
-            beams: Captions searched side by side; None for the model's own.
+            beams: Captions that a captioner searches side by side; None for its own.
 
         Raises:
             ImageError: It cannot be read.
@@ -201,7 +201,7 @@ class Served:
         try:
             with self._batcher.expecting():
                 size, pixels = await loop.run_in_executor(self._threads, self._read, content)
-                asked = self._batcher.ask(pixels, beams)
+                asked = self._batcher.ask(pixels, None if self.model.has_scores else beams)
         except ImageError:
             self._outcomes.labels(self.name, "unreadable").inc()
             raise

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from showtell.settings import Maybe, Runs, Settings, at_least
+from showtell.errors import ConfigError
+from showtell.settings import Maybe, Runs, Settings, above_zero, at_least
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Serve(Settings):
     max_in_flight: int = 64
     """Requests processed at once, at least 1; further ones are asked to retry."""
     timeout: float = 30.0
-    """Seconds a request may take, from its first byte to its answer."""
+    """Seconds a request may take, from its first byte to its answer, above 0."""
     idle_timeout: float = 10.0
-    """Seconds to wait for a client that sends nothing."""
+    """Seconds to wait for a client that sends nothing, above 0."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -50,6 +51,21 @@ class Serve(Settings):
         prefix = self.root_path.strip("/")
         object.__setattr__(self, "root_path", f"/{prefix}" if prefix else "")
         at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_images=1, max_in_flight=1)
+        above_zero(self, "timeout", "idle_timeout")
+        check_token(self.token)
+
+
+def check_token(token: str | None) -> None:
+    """Refuse a token that whoever sends none would show, or that no header can carry.
+
+    Raises:
+        ConfigError: It is empty, or begins or ends with a blank.
+    """
+    if token is not None and (not token or token != token.strip()):
+        raise ConfigError(
+            "--token is empty, or begins or ends with a blank.",
+            hint="Expected a secret; leave the flag out to ask for none.",
+        )
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class RecordForm:
             raise StoreError(
                 f"{what} of {key.hex()[:12]} holds values that {self.dtype.name} cannot: "
                 f"the largest is {np.abs(values).max():g}.",
-                hint="float32 features hold them, unless the network itself gives no finite numbers.",
+                hint="Expected other weights, or a lower learning_rate where the network was fine-tuned; a "
+                "program can keep float32 features.",
             )
         return encoded
 

@@ -64,6 +64,13 @@ class Store(Settings):
             raise ConfigError(
                 "--images says where the images of --data are.", hint="Expected --data with it."
             )
+        if self.space is not None and self.export is None and not self.verify:
+            raise ConfigError(
+                "--space says what to export or to verify.",
+                hint="Expected --export FOLDER or --verify with it.",
+            )
+        if self.format != Store.format and self.export is None:
+            raise ConfigError("--format is that of an export.", hint="Expected --export FOLDER with it.")
         if self.limit is not None:
             self.limit_bytes()
 

@@ -9,6 +9,7 @@ import tyro
 from showtell.backbones.description import EngineChoice, Precision
 from showtell.backbones.settings import BackboneSettings
 from showtell.data.source import DataSource
+from showtell.serving.settings import check_token
 from showtell.settings import Data, Maybe, Rare, at_least
 
 
@@ -58,3 +59,4 @@ class Teach(BackboneSettings, DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, port=0, max_body_mb=1, max_megapixels=1)
+        check_token(self.token)

@@ -1,6 +1,7 @@
 """Serve the page on which images are taught."""
 
 import os
+import shlex
 import webbrowser
 from dataclasses import fields, replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def teach(config: Teach, console: Console | None = None) -> None:
         server.run(sockets=[listening])
     count = len(labels.read())
     console.say(f"Stopped; {many(count, 'label is', 'labels are')} in {root / TABLE}")
-    console.say(f"Train on them: showtell train-classifier {root}")
+    console.say(f"Train on them: showtell train-classifier {shlex.quote(str(root))}")
 
 
 def _of_run(config: Teach) -> Teach:

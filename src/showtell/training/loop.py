@@ -93,12 +93,12 @@ class Loop:
         return self.progress
 
     def _why_ended(self) -> str:
-        """Return why training ends before its last epoch; empty where it goes on."""
+        """Return why training ends before its last epoch; empty where it goes on, as between validations."""
         progress, config = self.progress, self.config
         restarted = config.restart_epochs and progress.epoch >= self._decay_epochs
         waited = progress.epoch - max(progress.best_epoch, self._decay_epochs if restarted else 0)
         enough = waited * self.task.steps_per_epoch >= config.patience_steps
-        if progress.best_epoch and waited >= config.patience and enough:
+        if progress.best_epoch and not progress.unseen and waited >= config.patience and enough:
             return f"none of the last {waited} was better than epoch {progress.best_epoch}"
         return self.task.why_stop(progress) if progress.index == 0 else ""
 

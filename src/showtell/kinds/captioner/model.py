@@ -189,10 +189,7 @@ class CaptionerModel(Model[CaptionResult]):
         """Caption images from their grids, (B, L, D)."""
         recalled = None if self.memory is None else self.memory.recall(pooled)
         found = self.captioner.describe(grid, recalled, beam_size=self.beam_size)
-        return [
-            CaptionResult(best.text, best.words, best.log_probability, best.neighbours, tuple(others))
-            for best, *others in found
-        ]
+        return [CaptionResult(**vars(best), others=tuple(others)) for best, *others in found]
 
     def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
         """Return the log-probability of a sentence given each image (B,); unknown words count for nothing."""

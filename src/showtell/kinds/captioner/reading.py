@@ -29,7 +29,8 @@ def window_for(
     Args:
         settings: As given; ``read_window`` decides where it is set.
         data: What is learnt from.
-        recorded: What a training that is resumed was started with; it stays, whatever memory there is now.
+        recorded: What the training was started with, where it is resumed or another process has begun it; it
+            stays, whatever memory there is here and now.
         console: Told why and how.
     """
     record = sum(space.record_bytes for space in data.features.spaces)

@@ -58,7 +58,7 @@ class TrainCaptioner(FineTuningSettings):
     decoder: Rare[DecoderKind] = "lstm"
     """The decoder: lstm or gru, with additive attention, or transformer."""
     vocab_size: Rare[int] = 10_000
-    """Largest vocabulary in tokens, at least 16."""
+    """Largest vocabulary in tokens, at least 16; with --tokenizer bpe at least 261."""
     read_window: Rare[Maybe[int]] = None
     """Images that are read together, in the order of the store, and shuffled among themselves; 0 reads each
     image by itself. By default 0, or some thousands where features do not fit into memory."""
@@ -74,7 +74,7 @@ class TrainCaptioner(FineTuningSettings):
     """Also learn from horizontally flipped images, unless a caption says left or right."""
     augmentations: Rare[Maybe[int]] = None
     """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
-    600 images and 4 below 20,000, else and with --fine-tune none."""
+    600 images, 4 below 20,000 without --fine-tune, else none."""
     fine_tune_epochs: Rare[Maybe[int]] = None
     """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
     decoder, at least 1; by default as many as --epochs."""
@@ -99,7 +99,9 @@ class TrainCaptioner(FineTuningSettings):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        at_least(self, vocab_size=16, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
+        # Subwords begin with every byte and the special tokens.
+        at_least(self, vocab_size=261 if self.tokenizer == "bpe" else 16)
+        at_least(self, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
         at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
         at_least(self, read_window=0, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
         at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1)

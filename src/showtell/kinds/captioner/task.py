@@ -70,8 +70,7 @@ class CaptionTask(TrainingTask):
         self._stored = ReadAhead(self._read, self.order, processes.share)
         tokenizer = captioner.tokenizer
         self._encoded = EncodedCaptions(
-            [_framed(ids, captioner) for ids in tokenizer.encode_batch(image.captions)]
-            for image in data.train
+            [captioner.framed(ids) for ids in tokenizer.encode_batch(image.captions)] for image in data.train
         )
         self._references = CiderD({image.name: image.captions for image in data.validation})
         self.xe_epochs: float = math.inf
@@ -242,7 +241,7 @@ def caption_surprise(
     tokenizer, found = captioner.tokenizer, []
     for start in processes.own(range(0, len(images), _LOSS_BATCH)):
         part = images[start : start + _LOSS_BATCH]
-        framed = [[_framed(ids, captioner) for ids in tokenizer.encode_batch(p.captions)] for p in part]
+        framed = [[captioner.framed(ids) for ids in tokenizer.encode_batch(p.captions)] for p in part]
         batch = assemble(read_grids(captioner, features, part), framed, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         targets = batch.targets(packed.position)
@@ -251,10 +250,3 @@ def caption_surprise(
         found.append((float(surprise.double().sum()), len(surprise)))
     totals, counts = zip(*processes.gather(found))
     return float(sum(totals) / max(1, sum(counts)))
-
-
-def _framed(ids: list[int], captioner: Captioner) -> list[int]:
-    """Return a caption with its beginning and its end; without an end where it is cut."""
-    tokenizer, most = captioner.tokenizer, captioner.decoder.config.max_length
-    end = [tokenizer.eos_id] if len(ids) <= most else []
-    return [tokenizer.bos_id, *ids[:most], *end]

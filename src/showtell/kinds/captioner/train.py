@@ -46,6 +46,8 @@ from showtell.training.checkpoint import Progress
 from showtell.training.order import Order
 from showtell.training.schedule import LoopConfig
 
+_SHAPE = ("tokenizer", "vocab_size", "decoder", "hidden_dim", "dropout", "max_length")
+"""Settings that shape words and decoder: those of the run that a training goes on from."""
 _REWARD_COST = 2.2
 """What a step by reward takes in relation to one by cross-entropy, measured on two cores."""
 _SCALE_SAMPLE = 1000
@@ -67,7 +69,7 @@ def train_captioner(settings: TrainCaptioner, console: Console | None = None) ->
             run is whole.
         ShowtellError: Something the user can mend, said in its message.
     """
-    return train_in_run(inherit(settings, ("tokenizer", "decoder")), console, _train)
+    return train_in_run(inherit(settings, _SHAPE), console, _train)
 
 
 def _train(session: Session[TrainCaptioner]) -> None:
@@ -77,13 +79,14 @@ def _train(session: Session[TrainCaptioner]) -> None:
     data = CaptionData(prepared.features, captioned(prepared, "train"), captioned(prepared, "val"))
     recipe = recipe_for(given, len(data.train), len(data.validation))
     if start is not None:
-        recipe = replace(recipe, hidden_dim=start.config.captioner.hidden_dim)
+        shape = start.config.captioner
+        recipe = replace(recipe, hidden_dim=shape.hidden_dim, dropout=shape.dropout)
     _say_recipe(recipe, len(data.train), len(data.validation), console)
     settings = recipe.applied(given)
     data = with_views(data, settings, backbone, session.store, console)
     below = top.extract_below(data, settings, session.store, console) if top else None
     captioner, settings = _captioner_to_train(settings, data, start, backbone.device, console)
-    window = window_for(settings, data, run.started_with if given.resume else {}, console)
+    window = window_for(settings, data, session.started_with, console)
     if top and below:
         task: CaptionTask = FineTuneTask(captioner, data, settings, top, below, session.processes, window)
     else:
@@ -117,7 +120,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
         environment=environment(),
         recipe=recipe,
         best_epoch=progress.best_epoch,
-        xe_epochs=recipe.epochs + recipe.fine_tune_epochs if given.scst_epochs else None,
+        xe_epochs=int(task.xe_epochs) if progress.epoch > task.xe_epochs else None,
         verdict=verdict.line,
         fault=verdict.fault,
     )

@@ -107,7 +107,7 @@ def judge(
         Rival(name, float(mean), float(means[0] - mean), (float(low), float(high)))
         for name, mean, (low, high) in zip(rivals, means[1:], bounds)
     )
-    fault = _fault([*captions.values(), *others], float(means[0]), compared[0])
+    fault = _fault([*captions.values(), *others], count, float(means[0]), compared[0])
     return Verdict(count, float(means[0]), interval, compared, fault)
 
 
@@ -116,7 +116,7 @@ def mean_cider(cider: CiderD, name: str, captions: Sequence[str]) -> float:
     return float(np.mean([cider.score_words(name, metric_tokens(caption)) for caption in captions]))
 
 
-def _fault(captions: Sequence[str], score: float, least: Rival) -> str:
+def _fault(captions: Sequence[str], images: int, score: float, least: Rival) -> str:
     """Return why a model is not known to have learnt anything; empty where it is."""
     words = [tuple(metric_tokens(caption)) for caption in captions]
     empty = sum(not one for one in words)
@@ -124,6 +124,8 @@ def _fault(captions: Sequence[str], score: float, least: Rival) -> str:
         return f"{empty:,} of {len(words):,} captions have no word"
     if len(words) > 1 and len(set(words)) == 1:
         return f"it says the same of every image: {captions[0]!r}"
+    if images == 1:
+        return "CIDEr-D of a single validation image is 0, whatever is said of it"
     if score <= 0:
         return "its captions of validation have no phrase in common with people's"
     low, high = least.interval

@@ -141,7 +141,9 @@ def why_unscored(
     """Return why neither validation nor cross-validation can score; empty where one can."""
     pool = [*train, *val]
     labels = label_numbers(pool, classes).numpy()
-    if prepared.brought and val:
+    if prepared.brought and not val:
+        return "none of its validation images can be read and is of a class that is learnt"
+    if prepared.brought:
         count = len({prepared.groups.of[image.name] for image in val})
         return "" if count > 1 else f"its {len(val):,} validation images are a single group"
     if val and not wants_folds(train, val, prepared.groups):

@@ -195,9 +195,11 @@ class ClassifierModel(Model[ClassResult]):
             for row in zip(places.tolist(), values.tolist())
         ]
 
+    @torch.inference_mode()
     def log_likelihood(self, grid: Tensor, pooled: Tensor, text: str) -> Tensor:
-        """Return the log-probability of a class given each image, (B,)."""
-        return self.probabilities(pooled)[:, self._place(text)].log()
+        """Return the log-probability of a class given each image, (B,), also of one next to impossible."""
+        likely: Tensor = (self.head(pooled) / self.config.temperature).log_softmax(1)
+        return likely[:, self._place(text)]
 
     def explain(self, pixels: Tensor, result: ClassResult) -> dict[str, Tensor]:
         """Return how much each cell of the grid speaks for the likeliest class, (rows, columns)."""

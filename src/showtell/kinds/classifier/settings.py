@@ -6,7 +6,7 @@ from typing import Literal
 
 from showtell.errors import ConfigError
 from showtell.runs.settings import FineTuningSettings
-from showtell.settings import Rare, above_zero, at_least, at_most, below_one
+from showtell.settings import Rare, above_zero, at_least, at_most, below_one, spelled
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ class TrainClassifier(FineTuningSettings):
                 "--find-lr finds the learning rate of fine-tuning, and there is none without --fine-tune.",
                 hint="Add --fine-tune, for example --fine-tune 0.3.",
             )
+        for name in ("epochs", "tensorboard"):
+            if self.fine_tune is None and getattr(self, name) != getattr(TrainClassifier, name):
+                raise ConfigError(
+                    f"{spelled(self, name)} is about fine-tuning, and there is none without --fine-tune.",
+                    hint="Add --fine-tune, for example --fine-tune 0.3, or leave it out.",
+                )
         for name in ("l2_strengths", "neighbours"):
             values = getattr(self, name)
             if not values or not all(value > 0 for value in values):

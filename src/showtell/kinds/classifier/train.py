@@ -90,8 +90,8 @@ def _train(session: Session[TrainClassifier]) -> None:
         console.say("Heads are fitted by one process; only --fine-tune is shared by several")
     backbone, prepared = _extract_all(session)
     classes, train, val = learnable(prepared, console)
-    doubt = why_unscored(prepared, train, val, classes)
-    if not val:
+    doubt, scored = why_unscored(prepared, train, val, classes), bool(val)
+    if not scored:
         if settings.fine_tune is not None:
             raise DataError(
                 f"There is no validation image to fine-tune by: {doubt}.",
@@ -124,10 +124,12 @@ def _train(session: Session[TrainClassifier]) -> None:
     console.say(f"Trained in {session.took}; the model is in {session.run.model}")
     if provenance.warning:
         console.say(f"Warning: {provenance.warning}")
-    if evaluation is None and prepared.split("val"):
+    if evaluation is None and scored:
         validation = replace(prepared, images=val, features=data.features)
         question = Question("val", validation, leaks=leaks, console=console)
-        trivial = trivial_answers(read_examples([prepared.features], train, classes), data.check)
+        # Both by the frozen network: a tuned one encodes in a space of its own.
+        known, asked = (read_examples([prepared.features], part, classes) for part in (train, val))
+        trivial = trivial_answers(known, asked)
         evaluation = evaluate_classes(model, question).against(trivial, doubt)
     reported = Reported(session.run, model, prepared.dataset, "val", settings, evaluation)
     _tell(session, reported, evaluation, doubt)

@@ -8,6 +8,9 @@ const HALF = 600; // milliseconds after which a frame of the camera counts half
 const SURE = 0.5; // below it the page says "perhaps"
 const AHEAD = 0.02; // a class overtakes another on the moving page only by this much
 
+/** Return name and share of classes, likeliest first: of an object, names that are numbers come first. */
+export const ranked = (classes) => Object.entries(classes).sort(([, one], [, other]) => other - one);
+
 /**
  * The moving average of what the camera's frames were said to show.
  *
@@ -23,7 +26,7 @@ export class Smoothed {
   add(classes, now) {
     const weight = this.#last === null ? 1 : 1 - 0.5 ** ((now - this.#last) / HALF);
     this.#last = now;
-    const named = Object.entries(classes);
+    const named = ranked(classes);
     const left = Math.max(0, 1 - named.reduce((sum, [, share]) => sum + share, 0));
     const others = left / Math.max(1, this.#count - named.length);
     named.forEach(([name]) => {

@@ -5,7 +5,7 @@ import { fetchModels, predict, Trouble } from "./api.js";
 import { calm } from "./attention.js";
 import { Camera } from "./camera.js";
 import { tellCaption } from "./caption.js";
-import { Bars, Smoothed } from "./classes.js";
+import { Bars, ranked, Smoothed } from "./classes.js";
 import { offerCorrection } from "./correct.js";
 import { announce, clearTrouble, showTrouble } from "./notices.js";
 import { pictureIn, prepare } from "./pictures.js";
@@ -69,7 +69,7 @@ const tell = (record) => {
     announce(record.caption || say("nothing"));
     return;
   }
-  const classes = Object.entries(record.classes);
+  const classes = ranked(record.classes);
   new Bars(place).show(classes);
   announce(say("heard", { label: record.class, percent: finePercent(classes[0][1]) }));
   showSeen(record.seen ?? [0, 0, 1, 1]);
