@@ -5,8 +5,8 @@
 RUN is a captioner or a classifier, trained. The parts are the encoding of all images into an empty store,
 with decoding, by the engine that is fastest, and the answers from their features, both in this process,
 without a start. Each round has its turn of the parts, of `predict --out`, and of `predict` that prints, each
-with an empty store. The share is what the parts take of what the command takes: by the clock, and of processor
-time, which tells more on a busy machine.
+with an empty store. The share is what the parts take of what the command takes: by the clock, and of
+processor time, which tells more on a busy machine.
 """
 
 import argparse
