@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 from errno import ENOSPC
 
 import pytest
@@ -265,6 +266,23 @@ def test_the_button_trains_on_what_was_taught(visit, teaching, tmp_path):
     someone.page.wait_for_selector("#lines:not([hidden])", timeout=60_000)
     someone.page.locator("#trained", has_text="The model is in").wait_for(timeout=120_000)
     assert (tmp_path / "run" / "model" / "config.json").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other process groups")
+def test_ctrl_c_in_the_terminal_reaches_a_training_through_the_page_alone(tmp_path, monkeypatch):
+    """A terminal sends it to its whole group; the second one, by `stop`, would end a step half-way."""
+    waits = tmp_path / "waits"
+    waits.write_text("#!/bin/sh\nexec sleep 60\n")
+    waits.chmod(0o755)
+    monkeypatch.setattr("showtell.teaching.training.sys.executable", str(waits))
+    training = Training("train-classifier", tmp_path / "labels.csv", Teach("x"), tmp_path / "run")
+    training.start()
+    try:
+        assert os.getpgid(training._process.pid) != os.getpgrp()
+    finally:
+        training.stop()
+    wait_until(lambda: not training.record()["running"])
+    assert training.record()["status"] == -signal.SIGINT
 
 
 def test_settings_of_the_network_are_handed_on(tmp_path):
