@@ -60,7 +60,7 @@ class Training:
                 encoding="utf-8",
                 errors="replace",
                 env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-                process_group=0,  # Ctrl-C in the terminal reaches it once, by `stop`; a second one ends a step
+                process_group=0,  # Ctrl-C in the terminal comes once, by `stop`: a second one ends a step
             )
             threading.Thread(target=self._read, args=(self._process, settings), daemon=True).start()
 
