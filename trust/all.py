@@ -12,12 +12,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PARTS = {
-    "kill": 35,
+    "kill": 29,
     "power_cut": 8,
     "faults": 6,
     "hostile_images": 12,
     "hostile_data": 8,
     "hostile_models": 9,
+    "guided": 6,
     "scores": 3,
     "intervals": 12,
     "determinism": 5,
