@@ -76,7 +76,7 @@ def parse_all(lines: list[str]) -> None:
         try:
             parse(arguments)
         except ShowtellError as error:  # a file of settings, or a run, that only the reader has
-            assert "cannot be read" in str(error), f"{command}: {error}"
+            assert re.search("cannot be read|There is no run at", str(error)), f"{command}: {error}"
         except SystemExit:
             pytest.fail(command)
 

@@ -67,6 +67,11 @@ class Run:
         except ModelError as error:
             if self.has_images:
                 raise
+            if not self.folder.exists():
+                raise ModelError(
+                    f"There is no run at {self.folder}.",
+                    hint="Expected the folder that --out named in training.",
+                ) from error
             raise ModelError(
                 f"{self.folder} holds no run: what is known of data, splits and settings lies in the folder "
                 "that --out named in training.",
