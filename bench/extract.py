@@ -136,6 +136,7 @@ def measure(options: argparse.Namespace, network: str, kind: str, folder: Path) 
                 continue
             row["count"] = found["images"]
             row["rates"].append(found["images"] / found["seconds"])
+            print(f"{network}, {kind}, {name}: {row['rates'][-1]:.1f} images/s", file=sys.stderr, flush=True)
             if "inside" in found:
                 row.setdefault("inside", []).append(found["images"] / found["inside"])
                 row.setdefault("first use, s", []).append(found["first"])
