@@ -8,7 +8,6 @@ way in one process, under the interpreter of an environment that has its package
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -215,22 +214,18 @@ def forward_openvino_bfloat16(network: str, paths: list[Path]) -> Iterator[int]:
 
 def decode(network: str, paths: list[Path]) -> Iterator[int]:
     """Decode and resize as showtell does, an image on each core: no network, no writing."""
+    import torch
+
     from showtell.backbones.weights import load_backbone
     from showtell.data.images import load_pixels
     from showtell.process import tune_process
 
     tune_process()
     how = load_backbone(network, "random").preprocessing
-    with ThreadPoolExecutor(os.cpu_count(), initializer=torch_threads) as pool:
+    cores = torch.get_num_threads()
+    with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for _ in pool.map(lambda path: load_pixels(path, how), paths):
             yield 1
-
-
-def torch_threads() -> None:
-    """Let a thread compute on one core."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def matrix_products(network: str, paths: list[Path]) -> Iterator[int]:

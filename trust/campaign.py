@@ -26,9 +26,10 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
@@ -74,6 +75,13 @@ class Line:
     share: float = 1
     most: int | None = None
     short: int = 1
+
+
+def line(
+    name: str, attempts: Callable[..., Iterator[Attempt]], *given: object, share: float = 1, short: int = 1
+) -> Line:
+    """Return a line whose preparation is a plain generator that is given more than its folder."""
+    return Line(name, contextmanager(partial(attempts, *given)), share=share, short=short)
 
 
 @dataclass

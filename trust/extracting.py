@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from campaign import Finding
-from killing import forked
+from killing import command, forked
 
 IMAGES, BATCH = 48, 4
 NETWORK = ["--backbone", "test_resnet", "--weights", "random"]
@@ -64,3 +65,17 @@ def small_batches() -> None:
     from showtell.extraction import executor
 
     executor.BATCH_SIZE = BATCH
+
+
+def extraction(folder: Path, *more: str) -> Callable[[Path], Callable[[], int]]:
+    """Return what makes the command that extracts ``folder/data`` into a store, committing often.
+
+    Args:
+        folder: Also of the file of settings.
+        more: Further flags.
+    """
+    small_batches()
+    rare = settings(folder, image_size=64)
+    return lambda store: command(
+        ["extract", str(folder / "data"), *NETWORK, *rare, *more, "--store", str(store)]
+    )

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import killing
 from campaign import Attempt, Figures, Finding, Line, NotHere, run
-from extracting import IMAGES, NETWORK, draw_images, records_of, settings, small_batches
-from killing import command, emptied, forked
+from extracting import IMAGES, draw_images, extraction, records_of
+from killing import emptied, forked
 
 Wrong = Callable[[], None]
 """Makes something go wrong in the child that carries a command out."""
@@ -64,13 +64,8 @@ def _extraction(
         refused: Whether the command is to end with status 2, and not to go through.
         may_go_well: Whether it may also go through.
     """
-    small_batches()
     forked(partial(draw_images, folder / "data"), folder / "log")
-    rare = settings(folder, image_size=64)
-
-    def extract(store: Path) -> Callable[[], int]:
-        return command(["extract", str(folder / "data"), *NETWORK, *rare, "--store", str(store)])
-
+    extract = extraction(folder)
     if forked(extract(folder / "whole"), folder / "log") != 0:
         raise RuntimeError((folder / "log").read_text())
     whole = records_of(folder / "whole", folder)
@@ -189,11 +184,7 @@ def _at_read(change: Callable[[Path], None], chance: random.Random) -> Wrong:
 @contextmanager
 def _changing(change: str, folder: Path) -> Iterator[Attempt]:
     """Remove or replace an image while it is read: what is stored belongs to what was read."""
-    small_batches()
-    rare = settings(folder, image_size=64)
-
-    def extract(store: Path) -> Callable[[], int]:
-        return command(["extract", str(folder / "data"), *NETWORK, *rare, "--store", str(store)])
+    extract = extraction(folder)
 
     def attempt(chance: random.Random) -> Figures:
         log = folder / "round.log"

@@ -9,21 +9,20 @@ found. It ends at anything but an answer or a message: another exception, five s
 """
 
 import contextlib
-import io
 import os
 import random
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
 
-from campaign import Attempt, Figures, Finding, Line, NotHere, run
+from campaign import Attempt, Figures, Finding, NotHere, line, run
+from parsing import read_answers, read_settings
 
 SECONDS, LONGEST, MEGABYTES = 30, 5, 2000
 """Of a round; of one input; of the whole process, torch's code included."""
@@ -47,71 +46,38 @@ SEEDS = {
 """What each parser begins with."""
 
 
+def _file(name: str, parse: Callable[[Path], object], folder: Path) -> Callable[[bytes], object]:
+    path = folder / name
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        parse(path)
+
+    return read
+
+
 def _data(file: str, folder: Path) -> Callable[[bytes], object]:
     from showtell.data.readers import read_dataset
     from showtell.data.source import DataSource
 
     for number, name in enumerate(NAMES):
         Image.new("RGB", (4, 4), (60 * number, 0, 0)).save(folder / name)
-    path = folder / file
-
-    def read(content: bytes) -> None:
-        path.write_bytes(content)
-        read_dataset(DataSource(path))
-
-    return read
-
-
-def _answers(folder: Path) -> Callable[[bytes], object]:
-    from showtell.data.answers import Answer, AnswerTable
-
-    path = folder / "captions.csv"
-
-    def read(content: bytes) -> None:
-        path.write_bytes(content)
-        table = AnswerTable(path, "caption")
-        before = [one.text for one in table.read()]
-        table.add([Answer("new.png", "a new one")])
-        if [one.text for one in table.read()] != [*before, "a new one"]:
-            raise AssertionError("an answer is lost or changed by another one")
-
-    return read
-
-
-def _settings(folder: Path) -> Callable[[bytes], object]:
-    from showtell.flags import parse
-
-    path = folder / "settings.toml"
-
-    def read(content: bytes) -> None:
-        path.write_bytes(content)
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            try:
-                parse(["train-captioner", "data.csv", "--out", "run", "--config", str(path)])
-            except SystemExit as error:
-                if error.code != 2:
-                    raise
-
-    return read
+    return _file(file, lambda path: read_dataset(DataSource(path)), folder)
 
 
 def _space(folder: Path) -> Callable[[bytes], object]:
     from showtell.store.store import FeatureStore
 
-    (folder / "store" / "0123456789abcdef").mkdir(parents=True)
-
-    def read(content: bytes) -> None:
-        (folder / "store" / "0123456789abcdef" / "space.json").write_bytes(content)
-        FeatureStore(folder / "store").spaces()
-
-    return read
+    space = folder / "0123456789abcdef"
+    space.mkdir()
+    return _file("space.json", lambda path: FeatureStore(folder).spaces(), space)
 
 
 PARSERS: dict[str, Callable[[Path], Callable[[bytes], object]]] = {
     "tables": partial(_data, "t.csv"),
     "json": partial(_data, "t.json"),
-    "answers": _answers,
-    "settings": _settings,
+    "answers": partial(_file, "captions.csv", read_answers),
+    "settings": partial(_file, "settings.toml", read_settings),
     "space": _space,
 }
 
@@ -124,6 +90,8 @@ def fuzz(parser: str, folder: Path, arguments: list[str]) -> None:
         from showtell.errors import ShowtellError
 
         read = PARSERS[parser](folder)
+        with contextlib.suppress(ShowtellError):
+            read(SEEDS[parser][0])  # what is imported at the first use is watched, too
 
     def one(content: bytes) -> None:
         with contextlib.suppress(ShowtellError):
@@ -168,16 +136,12 @@ def _guided(parser: str, folder: Path) -> Iterator[Attempt]:
     yield attempt
 
 
-def _line(name: str, parser: str, share: float = 1) -> Line:
-    return Line(name, contextmanager(partial(_guided, parser)), share=share, short=0)
-
-
 LINES = (
-    _line("tables in text", "tables", share=3),
-    _line("JSON", "json", share=3),
-    _line("answers of teach", "answers"),
-    _line("settings", "settings"),
-    _line("a space of the store", "space"),
+    line("tables in text", _guided, "tables", share=3, short=0),
+    line("JSON", _guided, "json", share=3, short=0),
+    line("answers of teach", _guided, "answers", short=0),
+    line("settings", _guided, "settings", short=0),
+    line("a space of the store", _guided, "space", short=0),
 )
 
 if __name__ == "__main__":

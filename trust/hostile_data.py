@@ -3,7 +3,6 @@
 python trust/hostile_data.py --rounds 10         # 100 inputs a round and line
 """
 
-import contextlib
 import csv
 import io
 import json
@@ -23,6 +22,7 @@ from campaign import Attempt, Figures, Line, NotHere, run
 from guard import Guard
 from mutate import mutated
 from mutate_text import as_json, mutated_cells, mutated_json
+from parsing import read_answers, read_settings
 
 INPUTS = 100
 """In a round."""
@@ -198,20 +198,9 @@ def _office(suffix: str, chance: random.Random, made: dict[str, bytes] = {}) -> 
 @contextmanager
 def _answers(folder: Path) -> Iterator[Attempt]:
     """Read a table of answers, and add one, as ``teach`` does."""
-    from showtell.data.answers import Answer, AnswerTable
     from showtell.errors import ShowtellError
 
     path = folder / "captions.csv"
-
-    def read(_: Path) -> None:
-        table = AnswerTable(path, "caption")
-        before = table.read()
-        table.add([Answer("new.png", "a new one")])
-        after = table.read()
-        if [one.text for one in after[: len(before)]] != [one.text for one in before] or after[
-            -1
-        ].image != "new.png":
-            raise AssertionError("an answer is lost or changed by another one")
 
     def make(chance: random.Random) -> tuple[bytes, Path]:
         rows = [
@@ -224,26 +213,17 @@ def _answers(folder: Path) -> Iterator[Attempt]:
         path.write_bytes(content := mutated(content, chance) if chance.random() < 0.6 else content)
         return content, path
 
-    yield _attempt(Guard(read, (ShowtellError,), _bound, folder), make)
+    yield _attempt(Guard(read_answers, (ShowtellError,), _bound, folder), make)
 
 
 @contextmanager
 def _settings(folder: Path) -> Iterator[Attempt]:
     """Parse a command line with a hostile ``--config`` file."""
     from showtell.errors import ShowtellError
-    from showtell.flags import parse
 
     path = folder / "settings.toml"
     sound = b"hidden_dim = 16\nlearning_rate = 1e-3\npatience = 3\nbatch_size = 4\naugmentations = 1\n"
     values = ("[" * 400, "1" * 5000, '"""', "{a=" * 300, "nan", "-1", "[[1]]", "2026-11-29", "1e999", "true")
-
-    def read(_: Path) -> None:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            try:
-                parse(["train-captioner", "data.csv", "--out", "run", "--config", str(path)])
-            except SystemExit as error:
-                if error.code != 2:
-                    raise
 
     def make(chance: random.Random) -> tuple[bytes, Path]:
         content = mutated(sound, chance)
@@ -253,7 +233,7 @@ def _settings(folder: Path) -> Iterator[Attempt]:
         path.write_bytes(content)
         return content, path
 
-    yield _attempt(Guard(read, (ShowtellError,), _bound, folder), make)
+    yield _attempt(Guard(read_settings, (ShowtellError,), _bound, folder), make)
 
 
 @contextmanager

@@ -15,15 +15,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import killing
 import models
-from campaign import Attempt, Figures, Finding, Line, NotHere, run
-from extracting import IMAGES, NETWORK, draw_images, records_of, settings, small_batches
+from campaign import Attempt, Figures, Finding, NotHere, line, run
+from extracting import IMAGES, draw_images, extraction, records_of
 from kill_training import captioner, export, fine_tuning
 from killing import Undisturbed, command, digests, emptied, finish, forked, killed
 
@@ -39,14 +37,10 @@ def _extraction(kind: str, folder: Path) -> Iterator[Attempt]:
     if kind == "processes":
         # Workers begin as forks, too: a server of their own would import torch in every round.
         processes.get_context = lambda method: multiprocessing.get_context("fork")  # type: ignore[attr-defined]
-    small_batches()
     forked(partial(draw_images, folder / "data"), folder / "log")
-    rare = settings(folder, image_size=64)
     who = [] if kind == "threads" else ["--executor", kind, "--workers", "2" if kind == "processes" else "1"]
 
-    def extract(store: Path) -> Callable[[], int]:
-        return command(["extract", str(folder / "data"), *NETWORK, *rare, *who, "--store", str(store)])
-
+    extract = extraction(folder, *who)
     how_long = Undisturbed(extract(folder / "whole"), folder / "log")
     whole = records_of(folder / "whole", folder)
     if len(whole) != IMAGES:
@@ -252,23 +246,17 @@ def _push(folder: Path) -> Iterator[Attempt]:
         os.waitpid(server, 0)
 
 
-def _line(
-    name: str, lines: Callable[..., Iterator[Attempt]], *given: Any, share: float = 1, short: int = 1
-) -> Line:
-    return Line(name, contextmanager(partial(lines, *given)), share=share, short=short)
-
-
 LINES = (
-    _line("extraction by threads", _extraction, "threads", short=2),
-    _line("extraction by processes", _extraction, "processes", share=2),
-    _line("extraction by Ray", _extraction, "ray", share=1, short=0),
-    _line("training of a captioner", captioner, share=2),
-    _line("fine-tuning of a classifier", fine_tuning, share=2, short=0),
-    _line("export", export, share=2, short=0),
-    _line("answers of teach", _answers, short=5),
-    _line("store: merge", _merge, short=2),
-    _line("store: removal", _remove, short=2),
-    _line("push and pull", _push, short=1),
+    line("extraction by threads", _extraction, "threads", short=2),
+    line("extraction by processes", _extraction, "processes", share=2),
+    line("extraction by Ray", _extraction, "ray", share=1, short=0),
+    line("training of a captioner", captioner, share=2),
+    line("fine-tuning of a classifier", fine_tuning, share=2, short=0),
+    line("export", export, share=2, short=0),
+    line("answers of teach", _answers, short=5),
+    line("store: merge", _merge, short=2),
+    line("store: removal", _remove, short=2),
+    line("push and pull", _push, short=1),
 )
 
 if __name__ == "__main__":
