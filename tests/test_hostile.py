@@ -20,6 +20,7 @@ from showtell.errors import DataError, ModelError, StoreError
 from showtell.files import make_folder, parse_json
 from showtell.report.curves import draw_loss, draw_score
 from showtell.runs.run import Run
+from showtell.store import description
 from showtell.store.command import list_store
 from showtell.store.environment import open_environment
 from showtell.store.settings import Store
@@ -138,6 +139,35 @@ def test_a_description_that_is_none_is_told_and_lists_with_the_others(store, tex
 def test_a_space_of_another_program_is_listed(store, more):
     store.space(DESCRIPTION | more)
     assert len(list_store(Store(store.root))) == 1
+
+
+def test_checkpoints_of_the_same_values_are_the_same_bytes(tmp_path):
+    """The library orders metadata anew each time, so that a resumed training seemed to end otherwise."""
+    kept, path = state(), tmp_path / "last.safetensors"
+    written = set()
+    for _ in range(12):
+        save_checkpoint(path, kept, Progress(step=1), "print")
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert load_checkpoint(path, kept, "print") == Progress(step=1)
+
+
+@pytest.mark.parametrize("moment", ["write_atomic", "rename"])
+def test_a_kill_at_its_creation_leaves_no_store_without_a_description(tmp_path, monkeypatch, moment):
+    def killed(*_args, **_more):
+        raise KeyboardInterrupt
+
+    store = FeatureStore(tmp_path / "store")
+    with monkeypatch.context() as patch:
+        if moment == "rename":
+            patch.setattr(Path, "rename", killed)
+        else:
+            patch.setattr(description, "write_atomic", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.space(DESCRIPTION)
+    assert store.spaces() == []
+    assert len(store.space(DESCRIPTION)) == 0
+    assert [path.name for path in store.root.iterdir() if path.name.endswith(".new")] == []
 
 
 def test_folders_are_on_the_disk_when_they_are_made(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from showtell.errors import StoreError
-from showtell.files import make_folder, parse_json, write_atomic
+from showtell.files import make_folder, parse_json, sync_folder, write_atomic
 
 _Positive = Annotated[int, msgspec.Meta(gt=0)]
 
@@ -74,8 +74,16 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
                 run=f"showtell store --remove {folder.name}",
             )
         return
-    make_folder(folder)
-    write_atomic(path, canonical, durable=True)
+    # A kill leaves no folder that lacks its description: it is made under another name.
+    new = folder.with_name(f".{folder.name}.new")
+    make_folder(new)
+    write_atomic(new / path.name, canonical, durable=True)
+    try:
+        new.rename(folder)
+    except OSError:
+        if not path.exists():  # else another process was faster
+            raise
+    sync_folder(folder.parent)
 
 
 def read_description(folder: Path) -> dict[str, object]:

@@ -133,10 +133,16 @@ def _restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], state: 
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file atomically and durably."""
+    """Write a safetensors file atomically and durably; the same values are the same bytes."""
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    content = save(contiguous, metadata=dict(metadata))
+    # The library writes metadata in an order that differs between processes. The header behind its length of
+    # eight bytes stays as long, padded with blanks.
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end]) | {"__metadata__": dict(metadata)}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(end - 8)
     # Written here, since the library's own file could be read by nobody but its owner.
-    write_atomic(path, save(contiguous, metadata=dict(metadata)), durable=True)
+    write_atomic(path, content[:8] + text + content[end:], durable=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
