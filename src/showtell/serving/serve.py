@@ -8,12 +8,12 @@ import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
+from showtell.files import numbered
 from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
 from showtell.serving.settings import Demo, Serve
@@ -76,8 +76,8 @@ def load_models(
     for run in runs:
         folder = run.absolute()
         stem = unicodedata.normalize("NFC", (folder.parent if folder.name == "model" else folder).name)
-        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        models[next(name for name in names if name not in models)] = load(run, device=device, console=console)
+        name = next(name for name in numbered(stem) if name not in models)
+        models[name] = load(run, device=device, console=console)
     return models
 
 
