@@ -191,6 +191,5 @@ def stop_training(request: Request, tab: Tab) -> dict[str, object]:
 
 async def _mendable(_: Request, error: ShowtellError) -> Response:
     """422 for an image that cannot be read, 507 for what could not be kept, 409 for what does not fit."""
-    return refusal(
-        error, 422 if isinstance(error, ImageError) else 507 if isinstance(error, DataError) else 409
-    )
+    status = 422 if isinstance(error, ImageError) else 507 if isinstance(error, DataError) else 409
+    return refusal(error, status)
