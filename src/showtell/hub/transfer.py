@@ -163,12 +163,8 @@ def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:
     path = folder / "README.md"
     own = path.read_text(encoding="utf-8") if path.is_file() else ""
     if not is_hub_card(own):
-        return _written_card(config, model, name)
+        return hub_card(model, name, _origin(Run(config.run)), config.license)
     return with_license(own, config.license) if config.license else own
-
-
-def _written_card(config: Push, model: Model[Any], name: str) -> str:
-    return hub_card(model, name, _origin(Run(config.run)), config.license)
 
 
 def _origin(run: Run) -> Origin:
@@ -179,9 +175,6 @@ def _origin(run: Run) -> Origin:
         [run.evaluation(split, EvaluationRecord) for split in run.evaluated("test", "val")],
     )
 
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
 
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".keras"}
 
