@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from showtell.console import Console, human_time, many
 from showtell.store.kept_images import NAME, KeptImages
-from showtell.store.record import RecordError, checksum
+from showtell.store.record import RecordError
 from showtell.store.space import FeatureSpace, Reader
 
 _BATCH = 256
@@ -86,11 +86,8 @@ def verify_kept(kept: KeptImages, console: Console) -> Verified:
 
 def _is_sound(reader: Reader, key: bytes) -> bool | None:
     """Return whether a record is as it was written; None where only its length can say so."""
-    form = reader.form
     try:
-        value = reader.value(key)
-        expected, file = form.place(value)
-        grid = reader.grid_value(key, file) if form.grid_bytes else None
+        found = reader.record(key)
     except RecordError:
         return False
-    return None if expected is None else checksum(grid, value[: form.pooled_bytes]) == expected
+    return None if found.checksum is None else found.checksum == found.own_checksum
