@@ -12,7 +12,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from showtell.data.images import open_image
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.class_scores import Bin
 from showtell.evaluation.intervals import wilson
@@ -81,7 +80,7 @@ def report_classifier(reported: Reported) -> Path:
     sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
     chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
     shown = [_explained(model, find_image(line["image"], named, reported), line) for line in chosen]
-    facts = facts_of(reported, model, metrics=f"heads/{model.head.config.kind}")
+    facts = facts_of(reported, metrics=f"heads/{model.head.config.kind}")
     cards = [card_of(item, _WORDS) for item in shown]
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
@@ -143,7 +142,7 @@ def _explained(model: ClassifierModel, image: AnnotatedImage, line: JsonObject) 
 
 def _draw(item: PageItem, out: Path) -> None:
     draw_prediction(
-        open_image(item.image) if isinstance(item.image, Path) else item.image,
+        item.open(),
         item.caption.words[0].attention,
         {word.text: word.probability for word in item.caption.words},
         item.preprocessing,
