@@ -136,7 +136,7 @@ def _sheets(paths: Sequence[Path], side: int, console: Console) -> list[Markup]:
 
     def small(path: Path) -> Image.Image | None:
         try:
-            image = open_image(path, shrink_to=shrink).convert("RGB")
+            image = open_image(path, shrink_to=shrink)
         except ImageError:
             return None
         short = min(image.size)

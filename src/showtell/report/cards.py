@@ -94,7 +94,7 @@ class PageItem:
     score: str = ""
 
     def open(self) -> Image.Image:
-        """Return the image, upright.
+        """Return the image, RGB and upright.
 
         Raises:
             ImageError: It cannot be read.
@@ -112,7 +112,7 @@ def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
     Raises:
         ImageError: The image cannot be read.
     """
-    image = item.open().convert("RGB")
+    image = item.open()
     box = seen_box(item.preprocessing, image.width, image.height)
     spoken = item.caption.words
     attention = {
