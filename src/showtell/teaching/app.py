@@ -21,6 +21,7 @@ from showtell.serving.prometheus import Metrics
 from showtell.serving.refusals import HANDLERS, refusal
 from showtell.teaching import captions_page
 from showtell.teaching.captioning import Captioning
+from showtell.teaching.captions_page import Tab
 from showtell.teaching.settings import Teach
 from showtell.teaching.teaching import Teaching
 from showtell.teaching.training import Training
@@ -91,7 +92,6 @@ def build_teaching_app(
 
 
 router = APIRouter()
-Tab = Annotated[str, Query(max_length=64, description="Which tab asks: it has an undo of its own.")]
 Count = Annotated[int, Query(ge=1, le=200)]
 
 
