@@ -75,10 +75,7 @@ def report_classifier(reported: Reported) -> Path:
     assert isinstance(model, ClassifierModel)
     evaluation = run.evaluation(split, ClassEvaluationRecord)
     named = {image.name: image for image in reported.dataset.images}
-    lines = run.predictions(split)
-    mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]
-    sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
-    chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
+    chosen, mistakes = _telling(run.predictions(split))
     shown = [_explained(model, find_image(line["image"], named, reported), line) for line in chosen]
     facts = facts_of(reported, metrics=f"heads/{model.head.config.kind}")
     cards = [card_of(item, _WORDS) for item in shown]
@@ -106,7 +103,7 @@ def report_classifier(reported: Reported) -> Path:
         shown=cards,
         class_words=_WORDS,
         heads=model.config.provenance.heads,
-        mistakes=len(mistakes),
+        mistakes=mistakes,
         split=split,
         images=evaluation.images,
         folds=evaluation.folds,
@@ -120,6 +117,17 @@ def report_classifier(reported: Reported) -> Path:
         open=_OPEN,
         reliability=_reliability(facts, evaluation),
     )
+
+
+def _telling(lines: Sequence[JsonObject]) -> tuple[list[JsonObject], int]:
+    """Return the lines of the most confident mistakes, or else of the least confident predictions.
+
+    Returns:
+        The lines, and how many mistakes there are.
+    """
+    mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]
+    sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
+    return (sure if mistakes else sure[::-1])[:_MISTAKES], len(mistakes)
 
 
 def _explained(model: ClassifierModel, image: AnnotatedImage, line: JsonObject) -> PageItem:
