@@ -24,6 +24,7 @@ from showtell.backbones.description import (
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.console import Console, Log
 from showtell.data.images import Fit, Preprocessing
+from showtell.data.names import few
 from showtell.errors import ConfigError, WeightsError
 from showtell.files import parse_json
 from showtell.runtime import computing_by, quiet
@@ -222,7 +223,7 @@ def _check_name(name: str) -> None:
     if "." in name and name not in tags:
         raise ConfigError(
             f"timm {timm.__version__} knows no weights {name!r}.",
-            hint=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
+            hint=f"It knows {few(tags, 8)}." if tags else f"Call it {name.split('.')[0]}.",
         )
 
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from showtell.console import Console, human_time, many
+from showtell.data.names import few
 from showtell.store.kept_images import NAME, KeptImages
 from showtell.store.record import RecordError
 from showtell.store.space import FeatureSpace, Reader
@@ -32,10 +33,9 @@ class Verified:
         if self.unchecked:
             parts.append(f"{self.unchecked:,} of them by their length alone, since they have no checksum")
         if self.damaged:
-            shown = ", ".join(key[:12] for key in self.damaged[:10])
             parts.append(
-                f"{many(len(self.damaged), 'damaged one', 'damaged ones')} taken out ({shown}"
-                f"{', ...' if len(self.damaged) > 10 else ''}); the next extract makes them again"
+                f"{many(len(self.damaged), 'damaged one', 'damaged ones')} taken out "
+                f"({few([key[:12] for key in self.damaged])}); the next extract makes them again"
             )
         else:
             parts.append("all are sound")
