@@ -36,7 +36,7 @@ def test_a_long_caption_is_learnt_to_its_end():
     model, train = captioner(79, length_limit([79, 79, 79]))
     (ids, *_) = model.tokenizer.encode_batch(list(train[0].captions))
     assert caption_lengths(model.tokenizer, train) == [79] * 3
-    assert model.framed(ids) == [model.tokenizer.bos_id, *ids, model.tokenizer.eos_id]
+    assert model.encode(train[0].captions) == [[model.tokenizer.bos_id, *ids, model.tokenizer.eos_id]]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_is_cut_and_what_is_longer_than_usual_is_said(limit, said):
 def test_a_cut_caption_has_no_end():
     model, train = captioner(79, 50)
     (ids, *_) = model.tokenizer.encode_batch(list(train[0].captions))
-    assert model.framed(ids) == [model.tokenizer.bos_id, *ids[:50]]
+    assert model.encode(train[0].captions) == [[model.tokenizer.bos_id, *ids[:50]]]
 
 
 @pytest.mark.parametrize(

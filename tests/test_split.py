@@ -200,6 +200,8 @@ def test_settings_and_digests_are_checked() -> None:
         assign_splits([image(1)], digests([1]), seed=-1)
     with pytest.raises(DataError, match=r"2\.jpg"):
         assign_splits([image(1), image(2)], digests([1]))
+    with pytest.raises(DataError, match=r"20\.jpg and 2 more\."):
+        assign_splits([image(number) for number in range(10, 23)], digests([10]))
 
 
 def test_no_test_share_makes_no_test_image_and_no_val_share_no_val() -> None:

@@ -159,16 +159,6 @@ def test_training_stops_when_patience_is_spent(tmp_path, scores, patience, epoch
     assert again.asked == []
 
 
-@pytest.mark.parametrize(
-    ("patience_steps", "epochs"),
-    [(0, 3), (3, 4), (8, 9), (100, 12)],  # an epoch is one step; the first validation stays the best
-)
-def test_patience_counts_steps_where_epochs_are_short(tmp_path, patience_steps, epochs):
-    task = Line([9, *range(12)][:12], steps_per_epoch=1)
-    _, progress = run(task, tmp_path, epochs=12, patience=2, patience_steps=patience_steps)
-    assert progress.epoch == epochs
-
-
 def test_a_score_of_zero_is_nobodys_best_where_there_is_a_loss(tmp_path):
     """Empty captions score zero for many epochs while the loss falls: patience has nothing to wait from."""
     task = Line([0, 0, 0, 0, 0, 0.2, 0.1], held_out=[5, 4, 3, 2, 1, 6, 0.5])

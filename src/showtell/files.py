@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = False, err
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def numbered(name: str) -> Iterator[str]:
+    """Yield names of which one is free: the given one, then ``name-2``, ``name-3`` and so on."""
+    yield name
+    for number in count(2):
+        yield f"{name}-{number}"
 
 
 @contextmanager

@@ -100,12 +100,18 @@ def picture(image: Image, says: str, under: str = "", faint: str = "", *, width:
     ).format(width, data_uri(image), says, line)
 
 
-def data_uri(image: Image) -> str:
-    """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out."""
+def data_uri(image: Image, *, side: int = _SIDE, quality: int = _QUALITY) -> str:
+    """Encode a small copy; what a camera wrote beside the pixels, such as the place, stays out.
+
+    Args:
+        image: Upright, any mode.
+        side: Longest side of the copy, pixels.
+        quality: Of its JPEG.
+    """
     small = image.convert("RGB")  # a copy, of an RGB image too
-    small.thumbnail((_SIDE, _SIDE), Resampling.LANCZOS)
+    small.thumbnail((side, side), Resampling.LANCZOS)
     content = io.BytesIO()
-    small.save(content, "JPEG", quality=_QUALITY, optimize=True)
+    small.save(content, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 

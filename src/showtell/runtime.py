@@ -42,6 +42,17 @@ def limit_threads(count: int) -> None:
         other.join()
 
 
+@contextmanager
+def computing_by(threads: int) -> Iterator[None]:
+    """Let torch compute by so many threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def share_cores(device: torch.device, batches: int = _MAX_BATCHES) -> tuple[int, int]:
     """Return how many batches to encode side by side, and how many threads each gets.
 

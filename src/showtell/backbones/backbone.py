@@ -115,6 +115,10 @@ class Backbone(nn.Module):
         """Return the backbones that it is made of: itself alone."""
         return (self,)
 
+    def made_of(self, parts: "Sequence[Backbone]") -> "Backbone":
+        """Return the backbone that other parts make in the place of its own, such as ones run otherwise."""
+        return parts[0]
+
     def pixels(self, source: Source) -> Tensor:
         """Read an image as the network is given it: (3, height, width), uint8.
 

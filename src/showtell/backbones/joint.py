@@ -49,6 +49,10 @@ class JointBackbone(Backbone):
         """Return the backbones in their order."""
         return tuple(part for part in self._parts if isinstance(part, Backbone))
 
+    def made_of(self, parts: Sequence[Backbone]) -> Backbone:
+        """Join other backbones; return itself where they are its own."""
+        return self if tuple(parts) == self.parts else JointBackbone(parts)
+
     @property
     def device(self) -> torch.device:
         """Where it is."""
@@ -68,8 +72,7 @@ class JointBackbone(Backbone):
 
     def for_inference(self) -> Backbone:
         """Return what a model trained on its features encodes with; itself where torch runs every part."""
-        used = [part.for_inference() for part in self.parts]
-        return self if tuple(used) == self.parts else JointBackbone(used)
+        return self.made_of([part.for_inference() for part in self.parts])
 
     def pixels(self, source: Source) -> Tensor:
         """Read an image once for each different input.

@@ -24,9 +24,10 @@ from showtell.backbones.description import (
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.console import Console, Log
 from showtell.data.images import Fit, Preprocessing
+from showtell.data.names import few
 from showtell.errors import ConfigError, WeightsError
 from showtell.files import parse_json
-from showtell.runtime import quiet
+from showtell.runtime import computing_by, quiet
 
 RANDOM = "random"
 
@@ -202,13 +203,8 @@ def _settle_batch_norm(network: nn.Module, image_size: int | None) -> None:
     for norm in norms:
         norm.momentum = 1.0
     # Sums depend on how many threads share them, and one seed shall give one network.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            network.train()(torch.randn(4, 3, height, width))
-    finally:
-        torch.set_num_threads(threads)
+    with torch.no_grad(), computing_by(1):
+        network.train()(torch.randn(4, 3, height, width))
 
 
 def _check_name(name: str) -> None:
@@ -227,7 +223,7 @@ def _check_name(name: str) -> None:
     if "." in name and name not in tags:
         raise ConfigError(
             f"timm {timm.__version__} knows no weights {name!r}.",
-            hint=f"It knows {', '.join(tags[:8])}." if tags else f"Call it {name.split('.')[0]}.",
+            hint=f"It knows {few(tags, 8)}." if tags else f"Call it {name.split('.')[0]}.",
         )
 
 

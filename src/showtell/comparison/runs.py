@@ -133,7 +133,7 @@ def _kind_of(runs: Sequence[Run]) -> Kind:
         ModelError: A folder holds no run, or they are of different kinds.
     """
     for run in runs:
-        if not (run.folder / "config.json").is_file():
+        if not run.has_started:
             raise ModelError(
                 f"{run.folder} holds no run.",
                 hint="Expected folders of finished trainings. Backbones are compared on data by: "

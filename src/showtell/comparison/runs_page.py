@@ -3,13 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
-from showtell.data.images import open_image
-from showtell.errors import ImageError
 from showtell.evaluation.paired import Paired, PairedImage
-from showtell.notebook import data_uri
 from showtell.report.document import Card, write_document
+from showtell.report.gallery import embedded
 
 _TITLES = {
     "bleu1": "BLEU-1",
@@ -102,11 +98,4 @@ def _card(image: PairedImage, paired: Paired, files: Mapping[str, Path]) -> Card
         ("right" if score else "wrong") if paired.decided_by == "accuracy" else f"{score:.2f}"
         for score in image.scores
     ]
-    card = {"image": "", "width": 4, "height": 3, "found": image, "shown": shown}
-    if image.name in files:
-        try:
-            opened = open_image(files[image.name]).convert("RGB")
-        except ImageError:
-            return card
-        card |= {"image": Markup(data_uri(opened)), "width": opened.width, "height": opened.height}
-    return card
+    return {"found": image, "shown": shown} | embedded(files.get(image.name))

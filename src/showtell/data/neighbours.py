@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from showtell.errors import MissingExtraError
-
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Cosines = npt.NDArray[np.float32]
@@ -34,11 +32,10 @@ class Nearest:
 
     Args:
         features: Pooled features, (N, D), of any float dtype and any length; kept as they are.
-        exact: Whether every search is exact; None where a graph does not pay, or there is no usearch.
     """
 
-    def __init__(self, features: Floats, *, exact: bool | None = None) -> None:
-        self._features, self._exact = features, exact
+    def __init__(self, features: Floats) -> None:
+        self._features = features
         self._scale = np.empty(len(features), np.float32)
         for start in range(0, len(features), _COLUMNS):
             part = slice(start, start + _COLUMNS)
@@ -60,7 +57,7 @@ class Nearest:
             their cosines, float32.
         """
         k = min(k, len(self))
-        if self._wants_graph(len(queries)):
+        if searches_by_graph(len(self), len(queries)):
             return self._search_graph(queries, k)
         places = np.empty((len(queries), k), np.int64)
         cosines = np.empty((len(queries), k), np.float32)
@@ -81,12 +78,6 @@ class Nearest:
             np.nan_to_num(cosines, copy=False, nan=0.0)
             places, best = _merge(places, best, start, cosines, k)
         return places, best
-
-    def _wants_graph(self, asked: int) -> bool:
-        """Tell whether to search by a graph."""
-        if self._exact is not None:
-            return not self._exact
-        return searches_by_graph(len(self), asked)
 
     def _search_graph(self, queries: Floats, k: int) -> tuple[Ints, Cosines]:
         """Find the nearest by the graph, which the first search makes; those found are ordered exactly."""
@@ -155,15 +146,9 @@ def _merge(places: Ints, best: Cosines, start: int, cosines: Cosines, k: int) ->
 
 
 def _make_graph(features: Floats, scale: npt.NDArray[np.float32]) -> Any:
-    """Make an HNSW graph of images, in half precision.
+    """Make an HNSW graph of images, in half precision."""
+    from usearch.index import Index
 
-    Raises:
-        MissingExtraError: usearch is not installed.
-    """
-    try:
-        from usearch.index import Index
-    except ImportError as error:
-        raise MissingExtraError("usearch", "neighbours", "Search among very many images") from error
     graph = Index(
         ndim=features.shape[1],
         metric="ip",

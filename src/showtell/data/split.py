@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from showtell.console import Console, many
 from showtell.data.groups import Groups, merge_groups
+from showtell.data.names import few
 from showtell.data.records import SPLITS, AnnotatedImage, Dataset, Split
 from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.errors import ConfigError, DataError
@@ -203,7 +204,7 @@ def _own_places(
     missing = sorted(image.name for image in undecided if image.name not in digests)
     if missing:
         raise DataError(
-            f"{len(missing):,} images have no content digest to split by: {', '.join(missing[:10])}.",
+            f"{len(missing):,} images have no content digest to split by: {few(missing)}.",
             hint="Expected images that can be read; leave out the others before splitting.",
         )
     return {

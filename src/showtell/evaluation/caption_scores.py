@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from showtell.data.names import few
 from showtell.errors import DataError
 from showtell.evaluation.bleu_rouge import bleu, bleu_statistics, rouge_l
 from showtell.evaluation.chrf import chrf, chrf_statistics
@@ -142,8 +143,7 @@ def _check_same_images(references: Mapping[str, Sequence[str]], hypotheses: Mapp
         ("references", hypotheses.keys() - references.keys()),
     ):
         if names:
-            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             raise DataError(
-                f"These images lack {what}: {', '.join(sorted(names)[:10])}{more}.",
+                f"These images lack {what}: {few(sorted(names))}.",
                 hint="Give references and captions for the same images.",
             )

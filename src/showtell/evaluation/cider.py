@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from showtell.data.names import few
 from showtell.errors import DataError
 from showtell.text.ngram_weights import Ngram, NgramWeights
 from showtell.text.words import MAX_NGRAM, metric_tokens
@@ -50,7 +51,7 @@ class CiderD:
         bare = [name for name, captions in references.items() if not captions]
         if bare or not references:
             raise DataError(
-                f"These images lack references: {', '.join(sorted(bare)[:10])}."
+                f"These images lack references: {few(sorted(bare))}."
                 if bare
                 else "There are no images to score.",
                 hint="Give every image at least one true caption.",

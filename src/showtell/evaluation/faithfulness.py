@@ -29,6 +29,8 @@ SHARE = 0.1
 """Of the cells that are taken away."""
 _BATCH = 8
 """Images altered side by side: each has as many altered copies of its grid as its caption has words."""
+_SEED = 0
+"""Of the random cells and of the bootstrap."""
 _SEEN_OFTEN = 8
 """A word is listed by itself if it was said as often."""
 
@@ -81,7 +83,6 @@ def measure_faithfulness(
     captions: Mapping[str, str],
     *,
     share: float = SHARE,
-    seed: int = 0,
 ) -> Faithfulness | None:
     """Take cells away from images and see how much less likely each word becomes.
 
@@ -96,7 +97,6 @@ def measure_faithfulness(
         images: Which images.
         captions: What the captioner said of each, by name.
         share: Of the cells that are taken away, in (0, 1); at least one is.
-        seed: Of the random cells and of the bootstrap.
 
     Returns:
         The drops; None where no caption has a word.
@@ -108,7 +108,7 @@ def measure_faithfulness(
     spoken = [image for image in images if encoded[image.name]]
     if not spoken:
         return None
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(_SEED)
     of_cells, _ = joint_shape(captioner.grids)
     cells = max(1, round(share * of_cells))
     images_of, tokens, drops = [], [], []
@@ -127,7 +127,7 @@ def measure_faithfulness(
         tokens.append(words.token)
         drops.append(whole.unsqueeze(1) - torch.stack(without, dim=1))  # (N, 4)
     table = torch.cat(drops).double().cpu().numpy()
-    means, intervals = _summary(torch.cat(images_of).cpu().numpy(), table, seed)
+    means, intervals = _summary(torch.cat(images_of).cpu().numpy(), table)
     texts = [tokenizer.decode([token]) for token in torch.cat(tokens).tolist()]
     return Faithfulness(
         len(spoken), len(table), cells, of_cells, means, intervals, _by_word(texts, table[:, 1:3].tolist())
@@ -152,7 +152,7 @@ def _read_without(decoder: Decoder[Any, Any], grid: Tensor, words: Words, cells:
 
 
 def _summary(
-    images: npt.NDArray[np.int64], drops: npt.NDArray[np.float64], seed: int
+    images: npt.NDArray[np.int64], drops: npt.NDArray[np.float64]
 ) -> tuple[dict[str, float], dict[str, Interval]]:
     """Return mean drops and their intervals, from drops (N, 4) of words of images (N,)."""
     sums = np.zeros((int(images.max()) + 1, len(CHOICES) + 1))
@@ -163,7 +163,7 @@ def _summary(
         return np.concatenate([mean, mean[..., 1:2] - mean[..., 2:3]], axis=-1)
 
     names = (*CHOICES, "difference")
-    bounds = bootstrap_interval(sums, means, seed=seed).tolist()
+    bounds = bootstrap_interval(sums, means, seed=_SEED).tolist()
     return (
         dict(zip(names, means(sums.sum(0)).tolist())),
         {name: (low, high) for name, (low, high) in zip(names, bounds)},

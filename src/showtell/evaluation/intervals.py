@@ -35,17 +35,16 @@ def bootstrap_interval(
     *,
     seed: int,
     resamples: int = 1000,
-    level: float = 0.95,
     limits: Scores | None = None,
     rare: float = 1.0,
     folded: bool = False,
 ) -> Scores:
-    """Return intervals of a score over which images happened to be in the set.
+    """Return 95% intervals of a score over which images happened to be in the set.
 
     Each side is at least that of the percentile interval, times Student's t over the normal's quantile. The
     longer one is as long as the skewness of the resamples asks for (an Edgeworth expansion: Hall 1992,
     chapter 3). And no side is shorter than what images could add of a kind of which the set of n has none:
-    they may be up to 1 - (1 - level)^(1/n) of all (the rule of three).
+    they may be up to 1 - 0.05^(1/n) of all (the rule of three).
 
     Args:
         statistics: What each image adds to the sums that the score is made of, (count, statistics), of at
@@ -53,7 +52,6 @@ def bootstrap_interval(
         score: From sums (resamples, statistics) to scores, (resamples, scores).
         seed: The seed of the resampling; the same seed gives the same intervals.
         resamples: How many sets of ``count`` images to draw with replacement, at least 1.
-        level: The share of sets whose interval holds the truth, in (0, 1).
         limits: Least and greatest possible value of each score, (scores, 2); None where there are none, and
             nothing rare is reckoned with.
         rare: How far rare images may score from the others, above 0; 1 is the whole range of a share, and
@@ -68,16 +66,17 @@ def bootstrap_interval(
     """
     count = len(statistics)
     sums = _resampled_sums(statistics, resamples, seed)
-    tail = (1 - level) / 2
     found = score(statistics.sum(0, keepdims=True))[0]  # (scores,)
-    low, high = np.quantile(score(sums), [tail, 1 - tail], axis=0) - found  # (scores,) each
+    low, high = (
+        np.quantile(score(sums), [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0) - found
+    )  # (scores,) each
     half, lean = (high - low) / 2, _SKEW * (high + low) / 2
-    reach = _reach(count, tail) * (_FOLDED**-0.5 if folded else 1)
+    reach = _reach(count) * (_FOLDED**-0.5 if folded else 1)
     bounds = np.stack(
         [found - reach * np.maximum(-low, half - lean), found + reach * np.maximum(high, half + lean)]
     )
     if limits is not None:
-        unseen = 1 - (1 - level) ** (1 / count)
+        unseen = 1 - (1 - _LEVEL) ** (1 / count)
         room = unseen * np.minimum(np.abs(limits.T - found), rare)  # (2, scores)
         bounds[0] = np.maximum(np.minimum(bounds[0], found - room[0]), limits[:, 0])
         bounds[1] = np.minimum(np.maximum(bounds[1], found + room[1]), limits[:, 1])
@@ -150,12 +149,11 @@ def _resampled_sums(statistics: Scores, resamples: int, seed: int) -> Scores:
     return sums
 
 
-def _reach(count: int, tail: float) -> float:
+def _reach(count: int) -> float:
     """Return how much farther than a percentile interval one of so few images reaches."""
     if count < 2:
         return 1.0  # there is nothing to widen
-    normal = NormalDist().inv_cdf(1 - tail)
-    return student_t(1 - tail, count - 1) / normal * math.sqrt(count / (count - 1))
+    return student_t((1 + _LEVEL) / 2, count - 1) / _Z * math.sqrt(count / (count - 1))
 
 
 def student_t(probability: float, freedom: int) -> float:

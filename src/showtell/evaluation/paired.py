@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from showtell.data.names import few
 from showtell.errors import DataError
 from showtell.evaluation.intervals import Ints, Scores, paired_intervals
 
@@ -101,7 +102,7 @@ def check_same_truths(truths: Sequence[tuple[str, object, object]], what: str) -
     if changed := [name for name, one, other in truths if one != other]:
         raise DataError(
             f"The {what} of {len(changed):,} of {len(truths):,} images changed between the two evaluations: "
-            f"{', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}.",
+            f"{few(changed, 3)}.",
             hint="Evaluate both runs again, on the same data.",
         )
 

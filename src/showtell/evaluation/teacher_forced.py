@@ -61,9 +61,7 @@ def teacher_forced(
     log_likelihood = 0.0
     for start in range(0, len(images), _BATCH):
         part = images[start : start + _BATCH]
-        encoded = [
-            [captioner.framed(ids) for ids in tokenizer.encode_batch(captions[image.name])] for image in part
-        ]
+        encoded = [captioner.encode(captions[image.name]) for image in part]
         batch = assemble(grids(part), encoded, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         targets = batch.targets(packed.position)

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.description import ENGINES, BackboneDescription, EngineName, Precision
-from showtell.backbones.joint import JointBackbone
 from showtell.console import Console, human_time
 from showtell.data.images import load_pixels
 from showtell.data.records import AnnotatedImage
@@ -106,8 +105,7 @@ def by_fastest(
         StoreError: The store cannot be used.
     """
     if len(backbone.parts) > 1:
-        parts = [by_fastest(part, images, store, console) for part in backbone.parts]
-        return backbone if tuple(parts) == backbone.parts else JointBackbone(parts)
+        return backbone.made_of([by_fastest(part, images, store, console) for part in backbone.parts])
     if not backbone.spec.any_engine or backbone.device.type != "cpu":
         return backbone
     ways = {way: _described(backbone, way) for way in _WAYS}
@@ -128,13 +126,12 @@ def by_recorded(backbone: Backbone, networks: Sequence[BackboneDescription]) -> 
         backbone: The network, or several ones joined.
         networks: As they are described in the record of a run, in the same order.
     """
-    parts = [
-        part.run_by(one.engine, one.precision) if part.spec.any_engine else part
-        for part, one in zip(backbone.parts, networks)
-    ]
-    if tuple(parts) == backbone.parts:
-        return backbone
-    return parts[0] if len(parts) == 1 else JointBackbone(parts)
+    return backbone.made_of(
+        [
+            part.run_by(one.engine, one.precision) if part.spec.any_engine else part
+            for part, one in zip(backbone.parts, networks)
+        ]
+    )
 
 
 def _described(backbone: Backbone, way: Way) -> BackboneDescription:

@@ -85,14 +85,7 @@ def prepare(
     if splits is None:
         check_room(dataset, val_size, test_size)
     features = extract_features(dataset.images, backbone, store, console=console, executor=executor)
-    report_problems(features.unreadable, console)
-    readable = tuple(image for image in dataset.images if image.name in features.digests)
-    contradicted = _two_labels(readable, features)
-    report_problems(contradicted, console)
-    left_out = {problem.where for problem in contradicted}
-    readable = tuple(image for image in readable if image.name not in left_out)
-    if not readable:
-        raise DataError(f"None of the {len(dataset.images)} images can be used.")
+    readable, left_out = _usable(dataset, features, console)
     brought = all(image.split for image in dataset.images) and not lacks_val(dataset.images)
     if groups is None and (dataset.classes or (splits is None and not brought)):
         vectors = features.pooled(readable).astype(np.float32)
@@ -113,10 +106,28 @@ def prepare(
             seed=seed,
         )
         say_sizes(images, found, dataset, test_size, console)
-    problems = (*dataset.problems, *features.unreadable, *contradicted)
-    complete = replace(dataset, images=images, problems=problems)
+    complete = replace(dataset, images=images, problems=(*dataset.problems, *left_out))
     fingerprint = _fingerprint(images, features)
     return Prepared(complete, images, features, found, fingerprint, brought)
+
+
+def _usable(
+    dataset: Dataset, features: Features, console: Console
+) -> tuple[tuple[AnnotatedImage, ...], list[Problem]]:
+    """Return the images that can be used, and why the others are left out, which is said.
+
+    Raises:
+        DataError: None can be used.
+    """
+    report_problems(features.unreadable, console)
+    readable = tuple(image for image in dataset.images if image.name in features.digests)
+    contradicted = _two_labels(readable, features)
+    report_problems(contradicted, console)
+    names = {problem.where for problem in contradicted}
+    usable = tuple(image for image in readable if image.name not in names)
+    if not usable:
+        raise DataError(f"None of the {len(dataset.images)} images can be used.")
+    return usable, [*features.unreadable, *contradicted]
 
 
 def _two_labels(images: Sequence[AnnotatedImage], features: Features) -> list[Problem]:

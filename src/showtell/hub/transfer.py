@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from showtell import __version__
 from showtell.console import Console, Log, human_bytes
+from showtell.data.names import few
 from showtell.data.records import SPLITS
 from showtell.errors import ConfigError, HubError, ModelError
 from showtell.files import new_folder
@@ -122,9 +123,7 @@ def _check_place(there: "ModelInfo | None", name: str, public: bool) -> None:
             hint="Add --public to send the model there, or name another.",
         )
     if foreign := sorted(set(file_names(there)) - {*FILES, *BESIDES}):
-        raise HubError(
-            f"{name} exists and holds other things: {', '.join(foreign[:5])}.", hint="Name another."
-        )
+        raise HubError(f"{name} exists and holds other things: {few(foreign, 5)}.", hint="Name another.")
 
 
 def _contents(folder: Path) -> dict[str, bytes | Path]:
@@ -163,12 +162,8 @@ def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:
     path = folder / "README.md"
     own = path.read_text(encoding="utf-8") if path.is_file() else ""
     if not is_hub_card(own):
-        return _written_card(config, model, name)
+        return hub_card(model, name, _origin(Run(config.run)), config.license)
     return with_license(own, config.license) if config.license else own
-
-
-def _written_card(config: Push, model: Model[Any], name: str) -> str:
-    return hub_card(model, name, _origin(Run(config.run)), config.license)
 
 
 def _origin(run: Run) -> Origin:
@@ -179,9 +174,6 @@ def _origin(run: Run) -> Origin:
         [run.evaluation(split, EvaluationRecord) for split in run.evaluated("test", "val")],
     )
 
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
 
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".keras"}
 
@@ -234,13 +226,12 @@ def _offered(there: "ModelInfo", name: str) -> dict[str, int]:
     files = file_names(there)
     if pickles := sorted(file for file in files if PurePosixPath(file).suffix.lower() in _PICKLES):
         raise HubError(
-            f"{name} holds {', '.join(pickles[:5])}, which could run code when opened. Nothing was fetched.",
+            f"{name} holds {few(pickles, 5)}, which could run code when opened. Nothing was fetched.",
             hint="Expected a model that showtell push has sent.",
         )
     if foreign := sorted(set(files) - {*FILES, *BESIDES}):
         raise HubError(
-            f"{name} holds files that are not part of a model: {', '.join(foreign[:5])}. "
-            "Nothing was fetched.",
+            f"{name} holds files that are not part of a model: {few(foreign, 5)}. Nothing was fetched.",
             hint="Expected a model that showtell push has sent.",
         )
     if missing := [file for file in NEEDED if file not in files]:

@@ -1,7 +1,5 @@
 """All images on a plane, those that look alike near each other: by their features, for the page."""
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +17,7 @@ from showtell.data.images import Preprocessing, open_image
 from showtell.data.neighbours import unit_vectors
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ImageError, MissingExtraError
+from showtell.notebook import data_uri
 
 Method = Literal["pca", "umap"]
 Floats = npt.NDArray[np.float32]
@@ -136,7 +135,7 @@ def _sheets(paths: Sequence[Path], side: int, console: Console) -> list[Markup]:
 
     def small(path: Path) -> Image.Image | None:
         try:
-            image = open_image(path, shrink_to=shrink).convert("RGB")
+            image = open_image(path, shrink_to=shrink)
         except ImageError:
             return None
         short = min(image.size)
@@ -155,7 +154,5 @@ def _sheets(paths: Sequence[Path], side: int, console: Console) -> list[Markup]:
                 if copy is not None:
                     sheet.paste(copy, (place % columns * side, place // columns * side))
                 bar.update(1)
-            content = io.BytesIO()
-            sheet.save(content, "JPEG", quality=_QUALITY, optimize=True)
-            sheets.append(Markup("data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()))
+            sheets.append(Markup(data_uri(sheet, side=_SHEET, quality=_QUALITY)))
     return sheets

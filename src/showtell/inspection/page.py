@@ -1,19 +1,17 @@
 """What an inspection found, as text for a terminal and as one HTML file to open anywhere."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from markupsafe import Markup
-from PIL import Image
 
 from showtell.console import Console, human_bytes
 from showtell.data.images import Preprocessing, open_image
 from showtell.inspection.check import Finding
 from showtell.inspection.image_map import ImageMap, map_for_page
 from showtell.inspection.result import Captions, ClassCount, Inspection, Spread
+from showtell.notebook import data_uri
 from showtell.report.document import write_document
 from showtell.report.wrapping import columns_of, shorten, wrap
 
@@ -230,12 +228,8 @@ class _Thumbnails:
 
     def __getitem__(self, name: str) -> Markup:
         if name not in self._made:
-            small = open_image(self._paths[name], shrink_to=_THUMBNAIL)
-            small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-            content = io.BytesIO()
-            small.save(content, "JPEG", quality=_QUALITY, optimize=True)
-            encoded = base64.b64encode(content.getvalue()).decode()
-            self._made[name] = Markup(f"data:image/jpeg;base64,{encoded}")
+            image = open_image(self._paths[name], shrink_to=_THUMBNAIL)
+            self._made[name] = Markup(data_uri(image, side=_SIDE, quality=_QUALITY))
         return self._made[name]
 
 

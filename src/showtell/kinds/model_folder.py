@@ -18,6 +18,7 @@ from showtell.backbones.backbone import state_hash
 from showtell.backbones.description import Precision
 from showtell.backbones.joint import restore_backbones
 from showtell.console import Console
+from showtell.data.names import few
 from showtell.errors import ModelError, WeightsError
 from showtell.files import make_folder, parse_json, write_atomic
 from showtell.kinds.kind import KINDS, find_kind
@@ -129,7 +130,7 @@ def find_model(run: Path) -> Path:
         found.parents[1] for place in (run, run.parent) for found in sorted(place.glob("*/model/config.json"))
     ]
     if near:
-        names = ", ".join(map(str, near[:5]))
+        names = few([str(found) for found in near], 5)
         raise ModelError(f"There is no model in {run}.", hint=f"There is one in {names}.")
     raise ModelError(
         f"There is no model in {run}.",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from showtell.console import Console, Log
 from showtell.data.pixels.files import PICTURE_EXTENSIONS
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, ImageError
+from showtell.files import numbered
 from showtell.kinds.asked import drawn, images_of_split, named_images, recorded_labels, store_of
 from showtell.kinds.library import BATCH_SIZE, predict_library
 from showtell.kinds.model import Model
@@ -228,8 +228,7 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
     targets: dict[Path, Path] = {}
     taken: set[str] = set()
     for path in paths:
-        names = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
-        name = next(name for name in names if name.casefold() not in taken)
+        name = next(name for name in numbered(path.stem) if name.casefold() not in taken)
         taken.add(name.casefold())
         targets[path] = given / f"{name}.png"
     return targets

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -13,7 +12,6 @@ from showtell.console import Console, Log
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError, ShowtellError
 from showtell.kinds.kind import Reported, find_kind
-from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Report
 from showtell.report.run_report import RunFacts
@@ -90,18 +88,15 @@ def _evaluated(config: Report, run: Run) -> str:
     )
 
 
-def facts_of(
-    reported: Reported, model: Model[Any], metrics: str = "", xe_epochs: int | None = None
-) -> RunFacts:
+def facts_of(reported: Reported, metrics: str = "", xe_epochs: int | None = None) -> RunFacts:
     """Return what all reports tell of a run.
 
     Args:
         reported: The run.
-        model: Its model.
         metrics: Folder within the run of the record of its steps, where the run itself has none.
         xe_epochs: Epochs until self-critical training began; None where there was none.
     """
-    run, record = reported.run, reported.run.record
+    run, model, record = reported.run, reported.model, reported.run.record
     images = run.images
     named = {image.name: image for image in reported.dataset.images}
     captions = Counter[str]()

@@ -109,11 +109,13 @@ class Captioner(nn.Module):
             grown.decoder.output_bias[-more:] = self.decoder.output_bias.min()
         return grown
 
-    def framed(self, ids: Sequence[int]) -> list[int]:
-        """Return a caption's tokens with its beginning and its end; without an end where it is cut."""
-        most = self.decoder.config.max_length
-        end = [self.tokenizer.eos_id] if len(ids) <= most else []
-        return [self.tokenizer.bos_id, *ids[:most], *end]
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of captions, each with its beginning and, unless it is cut, its end."""
+        tokenizer, most = self.tokenizer, self.decoder.config.max_length
+        return [
+            [tokenizer.bos_id, *ids[:most], *([tokenizer.eos_id] if len(ids) <= most else [])]
+            for ids in tokenizer.encode_batch(texts)
+        ]
 
     @torch.inference_mode()
     def search(
@@ -217,8 +219,7 @@ class Captioner(nn.Module):
             (B, K), float32.
         """
         tokenizer = self.tokenizer
-        ids = [self.framed(found) for found in tokenizer.encode_batch(list(texts))]
-        batch = assemble(grid, [ids] * len(grid), tokenizer.pad_id)
+        batch = assemble(grid, [self.encode(texts)] * len(grid), tokenizer.pad_id)
         packed = self.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         targets = batch.targets(packed.position)
         chosen = packed.logits.float().log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)  # (N,)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.models.kernels import are_faster_on
+from showtell.runtime import computing_by
 
 
 class LayerNorm(nn.LayerNorm):
@@ -33,11 +34,7 @@ class _LayerNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, bias, mean, scale = ctx.saved_tensors
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with computing_by(1):
             return *torch.ops.aten.native_layer_norm_backward(
                 grad.contiguous(), x, weight.shape, mean, scale, weight, bias, [True] * 3
             ), None
-        finally:
-            torch.set_num_threads(threads)

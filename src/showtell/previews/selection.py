@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from showtell.console import Console
 from showtell.data.images import open_image, read_content
-from showtell.data.names import nfc
+from showtell.data.names import few, nfc
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ImageError
 from showtell.text.tokenizer import CaptionTokenizer
@@ -108,10 +108,10 @@ def named(images: Sequence[AnnotatedImage], names: Sequence[str]) -> list[Photo]
         alike = alike or [image for image in images if image.name.endswith(f"/{name}")]
         if len(alike) != 1:
             known = [image.name for image in alike or images]
-            near = known[:3] if alike else difflib.get_close_matches(name, known, 3)
+            near = [] if alike else difflib.get_close_matches(name, known, 3)
             raise DataError(
                 f"{len(alike) or 'No'} images are called {name}.",
-                hint=f"The data has {', '.join(near or known[:3])}.",
+                hint=f"The data has {few(near or known, 3)}.",
             )
         found.append(Photo(alike[0], read_content(alike[0].path)))
     return found

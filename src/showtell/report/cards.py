@@ -93,6 +93,14 @@ class PageItem:
     right: bool | None = None
     score: str = ""
 
+    def open(self) -> Image.Image:
+        """Return the image, RGB and upright.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return self.image if isinstance(self.image, Image.Image) else open_image(self.image)
+
 
 def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
     """Return what the template needs of an image.
@@ -104,8 +112,7 @@ def card_of(item: PageItem, words: PageWords) -> dict[str, object]:
     Raises:
         ImageError: The image cannot be read.
     """
-    image = item.image if isinstance(item.image, Image.Image) else open_image(item.image)
-    image = image.convert("RGB")
+    image = item.open()
     box = seen_box(item.preprocessing, image.width, image.height)
     spoken = item.caption.words
     attention = {

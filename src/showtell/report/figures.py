@@ -25,6 +25,8 @@ POINT = 1 / 72
 """Inches."""
 MARGIN = 0.3
 """Inches around a figure that is cut to what is on it."""
+_NOTE = 8.0
+"""Points of a note around a figure."""
 SMALL = 4.2, 2.9
 """Inches of a figure whose letters stay readable on a phone."""
 
@@ -111,15 +113,15 @@ def write(
     on.text(x, y, shown, fontproperties=style, color=colour, parse_math=False, **options)
 
 
-def write_around(figure: Figure, title: str, note: str, foot: str = "", size: float = 8.0) -> None:
+def write_around(figure: Figure, title: str, note: str, foot: str = "") -> None:
     """Write a title and a note above a figure, and perhaps another note below it."""
     width, height = figure.get_size_inches()
-    lines = wrap(note, width, inches(size))
+    lines = wrap(note, width, inches(_NOTE))
     top = 1 + 0.25 / height
-    write(figure, 0, top, "\n".join(lines), size, colour=FAINT, va="bottom", linespacing=1.4)
+    write(figure, 0, top, "\n".join(lines), _NOTE, colour=FAINT, va="bottom", linespacing=1.4)
     write(figure, 0, top + (0.165 * len(lines) + 0.08) / height, title, 15, bold=True, va="bottom")
-    below = "\n".join(wrap(foot, width, inches(size)))
-    write(figure, 0, -0.1 / height, below, size, colour=FAINT, va="top", linespacing=1.4)
+    below = "\n".join(wrap(foot, width, inches(_NOTE)))
+    write(figure, 0, -0.1 / height, below, _NOTE, colour=FAINT, va="top", linespacing=1.4)
 
 
 def show_image(

@@ -77,8 +77,15 @@ def write_gallery(
 
 
 def _card(one: Shown) -> dict[str, object]:
+    return {"found": one} | embedded(one.path)
+
+
+def embedded(path: Path | None) -> dict[str, object]:
+    """Return an image as a page holds it, with its size; empty where there is none that can be read."""
     try:
-        image = open_image(one.path).convert("RGB")
+        image = None if path is None else open_image(path)
     except ImageError:
-        return {"found": one, "image": "", "width": 4, "height": 3}
-    return {"found": one, "image": Markup(data_uri(image)), "width": image.width, "height": image.height}
+        image = None
+    if image is None:
+        return {"image": "", "width": 4, "height": 3}
+    return {"image": Markup(data_uri(image)), "width": image.width, "height": image.height}

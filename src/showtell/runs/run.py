@@ -81,7 +81,7 @@ class Run:
     @property
     def started_with(self) -> JsonObject:
         """Return what the settings left open when the run was started; empty where it was not."""
-        return self.record.resolved if (self.folder / "config.json").exists() else {}
+        return self.record.resolved if self.has_started else {}
 
     @property
     def has_images(self) -> bool:
@@ -147,11 +147,10 @@ class Run:
 
     def _refuse_another(self, settings: TrainingSettings) -> None:
         """Refuse a folder that holds another training, or this one where it is not to go on."""
-        path = self.folder / "config.json"
-        if path.exists() and settings.resume:
-            before = load_settings(self.record, type(settings), path)
+        if self.has_started and settings.resume:
+            before = load_settings(self.record, type(settings), self.folder / "config.json")
             _refuse_changes(settings, as_json(before), as_json(settings))
-        elif not settings.resume and (path.exists() or (self.folder / "checkpoints").exists()):
+        elif not settings.resume and (self.has_started or (self.folder / "checkpoints").exists()):
             raise ConfigError(
                 f"{self.folder} holds a training already.",
                 hint="Go on with it by --resume, or name another folder by --out.",

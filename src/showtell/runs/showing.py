@@ -19,7 +19,7 @@ _POINTS = 160
 
 def run_html(run: Run) -> str:
     """Return a run as HTML; of one that is going on, what there is so far."""
-    if not (run.folder / "config.json").exists():
+    if not run.has_started:
         return notebook.block(str(run.folder), note="No training was started here.")
     record = run.record
     splits = Counter(image.split or "all" for image in run.images) if run.has_images else Counter()

@@ -26,6 +26,7 @@ from showtell.searching.by_image import ByImage
 from showtell.searching.result import Match
 from showtell.serving import schema
 from showtell.serving.pictures import Pictures
+from showtell.serving.refusals import refusal
 from showtell.store.store import FeatureStore
 
 router = APIRouter()
@@ -120,8 +121,7 @@ async def find_alike(request: Request, model: Name) -> Response:
     try:
         found = await run_in_threadpool(_find, alike, content, request.app.state.max_pixels)
     except ShowtellError as error:
-        status = 422 if isinstance(error, ImageError) else 404
-        return JSONResponse({"error": " ".join(str(error).splitlines())}, status)
+        return refusal(error, 422 if isinstance(error, ImageError) else 404)
     return JSONResponse(
         [{"image": one.image.name, "similarity": round(one.score, 4), "words": one.words} for one in found]
     )
@@ -141,5 +141,5 @@ async def read_alike(request: Request, model: Name, name: Name) -> Response:
     try:
         content = await run_in_threadpool(alike.pictures.read, alike.paths[name])
     except ImageError as error:
-        return JSONResponse({"error": " ".join(str(error).splitlines())}, 422)
+        return refusal(error, 422)
     return Response(content, media_type="image/jpeg")

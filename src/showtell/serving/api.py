@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Query
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -30,6 +29,7 @@ from showtell.serving.alike import alike_of
 from showtell.serving.corrections import corrections_of
 from showtell.serving.guard import Guard, Limit, Limits, Prefixed, is_local
 from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
+from showtell.serving.refusals import HANDLERS, reason_of, refusal
 from showtell.serving.served import Served
 from showtell.serving.settings import Demo, Serve
 
@@ -106,11 +106,7 @@ def build_app(models: Mapping[str, Model[Any]], settings: Serve) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         servers=[{"url": settings.root_path}] if settings.root_path else None,
-        exception_handlers={
-            HTTPException: _refused,
-            RequestValidationError: _invalid,
-            Exception: _fault,
-        },
+        exception_handlers=HANDLERS | {HTTPException: _refused},
     )
     app.state.serving = Serving(
         served, settings.max_images, metrics, settings.root_path, settings.token is not None
@@ -187,7 +183,7 @@ async def predict(
         fits = not kind or kind.startswith(_KINDS)
         how = "" if kind.startswith(("image/", "multipart/")) else f" {serving.example(request)}"
         error = results[0]["error"] if fits else f"A request of type {kind[:100]} holds no image."
-        return JSONResponse({"error": f"{error}{how}"}, 422 if fits else 415)
+        return refusal(f"{error}{how}", 422 if fits else 415)
     return JSONResponse({"model": served.name, "results": results})
 
 
@@ -198,7 +194,7 @@ async def _record(served: Served, upload: "Upload", explain: bool, beams: int | 
             raise upload.content
         return named | await served.answer(upload.content, explain=explain, beams=beams)
     except ImageError as error:
-        return named | {"error": " ".join(str(error).splitlines())}
+        return named | {"error": reason_of(error)}
 
 
 @router.get("/v1/models", summary="List the models", responses={200: {"model": list[schema.ModelSummary]}})
@@ -283,11 +279,10 @@ async def send_heat() -> Response:
     return FileResponse(str(resources.files("showtell.report") / "heat.js"), media_type="text/javascript")
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _refused(request: Request, error: HTTPException) -> Response:
     if error.status_code in (404, 405) and error.detail == HTTPStatus(error.status_code).phrase:
         return _no_such_address(request)
-    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+    return refusal(str(error.detail), error.status_code, error.headers)
 
 
 def _no_such_address(request: Request) -> Response:
@@ -298,16 +293,5 @@ def _no_such_address(request: Request) -> Response:
     asked = f"{request.method[:20]} {serving.prefix}{request.url.path[:100]}"
     error = f"{asked}: there is nothing. Expected one of {there}. {serving.example(request)}"
     if methods := known.get(request.url.path):
-        return JSONResponse({"error": error}, 405, {"allow": ", ".join(sorted(methods))})
-    return JSONResponse({"error": error}, 404)
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    reasons = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-    return JSONResponse({"error": reasons}, 422)
-
-
-async def _fault(_: Request, error: Exception) -> Response:
-    reason = f"This is a fault of showtell: {type(error).__name__}."
-    return JSONResponse({"error": reason}, 500, {"connection": "close"})  # as uvicorn does after a fault
+        return refusal(error, 405, {"allow": ", ".join(sorted(methods))})
+    return refusal(error, 404)

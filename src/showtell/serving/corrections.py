@@ -17,6 +17,7 @@ from showtell.kinds.model import Model
 from showtell.runs.corrections import Corrections
 from showtell.runs.run import Run
 from showtell.serving import schema
+from showtell.serving.refusals import refusal
 
 router = APIRouter()
 LONGEST = 1000
@@ -58,9 +59,9 @@ async def correct(request: Request, model: str, right: Words, said: Words = "", 
     try:
         await run_in_threadpool(_keep, corrections, content, right, said, name, request.app.state.max_pixels)
     except ImageError as error:
-        return JSONResponse({"error": " ".join(str(error).splitlines())}, 422)
+        return refusal(error, 422)
     except DataError as error:
-        return JSONResponse({"error": " ".join(str(error).splitlines())}, 507 if right.strip() else 422)
+        return refusal(error, 507 if right.strip() else 422)
     run = corrections.folder.parent
     command = f"train-{'captioner' if corrections.column == 'caption' else 'classifier'}"
     learn = f"showtell {command} --from {shlex.quote(str(run))} --out {shlex.quote(f'{run}-2')}"

@@ -5,15 +5,15 @@ import os
 import socket
 import unicodedata
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from showtell.console import Console, Log
 from showtell.errors import ConfigError, MissingExtraError
+from showtell.files import numbered
 from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
 from showtell.serving.settings import Demo, Serve
@@ -58,13 +58,8 @@ def _run(config: Serve, console: Console, *, open_browser: bool) -> None:
         models = load_models(config.runs, config.device, console)
         for name, model in models.items():
             console.say(f"{name}: {_describe(model)}")
-        address = address_of(config.host, listening.getsockname()[1])
-        server = build_server(build_app(models, config), config)
-        warn_of_others(config.host, config.token, console)
-        console.say(f"{address} (page), {address}/openapi.json (HTTP API); Ctrl-C ends it")
-        if open_browser:
-            webbrowser.open(address)  # the socket listens: the browser waits until it is answered
-        server.run(sockets=[listening])
+        app, offered = build_app(models, config), {"": "page", "/openapi.json": "HTTP API"}
+        run_app(app, listening, config, console, offered=offered, open_browser=open_browser)
     console.say("Stopped; every request that was in flight was answered.")
 
 
@@ -76,9 +71,38 @@ def load_models(
     for run in runs:
         folder = run.absolute()
         stem = unicodedata.normalize("NFC", (folder.parent if folder.name == "model" else folder).name)
-        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        models[next(name for name in names if name not in models)] = load(run, device=device, console=console)
+        name = next(name for name in numbered(stem) if name not in models)
+        models[name] = load(run, device=device, console=console)
     return models
+
+
+def run_app(
+    app: "ASGIApp",
+    listening: socket.socket,
+    settings: Serve,
+    console: Console,
+    *,
+    offered: Mapping[str, str],
+    open_browser: bool,
+) -> None:
+    """Serve an app until told to stop.
+
+    Args:
+        app: What answers.
+        listening: As :func:`open_socket` returns it.
+        settings: Where it listens, and who may ask.
+        console: Told the address, and who can reach it.
+        offered: What there is, by its path.
+        open_browser: Open the page in the browser.
+    """
+    server = build_server(app, settings)
+    address = _address_of(settings.host, listening.getsockname()[1])
+    _warn_of_others(settings, console)
+    shown = ", ".join(f"{address}{path} ({what})" for path, what in offered.items())
+    console.say(f"{shown}; Ctrl-C ends it")
+    if open_browser:
+        webbrowser.open(address)  # the socket listens: the browser waits until it is answered
+    server.run(sockets=[listening])
 
 
 def build_server(app: "ASGIApp", settings: Serve) -> "uvicorn.Server":
@@ -146,18 +170,19 @@ def _describe(model: Model[Any]) -> str:
     return f"{model.config.kind} with {model.card().contents}"
 
 
-def address_of(host: str, port: int) -> str:
+def _address_of(host: str, port: int) -> str:
     """Return the address that a browser on this machine opens."""
     name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{name}:{port}"
 
 
-def warn_of_others(host: str, token: str | None, console: Console) -> None:
+def _warn_of_others(settings: Serve, console: Console) -> None:
     """Say who is answered where other machines can reach this one."""
     from showtell.serving.guard import is_local
 
-    if not is_local(host):
-        who = "whoever shows the token" if token else "anybody"
+    if not is_local(settings.host):
+        who = "whoever shows the token" if settings.token else "anybody"
         console.say(
-            f"Warning: {host} can be reached from other machines; it answers {who}, without encryption."
+            f"Warning: {settings.host} can be reached from other machines; it answers {who}, without "
+            "encryption."
         )

@@ -19,7 +19,7 @@ from showtell.store.description import description_difference, read_description
 from showtell.store.environment import open_environment
 from showtell.store.folders import bring_files, lock_space, retire
 from showtell.store.grid_files import GridFiles
-from showtell.store.record import RecordError, checksum
+from showtell.store.record import RecordError
 from showtell.store.space import FeatureSpace, Reader
 
 LINK_FROM = 256 << 20
@@ -165,18 +165,14 @@ def _record(reader: Reader, key: bytes, linked: dict[int, int]) -> tuple[Any | N
 
     A grid that is copied is held against its checksum; of one that is linked only the length is looked at.
     """
-    form = reader.form
     try:
-        value = reader.value(key)
-        expected, file = form.place(value)
-        grid = reader.grid_value(key, file) if form.grid_bytes else None
+        found = reader.record(key)
     except RecordError:
         return None
-    pooled = value[: form.pooled_bytes]
-    if file in linked and expected is not None:
-        return None, form.value(pooled, expected, linked[file])
-    found = checksum(grid, pooled)
-    if expected not in (found, None):
+    here, expected = linked.get(found.file), found.checksum
+    if here is not None and expected is not None:
+        return None, reader.form.value(found.pooled, expected, here)
+    own = found.own_checksum
+    if expected not in (own, None):
         return None
-    here = linked.get(file)
-    return (grid if here is None else None), form.value(pooled, found, here or 0)
+    return (found.grid if here is None else None), reader.form.value(found.pooled, own, here or 0)

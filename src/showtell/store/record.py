@@ -43,13 +43,22 @@ class RecordError(StoreError):
     """A record that is missing, or does not have the length it should."""
 
 
-class Place(NamedTuple):
-    """What the end of a value in `pooled` says."""
+class Record(NamedTuple):
+    """A record as it lies in the store."""
 
+    grid: Any | None
+    """Bytes of the grid; None where the space keeps none."""
+    pooled: Any
+    """Bytes of the pooled features."""
     checksum: int | None
     """CRC-32 of the grid's bytes and, after them, the pooled features'; None where there is none."""
     file: int
     """Number of the file that holds the grid."""
+
+    @property
+    def own_checksum(self) -> int:
+        """Return the checksum of the bytes as they are."""
+        return checksum(self.grid, self.pooled)
 
 
 class RecordForm:
@@ -85,11 +94,9 @@ class RecordForm:
         """
         return bytes(pooled) + _END.pack(checksum, file)
 
-    def place(self, value: Any) -> Place:
-        """Return what the end of a value says."""
-        if len(value) == self.pooled_bytes:
-            return Place(None, 0)
-        return Place(*_END.unpack_from(value, self.pooled_bytes))
+    def end(self, value: Any) -> tuple[int | None, int]:
+        """Return what the end of a value in `pooled` says: the checksum, and the file that holds the grid."""
+        return (None, 0) if len(value) == self.pooled_bytes else _END.unpack_from(value, self.pooled_bytes)
 
     def encode(self, key: bytes, values: Array | None, shape: tuple[int, ...] | None, what: str) -> Any:
         """Return features as they are stored, contiguous; None where the space keeps none.

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 
 from showtell.console import Console, Log
-from showtell.errors import StoreError
 from showtell.store.environment import open_environment
 from showtell.store.grid_files import GridFiles
-from showtell.store.record import Array, RecordError, RecordForm, checksum
+from showtell.store.record import Array, Record, RecordError, RecordForm, checksum
 
 _TELLING = 200
 """Records that are looked at to tell in which order a file holds them."""
@@ -143,14 +142,11 @@ class FeatureSpace:
         if keys:
             self._pooled.write(delete)
 
-    def get(
-        self, keys: Sequence[bytes], *, out: tuple[Array | None, Array] | None = None
-    ) -> tuple[Array | None, Array]:
+    def get(self, keys: Sequence[bytes]) -> tuple[Array | None, Array]:
         """Read a batch of records, copied once, from the memory map into the batch.
 
         Args:
             keys: N keys, in any order.
-            out: Arrays to fill, shaped as what is returned; None allocates them.
 
         Returns:
             grid (N, L, D), or None where the space keeps none; and pooled (N, D); in the space's dtype.
@@ -158,9 +154,8 @@ class FeatureSpace:
         Raises:
             RecordError: A record is missing or does not have the length it should.
         """
-        grid, pooled = out if out is not None else (None, np.empty((len(keys), self.pooled_dim), self.dtype))
-        if out is None and self.grid_shape is not None:
-            grid = np.empty((len(keys), *self.grid_shape), self.dtype)
+        pooled = np.empty((len(keys), self.pooled_dim), self.dtype)
+        grid = None if self.grid_shape is None else np.empty((len(keys), *self.grid_shape), self.dtype)
         with self.reading() as reader:
             for i, key in enumerate(keys):
                 seen, pooled[i] = reader.view(key)
@@ -241,29 +236,26 @@ class Reader:
         self._grids: dict[int, Any] = {}
         self._stack = stack
 
-    def pooled(self, key: bytes) -> Array:
-        """Return pooled features (D,), read-only, without a copy.
-
-        Raises:
-            RecordError: There is no such record, or it does not have the length it should.
-        """
-        return np.frombuffer(self.value(key), self.form.dtype, self.form.pooled_dim)
-
-    def grid(self, key: bytes) -> Array:
-        """Return a grid (L, D), read-only, without a copy.
-
-        Raises:
-            RecordError: There is no such record, or it does not have the length it should.
-        """
-        if self.form.grid_shape is None:
-            raise StoreError(f"Feature space {self._space.id} keeps pooled features only.")
-        return self._grid(key, self.value(key))
-
     def view(self, key: bytes) -> tuple[Array | None, Array]:
-        """Return a record's grid, None where the space keeps none, and pooled features, without a copy."""
+        """Return a record's grid, None where the space keeps none, and pooled features, without a copy.
+
+        Raises:
+            RecordError: There is no such record, or it does not have the length it should.
+        """
+        found, form = self.record(key), self.form
+        grid = None if found.grid is None else np.frombuffer(found.grid, form.dtype).reshape(form.grid_shape)
+        return grid, np.frombuffer(found.pooled, form.dtype)
+
+    def record(self, key: bytes) -> Record:
+        """Return the bytes of a record, without a copy, and what its end says of them.
+
+        Raises:
+            RecordError: There is no such record, or it does not have the length it should.
+        """
         value = self.value(key)
-        grid = None if self.form.grid_shape is None else self._grid(key, value)
-        return grid, np.frombuffer(value, self.form.dtype, self.form.pooled_dim)
+        expected, file = self.form.end(value)
+        grid = self._grid_value(key, file) if self.form.grid_bytes else None
+        return Record(grid, value[: self.form.pooled_bytes], expected, file)
 
     def value(self, key: bytes) -> Any:
         """Return the bytes of a record in `pooled`.
@@ -276,12 +268,8 @@ class Reader:
             raise self._refusal(key, value, self.form.pooled_bytes)
         return value
 
-    def grid_value(self, key: bytes, file: int) -> Any:
-        """Return the bytes of a grid in the file that a record names.
-
-        Raises:
-            RecordError: There is none, or it does not have the length it should.
-        """
+    def _grid_value(self, key: bytes, file: int) -> Any:
+        """Return the bytes of a grid in the file that a record names."""
         transaction = self._grids.get(file)
         if transaction is None:
             if not self._space.grid_files.path(file).exists():
@@ -293,10 +281,6 @@ class Reader:
         if value is None or len(value) != self.form.grid_bytes:
             raise self._refusal(key, value, self.form.grid_bytes)
         return value
-
-    def _grid(self, key: bytes, value: Any) -> Array:
-        grid = self.grid_value(key, self.form.place(value).file)
-        return np.frombuffer(grid, self.form.dtype).reshape(self.form.grid_shape)
 
     def _refusal(self, key: bytes, value: Any, length: int) -> RecordError:
         where = f"Feature space {self._space.id}"

@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass, field
 
 from showtell.console import Console, human_time, many
+from showtell.data.names import few
 from showtell.store.kept_images import NAME, KeptImages
-from showtell.store.record import RecordError, checksum
+from showtell.store.record import RecordError
 from showtell.store.space import FeatureSpace, Reader
 
 _BATCH = 256
@@ -32,10 +33,9 @@ class Verified:
         if self.unchecked:
             parts.append(f"{self.unchecked:,} of them by their length alone, since they have no checksum")
         if self.damaged:
-            shown = ", ".join(key[:12] for key in self.damaged[:10])
             parts.append(
-                f"{many(len(self.damaged), 'damaged one', 'damaged ones')} taken out ({shown}"
-                f"{', ...' if len(self.damaged) > 10 else ''}); the next extract makes them again"
+                f"{many(len(self.damaged), 'damaged one', 'damaged ones')} taken out "
+                f"({few([key[:12] for key in self.damaged])}); the next extract makes them again"
             )
         else:
             parts.append("all are sound")
@@ -86,11 +86,8 @@ def verify_kept(kept: KeptImages, console: Console) -> Verified:
 
 def _is_sound(reader: Reader, key: bytes) -> bool | None:
     """Return whether a record is as it was written; None where only its length can say so."""
-    form = reader.form
     try:
-        value = reader.value(key)
-        expected, file = form.place(value)
-        grid = reader.grid_value(key, file) if form.grid_bytes else None
+        found = reader.record(key)
     except RecordError:
         return False
-    return None if expected is None else checksum(grid, value[: form.pooled_bytes]) == expected
+    return None if found.checksum is None else found.checksum == found.own_checksum

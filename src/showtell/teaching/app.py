@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from showtell.errors import DataError, ImageError, ShowtellError
@@ -19,8 +18,10 @@ from showtell.serving.api import send_heat
 from showtell.serving.guard import Guard, Limit, Limits, is_local
 from showtell.serving.pictures import SIZES, Pictures
 from showtell.serving.prometheus import Metrics
+from showtell.serving.refusals import HANDLERS, refusal
 from showtell.teaching import captions_page
 from showtell.teaching.captioning import Captioning
+from showtell.teaching.captions_page import Tab
 from showtell.teaching.settings import Teach
 from showtell.teaching.teaching import Teaching
 from showtell.teaching.training import Training
@@ -75,14 +76,8 @@ def build_teaching_app(
         captioning.close()
         teaching.close()
 
-    handlers: dict[Any, Any] = {
-        HTTPException: _refused,
-        RequestValidationError: _invalid,
-        ShowtellError: _mendable,
-        Exception: _fault,
-    }
     app = FastAPI(title="showtell teach", docs_url=None, redoc_url=None, lifespan=lifespan,
-                  exception_handlers=handlers)  # fmt: skip
+                  exception_handlers=HANDLERS | {ShowtellError: _mendable})  # fmt: skip
     app.state.teaching, app.state.captioning, app.state.settings = teaching, captioning, settings
     app.state.training, app.state.caption_training = trainings
     app.state.pictures = Pictures(teaching.pool.backbone.preprocessing)
@@ -97,7 +92,6 @@ def build_teaching_app(
 
 
 router = APIRouter()
-Tab = Annotated[str, Query(max_length=64, description="Which tab asks: it has an undo of its own.")]
 Count = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -195,21 +189,7 @@ def stop_training(request: Request, tab: Tab) -> dict[str, object]:
     return _record(request, tab)
 
 
-async def _refused(_: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
-
-
-async def _invalid(_: Request, error: RequestValidationError) -> Response:
-    reasons = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-    return JSONResponse({"error": reasons}, 422)
-
-
 async def _mendable(_: Request, error: ShowtellError) -> Response:
     """422 for an image that cannot be read, 507 for what could not be kept, 409 for what does not fit."""
     status = 422 if isinstance(error, ImageError) else 507 if isinstance(error, DataError) else 409
-    return JSONResponse({"error": " ".join(str(error).splitlines())}, status)
-
-
-async def _fault(_: Request, error: Exception) -> Response:
-    reason = f"This is a fault of showtell: {type(error).__name__}."
-    return JSONResponse({"error": reason}, 500, {"connection": "close"})
+    return refusal(error, status)

@@ -39,7 +39,7 @@ _NEIGHBOURS = 1000
 """Images whose captions are weighed for the words of another."""
 _LEARNT_SHARE = 0.5
 """Share of the captioner in what is offered beside the neighbours' words."""
-_LONGEST = 1000
+LONGEST = 1000
 """Characters of a caption."""
 
 
@@ -99,8 +99,8 @@ class Captioning:
         text = nfc(" ".join(text.split()))
         if image not in self.pool.images:
             raise ConfigError(f"There is no image {image[:200]!r}.")
-        if not words(text) or len(text) > _LONGEST:
-            raise ConfigError(f"The caption {text[:50]!r} has no words, or more than {_LONGEST} characters.")
+        if not words(text) or len(text) > LONGEST:
+            raise ConfigError(f"The caption {text[:50]!r} has no words, or more than {LONGEST} characters.")
         new = Answer(image, text, who)
         with self._lock:
             if old is None:
@@ -194,7 +194,7 @@ class Captioning:
         """
         if image not in self.pool.images:
             raise ConfigError(f"There is no image {image[:200]!r}.")
-        typed = typed[:_LONGEST]
+        typed = typed[:LONGEST]
         captioner = self.learner.captioner
         there = image in self.pool.encoded()[0]
         near = self._near(image, self._read_state(), there)

@@ -8,12 +8,10 @@ from starlette.requests import Request
 
 from showtell.data.answers import ACCEPTED, MACHINE, PERSON, Answer
 from showtell.errors import ConfigError
-from showtell.teaching.captioning import Captioning
+from showtell.teaching.captioning import LONGEST, Captioning
 
 router = APIRouter(prefix="/v1/captions")
 Tab = Annotated[str, Query(max_length=64, description="Which tab asks: it has an undo of its own.")]
-LONGEST = 1000
-"""Characters of a caption."""
 
 
 class Row(BaseModel):

@@ -6,7 +6,6 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from showtell.data.records import AnnotatedImage
 from showtell.data.source import DataSource
 from showtell.errors import DataError, ShowtellError
 from showtell.extraction.extract import extract_features
+from showtell.files import numbered
 from showtell.store.store import FeatureStore
 from showtell.teaching.order import random_place
 
@@ -141,7 +141,7 @@ class Pool:
             if not place.resolve().is_relative_to(self.root.resolve()):
                 raise DataError(f"{place} leads out of {self.root}.", hint="Expected a folder in it.")
             place.mkdir(exist_ok=True)
-            path = _keep(content, (place / f"{stem}{end}{suffix}" for end in _endings()))
+            path = _keep(content, (place / f"{name}{suffix}" for name in numbered(stem)))
         except OSError as error:
             raise DataError(
                 f"{name} could not be kept in {place}: {error.strerror}.",
@@ -180,12 +180,6 @@ class Pool:
             if pooled is not None:
                 self._names = [*self._names, *features.names]
                 self._pooled = torch.cat([self._pooled, pooled]) if len(self._pooled) else pooled
-
-
-def _endings() -> Iterator[str]:
-    yield ""
-    for number in count(2):
-        yield f"-{number}"
 
 
 def _keep(content: bytes, paths: Iterator[Path]) -> Path:

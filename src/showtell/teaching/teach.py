@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import webbrowser
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from showtell.data.answers import AnswerTable
 from showtell.data.source import DataSource, source_of
 from showtell.kinds.kind import find_kind
 from showtell.runs.run import Run
-from showtell.serving.serve import address_of, build_server, check_extra, open_socket, warn_of_others
+from showtell.serving.serve import check_extra, open_socket, run_app
 from showtell.serving.settings import Serve
 from showtell.store.store import FeatureStore
 from showtell.teaching.settings import Teach
@@ -66,14 +65,9 @@ def teach(config: Teach, console: Console | None = None) -> None:
             ),
             config,
         )
-        server = build_server(app, Serve(runs=(), host=config.host))
-        address = address_of(config.host, listening.getsockname()[1])
-        warn_of_others(config.host, config.token, console)
         console.say(f"Answers are kept in {root / TABLE}")
-        console.say(f"{address} (page); Ctrl-C ends it")
-        if config.open_browser:
-            webbrowser.open(address)
-        server.run(sockets=[listening])
+        server = Serve(runs=(), host=config.host, token=config.token)
+        run_app(app, listening, server, console, offered={"": "page"}, open_browser=config.open_browser)
     count = len(labels.read())
     console.say(f"Stopped; {many(count, 'label is', 'labels are')} in {root / TABLE}")
     console.say(f"Train on them: showtell train-classifier {shlex.quote(str(root))}")

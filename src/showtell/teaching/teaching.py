@@ -10,6 +10,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from showtell.data.answers import ACCEPTED, PERSON, Answer
+from showtell.data.names import few
 from showtell.errors import ConfigError, DataError
 from showtell.kinds.classifier.model import ClassifierModel, ClassResult
 from showtell.runtime import limit_threads
@@ -220,7 +221,7 @@ class Teaching:
             if name not in self.pool.images:
                 raise ConfigError(f"There is no image {name[:200]!r}.")
             if label and label not in self.classes:
-                raise ConfigError(f"There is no class {label[:100]!r}.", hint=", ".join(self.classes[:20]))
+                raise ConfigError(f"There is no class {label[:100]!r}.", hint=few(self.classes, 20))
         given = {name: label for name, label in labels.items() if label}
         if given:
             self.labels.give(given, ACCEPTED if accepted else PERSON, tab)

@@ -8,12 +8,12 @@ import sys
 import threading
 from collections import deque
 from dataclasses import fields
-from itertools import chain, count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from showtell.backbones.settings import BackboneSettings
 from showtell.errors import ConfigError
+from showtell.files import numbered
 
 _SHOWN = 40
 """Lines of what it says that are kept."""
@@ -46,8 +46,8 @@ class Training:
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 raise ConfigError("A training is under way.", hint="Wait for its end, or stop it.")
-            numbered = (self._runs.with_name(f"{self._runs.name}-{number}") for number in count(2))
-            self._out = next(path for path in chain([self._runs], numbered) if not path.exists())
+            places = map(self._runs.with_name, numbered(self._runs.name))
+            self._out = next(path for path in places if not path.exists())
             self._lines.clear()
             settings = write_settings(self._network)
             command = [sys.executable, "-m", "showtell", self._command, str(self._table)]

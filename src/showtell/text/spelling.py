@@ -21,7 +21,7 @@ class Slip(NamedTuple):
     times: int  # that the one that is meant occurs
 
 
-def find_slips(captions: Iterable[str], often: int = OFTEN) -> list[Slip]:
+def find_slips(captions: Iterable[str]) -> list[Slip]:
     """Find words that occur once and are one letter off a frequent one.
 
     A letter too many, too few, another, or two in the wrong order (Damerau 1964). Where only the end differs,
@@ -29,12 +29,11 @@ def find_slips(captions: Iterable[str], often: int = OFTEN) -> list[Slip]:
 
     Args:
         captions: What people wrote.
-        often: Occurrences that make a word frequent.
     """
     counts = Counter(word for caption in captions for word in words(caption))
     frequent: defaultdict[str, list[str]] = defaultdict(list)
     for word, count in counts.items():
-        if count >= often and _is_long(word):
+        if count >= OFTEN and _is_long(word):
             for shorter in _shortened(word):
                 frequent[shorter].append(word)
     slips = []

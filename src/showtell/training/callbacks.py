@@ -152,7 +152,7 @@ def _draw(images: Sequence[AnnotatedImage], texts: Mapping[str, str]) -> npt.NDA
     figure, axes = figure_grid([cell[0]] * _COLUMNS, [cell[1]] * rows)
     for one, shown in zip(axes.flat, images):
         inch_axes(one, *cell)
-        image = open_image(shown.path).convert("RGB")
+        image = open_image(shown.path)
         image.thumbnail((400, 400))
         width, height = (_CELL * side / max(image.size) for side in image.size)
         base = _GAP + _CELL

@@ -97,8 +97,7 @@ class Loop:
         progress, config = self.progress, self.config
         restarted = config.restart_epochs and progress.epoch >= self._decay_epochs
         waited = progress.epoch - max(progress.best_epoch, self._decay_epochs if restarted else 0)
-        enough = waited * self.task.steps_per_epoch >= config.patience_steps
-        if progress.best_epoch and not progress.unseen and waited >= config.patience and enough:
+        if progress.best_epoch and not progress.unseen and waited >= config.patience:
             return f"none of the last {waited} was better than epoch {progress.best_epoch}"
         return self.task.why_stop(progress) if progress.index == 0 else ""
 

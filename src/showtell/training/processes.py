@@ -6,7 +6,7 @@ Every process has the whole data and takes its part of each batch; the first pro
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ import torch
 from showtell import process
 from showtell.errors import ConfigError, ProcessesError
 from showtell.models.dropout import Part
+from showtell.runtime import computing_by
 
 T = TypeVar("T")
 _TIMEOUT = timedelta(days=30)
@@ -102,15 +103,9 @@ class Processes:
         torch.distributed.broadcast_object_list(held, src=0)
         return held[0]
 
-    @contextmanager
-    def sharing_cores(self) -> Iterator[None]:
+    def sharing_cores(self) -> AbstractContextManager[None]:
         """Leave the other processes their part of the cores meanwhile."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        return computing_by(self.threads or torch.get_num_threads())
 
 
 ALONE = Processes()

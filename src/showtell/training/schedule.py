@@ -28,9 +28,7 @@ class LoopConfig:
         clip_norm: Largest norm of the gradient.
         ema: Decay of the exponential moving average of weights that is validated and kept (Polyak and
             Juditsky 1992), in [0, 1).
-        patience: Epochs without a better validation after which training stops, if they were at least
-            ``patience_steps`` steps.
-        patience_steps: What the patience of short epochs comes to.
+        patience: Epochs without a better validation after which training stops.
         criterion: Which validation is the better one: see :func:`is_better`.
         validate_every: Epochs from one validation to the next; there is one where the loss changes and at the
             end, too.
@@ -50,7 +48,6 @@ class LoopConfig:
     clip_norm: float = 5.0
     ema: float = 0.995
     patience: int = 5
-    patience_steps: int = 0
     criterion: Criterion = "score"
     validate_every: int = 1
     late_cost: float = 1.0

@@ -8,13 +8,13 @@ nor does it stay so: it is measured again and again.
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from showtell.runtime import computing_by
 from showtell.training.task import TrainingTask
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class ThreadChoice:
                 wherever the gradient is. It may be called twice.
         """
         if len(self._candidates) == 1 or time.perf_counter() < self._next:
-            with _threads(self.count):
+            with computing_by(self.count):
                 return gradient()
         other = self._other()
         order = (self.count, other) if self._rounds % 2 else (other, self.count)
@@ -103,7 +103,7 @@ class ThreadChoice:
         """Compute a gradient and note its time; return what it returns and the gradient."""
         self._put([None] * len(self._parameters))
         started = time.perf_counter()
-        with _threads(count):
+        with computing_by(count):
             found = gradient()
         self._times[count] = self._times.get(count, 0.0) + time.perf_counter() - started
         return found, [parameter.grad for parameter in self._parameters]
@@ -119,16 +119,6 @@ class ThreadChoice:
             self.count = other
         self._times, self._rounds, self._turn = {}, 0, self._turn + 1
         self._next = time.perf_counter() + max(_PAUSE, _SHARE * spent / 2)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    usual = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:

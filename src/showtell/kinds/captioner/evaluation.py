@@ -88,10 +88,11 @@ class CaptionEvaluation:
         """Return the figures by name, without intervals."""
         return {name: float(getattr(self.scores, name)) for name in SCORE_NAMES}
 
-    def ranked(self) -> list[str]:
-        """Return image names from the best caption to the worst, by CIDEr-D."""
+    @property
+    def cider_d(self) -> dict[str, float]:
+        """Return the CIDEr-D of each caption by name, from the best to the worst."""
         by_name = dict(zip(self.scores.names, self.scores.per_image["cider_d"].tolist()))
-        return sorted(by_name, key=lambda name: (-by_name[name], name))
+        return dict(sorted(by_name.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def record(self) -> CaptionEvaluationRecord:
         """Return what is kept in ``evaluation-SPLIT.json``."""
@@ -108,14 +109,13 @@ class CaptionEvaluation:
 
     def lines(self) -> Iterator[JsonObject]:
         """Return what is kept of each image, from the best to the worst."""
-        place = {name: i for i, name in enumerate(self.scores.names)}
-        for name in self.ranked():
+        for name, cider_d in self.cider_d.items():
             yield {
                 "image": name,
                 "caption": self.captions[name].text,
                 "neighbours": [one.image for one in self.captions[name].neighbours],
                 "references": self.references[name],
-                "cider_d": float(self.scores.per_image["cider_d"][place[name]]),
+                "cider_d": cider_d,
             }
 
     def table(self) -> str:
@@ -128,7 +128,7 @@ class CaptionEvaluation:
 
     def examples(self) -> str:
         """Return the best and the worst captions beside one of people."""
-        ranked, lines = self.ranked(), []
+        ranked, lines = list(self.cider_d), []
         for title, names in (("Best", ranked[:_EXTREMES]), ("Worst", ranked[::-1][:_EXTREMES])):
             lines.append(f"{title} captions:")
             for name in names:

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.console import Console
-from showtell.data.images import open_image
 from showtell.evaluation.faithfulness import CHOICES, Faithfulness, WordDrop, measure_faithfulness
 from showtell.evaluation.occlusion import dependence
 from showtell.extraction.extract import extract_features
@@ -81,16 +80,15 @@ def report_captioner(reported: Reported) -> Path:
     """
     model, run = reported.model, reported.run
     assert isinstance(model, CaptionerModel)
-    facts = facts_of(reported, model, xe_epochs=model.config.provenance.xe_epochs)
+    facts = facts_of(reported, xe_epochs=model.config.provenance.xe_epochs)
     material = _material(reported, model)
     evaluation, split = material.record, reported.split
-    cards = {
-        which: [card_of(replace(item, caption=material.depends[item.name]), _WORDS) for item in items]
-        for which, items in (("best", material.best), ("worst", material.worst))
-    }
+    cards = {}
     for which, items in (("best", material.best), ("worst", material.worst)):
+        cards[which] = [card_of(replace(item, caption=material.depends[item.name]), _WORDS) for item in items]
         for number, item in enumerate(items, 1):
-            _draw(item, run.folder / "figures" / f"{which}-{number}.png")
+            figure = facts.figures / f"{which}-{number}.png"
+            draw_attention(item.open(), item.caption, item.preprocessing, figure)
     scores, diversity = evaluation.scores, evaluation.diversity
     return write_run_report(
         facts,
@@ -180,11 +178,6 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
     faithfulness = measure_faithfulness(model.captioner, grids, checked, texts)
     depends = dependence(model.captioner, grids, shown, captions)
     return _Material(record, items[:half], items[half:], depends, faithfulness)
-
-
-def _draw(item: PageItem, out: Path) -> None:
-    image = open_image(item.image) if isinstance(item.image, Path) else item.image
-    draw_attention(image, item.caption, item.preprocessing, out)
 
 
 def _widest(high: float) -> int:

@@ -122,7 +122,7 @@ class Recipe:
         epochs: Passes over the training split by likelihood.
         fine_tune_epochs: Further ones, in which the top of the backbone is trained, too; 0 for none.
         validate_every: Epochs from one validation to the next.
-        patience_steps: Least steps without improvement after which it ends.
+        patience: Epochs without improvement after which it ends; of few images, at least half of all.
         criterion: What chooses the checkpoint.
         augmentations: Random views of each training image to learn from besides the plain one.
         hidden_dim: Width of the decoder.
@@ -133,7 +133,7 @@ class Recipe:
     epochs: int
     fine_tune_epochs: int
     validate_every: int
-    patience_steps: int
+    patience: int
     criterion: Literal["score", "last"]
     augmentations: int
     hidden_dim: int
@@ -176,7 +176,7 @@ def recipe_for(settings: TrainCaptioner, train: int, validation: int) -> Recipe:
         epochs=epochs,
         fine_tune_epochs=0 if settings.fine_tune is None else settings.fine_tune_epochs or epochs,
         validate_every=max(1, epochs // _VALIDATIONS) if small else 1,
-        patience_steps=steps * epochs // 2 if small else 0,
+        patience=max(settings.patience, -(-epochs // 2)) if small else settings.patience,
         criterion="last" if validation < FEW_TO_CHOOSE else "score",
         augmentations=augmentations,
         hidden_dim=(_SMALL_HIDDEN_DIM if small else HIDDEN_DIM) if hidden_dim is None else hidden_dim,

@@ -41,8 +41,8 @@ def caption_html(result: CaptionResult) -> str:
 
 def caption_evaluation_html(evaluation: CaptionEvaluation) -> str:
     """Return what captions score as HTML, with the best and the worst."""
-    cider = dict(zip(evaluation.scores.names, evaluation.scores.per_image["cider_d"].tolist()))
-    ranked = evaluation.ranked()
+    cider = evaluation.cider_d
+    ranked = list(cider)
     best = ranked[:_EXTREMES]
     worst = [name for name in ranked[::-1][:_EXTREMES] if name not in best]
     lines = [

@@ -68,10 +68,7 @@ class CaptionTask(TrainingTask):
         self.sampling = Sampling(settings.scst_samples, settings.scst_temperature, settings.scst_max_tokens)
         self.steps_per_epoch = self.order.steps_per_epoch
         self._stored = ReadAhead(self._read, self.order, processes.share)
-        tokenizer = captioner.tokenizer
-        self._encoded = EncodedCaptions(
-            [captioner.framed(ids) for ids in tokenizer.encode_batch(image.captions)] for image in data.train
-        )
+        self._encoded = EncodedCaptions(captioner.encode(image.captions) for image in data.train)
         self._references = CiderD({image.name: image.captions for image in data.validation})
         self.xe_epochs: float = math.inf
         self._train_references: CiderD | None = None
@@ -241,8 +238,8 @@ def caption_surprise(
     tokenizer, found = captioner.tokenizer, []
     for start in processes.own(range(0, len(images), _LOSS_BATCH)):
         part = images[start : start + _LOSS_BATCH]
-        framed = [[captioner.framed(ids) for ids in tokenizer.encode_batch(p.captions)] for p in part]
-        batch = assemble(read_grids(captioner, features, part), framed, tokenizer.pad_id)
+        encoded = [captioner.encode(image.captions) for image in part]
+        batch = assemble(read_grids(captioner, features, part), encoded, tokenizer.pad_id)
         packed = captioner.decoder.teacher_forced(batch.grid, batch.token_ids, batch.lengths)
         targets = batch.targets(packed.position)
         surprise = F.cross_entropy(packed.logits.float(), targets, reduction="none")

@@ -201,7 +201,7 @@ def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) ->
         restart_epochs=recipe.fine_tune_epochs,
         restart_rate=settings.fine_tune_rate,
         lr_scale=lr_scales(task.network, **shares) if isinstance(task, FineTuneTask) else {},
-        patience_steps=recipe.patience_steps,
+        patience=recipe.patience,
         criterion=recipe.criterion,
         validate_every=recipe.validate_every,
         late_cost=_REWARD_COST if settings.scst_epochs else 1.0,

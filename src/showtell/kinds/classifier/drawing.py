@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
@@ -75,9 +76,8 @@ def draw_prediction(
             f"what speaks for {best}" if heat.any() else f"{best}; this kind of head cannot say why",
         ),
     )
-    shorter = inches(_NAME, bold=True)
-    names = {name: shorten(plain(name), _NAMES, shorter, middle=True) for name in probabilities}
-    beside = _PAD + max(text_width(name, _NAME, bold=True) for name in names.values())
+    names = [shorten(plain(name), _NAMES, inches(_NAME, bold=True), middle=True) for name in probabilities]
+    beside = _PAD + max(text_width(name, _NAME, bold=True) for name in names)
     figure, ((*axes, bars),) = figure_grid([column, column, beside + _BAR + _PERCENT], [_HEIGHT], (_GAP, 0))
     start = (column - width) / 2
     for one, (shown, title) in zip(axes, photos):
@@ -87,20 +87,14 @@ def draw_prediction(
         write(one, column / 2, -0.1, "\n".join(lines), _TITLE, colour=FAINT, ha="center", va="bottom")
     slots, middle = max(_SLOTS, len(names)), (len(names) - 1) / 2
     bars.set(xlim=(-beside, _BAR + _PERCENT), ylim=(middle + slots / 2, middle - slots / 2))
-    for row, (name, share) in enumerate(probabilities.items()):
-        found, length = name == right, max(0.01, _BAR * share)
-        bars.barh(row, length, height=0.72, color=RIGHT if found else _OTHER)
-        ink = RIGHT if found else INK
-        write(
-            bars,
-            -_PAD,
-            row,
-            names[name],
-            _NAME,
-            bold=found,
-            colour=ink,
-            ha="right",
-            va="center_baseline",
-        )
-        write(bars, length + _PAD, row, f"{share:.1%}", _TITLE, va="center_baseline")
+    for row, (name, (label, share)) in enumerate(zip(names, probabilities.items())):
+        _draw_bar(bars, row, name, share, label == right)
     return save_figure(figure, out, crop=True)
+
+
+def _draw_bar(axes: Axes, row: int, name: str, share: float, right: bool) -> None:
+    """Draw how likely a class is, between its name and the number."""
+    length, ink = max(0.01, _BAR * share), RIGHT if right else INK
+    axes.barh(row, length, height=0.72, color=RIGHT if right else _OTHER)
+    write(axes, -_PAD, row, name, _NAME, bold=right, colour=ink, ha="right", va="center_baseline")
+    write(axes, length + _PAD, row, f"{share:.1%}", _TITLE, va="center_baseline")

@@ -12,6 +12,7 @@ import torch
 
 from showtell.console import many
 from showtell.data.groups import group_numbers
+from showtell.data.names import few
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
 from showtell.evaluation.class_scores import (
@@ -295,26 +296,25 @@ def evaluate_classes(model: ClassifierModel, question: Question) -> ClassEvaluat
     if not known:
         raise DataError(
             f"None of the {len(images):,} images ({split}) is of a class that the model knows: "
-            f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}.",
+            f"{few(classes)}."
         )
     if len(known) < len(images):
         strange = sorted({str(image.label) for image in images} - set(classes))
         question.console.say(
             f"{len(images) - len(known):,} images of {len(strange):,} classes that the model does not "
-            f"know are left out: {', '.join(strange[:10])}"
+            f"know are left out: {few(strange)}"
         )
     examples = read_examples([prepared.features], known, classes)
     with torch.inference_mode():
         logits = model.head(examples.pooled.to(model.head.feature_mean.device)).cpu()
         probabilities = (logits / model.config.temperature).softmax(1).numpy()
-        plain = logits.softmax(1).numpy()
     return ClassEvaluation(
         split=split,
         classes=classes,
         images=known,
         probabilities=probabilities,
         labels=examples.labels.numpy(),
-        uncalibrated_probabilities=plain,
+        uncalibrated_probabilities=logits.softmax(1).numpy(),
         groups=prepared.groups.of,
         leaks=tuple(image.name for image in known if image.name in question.leaks),
     )

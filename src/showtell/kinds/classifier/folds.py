@@ -15,6 +15,7 @@ import torch
 
 from showtell.console import Console, many
 from showtell.data.groups import group_numbers
+from showtell.data.names import few
 from showtell.data.records import AnnotatedImage
 from showtell.extraction.prepared import Prepared
 from showtell.kinds.classifier.data import (
@@ -162,10 +163,9 @@ def _why_no_folds(labels: Ints, groups: Ints, classes: Sequence[str]) -> str:
     of_class = groups_by_class(labels, groups)
     if sum(len(found) > 1 for found in of_class.values()) >= 2:
         return ""
-    single = [classes[label] for label, found in of_class.items() if len(found) == 1]
+    single = [repr(classes[label]) for label, found in of_class.items() if len(found) == 1]
     return (
-        f"{len(labels):,} images are {len(np.unique(groups)):,} groups, and "
-        f"{', '.join(map(repr, single[:5]))}{', ...' if len(single) > 5 else ''} "
+        f"{len(labels):,} images are {len(np.unique(groups)):,} groups, and {few(single, 5)} "
         f"{'has' if len(single) == 1 else 'have'} only one, so that no other "
         "group of it is left to be scored"
     )

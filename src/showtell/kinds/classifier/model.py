@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.gradcam import grad_cam
 from showtell.data.images import open_image, read_content
-from showtell.data.names import nfc
+from showtell.data.names import few, nfc
 from showtell.errors import ConfigError, ModelError
 from showtell.kinds.model import CHANGED, Card, Graph, Model, ModelConfig, Provenance, as_stored
 from showtell.kinds.result import Pictured
@@ -225,7 +225,7 @@ class ClassifierModel(Model[ClassResult]):
             ConfigError: There is no such class.
         """
         if label not in self.classes:
-            raise ConfigError(f"{label!r} is not a class of this model.", hint=", ".join(self.classes[:20]))
+            raise ConfigError(f"{label!r} is not a class of this model.", hint=few(self.classes, 20))
         return self.classes.index(label)
 
     def draw(self, image: Path, result: ClassResult, out: Path, known: str | None = None) -> Path:
@@ -272,13 +272,12 @@ class ClassifierModel(Model[ClassResult]):
         """Return what its README tells."""
         config = self.config
         count = len(self.classes)
-        names = ", ".join(self.classes[:_IN_CARD]) + (", ..." if count > _IN_CARD else "")
         warning = config.provenance.warning
         alike = (
             "It knows these classes and nothing else: shown anything different, it still names one of them."
         )
         return Card(
-            purpose=f"Tells {count} classes apart: {names}",
+            purpose=f"Tells {count} classes apart: {few(self.classes, _IN_CARD)}",
             made=(
                 f"Head: {config.head.kind} on {config.backbone.pooled_dim} features; temperature "
                 f"{config.temperature:.3f}",

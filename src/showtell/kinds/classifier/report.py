@@ -12,7 +12,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from showtell.data.images import open_image
 from showtell.data.records import AnnotatedImage
 from showtell.evaluation.class_scores import Bin
 from showtell.evaluation.intervals import wilson
@@ -76,12 +75,9 @@ def report_classifier(reported: Reported) -> Path:
     assert isinstance(model, ClassifierModel)
     evaluation = run.evaluation(split, ClassEvaluationRecord)
     named = {image.name: image for image in reported.dataset.images}
-    lines = run.predictions(split)
-    mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]
-    sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
-    chosen = sure[:_MISTAKES] if mistakes else sure[::-1][:_MISTAKES]
+    chosen, mistakes = _telling(run.predictions(split))
     shown = [_explained(model, find_image(line["image"], named, reported), line) for line in chosen]
-    facts = facts_of(reported, model, metrics=f"heads/{model.head.config.kind}")
+    facts = facts_of(reported, metrics=f"heads/{model.head.config.kind}")
     cards = [card_of(item, _WORDS) for item in shown]
     for number, item in enumerate(shown, 1):
         _draw(item, facts.figures / f"{'mistake' if mistakes else 'unsure'}-{number}.png")
@@ -107,7 +103,7 @@ def report_classifier(reported: Reported) -> Path:
         shown=cards,
         class_words=_WORDS,
         heads=model.config.provenance.heads,
-        mistakes=len(mistakes),
+        mistakes=mistakes,
         split=split,
         images=evaluation.images,
         folds=evaluation.folds,
@@ -121,6 +117,17 @@ def report_classifier(reported: Reported) -> Path:
         open=_OPEN,
         reliability=_reliability(facts, evaluation),
     )
+
+
+def _telling(lines: Sequence[JsonObject]) -> tuple[list[JsonObject], int]:
+    """Return the lines of the most confident mistakes, or else of the least confident predictions.
+
+    Returns:
+        The lines, and how many mistakes there are.
+    """
+    mistakes = [line for line in lines if next(iter(line["classes"])) != line["label"]]
+    sure = sorted(mistakes or lines, key=lambda line: -max(line["classes"].values()))
+    return (sure if mistakes else sure[::-1])[:_MISTAKES], len(mistakes)
 
 
 def _explained(model: ClassifierModel, image: AnnotatedImage, line: JsonObject) -> PageItem:
@@ -143,7 +150,7 @@ def _explained(model: ClassifierModel, image: AnnotatedImage, line: JsonObject) 
 
 def _draw(item: PageItem, out: Path) -> None:
     draw_prediction(
-        open_image(item.image) if isinstance(item.image, Path) else item.image,
+        item.open(),
         item.caption.words[0].attention,
         {word.text: word.probability for word in item.caption.words},
         item.preprocessing,
