@@ -22,9 +22,9 @@ from showtell.data.names import (
     splits_in_names,
     splits_spoken_of,
 )
+from showtell.data.readers.cells import truth_of
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import truth_of
 from showtell.data.records import SPLITS, Dataset, Problem, Split
 from showtell.errors import DataError
 

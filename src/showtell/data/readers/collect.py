@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from showtell.data.names import few, split_named
 from showtell.data.readers.brought_splits import strictest
+from showtell.data.readers.cells import cleaned, is_missing
 from showtell.data.readers.folders import all_missing
 from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import cleaned, is_missing
 from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
 from showtell.errors import DataError
 

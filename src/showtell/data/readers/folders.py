@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, splits_spoken_of
+from showtell.data.readers.cells import image_of, listed
 from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import Sample, image_of, listed
+from showtell.data.readers.table import Sample
 from showtell.errors import DataError
 
 _SAMPLE = 100

@@ -11,10 +11,11 @@ import msgspec
 
 from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
+from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable, texts_of
+from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 

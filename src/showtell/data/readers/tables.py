@@ -10,6 +10,7 @@ from typing import Any
 from showtell.data.answers import MACHINE
 from showtell.data.names import few, splits_in_names
 from showtell.data.readers.brought_splits import with_brought_splits
+from showtell.data.readers.cells import image_of, is_missing, texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
@@ -17,7 +18,7 @@ from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
-from showtell.data.readers.table import Row, Table, image_of, is_missing, texts_of
+from showtell.data.readers.table import Row, Table
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
