@@ -141,7 +141,9 @@ def test_images_without_a_class_are_named_and_left_out(tmp_path: Path, prefix: s
 def test_versions_of_one_set_are_no_classes(tmp_path: Path) -> None:
     files = [f"{name}/{number}.jpg" for name in CLASSES for number in range(3)]
     touch(tmp_path, *(f"{version}/{file}" for version in ("color", "gray", "cut") for file in files))
-    with pytest.raises(DataError, match="same classes that are not named after splits: color, cut, gray"):
+    with pytest.raises(
+        DataError, match="classes of their own that are not named after splits: color, cut, gray"
+    ):
         read(tmp_path)
     assert labels(read(tmp_path / "color")) == {file: file.partition("/")[0] for file in files}
 

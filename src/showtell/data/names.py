@@ -170,6 +170,20 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
     return found
 
 
+def split_off(name: str) -> tuple[str, Split] | None:
+    """Return a name without the split at its beginning or end, and that: ``train_cat``, ``catTest``."""
+    for pattern in (
+        r"(?P<split>[^\W_]+)[\W_]+(?P<rest>.+)",
+        r"(?P<rest>.+?)[\W_]+(?P<split>[^\W_]+)",
+        r"(?P<split>[a-z]+)(?P<rest>[A-Z].*)",
+        r"(?P<rest>.*[a-z])(?P<split>[A-Z][a-z]+)",
+    ):
+        found = re.fullmatch(pattern, name)
+        if found and (split := split_named(found["split"])):
+            return found["rest"], split
+    return None
+
+
 def splits_spoken_of(name: str) -> set[Split]:
     """Return the splits of which a name speaks, with any other words."""
     return _split_and_others(name)[0]

@@ -11,13 +11,17 @@ from typing import Any
 from showtell.data.names import nfc, words
 
 _NOTHING = frozenset(("nan", "null", "n/a", "#n/a", "<na>", "nil", "undefined", "#ref!", "#value!"))
-_NO_CAPTION = _NOTHING | {"none", "na", "-", "--", "---"}
+_NO_CAPTION = _NOTHING | {"none", "na", "nat", "blank", "empty"}
+_FAILED = re.compile(r"#(?:[a-z]+|div/0|n/a)[!?]?", re.IGNORECASE)
+"""What a spreadsheet writes in place of a value that it cannot compute."""
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MARKUP = re.compile(
     r"</?(?:br|p|b|i|u|em|strong|span|div|a|ul|li|h[1-6]|font|img|sup|sub|small|center|html|body)\b[^<>]*>",
     re.IGNORECASE,
 )
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
+MISREAD = "letters that were read in a wrong encoding"
+_STRANGE = re.compile(r"[^\x00-\x7f]{2,}")
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value")
 _NAME_KEYS = ("path", "file_name", "filename", "name", "url", "src")
@@ -139,8 +143,11 @@ def parted(text: str, mark: str) -> list[str]:
 
 def is_missing(text: str, *, caption: bool) -> bool:
     """Tell whether a text stands for nothing, as ``nan`` and ``NULL`` do; a class may well be called None."""
-    folded = text.casefold()
-    return folded in _NO_CAPTION if caption else folded in _NOTHING
+    if not caption:
+        return text.casefold() in _NOTHING
+    bare = text.casefold().strip("()[]<>{} ")  # (null) of databases
+    wordless = text.isascii() and not any(sign.isalnum() for sign in text)
+    return bare in _NO_CAPTION or wordless or text == r"\N" or bool(_FAILED.fullmatch(text))
 
 
 def cleaned(caption: str) -> tuple[str, str]:
@@ -151,6 +158,8 @@ def cleaned(caption: str) -> tuple[str, str]:
     """
     if caption.isascii() and "<" not in caption and "&" not in caption:
         return caption, ""
+    if (mended := _STRANGE.sub(_as_written, caption)) != caption:
+        return cleaned(mended)[0], MISREAD
     without = _MARKS.sub("", caption)
     if without != caption:
         return without.strip(), "marks of beginning and end"
@@ -160,6 +169,24 @@ def cleaned(caption: str) -> tuple[str, str]:
             return " ".join(nfc(without).split()), "HTML"
     without = without_invisible(caption)
     return without, "invisible signs" if without != caption else ""
+
+
+def _as_written(misread: re.Match[str]) -> str:
+    """Return signs whose UTF-8 was once read as Windows-1252 (``Ã©``) as they were written.
+
+    What was read right would hardly be UTF-8 by chance.
+    """
+    try:
+        return b"".join(_byte_of(sign) for sign in misread[0]).decode()
+    except UnicodeError:
+        return misread[0]
+
+
+def _byte_of(sign: str) -> bytes:
+    try:
+        return sign.encode("cp1252")
+    except UnicodeEncodeError:
+        return sign.encode("latin-1")  # the few that Windows-1252 leaves open
 
 
 def without_invisible(text: str) -> str:

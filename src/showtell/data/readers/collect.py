@@ -1,5 +1,7 @@
 """Rows into images: the counting and reporting that all readers share."""
 
+import posixpath
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -7,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import few, split_named
-from showtell.data.readers.brought_splits import strictest
-from showtell.data.readers.cells import cleaned, is_missing
+from showtell.data.readers.cells import MISREAD, cleaned, is_missing
 from showtell.data.readers.folders import all_missing
 from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
+from showtell.data.records import AnnotatedImage, Dataset, Problem, Split, strictest
 from showtell.errors import DataError
 
 
@@ -57,6 +58,7 @@ class Collector:
         self._known: dict[str, _Known] = {}
         self._missing = Counter[str]()
         self._cleaned = Counter[str]()
+        self._lost = 0  # captions with letters that an earlier program has lost
 
     def problem(self, kind: str, where: str, detail: str) -> None:
         """Report one thing at one place."""
@@ -126,9 +128,14 @@ class Collector:
         return False
 
     def _add_caption(self, entry: Entry, known: _Known, caption: str, place: int) -> None:
+        base = posixpath.basename(known.name)
+        if caption.startswith(base) and len(caption) > len(base):  # "1.jpg a dog", copied with its name
+            self._cleaned["names of the images"] += 1
+            caption = re.sub(r"^(?:#\d+)?[\s:,;=>|–—-]*", "", caption.removeprefix(base))
         caption, taken = cleaned(caption)
         if taken:
             self._cleaned[taken] += 1
+        self._lost += "\ufffd" in caption
         key = (caption, entry.number, None if entry.number is None else place)
         if not caption:
             self.problem("empty caption", entry.where, f"of {known.name!r}, without its {taken}; left out")
@@ -193,7 +200,10 @@ class Collector:
         if (column := self.reading.source.group_column) and alone:
             self.reading.note(f"{alone:,} images name no group in {column!r}, and stand alone")
         for what, count in self._cleaned.items():
-            self.reading.note(f"{what} were taken out of {count:,} captions")
+            how = "were mended in" if what == MISREAD else "were taken out of"
+            self.reading.note(f"{what} {how} {count:,} captions")
+        if self._lost:
+            self.reading.note(f"{self._lost:,} captions hold \ufffd, where an earlier program lost a letter")
         return dataset_of(self.source, format_name, images, self.problems, self.reading)
 
     def _settle_bridges(self) -> None:

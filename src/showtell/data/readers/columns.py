@@ -29,6 +29,7 @@ class Columns:
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
     who: int | None  # of who gave the answer, a person or a machine; None where nothing says it
+    continued: bool  # whether rows without an image's name belong to the image above
     others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
 
 
@@ -59,7 +60,10 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     _say_unread(sample, others, reading)
-    return Columns(table, folder, found, image, words, split, group, who, others)
+    continued = 2 * len(sample.cells[image]) <= len(sample.rows) and bool(words.captions)  # merged cells
+    if continued:
+        reading.note("rows that name no image are captions of the image above them")
+    return Columns(table, folder, found, image, words, split, group, who, continued, others)
 
 
 def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None:
@@ -99,7 +103,8 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     split = split_column(table.header, {place: sample.texts[place] for place in left if place != text})
     left = [place for place in left if split is None or place not in split.places]
     words = choose_words(sample, left, reading)
-    unread = unread_split(table.header, [place for place in left if place != text])
+    worded = {text, words.label, *words.captions, *words.one_hot}
+    unread = unread_split(table.header, [place for place in left if place not in worded])
     if sentence := split.sentence if split else unread:
         reading.note(sentence)
     words.say(table, reading)

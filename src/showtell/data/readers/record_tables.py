@@ -42,6 +42,7 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
         except (msgspec.DecodeError, RecursionError) as error:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
+    records = [(where, _by_place(record)) for where, record in records]
     found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
     if flaw and not found:
         hint = "Expected a list of records, or a record a line."
@@ -54,6 +55,13 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
         )
     broken = [where for where, record in records if not isinstance(record, dict)]
     return RecordTable(path, found, broken=broken)
+
+
+def _by_place(record: Any) -> Any:
+    """Return a record that is a list of cells (``["1.jpg", "a dog"]``) as one of numbered columns."""
+    if not isinstance(record, list) or len(record) < 2 or not is_image_name(str(record[0])):
+        return record
+    return {f"column {place}": cell for place, cell in enumerate(record, start=1)}
 
 
 def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
@@ -103,8 +111,10 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     mappings = {key: part for key, part in value.items() if isinstance(part, dict) and part}
     listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
     parts = lists | mappings
-    if value and len(parts) == len(value) and all(map(split_named, value)):  # {"train": [...], "val": {...}}
-        for split, records in parts.items():
+    by_split = {key: part for key, part in parts.items() if split_named(key)}
+    tables = [key for key, part in mappings.items() if _are_images(part)]
+    if len(by_split) > 1 or (by_split and len(by_split) == len(value)):  # {"train": [...], "val": {...}}
+        for split, records in by_split.items():
             for where, record in _records(records, split):
                 yield where, record | {"split": split} if isinstance(record, dict) else record
     elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
@@ -116,12 +126,28 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from _records([dict(zip(columns, cells)) for cells in zip(*columns.values())])
     elif len(listed) == 1 and not named:
         yield from _records(lists[listed[0]], listed[0])
-    elif len(value) == 1 and not named and isinstance(inner := next(iter(value.values())), dict):
-        yield from _records(inner)
+    elif not named and (len(tables) == 1 or (len(value) == 1 and mappings)):
+        yield from _records(mappings[tables[0]] if tables else next(iter(mappings.values())))
+    elif not named and lists and all(map(_are_names, value.values())):  # {"cat": ["1.jpg", "2.jpg"]}
+        for label, names in lists.items():
+            yield from ((f"[{label!r}]", {"image": name, "label": label}) for name in names)
     else:
         words = "caption" if any(isinstance(content, list) for content in value.values()) else "words"
         for name, content in value.items():
             yield f"[{name!r}]", _of_mapping(name, content, words)
+
+
+def _are_images(part: dict[str, Any]) -> bool:
+    """Tell whether a mapping holds something of images, by their names or in records that name them."""
+    records = [one for one in part.values() if isinstance(one, dict)]
+    keys = [{column_key(str(key)) for key in record} for record in records]
+    return any(map(is_image_name, part)) or (
+        len(records) == len(part) and all(key & set(IMAGE_COLUMNS[:-5]) for key in keys)
+    )
+
+
+def _are_names(part: Any) -> bool:
+    return isinstance(part, list) and all(isinstance(one, str) and is_image_name(one) for one in part)
 
 
 def _columns(value: dict[str, object]) -> dict[str, list[Any]]:

@@ -123,6 +123,7 @@ def shard_parts(paths: Sequence[Path], reading: Reading) -> tuple[Part, ...]:
 def _entries(collector: Collector, columns: Columns, split: Split | None) -> Iterator[Entry]:
     """Yield every row with the right number of cells."""
     table = columns.table
+    image: Any = ""
     for where in table.broken:
         collector.skip("broken line", where, "not a JSON object; left out")
     for row in table.rows():
@@ -141,6 +142,10 @@ def _entries(collector: Collector, columns: Columns, split: Split | None) -> Ite
         if columns.who is not None and str(fields[columns.who]).strip() == MACHINE:
             collector.skip("nobody accepted", row.where, "a machine wrote it; left out")
             continue
+        named = fields[columns.image] not in ("", None)
+        if columns.continued and not named and image:
+            fields = [*fields[: columns.image], image, *fields[columns.image + 1 :]]
+        image = fields[columns.image] if named else image
         labels = columns.words.labels_of(fields, table.header)
         if len(labels) > 1:
             several = " and ".join(map(repr, labels[:3]))

@@ -167,6 +167,9 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
     for test in (lambda place: not sample.is_numeric(place), sample.says_something, sample.varies):
         if len(worded) > 1:
             worded = [place for place in worded if test(place)] or worded
+    bare = all(key.startswith("column_") for key in sample.keys)
+    if len(worded) > 1 and bare and all(map(sample.is_prose, worded)):
+        return Words(tuple(worded))  # several captions in a line without a header
     if len(worded) > 1:
         several = "; ".join(f"{table.header[p]!r}, such as {sample.texts[p][0][:40]!r}" for p in worded[:6])
         raise table.lacking(f"several columns that may hold the words: {several}")
