@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
@@ -134,6 +134,19 @@ def shown_name(name: str) -> str:
 def column_key(name: str) -> str:
     """Return a column name so that ``Image Name``, ``image-name`` and ``image_name`` are one."""
     return nfc(name.strip()).casefold().replace(" ", "_").replace("-", "_")
+
+
+def is_header(cells: Iterable[str]) -> bool:
+    """Tell the header of a table by usual names of an image and of words."""
+    keys = set(map(column_key, cells))
+    return not keys.isdisjoint(IMAGE_COLUMNS) and not keys.isdisjoint(KNOWN_COLUMNS - {*IMAGE_COLUMNS})
+
+
+def begin_alike(names: Iterable[str]) -> list[str]:
+    """Return the words with which the names of images begin before a number, where these may be classes."""
+    counts = Counter(re.split(r"[\W_]*\d", name.rpartition("/")[2])[0] for name in names)
+    often = [word for word, count in counts.items() if word and count > 1]
+    return sorted(often) if 2 <= len(often) == len(counts) <= 1000 else []
 
 
 def split_named(name: str) -> Split | None:

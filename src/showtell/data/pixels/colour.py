@@ -148,6 +148,8 @@ _SAME = 2
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
     """Make an image RGB as a screen shows it, on white where it is transparent.
 
+    One that is transparent all over is shown nonetheless: programs leave the channel empty.
+
     Args:
         image: Of 8 bits.
         profile: Its colour profile; one that is damaged, or of other colours than the image, is no reason
@@ -162,6 +164,8 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, boo
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = rgba.getchannel("A")
+        if alpha.getextrema() == (0, 0):  # a channel that was never written
+            alpha = None
         image = rgba.getchannel("R") if image.mode in _GREY else rgba.convert("RGB")
     elif image.mode not in ("L", "CMYK", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")

@@ -122,7 +122,7 @@ class Collector:
         if text and not is_missing(text, caption=what == "caption"):
             return True
         if text:
-            self.problem(f"missing {what}", where, f"{text!r} of {name!r} stands for nothing; left out")
+            self.problem(f"missing {what}", where, f"{text[:80]!r} of {name!r} stands for nothing; left out")
         else:
             self.problem(f"empty {what}", where, f"of {name!r}; left out")
         return False

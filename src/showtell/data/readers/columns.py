@@ -8,7 +8,7 @@ from showtell.data.answers import ACCEPTED, MACHINE, PERSON, WHO
 from showtell.data.names import COUNTER_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS, KNOWN_COLUMNS, few
 from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
 from showtell.data.readers.delimited import DelimitedTable, shape, without_header
-from showtell.data.readers.folders import find_images
+from showtell.data.readers.folders import column_of_folders, find_images
 from showtell.data.readers.image_folder import EXACT, ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Sample, Table, UnclearColumnsError
@@ -25,6 +25,7 @@ class Columns:
     folder: ImageFolder  # where its images lie
     found: bool  # whether any image is found there
     image: int  # of the image's name
+    folders: int | None  # of the folder of each image; None where its name is enough
     words: Words  # of captions and labels
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
@@ -59,11 +60,14 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     splits = split.places if split else ()
     used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
+    folders = column_of_folders(sample, image, folder)
+    if folders is not None:
+        reading.note(f"column {table.header[folders]!r} names the folder of each image")
     _say_unread(sample, others, reading)
     continued = 2 * len(sample.cells[image]) <= len(sample.rows) and bool(words.captions)  # merged cells
     if continued:
         reading.note("rows that name no image are captions of the image above them")
-    return Columns(table, folder, found, image, words, split, group, who, continued, others)
+    return Columns(table, folder, found, image, folders, words, split, group, who, continued, others)
 
 
 def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
-from showtell.data.names import IMAGE_COLUMNS, KNOWN_COLUMNS, column_key, is_image_name, nfc
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_header, is_image_name, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
@@ -166,12 +166,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
 
 
 def _is_header(line: str) -> bool:
-    """Tell a header by usual names of an image and of words."""
-    for mark in _DELIMITERS if len(line) < _JUDGED else ():
-        keys = {column_key(name) for name in _split(line, mark)}
-        if not keys.isdisjoint(IMAGE_COLUMNS) and keys & (KNOWN_COLUMNS - {*IMAGE_COLUMNS}):
-            return True
-    return False
+    return len(line) < _JUDGED and any(is_header(_split(line, mark)) for mark in _DELIMITERS)
 
 
 def _are_numbered(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

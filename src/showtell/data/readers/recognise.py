@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from showtell.data.names import few, is_image_name, shown_name, split_named, words
+from showtell.data.names import begin_alike, few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
@@ -309,5 +309,7 @@ def _what_lies_in(data: Path, search: _Search) -> str:
     if data.is_dir():
         names = [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
         lines[0] += f" It holds {few(names) or 'nothing'}."
+        if names := begin_alike(search.reading.folder(data).images):
+            lines.append(f"  names of its images begin with {few(names)}: of classes, make a folder of each")
         lines += [f"  {one.where}: {one.detail}" for one in search.reading.folder(data).problems[:10]]
     return "\n".join([*lines, *(f"  {failure.what}" for failure in search.failures[:10])])

@@ -15,8 +15,9 @@ from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
 from showtell.data.readers.image_folder import ImageFolder
+from showtell.data.readers.json_tables import open_json
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
+from showtell.data.readers.record_tables import open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
 from showtell.data.readers.table import Row, Table
 from showtell.data.records import Dataset, Split
@@ -168,9 +169,10 @@ def _entry(
         if split is None and columns.split.by_name:
             split = collector.read_split(where, str(fields[columns.split.places[0]]))
     image = fields[columns.image]
+    name = image if type(image) is str and image[:1] != "[" else image_of(image)
     return Entry(
         where,
-        image if type(image) is str and image[:1] != "[" else image_of(image),
+        name if columns.folders is None else f"{fields[columns.folders]}/{name}",
         columns.words.captions_of(fields),
         label,
         split,
