@@ -145,8 +145,9 @@ def is_header(cells: Iterable[str]) -> bool:
 def begin_alike(names: Iterable[str]) -> list[str]:
     """Return the words with which the names of images begin before a number, where these may be classes."""
     counts = Counter(re.split(r"[\W_]*\d", name.rpartition("/")[2])[0] for name in names)
-    often = [word for word, count in counts.items() if word and count > 1]
-    return sorted(often) if 2 <= len(often) == len(counts) <= 1000 else []
+    often = sorted(word for word, count in counts.items() if word and count > 1)
+    most = 2 * sum(counts[word] for word in often) >= counts.total()
+    return often if 2 <= len(often) <= 1000 and most else []
 
 
 def split_named(name: str) -> Split | None:

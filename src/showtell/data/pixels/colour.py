@@ -145,10 +145,14 @@ _SAME = 2
 """Levels of 255 by which a profile may differ from sRGB and still be taken for it."""
 
 
+def is_clear(image: Image.Image) -> bool:
+    """Say whether an image is transparent all over, as where a program has left the channel empty."""
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    return alpha is not None and alpha.getextrema() == (0, 0)
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
     """Make an image RGB as a screen shows it, on white where it is transparent.
-
-    One that is transparent all over is shown nonetheless: programs leave the channel empty.
 
     Args:
         image: Of 8 bits.
@@ -164,8 +168,6 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, boo
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = rgba.getchannel("A")
-        if alpha.getextrema() == (0, 0):  # a channel that was never written
-            alpha = None
         image = rgba.getchannel("R") if image.mode in _GREY else rgba.convert("RGB")
     elif image.mode not in ("L", "CMYK", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")

@@ -76,9 +76,10 @@ def holds_lists(cells: Sequence[Any]) -> bool:
     """Tell whether text cells of a column are lists, as JSON, Python or NumPy write them; some are enough."""
     written = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
     begun = [cell for cell in written if cell[0] in "[({"]
+    ended = [cell for cell in begun if cell[0] + cell[-1] in ("[]", "{}", "()")]
     if 2 * len(begun) <= len(written):
-        begun = [cell for cell in begun if cell[0] + cell[-1] in ("[]", "{}")]
-    return bool(begun) and all(_as_list(cell) is not None for cell in begun[:50])
+        begun = [cell for cell in ended if cell[0] != "("]
+    return bool(begun and ended) and all(_as_list(cell) is not None for cell in begun[:50])
 
 
 def _as_list(text: str) -> list[Any] | None:

@@ -122,12 +122,15 @@ class Sample:
         return 2 * sum(len(text.split()) > 2 for text in texts) > len(texts)
 
     def is_code(self, place: int) -> bool:
-        """Tell dates, addresses, hashes and numbers of things, which hardly repeat, from words."""
+        """Tell dates, boxes, and addresses, hashes and numbers of things, which hardly repeat, from words."""
         texts = self.texts[place]
         dated = all(_DATE.match(text) for text in texts)
         coded = [text for text in texts if text.isascii() and " " not in text and _CODED.search(text)]
-        single = 2 * len(set(texts)) > len(texts) and not self.is_numeric(place)
-        return dated or (2 * len(coded) > len(texts) and single)
+        if self.is_numeric(place):
+            return False
+        lettered = any(sign.isalpha() for text in texts for sign in text)
+        single = 2 * len(set(texts)) > len(texts)
+        return dated or not lettered or (2 * len(coded) > len(texts) and single)
 
     def varies(self, place: int) -> bool:
         """Tell whether the cells of a column differ."""
