@@ -1,7 +1,7 @@
 """Measure how time and memory grow with the number of images, and draw it.
 
     python bench/growth.py [--images 1000 3000 10000] [--records 10000 100000 1000000] [--out GROWTH.png]
-    python bench/growth.py --stub --images 10000 100000 1000000 --vectors 10000 100000 1000000
+    python bench/growth.py --stub --images 10000 100000 1000000 --train-up-to 100000 --records --vectors 10000
 
 Draws small JPEGs (64 px), each with five captions, and runs `showtell extract` on them, the same again, and
 `showtell train-captioner` (one epoch, a narrow decoder), each in a process of its own, with a tiny backbone
@@ -73,8 +73,8 @@ def own_memory(process: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
-def measure_images(folder: Path, images: int, *, stub: bool) -> dict[str, tuple[float, float]]:
-    """Extract twice and train; return seconds and MB of each."""
+def measure_images(folder: Path, images: int, *, stub: bool, train: bool) -> dict[str, tuple[float, float]]:
+    """Extract twice and, where asked to, train; return seconds and MB of each."""
     table = str(draw(folder / "images", images))
     store = ["--store", str(folder / "store")]
     settings = folder / "settings.toml"
@@ -86,7 +86,7 @@ def measure_images(folder: Path, images: int, *, stub: bool) -> dict[str, tuple[
         ["train-captioner", table, *NETWORK, *store, *training],
     )
     found = {}
-    for name, command in zip(STEPS, commands):
+    for name, command in zip(STEPS, commands if train else commands[:2]):
         found[name] = run(command, stub=stub)
         seconds, megabytes = found[name]
         rate = f"{1e6 * seconds / images:9.0f} us an image"
@@ -151,8 +151,9 @@ def draw_growth(images: dict[int, dict[str, tuple[float, float]]], out: Path) ->
     titles = ("Seconds of the whole command", "Memory of its own, MB")
     for which, (axes, title) in enumerate(zip(figure.subplots(1, 2), titles)):
         for name, colour in colours.items():
-            values = [images[count][name][which] for count in counts]
-            axes.plot(counts, values, "o-", color=colour, label=name)
+            measured = [count for count in counts if name in images[count]]
+            values = [images[count][name][which] for count in measured]
+            axes.plot(measured, values, "o-", color=colour, label=name)
         axes.set_xscale("log")
         axes.set_xticks(counts, [f"{count:,}" for count in counts])
         axes.minorticks_off()
@@ -162,7 +163,7 @@ def draw_growth(images: dict[int, dict[str, tuple[float, float]]], out: Path) ->
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         if which == 0:
-            first = images[counts[0]]["train-captioner"][0]
+            first = max(seconds for seconds, _ in images[counts[0]].values())
             steady = [first * count / counts[0] for count in counts]
             axes.plot(counts, steady, "--", color=INK, lw=0.8, label="in proportion")
             axes.set_yscale("log")
@@ -175,6 +176,7 @@ def draw_growth(images: dict[int, dict[str, tuple[float, float]]], out: Path) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 3000, 10_000])
+    parser.add_argument("--train-up-to", type=int, default=100_000, help="images; more are only extracted")
     parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--vectors", type=int, nargs="*", default=[])
     parser.add_argument("--stub", action="store_true", help="simulate the network")
@@ -188,7 +190,9 @@ def main() -> None:
     for count in options.images:
         if count not in known:
             with tempfile.TemporaryDirectory() as folder:
-                known[count] = measure_images(Path(folder), count, stub=options.stub)
+                known[count] = measure_images(
+                    Path(folder), count, stub=options.stub, train=count <= options.train_up_to
+                )
             if options.figures:
                 options.figures.write_text(json.dumps(known))
     stores = {}
