@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import few, split_named, splits_spoken_of
+from showtell.data.names import few, is_image_name, split_named, splits_spoken_of
 from showtell.data.readers.cells import MISREAD, cleaned, is_missing
 from showtell.data.readers.folders import all_missing
 from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match
@@ -132,7 +132,9 @@ class Collector:
 
     def _add_caption(self, entry: Entry, known: _Known, caption: str, place: int) -> None:
         base = posixpath.basename(known.name)
-        if caption.startswith(base) and len(caption) > len(base):  # "1.jpg a dog", copied with its name
+        if (
+            caption.startswith(base) and caption != base and is_image_name(base)
+        ):  # "1.jpg a dog", copied with its name
             self._cleaned["names of the images"] += 1
             caption = re.sub(r"^(?:#\d+)?[\s:,;=>|–—-]*", "", caption.removeprefix(base))
         caption, taken = cleaned(caption)

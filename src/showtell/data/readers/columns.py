@@ -75,7 +75,8 @@ def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None
     told = "\n".join(reading.notes)
     quiet = {*IMAGE_COLUMNS, *COUNTER_COLUMNS, *GROUP_COLUMNS}
     places = [p for p in others if sample.cells[p] and sample.keys[p] not in quiet]
-    if names := [name for name in map(sample.table.header.__getitem__, places) if name not in told]:
+    names = [sample.table.header[place] for place in places]
+    if names := [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", told)]:
         reading.note(f"not read: {few(names)} (--text-column takes one as the words)")
 
 

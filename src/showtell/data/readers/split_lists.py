@@ -12,7 +12,6 @@ import msgspec
 
 from showtell.data.names import (
     IMAGE_COLUMNS,
-    PICTURE_FOLDERS,
     column_key,
     is_image_name,
     nfc,
@@ -26,6 +25,8 @@ from showtell.data.readers.reading import Reading
 from showtell.data.records import Dataset, Problem, Split, strictest
 from showtell.errors import DataError
 
+_LISTING = re.compile("split|list|sets|partition|meta|annotation|label|fold", re.IGNORECASE)
+"""What folders are called in which lists lie."""
 _LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".lst", ".list")
 
 
@@ -51,7 +52,10 @@ def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, s
 
 def _listed(folder: Path, reading: Reading) -> Iterator[tuple[Split, str, str]]:
     """Yield split, name and place of all that lists name."""
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in (*_LIST_SUFFIXES, ".json")]
+    try:
+        files = [path for path in sorted(folder.iterdir()) if path.suffix in (*_LIST_SUFFIXES, ".json")]
+    except OSError:  # a folder of somebody else
+        return
     paths = {path: path.stem.rpartition(".")[2] for path in files if path.is_file()}
     splits = splits_in_names(paths.values())
     for path, named in paths.items():
@@ -131,13 +135,15 @@ def is_list(path: Path, reading: Reading) -> bool:
 
 
 def list_places(source: Path, folder: ImageFolder) -> list[Path]:
-    """Return where lists of splits may lie: a folder, and those in it that hold no images (``splits``)."""
-    holding = (
-        {name.partition("/")[0] for name in folder.images if "/" in name} if folder.root == source else {}
-    )
+    """Return where lists of splits may lie: a folder, and those in it that hold no images.
+
+    Beside a table, only those that are called so, since a folder of downloads holds much else.
+    """
     inside = [path for path in sorted(source.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    empty = [path for path in inside if path != folder.root and path.name not in {*holding, *PICTURE_FOLDERS}]
-    return [source, *empty]
+    if folder.root == source:
+        holding = {name.partition("/")[0] for name in folder.images if "/" in name}
+        return [source, *(path for path in inside if path.name not in holding)]
+    return [source, *(path for path in inside if path != folder.root and _LISTING.search(path.name))]
 
 
 def with_listed_splits(
