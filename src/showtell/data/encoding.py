@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from unicodedata import combining
+from unicodedata import category
 
 from showtell.data.names import words
 from showtell.errors import ConfigError, DataError
@@ -30,6 +30,7 @@ _WESTERN = [
 ]
 """Letters of French, German, Spanish, Portuguese, the North, Italian, Dutch, Icelandic: a text is of one."""
 _SHOWN = 8
+_MIXED = re.compile(r"[a-z](?=[^\W\d_])[^a-z\u00c0-\u024f]", re.IGNORECASE)
 _RARER = ("cp1250", "cp1254", "cp1253", "cp1255", "cp874", "cp1257", "mac_roman")
 """Shown where nothing proves another: central European, Turkish, Greek, Hebrew, Thai, Baltic."""
 
@@ -226,7 +227,8 @@ def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:
     texts |= {name: text for name in _RARER if (text := _decode(strange, name)) is not None}
     likely = [*(kind.name for kind in fitting), *_candidates(strange), *texts]
     worded = [name for name in dict.fromkeys(likely) if name in texts and _is_worded(texts[name])]
-    shown = worded or list(texts)
+    # Within a word, letters of another alphabet are a sign of a wrong encoding.
+    shown = sorted(worded, key=lambda name: bool(_MIXED.search(texts[name]))) or list(texts)
     examples = "\n".join(f"  --encoding {name}: {_example(texts[name])}" for name in shown[:_SHOWN])
     raise DataError(
         f"{path} is not UTF-8 (line {first} is the first that is not), and its encoding cannot be told for "
@@ -256,7 +258,7 @@ def _makes_sense(kind: _Kind, text: str) -> bool:
 def _is_worded(text: str) -> bool:
     """Tell whether letters and everyday signs are beyond ASCII: in a wrong encoding others stand there."""
     strange = re.sub("[\\x00-\\x7f\u3000-\u303f\uff00-\uffef]", "", text)
-    return all(sign.isalpha() or sign in _SIGNS or combining(sign) for sign in strange)
+    return all(category(sign)[0] in "LM" or sign in _SIGNS for sign in strange)
 
 
 def _candidates(content: bytes) -> list[str]:
