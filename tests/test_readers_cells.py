@@ -290,6 +290,13 @@ def test_a_list_in_a_cell_loses_its_numbers(tmp_path: Path, form: str) -> None:
     assert captions(read(data))["11.jpg"] == (WORDS[11], *WORDS[:2])
 
 
+@pytest.mark.parametrize("mark", ["\n", "; "])
+def test_two_lines_are_one_caption(tmp_path: Path, mark: str) -> None:
+    texts = [f"{text}{mark}and a cat" for text in WORDS]
+    found = captions(read(table(tmp_path, "image,caption", FILES, texts)))
+    assert found == {name: (text,) for name, text in zip(FILES, texts)}
+
+
 @pytest.mark.parametrize("mark", [";", "\n", "|"])
 def test_a_mark_that_stands_in_some_captions_parts_none(tmp_path: Path, mark: str) -> None:
     texts = [f"a dog{mark} it runs" if number % 2 else text for number, text in enumerate(WORDS)]

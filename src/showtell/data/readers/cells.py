@@ -123,11 +123,15 @@ def mark_in(texts: Sequence[str]) -> str:
     """Return which of `MARKS` parts several captions in the cells of a column; nothing where none does.
 
     Nearly every cell has it, and nearly all parts are several words. What may stand in prose as well parts
-    nearly all cells into equally many.
+    nearly all cells into equally many, three or more, or into those of a numbered list.
     """
+    texts = list(dict.fromkeys(texts))
     for mark in MARKS:
         found = [parted(text, mark) for text in texts]
         counts = Counter(len(parts) for parts in found if len(parts) > 1)
+        if mark not in _SURE_MARKS:
+            numbered = all(_ENUMERATED.match(part) for text in texts for part in re.split(mark, text))
+            counts = Counter({count: often for count, often in counts.items() if numbered or count > 2})
         often = counts.total() if mark in _SURE_MARKS else max(counts.values(), default=0)
         parts = [part for several in found for part in several]
         worded = sum(len(part.split()) > 1 or (not part.isascii() and len(part) > 4) for part in parts)

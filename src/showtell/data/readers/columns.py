@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from showtell.data.answers import ACCEPTED, MACHINE, PERSON, WHO
-from showtell.data.names import COUNTER_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS, KNOWN_COLUMNS, few
+from showtell.data.names import (
+    COUNTER_COLUMNS,
+    GROUP_COLUMNS,
+    IMAGE_COLUMNS,
+    KNOWN_COLUMNS,
+    LABEL_COLUMNS,
+    few,
+)
 from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
 from showtell.data.readers.delimited import DelimitedTable, shape, without_header
 from showtell.data.readers.folders import column_of_folders, find_images
@@ -63,7 +70,9 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     folders = column_of_folders(sample, image, folder)
     if folders is not None:
         reading.note(f"column {table.header[folders]!r} names the folder of each image")
-    _say_unread(sample, others, reading)
+    _say_unread(
+        sample, [p for p in others if words.label is None or sample.keys[p] not in LABEL_COLUMNS], reading
+    )
     continued = 2 * len(sample.cells[image]) <= len(sample.rows) and bool(words.captions)  # merged cells
     if continued:
         reading.note("rows that name no image are captions of the image above them")

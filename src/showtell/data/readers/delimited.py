@@ -173,6 +173,8 @@ def _are_numbered(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether each row has its number before the columns of the header, as R writes tables."""
     if len(rows) < 3 or any(len(row) != len(header) + 1 or not row[0].isdecimal() for row in rows):
         return False
+    if not all(any(map(is_image_name, row[1:])) for row in rows):  # else a caption may hold a comma
+        return False
     numbers = [int(row[0]) for row in rows]
     return numbers == list(range(numbers[0], numbers[0] + len(rows)))
 

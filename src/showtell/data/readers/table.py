@@ -13,6 +13,7 @@ from showtell.errors import DataError
 
 _SAMPLE_ROWS = 1000
 _DATE = re.compile(r"\d{4}[-/.]\d\d|\d\d?[/.]\d\d?[/.]\d{2,4}")
+_LETTERED = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]")
 _CODED = re.compile(r"\d|:/")
 
 
@@ -128,13 +129,14 @@ class Sample:
         coded = [text for text in texts if text.isascii() and " " not in text and _CODED.search(text)]
         if self.is_numeric(place):
             return False
-        lettered = any(sign.isalpha() for text in texts for sign in text)
-        single = 2 * len(set(texts)) > len(texts)
-        return dated or not lettered or (2 * len(coded) > len(texts) and single)
+        if dated or not any(sign.isalpha() for text in texts for sign in text):
+            return True
+        hardly = 2 * len(coded) > len(texts) or not any(map(_LETTERED.search, texts))
+        return hardly and 2 * len(set(texts)) > len(texts)
 
     def varies(self, place: int) -> bool:
-        """Tell whether the cells of a column differ."""
-        return len(set(self.texts[place])) > 1
+        """Tell whether the cells of a column differ; of one or two that is nothing."""
+        return len(set(self.texts[place])) > 1 or len(self.texts[place]) < 3
 
     def says_something(self, place: int) -> bool:
         """Tell words from names and the like, which are all different and hold no blank."""

@@ -163,7 +163,7 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
     """Return the one column of words that is left."""
     table = sample.table
     worded = [p for p in left if sample.keys[p] not in COUNTER_COLUMNS | GROUP_COLUMNS and sample.cells[p]]
-    worded = [place for place in worded if not sample.is_code(place)]
+    worded = [p for p in worded if not sample.is_code(p) and (sample.varies(p) or sample.is_prose(p))]
     for test in (lambda place: not sample.is_numeric(place), sample.says_something, sample.varies):
         if len(worded) > 1:
             worded = [place for place in worded if test(place)] or worded
