@@ -13,7 +13,7 @@ from showtell.errors import DataError
 
 _SAMPLE_ROWS = 1000
 _DATE = re.compile(r"\d{4}[-/.]\d\d|\d\d?[/.]\d\d?[/.]\d{2,4}")
-_LETTERED = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]")
+_LETTERED = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]|^[a-z]$", re.IGNORECASE)
 _CODED = re.compile(r"\d|:/")
 
 
