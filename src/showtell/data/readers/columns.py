@@ -81,11 +81,11 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
 
 def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None:
     """Say which columns are not read, but for those of which something is said, and numbers of rows."""
-    told = "\n".join(reading.notes)
+    stated = "\n".join(reading.notes)
     quiet = {*IMAGE_COLUMNS, *COUNTER_COLUMNS, *GROUP_COLUMNS}
     places = [p for p in others if sample.cells[p] and sample.keys[p] not in quiet]
     names = [sample.table.header[place] for place in places]
-    if names := [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", told)]:
+    if names := [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", stated)]:
         reading.note(f"not read: {few(names)} (--text-column takes one as the words)")
 
 
