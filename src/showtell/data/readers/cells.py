@@ -151,7 +151,7 @@ def is_missing(text: str, *, caption: bool) -> bool:
     if not caption:
         return text.casefold() in _NOTHING
     bare = text.casefold().strip("()[]<>{} ")  # (null) of databases
-    wordless = text.isascii() and not any(sign.isalnum() for sign in text)
+    wordless = not bare.strip(".?-_/*")  # a field that was filled in with nothing
     return bare in _NO_CAPTION or wordless or text == r"\N" or bool(_FAILED.fullmatch(text))
 
 
