@@ -243,3 +243,22 @@ def test_avif_and_camera_files_are_not_taken_for_heic():
     assert not formats.is_heic(encoded(quartered(), "AVIF"))
     assert not formats.is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif")
     assert formats.is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP"])
+def test_a_frame_that_is_nearly_black_shows_nothing(format):
+    dark = Image.new("RGB", (120, 80))
+    dark.paste((9, 8, 9), (10, 10, 60, 60))
+    options = {"lossless": True} if format == "WEBP" else {}
+    content = encoded(dark, format, save_all=True, append_images=[quartered()], **options)
+    shows_quarters(content, 6 if format == "GIF" else 3)
+    assert kinds(content) == ["one of several"]
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_an_empty_channel_of_transparency_hides_nothing(format):
+    clear = quartered()
+    clear.putalpha(0)
+    content = encoded(clear, format)
+    shows_quarters(content)
+    assert kinds(content) == ["transparent all over"]

@@ -45,6 +45,11 @@ WAYS = {
     "number of COCO": ("COCO_val2014_000000000042.jpg", "42", "zeros added"),
     "extension of before": ("a.png", "a.jpg", "without the extension"),
     "no extension, in a folder": ("part_1/a.jpg", "a", "without the extension"),
+    "blanks as pluses": ("my dog.jpg", "my+dog.jpg", "escaped letters"),
+    "blanks as underscores": ("my_dog_1.jpg", "my dog 1.jpg", "escaped letters"),
+    "percent signs in the file": ("my%20dog.jpg", "my dog.jpg", "escaped letters"),
+    "unpacked with escapes": ("#Uac00#Uac01.jpg", "가각.jpg", "escaped letters"),
+    "unpacked as of DOS": ("고양이.jpg".encode("cp949").decode("cp437"), "고양이.jpg", "escaped letters"),
     "other extension, other machine": ("a.webp", "/home/me/a.jpg", "without the extension"),
 }
 
@@ -251,3 +256,20 @@ def test_on_another_machine_too_a_missing_image_is_not_swapped_for_its_namesake(
     dataset = read(write(tmp_path / "t.csv", f"image,caption\n{rows}"))
     assert captions(dataset) == {"cats/1.jpg": ("A cat",)}
     assert ("missing image", "t.csv:3") in problems(dataset)
+
+
+@pytest.mark.parametrize("header", ["folder,filename,caption", "filename,class,caption"])
+@pytest.mark.parametrize("above", ["", "images/"])
+def test_a_column_names_the_folders_of_images_whose_names_repeat(
+    tmp_path: Path, header: str, above: str
+) -> None:
+    rows = [
+        (label, f"{number}.jpg", f"a {label} {number}") for label in ("cat", "dog") for number in range(6)
+    ]
+    touch(tmp_path, *(f"{above}{label}/{name}" for label, name, _ in rows))
+    rows = rows if header.startswith("folder") else [(name, label, text) for label, name, text in rows]
+    dataset = read(write(tmp_path / "t.csv", written(header.split(","), rows)))
+    assert {"/".join(one.name.split("/")[-2:]): one.captions[0] for one in dataset.images} == {
+        f"{label}/{number}.jpg": f"a {label} {number}" for label in ("cat", "dog") for number in range(6)
+    }
+    assert said(dataset, "names the folder of each image")

@@ -349,3 +349,74 @@ def test_lists_of_paths_with_their_labels(tmp_path: Path) -> None:
     content = {half: [[name, 0, "a"] for name in made if made[name] == half] for half in ("train", "test")}
     write(tmp_path / "split_someone.json", json.dumps(content))
     assert splits(read(tmp_path)) == made
+
+
+@pytest.mark.parametrize("name", ["is_training_image", "train_flag", "isTrain", "in_train"])
+def test_columns_of_truth_values_in_any_spelling(tmp_path: Path, name: str) -> None:
+    dataset = read(table(tmp_path, f"image,label,{name}", FILES, LABELS, [1, 0] * 6))
+    assert list(splits(dataset).values()) == ["train", "val"] * 6
+
+
+def test_a_column_that_speaks_of_splits_and_names_none_is_said(tmp_path: Path) -> None:
+    dataset = read(table(tmp_path, "image,label,train_test_split", FILES, LABELS, [3, 4] * 6))
+    assert said(dataset, "'train_test_split' brings no split")
+
+
+def listed(root: Path, form: str) -> None:
+    """Write lists of the splits of `HALVES` in one of the forms that people use."""
+    train, test = FILES[:6], FILES[6:]
+    if form in ("csv", "lst", "list"):
+        head = "image\n" if form == "csv" else ""
+        write(root / f"train.{form}", head + "\n".join(train))
+        write(root / f"test.{form}", head + "\n".join(test))
+    elif form == "folder":
+        write(root / "splits/train.txt", "\n".join(train))
+        write(root / "splits/test.txt", "\n".join(test))
+    elif form == "mapping":
+        write(root / "split.json", json.dumps(HALVES))
+    else:
+        mark = {"pairs": ",", "blanks": " "}[form]
+        suffix = {"pairs": "csv", "blanks": "txt"}[form]
+        lines = [f"{name}{mark}{split}" for name, split in HALVES.items()]
+        write(root / f"train_test_split.{suffix}", "\n".join(["image,split"] * (mark == ",") + lines))
+
+
+@pytest.mark.parametrize("form", ["csv", "lst", "list", "folder", "mapping", "pairs", "blanks"])
+@pytest.mark.parametrize("data", ["table", "classes"])
+def test_lists_of_splits_in_any_file(tmp_path: Path, form: str, data: str) -> None:
+    listed(tmp_path, form)
+    if data == "table":
+        touch(tmp_path, *(f"images/{name}" for name in FILES))
+        write(tmp_path / "captions.csv", written(("image", "caption"), zip(FILES, WORDS)))
+    else:
+        touch(tmp_path, *(f"{label}/{name}" for name, label in zip(FILES, LABELS)))
+    dataset = read(tmp_path)
+    assert {name.rpartition("/")[2]: split for name, split in splits(dataset).items()} == HALVES
+    assert said(dataset, "the splits are those of the lists")
+    assert "two splits" not in [kind for kind, _ in problems(dataset)]
+
+
+FLAT = ["{split}_{label}", "{label}-{split}", "{split}{Label}", "{label} {split}"]
+
+
+@pytest.mark.parametrize("form", FLAT)
+def test_folders_named_after_class_and_split_are_both(tmp_path: Path, form: str) -> None:
+    made = {
+        f"{form.format(split=split, label=label, Label=label.capitalize())}/{split}{label}{number}.jpg": split
+        for split in ("train", "test")
+        for label in ("cat_1", "cat_2", "dog")
+        for number in range(2)
+    }
+    touch(tmp_path, *made)
+    dataset = read(tmp_path)
+    assert splits(dataset) == made
+    assert [name.lower() for name in dataset.classes] == ["cat_1", "cat_2", "dog"]
+    assert said(dataset, "named after class and split")
+
+
+def test_folders_of_images_and_masks_in_splits_are_no_classes(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        *(f"{s}_{of}/{n}.png" for s in ("train", "test") for of in ("images", "masks") for n in "ab"),
+    )
+    assert {"images", "masks"}.isdisjoint(read(tmp_path, format="classes").classes)

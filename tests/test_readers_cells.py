@@ -267,3 +267,90 @@ def test_a_list_of_two_images_is_refused_as_such(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read(write(tmp_path / "t.json", json.dumps(records)))
     assert "None of the 3 images" not in error.value.what, "the images are there"
+
+
+# --- several captions that a mark parts
+
+
+def three(mark: str, form: str = "{}") -> list[str]:
+    turns = zip(WORDS, WORDS[1:] + WORDS, WORDS[2:] + WORDS)
+    return [mark.join(form.format(number=n, text=t) for n, t in enumerate(turn, 1)) for turn in turns]
+
+
+@pytest.mark.parametrize("mark", ["|", " || ", "\n", " <sep> ", "[SEP]", " ## ", "; ", "<br>"])
+def test_a_mark_in_nearly_every_cell_parts_captions(tmp_path: Path, mark: str) -> None:
+    data = table(tmp_path, "image,caption", FILES, three(mark, "{text}"))
+    assert captions(read(data))["00.jpg"] == tuple(WORDS[:3])
+    assert said(read(data), "several captions, parted by")
+
+
+@pytest.mark.parametrize("form", ["{number}. {text}", "({number}) {text}", "- {text}", "• {text}"])
+def test_a_list_in_a_cell_loses_its_numbers(tmp_path: Path, form: str) -> None:
+    data = table(tmp_path, "image,captions", FILES, three("\n", form))
+    assert captions(read(data))["11.jpg"] == (WORDS[11], *WORDS[:2])
+
+
+@pytest.mark.parametrize("mark", ["\n", "; "])
+def test_two_lines_are_one_caption(tmp_path: Path, mark: str) -> None:
+    texts = [f"{text}{mark}and a cat" for text in WORDS]
+    found = captions(read(table(tmp_path, "image,caption", FILES, texts)))
+    assert found == {name: (text,) for name, text in zip(FILES, texts)}
+
+
+@pytest.mark.parametrize("mark", [";", "\n", "|"])
+def test_a_mark_that_stands_in_some_captions_parts_none(tmp_path: Path, mark: str) -> None:
+    texts = [f"a dog{mark} it runs" if number % 2 else text for number, text in enumerate(WORDS)]
+    found = captions(read(table(tmp_path, "image,caption", FILES, texts)))
+    assert [len(several) for several in found.values()] == [1] * 12
+    words = [mark.join(["dog", "tree", "sky"][: 1 + number % 3]) for number in range(12)]
+    assert {len(s) for s in captions(read(table(tmp_path, "image,caption", FILES, words))).values()} == {1}
+
+
+# --- what stands for nothing, or was damaged before
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\\N", "(null)", "[null]", "<none>", "#NAME?", "#DIV/0!", "#ERROR!", "(blank)", "NaT", "...", "?"],
+)
+def test_what_databases_and_spreadsheets_write_for_nothing_is_not_learnt(tmp_path: Path, text: str) -> None:
+    dataset = read(table(tmp_path, "image,caption", FILES[:2], [text, "a dog"]))
+    assert captions(dataset) == {"01.jpg": ("a dog",)}
+    assert ("missing caption", "t.csv:2") in problems(dataset)
+
+
+@pytest.mark.parametrize("text", ["un café noir à l’été", "ein grüner Hund", "개가 달린다", "犬が走る"])
+def test_letters_that_were_read_in_a_wrong_encoding_are_mended_and_said(tmp_path: Path, text: str) -> None:
+    wrong = "".join(chr(b) if b in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([b]).decode("cp1252")
+                    for b in text.encode())  # fmt: skip
+    dataset = read(table(tmp_path, "image,caption", FILES[:2], [wrong, text]))
+    assert set(captions(dataset).values()) == {(text,)}
+    assert said(dataset, "wrong encoding were mended in 1 captions")
+
+
+def test_letters_that_are_lost_are_said(tmp_path: Path) -> None:
+    dataset = read(table(tmp_path, "image,caption", FILES[:2], ["a caf\ufffd", "a dog"]))
+    assert said(dataset, "1 captions hold \ufffd")
+
+
+@pytest.mark.parametrize("form", ["{} {}", "{}: {}", "{}#0 {}", "{} - {}"])
+def test_the_name_of_the_image_is_no_part_of_its_caption(tmp_path: Path, form: str) -> None:
+    texts = [form.format(name, text) for name, text in zip(FILES, WORDS)]
+    dataset = read(table(tmp_path, "image,caption", FILES, texts))
+    assert captions(dataset) == {name: (text,) for name, text in zip(FILES, WORDS)}
+    assert said(dataset, "names of the images were taken out of 12 captions")
+
+
+def test_minus_one_is_no_class(tmp_path: Path) -> None:
+    """CelebA writes -1 for no, CheXpert for perhaps; a column with it was left aside without a word."""
+    rows = [[1, -1, -1], [-1, 1, -1], [-1, -1, 1]] * 4
+    dataset = read(table(tmp_path, "image,a,b,c", FILES, *zip(*rows)))
+    assert dataset.classes == ("a", "b", "c")
+    with pytest.raises(DataError, match="several labels"):
+        read(table(tmp_path, "image,a,b,c", FILES, *zip(*[[1, 1, -1], [-1, 1, -1], [-1, -1, 1]] * 4)))
+
+
+def test_quantities_are_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="classes, not quantities"):
+        read(table(tmp_path, "image,label", FILES, [0.37 * number for number in range(12)]))
+    assert read(table(tmp_path, "image,label", FILES, [0.5, 1.5] * 6)).classes == ("0.5", "1.5")

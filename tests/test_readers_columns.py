@@ -295,3 +295,113 @@ def test_the_column_that_the_user_named_is_no_split(tmp_path: Path) -> None:
     dataset = read(path, text_column="kind", format="labels")
     assert list(labels(dataset).values()) == ["train", "test"] * 6
     assert set(splits(dataset).values()) == {None}
+
+
+# --- columns and headers as programs write them
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "caption,caption.1",
+        "Caption (1),Caption (2)",
+        "Caption #1,Caption #2",
+        "Answer.caption1,Answer.caption2",
+        "image_caption_1,image_caption_2",
+    ],
+)
+def test_numbered_columns_of_captions_in_any_spelling(tmp_path: Path, names: str) -> None:
+    data = table(tmp_path, f"image,{names}", FILES, WORDS, [f"{text} too" for text in WORDS])
+    assert captions(read(data)) == {name: (text, f"{text} too") for name, text in zip(FILES, WORDS)}
+
+
+@pytest.mark.parametrize("name", ["caption_str", "image_description", "alt_text", "Answer.caption"])
+def test_captions_are_known_by_a_name_that_holds_a_usual_one(tmp_path: Path, name: str) -> None:
+    dataset = read(table(tmp_path, f"image,label,caption_id,{name}", FILES, CLASSES, range(12), WORDS))
+    assert captions(dataset) == {name: (text,) for name, text in zip(FILES, WORDS)}
+    assert dataset.classes == ("cat", "dog", "owl")
+
+
+CODES = {
+    "address": "https://example.org/{}/s1600/",
+    "hash": "{:032x}",
+    "key": "k{:04}",
+    "day": "{:02}/11/2024",
+    "moment": "2024-11-{:02} 10:00:00",
+    "box": "[{}.0, 22.0, 56.0, 36.0]",
+}
+
+
+@pytest.mark.parametrize("form", CODES.values(), ids=CODES)
+def test_codes_are_no_captions(tmp_path: Path, form: str) -> None:
+    codes = [form.format(number + 10) for number in range(12)]
+    with pytest.raises(DataError, match="no column that holds a caption or a label"):
+        read(table(tmp_path, "image,wat", FILES, codes))
+    dataset = read(table(tmp_path, "image,wat,kind", FILES, codes, ["a1", "b2"] * 6))
+    assert dataset.classes == ("a1", "b2")
+    assert said(dataset, "not read: wat")
+
+
+def test_a_column_that_is_the_same_everywhere_is_not_the_words(tmp_path: Path) -> None:
+    dataset = read(table(tmp_path, "image,source,txt", FILES, ["crowd workers of 2024"] * 12, WORDS))
+    assert captions(dataset)["00.jpg"] == (WORDS[0],)
+    assert said(dataset, "not read: source")
+
+
+def test_columns_that_are_not_read_are_named_but_for_numbers_of_rows(tmp_path: Path) -> None:
+    header = "idx,image,label,xmin,utterance"
+    dataset = read(table(tmp_path, header, range(12), FILES, CLASSES, range(12), WORDS))
+    assert said(dataset, "not read: xmin, utterance (--text-column")
+    assert read(table(tmp_path, "idx,image,label", range(12), FILES, CLASSES)).notes == ()
+
+
+TITLES = ["Our captions;;\n;;\n", "# made in 2024, by us\n# second line\n", "Captions\n\n"]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_lines_above_the_header_are_left_out_and_counted(tmp_path: Path, title: str) -> None:
+    data = table(tmp_path, "image,caption,split", FILES, WORDS, ["train", "test"] * 6)
+    content = data.read_text().replace(",", ";") if ";" in title else data.read_text()
+    dataset = read(write(data, title + content))
+    assert captions(dataset) == {name: (text,) for name, text in zip(FILES, WORDS)}
+    assert set(splits(dataset).values()) == {"train", "test"} and not dataset.problems
+    assert said(dataset, "above the header are left out")
+
+
+def test_rows_that_name_usual_columns_are_no_header_of_a_table_without_one(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    rows = "".join(f"{name},{label}\n" for name, label in zip(FILES, ["image", "photo", "text"] * 4))
+    assert read(write(tmp_path / "t.csv", rows)).classes == ("image", "photo", "text")
+
+
+@pytest.mark.parametrize("names", [FILES, [f"{number}.jpg" for number in range(1, 13)]])
+def test_row_names_of_r_are_no_column(tmp_path: Path, names: list[str]) -> None:
+    touch(tmp_path, *names)
+    rows = [f'"{number}","{name}","{text}"' for number, (name, text) in enumerate(zip(names, WORDS), 1)]
+    dataset = read(write(tmp_path / "t.csv", "\n".join(['"image","caption"', *rows])))
+    assert captions(dataset) == {name: (text,) for name, text in zip(names, WORDS)}
+
+
+@pytest.mark.parametrize("extension", [".jpg", ""])
+def test_several_captions_in_a_line_without_a_header(tmp_path: Path, extension: str) -> None:
+    touch(tmp_path, *FILES)
+    rows = [f"{name[:2]}{extension}\t{text}\t{text} too" for name, text in zip(FILES, WORDS)]
+    found = captions(read(write(tmp_path / "t.tsv", "\n".join(rows))))
+    assert found == {name: (text, f"{text} too") for name, text in zip(FILES, WORDS)}
+
+
+def test_rows_without_a_name_below_an_image_are_its_captions(tmp_path: Path) -> None:
+    names = [cell for name in FILES for cell in (name, "", "")]
+    texts = [f"{text}{more}" for text in WORDS for more in ("", " too", " again")]
+    dataset = read(table(tmp_path, "image,caption", names, texts))
+    assert captions(dataset)["05.jpg"] == tuple(texts[15:18])
+    assert said(dataset, "captions of the image above")
+    few = read(table(tmp_path, "image,caption", ["00.jpg", "01.jpg", "", "03.jpg"], WORDS[:4]))
+    assert ("empty image name", "t.csv:4") in problems(few)
+
+
+@pytest.mark.parametrize("mark", [": ", " - ", " -> ", " = ", " — ", "   "])
+def test_a_sign_between_name_and_caption_is_no_part_of_either(tmp_path: Path, mark: str) -> None:
+    touch(tmp_path, *FILES)
+    rows = "".join(f"{name}{mark}{text}\n" for name, text in zip(FILES, WORDS))
+    assert captions(read(write(tmp_path / "t.txt", rows))) == {n: (t,) for n, t in zip(FILES, WORDS)}

@@ -141,7 +141,9 @@ def test_images_without_a_class_are_named_and_left_out(tmp_path: Path, prefix: s
 def test_versions_of_one_set_are_no_classes(tmp_path: Path) -> None:
     files = [f"{name}/{number}.jpg" for name in CLASSES for number in range(3)]
     touch(tmp_path, *(f"{version}/{file}" for version in ("color", "gray", "cut") for file in files))
-    with pytest.raises(DataError, match="same classes that are not named after splits: color, cut, gray"):
+    with pytest.raises(
+        DataError, match="classes of their own that are not named after splits: color, cut, gray"
+    ):
         read(tmp_path)
     assert labels(read(tmp_path / "color")) == {file: file.partition("/")[0] for file in files}
 
@@ -245,3 +247,57 @@ def test_masks_beside_numbered_images_are_left_out(tmp_path: Path) -> None:
     files = [f"{name}/{kind}/{n}.png" for name in ("cat", "dog") for kind in kinds for n in "012"]
     dataset = read(touch(tmp_path, *files))
     assert labels(dataset) == {file: file[:3] for file in files if "masks" not in file}
+
+
+# --- data sets among other folders
+
+
+@pytest.mark.parametrize("aside", ["samples", "docs", "unlabeled", "holiday"])
+def test_the_folder_that_holds_splits_is_the_data_set(tmp_path: Path, aside: str) -> None:
+    made = classes(tmp_path, "data/train/", "data/val/")
+    touch(tmp_path, *(f"{aside}/{number}.png" for number in range(3)))
+    dataset = read(tmp_path)
+    assert labels(dataset) == made
+    assert said(dataset, "the folder data holds the classes")
+    assert kinds(tmp_path).count("image outside a split folder") == 3
+
+
+@pytest.mark.parametrize("aside", ["samples", "docs", "unlabeled"])
+def test_beside_folders_of_samples_and_the_like_the_other_one_holds_the_classes(
+    tmp_path: Path, aside: str
+) -> None:
+    made = classes(tmp_path, "PetImages/")
+    touch(tmp_path, *(f"{aside}/{number}.jpg" for number in range(3)))
+    assert labels(read(tmp_path)) == made
+    assert kinds(tmp_path).count("image outside a class folder") == 3
+
+
+def test_data_sets_side_by_side_are_not_classes(tmp_path: Path) -> None:
+    for name in ("Plants(augmented)", "plants(augmented)"):
+        classes(tmp_path, *(f"{name}/{name}/{split}/" for split in ("train", "valid")))
+    touch(tmp_path, "test/test/x.jpg")
+    with pytest.raises(DataError, match=r"classes of their own .* Plants\(augmented\), plants"):
+        read(tmp_path)
+
+
+def test_labels_in_the_names_of_files_are_pointed_at(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"train/{name}.{number}.jpg" for name in ("cat", "dog") for number in range(9)))
+    with pytest.raises(DataError, match="begin with cat, dog"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["cat_to_name.json", "classes.txt", "LOC_synset_mapping.txt"])
+def test_a_file_that_may_name_numbered_classes_is_said(tmp_path: Path, file: str) -> None:
+    classes(tmp_path, names=("1", "n01440764"))
+    write(tmp_path / file, "{}")
+    assert said(read(tmp_path), "may name them", file)
+
+
+def test_texts_of_a_cloud_beside_class_folders_are_no_captions(tmp_path: Path) -> None:
+    made = classes(tmp_path)
+    for name in made:
+        write(tmp_path / f"{name}.json", '{"title": "x.jpg", "description": ""}')
+    assert labels(read(tmp_path)) == made
+    for name in made:
+        write(tmp_path / f"{name}.json", '{"title": "x.jpg", "description": "a dog"}')
+    assert read(tmp_path).images[0].captions == ("a dog",)

@@ -216,3 +216,40 @@ def test_coco_categories_without_boxes_are_said_to_be_that(tmp_path: Path) -> No
         assert "COCO" in said or "categor" in said
     else:
         assert labels(dataset) == dict(zip(FILES, ["cat", "dog", "owl"] * 2))
+
+
+PLACED = [[file, word] for file, word in zip(FILES, WORDS)]
+WRAPPED = {
+    "cells by place": PLACED,
+    "VIA": {"_via_settings": {"ui": {}}, "_via_img_metadata": {f"{f}9": {"filename": f, "caption": w}
+            for f, w in zip(FILES, WORDS)}},
+    "mapping beside others": {"version": "1.0", "images": {f: {"caption": w} for f, w in zip(FILES, WORDS)}},
+    "splits beside others": {"info": {"v": 1}, "train": RECORDS[:4], "test": RECORDS[4:]},
+    "Label Studio": [{"id": 1, "data": {"image": f"/data/upload/1/{f}"}, "drafts": [], "annotations": [
+        {"id": 9, "result": [{"type": "textarea", "value": {"text": [w]}}]}]} for f, w in zip(FILES, WORDS)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_captions_in_json_of_programs(tmp_path: Path, form: str) -> None:
+    dataset = read(dump(tmp_path, WRAPPED[form]))
+    assert {name.rpartition("/")[2]: found for name, found in captions(dataset).items()} == CAPTIONED
+    if form.startswith("splits"):
+        assert list(splits(dataset).values()) == ["train"] * 4 + ["test"] * 2
+
+
+def test_json_lines_of_cells(tmp_path: Path) -> None:
+    dump(tmp_path, {})
+    lines = "\n".join(map(json.dumps, PLACED))
+    assert captions(read(write(tmp_path / "t.jsonl", lines))) == CAPTIONED
+
+
+@pytest.mark.parametrize("form", ["by class", "Label Studio"])
+def test_labels_in_json_of_programs(tmp_path: Path, form: str) -> None:
+    by_class = {label: [file for file, of in LABELLED.items() if of == label] for label in ("cat", "dog")}
+    tasks = [
+        {"data": {"image": file}, "annotations": [{"result": [{"value": {"choices": [label]}}]}]}
+        for file, label in LABELLED.items()
+    ]
+    dataset = read(dump(tmp_path, by_class if form == "by class" else tasks))
+    assert labels(dataset) == LABELLED

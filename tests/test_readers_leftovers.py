@@ -23,7 +23,7 @@ def classes(root: Path) -> dict[str, str]:
 
 
 SYSTEM = ["@eaDir", "__MACOSX", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found", "Thumbnails",
-          "System Volume Information"]  # fmt: skip
+          "System Volume Information", "node_modules", "_vti_cnf", "My Catalog Previews.lrdata"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*SYSTEM, ".thumbnails", ".git", ".ipynb_checkpoints", ".Trash-1000"])

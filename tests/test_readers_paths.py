@@ -254,3 +254,36 @@ def test_mixed_encodings_are_said_to_be_mixed_whatever_the_other_one_is(tmp_path
     (tmp_path / "t.csv").write_bytes(b"image,caption\n" + text)
     with pytest.raises(DataError, match="mixes encodings"):
         read(tmp_path / "t.csv")
+
+
+FOREIGN = {
+    "kırmızı bir araba": "cp1254",
+    "kız koşuyor": "cp1254",
+    "pies je mięso": "cp1250",
+    "bílý pes": "cp1250",
+    "egy mezőn fehér kutya": "cp1250",
+    "un câine aleargă": "cp1250",
+    "kot pod stołem": "cp1250",
+    "suns skrien pa zāli": "cp1257",
+    "כלב רץ על הדשא": "cp1255",
+    "สุนัขวิ่งบนหญ้า": "cp874",
+    "un café à l'été": "mac_roman",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_what_only_looks_western_is_shown_in_the_right_encoding_too(tmp_path: Path, text: str) -> None:
+    touch(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_bytes(f"image,caption\na.jpg,{text}\n".encode(FOREIGN[text]))
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "t.csv")
+    assert f"--encoding {FOREIGN[text]}: a.jpg,{text}" in error.value.what
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16"])
+def test_wide_letters_are_known_by_their_mark(tmp_path: Path, encoding: str) -> None:
+    touch(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_bytes("image,caption\na.jpg,개가 달린다\n".encode(encoding))
+    dataset = read(tmp_path / "t.csv")
+    assert dataset.images[0].captions == ("개가 달린다",)
+    assert any(encoding.upper() in note for note in dataset.notes)

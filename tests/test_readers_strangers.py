@@ -354,7 +354,7 @@ def test_a_table_without_words_beside_classes_says_how_to_take_those(tmp_path: P
     write(tmp_path / "COVID.metadata.csv", csv_of(("FILE NAME", "FORMAT", "SIZE", "URL"), rows))
     with pytest.raises(DataError) as error:
         read(tmp_path)
-    assert "several columns that may hold the words" in error.value.what
+    assert "no column that holds a caption or a label" in error.value.what
     assert "--format classes" in error.value.hint
     assert read(tmp_path, format="classes").classes == ("COVID", "Normal")
 

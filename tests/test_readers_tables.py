@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
 from showtell.data.readers import read_dataset
-from showtell.data.readers.table import cleaned, is_missing
+from showtell.data.readers.cells import cleaned, is_missing
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError, DataError

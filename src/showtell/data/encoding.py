@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from unicodedata import category
 
 from showtell.data.names import words
 from showtell.errors import ConfigError, DataError
@@ -19,6 +20,8 @@ _LONG_ASCII = re.compile(rb"[\x00-\x7f]{%d,}" % _RUN)
 _PROOF = 5
 """Different characters beyond ASCII that make a proof."""
 _SIGNS = frozenset("‘’“”„–—…«»°·€£©®½\xa0")
+_SAME_IN_ALL = frozenset("éáíóúçöüäßÖÜÄÉÁÍÓÚÇ") | _SIGNS
+"""What stands for the same in the encodings of central Europe and Turkey."""
 _WESTERN = [
     _SIGNS | set(letters + letters.upper())
     for letters in words(
@@ -26,7 +29,10 @@ _WESTERN = [
     )
 ]
 """Letters of French, German, Spanish, Portuguese, the North, Italian, Dutch, Icelandic: a text is of one."""
-_SHOWN = 5
+_SHOWN = 8
+_MIXED = re.compile(r"[a-z](?=[^\W\d_])[^a-z\u00c0-\u024f]", re.IGNORECASE)
+_RARER = ("cp1250", "cp1254", "cp1253", "cp1255", "cp874", "cp1257", "mac_roman")
+"""Shown where nothing proves another: central European, Turkish, Greek, Hebrew, Thai, Baltic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,12 @@ def _is_chinese(encoding: str, everyday: tuple[int, int], beyond: int) -> Callab
 
 
 def _is_western(text: str) -> bool:
-    return any(letters.issuperset(text) for letters in _WESTERN)
+    """Tell the letters of one language, where they are not few that mean others in Polish or Turkish."""
+    if not any(letters.issuperset(text) for letters in _WESTERN):
+        return False
+    doubtful = [sign for sign in text if sign not in _SAME_IN_ALL]
+    nordic = {sign.lower() for sign in doubtful} & set("ýþð") and not set("áéíæ") & set(text.lower())
+    return not nordic and (len(set(text) - _SIGNS) > 2 or 3 * len(doubtful) <= len(text))
 
 
 def _is_arabic(text: str) -> bool:
@@ -152,7 +163,7 @@ def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
         head = handle.read(4096)
         wide = _wide(head)
         if wide:
-            return wide, f"{path.name} is UTF-16 and is read as such"
+            return wide, f"{path.name} is {wide[:6].upper()} and is read as such"
         if b"\0" in head:
             raise DataError(
                 f"{path} holds NUL bytes: it is not a text file.",
@@ -212,8 +223,13 @@ def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:
     if len(fitting) == 1 and enough:
         kind = fitting[0]
         return kind.name, f"{path.name} is {kind.what}, as its text shows (--encoding says otherwise)"
-    shown = fitting or [kind for kind in decoded if kind.name in _candidates(strange)] or list(decoded)
-    examples = "\n".join(f"  --encoding {kind.name}: {_example(decoded[kind])}" for kind in shown[:_SHOWN])
+    texts = {kind.name: text for kind, text in decoded.items()}
+    texts |= {name: text for name in _RARER if (text := _decode(strange, name)) is not None}
+    likely = [*(kind.name for kind in fitting), *_candidates(strange), *texts]
+    worded = [name for name in dict.fromkeys(likely) if name in texts and _is_worded(texts[name])]
+    # Within a word, letters of another alphabet are a sign of a wrong encoding.
+    shown = sorted(worded, key=lambda name: bool(_MIXED.search(texts[name]))) or list(texts)
+    examples = "\n".join(f"  --encoding {name}: {_example(texts[name])}" for name in shown[:_SHOWN])
     raise DataError(
         f"{path} is not UTF-8 (line {first} is the first that is not), and its encoding cannot be told for "
         f"certain. It may be:\n{examples}",
@@ -239,10 +255,16 @@ def _makes_sense(kind: _Kind, text: str) -> bool:
     return bool(strange) and kind.plausible(strange)
 
 
-def _candidates(content: bytes) -> set[str]:
+def _is_worded(text: str) -> bool:
+    """Tell whether letters and everyday signs are beyond ASCII: in a wrong encoding others stand there."""
+    strange = re.sub("[\\x00-\\x7f\u3000-\u303f\uff00-\uffef]", "", text)
+    return all(category(sign)[0] in "LM" or sign in _SIGNS for sign in strange)
+
+
+def _candidates(content: bytes) -> list[str]:
     from charset_normalizer import from_bytes
 
-    return {codecs.lookup(match.encoding).name for match in islice(from_bytes(content), _SHOWN)}
+    return [codecs.lookup(match.encoding).name for match in islice(from_bytes(content), _SHOWN)]
 
 
 def _example(text: str) -> str:
@@ -251,7 +273,9 @@ def _example(text: str) -> str:
 
 
 def _wide(head: bytes) -> str:
-    """Return the UTF-16 form, or nothing; without a byte-order mark, ASCII's zero bytes tell."""
+    """Return the form of UTF-16 or UTF-32, or nothing; without a byte-order mark, ASCII's zero bytes tell."""
+    if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     zeros = (head[::2].count(0), head[1::2].count(0))

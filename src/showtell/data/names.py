@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from showtell.data.pixels.files import PICTURE_EXTENSIONS as PICTURE_EXTENSIONS
@@ -136,6 +136,20 @@ def column_key(name: str) -> str:
     return nfc(name.strip()).casefold().replace(" ", "_").replace("-", "_")
 
 
+def is_header(cells: Iterable[str]) -> bool:
+    """Tell the header of a table by usual names of an image and of words."""
+    keys = set(map(column_key, cells))
+    return not keys.isdisjoint(IMAGE_COLUMNS) and not keys.isdisjoint(KNOWN_COLUMNS - {*IMAGE_COLUMNS})
+
+
+def begin_alike(names: Iterable[str]) -> list[str]:
+    """Return the words with which the names of images begin before a number, where these may be classes."""
+    counts = Counter(re.split(r"[\W_]*\d", name.rpartition("/")[2])[0] for name in names)
+    often = sorted(word for word, count in counts.items() if word and count > 1)
+    most = 2 * sum(counts[word] for word in often) >= counts.total()
+    return often if 2 <= len(often) <= 1000 and most else []
+
+
 def split_named(name: str) -> Split | None:
     """Return the split that a column value or a JSON field names, in any case; else None."""
     return _SPLIT_NAMES.get(name.strip().casefold())
@@ -168,6 +182,20 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
     if "val" in found.values():  # beside which trainval is both once more
         found = {name: split for name, split in found.items() if "trainval" not in name.casefold()}
     return found
+
+
+def split_off(name: str) -> tuple[str, Split] | None:
+    """Return a name without the split at its beginning or end, and that: ``train_cat``, ``catTest``."""
+    for pattern in (
+        r"(?P<split>[^\W_]+)[\W_]+(?P<rest>.+)",
+        r"(?P<rest>.+?)[\W_]+(?P<split>[^\W_]+)",
+        r"(?P<split>[a-z]+)(?P<rest>[A-Z].*)",
+        r"(?P<rest>.*[a-z])(?P<split>[A-Z][a-z]+)",
+    ):
+        found = re.fullmatch(pattern, name)
+        if found and (split := split_named(found["split"])):
+            return found["rest"], split
+    return None
 
 
 def splits_spoken_of(name: str) -> set[Split]:

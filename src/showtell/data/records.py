@@ -65,3 +65,8 @@ class Dataset:
         for image in self.images:
             for caption in image.captions:
                 yield image, caption
+
+
+def strictest(earlier: Split | None, split: Split) -> Split:
+    """Return what an image of two splits is in: what may be trained on must not be tested on."""
+    return min(earlier or split, split, key=SPLITS.index)

@@ -230,6 +230,12 @@ _CHECKS = (
         "Nothing; save them as JPEG yourself if the camera's own rendering will not do.",
     ),
     _noted(
+        "transparent all over",
+        "info",
+        "transparent in every pixel, as where a program has left that channel empty",
+        "Nothing: they are shown as if they were not transparent.",
+    ),
+    _noted(
         "colour profile",
         "info",
         "of other colours than sRGB by their profile",

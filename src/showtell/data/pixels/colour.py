@@ -145,6 +145,12 @@ _SAME = 2
 """Levels of 255 by which a profile may differ from sRGB and still be taken for it."""
 
 
+def is_clear(image: Image.Image) -> bool:
+    """Say whether an image is transparent all over, as where a program has left the channel empty."""
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    return alpha is not None and alpha.getextrema() == (0, 0)
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
     """Make an image RGB as a screen shows it, on white where it is transparent.
 

@@ -110,17 +110,19 @@ _EXTENSIONS = ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .
 PICTURE_EXTENSIONS = frozenset(_EXTENSIONS.split())
 """Of files that are meant to be images; decoding has the last word."""
 _LEFT_BEHIND = (
-    "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found system_volume_information"
+    "@eadir __macosx thumbs thumbnails #recycle @recycle $recycle.bin lost+found system_volume_information "
+    "_vti_cnf __pycache__ node_modules site-packages"
 )
 _SYSTEM_FOLDERS = frozenset(_LEFT_BEHIND.split())
-"""Folders that systems and network disks leave in folders of images, with copies of them."""
+"""Folders that systems, network disks and programs leave in folders of images."""
 
 Source = Path | bytes | BinaryIO | Image.Image
 
 
 def is_system_folder(name: str) -> bool:
     """Tell whether a folder of this name is one that systems leave behind."""
-    return name.casefold().replace(" ", "_") in _SYSTEM_FOLDERS
+    folded = name.casefold().replace(" ", "_")
+    return folded in _SYSTEM_FOLDERS or folded.endswith((".lrdata", ".photoslibrary", ".photolibrary"))
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -169,6 +169,8 @@ def camera_preview(content: bytes) -> tuple[bytes, int] | None:
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 """Formats with frames; those of an MPO are other views, and helpers to the first."""
+_UNSEEN = 16
+"""Levels of 255 by which the pixels of a frame differ that still shows nothing: film fades in."""
 _MOST_FRAMES = 32
 """Frames that are looked at for one that shows something."""
 
@@ -218,4 +220,4 @@ def _is_plain(image: Image.Image) -> bool:
         shown = image.convert("RGB")
     extrema = shown.getextrema()
     pairs = extrema if isinstance(extrema[0], tuple) else (extrema,)
-    return all(low == high for low, high in pairs)
+    return all(high - low <= _UNSEEN for low, high in pairs)

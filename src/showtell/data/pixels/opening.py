@@ -19,8 +19,8 @@ from showtell.errors import ImageError
 class Note:
     """Something that was done to an image because of what its file is like."""
 
-    # a constant name: `cut off at its end`, `bits in use`, `one of several`, `camera preview` or `colour
-    # profile`
+    # a constant name: `cut off at its end`, `bits in use`, `one of several`, `camera preview`,
+    # `transparent all over` or `colour profile`
     kind: str
     detail: str  # which, in a few words
 
@@ -237,6 +237,9 @@ def _finished(
     own = orientation_of(image)
     turn = known.orientation if own == 1 else own
     shown = turned(shown, turn)
+    if colour.is_clear(shown):
+        shown = shown.convert("RGBA").convert("RGB")
+        done.append(Note("transparent all over", "shown without it"))
     rgb, brought = to_srgb(shown, known.profile or image.info.get("icc_profile"))
     if brought:
         done.append(Note("colour profile", "brought to sRGB"))

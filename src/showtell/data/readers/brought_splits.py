@@ -1,35 +1,30 @@
-"""What in the data says which split an image is in: a column, list files beside a table, or folders."""
+"""What in the data says which split an image is in: a column, lists beside a table, or folders."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from showtell.data.names import (
     KNOWN_COLUMNS,
     SPLIT_COLUMNS,
     column_key,
     few,
-    is_image_name,
-    nfc,
     split_in_name,
     split_named,
     splits_in_names,
     splits_spoken_of,
 )
-from showtell.data.readers.image_folder import ImageFolder, Match
+from showtell.data.readers.cells import truth_of
+from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import truth_of
-from showtell.data.records import SPLITS, Dataset, Problem, Split
-from showtell.errors import DataError
+from showtell.data.readers.split_lists import list_places, with_listed_splits
+from showtell.data.records import SPLITS, Dataset, Split
 
-_TRUTH_COLUMN = re.compile(
-    r"(?:is|in|for)?_?(train|training|val|valid|validation|dev|eval|test|testing|holdout)(?:_?set)?"
+_BESIDE_TRUTH = re.compile(
+    r"^(?:is|in|for|use)[ _-]?(?:(?:in|for)[ _-])?|[ _-]?(?:flag|sample|example)$", re.I
 )
 _FOLD_COLUMN = re.compile(r"(?:k_?|cv_?)?folds?(?:_?(?:id|no|num|number))?")
 _FOLD = re.compile(r"(?:(?:fold|f|k|cv)[ _-]?|_)?(-?\d{1,9})(?:\.0)?", re.IGNORECASE)
@@ -86,7 +81,8 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
 
 def unread_split(header: Sequence[str], left: Sequence[int]) -> str:
     """Return a sentence on a column that means a split, but whose cells name none; nothing without one."""
-    unread = next((header[place] for place in left if column_key(header[place]) in _CALLED), None)
+    called = (p for p in left if column_key(header[p]) in _CALLED or len(splits_spoken_of(header[p])) > 1)
+    unread = next((header[place] for place in called), None)
     expected = "expected train, val and test, or 0, 1 and 2"
     return "" if unread is None else f"the column {unread!r} brings no split: {expected} in its cells"
 
@@ -95,8 +91,8 @@ def _by_truth(header: Sequence[str], filled: Mapping[int, Sequence[str]]) -> Spl
     flags = [place for place, values in filled.items() if None not in map(truth_of, values)]
     splits: dict[int, Split] = {}
     for place in flags:
-        match = _TRUTH_COLUMN.fullmatch(column_key(header[place]))
-        if match and (split := split_named(match[1])) and split not in splits.values():
+        split = split_in_name(_BESIDE_TRUTH.sub("", header[place].strip()))  # is_training_image
+        if split and split not in splits.values():
             splits[place] = split
     if len(splits) > 1:
         splits = dict(sorted(splits.items(), key=lambda flag: SPLITS.index(flag[1])))
@@ -138,80 +134,6 @@ def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None
     return SplitColumn((place,), read, sentence)
 
 
-def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, str]], list[Problem]]:
-    """Read lists of images, in files named after splits (``Flickr_8k.trainImages.txt``), or in one JSON.
-
-    Returns:
-        The split of every listed image and its ``file:line``; and names that are in two lists, which stay
-        in the earlier of train, val and test.
-    """
-    listed: dict[str, tuple[Split, str]] = {}
-    problems: list[Problem] = []
-    for split, entry, where in _listed(folder, reading):
-        name = nfc(entry.strip())
-        earlier, _ = listed.setdefault(name, (split, where)) if name else (split, where)
-        if earlier != split:
-            kept = strictest(earlier, split)
-            listed[name] = (kept, where)
-            detail = f"{name!r} is listed in {earlier} and in {split}; kept in {kept}"
-            problems.append(Problem("two splits", where, detail))
-    return listed, problems
-
-
-def _listed(folder: Path, reading: Reading) -> Iterator[tuple[Split, str, str]]:
-    """Yield split, name and place of all that lists name."""
-    files = sorted([*folder.glob("*.txt"), *folder.glob("*.json")])
-    paths = {path: path.stem.rpartition(".")[2] for path in files if path.is_file()}
-    splits = splits_in_names(paths.values())
-    for path, named in paths.items():
-        split = splits.get(named)
-        if path.suffix == ".json" and (split or "split" in named.lower()):
-            for one, names in _listed_in_json(path, split, reading).items():
-                yield from ((one, str(name), f"{path}:{place}") for place, name in enumerate(names))
-        elif split and path.suffix == ".txt" and is_list(path, reading):
-            for number, line in enumerate(reading.lines(path), start=1):
-                yield split, line, f"{path}:{number}"
-
-
-def _listed_in_json(path: Path, split: Split | None, reading: Reading) -> Mapping[Split, Sequence[str | int]]:
-    """Return what a list of names lists, or lists by split: ``{"train": ["1.jpg"], "test": []}``."""
-    try:
-        content = reading.trial().utf8(path)
-        if split:
-            return {split: msgspec.json.decode(content, type=list[str | int])}
-        lists = msgspec.json.decode(content, type=dict[str, list[str | int | list[Any]]])
-    except (msgspec.DecodeError, DataError, RecursionError):
-        return {}
-    return {
-        of: [str(name[0] if isinstance(name, list) and name else name) for name in names]  # [path, label]
-        for of, names in ((split_in_name(key), names) for key, names in lists.items())
-        if of
-    }
-
-
-def said_elsewhere(names: Iterable[str]) -> list[str]:
-    """Return files beside images whose names speak of splits, such as ``train_test_split.txt``."""
-    beside = [name for name in names if name.count("/") < 2 and name.endswith((".txt", ".csv", ".json"))]
-    stems = {name: PurePosixPath(name).stem.lower() for name in beside}
-    return sorted(name for name, stem in stems.items() if "split" in stem or splits_spoken_of(stem))
-
-
-def strictest(earlier: Split | None, split: Split) -> Split:
-    """Return what an image of two splits is in: what may be trained on must not be tested on."""
-    return min(earlier or split, split, key=SPLITS.index)
-
-
-def is_list(path: Path, reading: Reading) -> bool:
-    """Tell whether a text file holds nothing but a name a line."""
-    try:
-        lines = [line.strip() for line in islice(reading.trial().lines(path), 5)]
-    except DataError:
-        return False
-    # A name may hold blanks; what holds several words and ends as no image does is a caption.
-    several = any(len(line.split()) > 2 and not is_image_name(line) for line in lines)
-    return bool(lines) and not several and not any(re.search(r"[,;|\t]|#\d", line) for line in lines)
-
-
 def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, reading: Reading) -> Dataset:
     """Give images the splits of lists beside their table, or of the folders in their names; say which.
 
@@ -224,7 +146,7 @@ def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, rea
         reading: Told what was guessed.
     """
     if not any(image.split for image in dataset.images):
-        dataset = with_listed_splits(dataset, (beside,), folder, reading)
+        dataset = with_listed_splits(dataset, list_places(beside, folder), folder, reading)
     if not any(image.split for image in dataset.images):
         folders = [image.name.split("/")[:-1] for image in dataset.images]
         # images/train/7.jpg beside images/test/8.jpg
@@ -247,39 +169,3 @@ def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, rea
         which = f"{few(across)} of {reading.source.group_column!r}"
         reading.note(f"the splits that the data brings part groups, so scores of them are too good: {which}")
     return replace(dataset, notes=tuple(reading.notes))
-
-
-def with_listed_splits(
-    dataset: Dataset, places: Sequence[Path], folder: ImageFolder, reading: Reading
-) -> Dataset:
-    """Give images the splits of the lists in some folders; say so, also where the lists name none of them.
-
-    A list names an image as a table may; a number behind the name is a class, and left aside.
-    """
-    found: dict[str, Split] = {}
-    problems = list(dataset.problems)
-    names = {image.name for image in dataset.images}
-    listed = 0
-    for place in places:
-        lists, doubled = read_lists(place, reading)
-        if 2 * len(doubled) > len(lists):  # of another partition each
-            reading.note(f"the lists of splits in {place} are left aside: most images are in several of them")
-            continue
-        problems += doubled
-        listed += len(lists)
-        for name, (split, _) in lists.items():
-            matches = (folder.find(one) for one in (name, name.rpartition(" ")[0]))
-            match = next((one.name for one in matches if isinstance(one, Match)), None)
-            if match in names:
-                found[match] = strictest(found.get(match), split)
-    if not found:
-        if listed:
-            reading.note(f"{listed:,} names in lists of splits are left aside: no image here has one of them")
-        return replace(dataset, notes=tuple(reading.notes))
-    if len(found) == len(names) and len(set(found.values())) == 1:  # of a table that is such a list itself
-        return dataset
-    rest: Split | None = None if "train" in found.values() else "train"  # as beside a column is_valid
-    also = f"; the other {len(names) - len(found):,} images are train" if rest else ""
-    reading.note(f"the splits are those of the lists beside the images or their table{also}")
-    images = tuple(replace(image, split=found.get(image.name, rest)) for image in dataset.images)
-    return replace(dataset, images=images, problems=tuple(problems), notes=tuple(reading.notes))

@@ -10,11 +10,11 @@ from typing import Literal
 import msgspec
 
 from showtell.data.names import nfc, splits_in_names
-from showtell.data.readers.brought_splits import read_lists
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.split_lists import read_lists
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 

@@ -6,15 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from showtell.data.names import few, split_in_name, split_named, splits_in_names, words
-from showtell.data.readers.brought_splits import said_elsewhere, with_listed_splits
+from showtell.data.names import few, split_in_name, split_named, split_off, splits_in_names, words
 from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.split_lists import list_places, said_elsewhere, with_listed_splits
 from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
 from showtell.errors import ConfigError, DataError
 
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
+_ASIDE = _UNLABELLED | {*words("sample samples example examples doc docs assets demo figures screenshots")}
+"""What lies beside a data set and holds no class of it."""
 _MASKS = frozenset(words("masks mask segmentation segmentations annotations trimaps ground_truth gt"))
 _NO_CLASS = _MASKS | {*words("images image imgs img pictures photos jpg jpeg png jpegimages data dcim 사진")}
 _MASK_OF = re.compile(
@@ -29,17 +31,24 @@ class Layout:
     """How a folder of classes is laid out."""
 
     wrapper: str  # folders above everything, with a slash at the end; empty where there are none
+    beside: bool = False  # whether something lies beside the last of them
     # folders that are splits: which, and the folders between it and its classes
     splits: dict[str, tuple[Split, str]] = field(default_factory=dict)
+    # folders that are a class in a split each, such as train_cat: both
+    flat: dict[str, tuple[str, Split]] = field(default_factory=dict)
     inner: bool = False  # whether each class has split folders inside, instead
     classes: Counter[str] = field(default_factory=Counter)  # number of images by class folder
     copies: frozenset[str] = frozenset()  # folders that hold the classes beside them once more
-    variants: tuple[str, ...] = ()  # folders that hold the same classes and are not splits: which is meant?
+    variants: tuple[str, ...] = ()  # folders that hold classes of their own: which is meant?
 
     def place(self, name: str) -> tuple[str, Split | None]:
         """Return the class folder of an image, empty where it is in none, and its split."""
+        if not name.startswith(self.wrapper):
+            return "", None
         parts = name.removeprefix(self.wrapper).split("/")
         split: Split | None = None
+        if self.flat:
+            return self.flat.get(parts[0], ("", None)) if len(parts) > 1 else ("", None)
         if self.splits:
             if parts[0] not in self.splits:
                 return "", None
@@ -58,13 +67,12 @@ def layout_of(folder: ImageFolder) -> Layout:
     images, so that a class may be called ``train`` as well; loose images in ``test`` beside classes have
     no label.
     """
-    layout = Layout(_through(folder.images, loose=True))
-    inside = [name.removeprefix(layout.wrapper) for name in folder.images]
-    nested: defaultdict[str, list[str]] = defaultdict(list)
-    for name in inside:
-        top, _, below = name.partition("/")
-        if "/" in below:
-            nested[top].append(below)
+    wrapper, sets = _home(folder.images)
+    inside = [name.removeprefix(wrapper) for name in folder.images if name.startswith(wrapper)]
+    layout = Layout(wrapper, beside=len(inside) < len(folder.images), variants=sets)
+    nested = _nested(inside)
+    if not nested:
+        layout.flat = _flat({name.partition("/")[0] for name in inside if "/" in name})
     splits = {**splits_in_names(nested), **_folds(nested)}
     layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items()}
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
@@ -80,15 +88,66 @@ def layout_of(folder: ImageFolder) -> Layout:
         if same and not layout.inner and 2 * often > max(map(len, files)):
             layout.variants = tuple(sorted(nested))
     layout.classes = Counter(label for name in folder.images if (label := layout.place(name)[0]))
-    if not layout.splits and len(layout.classes) > 2:
+    if not layout.splits and not layout.flat and len(layout.classes) > 2:
         for label in list(layout.classes):
             if split_in_name(label) in ("val", "test") or label.casefold() in _UNLABELLED:
                 del layout.classes[label]
-    if not layout.splits:
+    if not layout.splits and not layout.flat:
         layout.copies = _copies(nested, Counter(name.partition("/")[0] for name in inside))
     for label in _no_classes(layout, inside) | layout.copies:
         del layout.classes[label]
     return layout
+
+
+def _nested(names: Collection[str]) -> dict[str, list[str]]:
+    """Return what lies in folders below folders, by the upper ones."""
+    nested: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        top, _, below = name.partition("/")
+        if "/" in below:
+            nested[top].append(below)
+    return nested
+
+
+def _home(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the folders that lead to the classes or their splits, and data sets that lie side by side there.
+
+    The one folder that holds splits with classes is meant, and what lies beside it is not; so is the one
+    that holds folders beside those of samples and the like.
+    """
+    wrapper = _through(names, loose=True)
+    inside = [name.removeprefix(wrapper) for name in names]
+    nested, tops = _nested(inside), {name.partition("/")[0] for name in inside if "/" in name}
+    splits = [top for top in splits_in_names(nested) if not all(map(split_in_name, _tops(nested[top])))]
+    sets = [] if splits else [top for top in nested if _holds_splits(nested[top])]
+    others = [top for top in tops if top.casefold() not in _ASIDE]
+    if not sets and not splits and len(others) == 1 < len(tops) and len(_tops(nested.get(others[0], []))) > 1:
+        sets = others
+    if len(sets) != 1:
+        return wrapper, tuple(sorted(sets))
+    above = f"{wrapper}{sets[0]}/"
+    below, sets_below = _home([name.removeprefix(above) for name in names if name.startswith(above)])
+    return above + below, sets_below
+
+
+def _tops(names: Collection[str]) -> set[str]:
+    return {name.partition("/")[0] for name in names}
+
+
+def _holds_splits(names: Sequence[str]) -> bool:
+    """Tell whether folders of different splits, with folders in them, are among those of some images."""
+    through = _through(names)
+    return len(set(splits_in_names(_nested([name.removeprefix(through) for name in names])).values())) > 1
+
+
+def _flat(tops: Collection[str]) -> dict[str, tuple[str, Split]]:
+    """Return class and split of folders named after both: ``train_cat``, ``train_dog``, ``test_cat``."""
+    found = {top: pair for top in tops if (pair := split_off(top))}
+    in_splits = Counter(label for label, _ in found.values())
+    usual = any(label.casefold() in _NO_CLASS for label in in_splits)  # train_images beside train_masks
+    several = [label for label, count in in_splits.items() if count > 1]
+    alone = len(set(found.values())) == len(found) == len(tops)
+    return found if alone and not usual and len(several) > 1 else {}
 
 
 def _copies(nested: Mapping[str, list[str]], tops: Mapping[str, int]) -> frozenset[str]:
@@ -138,7 +197,7 @@ def holds_classes(folder: ImageFolder) -> bool:
     # train/ and test/ with loose images are the two halves of something, not two classes.
     names = [name for name in layout.classes if not split_in_name(name) and name.casefold() not in _NO_CLASS]
     names = [name for name in names if not _CAMERA.fullmatch(name)]
-    if layout.splits or layout.variants or (names and len(layout.classes) >= 2):
+    if layout.splits or layout.flat or layout.variants or (names and len(layout.classes) >= 2):
         return True
     return bool(names) and layout.classes.total() == len(folder.images)
 
@@ -165,7 +224,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     if layout.variants:
         names = ", ".join(layout.variants)
         raise DataError(
-            f"{source} holds folders with the same classes that are not named after splits: {names}.",
+            f"{source} holds folders with classes of their own that are not named after splits: {names}.",
             hint="Expected one of them as DATA, or names such as train and val.",
             run=f"showtell inspect {source / layout.wrapper / layout.variants[0]}",
         )
@@ -190,11 +249,9 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         )
     _say(layout, images, reading)
     dataset = dataset_of(source, "classes", images, problems, reading)
-    if layout.splits or layout.inner:
+    if layout.splits or layout.flat or layout.inner:
         return dataset
-    holding = {name.partition("/")[0] for name in folder.images if "/" in name}
-    beside = sorted(name for name in folder.folders - holding if "/" not in name)  # such as Food-101's meta
-    dataset = with_listed_splits(dataset, [source, *(source / name for name in beside)], folder, reading)
+    dataset = with_listed_splits(dataset, list_places(source, folder), folder, reading)
     unread = said_elsewhere(folder.files)
     if unread and not any(image.split for image in dataset.images):
         reading.note(
@@ -236,8 +293,11 @@ def _without_images(folder: ImageFolder, layout: Layout) -> list[Problem]:
 
 
 def _say(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> None:
+    for top, (label, split) in sorted(layout.flat.items())[:1]:
+        reading.note(f"the folders are named after class and split: {top} is {label!r} in {split}")
     if layout.wrapper:
-        reading.note(f"the folder {layout.wrapper.rstrip('/')} holds everything, and is looked through")
+        what = "the classes" if layout.beside else "everything"
+        reading.note(f"the folder {layout.wrapper.rstrip('/')} holds {what}, and is looked through")
     named = [f"{top} is {split}" for top, (split, _) in sorted(layout.splits.items()) if not split_named(top)]
     if named:
         reading.note(f"splits by the folders' names: {', '.join(named)}")
@@ -253,7 +313,7 @@ def _say(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> 
             reading.note(f"the class folder {label!r} is read without the blank at its end")
         if split_in_name(label):
             reading.note(f"the folder {label!r} is a class here, not a split: it holds no class folders")
-    deep = [image for image in images if image.name.split("/")[-2].strip() != image.label]
+    deep = [one for one in images if one.name.split("/")[-2].strip() != one.label and not layout.flat]
     if deep and not layout.inner:
         example = f"{deep[0].name} is of {deep[0].label}"
         reading.note(f"{len(deep):,} images in deeper folders belong to the class above: {example}")

@@ -1,19 +1,23 @@
 """Rows into images: the counting and reporting that all readers share."""
 
+import posixpath
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import few, split_named
-from showtell.data.readers.brought_splits import strictest
+from showtell.data.names import few, is_image_name, split_named, splits_spoken_of
+from showtell.data.readers.cells import MISREAD, cleaned, is_missing
 from showtell.data.readers.folders import all_missing
 from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import cleaned, is_missing
-from showtell.data.records import AnnotatedImage, Dataset, Problem, Split
+from showtell.data.records import AnnotatedImage, Dataset, Problem, Split, strictest
 from showtell.errors import DataError
+
+_CODE = re.compile(r"-?\d+(?:\.0)?|n\d{8}|/m/\w+")
+_NAMING = re.compile(r"(?:class|label|categor|synset|name|words|map).*\.(?:txt|csv|tsv|json|ya?ml)$", re.I)
 
 
 class Entry(NamedTuple):
@@ -57,6 +61,7 @@ class Collector:
         self._known: dict[str, _Known] = {}
         self._missing = Counter[str]()
         self._cleaned = Counter[str]()
+        self._lost = 0  # captions with letters that an earlier program has lost
 
     def problem(self, kind: str, where: str, detail: str) -> None:
         """Report one thing at one place."""
@@ -120,15 +125,22 @@ class Collector:
         if text and not is_missing(text, caption=what == "caption"):
             return True
         if text:
-            self.problem(f"missing {what}", where, f"{text!r} of {name!r} stands for nothing; left out")
+            self.problem(f"missing {what}", where, f"{text[:80]!r} of {name!r} stands for nothing; left out")
         else:
             self.problem(f"empty {what}", where, f"of {name!r}; left out")
         return False
 
     def _add_caption(self, entry: Entry, known: _Known, caption: str, place: int) -> None:
+        base = posixpath.basename(known.name)
+        if (
+            caption.startswith(base) and caption != base and is_image_name(base)
+        ):  # "1.jpg a dog", copied with its name
+            self._cleaned["names of the images"] += 1
+            caption = re.sub(r"^(?:#\d+)?[\s:,;=>|–—-]*", "", caption.removeprefix(base))
         caption, taken = cleaned(caption)
         if taken:
             self._cleaned[taken] += 1
+        self._lost += "\ufffd" in caption
         key = (caption, entry.number, None if entry.number is None else place)
         if not caption:
             self.problem("empty caption", entry.where, f"of {known.name!r}, without its {taken}; left out")
@@ -193,7 +205,10 @@ class Collector:
         if (column := self.reading.source.group_column) and alone:
             self.reading.note(f"{alone:,} images name no group in {column!r}, and stand alone")
         for what, count in self._cleaned.items():
-            self.reading.note(f"{what} were taken out of {count:,} captions")
+            how = "were mended in" if what == MISREAD else "were taken out of"
+            self.reading.note(f"{what} {how} {count:,} captions")
+        if self._lost:
+            self.reading.note(f"{self._lost:,} captions hold \ufffd, where an earlier program lost a letter")
         return dataset_of(self.source, format_name, images, self.problems, self.reading)
 
     def _settle_bridges(self) -> None:
@@ -246,4 +261,15 @@ def dataset_of(
         forms[plain.removesuffix(".0") if plain.removesuffix(".0").isdecimal() else plain].append(name)
     if alike := [" and ".join(map(repr, names)) for names in forms.values() if len(names) > 1]:
         reading.note(f"classes that differ in capitals, blanks or .0 alone stay apart: {few(alike)}")
+    if naming := _names_beside(source, classes):
+        reading.note(f"the classes are numbers or codes; not read, though it may name them: {few(naming)}")
     return Dataset(source, format_name, tuple(images), tuple(problems), classes, tuple(reading.notes))
+
+
+def _names_beside(source: Path, classes: Sequence[str]) -> list[str]:
+    """Return files beside a data set, or in it, that may name classes which are numbers or codes."""
+    if not classes or not all(map(_CODE.fullmatch, classes)):
+        return []
+    beside = source if source.is_dir() else source.parent
+    names = [path.name for path in sorted(beside.iterdir()) if path != source and _NAMING.search(path.name)]
+    return [name for name in names if not splits_spoken_of(name)]

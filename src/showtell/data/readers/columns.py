@@ -2,230 +2,26 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from showtell.data.answers import ACCEPTED, MACHINE, PERSON, WHO
 from showtell.data.names import (
-    CAPTION_COLUMNS,
     COUNTER_COLUMNS,
     GROUP_COLUMNS,
     IMAGE_COLUMNS,
     KNOWN_COLUMNS,
     LABEL_COLUMNS,
-    words,
+    few,
 )
 from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
 from showtell.data.readers.delimited import DelimitedTable, shape, without_header
-from showtell.data.readers.folders import find_images
+from showtell.data.readers.folders import column_of_folders, find_images
 from showtell.data.readers.image_folder import EXACT, ImageFolder
-from showtell.data.readers.reading import Kind, Reading
-from showtell.data.readers.table import (
-    Sample,
-    Table,
-    UnclearColumnsError,
-    holds_lists,
-    several_labels,
-    texts_of,
-    truth_of,
-    without_invisible,
-)
+from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import Sample, Table, UnclearColumnsError
+from showtell.data.readers.words import Words, choose_words
 from showtell.errors import DataError
 from showtell.settings import spelled
-
-_LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id pl sv cs eng kor"))
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Places of the columns that hold what is said of an image."""
-
-    captions: tuple[int, ...] = ()  # of the captions; empty where there are none
-    listed: tuple[int, ...] = ()  # those of the captions whose cells hold lists
-    label: int | None = None  # of the label; None where there is none
-    one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the image's
-
-    def captions_of(self, fields: Sequence[Any]) -> list[str]:
-        """Return the captions of a row."""
-        return [
-            text for place in self.captions for text in texts_of(fields[place], listed=place in self.listed)
-        ]
-
-    def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
-        """Return the label of a row, empty where it has none; several where a late row has them."""
-        if self.label is not None:
-            return [without_invisible(text) for text in texts_of(fields[self.label])] or [""]
-        flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
-        return flagged or [""] * bool(self.one_hot)
-
-    def say(self, table: Table, reading: Reading) -> None:
-        """Say which columns are read as what, where that may surprise."""
-        if len(self.captions) > 1:
-            which = f"{len(self.captions)} columns of captions are read: {table.names(self.captions)}"
-            reading.note(f"{which} (--text-column says otherwise)")
-        if self.listed:
-            reading.note(f"each cell of {table.names(self.listed)!r} is a list of captions")
-        if self.one_hot:
-            reading.note(f"the label is the column that holds 1: {table.names(self.one_hot)}")
-
-
-def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
-    """Find the columns of captions and of labels.
-
-    They are those that the user named; or those with usual names, all those of captions that differ by a
-    number; or columns of 0 and 1 that are a class each; or else the one column of text that is left.
-    Whether words are captions or labels is told by ``--format`` or the column's name; else
-    values that occur twice or more on average and have at most three words each are labels.
-
-    Raises UnclearColumnsError where several columns may be meant, or none, or an image has several labels.
-    """
-    if reading.source.text_column is not None:
-        found = _named(sample, reading.source.text_column, reading.kind)
-    else:
-        found = Words(_usual_captions(sample, left, reading), label=_usual_label(sample, left))
-        if found == Words():
-            one_hot = _one_hot(sample, left)
-            found = Words(one_hot=one_hot) if one_hot else _only_words(sample, left, reading)
-        if reading.kind == "caption" and found.captions:
-            found = Words(found.captions)
-        if reading.kind == "label" and found.label is not None:
-            found = Words(label=found.label)
-    if found.label is not None:
-        _refuse_several_labels(sample, found.label)
-        _say_other_labels(sample, left, found.label, reading)
-    return replace(found, listed=tuple(place for place in found.captions if holds_lists(sample.cells[place])))
-
-
-def _named(sample: Sample, names: str, kind: Kind | None) -> Words:
-    """Return the column that the user named; several names stand for captions."""
-    table = sample.table
-    if "," in names and table.find(names) is None:
-        return Words(tuple(table.place(name) for name in names.split(",")))
-    place = table.place(names)
-    return Words(label=place) if (kind or _kind(sample, place)) == "label" else Words((place,))
-
-
-def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tuple[int, ...]:
-    """Return the columns with the first usual name of captions, and those that differ from it by a number."""
-    table = sample.table
-    families: dict[str, list[int]] = {}
-    languages: dict[str, list[int]] = {}
-    for place in left:
-        base = sample.keys[place].rstrip("0123456789").rstrip("_#") or sample.keys[place]
-        stem, _, tail = base.rpartition("_")
-        base = "description" if base == "desc" else base
-        if base in CAPTION_COLUMNS:
-            families.setdefault(base, []).append(place)
-        elif stem in CAPTION_COLUMNS and tail in _LANGUAGES:
-            languages.setdefault(base, []).append(place)
-    ranked = sorted(families, key=CAPTION_COLUMNS.index)
-    worded = [name for name in ranked if not all(map(sample.is_numeric, families[name]))] or ranked
-    found: list[int] = []
-    if worded:
-        found = families[worded[0]]
-        if worded[0] not in ("caption", "captions"):
-            name = table.header[found[0]]
-            reading.note(f"column {name!r} holds the captions (--text-column says otherwise)")
-    elif len(languages) > 1:
-        several = table.names([place for places in languages.values() for place in places])
-        raise UnclearColumnsError(
-            f"{table.path} has captions in several languages: {several}.",
-            hint="Expected the one to learn: --text-column NAME.",
-        )
-    elif languages:
-        (found,) = languages.values()
-    named = [place for places in (*families.values(), *languages.values()) for place in places]
-    prose = [p for p in left if sample.keys[p] not in LABEL_COLUMNS and sample.is_prose(p)] if found else []
-    apart = [place for place in dict.fromkeys([*named, *prose]) if place not in found]
-    if apart:
-        reading.note(f"left out beside the captions: {table.names(apart)} (--text-column takes it instead)")
-    return tuple(found)
-
-
-def _usual_label(sample: Sample, left: Sequence[int]) -> int | None:
-    keys = {sample.keys[place]: place for place in reversed(left)}
-    return next((keys[name] for name in LABEL_COLUMNS if name in keys), None)
-
-
-def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
-    """Return the one column of words that is left."""
-    table = sample.table
-    worded = [p for p in left if sample.keys[p] not in COUNTER_COLUMNS | GROUP_COLUMNS and sample.cells[p]]
-    for test in (lambda place: not sample.is_numeric(place), sample.says_something):
-        if len(worded) > 1:
-            worded = [place for place in worded if test(place)] or worded
-    if len(worded) > 1:
-        several = "; ".join(f"{table.header[p]!r}, such as {sample.texts[p][0][:40]!r}" for p in worded[:6])
-        raise table.lacking(f"several columns that may hold the words: {several}")
-    if not worded:
-        raise table.lacking("no column that holds a caption or a label")
-    place, name = worded[0], table.header[worded[0]]
-    many = len(set(sample.texts[place])) > max(20, len(sample.rows) // 2)
-    kind = reading.kind or _kind(sample, place)
-    if reading.kind is None and sample.is_numeric(place) and (many or kind == "caption"):
-        raise table.lacking(f"numbers in {name!r}, which are neither words nor classes")
-    reading.note(f"column {name!r} holds the {kind}s (--text-column says otherwise)")
-    return Words(label=place) if kind == "label" else Words((place,))
-
-
-def _kind(sample: Sample, place: int) -> Kind:
-    key, cells = sample.keys[place], sample.cells[place]
-    if key in LABEL_COLUMNS:
-        return "label"
-    if key in CAPTION_COLUMNS or any(isinstance(cell, list) and len(cell) != 1 for cell in cells):
-        return "caption"
-    values = [text for cell in cells for text in texts_of(cell)]
-    few = 2 * len(set(values)) <= len(values)
-    return "label" if few and all(len(value.split()) <= 3 for value in values) else "caption"
-
-
-def _one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
-    """Return the columns of 0 and 1 that are a class each: one of them is 1 in each row, or in some none."""
-    flags = [
-        place for place in left if sample.texts[place] and None not in map(truth_of, sample.texts[place])
-    ]
-    if len(flags) < 2:
-        return ()
-    sums = {sum(truth_of(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
-    if sums == {1} or (sums == {0, 1} and len(flags) > 2):
-        return tuple(flags)
-    if len(flags) < 3 or sums <= {0}:
-        return ()
-    which = f"columns of 0 and 1 ({sample.table.names(flags[:6])}), of which up to {max(sums)} are 1"
-    raise _several_labels(sample.table, which)
-
-
-def _refuse_several_labels(sample: Sample, label: int) -> None:
-    table, cells = sample.table, sample.cells[label]
-    listed = holds_lists(cells)
-    if any(len(texts_of(cell, listed=listed)) > 1 for cell in cells):
-        raise _several_labels(table, f"lists in {table.header[label]!r}")
-    example = several_labels(sample.texts[label])
-    if example is not None:
-        raise _several_labels(table, f"{example!r} in {table.header[label]!r}")
-
-
-def _say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> None:
-    """Say which other columns could be the labels, but for those that say the same in other words."""
-    if reading.source.text_column is not None:
-        return
-    cells = [(row[label], row) for row in sample.rows if len(row) == len(sample.keys)]
-    values = {str(value) for value, _ in cells}
-    for place in left:
-        pairs = {(str(value), str(row[place])) for value, row in cells}
-        alike = len(pairs) == len(values) == len({other for _, other in pairs})
-        if place != label and sample.keys[place] in LABEL_COLUMNS and not alike:
-            names = f"{sample.table.header[label]!r} holds the labels, not {sample.table.header[place]!r}"
-            reading.note(f"column {names} (--text-column says otherwise)")
-
-
-def _several_labels(table: Table, what: str) -> UnclearColumnsError:
-    return UnclearColumnsError(
-        f"{table.path} gives an image several labels: {what}.",
-        hint="A classifier learns one label an image: keep one question to a column (colour, shape) and "
-        "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
-        "'caption', and train a captioner.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +32,12 @@ class Columns:
     folder: ImageFolder  # where its images lie
     found: bool  # whether any image is found there
     image: int  # of the image's name
+    folders: int | None  # of the folder of each image; None where its name is enough
     words: Words  # of captions and labels
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
     who: int | None  # of who gave the answer, a person or a machine; None where nothing says it
+    continued: bool  # whether rows without an image's name belong to the image above
     others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
 
 
@@ -269,7 +67,26 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     splits = split.places if split else ()
     used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
-    return Columns(table, folder, found, image, words, split, group, who, others)
+    folders = column_of_folders(sample, image, folder)
+    if folders is not None:
+        reading.note(f"column {table.header[folders]!r} names the folder of each image")
+    _say_unread(
+        sample, [p for p in others if words.label is None or sample.keys[p] not in LABEL_COLUMNS], reading
+    )
+    continued = 2 * len(sample.cells[image]) <= len(sample.rows) and bool(words.captions)  # merged cells
+    if continued:
+        reading.note("rows that name no image are captions of the image above them")
+    return Columns(table, folder, found, image, folders, words, split, group, who, continued, others)
+
+
+def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None:
+    """Say which columns are not read, but for those of which something is said, and numbers of rows."""
+    stated = "\n".join(reading.notes)
+    quiet = {*IMAGE_COLUMNS, *COUNTER_COLUMNS, *GROUP_COLUMNS}
+    places = [p for p in others if sample.cells[p] and sample.keys[p] not in quiet]
+    names = [sample.table.header[place] for place in places]
+    if names := [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", stated)]:
+        reading.note(f"not read: {few(names)} (--text-column takes one as the words)")
 
 
 def _is_row(sample: Sample, image: int, folder: ImageFolder) -> bool:
@@ -300,7 +117,8 @@ def _beside(image: int, sample: Sample, reading: Reading) -> tuple[Words, SplitC
     split = split_column(table.header, {place: sample.texts[place] for place in left if place != text})
     left = [place for place in left if split is None or place not in split.places]
     words = choose_words(sample, left, reading)
-    unread = unread_split(table.header, [place for place in left if place != text])
+    worded = {text, words.label, *words.captions, *words.one_hot}
+    unread = unread_split(table.header, [place for place in left if place not in worded])
     if sentence := split.sentence if split else unread:
         reading.note(sentence)
     words.say(table, reading)

@@ -9,12 +9,14 @@ from itertools import islice
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
-from showtell.data.names import KNOWN_COLUMNS, column_key, is_image_name, nfc
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_header, is_image_name, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
 
-_NAME_AND_WORDS = re.compile(r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))\s+(\S.*)", re.IGNORECASE)
+_NAME_AND_WORDS = re.compile(
+    r"(.+?\.(?:jpe?g|png|webp|bmp|gif|tiff?))(?:\s*(?::|=>?|[-–—]+>?|→)\s+|\s+)(\S.*)", re.IGNORECASE
+)
 _MOST_HEADER = 4_000_000
 """Letters: a hundred thousand columns have as many."""
 _JUDGED = 100_000
@@ -137,6 +139,9 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     beginning = lines[first].strip().strip('"')
     if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
         first, delimiter = filled[1] if len(filled) > 1 else first, beginning[4:5]
+    first = next((number for number in filled if number >= first and _is_header(lines[number])), first)
+    if above := sum(number < first for number in filled) - bool(delimiter):
+        reading.note(f"of {path.name} {above:,} lines above the header are left out")
     line = lines[first]
     if len(line) > _MOST_HEADER:
         raise DataError(
@@ -153,9 +158,25 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
             hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
             "image,caption.",
         )
+    if _are_numbered(header, [_split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
+        header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
     table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
     return without_header(table, reading) if any(map(is_image_name, header)) else table
+
+
+def _is_header(line: str) -> bool:
+    return len(line) < _JUDGED and any(is_header(_split(line, mark)) for mark in _DELIMITERS)
+
+
+def _are_numbered(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether each row has its number before the columns of the header, as R writes tables."""
+    if len(rows) < 3 or any(len(row) != len(header) + 1 or not row[0].isdecimal() for row in rows):
+        return False
+    if not all(any(map(is_image_name, row[1:])) for row in rows):  # else a caption may hold a comma
+        return False
+    numbers = [int(row[0]) for row in rows]
+    return numbers == list(range(numbers[0], numbers[0] + len(rows)))
 
 
 def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, splits_spoken_of
+from showtell.data.readers.cells import image_of, listed
 from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import Sample, image_of, listed
+from showtell.data.readers.table import Sample
 from showtell.errors import DataError
 
 _SAMPLE = 100
@@ -67,6 +68,21 @@ def find_images(
     # Numbers alone may be those of anything.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
     return best.column, best.folder, best.exact > 0 or not numbers
+
+
+def column_of_folders(sample: Sample, image: int, folder: ImageFolder) -> int | None:
+    """Return the column that names the folder of each image, where most images' names fit several files."""
+    rows = [row for row in sample.rows if len(row) == len(sample.keys)][:_SAMPLE]
+    names = [image_of(row[image]) for row in rows]
+    found = [folder.find(name) for name in names]
+    if 2 * sum(not isinstance(one, Match) and one.kind == "ambiguous name" for one in found) <= len(rows):
+        return None
+    for place in range(len(sample.keys)):
+        paths = [f"{row[place]}/{name}" for row, name in zip(rows, names)]
+        ends = [isinstance(one := folder.find(path), Match) and one.name.endswith(path) for path in paths]
+        if place != image and sum(ends) > _CERTAIN * len(rows):
+            return place
+    return None
 
 
 def choose_folder(

@@ -18,6 +18,7 @@ from showtell.data.names import is_image_name, nfc
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+_ESCAPED = re.compile(r"#U([0-9a-f]{4})", re.IGNORECASE)
 _FLOAT = re.compile(r"(\d+)\.0+")
 _COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
@@ -72,6 +73,21 @@ def _number(name: str) -> int | None:
     return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
 
+def _plain(name: str) -> str:
+    """Return a base name without what programs do to it: ``my%20dog``, ``my_dog``, ``my+dog`` are ``my dog``.
+
+    Programs that unpack archives write ``#Uac00`` for a letter, or take those of Korea for an old DOS's.
+    """
+    base = unquote(_ESCAPED.sub(lambda code: chr(int(code[1], 16)), name.rpartition("/")[2]))
+    for encoding in () if base.isascii() else ("utf-8", "cp949"):
+        try:
+            base = base.encode("cp437").decode(encoding)
+            break
+        except UnicodeError:
+            continue
+    return re.sub(r"[\s_+]+", "_", nfc(base)).casefold()
+
+
 class ImageFolder(Listing):
     """A listed folder in which the names of a table are found.
 
@@ -92,6 +108,7 @@ class ImageFolder(Listing):
     _by_base = _index(lambda name: name.rpartition("/")[2].casefold())
     _by_base_stem = _index(lambda name: _stem(name).casefold())
     _by_number = _index(_number)
+    _by_plain = _index(_plain)
 
     def allow_namesakes(self, allowed: bool) -> None:
         """Say whether a name may stand for the one image of that base name in a folder of another name.
@@ -213,6 +230,7 @@ class ImageFolder(Listing):
         if digits.isdecimal() and len(digits) < 19:
             yield "their numbers, zeros added", self._by_number.get(int(digits), [])
         yield "their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", base), [])
+        yield "their names but for blanks and escaped letters", self._by_plain.get(_plain(base), [])
 
     def _match(self, name: str, how: str = EXACT, note: str = "") -> Match:
         return Match(name, self.path_of(name), how, note)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from showtell.data.names import few, is_image_name, shown_name, split_named, words
-from showtell.data.readers.brought_splits import is_list
+from showtell.data.names import begin_alike, few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.sidecar import sidecars
+from showtell.data.readers.sidecar import say_something, sidecars
+from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
 from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
 from showtell.errors import DataError
@@ -218,9 +218,11 @@ class _Search:
         # To list all that lies below takes time, and beside a table one folder is that of its images.
         if not tables or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
-            if 2 * len(sidecars(listing)) >= len(listing.images) > 0:
+            texts, classes = sidecars(listing), holds_classes(listing)
+            often = 2 * len(texts) >= len(listing.images) > 0
+            if often and (not classes or say_something(listing, [*texts.values()], self.reading)):
                 yield Candidate("sidecar", folder)
-            if holds_classes(listing):
+            if classes:
                 yield Candidate("classes", folder)
 
     def _labelled_lists(self, folder: Path) -> Iterator[Candidate]:
@@ -236,7 +238,7 @@ class _Search:
         suffix, name = path.suffix.lower(), path.name.lower()
         if suffix == ".arrow":  # the JSON beside it is of no use
             raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
-        if name in _METADATA:
+        if name in _METADATA or pairs_with_splits(path, self.reading):
             return
         if suffix == ".txt" and (name.startswith(("readme", "licen")) or is_list(path, self.reading)):
             return
@@ -307,5 +309,7 @@ def _what_lies_in(data: Path, search: _Search) -> str:
     if data.is_dir():
         names = [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
         lines[0] += f" It holds {few(names) or 'nothing'}."
+        if names := begin_alike(search.reading.folder(data).images):
+            lines.append(f"  names of its images begin with {few(names)}: of classes, make a folder of each")
         lines += [f"  {one.where}: {one.detail}" for one in search.reading.folder(data).problems[:10]]
     return "\n".join([*lines, *(f"  {failure.what}" for failure in search.failures[:10])])

@@ -4,22 +4,24 @@ import posixpath
 import re
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from showtell.data.names import PICTURE_EXTENSIONS, few, nfc, split_in_name
+from showtell.data.names import CAPTION_COLUMNS, PICTURE_EXTENSIONS, few, nfc, split_in_name
 from showtell.data.readers.brought_splits import with_brought_splits
+from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable, texts_of
+from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
 _SUFFIXES = (".caption", ".captions", ".txt", ".json")
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
+_JUDGED = 50
 _FRACTION = re.compile(r"-?\d*\.\d+")
 
 
@@ -107,6 +109,13 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
     return with_brought_splits(collector.finish("sidecar"), source, folder, reading)
 
 
+def say_something(folder: ImageFolder, texts: Sequence[str], reading: Reading) -> bool:
+    """Tell whether the first of some texts beside images hold captions: JSON may be of a camera."""
+    first = [text for text in texts if text.lower().endswith(".json")][:_JUDGED]
+    found = [_captions(folder.path_of(text), reading.trial()) for text in first]
+    return len(found) < len(texts[:_JUDGED]) or any(caption and any(caption) for caption in found)
+
+
 def _is_box(line: str) -> bool:
     """Tell a line of numbers, or one of fractions beside a word or two (KITTI, DOTA), from a caption."""
     parts = line.split()
@@ -121,7 +130,7 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
             record = msgspec.json.decode(reading.utf8(path))
         except (msgspec.DecodeError, RecursionError):
             return None
-        keys = ("caption", "captions", "text") if isinstance(record, dict) else ()
+        keys = CAPTION_COLUMNS if isinstance(record, dict) else ()
         caption = next((record[key] for key in keys if isinstance(record.get(key), str | list)), None)
         return None if caption is None else texts_of(caption)
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]

@@ -10,14 +10,16 @@ from typing import Any
 from showtell.data.answers import MACHINE
 from showtell.data.names import few, splits_in_names
 from showtell.data.readers.brought_splits import with_brought_splits
+from showtell.data.readers.cells import image_of, is_missing, texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
 from showtell.data.readers.image_folder import ImageFolder
+from showtell.data.readers.json_tables import open_json
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.record_tables import open_json, open_parquet, open_workbook
+from showtell.data.readers.record_tables import open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
-from showtell.data.readers.table import Row, Table, image_of, is_missing, texts_of
+from showtell.data.readers.table import Row, Table
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
@@ -122,6 +124,7 @@ def shard_parts(paths: Sequence[Path], reading: Reading) -> tuple[Part, ...]:
 def _entries(collector: Collector, columns: Columns, split: Split | None) -> Iterator[Entry]:
     """Yield every row with the right number of cells."""
     table = columns.table
+    image: Any = ""
     for where in table.broken:
         collector.skip("broken line", where, "not a JSON object; left out")
     for row in table.rows():
@@ -140,6 +143,10 @@ def _entries(collector: Collector, columns: Columns, split: Split | None) -> Ite
         if columns.who is not None and str(fields[columns.who]).strip() == MACHINE:
             collector.skip("nobody accepted", row.where, "a machine wrote it; left out")
             continue
+        named = fields[columns.image] not in ("", None)
+        if columns.continued and not named and image:
+            fields = [*fields[: columns.image], image, *fields[columns.image + 1 :]]
+        image = fields[columns.image] if named else image
         labels = columns.words.labels_of(fields, table.header)
         if len(labels) > 1:
             several = " and ".join(map(repr, labels[:3]))
@@ -162,9 +169,10 @@ def _entry(
         if split is None and columns.split.by_name:
             split = collector.read_split(where, str(fields[columns.split.places[0]]))
     image = fields[columns.image]
+    name = image if type(image) is str and image[:1] != "[" else image_of(image)
     return Entry(
         where,
-        image if type(image) is str and image[:1] != "[" else image_of(image),
+        name if columns.folders is None else f"{fields[columns.folders]}/{name}",
         columns.words.captions_of(fields),
         label,
         split,

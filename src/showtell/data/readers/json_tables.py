@@ -1,0 +1,199 @@
+"""Tables in JSON, of whatever form: records, mappings, columns, lines."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
+from showtell.data.readers.reading import Reading
+from showtell.data.readers.table import RecordTable
+from showtell.errors import DataError
+from showtell.files import parse_json
+
+_CONVERSATIONS = ("conversations", "messages")
+
+
+def open_json(path: Path, reading: Reading) -> RecordTable:
+    """Read a JSON or JSON-lines file as a table.
+
+    Understood are a list of records; a mapping of image to caption, captions, label or record; either of
+    them as the one large value of an object; and a record a line. Where a record holds a conversation (as of
+    LLaVA), the first answer is the caption.
+
+    Raises:
+        DataError: It is not JSON, or none of these forms.
+    """
+    content = reading.utf8(path)
+    records: list[tuple[str, Any]] | None = None
+    flaw: Exception | None = None
+    if path.suffix.lower() == ".json" or content.lstrip()[:1] == b"[":
+        try:
+            records = [(f"{path}:{where}", one) for where, one in _records(_decoded(content))]
+        except (msgspec.DecodeError, RecursionError) as error:
+            flaw = error
+    records = list(_lines(path, content)) if records is None else records
+    records = [(where, _by_place(record)) for where, record in records]
+    found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
+    if flaw and not found:
+        hint = "Expected a list of records, or a record a line."
+        raise DataError(f"{path} is not JSON: {flaw}.", hint=hint) from flaw
+    if not found:
+        raise DataError(
+            f"{path} holds no records.",
+            hint='Expected a list such as [{"image": "a.jpg", "caption": "a dog"}], or a mapping such as '
+            '{"a.jpg": "a dog"}.',
+        )
+    broken = [where for where, record in records if not isinstance(record, dict)]
+    return RecordTable(path, found, broken=broken)
+
+
+def _by_place(record: Any) -> Any:
+    """Return a record that is a list of cells (``["1.jpg", "a dog"]``) as one of numbered columns."""
+    if not isinstance(record, list) or len(record) < 2 or not is_image_name(str(record[0])):
+        return record
+    return {f"column {place}": cell for place, cell in enumerate(record, start=1)}
+
+
+def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            try:
+                yield f"{path}:{number}", _decoded(line)
+            except (msgspec.DecodeError, RecursionError):
+                yield f"{path}:{number}", None
+
+
+def _decoded(content: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(content)
+        if isinstance(value, dict) and any(map(is_image_name, value)):
+            value = json.loads(content, object_pairs_hook=_joined)
+        return value
+    except msgspec.DecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        try:
+            return parse_json(content)  # as Python and pandas write numbers that are none
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+
+def _joined(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object in which an image that stands in it several times has all its captions."""
+    found: dict[str, list[Any]] = {}
+    for name, content in pairs:
+        found.setdefault(name, []).append(content)
+    return {
+        name: several if len(several) > 1 and is_image_name(name) else several[-1]
+        for name, several in found.items()
+    }
+
+
+def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield place and record of each, whatever holds them; of an object the key is that of a list in it."""
+    if isinstance(value, list):
+        yield from ((f"{key}[{place}]", record) for place, record in enumerate(value))
+        return
+    if not isinstance(value, dict):
+        return
+    named = any(map(is_image_name, value))
+    lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
+    mappings = {key: part for key, part in value.items() if isinstance(part, dict) and part}
+    listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
+    parts = lists | mappings
+    by_split = {key: part for key, part in parts.items() if split_named(key)}
+    tables = [key for key, part in mappings.items() if _are_images(part)]
+    if len(by_split) > 1 or (by_split and len(by_split) == len(value)):  # {"train": [...], "val": {...}}
+        for split, records in by_split.items():
+            for where, record in _records(records, split):
+                yield where, record | {"split": split} if isinstance(record, dict) else record
+    elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
+        classes = dict(enumerate(value["classes"]))
+        for name, label in value["labels"].items():
+            label = classes.get(label, label) if isinstance(label, int) else label
+            yield f"labels[{name!r}]", {"image": name, "label": label}
+    elif not named and (columns := _columns(value)):
+        yield from _records([dict(zip(columns, cells)) for cells in zip(*columns.values())])
+    elif len(listed) == 1 and not named:
+        yield from _records(lists[listed[0]], listed[0])
+    elif not named and (len(tables) == 1 or (len(value) == 1 and mappings)):
+        yield from _records(mappings[tables[0]] if tables else next(iter(mappings.values())))
+    elif not named and lists and all(map(_are_names, value.values())):  # {"cat": ["1.jpg", "2.jpg"]}
+        for label, names in lists.items():
+            yield from ((f"[{label!r}]", {"image": name, "label": label}) for name in names)
+    else:
+        words = "caption" if any(isinstance(content, list) for content in value.values()) else "words"
+        for name, content in value.items():
+            yield f"[{name!r}]", _of_mapping(name, content, words)
+
+
+def _are_images(part: dict[str, Any]) -> bool:
+    """Tell whether a mapping holds something of images, by their names or in records that name them."""
+    records = [one for one in part.values() if isinstance(one, dict)]
+    keys = [{column_key(str(key)) for key in record} for record in records]
+    return any(map(is_image_name, part)) or (
+        len(records) == len(part) and all(key & set(IMAGE_COLUMNS[:-5]) for key in keys)
+    )
+
+
+def _are_names(part: Any) -> bool:
+    return isinstance(part, list) and all(isinstance(one, str) and is_image_name(one) for one in part)
+
+
+def _columns(value: dict[str, object]) -> dict[str, list[Any]]:
+    """Return the columns of a table, as pandas writes one; nothing where it is none."""
+    cells = {key: list(p.values()) if isinstance(p, dict) else p for key, p in value.items()}
+    columns = {key: p for key, p in cells.items() if isinstance(p, list)}
+    alike = len(columns) == len(cells) and len(set(map(len, columns.values()))) == 1
+    named = not set(IMAGE_COLUMNS).isdisjoint(map(column_key, value))
+    records = any(isinstance(cell, dict) for cells in columns.values() for cell in cells)
+    return columns if len(value) > 1 and alike and named and not records else {}
+
+
+def _of_mapping(name: str, content: Any, words: str) -> Any:
+    """Return the record that a mapping holds for an image, its words in a column; None for what is none."""
+    key = "image" if is_image_name(name) else "id"
+    if isinstance(content, dict):
+        known = {column_key(key) for key in content}
+        return content if known & set(IMAGE_COLUMNS[:-5]) else {key: name, **content}
+    if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
+        return {key: name, words: content}
+    if isinstance(content, str | int):
+        return {key: name, words: content}
+    return None
+
+
+def _answered(record: dict[str, object]) -> dict[str, object]:
+    """Return a task of Label Studio with its answers as columns, other records as they are."""
+    given = record.get("annotations")
+    tasks = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    results = [one for task in tasks for one in task.get("result") or () if not task.get("was_cancelled")]
+    values = [one["value"] for one in results if isinstance(one, dict) and isinstance(one.get("value"), dict)]
+    labels = [label for value in values for label in value.get("choices", ())]
+    captions = [text for value in values for text in value.get("text", ())]
+    if not any("result" in task for task in tasks):
+        return record
+    kept = {key: value for key, value in record.items() if key in ("data", "id")}
+    return kept | ({"label": list(dict.fromkeys(labels))} if labels else {"caption": captions})
+
+
+def _flat(record: dict[str, object]) -> dict[str, object]:
+    """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
+    spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
+    if isinstance(spoken, list):
+        turns = [turn for turn in spoken if isinstance(turn, dict)]
+        turns = [turn for turn in turns if (turn.get("from") or turn.get("role")) in ("gpt", "assistant")]
+        answers = [turn.get("value") or turn.get("content") for turn in turns]
+        rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
+        return rest | {"caption": next((answer for answer in answers if isinstance(answer, str)), "")}
+    flat: dict[str, object] = {}
+    record = _answered(record)
+    for key, value in record.items():
+        if isinstance(value, dict) and column_key(key) not in (*CAPTION_COLUMNS, *IMAGE_COLUMNS):
+            flat |= {inner: cell for inner, cell in value.items() if inner not in record}
+        else:
+            flat[key] = value
+    return flat
