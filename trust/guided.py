@@ -69,7 +69,7 @@ def _space(folder: Path) -> Callable[[bytes], object]:
     from showtell.store.store import FeatureStore
 
     space = folder / "0123456789abcdef"
-    space.mkdir()
+    space.mkdir(exist_ok=True)
     return _file("space.json", lambda path: FeatureStore(folder).spaces(), space)
 
 
