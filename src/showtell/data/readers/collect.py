@@ -141,7 +141,7 @@ class Collector:
         if taken:
             self._cleaned[taken] += 1
         self._lost += "\ufffd" in caption
-        key = (caption, entry.number, None if entry.number is None else place)
+        key = caption if entry.number is None else (caption, entry.number, place)
         if not caption:
             self.problem("empty caption", entry.where, f"of {known.name!r}, without its {taken}; left out")
         elif key in known.captions:
