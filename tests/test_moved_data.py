@@ -120,6 +120,30 @@ def test_files_renamed_in_place_are_found_and_what_is_gone_is_counted(home, tmp_
     assert scored(tmp_path, "train") == sorted(learnt[1:])
 
 
+def test_names_that_were_given_anew_in_place_score_no_image_that_was_trained_on(home, tmp_path, capsys):
+    run, records = home / "classifier", recorded(home / "classifier")
+    split = "test" if "test" in {record["split"] for record in records.values()} else "val"
+    asked = ["predict", str(run), "--split", split, "--json"]
+    assert cli.run(asked) == 0
+    before = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    one, other = (next(n for n, r in records.items() if r["split"] == s) for s in (split, "train"))
+    (home / "classes" / one).rename(tmp_path / "kept")
+    (home / "classes" / other).rename(home / "classes" / one)
+    (tmp_path / "kept").rename(home / "classes" / other)
+    assert cli.run(asked) == 0
+    printed = capsys.readouterr()
+    after = [json.loads(line) for line in printed.out.splitlines()]
+    assert "36 of 36 images are those of the training by content" in printed.err
+    assert sorted(line["image"] for line in after) == sorted(
+        str(
+            home
+            / "classes"
+            / (other if line["image"].endswith(one) else Path(line["image"]).relative_to(home / "classes"))
+        )
+        for line in before
+    )
+
+
 def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):
     """Names prove nothing: none of these images was in the training."""
     for number, name in enumerate(recorded(home / "classifier")):

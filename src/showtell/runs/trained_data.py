@@ -80,11 +80,12 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
     records = run.images
     if where.data is None:
         dataset = _read_in_place(run.folder, trained, read, where, console)
-        if {record.name for record in records} <= {image.name for image in dataset.images}:
-            return _own(dataset, records)
     else:
         dataset = _read_other(trained, read, DataSource(where.data, where.images), console)
-    found = _recognised(dataset, records, FeatureStore(where.store or trained.store))
+    digests = digests_of(dataset.images, FeatureStore(where.store or trained.store))
+    if where.data is None and _is_unchanged(dataset, digests, records):
+        return _own(dataset, records)
+    found = _recognised(dataset, digests, records)
     count = len(found.images)
     if where.data is None and not count:
         raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", where.advice)
@@ -97,6 +98,17 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
         "its splits stand"
     )
     return _own(found, records)
+
+
+def _is_unchanged(
+    dataset: Dataset, digests: Sequence[tuple[AnnotatedImage, str]], records: Sequence[ImageRecord]
+) -> bool:
+    """Say whether every recorded image is there under its name, with its content as far as it can be read.
+
+    Where files were numbered anew, a name of a test image may be that of a training image now.
+    """
+    now = {image.name: "" for image in dataset.images} | {image.name: digest for image, digest in digests}
+    return all(now.get(record.name) in ("", record.sha256) for record in records)
 
 
 def _own(dataset: Dataset, records: Sequence[ImageRecord]) -> Data:
@@ -137,10 +149,12 @@ def _moved(what: str, advice: str) -> DataError:
     return DataError(what, hint=hint, run=advice)
 
 
-def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: FeatureStore) -> Dataset:
+def _recognised(
+    dataset: Dataset, digests: Sequence[tuple[AnnotatedImage, str]], records: Sequence[ImageRecord]
+) -> Dataset:
     """Return the images that a run recorded, known by their content, under the names it recorded."""
     by_content: defaultdict[str, list[AnnotatedImage]] = defaultdict(list)
-    for image, digest in digests_of(dataset.images, store):
+    for image, digest in digests:
         by_content[digest].append(image)
     recorded: defaultdict[str, dict[str, ImageRecord]] = defaultdict(dict)
     for record in records:
