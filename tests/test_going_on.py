@@ -159,6 +159,16 @@ def test_a_classifier_goes_on_with_corrected_labels_and_new_classes(tmp_path, ca
     corrected = {one.digest.hex(): one.right for one in corrections.read()}
     assert all(labels[digest] == right for digest, right in corrected.items())
     assert classes[1] in corrected.values(), "the last of an image's corrections counts"
+    for split in {str(one.split) for one in second.images if one.sha256 in corrected}:
+        asked = ["--split", split, "--out", tmp_path / "scored"]
+        assert call("evaluate", second.folder, *asked) == 0
+        lines = (tmp_path / "scored" / f"predictions-{split}.jsonl").read_text("utf-8").splitlines()
+        told = {line["image"]: line["label"] for line in map(json.loads, lines)}
+        assert told == {one.name: one.label for one in second.images if one.split == split}
+    assert call("train-classifier", "--from", second.folder, "--out", tmp_path / "third",
+                "--store", tmp_path / "store") == 0  # fmt: skip
+    labels = {record.sha256: record.label for record in Run(tmp_path / "third").images}
+    assert all(labels[digest] == right for digest, right in corrected.items()), "none is forgotten"
 
 
 def test_corrections_are_data_of_their_own_and_hold_what_was_said(tmp_path):

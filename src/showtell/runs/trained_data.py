@@ -11,11 +11,14 @@ from showtell.data.images import read_content
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource, source_of
 from showtell.errors import ConfigError, DataError, ImageError
+from showtell.runs.corrections import Column, learnt_corrections, with_corrections
 from showtell.runs.records import ImageRecord
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore, FileStamp, content_digest
 
+Digests = list[tuple[AnnotatedImage, str]]
+"""Images, each with the SHA-256 of its content."""
 Read = Callable[[DataSource, Console], Dataset]
 """How data of a kind of model is read."""
 _SAME = 0.5
@@ -82,16 +85,18 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
         dataset = _read_in_place(run.folder, trained, read, where, console)
     else:
         dataset = _read_other(trained, read, DataSource(where.data, where.images), console)
-    digests = digests_of(dataset.images, FeatureStore(where.store or trained.store))
-    if where.data is None and _is_unchanged(dataset, digests, records):
-        return _own(dataset, records)
-    found = _recognised(dataset, digests, records)
+    store = FeatureStore(where.store or trained.store)
+    digests = digests_of(dataset.images, store)
+    corrected, digests = _corrected(dataset, digests, run, records, store)
+    if where.data is None and _is_unchanged(corrected, digests, records):
+        return _own(corrected, records)
+    found = _recognised(corrected, digests, records)
     count = len(found.images)
     if where.data is None and not count:
         raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", where.advice)
     if where.data is not None and count < _SAME * max(len(records), len(dataset.images)):
         return Data(dataset, {}, {}, {})
-    others = len(dataset.images) - count
+    others = len(corrected.images) - count
     left_out = f"; {others:,} other images are left out" if others else ""
     console.say(
         f"{count:,} of {len(records):,} images are those of the training by content{left_out}: "
@@ -100,9 +105,23 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
     return _own(found, records)
 
 
-def _is_unchanged(
-    dataset: Dataset, digests: Sequence[tuple[AnnotatedImage, str]], records: Sequence[ImageRecord]
-) -> bool:
+def _corrected(
+    dataset: Dataset, digests: Digests, run: Run, records: Sequence[ImageRecord], store: FeatureStore
+) -> tuple[Dataset, Digests]:
+    """Return data with the corrections that the run has learnt, as it was scored against them."""
+    column: Column = "caption" if all(record.label is None for record in records) else "label"
+    corrections = learnt_corrections(run, column)
+    if not corrections:
+        return dataset, digests
+    known = {image.name: bytes.fromhex(digest) for image, digest in digests}
+    contents = [known.get(image.name) for image in dataset.images]
+    found = with_corrections(dataset, contents, corrections, column)
+    now = {image.name: image for image in found.images}
+    again = [(now[image.name], digest) for image, digest in digests]
+    return found, [*again, *digests_of(found.images[len(contents) :], store)]
+
+
+def _is_unchanged(dataset: Dataset, digests: Digests, records: Sequence[ImageRecord]) -> bool:
     """Say whether every recorded image is there under its name, with its content as far as it can be read.
 
     Where files were numbered anew, a name of a test image may be that of a training image now.
@@ -149,9 +168,7 @@ def _moved(what: str, advice: str) -> DataError:
     return DataError(what, hint=hint, run=advice)
 
 
-def _recognised(
-    dataset: Dataset, digests: Sequence[tuple[AnnotatedImage, str]], records: Sequence[ImageRecord]
-) -> Dataset:
+def _recognised(dataset: Dataset, digests: Digests, records: Sequence[ImageRecord]) -> Dataset:
     """Return the images that a run recorded, known by their content, under the names it recorded."""
     by_content: defaultdict[str, list[AnnotatedImage]] = defaultdict(list)
     for image, digest in digests:
@@ -176,9 +193,10 @@ def _recognised(
     return replace(dataset, images=images)
 
 
-def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> list[tuple[AnnotatedImage, str]]:
+def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> Digests:
     """Return the SHA-256 of the images that can be read, each with its image."""
-    found, fresh = [], []
+    found: Digests = []
+    fresh = []
     for image in images:
         try:
             stamp = FileStamp.of(image.path)
