@@ -11,7 +11,9 @@ from showtell import cli
 from showtell.data.answers import MACHINE, Answer
 from showtell.errors import DataError
 from showtell.flags import parse
+from showtell.kinds.captioner import train as training
 from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.model_folder import load_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -128,6 +130,16 @@ def test_what_the_run_has_decided_is_not_decided_again(captioned, capsys, more, 
 def test_a_setting_that_a_run_does_not_take_is_not_passed_over(captioned, capsys, rare, words):
     assert go_on(captioned, "refused", **rare) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_memory_is_not_lost_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "inherit", lambda settings, shape: settings)
+    monkeypatch.setattr(training, "train_in_run", lambda settings, console, train: settings)
+    for memory in (False, True):
+        trained = TrainCaptioner(tmp_path, memory=memory)
+        monkeypatch.setattr(Run, "settings", lambda run, kind, trained=trained: trained)
+        assert training.train_captioner(TrainCaptioner(tmp_path, from_run=tmp_path)).memory is memory
+    assert training.train_captioner(TrainCaptioner(tmp_path)).memory is False
 
 
 def test_other_data_brings_no_folder_of_the_runs_data(tmp_path, captioned):
