@@ -179,6 +179,18 @@ def test_data_that_is_gone_is_named_with_what_to_run(home, tmp_path, capsys, run
     assert f"Run: showtell {command} {home / run} DATA" in capsys.readouterr().err
 
 
+def test_images_that_lie_elsewhere_are_asked_about_by_a_command_that_takes_them(home, capsys):
+    record = json.loads((home / "captioner" / "config.json").read_text("utf-8"))
+    record["config"]["images"] = str(home / "moved")
+    (home / "captioner" / "config.json").write_text(json.dumps(record), "utf-8")
+    assert cli.run(["predict", str(home / "captioner"), "--split", "test"]) == 2
+    said = capsys.readouterr().err
+    assert f"were in {home / 'moved'}, and are not there any more" in said
+    asked = f"{home / 'captioner'} {home / 'captions'} --split test --images {home / 'captions'}"
+    assert f"Run: showtell evaluate {asked.rpartition(' ')[0]} DIR" in said
+    assert cli.run(["evaluate", *asked.split()]) == 0
+
+
 def test_an_export_says_where_the_data_was_and_checks_with_drawings(home, tmp_path, capsys):
     pytest.importorskip("onnx")
     (home / "classes").rename(tmp_path / "moved")

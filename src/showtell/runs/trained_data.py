@@ -34,12 +34,15 @@ class Whereabouts:
         data: Where it lies; None for where it lay at the training.
         images: Folder of the images, where they do not lie beside the table.
         store: Remembers the content of files; None for that of the training.
+        images_advice: What to run where only the images are not there any more; None for ``advice`` with
+            ``--images``.
     """
 
     advice: str
     data: Path | None = None
     images: Path | None = None
     store: Path | None = None
+    images_advice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def _read_in_place(
         raise _moved(f"The data of {run} was at {source.data}, and is not there any more.", where.advice)
     if where.images is None and source.images is not None and not source.images.exists():
         what = f"The images of {run} were in {source.images}, and are not there any more."
-        raise _moved(what, f"{where.advice.replace('DATA', shlex.quote(str(source.data)))} --images DIR")
+        advice = where.images_advice or f"{where.advice} --images DIR"
+        raise _moved(what, advice.replace("DATA", shlex.quote(str(source.data))))
     try:
         return read(source, console)
     except DataError as error:
