@@ -44,6 +44,10 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
     where = Whereabouts(advice, config.data, config.images, config.store)
     data = read_again(run, trained, kind.read, where, console)
+    if config.export is not None and config.export.resolve() == data.dataset.source.resolve():
+        raise ConfigError(
+            f"--export {config.export} would write over the captions themselves.", hint="Name another file."
+        )
     split, images = _chosen(config, data, advice)
     if data.is_own and split != "test":
         done = {"train": "which was trained on", "val": "which training was validated on"}[split]
