@@ -1,5 +1,6 @@
 """Data that was moved or renamed after the training is found again, or said to be gone with what to run."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,7 +11,10 @@ from PIL import ImageDraw
 
 from conftest import ENDED, draw, settings_file
 from showtell import cli
+from showtell.data.records import AnnotatedImage
+from showtell.runs.trained_data import digests_of
 from showtell.samples import write_captions_dataset
+from showtell.store.store import FeatureStore
 
 SETTINGS = "--backbone test_resnet --weights random"
 COLOURS = ("red", "파랑", "gray")
@@ -142,6 +146,14 @@ def test_names_that_were_given_anew_in_place_score_no_image_that_was_trained_on(
         )
         for line in before
     )
+
+
+def test_without_a_store_images_are_known_all_the_same(tmp_path):
+    draw(1).save(tmp_path / "a.png")
+    (tmp_path / "store").write_text("no folder, and nobody can make one here")
+    image = AnnotatedImage("a.png", tmp_path / "a.png")
+    found = digests_of([image], FeatureStore(tmp_path / "store"))
+    assert found == [(image, hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest())]
 
 
 def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):

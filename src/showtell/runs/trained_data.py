@@ -3,6 +3,7 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from showtell.console import Console
 from showtell.data.images import read_content
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource, source_of
-from showtell.errors import ConfigError, DataError, ImageError
+from showtell.errors import ConfigError, DataError, ImageError, StoreError
 from showtell.runs.corrections import Column, learnt_corrections, with_corrections
 from showtell.runs.records import ImageRecord
 from showtell.runs.run import Run
@@ -203,13 +204,15 @@ def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> Digests
     fresh = []
     for image in images:
         try:
-            stamp = FileStamp.of(image.path)
-            digest = store.digest_of(stamp)
+            stamp, digest = FileStamp.of(image.path), None
+            with suppress(StoreError):  # of a store that may not be written, too, images are known
+                digest = store.digest_of(stamp)
             if digest is None:
                 digest = content_digest(read_content(image.path))
                 fresh.append((stamp, digest))
         except (OSError, ImageError):
             continue  # named by the extraction where it is asked for
         found.append((image, digest.hex()))
-    store.remember_digests(fresh)
+    with suppress(StoreError):
+        store.remember_digests(fresh)
     return found
