@@ -65,7 +65,8 @@ def load(
             classes.
         device: ``cpu``, ``cuda``, ``mps``; ``auto`` for the best there is.
         beam_size: Captions that a captioner searches side by side, and no other model; None for its own.
-        precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training.
+        precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training,
+            which is float32 for a timm network.
         console: Told before weights are downloaded; None for the log of ``showtell``.
 
     Returns:
@@ -77,7 +78,7 @@ def load(
     where, folder = choose_device(device), Path(run)
     with torch.random.fork_rng(devices=[]):  # a network is built with random numbers, then filled
         for name in KINDS:
-            if (pretrained := find_kind(name).pretrained(folder, where, console)) is not None:
+            if (pretrained := find_kind(name).pretrained(folder, where, console, precision)) is not None:
                 return pretrained.with_beam_size(beam_size)
         return load_model(folder, where, precision).with_beam_size(beam_size)
 

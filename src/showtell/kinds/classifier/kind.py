@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from showtell.backbones import packaged
+from showtell.backbones.description import Precision
 from showtell.backbones.imagenet import class_names_of, pretraining_warning
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
@@ -70,13 +71,15 @@ class ClassifierKind(Kind):
 
         return report_classifier(reported)
 
-    def pretrained(self, name: Path, device: torch.device, console: Console | None) -> ClassifierModel | None:
+    def pretrained(
+        self, name: Path, device: torch.device, console: Console | None, precision: Precision | None = None
+    ) -> ClassifierModel | None:
         """Return a backbone with its own classifier, where the name is that of one."""
-        return _pretrained_classifier(name, device, console)
+        return _pretrained_classifier(name, device, console, precision or "float32")
 
 
 def _pretrained_classifier(
-    run: Path, device: torch.device, console: Console | None = None
+    run: Path, device: torch.device, console: Console | None, precision: Precision
 ) -> ClassifierModel | None:
     """Return a backbone with its own classifier, where ``run`` names one instead of a run.
 
@@ -84,6 +87,7 @@ def _pretrained_classifier(
         run: A folder in timm's local format, or the name of a timm network whose weights are at hand.
         device: Where to put it.
         console: Told before anything is downloaded; None for the log of ``showtell``.
+        precision: Of its arithmetic.
 
     Returns:
         The classifier, or None where ``run`` is neither.
@@ -92,10 +96,10 @@ def _pretrained_classifier(
         ShowtellError: Its weights are missing, or it came without a classifier.
     """
     if _is_timm_folder(run):
-        backbone = load_backbone(weights=str(run), console=console)
+        backbone = load_backbone(weights=str(run), precision=precision, console=console)
     elif not run.exists() and timm.is_model(str(run)):
         try:
-            backbone = load_backbone(str(run), console=console)
+            backbone = load_backbone(str(run), precision=precision, console=console)
         except WeightsError as error:
             raise WeightsError(
                 error.what,
