@@ -24,6 +24,13 @@ def test_columns_of_truth_values_bring_the_splits_together(tmp_path: Path, last:
     assert said(dataset, "truth values bring the splits", f"{last!r} is test")
 
 
+def test_a_row_that_is_true_in_several_splits_may_not_be_tested_on_and_that_is_said(tmp_path: Path) -> None:
+    columns = flags(range(8, 12), range(9))
+    dataset = read(table(tmp_path, "image,label,test,train", FILES, LABELS, *columns))
+    assert list(splits(dataset).values()) == ["train"] * 9 + ["test"] * 3
+    assert said(dataset, "'train' is train, 'test' is test; of several in a row, the first of these")
+
+
 def test_a_class_of_trains_among_columns_of_classes_is_no_split(tmp_path: Path) -> None:
     columns = flags(range(3), range(3, 6), range(6, 12))
     dataset = read(table(tmp_path, "image,train,car,bus", FILES, *columns))

@@ -12,6 +12,9 @@ from showtell.store.store import FeatureSpace, FeatureStore, FileStamp
 if TYPE_CHECKING:  # brings torchvision's transforms, which plain images do not need
     from showtell.data.augment import View
 
+_AT_ONCE = 10_000
+"""Images whose stamps are held together: all those of a million take half a gigabyte."""
+
 
 class Waiting(NamedTuple):
     """An image whose file is new, has changed, or has no record."""
@@ -79,24 +82,24 @@ def plan_extraction(
         space: That of the backbone.
         view: Of the images; None for the plain images.
     """
-    known: list[tuple[Waiting, bytes]] = []
-    waiting: list[Waiting] = []
+    found: dict[str, bytes] = {}
+    unread: list[Waiting] = []
+    lost: list[Waiting] = []
     unreadable: list[Problem] = []
-    for image in images:
-        try:
-            one = Waiting(image, FileStamp.of(image.path))
-        except OSError as error:
-            unreadable.append(unreadable_image(image, str(error.strerror)))
-            continue
-        digest = store.digest_of(one.stamp)
-        if digest is None:
-            waiting.append(one)
-        else:
-            known.append((one, digest))
-    missing = set(space.missing([key_of(digest, view) for _, digest in known]))
-    waiting += [one._replace(digest=digest) for i, (one, digest) in enumerate(known) if i in missing]
-    found = {one.image.name: digest for i, (one, digest) in enumerate(known) if i not in missing}
-    return Plan(store, space, view, tuple(waiting), found, tuple(unreadable))
+    for start in range(0, len(images), _AT_ONCE):
+        known: list[Waiting] = []
+        for image in images[start : start + _AT_ONCE]:
+            try:
+                stamp = FileStamp.of(image.path)
+            except OSError as error:
+                unreadable.append(unreadable_image(image, str(error.strerror)))
+                continue
+            digest = store.digest_of(stamp)
+            (known if digest else unread).append(Waiting(image, stamp, digest or b""))
+        missing = set(space.missing([key_of(one.digest, view) for one in known]))
+        lost += [one for i, one in enumerate(known) if i in missing]
+        found |= {one.image.name: one.digest for i, one in enumerate(known) if i not in missing}
+    return Plan(store, space, view, (*unread, *lost), found, tuple(unreadable))
 
 
 def unreadable_image(image: AnnotatedImage, reason: str) -> Problem:

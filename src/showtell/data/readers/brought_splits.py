@@ -99,13 +99,16 @@ def _by_truth(header: Sequence[str], filled: Mapping[int, Sequence[str]]) -> Spl
         if match and (split := split_named(match[1])) and split not in splits.values():
             splits[place] = split
     if len(splits) > 1:
+        splits = dict(sorted(splits.items(), key=lambda flag: SPLITS.index(flag[1])))
         which = ", ".join(f"{header[place]!r} is {split}" for place, split in splits.items())
 
         def first(*values: str) -> Split | None:
-            meant = [split for split, value in zip(splits.values(), values) if truth_of(value)]
-            return min(meant, key=SPLITS.index, default=None)
+            return next((split for split, value in zip(splits.values(), values) if truth_of(value)), None)
 
-        return SplitColumn(tuple(splits), first, f"columns of truth values bring the splits: {which}")
+        sentence = (
+            f"columns of truth values bring the splits: {which}; of several in a row, the first of these"
+        )
+        return SplitColumn(tuple(splits), first, sentence)
     rows = zip(*(map(truth_of, filled[place]) for place in flags))
     if not splits or (len(flags) > 2 and all(row.count(True) == 1 for row in rows)):  # trains are a class
         return None
