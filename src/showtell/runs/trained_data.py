@@ -203,8 +203,9 @@ def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> Digests
     found: Digests = []
     fresh = []
     for image in images:
+        digest: bytes | None = None
         try:
-            stamp, digest = FileStamp.of(image.path), None
+            stamp = FileStamp.of(image.path)
             with suppress(StoreError):  # of a store that may not be written, too, images are known
                 digest = store.digest_of(stamp)
             if digest is None:
