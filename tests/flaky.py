@@ -9,6 +9,8 @@ import signal
 import sys
 import time
 
+import torch
+
 from showtell.cli import run
 from showtell.errors import StoreError
 from showtell.extraction.processes import ProcessExecutor
@@ -68,6 +70,24 @@ class Full(Marked):
 
     def refuse(self, items) -> int:
         raise StoreError("the disk is full", hint="free some space")
+
+
+class Weighed(Marked):
+    """Notes before each batch how many page faults memory costs that was used and freed just now."""
+
+    def __init__(self, job: Job, name: str) -> None:
+        super().__init__(job, name)
+        self.engine = _Engine(self.engine, self.weigh)
+
+    def weigh(self) -> None:
+        import resource
+
+        torch.ones(1 << 22)  # 16 MB, 4,096 pages
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        torch.ones(1 << 22)
+        faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+        with (self.job.folder.parents[2] / "faults").open("a") as file:
+            file.write(f"{faults}\n")
 
 
 class Poisoned(Marked):

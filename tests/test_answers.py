@@ -77,6 +77,7 @@ def test_a_table_written_by_hand_keeps_its_columns_rows_and_delimiter(tmp_path):
         ("image,caption\na.jpg,개\n".encode("cp949"), "is not UTF-8"),
         (b"image,text,extra\na.jpg,a,dog,runs\n", "row of 4 cells, 'a.jpg,a,dog,runs'; its header has 3"),
         (b"photo of,words\na.jpg,b\n", "has no column image"),
+        ("image,caption\na.jpg,a dog\n".encode("utf-16-le"), "has no column image"),
     ],
 )
 def test_a_table_that_would_lose_something_is_refused_and_left_alone(table, content, words):
@@ -98,6 +99,22 @@ def test_a_line_that_a_kill_has_cut_is_gone_and_the_others_are_there(table, cut)
     assert names >= {"a.jpg", "b.jpg"}
     other.add([Answer("d.jpg", "a dog")])
     assert {one.image for one in other.read()} == names | {"d.jpg"}
+
+
+@pytest.mark.parametrize("lost", [(0, 40), (30, 5), (9, 500)])
+def test_of_a_line_whose_sector_was_lost_in_a_power_cut_the_others_are_there(table, lost):
+    for name in "abc":
+        table.add([Answer(f"{name}.jpg", "강아지가 달린다", time="2026-11-29T10:00:01Z")])
+    whole = bytearray(table.path.read_bytes())
+    start = whole.rindex(b"c.jpg") + lost[0]
+    end = min(start + lost[1], len(whole))
+    whole[start:end] = bytes(end - start)
+    table.path.write_bytes(whole)
+    other = AnswerTable(table.path, "caption")
+    assert [one.image for one in other.read()] == ["a.jpg", "b.jpg"]
+    other.add([Answer("d.jpg", "a dog")])
+    assert [one.image for one in other.read()] == ["a.jpg", "b.jpg", "d.jpg"]
+    assert b"\0" not in table.path.read_bytes()
 
 
 def test_killed_at_any_moment_it_has_all_that_was_answered(tmp_path):

@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import platform
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import draw, encoded
-from flaky import Full, Poisoned, Troubled
+from flaky import Full, Poisoned, Troubled, Weighed
 from showtell.backbones.weights import load_backbone
 from showtell.data.augment import View
 from showtell.data.records import AnnotatedImage
@@ -147,6 +149,14 @@ def test_workers_that_hang_or_are_killed_change_nothing(kind, images, plain, bac
     monkeypatch.setattr(kind, "worker", Troubled)
     assert same(extract_features(images, backbone, store, executor=kind(2)), plain)
     assert (store.root / "hung").exists() and (store.root / "killed").exists()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of glibc is tuned")
+def test_workers_keep_the_memory_that_they_free(kind, images, backbone, store, monkeypatch):
+    monkeypatch.setattr(kind, "worker", Weighed)
+    extract_features(images, backbone, store, executor=kind(1))
+    faults = [int(line) for line in (store.root / "faults").read_text().split()]
+    assert statistics.median(faults) < 400  # of 4,096; the heap may grow now and then
 
 
 def test_a_full_disk_of_one_worker_ends_it_and_loses_nothing(

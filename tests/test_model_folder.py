@@ -154,6 +154,12 @@ def test_a_setting_of_the_wrong_type_is_named(folder):
     refused(folder, r"config\.json.*beam_size")
 
 
+@pytest.mark.parametrize("changes", [{"\ud800": 1}, {"beam_size": "\ud800"}])
+def test_half_a_character_in_the_settings_is_refused(folder, changes):
+    change_config(folder, **changes)
+    refused(folder, r"config\.json")
+
+
 def change_weights(folder: Path, prefix: str) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)

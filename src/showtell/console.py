@@ -102,6 +102,38 @@ class Console:
             yield bar
 
 
+class _Part(Console):
+    """The console of a part of a task, and its bar: what it moves is the bar of the whole."""
+
+    def __init__(self, whole: Bar) -> None:
+        super().__init__(quiet=True)
+        self._whole, self.done = whole, 0
+
+    @contextmanager
+    def bar(self, total: int, what: str, unit: str, done: int = 0) -> Iterator[Bar]:
+        yield self
+
+    def update(self, n: int) -> None:
+        self.done += n
+        self._whole.update(n)
+
+    def set_postfix_str(self, s: str) -> None:
+        self._whole.set_postfix_str(s)
+
+
+@contextmanager
+def part_of(whole: Bar, size: int) -> Iterator[Console]:
+    """Lend a console to one part of a task: its lines go unsaid, its bars move that of the whole.
+
+    Args:
+        whole: The bar of the whole task.
+        size: By how much the part moves it in all, whatever was done already.
+    """
+    part = _Part(whole)
+    yield part
+    whole.update(size - part.done)
+
+
 class Log(Console):
     """Where a task says what it does in somebody else's program: to its log, at level INFO.
 

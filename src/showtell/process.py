@@ -13,6 +13,8 @@ import time
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt(3)."""
+TUNED_HEAP = {"MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_MMAP_MAX_": "0", "MALLOC_ARENA_MAX": "1"}
+"""The same, for the environment of a process that has threads, each with a heap, before our code runs."""
 _TURN = 2.0
 """Seconds from one process's turn to speak to the next one's."""
 

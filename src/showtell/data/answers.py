@@ -205,7 +205,10 @@ class AnswerTable:
             raise DataError(f"{self.path} cannot be read: {error.strerror}.") from error
 
     def _parsed(self, content: bytes) -> tuple[_Form, list[Answer]]:
-        """Return how a table is written, and its answers, without a last line that a kill has cut."""
+        """Return how a table is written, and its answers, without lines that a kill or power cut has torn."""
+        header, *lines = content.split(b"\n")
+        if b"\0" not in header:  # else it is in UTF-16; below, of appended lines a sector was never written
+            content = b"\n".join([header, *(line for line in lines if b"\0" not in line)])
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

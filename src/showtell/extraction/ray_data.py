@@ -17,6 +17,7 @@ from showtell.extraction.executor import Status
 from showtell.extraction.jobs import claim_job, parts_of, statuses_of
 from showtell.extraction.plan import Plan
 from showtell.extraction.worker import Job, Rows, Worker
+from showtell.process import TUNED_HEAP
 from showtell.runtime import quiet
 
 _PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}
@@ -76,6 +77,7 @@ class RayExecutor:
                 batch_format="pyarrow",
                 num_cpus=cores,
                 num_gpus=gpus,
+                runtime_env={"env_vars": TUNED_HEAP},
             )
             found.context.enable_progress_bars = found.context.print_on_execution_start = False
             try:

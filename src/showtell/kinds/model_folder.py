@@ -160,13 +160,16 @@ def _read_config(folder: Path) -> JsonObject:
 def _convert(raw: JsonObject, kind: type[ModelConfig], folder: Path) -> ModelConfig:
     try:
         return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise ModelError(f"{folder / 'config.json'} is not a model's config: {error}.") from error
 
 
 def _checksums(model: Model[Any]) -> dict[str, str]:
     """Return the SHA-256 of each part that must fit the others; the backbone's is in its description."""
-    texts = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in model.identity().items()}
+    texts = {
+        name: hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()  # JSON escapes may hold halves
+        for name, text in model.identity().items()
+    }
     return {"network": state_hash(model.network.state_dict()), **texts}
 
 

@@ -180,7 +180,6 @@ class Environment:
         if not self._frozen:
             make_folder(self.path)
         data = self.path / "data.mdb"
-        is_new = not self._frozen and not data.exists()
         options: dict[str, Any] = {
             "map_size": map_size,
             "max_readers": _MAX_READERS,
@@ -194,9 +193,12 @@ class Environment:
         except lmdb.InvalidError:
             if self._frozen or not remove_unborn(data, map_size):
                 raise
-            env, is_new = lmdb.open(os.fspath(self.path), **options), True
-        if is_new:
-            sync_folder(self.path)  # LMDB syncs its file, and leaves the name to the system
+            env = lmdb.open(os.fspath(self.path), **options)
+        if not self._frozen and env.info()["last_txnid"] == 0:
+            # LMDB leaves a new file's first pages and its name to the system; what the first transaction
+            # writes may reach the disk before them.
+            env.sync(True)
+            sync_folder(self.path)
         self._check_length(env)
         env.reader_check()
         return env

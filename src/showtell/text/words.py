@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from sys import intern
 
 from tokenizers import Regex
 from tokenizers.normalizers import NFC, Lowercase, Normalizer, Replace, Strip
@@ -123,7 +124,7 @@ def metric_tokens(text: str) -> list[str]:
         Its words, lower case; empty for a caption that has none.
     """
     pieces = word_splitter(brackets=True).pre_tokenize_str(normalise(text))
-    return [_BRACKETS.get(word, word) for word, _ in pieces]
+    return [intern(_BRACKETS.get(word, word)) for word, _ in pieces]  # one for all n-grams that hold it
 
 
 def attaches(word: str) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from showtell.backbones.backbone import Backbone
-from showtell.console import Console
+from showtell.console import Console, human_bytes, part_of
 from showtell.data.augment import CAPTION_AUGMENTATION, MIRRORED, Change, View
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError
@@ -173,32 +173,38 @@ def extract_views(
     alike: defaultdict[frozenset[Change], list[AnnotatedImage]] = defaultdict(list)
     for image in train:
         alike[forbidden_changes(image.captions) | always].append(image)
-    _say_views(count, alike, console)
-    executor = settings.build_executor()
-    return [
-        extract_features(
-            alike[left],
-            backbone,
-            store,
-            view=View(number, CAPTION_AUGMENTATION.without(left)),
-            executor=executor,
-        )
+    views = [
+        (number, left, alike[left])
         for number in range(1, count + 1)
         for left in sorted(alike, key=sorted)
         if len(left) < len(FORBIDS)
     ]
+    networks = backbone.parts or (backbone,)
+    total = sum(len(images) for *_, images in views)
+    record_bytes = sum(store.space(one.description.for_store()).record_bytes for one in networks)
+    _say_views(count, alike, total * record_bytes, console)
+    executor, found = settings.build_executor(), []
+    with console.bar(total * len(networks), "encoding views", "images") as bar:
+        for number, left, images in views:
+            view = View(number, CAPTION_AUGMENTATION.without(left))
+            with part_of(bar, len(images) * len(networks)) as part:
+                found.append(
+                    extract_features(images, backbone, store, view=view, console=part, executor=executor)
+                )
+    return found
 
 
 def _say_views(
-    count: int, alike: Mapping[frozenset[Change], Sequence[AnnotatedImage]], console: Console
+    count: int, alike: Mapping[frozenset[Change], Sequence[AnnotatedImage]], size: float, console: Console
 ) -> None:
-    """Say how many views there are of how many images, and of how many a change was left out."""
+    """Say how many views there are of how many images, how much room they take, and what was left out."""
     done = {"flip": "mirrored", "crop": "cropped", "light": "made lighter or darker"}
     numbers = {one: sum(len(images) for left, images in alike.items() if one in left) for one in done}
     apart = ", ".join(f"{number:,} not {done[one]}" for one, number in numbers.items() if number)
     said = f"; {apart}, since a caption would be wrong" if apart else ""
     total = sum(map(len, alike.values()))
-    console.say(f"Random views: {count} of each of {total:,} images, encoded once and kept{said}")
+    kept = f"encoded once and kept in {human_bytes(size)}"
+    console.say(f"Random views: {count} of each of {total:,} images, {kept}{said}")
 
 
 def train_tokenizer(

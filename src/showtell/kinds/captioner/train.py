@@ -104,7 +104,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
     used, features = _features_as_trained(session, prepared, backbone, task, progress)
     if given.memory:
         captioner.memory = remember(
-            extract_features(data.train, session.by_engine(used, data.train), session.store),
+            extract_features(data.train, session.by_engine(used, data.train), session.store, console=console),
             data.train,
             console,
         )

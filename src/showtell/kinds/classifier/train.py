@@ -247,7 +247,9 @@ def _fine_tune(
     session.show(data.val, lambda: _names(data, task.predicted.tolist()))
     session.loop(task, _loop_config(settings, network, task.steps_per_epoch), fingerprint)
     tuned = network.tuned_backbone()
-    after = replace(data, backbone=tuned, features=extract_features(data.val, tuned, session.store))
+    after = replace(
+        data, backbone=tuned, features=extract_features(data.val, tuned, session.store, console=console)
+    )
     head = network.head.requires_grad_(False).eval()
     seconds = time.perf_counter() - started
     found = Candidate(head, f"fine-tuned from {layers[0].name} up", *score(head, after.check), seconds)
