@@ -19,7 +19,7 @@ from showtell import cli
 from showtell.backbones.imagenet import imagenet_names, names_in_imagenet, pretraining_warning
 from showtell.data.images import load_pixels
 from showtell.kinds.classifier.model import ClassifierModel
-from showtell.kinds.model_folder import load_model
+from showtell.kinds.model_folder import load, load_model
 
 SETTINGS = "--backbone test_resnet --weights random"
 COLOURS = {"빨강": "red", "Blue": "blue", "녹색": "green"}
@@ -343,6 +343,11 @@ def test_without_training_imagenets_classes_are_named(tmp_path, capsys):
     record = json.loads(capsys.readouterr().out)
     assert len(record["classes"]) == 5
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_the_precision_that_is_asked_for_holds_without_training_too():
+    weights = shared("weights", "mobilenetv2_100_tf")
+    assert load(weights, precision="bfloat16").backbone.description.precision == "bfloat16"
 
 
 def test_a_network_without_weights_at_hand_is_explained(tmp_path, capsys, monkeypatch):

@@ -305,6 +305,17 @@ def test_drawings_of_images_of_one_name_do_not_replace_each_other(trained, capsy
     assert one.is_file()
 
 
+def test_no_drawing_takes_the_place_of_an_image(trained, capsys, tmp_path):
+    photo = tmp_path / "cat.png"
+    draw(1).save(photo)
+    before = photo.read_bytes()
+    for asked, out in ((photo, photo), (photo, tmp_path), (tmp_path, tmp_path)):
+        status, _, err = run(capsys, "predict", trained, asked, "--save-plot", out)
+        assert status == 2
+        assert f"would write a drawing over {photo}" in err
+    assert photo.read_bytes() == before
+
+
 def forked(out: int, *arguments: object, encoding: str = "utf-8") -> int:
     """Run the whole program in a child that has torch already; return its process id."""
     process = os.fork()

@@ -255,7 +255,15 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path, capsys):
     said = refused(first, second, split="test")
     assert f"{first} holds no scores of its test split.\nRun: showtell evaluate {first} --split test" == said
     assert f"Run: showtell evaluate {first} DATA" in refused(first, second, split="all")
-    lines = Run(second).predictions("val")
+    lines, images = Run(second).predictions("val"), (second / "images.jsonl").read_text("utf-8")
+    name = json.dumps(lines[0]["image"], ensure_ascii=False)
+    others = [
+        json.dumps({**json.loads(line), "sha256": "ab" * 32}) if name in line else line
+        for line in images.splitlines()
+    ]
+    (second / "images.jsonl").write_text("\n".join(others) + "\n", "utf-8")
+    assert f"1 of 20 images, such as {lines[0]['image']}, are others in {second}" in refused(first, second)
+    (second / "images.jsonl").write_text(images, "utf-8")
     rewrite(second, lines[1:])
     said = refused(first, second)
     assert f"{first} was scored on 20 images and {second} on 19; both were scored on 19." in said
@@ -293,3 +301,8 @@ def test_what_is_exported_scores_the_same_elsewhere(trained, tmp_path, capsys):
     assert {name: recorded[name] for name in theirs} == pytest.approx(theirs)
     with pytest.raises(ConfigError, match="is no JSON file"):
         Evaluate(trained, export=tmp_path)
+    (table,) = Path(Run(trained).record.config["data"]).glob("*.json")
+    before = table.read_bytes()
+    assert cli.run(["evaluate", str(trained), "--export", str(table)]) == 2
+    assert "would write over the captions themselves" in capsys.readouterr().err
+    assert table.read_bytes() == before

@@ -1,6 +1,7 @@
 """What the demo's model said is corrected on the page, and kept in its run's folder with the image."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,11 @@ def test_a_correction_is_kept_with_its_image(runs):
         asked = {"model": "말", "right": "a  zebra", "said": "a dog"}
         answer = client.post("/v1/corrections", params=asked, content=image)
         assert answer.status_code == 200 and answer.json()["corrections"] == 1
-        assert "train-captioner --from" in answer.json()["learn"] and "-2" in answer.json()["learn"]
+        learn = answer.json()["learn"]
+        assert "train-captioner --from" in learn and learn.endswith(f"--out {shlex.quote(f'{runs[0]}-2')}")
+        Path(f"{runs[0]}-2").mkdir()  # that was trained, and the run is corrected further
+        learn = client.post("/v1/corrections", params=asked, content=image).json()["learn"]
+        assert learn.endswith(f"--out {shlex.quote(f'{runs[0]}-3')}")
         answer = client.post("/v1/corrections", params={"model": "cats", "right": "leo"}, content=image)
         assert "train-classifier --from" in answer.json()["learn"]
         for params, content, status in (
@@ -50,7 +55,7 @@ def test_a_correction_is_kept_with_its_image(runs):
             ({"model": "말", "right": "x" * 2000}, image, 422),
         ):
             assert client.post("/v1/corrections", params=params, content=content).status_code == status
-    (one,) = Corrections(Run(runs[0]), "caption").read()
+    one, _ = Corrections(Run(runs[0]), "caption").read()
     assert (one.right, one.said, one.image.read_bytes(), one.image.suffix) == (
         "a zebra",
         "a dog",

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,6 +299,15 @@ def test_a_folder_with_other_files_is_left_alone(exported, tmp_path):
     with pytest.raises(ConfigError, match="other files"):
         showtell.export(Export(runs["classifier"], out=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+def test_a_network_is_found_by_its_name_after_its_export(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = task._claim(Export(Path("test_resnet")))
+    assert folder == Path("test_resnet-onnx")
+    assert not Path("test_resnet").exists()
+    Path("runs/mine").mkdir(parents=True)
+    assert task._claim(Export(Path("runs/mine"))) == Path("runs/mine/onnx")
 
 
 def test_a_missing_package_names_the_extra(exported, tmp_path, monkeypatch):

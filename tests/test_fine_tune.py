@@ -103,7 +103,7 @@ def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedClassifier, Fi
         network,
         LabelledImages(images[:8], labels[:8]),
         LabelledImages(images[8:], labels[8:]),
-        TrainClassifier(Path("x"), batch_size=3, seed=4),
+        TrainClassifier(Path("x"), fine_tune=start, batch_size=3, seed=4),
     )
     config = LoopConfig(3, learning_rate=0.01, ema=0.9, checkpoint_seconds=0, lr_scale=lr_scales(network))
     return network, task, config
@@ -280,6 +280,17 @@ def test_a_wrong_layer_is_told_before_any_work(classes, tmp_path, capsys):
 def test_neighbours_cannot_be_tuned_through(classes, tmp_path):
     with pytest.raises(ConfigError, match="cannot train through --head knn"):
         TrainClassifier(data=classes, fine_tune="0.3", head="knn")
+
+
+@pytest.mark.parametrize(
+    "given", [{"batch_size": 8}, {"learning_rate": 0.01}, {"patience": 2}, {"label_smoothing": 0.3}]
+)
+def test_what_only_fine_tuning_heeds_is_refused_without_it(given):
+    """No head would be fitted in another way."""
+    (name,) = given
+    with pytest.raises(ConfigError, match=f"{name} is about fine-tuning"):
+        TrainClassifier(data=Path("x"), **given)
+    assert TrainClassifier(data=Path("x"), fine_tune="0.3", **given)
 
 
 def test_a_changed_tuned_backbone_is_refused(classes, tmp_path, capsys):

@@ -11,7 +11,9 @@ from showtell import cli
 from showtell.data.answers import MACHINE, Answer
 from showtell.errors import DataError
 from showtell.flags import parse
+from showtell.kinds.captioner import train as training
 from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.model_folder import load_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
@@ -130,6 +132,16 @@ def test_a_setting_that_a_run_does_not_take_is_not_passed_over(captioned, capsys
     assert words in capsys.readouterr().err
 
 
+def test_a_memory_is_not_lost_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "inherit", lambda settings, shape: settings)
+    monkeypatch.setattr(training, "train_in_run", lambda settings, console, train: settings)
+    for memory in (False, True):
+        trained = TrainCaptioner(tmp_path, memory=memory)
+        monkeypatch.setattr(Run, "settings", lambda run, kind, trained=trained: trained)
+        assert training.train_captioner(TrainCaptioner(tmp_path, from_run=tmp_path)).memory is memory
+    assert training.train_captioner(TrainCaptioner(tmp_path)).memory is False
+
+
 def test_other_data_brings_no_folder_of_the_runs_data(tmp_path, captioned):
     first = captioned / "first"
     found = parse(["train-captioner", "--from", str(first)])
@@ -159,6 +171,16 @@ def test_a_classifier_goes_on_with_corrected_labels_and_new_classes(tmp_path, ca
     corrected = {one.digest.hex(): one.right for one in corrections.read()}
     assert all(labels[digest] == right for digest, right in corrected.items())
     assert classes[1] in corrected.values(), "the last of an image's corrections counts"
+    for split in {str(one.split) for one in second.images if one.sha256 in corrected}:
+        asked = ["--split", split, "--out", tmp_path / "scored"]
+        assert call("evaluate", second.folder, *asked) == 0
+        lines = (tmp_path / "scored" / f"predictions-{split}.jsonl").read_text("utf-8").splitlines()
+        told = {line["image"]: line["label"] for line in map(json.loads, lines)}
+        assert told == {one.name: one.label for one in second.images if one.split == split}
+    assert call("train-classifier", "--from", second.folder, "--out", tmp_path / "third",
+                "--store", tmp_path / "store") == 0  # fmt: skip
+    labels = {record.sha256: record.label for record in Run(tmp_path / "third").images}
+    assert all(labels[digest] == right for digest, right in corrected.items()), "none is forgotten"
 
 
 def test_corrections_are_data_of_their_own_and_hold_what_was_said(tmp_path):

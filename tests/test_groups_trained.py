@@ -78,6 +78,11 @@ def test_labels_by_coin_on_bursts_are_scored_by_cross_validation(coins, tmp_path
     alone = json.loads(capsys.readouterr().out)
     assert alone["groups"] <= 2
     assert np.diff(alone["intervals_95"]["accuracy"]) > 0.6
+    assert cli.run(["evaluate", str(tmp_path / "run"), "--split", "val", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["folds"] == 0
+    assert f"cross-validation in {found['folds']} folds; --out FOLDER writes these scores" in printed.err
+    assert record(tmp_path / "run") == found
 
 
 def test_one_scene_a_class_is_trained_and_not_scored(tmp_path, capsys):
@@ -90,7 +95,9 @@ def test_one_scene_a_class_is_trained_and_not_scored(tmp_path, capsys):
     assert "95% interval" not in said
     assert "Accuracy" not in said
     assert not (tmp_path / "run" / "evaluation-val.json").exists()
-    assert (tmp_path / "run" / "model" / "config.json").exists()
+    card = (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
+    assert "Validation cannot say how good it is: 24 images are 2 groups" in card
+    assert "accuracy" not in card
     image = str(tmp_path / "data" / "cup" / "1_0.png")
     assert cli.run(["predict", str(tmp_path / "run"), image]) == 0
     assert train(tmp_path / "data", tmp_path / "tuned", "--fine-tune", "0.3", "--head", "linear") == 2
@@ -105,7 +112,16 @@ def test_one_class_with_one_scene_is_said_not_to_be_a_score(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "'cup' has only one" in said
     assert "No score to go by" in said
-    assert "'cup' has only one" in record(tmp_path / "run")["doubt"]
+    found = record(tmp_path / "run")
+    assert "'cup' has only one" in found["doubt"]
+    assert "'cup' has only one" in (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
+    assert cli.run(["evaluate", str(tmp_path / "run"), "--split", "val"]) == 0
+    assert "that it is no score" in capsys.readouterr().err
+    assert record(tmp_path / "run") == found
+    for _ in range(2):
+        page = (tmp_path / "run" / "report.html").read_text("utf-8")
+        assert "How good the model is cannot be said" in page
+        assert cli.run(["report", str(tmp_path / "run"), "--split", "val"]) == 0
 
 
 def test_a_brought_validation_of_strange_classes_alone_is_no_score(tmp_path, capsys):

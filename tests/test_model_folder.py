@@ -205,6 +205,26 @@ def test_weights_that_do_not_fit_are_named(folder):
     refused(folder, r"does not fit together.*embed\.weight")
 
 
+def test_a_captioner_that_is_not_known_to_have_learnt_says_so_in_its_card(tmp_path):
+    fault = "its captions of validation score less than the most frequent caption"
+    for known in (fault, ""):
+        model = CaptionerModel.of(*build(), beam_size=3, provenance=CaptionerProvenance(fault=known))
+        save_model(tmp_path, model)
+        said = f"It is not known to have learnt anything: {fault}." in (tmp_path / "README.md").read_text(
+            "utf-8"
+        )
+        assert said == bool(known)
+
+
+def test_a_card_that_somebody_has_made_their_own_stays(folder):
+    model = load_model(folder)
+    for own in (False, True):
+        text = "---\nlicense: mit\n---\nmine" if own else "of an earlier model"
+        (folder / "README.md").write_text(text, "utf-8")
+        save_model(folder, model)
+        assert ((folder / "README.md").read_text("utf-8") == text) == own
+
+
 def test_saving_again_replaces_the_model(tmp_path):
     backbone, captioner = build()
     save_model(tmp_path, CaptionerModel.of(backbone, captioner, beam_size=4))

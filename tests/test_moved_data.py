@@ -1,5 +1,6 @@
 """Data that was moved or renamed after the training is found again, or said to be gone with what to run."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,7 +11,10 @@ from PIL import ImageDraw
 
 from conftest import ENDED, draw, settings_file
 from showtell import cli
+from showtell.data.records import AnnotatedImage
+from showtell.runs.trained_data import digests_of
 from showtell.samples import write_captions_dataset
+from showtell.store.store import FeatureStore
 
 SETTINGS = "--backbone test_resnet --weights random"
 COLOURS = ("red", "파랑", "gray")
@@ -120,6 +124,38 @@ def test_files_renamed_in_place_are_found_and_what_is_gone_is_counted(home, tmp_
     assert scored(tmp_path, "train") == sorted(learnt[1:])
 
 
+def test_names_that_were_given_anew_in_place_score_no_image_that_was_trained_on(home, tmp_path, capsys):
+    run, records = home / "classifier", recorded(home / "classifier")
+    split = "test" if "test" in {record["split"] for record in records.values()} else "val"
+    asked = ["predict", str(run), "--split", split, "--json"]
+    assert cli.run(asked) == 0
+    before = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    one, other = (next(n for n, r in records.items() if r["split"] == s) for s in (split, "train"))
+    (home / "classes" / one).rename(tmp_path / "kept")
+    (home / "classes" / other).rename(home / "classes" / one)
+    (tmp_path / "kept").rename(home / "classes" / other)
+    assert cli.run(asked) == 0
+    printed = capsys.readouterr()
+    after = [json.loads(line) for line in printed.out.splitlines()]
+    assert "36 of 36 images are those of the training by content" in printed.err
+    assert sorted(line["image"] for line in after) == sorted(
+        str(
+            home
+            / "classes"
+            / (other if line["image"].endswith(one) else Path(line["image"]).relative_to(home / "classes"))
+        )
+        for line in before
+    )
+
+
+def test_without_a_store_images_are_known_all_the_same(tmp_path):
+    draw(1).save(tmp_path / "a.png")
+    (tmp_path / "store").write_text("no folder, and nobody can make one here")
+    image = AnnotatedImage("a.png", tmp_path / "a.png")
+    found = digests_of([image], FeatureStore(tmp_path / "store"))
+    assert found == [(image, hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest())]
+
+
 def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):
     """Names prove nothing: none of these images was in the training."""
     for number, name in enumerate(recorded(home / "classifier")):
@@ -153,6 +189,18 @@ def test_data_that_is_gone_is_named_with_what_to_run(home, tmp_path, capsys, run
         path.unlink()
     assert cli.run([command, str(home / run)]) == 2
     assert f"Run: showtell {command} {home / run} DATA" in capsys.readouterr().err
+
+
+def test_images_that_lie_elsewhere_are_asked_about_by_a_command_that_takes_them(home, capsys):
+    record = json.loads((home / "captioner" / "config.json").read_text("utf-8"))
+    record["config"]["images"] = str(home / "moved")
+    (home / "captioner" / "config.json").write_text(json.dumps(record), "utf-8")
+    assert cli.run(["predict", str(home / "captioner"), "--split", "test"]) == 2
+    said = capsys.readouterr().err
+    assert f"were in {home / 'moved'}, and are not there any more" in said
+    asked = f"{home / 'captioner'} {home / 'captions'} --split test --images {home / 'captions'}"
+    assert f"Run: showtell evaluate {asked.rpartition(' ')[0]} DIR" in said
+    assert cli.run(["evaluate", *asked.split()]) == 0
 
 
 def test_an_export_says_where_the_data_was_and_checks_with_drawings(home, tmp_path, capsys):

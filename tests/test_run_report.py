@@ -200,9 +200,16 @@ def test_a_report_is_written_again_and_says_what_it_lacks(captioner_run, tmp_pat
     run = tmp_path / "판"
     shutil.copytree(captioner_run, run)
     (run / "report.html").unlink()
-    assert write_report(Report(run=run)) == run / "report.html"
-    assert (run / "report.html").stat().st_size > 50_000
     record = json.loads((run / "evaluation-val.json").read_text("utf-8"))
+    config = json.loads((run / "model" / "config.json").read_text("utf-8"))
+    config["provenance"]["fault"] = "it says the same of every image"
+    (run / "model" / "config.json").write_text(json.dumps(config), "utf-8")
+    # As after another evaluation, which does not hold the model against others.
+    (run / "evaluation-val.json").write_text(json.dumps(record | {"verdict": None}), "utf-8")
+    assert write_report(Report(run=run)) == run / "report.html"
+    page = (run / "report.html").read_text("utf-8")
+    assert len(page) > 50_000
+    assert "not known to have learnt anything</b>: it says the same of every image" in page
     del record["teacher_forced"]
     (run / "evaluation-val.json").write_text(json.dumps(record), "utf-8")
     with pytest.raises(ModelError, match=r"evaluation-val\.json") as caught:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_a_space_that_cannot_be_mended_is_named_and_the_others_are_verified(stor
     data.write_bytes(data.read_bytes()[:4096])
     with pytest.raises(StoreError, match="damaged beyond mending") as caught:
         list_store(Store(store=store.root, verify=True))
-    assert caught.value.run == f"showtell store --remove {broken}"
+    where = shlex.quote(str(store.root))
+    assert caught.value.run == f"showtell store --store {where} --remove {broken}"
     with pytest.raises(StoreError, match="no feature spaces xception"):
         list_store(Store(store=store.root, verify=True, space="xception"))
 

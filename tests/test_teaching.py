@@ -383,6 +383,18 @@ def teaching(photos, monkeypatch):
     found.close()
 
 
+def test_a_table_that_was_mended_is_no_trouble_any_more(teaching, photos):
+    teaching.answer({"0.png": "ming"}, "tab")
+    table = photos / "labels.csv"
+    content = table.read_bytes()
+    table.write_bytes(b"\xff\n\xff\n")
+    teaching.wake()
+    wait_until(lambda: "is not UTF-8" in teaching._trouble)
+    table.write_bytes(content)
+    teaching.wake()
+    wait_until(lambda: teaching.record("tab")["trouble"] == "")
+
+
 def test_a_folder_is_taught_and_trained_on_as_it_is(teaching, photos):
     teaching.name("레오")
     for number in range(6):

@@ -95,6 +95,8 @@ def compare(config: Compare, console: Console | None = None) -> Comparison:
     found = {}
     for run, lines in zip(runs[1:], others):
         _check_same_images(runs[0], first, run, lines)
+        if config.split != "all":
+            _check_same_contents(runs[0], run, config.split)
         try:
             found[run.folder] = kind.compare(first, lines, groups)
         except KeyError as error:
@@ -156,11 +158,9 @@ def _lines(run: Run, split: str) -> list[JsonObject]:
         ModelError: It is not finished, or the split was not scored.
     """
     if not (run.model / "config.json").is_file():
-        record = run.record
         raise ModelError(
             f"{run.folder} is not finished: it holds no model.",
-            run=f"showtell {record.command} {shlex.quote(str(record.config['data']))} "
-            f"--out {shlex.quote(str(run.folder))} --resume",
+            hint="Repeat its command with --resume; it goes on from the last checkpoint.",
         )
     if not run.evaluated(split):
         what = "other data" if split == "all" else f"its {split} split"
@@ -189,6 +189,24 @@ def _check_same_images(
             hint="Expected the same images: trainings on the same data with the same --seed and sizes of "
             "splits, or both runs evaluated on the same other data and compared with --split all.",
             run=f"showtell evaluate {shlex.quote(str(second.folder))} DATA",
+        )
+
+
+def _check_same_contents(first: Run, second: Run, split: str) -> None:
+    """Refuse runs whose images of a split bear the same names, and are others.
+
+    Raises:
+        DataError: They are.
+    """
+    one, other = (
+        {image.name: image.sha256 for image in run.images if image.split == split} for run in (first, second)
+    )
+    if changed := sorted(name for name in one.keys() & other if one[name] != other[name]):
+        raise DataError(
+            f"{len(changed):,} of {len(one):,} images, such as {changed[0]}, are others in {second.folder} "
+            f"than in {first.folder}, under the same names.",
+            hint="Expected trainings on the same data; or evaluate both on other data, and compare by "
+            "--split all.",
         )
 
 

@@ -1,5 +1,6 @@
 """What is in a data set, and what is wrong with it, before anything is trained."""
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -146,7 +147,7 @@ def _space(config: Inspect, keys: Sequence[bytes]) -> FeatureSpace | None:
     raise StoreError(
         f"The store {store.root} does not hold the features of all images by {config.backbone}.",
         hint="Extract them first, or leave --backbone out.",
-        run=f"showtell extract {config.data} --backbone {config.backbone}",
+        run=f"showtell extract {shlex.quote(str(config.data))} --backbone {config.backbone}",
     )
 
 

@@ -45,7 +45,9 @@ def images_of_split(config: Predict, model: Model[Any], console: Console) -> lis
     kind, run = find_kind(model.config.kind), Run(config.run)
     advice = f"showtell predict {shlex.quote(str(config.run))} DATA --split {config.split}"
     data = to_path(config.images[0]) if config.images else None
-    where = Whereabouts(advice, data, store=config.store)
+    # There is no flag --images here: it is what is asked about.
+    apart = f"showtell evaluate {shlex.quote(str(config.run))} DATA --split {config.split} --images DIR"
+    where = Whereabouts(advice, data, store=config.store, images_advice=apart)
     found = read_again(run, run.settings(kind.Settings), kind.read, where, console)
     images = [image for image in found.dataset.images if found.splits.get(image.name) == config.split]
     if not images:

@@ -11,6 +11,7 @@ from showtell.extraction.prepared import prepare
 from showtell.kinds.kind import Evaluation, Question, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Evaluate
+from showtell.runs.records import EvaluationRecord
 from showtell.runs.run import Run
 from showtell.runs.trained_data import Data, Whereabouts, read_again
 from showtell.runtime import choose_device
@@ -43,6 +44,10 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
     where = Whereabouts(advice, config.data, config.images, config.store)
     data = read_again(run, trained, kind.read, where, console)
+    if config.export is not None and config.export.resolve() == data.dataset.source.resolve():
+        raise ConfigError(
+            f"--export {config.export} would write over the captions themselves.", hint="Name another file."
+        )
     split, images = _chosen(config, data, advice)
     if data.is_own and split != "test":
         done = {"train": "which was trained on", "val": "which training was validated on"}[split]
@@ -64,14 +69,28 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     evaluation = kind.evaluate(
         model, Question(split, prepared, training, data.leaks, config.beam_size, console)
     )
-    run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
     console.say(evaluation.table())
+    if found := _found_in_training(config, data, split, run):
+        console.say(
+            f"{config.run} keeps what its training found of val, {found}; --out FOLDER writes these scores"
+        )
+    else:
+        run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
     if config.export is not None:
         references = kind.export_results(evaluation.lines(), config.export)
         console.say(f"COCO results: {config.export}; their references: {references}")
     if examples := evaluation.examples():
         console.say(examples)
     return evaluation
+
+
+def _found_in_training(config: Evaluate, data: Data, split: str, run: Run) -> str:
+    """Return what training found of validation that one score may not replace; empty for nothing."""
+    if not (data.is_own and split == "val" and config.out is None and run.evaluated("val")):
+        return ""
+    record = run.evaluation("val", EvaluationRecord)
+    doubt = f"and that it is no score: {record.doubt}" if record.doubt else ""
+    return f"cross-validation in {record.folds} folds" if record.folds else doubt
 
 
 def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[AnnotatedImage, ...]]:

@@ -11,7 +11,7 @@ from showtell.data.records import SPLITS, Dataset
 from showtell.errors import ConfigError
 from showtell.kinds.kind import AnyModel
 from showtell.kinds.model_folder import load_model
-from showtell.runs.corrections import Column, Corrections, with_corrections
+from showtell.runs.corrections import Column, Corrections, learnt_corrections, with_corrections
 from showtell.runs.run import Run
 from showtell.runs.settings import FineTuningSettings
 from showtell.runs.trained_data import digests_of
@@ -101,7 +101,7 @@ def continued(
         name: split for split in SPLITS for name, digest in known.items() if recorded.get(digest) == split
     }
     images = tuple(replace(image, split=splits.get(image.name, image.split)) for image in dataset.images)
-    corrections = Corrections(run, column).read()
+    corrections = [*learnt_corrections(run, column), *Corrections(run, column).read()]
     digests = [bytes.fromhex(known[image.name]) if image.name in known else None for image in images]
     found = with_corrections(replace(dataset, images=images), digests, corrections, column)
     kept = f"{len(splits):,} of {many(len(images), 'image', 'images')} keep its splits"
@@ -111,5 +111,6 @@ def continued(
         old = [image for image, digest in zip(found.images, digests) if digest in right]
         where = Counter(image.split for image in [*old, *found.images[len(images) :]])
         shown = ", ".join(f"{where[split]:,} in {split}" for split in SPLITS if where[split])
-        console.say(f"Corrections: {len(corrections):,} of {run.folder}; of their images {shown}")
+        whose = run.folder if run.before is None else f"{run.folder} and what it went on from"
+        console.say(f"Corrections: {len(corrections):,} of {whose}; of their images {shown}")
     return found

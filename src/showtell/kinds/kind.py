@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 
+from showtell.backbones.description import Precision
 from showtell.console import Console
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource
@@ -161,7 +162,9 @@ class Kind(ABC):
         """
         raise NotImplementedError
 
-    def pretrained(self, name: Path, device: torch.device, console: Console | None) -> AnyModel | None:
+    def pretrained(
+        self, name: Path, device: torch.device, console: Console | None, precision: Precision | None = None
+    ) -> AnyModel | None:
         """Return a model that needs no training, where a name other than a run's stands for one."""
         return None
 

@@ -23,7 +23,7 @@ from showtell.errors import ModelError, WeightsError
 from showtell.files import make_folder, parse_json, write_atomic
 from showtell.kinds.kind import KINDS, find_kind
 from showtell.kinds.model import CHANGED, FORMAT, Model, ModelConfig
-from showtell.kinds.model_card import short_card
+from showtell.kinds.model_card import is_hub_card, short_card
 from showtell.runs.records import JsonObject
 from showtell.runtime import choose_device
 from showtell.training.checkpoint import load_tensors, save_tensors
@@ -41,7 +41,9 @@ def save_model(folder: Path, model: M) -> M:
     tensors |= {f"network.{name}": value for name, value in model.network.state_dict().items()}
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
     model.config = replace(model.config, checksums=_checksums(model))
-    (folder / "README.md").write_text(short_card(model), encoding="utf-8")
+    readme = folder / "README.md"
+    if not (readme.is_file() and is_hub_card(readme.read_text(encoding="utf-8", errors="replace"))):
+        readme.write_text(short_card(model), encoding="utf-8")  # else somebody has made it their own
     config = json.dumps(asdict(model.config), ensure_ascii=False, indent=1) + "\n"
     write_atomic(folder / "config.json", config, durable=True)
     return model
@@ -64,7 +66,8 @@ def load(
             classes.
         device: ``cpu``, ``cuda``, ``mps``; ``auto`` for the best there is.
         beam_size: Captions that a captioner searches side by side, and no other model; None for its own.
-        precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training.
+        precision: Of the backbone's arithmetic, ``float32`` or ``bfloat16``; None for that of the training,
+            which is float32 for a timm network.
         console: Told before weights are downloaded; None for the log of ``showtell``.
 
     Returns:
@@ -76,7 +79,7 @@ def load(
     where, folder = choose_device(device), Path(run)
     with torch.random.fork_rng(devices=[]):  # a network is built with random numbers, then filled
         for name in KINDS:
-            if (pretrained := find_kind(name).pretrained(folder, where, console)) is not None:
+            if (pretrained := find_kind(name).pretrained(folder, where, console, precision)) is not None:
                 return pretrained.with_beam_size(beam_size)
         return load_model(folder, where, precision).with_beam_size(beam_size)
 

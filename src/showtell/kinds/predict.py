@@ -1,5 +1,6 @@
 """Say what images show."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,8 +216,20 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
     """Name the drawing of each image; images of one name in several folders get a number.
 
     Raises:
-        ConfigError: Several images, and one file to draw them into.
+        ConfigError: Several images, and one file to draw them into; or a drawing in the place of an image.
     """
+    targets = _named(paths, given)
+    images = {os.path.realpath(path) for path in paths}
+    for out in targets.values():
+        if os.path.realpath(out) in images:
+            raise ConfigError(
+                f"--save-plot {given} would write a drawing over {out}, which is one of the images.",
+                hint="Name another file or folder.",
+            )
+    return targets
+
+
+def _named(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
     is_file = bool(given.suffix) and not given.is_dir()
     if is_file and len(paths) == 1:
         return {paths[0]: given}

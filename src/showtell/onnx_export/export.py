@@ -86,7 +86,9 @@ def _claim(config: Export) -> Path:
     Raises:
         ConfigError: It holds something else.
     """
-    folder = config.out or config.run / "onnx"
+    # A folder of the name of a timm network would from then on be taken for a run, in the network's place.
+    own = config.run / "onnx" if config.run.exists() else Path(f"{config.run.name}-onnx")
+    folder = config.out or own
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is a file.", hint="Expected a folder.")
     ours = [folder / name for name in (UNCHECKED, DESCRIPTION, SCRIPT, "README.md")] + [

@@ -18,7 +18,7 @@ class Export(Settings):
     run: Run
     """Folder of a run or a model."""
     out: Maybe[Path] = None
-    """Folder to write; RUN/onnx by default."""
+    """Folder to write; by default RUN/onnx, or NAME-onnx of a timm network."""
     int8: bool = False
     """Also write a smaller variant in 8-bit integers, and say what it loses."""
     check: Maybe[Path] = None

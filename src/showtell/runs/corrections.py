@@ -104,6 +104,25 @@ class Corrections:
         return found if self.column == "caption" else list({one.digest: one for one in found}.values())
 
 
+def learnt_corrections(run: Run, column: Column) -> list[Correction]:
+    """Return the corrections that a run has learnt, the oldest first: of those that it went on from.
+
+    Args:
+        run: The run; what was corrected of it is not among them.
+        column: What was corrected.
+
+    Raises:
+        DataError: A table cannot be read, or names no image.
+    """
+    found: list[Correction] = []
+    seen = {run.folder.resolve()}  # a run that was renamed may seem to have gone on from itself
+    while (before := run.before) is not None and before.has_images and before.folder.resolve() not in seen:
+        found = [*Corrections(before, column).read(), *found]
+        seen.add(before.folder.resolve())
+        run = before
+    return found
+
+
 def with_corrections(
     dataset: Dataset, digests: Sequence[bytes | None], corrections: Sequence[Correction], column: Column
 ) -> Dataset:

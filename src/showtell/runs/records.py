@@ -120,6 +120,8 @@ class EvaluationRecord(msgspec.Struct, kw_only=True):
         scores: Figures by name.
         intervals_95: Their 95% intervals.
         beam_size: Captions searched side by side; 0 where nothing is searched.
+        folds: Of cross-validation; 0 where one model was scored.
+        doubt: Why this is not a score that says anything; empty where it does.
     """
 
     split: str
@@ -127,6 +129,8 @@ class EvaluationRecord(msgspec.Struct, kw_only=True):
     scores: dict[str, float]
     intervals_95: dict[str, tuple[float, float]] = {}
     beam_size: int = 0
+    folds: int = 0
+    doubt: str = ""
 
 
 def as_json(value: Any) -> Any:

@@ -112,14 +112,24 @@ class Run:
         """
         record = self.record
         trained = load_settings(record, kind, self.folder / "config.json")
-        start = Path(record.folder)
         there: JsonObject = {}
         for name in ("data", "images", "store"):
             path = getattr(trained, name)
             if isinstance(path, Path):
-                places = [start / path, path, _beside(self.folder, start / trained.out, start / path)]
-                there[name] = next((place for place in places if place.exists()), start / path)
+                there[name] = self._seen_from_here(record, path)
         return replace(trained, **there)
+
+    @property
+    def before(self) -> "Run | None":
+        """Return the run that this one went on from; None where it began anew."""
+        record = self.record
+        path = record.config.get("from_run")
+        return None if path is None else Run(self._seen_from_here(record, Path(path)))
+
+    def _seen_from_here(self, record: RunRecord, path: Path) -> Path:
+        start = Path(record.folder)
+        places = [start / path, path, _beside(self.folder, start / record.config["out"], start / path)]
+        return next((place for place in places if place.exists()), start / path)
 
     @contextmanager
     def claim(self, settings: TrainingSettings) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from showtell.console import Console
 from showtell.data.images import read_content
 from showtell.data.records import AnnotatedImage, Dataset
 from showtell.data.source import DataSource, source_of
-from showtell.errors import ConfigError, DataError, ImageError
+from showtell.errors import ConfigError, DataError, ImageError, StoreError
+from showtell.runs.corrections import Column, learnt_corrections, with_corrections
 from showtell.runs.records import ImageRecord
 from showtell.runs.run import Run
 from showtell.runs.settings import TrainingSettings
 from showtell.store.store import FeatureStore, FileStamp, content_digest
 
+Digests = list[tuple[AnnotatedImage, str]]
+"""Images, each with the SHA-256 of its content."""
 Read = Callable[[DataSource, Console], Dataset]
 """How data of a kind of model is read."""
 _SAME = 0.5
@@ -31,12 +35,15 @@ class Whereabouts:
         data: Where it lies; None for where it lay at the training.
         images: Folder of the images, where they do not lie beside the table.
         store: Remembers the content of files; None for that of the training.
+        images_advice: What to run where only the images are not there any more; None for ``advice`` with
+            ``--images``.
     """
 
     advice: str
     data: Path | None = None
     images: Path | None = None
     store: Path | None = None
+    images_advice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,23 +87,51 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
     records = run.images
     if where.data is None:
         dataset = _read_in_place(run.folder, trained, read, where, console)
-        if {record.name for record in records} <= {image.name for image in dataset.images}:
-            return _own(dataset, records)
     else:
         dataset = _read_other(trained, read, DataSource(where.data, where.images), console)
-    found = _recognised(dataset, records, FeatureStore(where.store or trained.store))
+    store = FeatureStore(where.store or trained.store)
+    digests = digests_of(dataset.images, store)
+    corrected, digests = _corrected(dataset, digests, run, records, store)
+    if where.data is None and _is_unchanged(corrected, digests, records):
+        return _own(corrected, records)
+    found = _recognised(corrected, digests, records)
     count = len(found.images)
     if where.data is None and not count:
         raise _moved(f"None of the images of {run.folder} is in {dataset.source} any more.", where.advice)
     if where.data is not None and count < _SAME * max(len(records), len(dataset.images)):
         return Data(dataset, {}, {}, {})
-    others = len(dataset.images) - count
+    others = len(corrected.images) - count
     left_out = f"; {others:,} other images are left out" if others else ""
     console.say(
         f"{count:,} of {len(records):,} images are those of the training by content{left_out}: "
         "its splits stand"
     )
     return _own(found, records)
+
+
+def _corrected(
+    dataset: Dataset, digests: Digests, run: Run, records: Sequence[ImageRecord], store: FeatureStore
+) -> tuple[Dataset, Digests]:
+    """Return data with the corrections that the run has learnt, as it was scored against them."""
+    column: Column = "caption" if all(record.label is None for record in records) else "label"
+    corrections = learnt_corrections(run, column)
+    if not corrections:
+        return dataset, digests
+    known = {image.name: bytes.fromhex(digest) for image, digest in digests}
+    contents = [known.get(image.name) for image in dataset.images]
+    found = with_corrections(dataset, contents, corrections, column)
+    now = {image.name: image for image in found.images}
+    again = [(now[image.name], digest) for image, digest in digests]
+    return found, [*again, *digests_of(found.images[len(contents) :], store)]
+
+
+def _is_unchanged(dataset: Dataset, digests: Digests, records: Sequence[ImageRecord]) -> bool:
+    """Say whether every recorded image is there under its name, with its content as far as it can be read.
+
+    Where files were numbered anew, a name of a test image may be that of a training image now.
+    """
+    now = {image.name: "" for image in dataset.images} | {image.name: digest for image, digest in digests}
+    return all(now.get(record.name) in ("", record.sha256) for record in records)
 
 
 def _own(dataset: Dataset, records: Sequence[ImageRecord]) -> Data:
@@ -116,7 +151,8 @@ def _read_in_place(
         raise _moved(f"The data of {run} was at {source.data}, and is not there any more.", where.advice)
     if where.images is None and source.images is not None and not source.images.exists():
         what = f"The images of {run} were in {source.images}, and are not there any more."
-        raise _moved(what, f"{where.advice.replace('DATA', shlex.quote(str(source.data)))} --images DIR")
+        advice = where.images_advice or f"{where.advice} --images DIR"
+        raise _moved(what, advice.replace("DATA", shlex.quote(str(source.data))))
     try:
         return read(source, console)
     except DataError as error:
@@ -137,10 +173,10 @@ def _moved(what: str, advice: str) -> DataError:
     return DataError(what, hint=hint, run=advice)
 
 
-def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: FeatureStore) -> Dataset:
+def _recognised(dataset: Dataset, digests: Digests, records: Sequence[ImageRecord]) -> Dataset:
     """Return the images that a run recorded, known by their content, under the names it recorded."""
     by_content: defaultdict[str, list[AnnotatedImage]] = defaultdict(list)
-    for image, digest in digests_of(dataset.images, store):
+    for image, digest in digests:
         by_content[digest].append(image)
     recorded: defaultdict[str, dict[str, ImageRecord]] = defaultdict(dict)
     for record in records:
@@ -162,18 +198,22 @@ def _recognised(dataset: Dataset, records: Sequence[ImageRecord], store: Feature
     return replace(dataset, images=images)
 
 
-def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> list[tuple[AnnotatedImage, str]]:
+def digests_of(images: Sequence[AnnotatedImage], store: FeatureStore) -> Digests:
     """Return the SHA-256 of the images that can be read, each with its image."""
-    found, fresh = [], []
+    found: Digests = []
+    fresh = []
     for image in images:
+        digest: bytes | None = None
         try:
             stamp = FileStamp.of(image.path)
-            digest = store.digest_of(stamp)
+            with suppress(StoreError):  # of a store that may not be written, too, images are known
+                digest = store.digest_of(stamp)
             if digest is None:
                 digest = content_digest(read_content(image.path))
                 fresh.append((stamp, digest))
         except (OSError, ImageError):
             continue  # named by the extraction where it is asked for
         found.append((image, digest.hex()))
-    store.remember_digests(fresh)
+    with suppress(StoreError):
+        store.remember_digests(fresh)
     return found

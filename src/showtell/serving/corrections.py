@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +65,9 @@ async def correct(request: Request, model: str, right: Words, said: Words = "", 
         return refusal(error, 507 if right.strip() else 422)
     run = corrections.folder.parent
     command = f"train-{'captioner' if corrections.column == 'caption' else 'classifier'}"
-    learn = f"showtell {command} --from {shlex.quote(str(run))} --out {shlex.quote(f'{run}-2')}"
+    numbered = (Path(f"{run}-{number}") for number in count(2))
+    out = next(path for path in numbered if not path.exists())
+    learn = f"showtell {command} --from {shlex.quote(str(run))} --out {shlex.quote(str(out))}"
     return JSONResponse({"corrections": len(corrections.table.read()), "learn": learn})
 
 

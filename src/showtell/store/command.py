@@ -7,6 +7,7 @@ from showtell.console import Console, Log, human_bytes, many
 from showtell.data.source import DataSource
 from showtell.errors import StoreError
 from showtell.store.export import export_features
+from showtell.store.folders import removal_of
 from showtell.store.kept_images import NAME
 from showtell.store.merge import merge_store
 from showtell.store.settings import Store
@@ -108,7 +109,7 @@ def _verify(features: FeatureStore, spaces: Sequence[SpaceInfo], console: Consol
         raise StoreError(
             f"{many(len(broken), 'space is', 'spaces are')} damaged beyond mending: {'; '.join(broken)}",
             hint="Remove it, and extract again; all others were verified.",
-            run=f"showtell store --remove {broken[0].partition(':')[0]}",
+            run=removal_of(features.root / broken[0].partition(":")[0]),
         )
     return done
 

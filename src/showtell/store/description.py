@@ -11,6 +11,7 @@ import msgspec
 
 from showtell.errors import StoreError
 from showtell.files import make_folder, parse_json, sync_folder, write_atomic
+from showtell.store.folders import removal_of
 
 _Positive = Annotated[int, msgspec.Meta(gt=0)]
 
@@ -71,7 +72,7 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
                 f"{path} describes other features than asked for: "
                 f"{description_difference(kept, description)}.",
                 hint="Remove the space and extract again; somebody has edited it.",
-                run=f"showtell store --remove {folder.name}",
+                run=removal_of(folder),
             )
         return
     # A kill leaves no folder that lacks its description: it is made under another name.
@@ -98,7 +99,7 @@ def read_description(folder: Path) -> dict[str, object]:
         raise StoreError(
             f"{folder / 'space.json'} cannot be read: {error}.",
             hint="Remove the space and extract again.",
-            run=f"showtell store --remove {folder.name}",
+            run=removal_of(folder),
         ) from error
 
 

@@ -1,11 +1,17 @@
 """The folder of a space: its lock, its size on the disk, and its end."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 
 from showtell.errors import StoreError
 from showtell.files import take_lock, write_atomic
+
+
+def removal_of(folder: Path) -> str:
+    """Return what removes a space: of this store, and not of the one that is used by default."""
+    return f"showtell store --store {shlex.quote(str(folder.parent))} --remove {folder.name}"
 
 
 def lock_path(folder: Path) -> Path:

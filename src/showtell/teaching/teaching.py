@@ -69,6 +69,7 @@ class Teaching:
 
     def __init__(self, pool: Pool, labels: Labels, classes: Sequence[str], every: int = EVERY) -> None:
         self.pool, self.labels, self._every = pool, labels, every
+        self._trouble = ""
         self._skipped: frozenset[str] = frozenset()
         self.snapshot = self._snapshot()
         self._named = dict.fromkeys(map(check_class, classes))
@@ -110,7 +111,7 @@ class Teaching:
             "images": len(self.pool.images),
             "encoded": len(self.pool.encoded()[0]),
             "unreadable": len(self.pool.unreadable),
-            "trouble": self.pool.trouble,
+            "trouble": self._trouble or self.pool.trouble,
             "labelled": counts.total(),
             "classes": [{"name": name, "count": counts[name]} for name in self.classes],
             "next": self.next(tab),
@@ -284,8 +285,9 @@ class Teaching:
             self._wake.clear()
             try:
                 self._learn_once()
+                self._trouble = ""
             except DataError as error:  # the table was made unreadable by somebody
-                self.pool.trouble = str(error)
+                self._trouble = str(error)
 
     def _learn_once(self) -> None:
         before, snapshot = self.snapshot, self._snapshot()

@@ -259,6 +259,8 @@ class CaptionerModel(Model[CaptionResult]):
         rows, columns = config.backbone.grid_size
         memory: tuple[str, ...] = ()
         remembered = ""
+        fault = config.provenance.fault
+        unlearnt = f"It is not known to have learnt anything: {fault}.\n\n" if fault else ""
         if config.memory is not None:
             remembered = f", and its memory: names, captions and features of {config.memory.images:,} images"
             memory = (
@@ -273,8 +275,8 @@ class CaptionerModel(Model[CaptionResult]):
                 *memory,
             ),
             chosen_by="CIDEr-D of its captions of",
-            limits="It knows the words and the kinds of images it was trained on, and nothing else; it "
-            "states what is likely, not what is true.",
+            limits=f"{unlearnt}It knows the words and the kinds of images it was trained on, and nothing "
+            "else; it states what is likely, not what is true.",
             contents=f"the {config.captioner.vocab_size:,} words it learnt{remembered}",
             pipeline_tag="image-to-text",
             tag="image-captioning",

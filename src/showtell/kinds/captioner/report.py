@@ -108,6 +108,7 @@ def report_captioner(reported: Reported) -> Path:
         beam_size=evaluation.beam_size,
         chose=run.record.resolved.get("recipe.criterion") != "last",
         scores=score_rows(evaluation, _NAMES, _widest),
+        fault=model.config.provenance.fault,
         verdict=evaluation.verdict,
         word_precision=diversity.model.word_precision,
         forced=evaluation.teacher_forced,

@@ -69,7 +69,10 @@ def train_captioner(settings: TrainCaptioner, console: Console | None = None) ->
             run is whole.
         ShowtellError: Something the user can mend, said in its message.
     """
-    return train_in_run(inherit(settings, _SHAPE), console, _train)
+    settings = inherit(settings, _SHAPE)
+    if settings.from_run is not None and Run(settings.from_run).settings(TrainCaptioner).memory:
+        settings = replace(settings, memory=True)  # a captioner does not lose what its captions lean on
+    return train_in_run(settings, console, _train)
 
 
 def _train(session: Session[TrainCaptioner]) -> None:

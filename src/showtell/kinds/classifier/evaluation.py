@@ -61,8 +61,6 @@ class ClassEvaluationRecord(EvaluationRecord, kw_only=True):
 
     Attributes:
         groups: How many groups the images are of.
-        folds: Of cross-validation; 0 where one model was scored.
-        doubt: Why this is not a score that says anything; empty where it does.
         classes: Figures by class, in the order of the confusion matrix.
         confusion: Counts by right class and predicted class.
         reliability: Images by how sure the prediction is, before and after temperature scaling.
@@ -72,8 +70,6 @@ class ClassEvaluationRecord(EvaluationRecord, kw_only=True):
     """
 
     groups: int
-    folds: int
-    doubt: str
     classes: dict[str, ClassRecord]
     confusion: list[list[int]]
     reliability: dict[str, list[Bin]]

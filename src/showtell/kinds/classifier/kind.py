@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from showtell.backbones import packaged
+from showtell.backbones.description import Precision
 from showtell.backbones.imagenet import class_names_of, pretraining_warning
 from showtell.backbones.weights import load_backbone
 from showtell.console import Console
@@ -70,13 +71,16 @@ class ClassifierKind(Kind):
 
         return report_classifier(reported)
 
-    def pretrained(self, name: Path, device: torch.device, console: Console | None) -> ClassifierModel | None:
+    def pretrained(
+        self, name: Path, device: torch.device, console: Console | None, precision: Precision | None = None
+    ) -> ClassifierModel | None:
         """Return a backbone with its own classifier, where its name or its folder is given instead of a run.
 
         Args:
             name: A folder in timm's local format, or the name of a timm network whose weights are at hand.
             device: Where to put it.
             console: Told before anything is downloaded; None for the log of ``showtell``.
+            precision: Of its arithmetic; float32 by default.
 
         Returns:
             The classifier, or None where it is neither.
@@ -84,11 +88,12 @@ class ClassifierKind(Kind):
         Raises:
             ShowtellError: Its weights are missing, or it came without a classifier.
         """
+        precision = precision or "float32"
         if _is_timm_folder(name):
-            backbone = load_backbone(weights=str(name), console=console)
+            backbone = load_backbone(weights=str(name), precision=precision, console=console)
         elif not name.exists() and timm.is_model(str(name)):
             try:
-                backbone = load_backbone(str(name), console=console)
+                backbone = load_backbone(str(name), precision=precision, console=console)
             except WeightsError as error:
                 raise WeightsError(
                     error.what,

@@ -107,6 +107,7 @@ def report_classifier(reported: Reported) -> Path:
         split=split,
         images=evaluation.images,
         folds=evaluation.folds,
+        doubt=evaluation.doubt,
         scores=score_rows(evaluation, shown_scores, lambda high: 1),
         leaks=len(evaluation.near_duplicates_of_training),
         fresh=evaluation.without_near_duplicates,

@@ -8,6 +8,12 @@ from showtell.errors import ConfigError
 from showtell.runs.settings import FineTuningSettings
 from showtell.settings import Rare, above_zero, at_least, at_most, below_one, spelled
 
+_TUNING = (
+    *("epochs", "batch_size", "learning_rate", "warmup_epochs", "ema_decay", "patience"),
+    *("label_smoothing", "top_share", "bottom_share", "tensorboard"),
+)
+"""Settings that say how to fine-tune, and nothing of how heads are fitted."""
+
 
 @dataclass(frozen=True)
 class TrainClassifier(FineTuningSettings):
@@ -66,7 +72,7 @@ class TrainClassifier(FineTuningSettings):
                 "--find-lr finds the learning rate of fine-tuning, and there is none without --fine-tune.",
                 hint="Add --fine-tune, for example --fine-tune 0.3.",
             )
-        for name in ("epochs", "tensorboard"):
+        for name in _TUNING:
             if self.fine_tune is None and getattr(self, name) != getattr(TrainClassifier, name):
                 raise ConfigError(
                     f"{spelled(self, name)} is about fine-tuning, and there is none without --fine-tune.",

@@ -119,11 +119,11 @@ def _train(session: Session[TrainClassifier]) -> None:
         data, chosen = _fine_tune(session, data, candidates, chosen, fingerprint)
     elif not doubt:
         evaluation = score_by_folds(settings, prepared, classes, console)
-    provenance = _provenance(settings, data, candidates, chosen, evaluation)
+    provenance = _provenance(settings, data, candidates, chosen, evaluation, doubt)
     model = _save(session.run, data, chosen, provenance)
     console.say(f"Trained in {session.took}; the model is in {session.run.model}")
-    if provenance.warning:
-        console.say(f"Warning: {provenance.warning}")
+    if seen := pretraining_warning(classes, data.backbone.description.weights_source):
+        console.say(f"Warning: {seen}")
     if evaluation is None and scored:
         validation = replace(prepared, images=val, features=data.features)
         question = Question("val", validation, leaks=leaks, console=console)
@@ -191,9 +191,14 @@ def _provenance(
     candidates: Sequence[Candidate],
     chosen: Candidate,
     folded: ClassEvaluation | None,
+    doubt: str,
 ) -> ClassifierProvenance:
     validation = {"accuracy": chosen.accuracy, "log_likelihood": chosen.log_likelihood}
-    if folded is not None:
+    seen = pretraining_warning(data.classes, data.backbone.description.weights_source)
+    unknown = f"Validation cannot say how good it is: {doubt}." if doubt else ""
+    if doubt:  # what chose the head is no score
+        validation = {}
+    elif folded is not None:
         scores = folded.scores
         validation = {"accuracy": scores.accuracy, "folds": folded.folds, "groups": scores.groups}
     return ClassifierProvenance(
@@ -208,7 +213,7 @@ def _provenance(
             FittedHead(one.kind, one.setting, one.accuracy, one.log_likelihood, one is chosen)
             for one in dict.fromkeys([*candidates, chosen])
         ),
-        warning=pretraining_warning(data.classes, data.backbone.description.weights_source) or "",
+        warning=" ".join(filter(None, (seen, unknown))),
     )
 
 
