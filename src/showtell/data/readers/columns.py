@@ -92,6 +92,8 @@ def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None
 def _is_row(sample: Sample, image: int, folder: ImageFolder) -> bool:
     """Tell whether a header is a row: it names an image, or as the images are named, but for the number."""
     name = sample.table.header[image]
+    if sample.keys[image] in IMAGE_COLUMNS:  # hardly ever a file's name: no index of a million names for that
+        return any(name in (file, file.rpartition(".")[0]) for file in folder.images)
     numbered = re.search(r"\d", name) and {shape(name)} == set(map(shape, sample.texts[image]))
     return (bool(numbered) and KNOWN_COLUMNS.isdisjoint(sample.keys)) or folder.find(name).how == EXACT
 
