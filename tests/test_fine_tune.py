@@ -256,13 +256,13 @@ def test_the_nearest_neighbour_to_beat_is_that_of_the_frozen_network(tmp_path, m
         image.paste(colour, (0, 0, 40, 40))
         image.save(folder / f"{number}.png")
     monkeypatch.setattr("showtell.kinds.classifier.train.best_of", lambda candidates: candidates[0])
-    rare = {"image_size": 64, "learning_rate": 0.02, "top_share": 1.0, "bottom_share": 1.0, "ema_decay": 0.0}
+    tuned = {"learning_rate": 0.02, "top_share": 1.0, "bottom_share": 1.0, "ema_decay": 0.0}
     network = ["--backbone", "test_efficientnet", "--weights", "random", "--head", "linear"]
     found, weights = [], []
-    for name, more in (("frozen", {}), ("tuned", {"fine_tune": "0.9", "epochs": 3})):
+    for name, more in (("frozen", {}), ("tuned", {"fine_tune": "0.9", "epochs": 3, **tuned})):
         out = tmp_path / name
         command = ["train-classifier", str(tmp_path / "data"), "--out", str(out), *network]
-        assert cli.run([*command, *settings_file(**rare, **more)]) == 0
+        assert cli.run([*command, *settings_file(image_size=64, **more)]) == 0
         said = json.loads((out / "evaluation-val.json").read_text("utf-8"))
         found.append(said["against"]["the nearest neighbour's class"]["accuracy"])
         weights.append(load_model(out).backbone.description.weights)

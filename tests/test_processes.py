@@ -204,10 +204,8 @@ def test_where_one_process_is_killed_the_other_ends_and_says_how_to_go_on(contex
 
 
 def test_heads_alone_are_fitted_by_one_process(context, data, tmp_path):
-    arguments = classifier(data, tmp_path / "run")
-    for flag in ("--epochs", "--fine-tune"):
-        place = arguments.index(flag)
-        del arguments[place : place + 2]
+    places = [str(data / "classes"), "--out", str(tmp_path / "run"), "--store", str(data / "store")]
+    arguments = ["train-classifier", *places, *BACKBONE, *settings_file(image_size=64, head="mlp")]
     assert together(context, 2, arguments, tmp_path / "log") == [0, 0], (tmp_path / "log").read_text("utf-8")
     assert (tmp_path / "log").read_text("utf-8").count("only --fine-tune is shared") == 1
 

@@ -146,9 +146,8 @@ _SAME = 2
 
 
 def is_clear(image: Image.Image) -> bool:
-    """Say whether an image is transparent all over, as where a program has left the channel empty."""
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    return alpha is not None and alpha.getextrema() == (0, 0)
+    """Say whether a program has left an image's channel of transparency empty: nothing would show."""
+    return "A" in image.getbands() and image.getchannel("A").getextrema() == (0, 0)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
