@@ -206,9 +206,9 @@ class AnswerTable:
 
     def _parsed(self, content: bytes) -> tuple[_Form, list[Answer]]:
         """Return how a table is written, and its answers, without lines that a kill or power cut has torn."""
-        first, *lines = content.split(b"\n")
-        if b"\0" not in first:  # else it is in UTF-16; below, of appended lines a sector was never written
-            content = b"\n".join([first, *(line for line in lines if b"\0" not in line)])
+        head, end, rest = content.partition(b"\n")
+        if b"\0" in rest and b"\0" not in head:  # a sector of appended lines was lost; it is not UTF-16
+            content = head + end + b"\n".join(line for line in rest.split(b"\n") if b"\0" not in line)
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

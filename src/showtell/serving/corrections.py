@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from showtell.data.pixels.opening import decode
 from showtell.errors import DataError, ImageError
+from showtell.files import numbered
 from showtell.kinds.model import Model
 from showtell.runs.corrections import Corrections
 from showtell.runs.run import Run
@@ -65,8 +65,7 @@ async def correct(request: Request, model: str, right: Words, said: Words = "", 
         return refusal(error, 507 if right.strip() else 422)
     run = corrections.folder.parent
     command = f"train-{'captioner' if corrections.column == 'caption' else 'classifier'}"
-    numbered = (Path(f"{run}-{number}") for number in count(2))
-    out = next(path for path in numbered if not path.exists())
+    out = next(path for path in map(Path, numbered(str(run))) if not path.exists())
     learn = f"showtell {command} --from {shlex.quote(str(run))} --out {shlex.quote(str(out))}"
     return JSONResponse({"corrections": len(corrections.table.read()), "learn": learn})
 

@@ -132,9 +132,8 @@ class Collector:
 
     def _add_caption(self, entry: Entry, known: _Known, caption: str, place: int) -> None:
         base = posixpath.basename(known.name)
-        if (
-            caption.startswith(base) and caption != base and is_image_name(base)
-        ):  # "1.jpg a dog", copied with its name
+        # "1.jpg a dog", copied with its name
+        if caption.startswith(base) and caption != base and is_image_name(base):
             self._cleaned["names of the images"] += 1
             caption = re.sub(r"^(?:#\d+)?[\s:,;=>|–—-]*", "", caption.removeprefix(base))
         caption, taken = cleaned(caption)

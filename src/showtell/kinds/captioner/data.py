@@ -179,15 +179,14 @@ def extract_views(
         for left in sorted(alike, key=sorted)
         if len(left) < len(FORBIDS)
     ]
-    networks = backbone.parts or (backbone,)
     total = sum(len(images) for *_, images in views)
-    record_bytes = sum(store.space(one.description.for_store()).record_bytes for one in networks)
+    record_bytes = sum(store.space(one.description.for_store()).record_bytes for one in backbone.parts)
     _say_views(count, alike, total * record_bytes, console)
     executor, found = settings.build_executor(), []
-    with console.bar(total * len(networks), "encoding views", "images") as bar:
+    with console.bar(total * len(backbone.parts), "encoding views", "images") as bar:
         for number, left, images in views:
             view = View(number, CAPTION_AUGMENTATION.without(left))
-            with part_of(bar, len(images) * len(networks)) as part:
+            with part_of(bar, len(images) * len(backbone.parts)) as part:
                 found.append(
                     extract_features(images, backbone, store, view=view, console=part, executor=executor)
                 )
