@@ -1,5 +1,6 @@
 """The run's report: true figures, nothing asked for outside, and words that a keyboard walks through."""
 
+import gc
 import json
 import re
 import shlex
@@ -7,6 +8,7 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from conftest import ENDED, draw, opened, settings_file
 from showtell import cli
+from showtell.console import Console
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError
 from showtell.evaluation.class_scores import Bin, expected_calibration_error, reliability
@@ -26,9 +29,10 @@ from showtell.evaluation.faithfulness import measure_faithfulness
 from showtell.evaluation.occlusion import dependence
 from showtell.evaluation.teacher_forced import teacher_forced
 from showtell.kinds.classifier.report import draw_confusion, draw_reliability
+from showtell.kinds.evaluate import evaluate
 from showtell.kinds.model_folder import load
 from showtell.kinds.report import write_report
-from showtell.kinds.settings import Report
+from showtell.kinds.settings import Evaluate, Report
 from showtell.models.batch import assemble
 from showtell.models.captioner import Caption, Captioner, Word
 from showtell.models.config import DecoderConfig
@@ -91,6 +95,19 @@ class Elements(HTMLParser):
 @pytest.fixture(params=["captioner_run", "classifier_run"])
 def run(request) -> Path:
     return request.getfixturevalue(request.param)
+
+
+def test_an_evaluation_keeps_no_map_of_any_word(captioner_run, tmp_path):
+    run = shutil.copytree(captioner_run, tmp_path / "run")
+    evaluation = evaluate(Evaluate(run=run), Console(quiet=True))
+    reached, asked = {}, [evaluation]
+    while asked:  # whatever it holds, by any way; types and modules hold all the rest of the program
+        for one in gc.get_referents(asked.pop()):
+            if id(one) not in reached and not isinstance(one, type | ModuleType | FunctionType):
+                reached[id(one)] = one
+                asked.append(one)
+    assert any(text in evaluation.texts.values() for text in reached.values() if isinstance(text, str))
+    assert not [one for one in reached.values() if isinstance(one, torch.Tensor)]
 
 
 def test_training_leaves_a_report_that_asks_nobody_for_anything(run):

@@ -78,7 +78,6 @@ class Reported:
         dataset: The data of the training.
         split: The evaluated split that is reported.
         settings: Of the training, with paths as seen from here.
-        evaluation: What was just evaluated, so that nothing is computed again; None for what the run records.
         features: Of the evaluated images, by the network that the model uses; None where they are to be read
             from the store.
     """
@@ -88,7 +87,6 @@ class Reported:
     dataset: Dataset
     split: str
     settings: TrainingSettings
-    evaluation: Any = None
     features: Features | None = None
 
 

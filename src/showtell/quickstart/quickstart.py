@@ -178,16 +178,18 @@ def _show(config: Quickstart, scenes: Mapping[str, Scene], console: Console) -> 
         name: is_right(text, scenes[Path(name).name], config.language)
         for name, text in evaluation.texts.items()
     }
+    paths = {name: config.out / "scenes" / "images" / Path(name).name for name in _choose(right)}
+    captions = load(run.folder)(list(paths.values()))
     items = [
         PageItem(
-            image=config.out / "scenes" / "images" / Path(name).name,
-            caption=evaluation.captions[name],
+            image=path,
+            caption=caption,
             preprocessing=run.record.backbone.preprocessing,
             name=Path(name).name,
             references=evaluation.references[name],
             right=right[name],
         )
-        for name in _choose(right)
+        for (name, path), caption in zip(paths.items(), captions)
     ]
     share = sum(right.values()) / len(right)
     page = write_captions_page(

@@ -51,6 +51,19 @@ class CaptionEvaluationRecord(EvaluationRecord, kw_only=True):
 
 
 @dataclass(frozen=True)
+class SaidCaption:
+    """What was said of an image that was scored: of very many, the map of every word would fill the memory.
+
+    Attributes:
+        text: The caption.
+        neighbours: Names of the training images that spoke for it; empty without a memory.
+    """
+
+    text: str
+    neighbours: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CaptionEvaluation:
     """Captions of a split and what they score.
 
@@ -66,7 +79,7 @@ class CaptionEvaluation:
     """
 
     split: str
-    captions: dict[str, Caption]
+    captions: dict[str, SaidCaption]
     references: dict[str, tuple[str, ...]]
     scores: CaptionScores
     beam_size: int
@@ -113,7 +126,7 @@ class CaptionEvaluation:
             yield {
                 "image": name,
                 "caption": self.captions[name].text,
-                "neighbours": [one.image for one in self.captions[name].neighbours],
+                "neighbours": self.captions[name].neighbours,
                 "references": self.references[name],
                 "cider_d": cider_d,
             }
@@ -154,7 +167,10 @@ def evaluate_captions(captioner: Captioner, question: Question, *, beam_size: in
     images = tuple(image for image in question.prepared.images if image.captions)
     if not images:
         raise DataError(f"The {question.split} split of {dataset.source} has no image with captions.")
-    captions = caption_images(captioner, features, images, beam_size=beam_size)
+    captions = {
+        name: SaidCaption(caption.text, tuple(one.image for one in caption.neighbours))
+        for name, caption in caption_images(captioner, features, images, beam_size=beam_size)
+    }
     texts = {name: caption.text for name, caption in captions.items()}
     references = {image.name: image.captions for image in images}
     known = [caption for image in question.training for caption in image.captions]
@@ -171,15 +187,13 @@ def evaluate_captions(captioner: Captioner, question: Question, *, beam_size: in
 
 def caption_images(
     captioner: Captioner, features: Features, images: Sequence[AnnotatedImage], *, beam_size: int
-) -> dict[str, Caption]:
-    """Return the best caption of each image, with where the model attended, by name."""
-    found: dict[str, Caption] = {}
+) -> Iterator[tuple[str, Caption]]:
+    """Yield the name of each image and its best caption, with where the model attended."""
     for start in range(0, len(images), DECODING_BATCH):
         part = images[start : start + DECODING_BATCH]
         grid, recalled = read_grids(captioner, features, part), recall(captioner, features, part)
         best = captioner.best(grid, recalled, beam_size=beam_size)
-        found |= {image.name: caption for image, caption in zip(part, best)}
-    return found
+        yield from ((image.name, caption) for image, caption in zip(part, best))
 
 
 def judge_captioner(

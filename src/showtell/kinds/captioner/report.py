@@ -68,8 +68,7 @@ def report_captioner(reported: Reported) -> Path:
     """Write the report of a captioner and its figures.
 
     Args:
-        reported: What it is written of. Where the evaluation is at hand, nothing is encoded or captioned
-            again.
+        reported: What it is written of. Where its features are at hand, nothing is encoded again.
 
     Returns:
         ``report.html``.
@@ -159,11 +158,7 @@ def _material(reported: Reported, model: CaptionerModel) -> _Material:
         store = FeatureStore(reported.settings.store)
         backbone = by_fastest(model.backbone, asked, store, Console(quiet=True))
         features = extract_features(asked, backbone, store)
-    captions = (
-        reported.evaluation.captions
-        if reported.evaluation is not None
-        else caption_images(model.captioner, features, shown, beam_size=record.beam_size)
-    )
+    captions = dict(caption_images(model.captioner, features, shown, beam_size=record.beam_size))
     grids = partial(read_grids, model.captioner, features)
     items = [
         PageItem(

@@ -130,7 +130,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
     model = CaptionerModel.of(used, captioner, beam_size=given.final_beam_size, provenance=provenance)
     model = save_model(run.model, model)
     _say_trained(session, recipe, progress, verdict)
-    session.report(Reported(run, model, prepared.dataset, "val", given, evaluation, features))
+    session.report(Reported(run, model, prepared.dataset, "val", given, features))
     refuse_unlearnt(given, recipe, verdict, len(prepared.images))
     session.say_how_to_use()
 

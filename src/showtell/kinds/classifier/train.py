@@ -131,7 +131,7 @@ def _train(session: Session[TrainClassifier]) -> None:
         known, asked = (read_examples([prepared.features], part, classes) for part in (train, val))
         trivial = trivial_answers(known, asked)
         evaluation = evaluate_classes(model, question).against(trivial, doubt)
-    reported = Reported(session.run, model, prepared.dataset, "val", settings, evaluation)
+    reported = Reported(session.run, model, prepared.dataset, "val", settings)
     _tell(session, reported, evaluation, doubt)
 
 
