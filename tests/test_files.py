@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and locks are held by one."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import time
 import pytest
 
 from showtell import files
+from showtell.errors import StoreError
 from showtell.files import lock_folder, new_folder, take_lock, write_atomic
+from showtell.store.store import FeatureStore
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
 
@@ -158,13 +161,18 @@ def test_an_error_inside_lets_go_and_is_passed_on(tmp_path):
 @posix
 def test_a_disk_without_locks_is_no_reason_to_stop(tmp_path, monkeypatch):
     def refuse(*_):
-        raise OSError("no locks available")
+        raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(files.fcntl, "flock", refuse)
     with lock_folder(tmp_path):
         pass
+    os.close(take_lock(tmp_path / "answers.csv", needed=False))
     with pytest.raises(OSError, match="no locks"):
         take_lock(tmp_path / "space.lock")
+    described = {"dtype": "float32", "grid_shape": None, "pooled_dim": 4}
+    with pytest.raises(StoreError) as caught:
+        FeatureStore(tmp_path / "store").space(described)
+    assert "no file locks" in caught.value.hint and "SHOWTELL_STORE" in caught.value.hint
 
 
 @posix

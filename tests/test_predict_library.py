@@ -1,6 +1,7 @@
 """Captions of a whole library: written once each, whatever stops it, and nothing of a person's replaced."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -265,6 +266,18 @@ def test_two_processes_do_not_write_one_table(classifier, photos, tmp_path):
     os.close(held)
     with lock_folder(tmp_path):  # a lock of the folder is no matter
         assert len(list(predict(Predict(classifier, (str(photos),), out=out)))) == 6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+def test_a_table_is_written_on_a_disk_without_locks(classifier, photos, tmp_path, monkeypatch):
+    out = tmp_path / "a.csv"
+
+    def refuse(descriptor, _):
+        if out.exists() and os.path.samestat(os.fstat(descriptor), out.stat()):
+            raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert len(list(predict(Predict(classifier, (str(photos),), out=out)))) == 6
 
 
 @pytest.mark.parametrize(

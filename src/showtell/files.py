@@ -1,5 +1,6 @@
 """What files must not get wrong: written whole or not at all, locked, and kept in the right cache folder."""
 
+import errno
 import glob
 import json
 import os
@@ -100,7 +101,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def take_lock(path: Path, *, shared: bool = False) -> int:
+NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
+"""What locking a file fails with on a disk that knows no locks, as some of networks and clusters."""
+
+
+def take_lock(path: Path, *, shared: bool = False, needed: bool = True) -> int:
     """Lock a file or folder for this process until its descriptor is closed or the process ends.
 
     Windows locks nothing here: it renames and removes no folder with open files, which serves the same end.
@@ -109,20 +114,23 @@ def take_lock(path: Path, *, shared: bool = False) -> int:
         path: A folder, or a file, which is made where it is missing.
         shared: Let others share the lock; waits for the end of an exclusive one. An exclusive lock is refused
             at once while anybody holds another.
+        needed: Whether a disk without locks will not do; else nothing is locked there.
 
     Returns:
         The descriptor to close.
 
     Raises:
         BlockingIOError: Somebody else holds it.
-        OSError: It cannot be opened, or lies on a disk without locks.
+        OSError: It cannot be opened, or needs a lock and lies on a disk without.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, flags, 0o644)
     try:
         if os.name != "nt":
             fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in NO_LOCKS and not needed:
+            return descriptor
         os.close(descriptor)
         raise
     return descriptor

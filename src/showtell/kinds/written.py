@@ -71,7 +71,7 @@ def caption_of(result: Result) -> str:
 def _locked(out: Path) -> Iterator[int]:
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = take_lock(out)
+        descriptor = take_lock(out, needed=False)
     except BlockingIOError as error:
         raise ConfigError(
             f"Another process is writing {out}.", hint="Wait until it has ended, or name another file."

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.errors import StoreError
-from showtell.files import cache_root, make_folder
+from showtell.files import NO_LOCKS, cache_root, make_folder
 from showtell.store.description import (
     canonical_description,
     read_description,
@@ -191,8 +191,15 @@ def _explained(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        what = f"The feature store {root} cannot be used: {error}."
+        if error.errno in NO_LOCKS:
+            raise StoreError(
+                what,
+                hint="Its disk has no file locks, as some of networks and clusters have none. Name a folder "
+                "on a disk of this machine in SHOWTELL_STORE.",
+            ) from error
         raise StoreError(
-            f"The feature store {root} cannot be used: {error}.",
+            what,
             hint="Free some space, or name a folder that this user may write to in SHOWTELL_STORE.",
             run="showtell store",
         ) from error
