@@ -10,14 +10,12 @@ import resource
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -26,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from asking import Server, load, p99, serving
 from attacks import HOSTS, ORIGINS, PICTURE, lying, prediction, smuggled
 from campaign import Attempt, Figures, Finding, Line, NotHere, run
+from scanners import by_schemathesis, by_wapiti
 from showtell.serving.guard import Guard
 
 WINDOW, WARM = 10.0, 3
@@ -266,36 +265,6 @@ def tokens(_: Path) -> Iterator[Attempt]:
     yield attempt
 
 
-@contextmanager
-def scanner(folder: Path) -> Iterator[Attempt]:
-    """Let schemathesis try what the server's own description allows, and what it does not."""
-    if find_spec("schemathesis") is None:
-        raise NotHere("schemathesis is not installed")
-    with serving(folder, "--max-body-mb", "1") as server:
-        files = server.files()
-
-        def attempt(chance: random.Random) -> Figures:
-            command = [
-                sys.executable,
-                "-m",
-                "schemathesis.cli",
-                "run",
-                f"http://127.0.0.1:{server.port}/openapi.json",
-            ]
-            command += ["--max-examples", "40", "--seed", str(chance.getrandbits(31)), "--no-color"]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-            if done.returncode != 0:
-                raise Finding(done.stdout[-3000:] + done.stderr[-300:])
-            server.settle(files + 2)
-            return {
-                "cases": int(
-                    (re.search(r"(\d[\d,]*) generated", done.stdout) or [0, "0"])[1].replace(",", "")
-                )
-            }
-
-        yield attempt
-
-
 LINES = (
     Line("full load", full_load, share=20, short=0),
     Line("slow and broken clients", bad_clients, share=3, short=1),
@@ -304,7 +273,8 @@ LINES = (
     Line("uploads that lie", lies, share=2, short=0),
     Line("other names, other sites", strangers, share=1, short=80),
     Line("tokens in constant time", tokens, share=1, short=0),
-    Line("a scanner", scanner, share=3, short=0),
+    Line("schemathesis", by_schemathesis, share=3, short=0),
+    Line("wapiti", by_wapiti, share=3, most=1, short=0),
 )
 
 if __name__ == "__main__":
