@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -385,6 +386,18 @@ def test_diversity_is_counted_over_words_not_spelling():
     assert diversity.word_precision == pytest.approx(2 / 6)
     model, people = compared_diversity({"1": "a dog"}, {"1": ("a cat", "a dog")})
     assert (model.word_precision, people.word_precision, people.memorized) == (1.0, 0.5, None)
+
+
+def test_of_the_captions_of_training_no_words_are_kept():
+    training = [f"a dog {number} runs and jumps over a fence" for number in range(20_000)]
+    tracemalloc.start()
+    try:
+        diversity = caption_diversity({"1": training[5], "2": "a cat"}, {"1": [], "2": []}, training)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert diversity.memorized == 0.5
+    assert peak < 1e5, "ten times as much would be less than what the words of all take"
 
 
 def test_reliability_sorts_every_image_and_gives_the_calibration_error():
