@@ -37,7 +37,7 @@ def caption_diversity(
     other_words = {name: {word for caption in others[name] for word in words(caption)} for name in captions}
     distinct = set(tokens.values())
     # Only those that were said are kept: of half a million captions, the words of all take 350 MB.
-    known = {told for caption in training if (told := tuple(words(caption))) in distinct}
+    known = {spoken for caption in training if (spoken := tuple(words(caption))) in distinct}
     both = [
         word in other_words[name] for name, caption in tokens.items() if other_words[name] for word in caption
     ]
