@@ -126,6 +126,12 @@ def test_a_file_sets_what_has_a_flag_and_what_has_none_and_flags_win(tmp_path):
     assert (found.l2_strengths, found.neighbours) == ((1.0, 0.5), (3,))
 
 
+def test_a_file_may_be_of_a_windows_editor(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_bytes("\ufeffepochs = 5\r\nhidden_dim = 64\r\n".encode())
+    assert read_settings(path, TrainCaptioner, "train-captioner") == {"epochs": 5, "hidden_dim": 64}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -144,7 +144,7 @@ def read_settings(file: Path, kind: type, command: str) -> dict[str, object]:
         ConfigError: It cannot be read, or holds an unknown key or a value of another type.
     """
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows editors write a BOM
     except OSError as error:
         raise ConfigError(f"--config {file} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # of TOML, or of UTF-8
