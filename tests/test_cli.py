@@ -185,6 +185,8 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["train-captioner", table, *SMALL, "--out", trained], "holds a training already"),
         (["train-captioner", table, *SMALL, "--out", plain], "is a file"),
         (["train-captioner", data, *SMALL, "--out", data], "is the folder of what is learnt from"),
+        (["train-captioner", table, *SMALL, "--seed", str(2**64)], "is out of range"),
+        (["train-captioner", table, *SMALL, "--val-size", "inf"], "neither a share nor a count"),
         (
             ["train-captioner", table, *SMALL, "--out", tmp / "o", *settings_file(learning_rate=2)],
             "out of range",
