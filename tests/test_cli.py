@@ -187,6 +187,8 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["train-captioner", data, *SMALL, "--out", data], "is the folder of what is learnt from"),
         (["train-captioner", table, *SMALL, "--seed", str(2**64)], "is out of range"),
         (["train-captioner", table, *SMALL, "--val-size", "inf"], "neither a share nor a count"),
+        (["evaluate", trained, "--out", plain], "is a file"),
+        (["evaluate", trained, "--out", trained], "keeps the scores of its own model and data"),
         (
             ["train-captioner", table, *SMALL, "--out", tmp / "o", *settings_file(learning_rate=2)],
             "out of range",
