@@ -317,6 +317,12 @@ def test_no_drawing_takes_the_place_of_an_image(trained, capsys, tmp_path):
         status, _, err = run(capsys, "predict", trained, asked, "--save-plot", out)
         assert status == 2
         assert f"would write a drawing over {photo}" in err
+    other = tmp_path / "dog.jpg"
+    draw(2).save(other)
+    draw(2).save(tmp_path / "dog.png")  # somebody's, of which nothing is asked
+    kept = (tmp_path / "dog.png").read_bytes()
+    assert "beside the images" in run(capsys, "predict", trained, other, "--save-plot", tmp_path)[2]
+    assert (tmp_path / "dog.png").read_bytes() == kept
     assert photo.read_bytes() == before
 
 
