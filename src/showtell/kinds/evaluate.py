@@ -64,11 +64,12 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         splits=data.splits,
         groups=data.groups if data.is_own else None,
     )
-    if not data.is_own:
+    known = None if data.is_own else run.names_of(prepared)
+    if known is not None:
         run.warn_of_learnt(prepared, console)
     training = tuple(p for p in data.dataset.images if data.splits.get(p.name) == "train")
     evaluation = kind.evaluate(
-        model, Question(split, prepared, training, data.leaks, config.beam_size, console)
+        model, Question(split, prepared, training, data.leaks, config.beam_size, console, known)
     )
     console.say(evaluation.table())
     if found := _found_in_training(config, data, split, run):

@@ -261,6 +261,12 @@ class Run:
             again = f"showtell evaluate {shlex.quote(str(self.folder))} --split {split}"
             raise ModelError(error.what, run=again) from error
 
+    def names_of(self, prepared: Prepared) -> dict[str, str]:
+        """Return the names that the run knows images by, by their own, as far as it has their content."""
+        recorded = {image.sha256: image.name for image in self.images}
+        digests = {image.name: prepared.features.digests[image.name].hex() for image in prepared.images}
+        return {name: recorded[digest] for name, digest in digests.items() if digest in recorded}
+
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""
         learnt = {image.sha256 for image in self.images if image.split == "train"}
