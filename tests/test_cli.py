@@ -185,6 +185,10 @@ def mistakes(data: Path, trained: Path, tmp: Path) -> list[tuple[list[object], s
         (["train-captioner", table, *SMALL, "--out", trained], "holds a training already"),
         (["train-captioner", table, *SMALL, "--out", plain], "is a file"),
         (["train-captioner", data, *SMALL, "--out", data], "is the folder of what is learnt from"),
+        (["train-captioner", table, *SMALL, "--seed", str(2**64)], "is out of range"),
+        (["train-captioner", table, *SMALL, "--val-size", "inf"], "neither a share nor a count"),
+        (["evaluate", trained, "--out", plain], "is a file"),
+        (["evaluate", trained, "--out", trained], "keeps the scores of its own model and data"),
         (
             ["train-captioner", table, *SMALL, "--out", tmp / "o", *settings_file(learning_rate=2)],
             "out of range",
@@ -313,18 +317,25 @@ def test_no_drawing_takes_the_place_of_an_image(trained, capsys, tmp_path):
         status, _, err = run(capsys, "predict", trained, asked, "--save-plot", out)
         assert status == 2
         assert f"would write a drawing over {photo}" in err
+    other = tmp_path / "dog.jpg"
+    draw(2).save(other)
+    draw(2).save(tmp_path / "dog.png")  # somebody's, of which nothing is asked
+    kept = (tmp_path / "dog.png").read_bytes()
+    assert "beside the images" in run(capsys, "predict", trained, other, "--save-plot", tmp_path)[2]
+    assert (tmp_path / "dog.png").read_bytes() == kept
     assert photo.read_bytes() == before
 
 
-def forked(out: int, *arguments: object, encoding: str = "utf-8") -> int:
+def forked(out: int | None, *arguments: object, encoding: str = "utf-8") -> int:
     """Run the whole program in a child that has torch already; return its process id."""
     process = os.fork()
     if process:
-        os.close(out)
+        if out is not None:
+            os.close(out)
         return process
     status: object = 99
     try:
-        sys.stdout = open(out, "w", encoding=encoding)  # noqa: SIM115
+        sys.stdout = None if out is None else open(out, "w", encoding=encoding)  # noqa: SIM115, PTH123
         sys.argv = ["showtell", *map(str, arguments)]
         cli.main()
     except SystemExit as stop:
@@ -339,17 +350,26 @@ def status_of(process: int) -> int:
 
 
 @FORKS
-def test_output_that_a_terminal_cannot_show_is_no_crash(trained, tmp_path):
-    """An ASCII terminal, and a file name that is no text at all."""
-    draw(1).save(tmp_path / "그림.png")
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949", "utf-8"])
+def test_output_that_a_terminal_cannot_show_is_no_crash(trained, tmp_path, encoding):
+    """A terminal of another alphabet, and a file name that is no text at all: what is JSON stays JSON."""
+    draw(1).save(tmp_path / "그림 é😀.png")
     with open(os.fsencode(tmp_path) + b"/\xff.png", "wb") as file:  # noqa: PTH123
         draw(2).save(file, "PNG")
     hear, tell = os.pipe()
-    process = forked(tell, "predict", trained, tmp_path, "--json", encoding="ascii")
-    with open(hear, encoding="ascii") as lines:  # noqa: PTH123
+    process = forked(tell, "predict", trained, tmp_path, "--json", encoding=encoding)
+    with open(hear, encoding="utf-8") as lines:  # noqa: PTH123
         names = [Path(json.loads(line)["image"]).name for line in lines]
     assert status_of(process) == 0
-    assert names == ["\udcff.png", "그림.png"]
+    assert names == ["\udcff.png", "그림 é😀.png"]
+
+
+@FORKS
+@pytest.mark.parametrize("given", [["--version"], ["predict", "nowhere", "nothing.png"]])
+def test_a_stdout_that_is_closed_is_no_fault(given, capfd):
+    """As for a service that is started with `>&-`."""
+    assert status_of(forked(None, *given)) == (0 if given == ["--version"] else 2)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @FORKS

@@ -228,6 +228,19 @@ def test_the_page_holds_without_its_images(runs, tmp_path, trained, capsys):
     assert "data:image/jpeg" not in out.read_text("utf-8")
 
 
+def test_images_of_other_data_are_not_taken_for_those_of_the_same_name(runs, tmp_path, capsys):
+    path = runs[0] / "images.jsonl"
+    lines = [json.loads(line) | {"group": 1} for line in path.read_text("utf-8").splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    for run in runs:  # other data, whose images are called as those of val are
+        for kept in ("predictions-{}.jsonl", "evaluation-{}.json"):
+            shutil.copy(run / kept.format("val"), run / kept.format("all"))
+    out = tmp_path / "page.html"
+    assert cli.run(["compare", *map(str, runs), "--split", "all", "--out", str(out)]) == 0
+    assert "intervals by resampling images" in capsys.readouterr().err
+    assert "data:image/jpeg" not in out.read_text("utf-8")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_page_stands_alone_and_fits(browser, runs, tmp_path, width, scheme):

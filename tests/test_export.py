@@ -299,6 +299,11 @@ def test_a_folder_with_other_files_is_left_alone(exported, tmp_path):
     with pytest.raises(ConfigError, match="other files"):
         showtell.export(Export(runs["classifier"], out=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+    (tmp_path / "diary.txt").rename(tmp_path / "README.md")
+    (tmp_path / "model.json").write_text('{"format": "layers-model", "weightsManifest": []}')
+    with pytest.raises(ConfigError, match="other files"):  # as TensorFlow.js calls its model
+        showtell.export(Export(runs["classifier"], out=tmp_path))
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_a_network_is_found_by_its_name_after_its_export(tmp_path, monkeypatch):

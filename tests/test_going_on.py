@@ -1,6 +1,7 @@
 """What a model said is corrected, kept, and learnt by a training that goes on from its run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,10 @@ def test_a_classifier_goes_on_with_corrected_labels_and_new_classes(tmp_path, ca
                 "--store", tmp_path / "store") == 0  # fmt: skip
     labels = {record.sha256: record.label for record in Run(tmp_path / "third").images}
     assert all(labels[digest] == right for digest, right in corrected.items()), "none is forgotten"
+    shutil.rmtree(tmp_path / "first")
+    capsys.readouterr()
+    assert call("evaluate", tmp_path / "third", "--split", "train", "--out", tmp_path / "scored") == 0
+    assert f"went on from {tmp_path / 'first'}, which is not there any more" in capsys.readouterr().err
 
 
 def test_corrections_are_data_of_their_own_and_hold_what_was_said(tmp_path):

@@ -275,6 +275,36 @@ def test_a_draft_is_written_and_not_sent_and_then_kept(there, run):
     assert card.data.pipeline_tag == "image-classification"
 
 
+@pytest.mark.parametrize(
+    "content", [b"---\nlicense: [mit\n tags: : x\n---\n# Mine\n", "---\n---\n# 고양이\n".encode("cp949")]
+)
+def test_a_card_that_cannot_be_read_is_named(there, run, content):
+    (run / "model" / "README.md").write_bytes(content)
+    refused(ModelError, "README.md cannot be read as a model's card", send, there, run, license="mit")
+    assert there.wrote() == []
+
+
+def test_a_card_says_what_was_cross_validated_and_keeps_no_score_that_says_nothing(there, run):
+    path = run / "evaluation-val.json"
+    val = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(val | {"images": 9, "folds": 10}), "utf-8")
+    send(there, run)
+    text = card_of(there).text
+    assert "| cross-validation of train and val in 10 folds, 9 images |" in text
+    assert "also chose" not in text
+    path.write_text(json.dumps(val | {"doubt": "its 3 validation images are a single group"}), "utf-8")
+    config = json.loads((run / "model" / "config.json").read_text("utf-8"))
+    config["provenance"]["validation"] = {}  # as such a training leaves it
+    (run / "model" / "config.json").write_text(json.dumps(config), "utf-8")
+    send(there, run)
+    assert "None are recorded." in card_of(there).text
+    config["provenance"]["validation"] = {"accuracy": 0.75, "folds": 10, "groups": 9}
+    (run / "model" / "config.json").write_text(json.dumps(config), "utf-8")
+    path.unlink()
+    send(there, run)
+    assert "| cross-validation of train and val in 10 folds | |" in card_of(there).text
+
+
 def test_a_card_that_the_hub_refuses_is_explained(there, run):
     with pytest.raises(HubError, match="license") as caught:
         send(there, run, license="nonsense")
@@ -297,6 +327,12 @@ def test_nothing_is_published_by_accident(there, classifier_run):
     assert "--public" in refused(HubError, "everybody can see it", send, there, classifier_run).hint
     assert there.wrote() == []
     assert send(there, classifier_run, public=True)["private"] is False
+
+
+def test_what_is_private_is_not_taken_for_public(there, classifier_run):
+    there.put("sunja/my-cats", {}, private=True)
+    refused(HubError, "is private; --public makes", send, there, classifier_run, public=True)
+    assert there.wrote() == []
 
 
 def test_what_is_no_model_of_ours_is_not_written_over(there, classifier_run):

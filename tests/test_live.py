@@ -411,6 +411,9 @@ def test_what_is_no_source_is_named(classifier, tmp_path):
     refused(DataError, "cannot be opened", run=classifier, source=str(tmp_path / "text.mp4"))
     refused(DataError, "is a folder", run=classifier, source=str(tmp_path))
     refused(DataError, "no camera 99", run=classifier, source="99")
+    refused(DataError, "no camera 9{25}", run=classifier, source="9" * 25)
+    signed = f"http://127.0.0.1:9/film.mp4?signature={'x' * 400}"  # longer than the name of any file
+    refused(DataError, "cannot be opened", run=classifier, source=signed, record=tmp_path / "out.mp4")
     error = refused(DataError, "stream", run=classifier, source="rtsp://me:secret@127.0.0.1:9/door")
     assert "secret" not in str(error)
 

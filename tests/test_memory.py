@@ -2,21 +2,28 @@
 
 import json
 import math
+import shutil
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import ENDED, settings_file
+from conftest import ENDED, draw, settings_file
 from showtell import cli, load
 from showtell.backbones.weights import load_backbone
+from showtell.data.records import AnnotatedImage
 from showtell.errors import ModelError
+from showtell.kinds.captioner import evaluation
 from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.remembering import recall
 from showtell.kinds.model_folder import load_model, save_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.memory import CaptionMemory, MemoryConfig
+from showtell.runs.run import Run
 from showtell.samples import write_captions_dataset
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import metric_tokens, ngrams
@@ -105,6 +112,17 @@ def build(dim: int = 16) -> tuple:
     return backbone, captioner
 
 
+def test_an_image_of_other_data_is_known_by_its_content_and_not_by_its_name():
+    remembered = memory()
+    asker = SimpleNamespace(memory=remembered)
+    features = SimpleNamespace(pooled=lambda images: remembered.directions[:1].numpy())
+    images = [AnnotatedImage("0.jpg", Path("0.jpg"))]
+    assert 0 not in recall(asker, features, images)[0].places
+    assert recall(asker, features, images, {})[0].places[0] == 0
+    places = recall(asker, features, images, {"0.jpg": "3.jpg"})[0].places
+    assert 0 in places and 3 not in places
+
+
 def test_captions_rank_by_likelihood_and_agreement_and_cut_ones_stay_behind():
     _, captioner = build()
     grid = torch.randn(3, 4, captioner.decoder.config.feature_dim)
@@ -165,7 +183,7 @@ def test_a_damaged_or_changed_memory_is_refused(model, tmp_path, damage, words):
         load_model(tmp_path)
 
 
-def test_a_training_with_a_memory_from_end_to_end(tmp_path, capsys):
+def test_a_training_with_a_memory_from_end_to_end(tmp_path, capsys, monkeypatch):
     write_captions_dataset(tmp_path / "data", language="en", count=40, seed=0)
     small = "--backbone test_resnet --weights random --epochs 1 --memory"
     settings = settings_file(image_size=64, hidden_dim=16, scst_epochs=0, augmentations=0)
@@ -190,3 +208,13 @@ def test_a_training_with_a_memory_from_end_to_end(tmp_path, capsys):
     assert "The memory chose it" in report
     assert "the image shows what that word depends on" in report
     assert "where the model looked" not in report
+    other, asked = tmp_path / "other", []
+    other.mkdir()
+    learnt = next(image.name for image in Run(run).images if image.split == "train")
+    shutil.copy(tmp_path / "data" / "images" / Path(learnt).name, other / "a.png")
+    draw(900).save(other / Path(learnt).name)
+    table = f"image,caption\na.png,a red circle\n{Path(learnt).name},a red circle\n"
+    (other / "captions.csv").write_text(table, encoding="utf-8")
+    monkeypatch.setattr(evaluation, "recall", lambda *given: asked.append(given[3]) or recall(*given))
+    assert cli.run(["evaluate", str(run), str(other / "captions.csv")]) == 0
+    assert asked == [{"a.png": learnt}]

@@ -9,7 +9,7 @@ import pytest
 from conftest import ENDED, settings_file
 from showtell import cli
 from showtell.console import Console
-from showtell.errors import ModelError
+from showtell.errors import ConfigError, ModelError
 from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.training import Session
 from showtell.runs.records import ImageRecord, save_lines
@@ -58,6 +58,19 @@ def test_a_run_that_was_moved_with_its_data_is_read_from_where_one_stands(
     monkeypatch.chdir(tmp_path / "run")
     assert cli.run(["evaluate", "."]) == 0  # seen from the run, the data lies where it did
     assert str(tmp_path / "photos") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["model", "figures", "report.html"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, name, resume):
+    """As `--out .` in a project that has a model of its own."""
+    (tmp_path / name).write_text("mine", "utf-8")
+    settings = TrainCaptioner(tmp_path / "photos", out=tmp_path, resume=resume)
+    with pytest.raises(ConfigError, match=f"holds {name} of something else"), Run(tmp_path).claim(settings):
+        pass
+    (tmp_path / name).rename(tmp_path / "diary.txt")
+    with Run(tmp_path).claim(settings):
+        pass
 
 
 def test_what_to_type_after_a_training_can_be_pasted(capsys):

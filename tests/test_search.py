@@ -123,6 +123,8 @@ def test_captions_are_made_once_and_kept_by_model_and_content(
         search(settings)
     monkeypatch.undo()
     assert search(settings).matches == first.matches
+    kept.write_bytes(kept.read_bytes() + "별".encode()[:2])  # as a full disk leaves it
+    assert search(settings).matches == first.matches
 
 
 def test_a_classifier_finds_its_classes(photos, tmp_path):

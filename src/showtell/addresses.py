@@ -192,9 +192,14 @@ def _revive(parts: tuple[str, ...], info: ObjectInfo | None) -> Address:
 
 
 def to_path(text: str | os.PathLike[str]) -> Path:
-    """Return a path, or the address that a text names, be it a path that lost one of its two slashes."""
+    """Return a path, or the address that a text names, be it a path that lost one of its two slashes.
+
+    ``~`` is the user's home, which no shell puts into ``--out=~/runs``, and nobody into a file of settings.
+    """
     path = Path(text)
     first = path.parts[0] if path.parts else ""
+    if first == "~":
+        return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises nothing
     if isinstance(path, Address) or not _PROTOCOL.fullmatch(first) or first in _LOCAL or Path(first).exists():
         return path
     return Address(path)

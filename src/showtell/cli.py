@@ -1,5 +1,6 @@
 """The command line: parse, call a command's function, print its result."""
 
+import codecs
 import gc
 import io
 import json
@@ -32,8 +33,11 @@ def main() -> None:
     tune_process()
     if os.environ.get("NO_COLOR"):
         os.environ["TERM"] = "dumb"  # the parser of flags heeds this alone
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us: `showtell ... >&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
             # A name or a caption that the terminal cannot show is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _formatted
@@ -156,13 +160,19 @@ def _call(settings: Any) -> int:
     if name == "live":
         for record in result:
             if settings.headless:
-                print(json.dumps(record, ensure_ascii=False), flush=True)
+                _print_json(record)
     if getattr(settings, "json", False):
         from showtell.runs.records import as_json
 
         record = result.record() if hasattr(result, "record") else result
-        print(json.dumps(as_json(record), ensure_ascii=False))
+        _print_json(as_json(record))
     return 0
+
+
+def _print_json(value: Any) -> None:
+    """Print a line of JSON: where stdout is not UTF-8, as JSON is, in ASCII, which all readers take."""
+    codec = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8")
+    print(json.dumps(value, ensure_ascii=codec.name != "utf-8"), flush=True)
 
 
 @contextmanager
@@ -181,7 +191,7 @@ def _print_predictions(settings: "Predict", predictions: "Iterable[Prediction]")
     alone = len(settings.images) == 1 and os.path.isfile(settings.images[0])  # noqa: PTH113
     for found in predictions:
         if settings.json:
-            print(json.dumps(found.record(), ensure_ascii=False), flush=True)
+            _print_json(found.record())
         elif not found.error and settings.out is None:
             print(found.text if alone else f"{found.image}\t{found.text}", flush=True)
             if settings.split:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_type_hints
 import msgspec
 import tyro
 
+from showtell.addresses import to_path
 from showtell.commands import COMMANDS, find
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
@@ -80,7 +81,7 @@ def _parse(kind: type, command: str, arguments: Sequence[str]) -> Any:
     given = {} if file is None else read_settings(file, kind, command)
     goes_on = any(one.name == "from_run" for one in fields(kind))
     run = (_typed(arguments, "--from") or given.get("from_run")) if goes_on else None
-    of_run = {} if run is None else _data_of(Path(str(run)), kind)
+    of_run = {} if run is None else _data_of(to_path(str(run)), kind)
     given = {"data": of_run["data"]} | given if of_run else given
     # Where a file may have switched something on, there is a flag to switch it off.
     style = (*_STYLE, tyro.conf.FlagCreatePairsOff) if file is None else _STYLE
@@ -118,7 +119,7 @@ def _with_defaults(kind: type, given: Mapping[str, object]) -> type:
 def _file_of(arguments: Sequence[str]) -> Path | None:
     """Return the file that --config names; of several the last, as for any flag."""
     found = _typed(arguments, "--config")
-    return Path(found) if found else None
+    return to_path(found) if found else None
 
 
 def _typed(arguments: Sequence[str], flag: str) -> str | None:
@@ -144,7 +145,7 @@ def read_settings(file: Path, kind: type, command: str) -> dict[str, object]:
         ConfigError: It cannot be read, or holds an unknown key or a value of another type.
     """
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows editors write a BOM
     except OSError as error:
         raise ConfigError(f"--config {file} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # of TOML, or of UTF-8

@@ -10,6 +10,8 @@ from showtell.addresses import to_path
 from showtell.errors import ConfigError
 
 T = TypeVar("T")
+MAX_SEED = 2**64 - 1
+"""What torch takes."""
 Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]
 """A setting that may be left out; its help says what happens then, where tyro would say None."""
 Rare = Annotated[T, tyro.conf.Fixed]

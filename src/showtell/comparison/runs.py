@@ -91,11 +91,13 @@ def compare(config: Compare, console: Console | None = None) -> Comparison:
     runs = [Run(folder) for folder in config.runs]
     kind = _kind_of(runs)
     first, *others = (_lines(run, config.split) for run in runs)
-    groups = _groups(runs[0], first)
+    # Of other data, an image of the same name is another one than that of the training.
+    own = config.split != "all"
+    groups = _groups(runs[0], first) if own else None
     found = {}
     for run, lines in zip(runs[1:], others):
         _check_same_images(runs[0], first, run, lines)
-        if config.split != "all":
+        if own:
             _check_same_contents(runs[0], run, config.split)
         try:
             found[run.folder] = kind.compare(first, lines, groups)
@@ -116,9 +118,9 @@ def compare(config: Compare, console: Console | None = None) -> Comparison:
         names=names_of(config.runs),
         paired=list(found.values()),
         count=_SHOWN,
-        files=_files(runs[0], kind, shown, console),
+        files=_files(runs[0], kind, shown, console) if own else {},
     )
-    console.say(f"Look at {page}")
+    console.say(f"Look at {page}" + (" (a run knows no images of other data to be shown)" * (not own)))
     return comparison
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Runs, Settings, at_least
+from showtell.settings import MAX_SEED, Maybe, Runs, Settings, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class CompareBackbones(DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32, steps=1, sample=2, seed=0)
+        at_most(self, seed=MAX_SEED)
         if not self.names:
             raise ConfigError("--backbones is empty.", hint="Try mobilenetv2_100,resnet50.")
         if self.weights not in (None, "random"):

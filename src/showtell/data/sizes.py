@@ -21,7 +21,7 @@ def check_sizes(
         ConfigError: Said in its message.
     """
     for flag, size in (("--val-size", val_size), ("--test-size", test_size)):
-        if not (0 <= size < 1 or (size >= 1 and size == int(size))):
+        if not (0 <= size < 1 or (size >= 1 and float(size).is_integer())):
             raise ConfigError(
                 f"{flag} {size:g} is neither a share nor a count of images.",
                 hint="Expected a share from 0 to below 1, such as 0.1, or a whole number, such as 50.",

@@ -58,9 +58,9 @@ def check_room(dataset: Dataset, val_size: float, test_size: float) -> None:
     useless = sorted(flag for flag, is_asked in asked.items() if is_asked)
     if useless:
         raise ConfigError(
-            f"{' and '.join(useless)} cannot be used: {dataset.source} brings its own splits "
+            f"{' and '.join(useless)} cannot be used: all images of {dataset.source} have a split already "
             f"({', '.join(name for name in SPLITS if name in brought)}).",
-            hint="Leave the flag out, or take the splits out of the data.",
+            hint="Leave the flag out. The splits are those of the data, or of the run that --from names.",
         )
 
 

@@ -122,6 +122,11 @@ def _check_place(there: "ModelInfo | None", name: str, public: bool) -> None:
             f"{name} exists, and everybody can see it.",
             hint="Add --public to send the model there, or name another.",
         )
+    if there.private and public:
+        raise HubError(
+            f"{name} exists, and is private; --public makes a new repository public, and no other.",
+            hint="Make it public in its settings on the Hub, or leave --public out.",
+        )
     if foreign := sorted(set(file_names(there)) - {*FILES, *BESIDES}):
         raise HubError(f"{name} exists and holds other things: {few(foreign, 5)}.", hint="Name another.")
 
@@ -160,10 +165,14 @@ def _lines(title: str, contents: Mapping[str, bytes | Path], model: Model[Any]) 
 
 def _card(config: Push, folder: Path, model: Model[Any], name: str) -> str:
     path = folder / "README.md"
-    own = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if not is_hub_card(own):
-        return hub_card(model, name, _origin(Run(config.run)), config.license)
-    return with_license(own, config.license) if config.license else own
+    try:
+        own = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if not is_hub_card(own):
+            return hub_card(model, name, _origin(Run(config.run)), config.license)
+        return with_license(own, config.license) if config.license else own
+    except ValueError as error:  # of UTF-8, or of the front matter that somebody has edited
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} cannot be read as a model's card: {reason}.", hint="Mend it.") from error
 
 
 def _origin(run: Run) -> Origin:

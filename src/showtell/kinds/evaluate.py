@@ -33,6 +33,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         ShowtellError: Something the user can mend, said in its message.
     """
     console = console or Log()
+    _check_out(config)
     model = load_model(config.run, choose_device(config.device)).with_beam_size(config.beam_size)
     kind, run = find_kind(model.config.kind), Run(config.run)
     if config.export is not None and not kind.exports:
@@ -63,11 +64,12 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         splits=data.splits,
         groups=data.groups if data.is_own else None,
     )
-    if not data.is_own:
+    known = None if data.is_own else run.names_of(prepared)
+    if known is not None:
         run.warn_of_learnt(prepared, console)
     training = tuple(p for p in data.dataset.images if data.splits.get(p.name) == "train")
     evaluation = kind.evaluate(
-        model, Question(split, prepared, training, data.leaks, config.beam_size, console)
+        model, Question(split, prepared, training, data.leaks, config.beam_size, console, known)
     )
     console.say(evaluation.table())
     if found := _found_in_training(config, data, split, run):
@@ -82,6 +84,23 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     if examples := evaluation.examples():
         console.say(examples)
     return evaluation
+
+
+def _check_out(config: Evaluate) -> None:
+    """Refuse a folder for the scores that cannot be one, or that keeps scores of its own.
+
+    Raises:
+        ConfigError: It is a file, or a run: compared, reported or pushed, these would pass for its own.
+    """
+    if config.out is None:
+        return
+    if config.out.exists() and not config.out.is_dir():
+        raise ConfigError(f"--out {config.out} is a file.", hint="Expected a folder.")
+    if Run(config.out).has_images:
+        raise ConfigError(
+            f"--out {config.out} is a run, which keeps the scores of its own model and data.",
+            hint=f"Name another folder; without --out they are those of {config.run}.",
+        )
 
 
 def _found_in_training(config: Evaluate, data: Data, split: str, run: Run) -> str:

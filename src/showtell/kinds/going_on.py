@@ -101,7 +101,7 @@ def continued(
         name: split for split in SPLITS for name, digest in known.items() if recorded.get(digest) == split
     }
     images = tuple(replace(image, split=splits.get(image.name, image.split)) for image in dataset.images)
-    corrections = [*learnt_corrections(run, column), *Corrections(run, column).read()]
+    corrections = [*learnt_corrections(run, column, console), *Corrections(run, column).read()]
     digests = [bytes.fromhex(known[image.name]) if image.name in known else None for image in images]
     found = with_corrections(replace(dataset, images=images), digests, corrections, column)
     kept = f"{len(splits):,} of {many(len(images), 'image', 'images')} keep its splits"

@@ -35,6 +35,8 @@ class Question:
         leaks: Images of the split that are near-duplicates of training images, with those.
         beam_size: Captions searched side by side; None for the model's own.
         console: Told what is left out.
+        known: Of other data, the name in the training of each image that it has by content, by its name here;
+            None where all are of the training's own data, and bear its names.
     """
 
     split: str
@@ -43,6 +45,7 @@ class Question:
     leaks: Mapping[str, str] = field(default_factory=dict)
     beam_size: int | None = None
     console: Console = field(default_factory=lambda: Console(quiet=True))
+    known: Mapping[str, str] | None = None
 
 
 class Evaluation(Protocol):

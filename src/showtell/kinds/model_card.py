@@ -100,10 +100,17 @@ def is_hub_card(text: str) -> bool:
 
 
 def with_license(card: str, license: str) -> str:
-    """Return a card with another licence in its front matter."""
+    """Return a card with another licence in its front matter.
+
+    Raises:
+        ValueError: The front matter is no YAML.
+    """
     from huggingface_hub import ModelCard
 
-    found = ModelCard(card, ignore_metadata_errors=True)
+    try:
+        found = ModelCard(card, ignore_metadata_errors=True)
+    except Exception as error:  # of the reader of YAML, which is the Hub's own affair
+        raise ValueError(f"its front matter is no YAML: {error}") from error
     found.data["license"] = license
     return str(found)
 
@@ -154,28 +161,39 @@ def _data(config: ModelConfig, origin: Origin) -> str:
 
 
 def _hub_scores(config: ModelConfig, origin: Origin) -> str:
-    evaluations = origin.evaluations
-    if not evaluations:
-        known = config.provenance
-        scored = EvaluationRecord(split="val", images=known.val_images or 0, scores=known.validation)
-        evaluations = [scored]
+    # Of a score that says nothing, the limits say why.
+    evaluations = [one for one in origin.evaluations if not one.doubt] or [_of_training(config)]
     tables = [_table(evaluation) for evaluation in evaluations if evaluation.scores]
     if not tables:
         return "None are recorded."
-    if all(evaluation.split != "test" for evaluation in evaluations):
+    if all(one.split == "val" and not one.folds for one in evaluations):
         tables.append("The val split also chose what was kept: fresh images score lower.")
     return "\n\n".join(tables)
 
 
+def _of_training(config: ModelConfig) -> EvaluationRecord:
+    """Return what the model itself records of its validation."""
+    known = config.provenance
+    scores = dict(known.validation)
+    folds = int(scores.pop("folds", 0))
+    scores.pop("groups", None)
+    return EvaluationRecord(
+        split="val", images=0 if folds else known.val_images or 0, scores=scores, folds=folds
+    )
+
+
 def _table(evaluation: EvaluationRecord) -> str:
     count = f", {evaluation.images:,} images" if evaluation.images else ""
+    split = evaluation.split
+    if evaluation.folds:
+        split = f"cross-validation of train and val in {evaluation.folds} folds"
     count += f", beam {evaluation.beam_size}" if evaluation.beam_size else ""
     rows = []
     for name, value in evaluation.scores.items():
         interval = evaluation.intervals_95.get(name)
         low_high = f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
         rows.append(f"| {name} | {value:.4f} | {low_high} |")
-    return "\n".join([f"| {evaluation.split}{count} | | 95% interval |", "|---|---|---|", *rows])
+    return "\n".join([f"| {split}{count} | | 95% interval |", "|---|---|---|", *rows])
 
 
 def _count(number: int | None) -> str:

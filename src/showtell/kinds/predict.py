@@ -216,16 +216,24 @@ def _targets(paths: Sequence[Path], given: Path) -> dict[Path, Path]:
     """Name the drawing of each image; images of one name in several folders get a number.
 
     Raises:
-        ConfigError: Several images, and one file to draw them into; or a drawing in the place of an image.
+        ConfigError: Several images, and one file to draw them into; or a drawing in the place of an image, or
+            of another file beside the images that nobody has named.
     """
     targets = _named(paths, given)
     images = {os.path.realpath(path) for path in paths}
+    folders = {os.path.dirname(path) for path in images}  # noqa: PTH120
     for out in targets.values():
-        if os.path.realpath(out) in images:
-            raise ConfigError(
-                f"--save-plot {given} would write a drawing over {out}, which is one of the images.",
-                hint="Name another file or folder.",
-            )
+        real = os.path.realpath(out)
+        if real in images:
+            what = "which is one of the images"
+        elif out != given and out.exists() and os.path.dirname(real) in folders:  # noqa: PTH120
+            what = "which is there already, beside the images"
+        else:
+            continue
+        raise ConfigError(
+            f"--save-plot {given} would write a drawing over {out}, {what}.",
+            hint="Name another file or folder.",
+        )
     return targets
 
 

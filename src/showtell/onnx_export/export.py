@@ -16,6 +16,7 @@ from showtell.data.records import AnnotatedImage
 from showtell.engines.onnx import need_onnx
 from showtell.errors import ConfigError, DataError, ImageError, ModelError
 from showtell.evaluation.cider import CiderD
+from showtell.files import parse_json
 from showtell.kinds.kind import find_kind
 from showtell.kinds.model import Model
 from showtell.kinds.model_folder import load
@@ -94,13 +95,22 @@ def _claim(config: Export) -> Path:
     ours = [folder / name for name in (UNCHECKED, DESCRIPTION, SCRIPT, "README.md")] + [
         *folder.glob("*.onnx")
     ]
-    if folder.is_dir() and any(folder.iterdir()) and not any(path.exists() for path in ours[:2]):
+    if folder.is_dir() and any(folder.iterdir()) and not (ours[0].exists() or _is_export(ours[1])):
         raise ConfigError(f"{folder} holds other files.", hint="Name another folder by --out.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNCHECKED).write_text("The check is not finished.\n", encoding="utf-8")
     for path in ours[1:]:
         path.unlink(missing_ok=True)
     return folder
+
+
+def _is_export(description: Path) -> bool:
+    """Say whether a file describes an export of ours: a ``model.json`` is of other programs, too."""
+    try:
+        about = parse_json(description.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and {"preprocessing", "purposes"} <= about.keys()
 
 
 def _write_int8(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from showtell.settings import Settings, at_least
+from showtell.settings import MAX_SEED, Settings, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,4 @@ class Quickstart(Settings):
         """Check ranges."""
         super().__post_init__()
         at_least(self, seed=0)
+        at_most(self, seed=MAX_SEED)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from showtell.console import Console
 from showtell.data.answers import MACHINE, Answer, AnswerTable
 from showtell.data.images import read_content
 from showtell.data.names import is_image_name
@@ -104,12 +105,13 @@ class Corrections:
         return found if self.column == "caption" else list({one.digest: one for one in found}.values())
 
 
-def learnt_corrections(run: Run, column: Column) -> list[Correction]:
+def learnt_corrections(run: Run, column: Column, console: Console) -> list[Correction]:
     """Return the corrections that a run has learnt, the oldest first: of those that it went on from.
 
     Args:
         run: The run; what was corrected of it is not among them.
         column: What was corrected.
+        console: Told of a run that was removed, and its corrections with it.
 
     Raises:
         DataError: A table cannot be read, or names no image.
@@ -120,6 +122,11 @@ def learnt_corrections(run: Run, column: Column) -> list[Correction]:
         found = [*Corrections(before, column).read(), *found]
         seen.add(before.folder.resolve())
         run = before
+    if before is not None and not before.has_images:
+        console.say(
+            f"Warning: {run.folder} went on from {before.folder}, which is not there any more; what was "
+            "corrected of it and before is not known, and the data counts as it stands"
+        )
     return found
 
 

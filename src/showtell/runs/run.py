@@ -33,6 +33,8 @@ from showtell.settings import spelled
 T = TypeVar("T")
 S = TypeVar("S", bound=TrainingSettings)
 E = TypeVar("E", bound=EvaluationRecord)
+_LAST = ("model", "figures", "report.html")
+"""What a training writes long after it has recorded that it was started: before, it is somebody else's."""
 
 
 class Run:
@@ -156,7 +158,7 @@ class Run:
             ) from error
 
     def _refuse_another(self, settings: TrainingSettings) -> None:
-        """Refuse a folder that holds another training, or this one where it is not to go on."""
+        """Refuse a folder that holds something else, or this training where it is not to go on."""
         if self.has_started and settings.resume:
             before = load_settings(self.record, type(settings), self.folder / "config.json")
             _refuse_changes(settings, as_json(before), as_json(settings))
@@ -164,6 +166,11 @@ class Run:
             raise ConfigError(
                 f"{self.folder} holds a training already.",
                 hint="Go on with it by --resume, or name another folder by --out.",
+            )
+        elif foreign := [name for name in _LAST if not self.has_started and (self.folder / name).exists()]:
+            raise ConfigError(
+                f"{self.folder} holds {' and '.join(foreign)} of something else, which training writes over.",
+                hint="Name another folder by --out.",
             )
 
     @property
@@ -253,6 +260,12 @@ class Run:
         except ModelError as error:
             again = f"showtell evaluate {shlex.quote(str(self.folder))} --split {split}"
             raise ModelError(error.what, run=again) from error
+
+    def names_of(self, prepared: Prepared) -> dict[str, str]:
+        """Return the names that the run knows images by, by their own, as far as it has their content."""
+        recorded = {image.sha256: image.name for image in self.images}
+        digests = {image.name: prepared.features.digests[image.name].hex() for image in prepared.images}
+        return {name: recorded[digest] for name, digest in digests.items() if digest in recorded}
 
     def warn_of_learnt(self, prepared: Prepared, console: Console) -> None:
         """Say how many of some images, by their content, the run was trained on."""

@@ -12,7 +12,7 @@ from showtell.data.sizes import DEFAULT_SIZE, check_sizes
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
 from showtell.extraction.settings import ExecutorName, ExecutorSettings
-from showtell.settings import Maybe, Rare, above_zero, at_least, at_most, below_one
+from showtell.settings import MAX_SEED, Maybe, Rare, above_zero, at_least, at_most, below_one
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class TrainingSettings(ExecutorSettings, BackboneSettings, DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, seed=0, weight_decay=0, patience=1, final_rate=0)
-        at_most(self, final_rate=1)
+        at_most(self, final_rate=1, seed=MAX_SEED)
         above_zero(self, "learning_rate", below=1)
         above_zero(self, "clip_norm")
         below_one(self, "ema_decay", "label_smoothing")

@@ -91,7 +91,7 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
         dataset = _read_other(trained, read, DataSource(where.data, where.images), console)
     store = FeatureStore(where.store or trained.store)
     digests = digests_of(dataset.images, store)
-    corrected, digests = _corrected(dataset, digests, run, records, store)
+    corrected, digests = _corrected(dataset, digests, run, records, store, console)
     if where.data is None and _is_unchanged(corrected, digests, records):
         return _own(corrected, records)
     found = _recognised(corrected, digests, records)
@@ -110,11 +110,16 @@ def read_again(run: Run, trained: TrainingSettings, read: Read, where: Whereabou
 
 
 def _corrected(
-    dataset: Dataset, digests: Digests, run: Run, records: Sequence[ImageRecord], store: FeatureStore
+    dataset: Dataset,
+    digests: Digests,
+    run: Run,
+    records: Sequence[ImageRecord],
+    store: FeatureStore,
+    console: Console,
 ) -> tuple[Dataset, Digests]:
     """Return data with the corrections that the run has learnt, as it was scored against them."""
     column: Column = "caption" if all(record.label is None for record in records) else "label"
-    corrections = learnt_corrections(run, column)
+    corrections = learnt_corrections(run, column, console)
     if not corrections:
         return dataset, digests
     known = {image.name: bytes.fromhex(digest) for image, digest in digests}

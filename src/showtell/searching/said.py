@@ -66,5 +66,5 @@ def _read(path: Path) -> dict[str, str]:
     """Return the captions by the SHA-256 of images; a line that was cut off is not among them."""
     if not path.exists():
         return {}
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    whole = path.read_bytes().rpartition(b"\n")[0].decode()  # a full disk may cut within a letter
     return {row[0]: row[1] for row in list(csv.reader(whole.split("\n")))[1:]}

@@ -259,7 +259,7 @@ def live(config: Live, console: Console | None = None) -> Iterator[dict[str, obj
     console = console or Log()
     if config.record is not None:
         check_video_path(config.record)
-        if Path(config.source).exists() and config.record.resolve() == Path(config.source).resolve():
+        if config.record.resolve() == Path(config.source).resolve():
             raise ConfigError(f"--record {config.record} is the source itself.", hint="Name another video.")
     with ExitStack() as stack:
         source = stack.enter_context(Source(config.source, console.say))

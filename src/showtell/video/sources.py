@@ -137,7 +137,10 @@ class Source:
         self.is_file = not name.isdecimal() and "://" not in name
         self._cv2 = cv2
         if name.isdecimal():
-            self._capture = cv2.VideoCapture(int(name))
+            try:
+                self._capture = cv2.VideoCapture(int(name))
+            except cv2.error as error:  # a number beyond all that a camera may have
+                raise self._closed() from error
         elif self.is_file:
             self.name = str(_existing(name))
             self._capture = cv2.VideoCapture(self.name)

@@ -1,6 +1,6 @@
 """Captions of a split and what they score, and whether a captioner has learnt anything."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -169,7 +169,9 @@ def evaluate_captions(captioner: Captioner, question: Question, *, beam_size: in
         raise DataError(f"The {question.split} split of {dataset.source} has no image with captions.")
     captions = {
         name: SaidCaption(caption.text, tuple(one.image for one in caption.neighbours))
-        for name, caption in caption_images(captioner, features, images, beam_size=beam_size)
+        for name, caption in caption_images(
+            captioner, features, images, beam_size=beam_size, known=question.known
+        )
     }
     texts = {name: caption.text for name, caption in captions.items()}
     references = {image.name: image.captions for image in images}
@@ -186,12 +188,20 @@ def evaluate_captions(captioner: Captioner, question: Question, *, beam_size: in
 
 
 def caption_images(
-    captioner: Captioner, features: Features, images: Sequence[AnnotatedImage], *, beam_size: int
+    captioner: Captioner,
+    features: Features,
+    images: Sequence[AnnotatedImage],
+    *,
+    beam_size: int,
+    known: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, Caption]]:
-    """Yield the name of each image and its best caption, with where the model attended."""
+    """Yield the name of each image and its best caption, with where the model attended.
+
+    ``known`` is as in :class:`Question`: a memory does not answer with what it has of an image itself.
+    """
     for start in range(0, len(images), DECODING_BATCH):
         part = images[start : start + DECODING_BATCH]
-        grid, recalled = read_grids(captioner, features, part), recall(captioner, features, part)
+        grid, recalled = read_grids(captioner, features, part), recall(captioner, features, part, known)
         best = captioner.best(grid, recalled, beam_size=beam_size)
         yield from ((image.name, caption) for image, caption in zip(part, best))
 

@@ -1,7 +1,7 @@
 """Filling a captioner's memory from training images, asking it of others, and its file in a model folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,14 +45,25 @@ def remember(features: Features, train: Sequence[AnnotatedImage], console: Conso
 
 
 def recall(
-    captioner: Captioner, features: Features, images: Sequence[AnnotatedImage]
+    captioner: Captioner,
+    features: Features,
+    images: Sequence[AnnotatedImage],
+    known: Mapping[str, str] | None = None,
 ) -> list[Recollection] | None:
-    """Ask the memory of images with cached features, none of itself; None where there is no memory."""
+    """Ask the memory of images with cached features, none of itself; None where there is no memory.
+
+    Args:
+        captioner: Whose memory is asked.
+        features: Of the images.
+        images: Which ones.
+        known: The name in the memory of each image that may be there, by its own; None where it is the same.
+    """
     memory = captioner.memory
     if memory is None:
         return None
     pooled = torch.from_numpy(features.pooled(images)).to(memory.directions.device)
-    return memory.recall(pooled, [image.name for image in images])
+    names = [image.name if known is None else known.get(image.name, "") for image in images]
+    return memory.recall(pooled, names)
 
 
 def memory_text(memory: CaptionMemory) -> str:

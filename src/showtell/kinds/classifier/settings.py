@@ -1,5 +1,6 @@
 """Settings of a classifier's training."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,7 +81,7 @@ class TrainClassifier(FineTuningSettings):
                 )
         for name in ("l2_strengths", "neighbours"):
             values = getattr(self, name)
-            if not values or not all(value > 0 for value in values):
+            if not values or not all(0 < value < math.inf for value in values):
                 raise ConfigError(f"{name} {list(values)} is out of range.", hint="Expected numbers above 0.")
         if self.fine_tune is not None and self.head == "knn":
             raise ConfigError("--fine-tune cannot train through --head knn.", hint="Use linear, mlp or auto.")
