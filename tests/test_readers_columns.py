@@ -405,3 +405,23 @@ def test_a_sign_between_name_and_caption_is_no_part_of_either(tmp_path: Path, ma
     touch(tmp_path, *FILES)
     rows = "".join(f"{name}{mark}{text}\n" for name, text in zip(FILES, WORDS))
     assert captions(read(write(tmp_path / "t.txt", rows))) == {n: (t,) for n, t in zip(FILES, WORDS)}
+
+
+@pytest.mark.parametrize("header", ["Label,ClassName", "label,label_text", "class_id,disease", "target,wat"])
+def test_the_names_of_numbered_classes_are_the_labels(tmp_path: Path, header: str) -> None:
+    numbers = [CLASSES.index(name) for name in CLASSES]
+    dataset = read(table(tmp_path, f"image,{header}", FILES, numbers, CLASSES))
+    assert labels(dataset) == dict(zip(FILES, CLASSES))
+    assert said(dataset, "names the classes", "--text-column")
+    assert read(tmp_path / "t.csv", text_column=header.split(",")[0]).classes == ("0", "1", "2")
+
+
+def test_words_that_do_not_stand_for_a_number_each_are_no_names_of_classes(tmp_path: Path) -> None:
+    numbers = [0, 1, 2] * 400
+    kinds = [CLASSES[number] for number in numbers]
+    names = [f"{number}.jpg" for number in range(1200)]
+    touch(tmp_path, *names)
+    for place in (1100, 5):  # beyond the rows by which columns are judged, and among them
+        kinds[place] = "cat"
+        write(tmp_path / "t.csv", written(("image", "label", "kind"), zip(names, numbers, kinds)))
+        assert read(tmp_path / "t.csv").classes == ("0", "1", "2")
