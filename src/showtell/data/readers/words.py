@@ -31,7 +31,7 @@ class Words:
     """Places of the columns that hold what is said of an image."""
 
     captions: tuple[int, ...] = ()  # of the captions; empty where there are none
-    listed: tuple[int, ...] = ()  # those of the captions whose cells hold lists
+    listed: tuple[int, ...] = ()  # those of all these whose cells hold lists
     marks: Mapping[int, str] = field(default_factory=dict)  # what parts several captions in a cell
     label: int | None = None  # of the label; None where there is none
     one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the image's
@@ -48,7 +48,8 @@ class Words:
     def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
         """Return the label of a row, empty where it has none; several where a late row has them."""
         if self.label is not None:
-            return [without_invisible(text) for text in texts_of(fields[self.label])] or [""]
+            texts = texts_of(fields[self.label], listed=self.label in self.listed)
+            return [without_invisible(text) for text in texts] or [""]
         flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
         return flagged or [""] * bool(self.one_hot)
 
@@ -57,8 +58,8 @@ class Words:
         if len(self.captions) > 1:
             which = f"{len(self.captions)} columns of captions are read: {table.names(self.captions)}"
             reading.note(f"{which} (--text-column says otherwise)")
-        if self.listed:
-            reading.note(f"each cell of {table.names(self.listed)!r} is a list of captions")
+        if lists := [place for place in self.captions if place in self.listed]:
+            reading.note(f"each cell of {table.names(lists)!r} is a list of captions")
         for place, mark in self.marks.items():
             name = table.header[place]
             reading.note(f"each cell of {name!r} holds several captions, parted by {MARKS[mark]}")
@@ -93,7 +94,8 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
         _refuse_several_labels(sample, label)
         _say_other_labels(sample, left, label, reading)
         _refuse_quantities(sample, label)
-    listed = tuple(place for place in found.captions if holds_lists(sample.cells[place]))
+    worded = (*found.captions, *([] if found.label is None else [found.label]))
+    listed = tuple(place for place in worded if holds_lists(sample.cells[place]))
     marks = {place: mark_in(sample.texts[place]) for place in found.captions if place not in listed}
     return replace(found, listed=listed, marks={place: mark for place, mark in marks.items() if mark})
 
