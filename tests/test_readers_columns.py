@@ -425,3 +425,15 @@ def test_words_that_do_not_stand_for_a_number_each_are_no_names_of_classes(tmp_p
         kinds[place] = "cat"
         write(tmp_path / "t.csv", written(("image", "label", "kind"), zip(names, numbers, kinds)))
         assert read(tmp_path / "t.csv").classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("mark", ["\t", "|", ";", ","])
+@pytest.mark.parametrize("extension", [".jpg", ""])
+def test_without_a_header_signs_in_every_caption_part_no_cells(
+    tmp_path: Path, mark: str, extension: str
+) -> None:
+    touch(tmp_path, *(f"ROCO_{number}.jpg" for number in range(12)))
+    sign = {",": ";"}.get(mark, ",")
+    told = {f"ROCO_{number}.jpg": (f"{word}{sign} small{sign} brown",) for number, word in enumerate(WORDS)}
+    lines = [f"{name.removesuffix('.jpg')}{extension}{mark}{word}\n" for name, (word,) in told.items()]
+    assert captions(read(write(tmp_path / "captions.txt", "".join(lines)))) == told

@@ -187,12 +187,18 @@ def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:
 
 
 def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
-    def score(mark: str) -> tuple[int, int, int, int]:
+    filled = [line[:_JUDGED] for line in lines[1:] if line.strip()]
+    # Captions may all hold a comma or a semicolon, but behind the name; and hardly ever a tab.
+    marks = [sign for sign in lines[0] if sign in _DELIMITERS]
+    first = "\t" if "\t" in marks else "".join(marks[:1])
+
+    def score(mark: str) -> tuple[int, int, int, int, bool, int]:
         names = _split(lines[0], mark)
         keys = {column_key(name) for name in names}
-        below = [len(_split(other[:_JUDGED], mark)) for other in lines[1:] if other.strip()]
-        even = sum(count >= len(names) for count in below) if len(names) > 1 else 0
-        return len(keys & wanted), len(keys & KNOWN_COLUMNS), even, len(names)
+        below = [_split(line, mark) for line in filled]
+        named = sum(any(map(is_image_name, cells)) for cells in below)
+        even = sum(len(cells) >= len(names) for cells in below) if len(names) > 1 else 0
+        return len(keys & wanted), len(keys & KNOWN_COLUMNS), named, even, mark == first, len(names)
 
     return max(_DELIMITERS, key=score)
 
