@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 
 from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
-from showtell.data.readers.cells import TEXT_KEYS, holds_objects, object_of
+from showtell.data.readers.cells import TEXT_KEYS, holds_objects, image_of, object_of
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable, Table
 from showtell.errors import DataError
 from showtell.files import parse_json
 
 _CONVERSATIONS = ("conversations", "messages")
+_ANSWERS = ("gpt", "assistant")
 _JUDGED = 20
 
 
@@ -183,15 +184,32 @@ def _answered(record: dict[str, object]) -> dict[str, object]:
     return kept | ({"label": list(dict.fromkeys(labels))} if labels else {"caption": captions})
 
 
+def _parts(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a turn of a conversation consists of, where it is written in parts: texts and images."""
+    content = turn.get("value") or turn.get("content")
+    content = [{"text": content}] if isinstance(content, str) else content
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
+def _said(turn: dict[str, Any]) -> str:
+    return " ".join(part["text"] for part in _parts(turn) if isinstance(part.get("text"), str))
+
+
+def _shown(turns: list[dict[str, Any]]) -> dict[str, object]:
+    """Return the image that is a part of a conversation, as OpenAI and Qwen write it; nothing without one."""
+    parts = [part for turn in turns for part in _parts(turn)]
+    images = [image_of(part[key]) for part in parts for key in ("image", "image_url") if part.get(key)]
+    return {"image": images} if images else {}
+
+
 def flat(record: dict[str, object]) -> dict[str, object]:
     """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
     spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
     if isinstance(spoken, list):
         turns = [turn for turn in spoken if isinstance(turn, dict)]
-        turns = [turn for turn in turns if (turn.get("from") or turn.get("role")) in ("gpt", "assistant")]
-        answers = [turn.get("value") or turn.get("content") for turn in turns]
+        answers = [_said(turn) for turn in turns if (turn.get("from") or turn.get("role")) in _ANSWERS]
         rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
-        return rest | {"caption": next((answer for answer in answers if isinstance(answer, str)), "")}
+        return _shown(turns) | rest | {"caption": next(filter(None, answers), "")}
     found: dict[str, object] = {}
     record = _answered(record)
     for key, value in record.items():
