@@ -9,7 +9,7 @@ from showtell.data.readers.caption_files import coco_files, is_token_file, json_
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.sidecar import say_something, sidecars
+from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
 from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
@@ -200,10 +200,10 @@ class _Search:
             yield Candidate("coco", folder)
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
         files = [path for path in entries if path.is_file()]
-        pictured = {path.stem for path in files if is_image_name(path.name)}
+        pictured = {part for path in files if is_image_name(path.name) for part in (path.stem, path.name)}
         tables: list[Candidate] = []
         for path in files:
-            for one in self._in_folder(path) if path.stem not in pictured else ():
+            for one in self._in_folder(path) if of_cloud(path.stem) not in pictured else ():
                 if one.format in ("csv", "labels"):
                     tables.append(one)
                 elif one.format != "coco":  # whose files are one data set, above
