@@ -192,7 +192,16 @@ def test_json_beside_images_that_holds_no_captions_is_named_as_such(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "name, word",
-    [("captions.csv.zip", "unpack"), ("set.tar.gz", "unpack"), ("labels.mat", "CSV"), ("x.npz", "files")],
+    [
+        ("captions.csv.zip", "unpack"),
+        ("set.tar.gz", "unpack"),
+        ("labels.mat", "CSV"),
+        ("x.npz", "files"),
+        ("captions.ods", "CSV"),
+        ("Photos.numbers", "CSV"),
+        ("captions.docx", "CSV"),
+        ("train.tfrec", "files"),
+    ],
 )
 def test_a_folder_says_of_a_file_what_the_file_alone_would(tmp_path: Path, name: str, word: str) -> None:
     """`look t.npz` says that its images are to be saved; `look .` beside it says nothing of it."""

@@ -8,6 +8,7 @@ from showtell.data.names import begin_alike, few, is_image_name, shown_name, spl
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
+from showtell.data.readers.forms import FORMATS, NOT_TEXT
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
@@ -15,27 +16,8 @@ from showtell.data.readers.table import UnclearColumnsError
 from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
 from showtell.errors import DataError
 
-FORMATS: dict[str, str] = {
-    "csv": "captions in a table: image,caption (comma, tab, pipe, semicolon; JSON, .xlsx, .parquet)",
-    "labels": "labels in a table: id,breed (the same kinds of files)",
-    "classes": "class folders, with or without train/val/test above them",
-    "flickr8k": "Flickr8k.token.txt with its image lists",
-    "coco": "COCO captions JSON",
-    "karpathy": "Karpathy dataset JSON",
-    "imagefolder": "Hugging Face image folder: metadata.csv or metadata.jsonl",
-    "sidecar": "each image with a text of its name: 7.jpg, 7.txt",
-    "webdataset": "images with their texts in .tar files",
-}
 _LABELLED = ("labels", "classes")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
-_NOT_TEXT = {
-    ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
-    ".mat": "a MATLAB file; write its columns as CSV",
-    ".xml": "an XML file (CVAT, VOC); export it as CSV, JSON or COCO",
-    ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
-    ".npy": "a NumPy array; save its images as files",
-    ".npz": "a NumPy archive; save its images as files",
-} | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
 _MOST_LISTS = 30
 """More texts are those of single images."""
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
@@ -79,7 +61,7 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         candidates = _strongest(everything := candidates)
         if reading.columns:  # which these have none of
             candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
-        _say_left_classes(candidates, everything, reading)
+        _say_left(candidates, everything, reading)
         if reading.wanted == "labels" and {one.format for one in candidates} == {"sidecar"}:
             candidates = [one for one in everything if one.format == "classes"] or candidates
         fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
@@ -135,8 +117,11 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.format not in weaker]
 
 
-def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
-    """Say that class folders beside a table are left out, where they are not those of its images."""
+def _say_left(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
+    """Say which tables without images are left out, and class folders beside those of a table's images."""
+    lost = [one for one in found if one.images is None and one.format in ("csv", "labels")]
+    if names := [one.source.name for one in lost if one not in candidates]:
+        reading.note(f"left out, for none of the images that it names is found: {few(names)}")
     taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
     for left in found if taken else ():
         if left.format == "classes" and left not in candidates:
@@ -156,8 +141,8 @@ class _Search:
         """Yield what a file may be."""
         suffix, name = path.suffix.lower(), path.name.lower()
         kind = json_kind(path) if suffix == ".json" else None
-        if suffix in _NOT_TEXT:
-            self._fail(f"{path} is {_NOT_TEXT[suffix]}.", "Expected a table in text.")
+        if suffix in NOT_TEXT:
+            self._fail(f"{path} is {NOT_TEXT[suffix]}.", "Expected a table in text.")
         elif is_image_name(name):
             expected = "Expected a captions table, a folder of class folders or a labels table."
             self._fail(f"{path} is an image, not a data set.", expected)
@@ -237,14 +222,14 @@ class _Search:
         """Yield what one of a folder's files may be, but for those that are not data by themselves."""
         suffix, name = path.suffix.lower(), path.name.lower()
         if suffix == ".arrow":  # the JSON beside it is of no use
-            raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
+            raise DataError(f"{path} is {NOT_TEXT[suffix]}.")
         if name in _METADATA or pairs_with_splits(path, self.reading):
             return
         if suffix == ".txt" and (name.startswith(("readme", "licen")) or is_list(path, self.reading)):
             return
         if "submission" in path.stem.lower():
             self.reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
-        elif suffix in (*TABLE_SUFFIXES, *_NOT_TEXT, ".token") or is_token_file(path, self.reading):
+        elif suffix in (*TABLE_SUFFIXES, *NOT_TEXT, ".token") or is_token_file(path, self.reading):
             yield from self.file(path)
 
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
