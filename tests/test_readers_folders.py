@@ -301,3 +301,33 @@ def test_texts_of_a_cloud_beside_class_folders_are_no_captions(tmp_path: Path) -
     for name in made:
         write(tmp_path / f"{name}.json", '{"title": "x.jpg", "description": "a dog"}')
     assert read(tmp_path).images[0].captions == ("a dog",)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("images_001/images", "images_002/images"),
+        ("data_256", "val_256"),
+        ("Photos from 2019", "Photos from 2020"),
+        ("HAM_images_part_1", "HAM_images_part_2"),
+        ("2024-01-05", "2024-02-17"),
+        ("2023.11", "2023.12"),
+    ],
+)
+def test_parts_of_a_collection_of_photos_are_no_classes(tmp_path: Path, folders: tuple[str, str]) -> None:
+    names = [f"{folder}/{number}{place}.jpg" for place, folder in enumerate(folders) for number in range(6)]
+    touch(tmp_path, *names)
+    with pytest.raises(DataError, match="no format that is known"):
+        read(tmp_path)
+    assert len(read(tmp_path, format="classes").classes) == 2
+    bare = [name.rpartition("/")[2] for name in names]
+    write(tmp_path / "t.csv", "image,label\n" + "".join(f"{name},{name[0]}\n" for name in bare))
+    assert read(tmp_path).classes == tuple("012345")
+
+
+@pytest.mark.parametrize(
+    "folders", [("part 1", "part 2"), ("0001", "0002"), ("images", "cats"), ("2019", "2020")]
+)
+def test_classes_may_be_called_much_like_parts(tmp_path: Path, folders: tuple[str, str]) -> None:
+    touch(tmp_path, *(f"{folder}/{number}.jpg" for folder in folders for number in range(6)))
+    assert read(tmp_path).format == "classes"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from showtell.data.names import begin_alike, few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
-from showtell.data.readers.classes import holds_classes
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.forms import FORMATS, NOT_TEXT
+from showtell.data.readers.layout import holds_classes
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
