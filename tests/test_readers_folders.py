@@ -331,3 +331,23 @@ def test_parts_of_a_collection_of_photos_are_no_classes(tmp_path: Path, folders:
 def test_classes_may_be_called_much_like_parts(tmp_path: Path, folders: tuple[str, str]) -> None:
     touch(tmp_path, *(f"{folder}/{number}.jpg" for folder in folders for number in range(6)))
     assert read(tmp_path).format == "classes"
+
+
+def test_a_table_whose_labels_are_the_folders_needs_no_choice(tmp_path: Path) -> None:
+    made = classes(tmp_path, "train/", "test/")
+    rows = "".join(f"{name},{label},{name.partition('/')[0]}\n" for name, label in made.items())
+    write(tmp_path / "all.csv", f"filepaths,labels,data set\n{rows}")
+    dataset = read(tmp_path)
+    assert (dataset.format, labels(dataset)) == ("labels", made)
+    assert splits(dataset) == {n: n.partition("/")[0] for n in made}
+    assert not said(dataset, "left out")
+
+
+def test_a_table_whose_names_fit_several_files_each_is_none_of_class_folders(tmp_path: Path) -> None:
+    made = [f"cars/cars/{split}/{name}/{number}.jpg" for split in ("train", "test") for name in ("BMW", "VW")
+            for number in range(6)]  # fmt: skip
+    touch(tmp_path, *made)
+    write(tmp_path / "anno.csv", "".join(f"{number}.jpg,39,{number % 2}\n" for number in range(6)))
+    dataset = read(tmp_path)
+    assert (dataset.classes, len(dataset.images)) == (("BMW", "VW"), 24)
+    assert said(dataset, "left out", "anno.csv")

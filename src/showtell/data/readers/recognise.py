@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from showtell.data.names import begin_alike, few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
+from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.forms import FORMATS, NOT_TEXT
+from showtell.data.readers.image_folder import Match
 from showtell.data.readers.layout import holds_classes
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
@@ -18,6 +21,7 @@ from showtell.errors import DataError
 
 _LABELLED = ("labels", "classes")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
+_JUDGED = 100
 _MOST_LISTS = 30
 """More texts are those of single images."""
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
@@ -31,7 +35,8 @@ class Candidate:
     source: Path  # the file or the folder
     parts: tuple[Part, ...] = ()  # the tables that are read together
     images: Path | None = None  # where the images of a table are found; None where none are
-    answered: bool = False  # whether it is a table of labels that says who gave them
+    # whether it is a table of labels that says who gave them, or whose labels are the folders of the images
+    surpassing: bool = False
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -106,7 +111,7 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     sure = [one for one in candidates if one.images is not None or one.format not in ("csv", "labels")]
     candidates = sure or candidates  # a table whose images are not here is what it is only by itself
     formats = {candidate.format for candidate in candidates}
-    if any(one.images not in (None, one.source.parent) or one.answered for one in candidates):
+    if any(one.images not in (None, one.source.parent) or one.surpassing for one in candidates):
         weaker |= {"classes"}  # the folder of a table's images is not a class; answers are newer than folders
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
@@ -120,11 +125,12 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
 def _say_left(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
     """Say which tables without images are left out, and class folders beside those of a table's images."""
     lost = [one for one in found if one.images is None and one.format in ("csv", "labels")]
-    if names := [one.source.name for one in lost if one not in candidates]:
+    if names := [part.path.name for one in lost if one not in candidates for part in one.parts]:
         reading.note(f"left out, for none of the images that it names is found: {few(names)}")
     taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
     for left in found if taken else ():
-        if left.format == "classes" and left not in candidates:
+        own = any(one.images == left.source for one in candidates)
+        if left.format == "classes" and left not in candidates and not own:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
             if beside := sorted(tops - taken):
                 reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
@@ -201,7 +207,7 @@ class _Search:
         for one in self._table(parts[0].path) if parts else ():
             yield replace(one, source=folder, parts=parts)
         # To list all that lies below takes time, and beside a table one folder is that of its images.
-        if not tables or len(entries) - len(files) > 1:
+        if not any(one.images for one in tables) or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
             texts, classes = sidecars(listing), holds_classes(listing)
             often = 2 * len(texts) >= len(listing.images) > 0
@@ -235,7 +241,8 @@ class _Search:
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
         """Yield tables that are named after splits, or that are shards of one, as one candidate."""
         paths = [table.source for table in tables]
-        parts = tuple(split_parts(paths, self.reading))
+        here = any(table.images for table in tables)
+        parts = tuple(split_parts(paths, self.reading if here else self.reading.trial()))
         if not parts and len(paths) > 1 and all(path.suffix == ".parquet" for path in paths):
             parts = shard_parts(paths, self.reading)
         if parts:
@@ -252,10 +259,18 @@ class _Search:
         except DataError as error:
             self.failures.append(error)
             return
+        rows = [row.fields for row in islice(columns.table.rows(), _JUDGED)]
+        rows = [fields for fields in rows if len(fields) == len(columns.table.header)]
+        found = [(columns.folder.find(image_of(fields[columns.image])), fields) for fields in rows]
         images = columns.folder.root if columns.found else None
         format = "csv" if columns.words.captions else "labels"
-        answered = format == "labels" and columns.who is not None
-        yield Candidate(format, path, (Part(path),), images, answered)
+        of_folders = format == "labels" and all(
+            isinstance(one, Match)
+            and {*columns.words.labels_of(fields, columns.table.header)} <= {*one.name.split("/")[:-1]}
+            for one, fields in found
+        )
+        surpassing = of_folders or (format == "labels" and columns.who is not None)
+        yield Candidate(format, path, (Part(path),), images, surpassing)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))
