@@ -54,7 +54,8 @@ class DelimitedTable(Table):
         if self.delimiter == " ":
             for line in lines:
                 if line.strip():
-                    yield Row(f"{self.path}:{lines.number}", list(_parted_by_blank(line)))
+                    cells = _parted_by_blank(line, len(self.header))
+                    yield Row(f"{self.path}:{lines.number}", list(cells))
             return
         if self.escaped:  # a backslash before anything else is itself
             literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
@@ -150,8 +151,12 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
         )
     delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
     header = _split(line, delimiter)
-    if len(header) < 2 and len(_parted_by_blank(line)) == 2:
-        delimiter, header = " ", _parted_by_blank(line)
+    if len(header) < 2 and len(_parted_by_blank(line, 1)) == 2:
+        delimiter, header = " ", _parted_by_blank(line, 1)
+    elif len(header) < 2 and (aligned := _aligned(lines, first)):
+        above, delimiter, (first, header) = first, " ", aligned
+        if first > above:
+            reading.note(f"of {path.name} {first - above:,} lines above the header are left out")
     if len(header) < 2:
         raise DataError(
             f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
@@ -211,7 +216,27 @@ def _split(line: str, delimiter: str) -> tuple[str, ...]:
     return tuple(nfc(name.strip()) for name in cells)
 
 
-def _parted_by_blank(line: str) -> tuple[str, ...]:
-    """Part a line behind the name of an image, which may hold blanks itself."""
-    match = _NAME_AND_WORDS.fullmatch(line.strip())
-    return (match[1], match[2]) if match else (line.strip(),)
+def _parted_by_blank(line: str, count: int) -> tuple[str, ...]:
+    """Part a line behind an image's name, which may hold blanks itself; or into so many cells at blanks."""
+    match = _NAME_AND_WORDS.fullmatch(line.strip()) if count < 3 else None
+    return (match[1], match[2]) if match else tuple(line.strip().split(None, count - 1))
+
+
+def _aligned(lines: Sequence[str], first: int) -> tuple[int, tuple[str, ...]] | None:
+    """Return the header of a table whose cells are parted by blanks, and its place; None for other texts.
+
+    Each line holds as many cells, below remarks (``# id class``) and a number of rows, as CelebA and Oxford's
+    pets have them; in the header the column of images may be missing.
+    """
+    places = [number for number in range(first, len(lines)) if lines[number].strip()]
+    places = [number for number in places if not re.match(r"#|\d+\s*$", lines[number])]
+    words = [lines[number].split() for number in places]
+    if len(words) < 3:
+        return None
+    header, count = tuple(words[0]), len(words[1])
+    if count == len(header) + 1:
+        header = ("image", *header)
+    known = is_header(header) and min(map(len, words)) >= len(header)  # a caption is several words
+    even = 1 < count == len(header) and all(len(one) == count for one in words[1:])
+    named = len({one[0] for one in words}) == len(words)  # lines of prose begin alike
+    return (places[0], header) if known or (even and named) else None
