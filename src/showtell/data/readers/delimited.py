@@ -35,6 +35,7 @@ class DelimitedTable(Table):
     skipped: int  # lines above the header
     escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
     headed: bool = True  # whether the first line after those skipped is the header
+    wrapped: bool = False  # whether each line is quoted as a whole
 
     def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
@@ -57,7 +58,9 @@ class DelimitedTable(Table):
                     cells = _parted_by_blank(line, len(self.header))
                     yield Row(f"{self.path}:{lines.number}", list(cells))
             return
-        if self.escaped:  # a backslash before anything else is itself
+        if self.wrapped:
+            lines.change = _unwrapped
+        elif self.escaped:  # a backslash before anything else is itself
             literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
             lines.change = lambda line: literal.sub(lambda found: found[0] if found[1] else "\\\\", line)
         reader = csv.reader(lines, delimiter=self.delimiter, escapechar="\\" if self.escaped else None)
@@ -136,6 +139,9 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if not filled:
         hint = "Expected a table with a header, such as image,caption."
         raise DataError(f"{path} is empty.", hint=hint)
+    if wrapped := all(_unwrapped(lines[number]) != lines[number] for number in filled):
+        reading.note(f"each line of {path.name} is quoted as a whole, and is read without these quotes")
+        lines = list(map(_unwrapped, lines))
     first, delimiter = filled[0], ""
     beginning = lines[first].strip().strip('"')
     if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -166,8 +172,17 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if _are_numbered(header, [_split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
         header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
-    table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
+    table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped)
     return without_header(table, reading) if any(map(is_image_name, header)) else table
+
+
+def _unwrapped(line: str) -> str:
+    """Return a line without the quotes in which Excel puts one that it has read as a single cell."""
+    inner = line.strip()
+    if inner[:1] != '"' or any(len(_split(inner, mark)) > 1 for mark in _DELIMITERS):
+        return line
+    (inner,) = _split(inner, ",")
+    return inner + "\n" if any(len(_split(inner, mark)) > 1 for mark in _DELIMITERS) else line
 
 
 def _is_header(line: str) -> bool:
