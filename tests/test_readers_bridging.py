@@ -44,6 +44,7 @@ WAYS = {
     "number as a decimal": ("000007.jpg", "7.0", "zeros added"),
     "number of COCO": ("COCO_val2014_000000000042.jpg", "42", "zeros added"),
     "extension of before": ("a.png", "a.jpg", "without the extension"),
+    "a camera's own file": ("IMG_7.jpg", "IMG_7.CR2", "without the extension"),
     "no extension, in a folder": ("part_1/a.jpg", "a", "without the extension"),
     "blanks as pluses": ("my dog.jpg", "my+dog.jpg", "escaped letters"),
     "blanks as underscores": ("my_dog_1.jpg", "my dog 1.jpg", "escaped letters"),

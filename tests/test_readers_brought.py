@@ -312,6 +312,14 @@ def test_a_table_beside_another_that_holds_no_words_is_said(tmp_path: Path) -> N
     assert said(read(tmp_path), "left out:", "parts.csv has no column that holds a caption or a label")
 
 
+def test_a_table_beside_another_whose_images_are_not_there_is_said(tmp_path: Path) -> None:
+    table(tmp_path, "uid,filename,projection", range(12), FILES, ["Frontal", "Lateral"] * 6)
+    write(tmp_path / "reports.csv", "image,caption\nXray Chest PA,the heart is normal\nXray,a clear lung\n")
+    dataset = read(tmp_path)
+    assert dataset.classes == ("Frontal", "Lateral")
+    assert said(dataset, "left out", "reports.csv")
+
+
 @pytest.mark.parametrize("other", ["extra", "ground_truth"])
 def test_splits_inside_of_classes_beside_something_else(tmp_path: Path, other: str) -> None:
     made = {f"{one}/{split}/{split}{one}.jpg": split for one in CLASSES for split in ("train", "test")}

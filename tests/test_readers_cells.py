@@ -1,6 +1,7 @@
 """What a cell of a table holds: a list of captions, several labels, nothing, markup, signs without room."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,7 @@ def test_an_image_under_two_labels_is_left_out(tmp_path: Path) -> None:
         ("image,caption,\n00.jpg,a dog,\n01.jpg,a cat,\n", ["a dog", "a cat"]),
         ("image,caption\n00.jpg,a dog,\n01.jpg,a cat,,\n", ["a dog", "a cat"]),
         ("image,caption\r00.jpg,a dog\r01.jpg,a cat\r", ["a dog", "a cat"]),
+        ('"image,caption"\n"00.jpg,""a dog, fast"""\n"01.jpg,a cat"\n', ["a dog, fast", "a cat"]),
         ("image,caption\r\n00.jpg,a dog\n01.jpg,a cat\r02.jpg,an owl", ["a dog", "a cat", "an owl"]),
         ("image;score;caption\n00.jpg;0,93;a dog\n01.jpg;0,5;a cat\n", ["a dog", "a cat"]),
         ("image,caption\n00.jpg,a dog\nimage,caption\n01.jpg,a cat\n", ["a dog", "a cat"]),
@@ -201,6 +203,7 @@ def test_an_image_under_two_labels_is_left_out(tmp_path: Path) -> None:
         "mark at the end",
         "marks in rows",
         "CR",
+        "lines in quotes",
         "mixed ends",
         "decimal comma",
         "header again",
@@ -354,3 +357,42 @@ def test_quantities_are_no_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="classes, not quantities"):
         read(table(tmp_path, "image,label", FILES, [0.37 * number for number in range(12)]))
     assert read(table(tmp_path, "image,label", FILES, [0.5, 1.5] * 6)).classes == ("0.5", "1.5")
+
+
+@pytest.mark.parametrize("write_cell", [json.dumps, str])
+def test_objects_in_cells_are_columns(tmp_path: Path, write_cell: Callable[[object], str]) -> None:
+    cells = [write_cell({"caption": word, "public_domain": "no", "image_url": ""}) for word in WORDS]
+    dataset = read(table(tmp_path, "filename,file_attributes,region_attributes", FILES, cells, ["{}"] * 12))
+    assert captions(dataset) == {name: (word,) for name, word in zip(FILES, WORDS)}
+    kinds = ["cat", "dog", "owl"] * 4
+    cells = [write_cell({"species": kind, "sure": "yes"}) for kind in kinds]
+    path = table(tmp_path, "filename,region_attributes", FILES, cells)
+    assert labels(read(path, text_column="species")) == dict(zip(FILES, kinds))
+    cells = [write_cell({"bytes": None, "path": f"images/{name}"}) for name in FILES]
+    assert captions(read(table(tmp_path, "image,text", cells, WORDS)))["images/00.jpg"] == (WORDS[0],)
+
+
+def test_captions_in_objects_are_columns_of_captions(tmp_path: Path) -> None:
+    languages = [json.dumps({"en": word, "ko": "개"}) for word in WORDS]
+    path = table(tmp_path, "image,caption", FILES, languages)
+    with pytest.raises(DataError, match="several languages: caption_en, caption_ko"):
+        read(path)
+    assert captions(read(path, text_column="caption_en"))["00.jpg"] == (WORDS[0],)
+    records = [{"image": name, "captions": {"0": word, "1": "a cat"}} for name, word in zip(FILES, WORDS)]
+    assert captions(read(write(tmp_path / "t.json", json.dumps(records))))["00.jpg"] == (WORDS[0], "a cat")
+
+
+def test_rows_beside_objects_that_are_none_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    rows = [[name, json.dumps({"caption": word, "x": 1})] for name, word in zip(FILES, WORDS)]
+    rows[5].append("more")
+    dataset = read(write(tmp_path / "t.csv", written(("image", "attributes"), rows)))
+    assert len(dataset.images) == 11
+    assert ("broken line", "t.csv:7") in problems(dataset)
+
+
+@pytest.mark.parametrize("cell", ["['{}']", '["{}"]', '{{"choices": ["{}"]}}'])
+def test_a_list_of_one_label_in_a_cell_is_that_label(tmp_path: Path, cell: str) -> None:
+    kinds = ["cat", "dog", "owl"] * 4
+    dataset = read(table(tmp_path, "image,label", FILES, [cell.format(kind) for kind in kinds]))
+    assert labels(dataset) == dict(zip(FILES, kinds))

@@ -405,3 +405,70 @@ def test_a_sign_between_name_and_caption_is_no_part_of_either(tmp_path: Path, ma
     touch(tmp_path, *FILES)
     rows = "".join(f"{name}{mark}{text}\n" for name, text in zip(FILES, WORDS))
     assert captions(read(write(tmp_path / "t.txt", rows))) == {n: (t,) for n, t in zip(FILES, WORDS)}
+
+
+@pytest.mark.parametrize("header", ["Label,ClassName", "label,label_text", "class_id,disease", "target,wat"])
+def test_the_names_of_numbered_classes_are_the_labels(tmp_path: Path, header: str) -> None:
+    numbers = [CLASSES.index(name) for name in CLASSES]
+    dataset = read(table(tmp_path, f"image,{header}", FILES, numbers, CLASSES))
+    assert labels(dataset) == dict(zip(FILES, CLASSES))
+    assert said(dataset, "names the classes", "--text-column")
+    assert read(tmp_path / "t.csv", text_column=header.split(",")[0]).classes == ("0", "1", "2")
+
+
+def test_words_that_do_not_stand_for_a_number_each_are_no_names_of_classes(tmp_path: Path) -> None:
+    numbers = [0, 1, 2] * 400
+    kinds = [CLASSES[number] for number in numbers]
+    names = [f"{number}.jpg" for number in range(1200)]
+    touch(tmp_path, *names)
+    for place in (1100, 5):  # beyond the rows by which columns are judged, and among them
+        kinds[place] = "cat"
+        write(tmp_path / "t.csv", written(("image", "label", "kind"), zip(names, numbers, kinds)))
+        assert read(tmp_path / "t.csv").classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("mark", ["\t", "|", ";", ","])
+@pytest.mark.parametrize("extension", [".jpg", ""])
+def test_without_a_header_signs_in_every_caption_part_no_cells(
+    tmp_path: Path, mark: str, extension: str
+) -> None:
+    touch(tmp_path, *(f"ROCO_{number}.jpg" for number in range(12)))
+    sign = {",": ";"}.get(mark, ",")
+    told = {f"ROCO_{number}.jpg": (f"{word}{sign} small{sign} brown",) for number, word in enumerate(WORDS)}
+    lines = [f"{name.removesuffix('.jpg')}{extension}{mark}{word}\n" for name, (word,) in told.items()]
+    assert captions(read(write(tmp_path / "captions.txt", "".join(lines)))) == told
+
+
+ALIGNED = {
+    "header": "image label split\n{rows}",
+    "CelebA": "12\nlabel split\n{rows}",
+    "DeepFashion": "12\nimage_name  category_label  evaluation_status\n{rows}",
+    "Oxford's pets": "#Image CLASS SPLIT\n#three classes\n{rows}",
+}
+
+
+@pytest.mark.parametrize("form", ALIGNED)
+@pytest.mark.parametrize("extension", [".jpg", ""])
+def test_cells_may_be_parted_by_blanks(tmp_path: Path, form: str, extension: str) -> None:
+    names = [f"pet_{number}{extension}" for number in range(12)]
+    touch(tmp_path, *(f"images/pet_{number}.jpg" for number in range(12)))
+    rows = zip(names, CLASSES, ["train", "val", "test"] * 4)
+    lines = "\n".join(f"{name:20}{label}  {split} " for name, label, split in rows)
+    dataset = read(write(tmp_path / "list.txt", ALIGNED[form].format(rows=lines)))
+    assert {
+        name.removeprefix("images/").removesuffix(".jpg"): label for name, label in labels(dataset).items()
+    } == {name.removesuffix(".jpg"): label for name, label in zip(names, CLASSES)}
+    assert set(splits(dataset).values()) == {"train", "val", "test"}
+
+
+def test_a_caption_parted_by_blanks_keeps_its_own(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    lines = "\n".join(f"{name}     {word}" for name, word in zip(FILES, WORDS))
+    dataset = read(write(tmp_path / "t.txt", f"image      caption\n{lines}"))
+    assert captions(dataset) == {name: (word,) for name, word in zip(FILES, WORDS)}
+
+
+def test_lines_of_text_alone_are_no_table(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    with pytest.raises(DataError, match="single column"):
+        read(write(tmp_path / "t.txt", "\n".join(WORDS)))

@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,61 @@ def test_a_workbook_is_read_by_its_first_sheet_with_rows(tmp_path: Path) -> None
         read(tmp_path / "t.xlsx")
 
 
+def workbook(path: Path, **sheets: Sequence[Sequence[object]]) -> Any:
+    """Return a workbook of these sheets, for more to be done to it before it is saved at the path."""
+    openpyxl = pytest.importorskip("openpyxl")
+    touch(path.parent, *FILES)
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    return book
+
+
+HEADED = [("image", "caption"), *zip(FILES, WORDS)]
+
+
+def test_hidden_sheets_are_left_out_and_hidden_rows_are_said(tmp_path: Path) -> None:
+    book = workbook(tmp_path / "t.xlsx", old=[HEADED[0], *((name, "old") for name in FILES)], new=HEADED)
+    book["old"].sheet_state = "hidden"
+    book["new"].row_dimensions[3].hidden = book["new"].row_dimensions[4].hidden = True
+    book.active = 1
+    book.save(tmp_path / "t.xlsx")
+    dataset = read(tmp_path / "t.xlsx")
+    assert captions(dataset) == CAPTIONED
+    assert said(dataset, "the sheet 'new' is read, and not old")
+    assert said(dataset, "2 rows of t.xlsx that are hidden")
+
+
+def test_the_sheet_with_a_header_goes_before_one_of_remarks(tmp_path: Path) -> None:
+    remarks = [("How to use", "this file"), ("write a caption", "of each")]
+    workbook(tmp_path / "t.xlsx", Info=remarks, data=HEADED).save(tmp_path / "t.xlsx")
+    assert captions(read(tmp_path / "t.xlsx")) == CAPTIONED
+
+
+def test_sheets_of_the_same_columns_are_read_together(tmp_path: Path) -> None:
+    book = workbook(
+        tmp_path / "t.xlsx", Ann=HEADED[:4], Bob=[HEADED[0], *HEADED[4:]], sums=[("a", "b"), (1, 2)]
+    )
+    book.save(tmp_path / "t.xlsx")
+    dataset = read(tmp_path / "t.xlsx")
+    assert captions(dataset) == CAPTIONED
+    assert said(dataset, "the sheets Ann, Bob are read, and not sums")
+
+
+def test_merged_cells_hold_the_same_in_each_of_their_rows(tmp_path: Path) -> None:
+    rows = [("label", "image"), *zip(["cat", None, None, "dog", None, None], FILES)]
+    book = workbook(tmp_path / "t.xlsx", words=rows)
+    for area in ("A2:A4", "A5:A7"):
+        book["words"].merge_cells(area)
+    book.save(tmp_path / "t.xlsx")
+    dataset = read(tmp_path / "t.xlsx")
+    assert labels(dataset) == dict(zip(FILES, ["cat"] * 3 + ["dog"] * 3))
+    assert said(dataset, "merged cells of t.xlsx")
+
+
 @pytest.mark.parametrize("name, extra", [("t.parquet", "parquet"), ("t.xlsx", "excel")])
 @pytest.mark.parametrize("whole", [False, True])
 def test_what_is_not_installed_is_named(
@@ -192,7 +248,16 @@ def test_json_beside_images_that_holds_no_captions_is_named_as_such(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "name, word",
-    [("captions.csv.zip", "unpack"), ("set.tar.gz", "unpack"), ("labels.mat", "CSV"), ("x.npz", "files")],
+    [
+        ("captions.csv.zip", "unpack"),
+        ("set.tar.gz", "unpack"),
+        ("labels.mat", "CSV"),
+        ("x.npz", "files"),
+        ("captions.ods", "CSV"),
+        ("Photos.numbers", "CSV"),
+        ("captions.docx", "CSV"),
+        ("train.tfrec", "files"),
+    ],
 )
 def test_a_folder_says_of_a_file_what_the_file_alone_would(tmp_path: Path, name: str, word: str) -> None:
     """`look t.npz` says that its images are to be saved; `look .` beside it says nothing of it."""

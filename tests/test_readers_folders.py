@@ -301,3 +301,53 @@ def test_texts_of_a_cloud_beside_class_folders_are_no_captions(tmp_path: Path) -
     for name in made:
         write(tmp_path / f"{name}.json", '{"title": "x.jpg", "description": "a dog"}')
     assert read(tmp_path).images[0].captions == ("a dog",)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("images_001/images", "images_002/images"),
+        ("data_256", "val_256"),
+        ("Photos from 2019", "Photos from 2020"),
+        ("HAM_images_part_1", "HAM_images_part_2"),
+        ("2024-01-05", "2024-02-17"),
+        ("2023.11", "2023.12"),
+    ],
+)
+def test_parts_of_a_collection_of_photos_are_no_classes(tmp_path: Path, folders: tuple[str, str]) -> None:
+    names = [f"{folder}/{number}{place}.jpg" for place, folder in enumerate(folders) for number in range(6)]
+    touch(tmp_path, *names)
+    with pytest.raises(DataError, match="no format that is known"):
+        read(tmp_path)
+    assert len(read(tmp_path, format="classes").classes) == 2
+    bare = [name.rpartition("/")[2] for name in names]
+    write(tmp_path / "t.csv", "image,label\n" + "".join(f"{name},{name[0]}\n" for name in bare))
+    assert read(tmp_path).classes == tuple("012345")
+
+
+@pytest.mark.parametrize(
+    "folders", [("part 1", "part 2"), ("0001", "0002"), ("images", "cats"), ("2019", "2020")]
+)
+def test_classes_may_be_called_much_like_parts(tmp_path: Path, folders: tuple[str, str]) -> None:
+    touch(tmp_path, *(f"{folder}/{number}.jpg" for folder in folders for number in range(6)))
+    assert read(tmp_path).format == "classes"
+
+
+def test_a_table_whose_labels_are_the_folders_needs_no_choice(tmp_path: Path) -> None:
+    made = classes(tmp_path, "train/", "test/")
+    rows = "".join(f"{name},{label},{name.partition('/')[0]}\n" for name, label in made.items())
+    write(tmp_path / "all.csv", f"filepaths,labels,data set\n{rows}")
+    dataset = read(tmp_path)
+    assert (dataset.format, labels(dataset)) == ("labels", made)
+    assert splits(dataset) == {n: n.partition("/")[0] for n in made}
+    assert not said(dataset, "left out")
+
+
+def test_a_table_whose_names_fit_several_files_each_is_none_of_class_folders(tmp_path: Path) -> None:
+    made = [f"cars/cars/{split}/{name}/{number}.jpg" for split in ("train", "test") for name in ("BMW", "VW")
+            for number in range(6)]  # fmt: skip
+    touch(tmp_path, *made)
+    write(tmp_path / "anno.csv", "".join(f"{number}.jpg,39,{number % 2}\n" for number in range(6)))
+    dataset = read(tmp_path)
+    assert (dataset.classes, len(dataset.images)) == (("BMW", "VW"), 24)
+    assert said(dataset, "left out", "anno.csv")

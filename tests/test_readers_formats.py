@@ -133,6 +133,20 @@ def test_coco_captions_and_their_faults(tmp_path: Path) -> None:
     ]
 
 
+def test_captions_that_the_data_marks_as_rejected_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "2.jpg")
+    path = coco(
+        tmp_path / "t.json", {7: "1.jpg", 8: "2.jpg"}, [(7, "a dog"), (7, "too dark to see"), (8, "a cat")]
+    )
+    content = json.loads(path.read_text())
+    for annotation, rejected in zip(content["annotations"], (False, True, 0)):
+        annotation["is_rejected"] = rejected
+    path.write_text(json.dumps(content))
+    dataset = read(path)
+    assert [image.captions for image in dataset.images] == [("a dog",), ("a cat",)]
+    assert problems(dataset) == [("rejected caption", "t.json:annotations[1]")]
+
+
 @pytest.mark.parametrize("images", ["val2017", ""])
 def test_coco_images_in_the_folder_given_or_in_its_subset(tmp_path: Path, images: str) -> None:
     touch(tmp_path, "images_elsewhere/val2017/1.jpg")

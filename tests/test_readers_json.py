@@ -31,6 +31,12 @@ def spoken(number: int, user: str, model: str, role: str, text: str) -> list[dic
     return [{role: who, text: what} for who, what in turns]
 
 
+def in_parts(image: dict[str, object], answer: str) -> dict[str, object]:
+    asked = [{"type": "text", "text": "what is that?"}, image]
+    said = [{"type": "text", "text": answer}]
+    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]}
+
+
 LLAVA = ("human", "gpt", "from", "value")
 JSON: dict[str, tuple[Any, dict[str, Any]]] = {
     "list of records": (RECORDS, CAPTIONED),
@@ -63,6 +69,14 @@ JSON: dict[str, tuple[Any, dict[str, Any]]] = {
             {"image": file, "messages": spoken(number, "user", "assistant", "role", "content")}
             for number, file in enumerate(FILES)
         ],
+        CAPTIONED,
+    ),
+    "messages in parts": (
+        [in_parts({"type": "image", "image": file}, word) for file, word in zip(FILES, WORDS)],
+        CAPTIONED,
+    ),
+    "messages with addresses": (
+        [in_parts({"type": "image_url", "image_url": {"url": f}}, w) for f, w in zip(FILES, WORDS)],
         CAPTIONED,
     ),
 }

@@ -260,14 +260,31 @@ def test_an_image_may_be_an_object_with_its_name(tmp_path: Path, key: str) -> No
     assert found == {name: (word,) for name, word in zip(FILES, WORDS)}
 
 
-@pytest.mark.parametrize("record", [{"text": "a dog"}, {"captions": ["a dog"]}, {"caption": ["a dog"]}])
-def test_json_beside_an_image_may_call_its_captions_otherwise(
-    tmp_path: Path, record: dict[str, object]
-) -> None:
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": "a dog"},
+        {"captions": ["a dog"]},
+        {"caption": ["a dog"]},
+        {"Description": "a dog", "Make": "x"},
+        [{"SourceFile": "x", "XMP:Description": "a dog"}],
+    ],
+)
+def test_json_beside_an_image_may_call_its_captions_otherwise(tmp_path: Path, record: object) -> None:
     for name in FILES:
         touch(tmp_path, name)
         write(tmp_path / name.replace(".jpg", ".json"), json.dumps(record))
     assert set(captions(read(tmp_path)).values()) == {("a dog",)}
+
+
+@pytest.mark.parametrize("ending", ["", ".supplemental-metadata", ".supplemental-met", ".s"])
+@pytest.mark.parametrize("album", ["", "Trip/"])
+def test_json_of_a_cloud_is_of_the_image_before_its_ending(tmp_path: Path, ending: str, album: str) -> None:
+    for name in FILES:
+        touch(tmp_path, album + name)
+        text = json.dumps({"title": name, "description": "a dog", "imageViews": "3"})
+        write(tmp_path / f"{album}{name}{ending}.json", text)
+    assert captions(read(tmp_path)) == dict.fromkeys([album + name for name in FILES], ("a dog",))
 
 
 @pytest.mark.parametrize("form", ["/data/upload/1/1a2b3c4d-{}.jpg", "C:\\set\\{}.jpg", "{}.png", "{}.jpg"])

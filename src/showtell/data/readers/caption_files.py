@@ -38,6 +38,9 @@ class _Image(msgspec.Struct):
 class _Annotation(msgspec.Struct):
     image_id: int | str
     caption: str | None = None
+    is_rejected: bool | int | None = (
+        None  # of VizWiz: "Quality issues are too severe to recognize visual content."
+    )
 
 
 class _Captions(msgspec.Struct):
@@ -169,6 +172,9 @@ def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split
             collector.skip("missing image", where, detail)
             continue
         captioned.add(number)
+        if annotation.is_rejected:
+            collector.skip("rejected caption", where, f"of {names[number]!r}, as the data marks it; left out")
+            continue
         if number in doubled:
             collector.skip("ambiguous name", where, f"image_id {number!r} is {doubled[number]}; left out")
             continue

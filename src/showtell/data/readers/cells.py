@@ -23,7 +23,7 @@ _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.
 MISREAD = "letters that were read in a wrong encoding"
 _STRANGE = re.compile(r"[^\x00-\x7f]{2,}")
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
-_TEXT_KEYS = ("raw", "caption", "text", "sentence", "value")
+TEXT_KEYS = ("raw", "caption", "text", "sentence", "value")
 _NAME_KEYS = ("path", "file_name", "filename", "name", "url", "src")
 _TRUTHS = dict.fromkeys(words("true 1 1.0 yes t y"), True) | dict.fromkeys(
     words("false 0 0.0 no f n -1 -1.0"), False
@@ -48,7 +48,7 @@ def texts_of(cell: Any, *, listed: bool = False) -> list[str]:
         parts = _as_list(cell)
         cell = parts if parts is not None else "" if cell.lstrip()[:1] in ("[", "{") else cell
     if isinstance(cell, dict):
-        cell = next((cell[key] for key in _TEXT_KEYS if key in cell), None)
+        cell = next((cell[key] for key in TEXT_KEYS if key in cell), None)
     if isinstance(cell, list | tuple):
         return [text for part in cell for text in texts_of(part)]
     if cell is None or (isinstance(cell, float) and cell != cell):
@@ -66,7 +66,7 @@ def listed(cell: Any) -> list[Any]:
 def image_of(cell: Any) -> str:
     """Return the image that a cell names, be it the only one of a list or Hugging Face's own cell."""
     parts = listed(cell)
-    cell = parts[0] if len(parts) == 1 else cell
+    cell = parts[0] if len(parts) == 1 else object_of(cell) or cell
     if isinstance(cell, dict):  # that holds the content or more beside the name
         cell = next((cell[key] for key in _NAME_KEYS if cell.get(key)), None)
     return "" if cell is None else str(cell).strip()
@@ -94,16 +94,38 @@ def _as_list(text: str) -> list[Any] | None:
         # NumPy leaves the commas out, and Python would join what stands side by side.
         if re.search(r"""['"]\s+['"]""", text) and not re.search(r"""['"]\s*,\s*['"]""", text):
             return [first or second for first, second in _QUOTED.findall(text)]
-        try:
-            found = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
+        found = _of_python(text)
     if isinstance(found, str):
         found = [found]
     if isinstance(found, dict) and len(found) == 1:  # {"choices": [...]} of Label Studio
         (found,) = found.values()
     good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
     return list(found) if good else None
+
+
+def _of_python(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def object_of(cell: Any) -> dict[str, Any] | None:
+    """Return the object that the text of a cell writes, in JSON or as Python does; None of another cell."""
+    text = cell.strip() if isinstance(cell, str) else ""
+    if text[:1] + text[-1:] != "{}":
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = _of_python(text)
+    return found if isinstance(found, dict) else None
+
+
+def holds_objects(cells: Sequence[Any]) -> bool:
+    """Tell whether all cells of a column write objects, of which some are no lists: ``{"text": "a dog"}``."""
+    found = [object_of(cell) for cell in cells]
+    return any(found) and None not in found and any(_as_list(cell) is None for cell in cells)
 
 
 MARKS = {

@@ -76,6 +76,7 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     continued = 2 * len(sample.cells[image]) <= len(sample.rows) and bool(words.captions)  # merged cells
     if continued:
         reading.note("rows that name no image are captions of the image above them")
+    found = found or folders is not None
     return Columns(table, folder, found, image, folders, words, split, group, who, continued, others)
 
 

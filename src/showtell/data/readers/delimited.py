@@ -35,6 +35,7 @@ class DelimitedTable(Table):
     skipped: int  # lines above the header
     escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
     headed: bool = True  # whether the first line after those skipped is the header
+    wrapped: bool = False  # whether each line is quoted as a whole
 
     def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
@@ -54,9 +55,12 @@ class DelimitedTable(Table):
         if self.delimiter == " ":
             for line in lines:
                 if line.strip():
-                    yield Row(f"{self.path}:{lines.number}", list(_parted_by_blank(line)))
+                    cells = _parted_by_blank(line, len(self.header))
+                    yield Row(f"{self.path}:{lines.number}", list(cells))
             return
-        if self.escaped:  # a backslash before anything else is itself
+        if self.wrapped:
+            lines.change = _unwrapped
+        elif self.escaped:  # a backslash before anything else is itself
             literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
             lines.change = lambda line: literal.sub(lambda found: found[0] if found[1] else "\\\\", line)
         reader = csv.reader(lines, delimiter=self.delimiter, escapechar="\\" if self.escaped else None)
@@ -135,6 +139,9 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if not filled:
         hint = "Expected a table with a header, such as image,caption."
         raise DataError(f"{path} is empty.", hint=hint)
+    if wrapped := all(_unwrapped(lines[number]) != lines[number] for number in filled):
+        reading.note(f"each line of {path.name} is quoted as a whole, and is read without these quotes")
+        lines = list(map(_unwrapped, lines))
     first, delimiter = filled[0], ""
     beginning = lines[first].strip().strip('"')
     if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -150,8 +157,12 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
         )
     delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
     header = _split(line, delimiter)
-    if len(header) < 2 and len(_parted_by_blank(line)) == 2:
-        delimiter, header = " ", _parted_by_blank(line)
+    if len(header) < 2 and len(_parted_by_blank(line, 1)) == 2:
+        delimiter, header = " ", _parted_by_blank(line, 1)
+    elif len(header) < 2 and (aligned := _aligned(lines, first)):
+        above, delimiter, (first, header) = first, " ", aligned
+        if first > above:
+            reading.note(f"of {path.name} {first - above:,} lines above the header are left out")
     if len(header) < 2:
         raise DataError(
             f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
@@ -161,8 +172,17 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if _are_numbered(header, [_split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
         header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
-    table = DelimitedTable(path, header, delimiter, encoding, first, escaped)
+    table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped)
     return without_header(table, reading) if any(map(is_image_name, header)) else table
+
+
+def _unwrapped(line: str) -> str:
+    """Return a line without the quotes in which Excel puts one that it has read as a single cell."""
+    inner = line.strip()
+    if inner[:1] != '"' or any(len(_split(inner, mark)) > 1 for mark in _DELIMITERS):
+        return line
+    (inner,) = _split(inner, ",")
+    return inner + "\n" if any(len(_split(inner, mark)) > 1 for mark in _DELIMITERS) else line
 
 
 def _is_header(line: str) -> bool:
@@ -187,12 +207,18 @@ def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:
 
 
 def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
-    def score(mark: str) -> tuple[int, int, int, int]:
+    filled = [line[:_JUDGED] for line in lines[1:] if line.strip()]
+    # Captions may all hold a comma or a semicolon, but behind the name; and hardly ever a tab.
+    marks = [sign for sign in lines[0] if sign in _DELIMITERS]
+    first = "\t" if "\t" in marks else "".join(marks[:1])
+
+    def score(mark: str) -> tuple[int, int, int, int, bool, int]:
         names = _split(lines[0], mark)
         keys = {column_key(name) for name in names}
-        below = [len(_split(other[:_JUDGED], mark)) for other in lines[1:] if other.strip()]
-        even = sum(count >= len(names) for count in below) if len(names) > 1 else 0
-        return len(keys & wanted), len(keys & KNOWN_COLUMNS), even, len(names)
+        below = [_split(line, mark) for line in filled]
+        named = sum(any(map(is_image_name, cells)) for cells in below)
+        even = sum(len(cells) >= len(names) for cells in below) if len(names) > 1 else 0
+        return len(keys & wanted), len(keys & KNOWN_COLUMNS), named, even, mark == first, len(names)
 
     return max(_DELIMITERS, key=score)
 
@@ -205,7 +231,27 @@ def _split(line: str, delimiter: str) -> tuple[str, ...]:
     return tuple(nfc(name.strip()) for name in cells)
 
 
-def _parted_by_blank(line: str) -> tuple[str, ...]:
-    """Part a line behind the name of an image, which may hold blanks itself."""
-    match = _NAME_AND_WORDS.fullmatch(line.strip())
-    return (match[1], match[2]) if match else (line.strip(),)
+def _parted_by_blank(line: str, count: int) -> tuple[str, ...]:
+    """Part a line behind an image's name, which may hold blanks itself; or into so many cells at blanks."""
+    match = _NAME_AND_WORDS.fullmatch(line.strip()) if count < 3 else None
+    return (match[1], match[2]) if match else tuple(line.strip().split(None, count - 1))
+
+
+def _aligned(lines: Sequence[str], first: int) -> tuple[int, tuple[str, ...]] | None:
+    """Return the header of a table whose cells are parted by blanks, and its place; None for other texts.
+
+    Each line holds as many cells, below remarks (``# id class``) and a number of rows, as CelebA and Oxford's
+    pets have them; in the header the column of images may be missing.
+    """
+    places = [number for number in range(first, len(lines)) if lines[number].strip()]
+    places = [number for number in places if not re.match(r"#|\d+\s*$", lines[number])]
+    words = [lines[number].split() for number in places]
+    if len(words) < 3:
+        return None
+    header, count = tuple(words[0]), len(words[1])
+    if count == len(header) + 1:
+        header = ("image", *header)
+    known = is_header(header) and min(map(len, words)) >= len(header)  # a caption is several words
+    even = 1 < count == len(header) and all(len(one) == count for one in words[1:])
+    named = len({one[0] for one in words}) == len(words)  # lines of prose begin alike
+    return (places[0], header) if known or (even and named) else None

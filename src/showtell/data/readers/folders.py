@@ -65,9 +65,10 @@ def find_images(
         header, other = sample.table.header, next(iter(named))
         why = f"the names in {header[other]!r} are hardly those of files (--image-column says otherwise)"
         reading.note(f"column {header[best.column]!r} holds the images: {why}")
-    # Numbers alone may be those of anything.
+    # Numbers alone may be those of anything, and a name that fits several files is of none.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
-    return best.column, best.folder, best.exact > 0 or not numbers
+    found = best.exact > 0 or (not numbers and _matches(columns[best.column], best.folder) > 0)
+    return best.column, best.folder, found
 
 
 def column_of_folders(sample: Sample, image: int, folder: ImageFolder) -> int | None:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from showtell.addresses import Address
 from showtell.data.listing import Listing
-from showtell.data.names import is_image_name, nfc
+from showtell.data.names import is_image_name, nfc, words
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|/|[a-z][a-z0-9+]*://", re.IGNORECASE)
 _TOKEN_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
@@ -22,6 +22,8 @@ _ESCAPED = re.compile(r"#U([0-9a-f]{4})", re.IGNORECASE)
 _FLOAT = re.compile(r"(\d+)\.0+")
 _COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
+_DEVELOPED = words(".cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw .psd")
+"""What the files end in from which cameras' photos are made: a catalogue names those."""
 _LONGEST = 4096
 """Characters of a path."""
 
@@ -223,7 +225,7 @@ class ImageFolder(Listing):
     def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
         """Yield the ways to bridge a base name, and the files to which each of them leads."""
         yield TAIL, self._by_base.get(base, [])
-        stem = _stem(base) if is_image_name(base) else base
+        stem = _stem(base) if is_image_name(base) or base.endswith(_DEVELOPED) else base
         yield "their names without the extension", self._by_base_stem.get(stem, [])
         number = _FLOAT.fullmatch(stem)
         digits = number[1] if number else stem

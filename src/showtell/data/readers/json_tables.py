@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
+from showtell.data.readers.cells import TEXT_KEYS, holds_objects, image_of, object_of
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable
+from showtell.data.readers.table import RecordTable, Table
 from showtell.errors import DataError
 from showtell.files import parse_json
 
 _CONVERSATIONS = ("conversations", "messages")
+_ANSWERS = ("gpt", "assistant")
+_JUDGED = 20
 
 
 def open_json(path: Path, reading: Reading) -> RecordTable:
@@ -36,7 +40,7 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
     records = [(where, _by_place(record)) for where, record in records]
-    found = [(where, _flat(record)) for where, record in records if isinstance(record, dict)]
+    found = [(where, flat(record)) for where, record in records if isinstance(record, dict)]
     if flaw and not found:
         hint = "Expected a list of records, or a record a line."
         raise DataError(f"{path} is not JSON: {flaw}.", hint=hint) from flaw
@@ -180,20 +184,66 @@ def _answered(record: dict[str, object]) -> dict[str, object]:
     return kept | ({"label": list(dict.fromkeys(labels))} if labels else {"caption": captions})
 
 
-def _flat(record: dict[str, object]) -> dict[str, object]:
+def _parts(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a turn of a conversation consists of, where it is written in parts: texts and images."""
+    content = turn.get("value") or turn.get("content")
+    content = [{"text": content}] if isinstance(content, str) else content
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
+def _said(turn: dict[str, Any]) -> str:
+    return " ".join(part["text"] for part in _parts(turn) if isinstance(part.get("text"), str))
+
+
+def _shown(turns: list[dict[str, Any]]) -> dict[str, object]:
+    """Return the image that is a part of a conversation, as OpenAI and Qwen write it; nothing without one."""
+    parts = [part for turn in turns for part in _parts(turn)]
+    images = [image_of(part[key]) for part in parts for key in ("image", "image_url") if part.get(key)]
+    return {"image": images} if images else {}
+
+
+def flat(record: dict[str, object]) -> dict[str, object]:
     """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
     spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
     if isinstance(spoken, list):
         turns = [turn for turn in spoken if isinstance(turn, dict)]
-        turns = [turn for turn in turns if (turn.get("from") or turn.get("role")) in ("gpt", "assistant")]
-        answers = [turn.get("value") or turn.get("content") for turn in turns]
+        answers = [_said(turn) for turn in turns if (turn.get("from") or turn.get("role")) in _ANSWERS]
         rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
-        return rest | {"caption": next((answer for answer in answers if isinstance(answer, str)), "")}
-    flat: dict[str, object] = {}
+        return _shown(turns) | rest | {"caption": next(filter(None, answers), "")}
+    found: dict[str, object] = {}
     record = _answered(record)
     for key, value in record.items():
-        if isinstance(value, dict) and column_key(key) not in (*CAPTION_COLUMNS, *IMAGE_COLUMNS):
-            flat |= {inner: cell for inner, cell in value.items() if inner not in record}
+        column = column_key(key)
+        if not isinstance(value, dict) or column in IMAGE_COLUMNS or _is_text(column, value):
+            found[key] = value
+        elif column in CAPTION_COLUMNS:  # {"en": "a dog", "ko": "개"}
+            found |= {f"{key}_{inner}": cell for inner, cell in value.items()}
         else:
-            flat[key] = value
-    return flat
+            found |= {inner: cell for inner, cell in value.items() if inner not in record}
+    return found
+
+
+def _is_text(column: str, value: dict[str, object]) -> bool:
+    return column in CAPTION_COLUMNS and not value.keys().isdisjoint(TEXT_KEYS)
+
+
+def opened(table: Table) -> Table:
+    """Return a table in which objects that cells write are columns, one for each of their keys.
+
+    So annotators and Hugging Face write into CSV: ``{"caption": "a dog", "public_domain": "no"}``.
+    """
+    first = [row.fields for row in islice(table.rows(), _JUDGED)]
+    columns = [
+        [row[place] for row in first if len(row) > place and row[place]] for place in range(len(table.header))
+    ]
+    objects = [place for place, cells in enumerate(columns) if cells and holds_objects(cells)]
+    if not objects:
+        return table
+    records, broken = [], list(table.broken)
+    for where, fields, unclosed in table.rows():
+        if unclosed or len(fields) != len(table.header):
+            broken.append(where)
+            continue
+        record = dict(zip(table.header, fields))
+        records.append((where, flat(record | {table.header[p]: object_of(fields[p]) or "" for p in objects})))
+    return RecordTable(table.path, records, broken=broken, images=table.images)

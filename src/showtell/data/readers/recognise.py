@@ -2,40 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from showtell.data.names import begin_alike, few, is_image_name, shown_name, split_named, words
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
-from showtell.data.readers.classes import holds_classes
+from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
+from showtell.data.readers.forms import FORMATS, NOT_TEXT
+from showtell.data.readers.image_folder import Match
+from showtell.data.readers.layout import holds_classes
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.sidecar import say_something, sidecars
+from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
 from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
 from showtell.errors import DataError
 
-FORMATS: dict[str, str] = {
-    "csv": "captions in a table: image,caption (comma, tab, pipe, semicolon; JSON, .xlsx, .parquet)",
-    "labels": "labels in a table: id,breed (the same kinds of files)",
-    "classes": "class folders, with or without train/val/test above them",
-    "flickr8k": "Flickr8k.token.txt with its image lists",
-    "coco": "COCO captions JSON",
-    "karpathy": "Karpathy dataset JSON",
-    "imagefolder": "Hugging Face image folder: metadata.csv or metadata.jsonl",
-    "sidecar": "each image with a text of its name: 7.jpg, 7.txt",
-    "webdataset": "images with their texts in .tar files",
-}
 _LABELLED = ("labels", "classes")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
-_NOT_TEXT = {
-    ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
-    ".mat": "a MATLAB file; write its columns as CSV",
-    ".xml": "an XML file (CVAT, VOC); export it as CSV, JSON or COCO",
-    ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
-    ".npy": "a NumPy array; save its images as files",
-    ".npz": "a NumPy archive; save its images as files",
-} | dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
+_JUDGED = 100
 _MOST_LISTS = 30
 """More texts are those of single images."""
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
@@ -49,7 +35,8 @@ class Candidate:
     source: Path  # the file or the folder
     parts: tuple[Part, ...] = ()  # the tables that are read together
     images: Path | None = None  # where the images of a table are found; None where none are
-    answered: bool = False  # whether it is a table of labels that says who gave them
+    # whether it is a table of labels that says who gave them, or whose labels are the folders of the images
+    surpassing: bool = False
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -79,7 +66,7 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         candidates = _strongest(everything := candidates)
         if reading.columns:  # which these have none of
             candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
-        _say_left_classes(candidates, everything, reading)
+        _say_left(candidates, everything, reading)
         if reading.wanted == "labels" and {one.format for one in candidates} == {"sidecar"}:
             candidates = [one for one in everything if one.format == "classes"] or candidates
         fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
@@ -124,7 +111,7 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     sure = [one for one in candidates if one.images is not None or one.format not in ("csv", "labels")]
     candidates = sure or candidates  # a table whose images are not here is what it is only by itself
     formats = {candidate.format for candidate in candidates}
-    if any(one.images not in (None, one.source.parent) or one.answered for one in candidates):
+    if any(one.images not in (None, one.source.parent) or one.surpassing for one in candidates):
         weaker |= {"classes"}  # the folder of a table's images is not a class; answers are newer than folders
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
@@ -135,11 +122,15 @@ def _strongest(candidates: list[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.format not in weaker]
 
 
-def _say_left_classes(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
-    """Say that class folders beside a table are left out, where they are not those of its images."""
+def _say_left(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
+    """Say which tables without images are left out, and class folders beside those of a table's images."""
+    lost = [one for one in found if one.images is None and one.format in ("csv", "labels")]
+    if names := [part.path.name for one in lost if one not in candidates for part in one.parts]:
+        reading.note(f"left out, for none of the images that it names is found: {few(names)}")
     taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
     for left in found if taken else ():
-        if left.format == "classes" and left not in candidates:
+        own = any(one.images == left.source for one in candidates)
+        if left.format == "classes" and left not in candidates and not own:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
             if beside := sorted(tops - taken):
                 reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
@@ -156,8 +147,8 @@ class _Search:
         """Yield what a file may be."""
         suffix, name = path.suffix.lower(), path.name.lower()
         kind = json_kind(path) if suffix == ".json" else None
-        if suffix in _NOT_TEXT:
-            self._fail(f"{path} is {_NOT_TEXT[suffix]}.", "Expected a table in text.")
+        if suffix in NOT_TEXT:
+            self._fail(f"{path} is {NOT_TEXT[suffix]}.", "Expected a table in text.")
         elif is_image_name(name):
             expected = "Expected a captions table, a folder of class folders or a labels table."
             self._fail(f"{path} is an image, not a data set.", expected)
@@ -200,10 +191,10 @@ class _Search:
             yield Candidate("coco", folder)
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
         files = [path for path in entries if path.is_file()]
-        pictured = {path.stem for path in files if is_image_name(path.name)}
+        pictured = {part for path in files if is_image_name(path.name) for part in (path.stem, path.name)}
         tables: list[Candidate] = []
         for path in files:
-            for one in self._in_folder(path) if path.stem not in pictured else ():
+            for one in self._in_folder(path) if of_cloud(path.stem) not in pictured else ():
                 if one.format in ("csv", "labels"):
                     tables.append(one)
                 elif one.format != "coco":  # whose files are one data set, above
@@ -216,7 +207,7 @@ class _Search:
         for one in self._table(parts[0].path) if parts else ():
             yield replace(one, source=folder, parts=parts)
         # To list all that lies below takes time, and beside a table one folder is that of its images.
-        if not tables or len(entries) - len(files) > 1:
+        if not any(one.images for one in tables) or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
             texts, classes = sidecars(listing), holds_classes(listing)
             often = 2 * len(texts) >= len(listing.images) > 0
@@ -237,20 +228,21 @@ class _Search:
         """Yield what one of a folder's files may be, but for those that are not data by themselves."""
         suffix, name = path.suffix.lower(), path.name.lower()
         if suffix == ".arrow":  # the JSON beside it is of no use
-            raise DataError(f"{path} is {_NOT_TEXT[suffix]}.")
+            raise DataError(f"{path} is {NOT_TEXT[suffix]}.")
         if name in _METADATA or pairs_with_splits(path, self.reading):
             return
         if suffix == ".txt" and (name.startswith(("readme", "licen")) or is_list(path, self.reading)):
             return
         if "submission" in path.stem.lower():
             self.reading.note(f"{path.name} is left out, as what a competition wants to be handed in")
-        elif suffix in (*TABLE_SUFFIXES, *_NOT_TEXT, ".token") or is_token_file(path, self.reading):
+        elif suffix in (*TABLE_SUFFIXES, *NOT_TEXT, ".token") or is_token_file(path, self.reading):
             yield from self.file(path)
 
     def _together(self, folder: Path, tables: list[Candidate]) -> Iterator[Candidate]:
         """Yield tables that are named after splits, or that are shards of one, as one candidate."""
         paths = [table.source for table in tables]
-        parts = tuple(split_parts(paths, self.reading))
+        here = any(table.images for table in tables)
+        parts = tuple(split_parts(paths, self.reading if here else self.reading.trial()))
         if not parts and len(paths) > 1 and all(path.suffix == ".parquet" for path in paths):
             parts = shard_parts(paths, self.reading)
         if parts:
@@ -267,10 +259,18 @@ class _Search:
         except DataError as error:
             self.failures.append(error)
             return
+        rows = [row.fields for row in islice(columns.table.rows(), _JUDGED)]
+        rows = [fields for fields in rows if len(fields) == len(columns.table.header)]
+        found = [(columns.folder.find(image_of(fields[columns.image])), fields) for fields in rows]
         images = columns.folder.root if columns.found else None
         format = "csv" if columns.words.captions else "labels"
-        answered = format == "labels" and columns.who is not None
-        yield Candidate(format, path, (Part(path),), images, answered)
+        of_folders = format == "labels" and all(
+            isinstance(one, Match)
+            and {*columns.words.labels_of(fields, columns.table.header)} <= {*one.name.split("/")[:-1]}
+            for one, fields in found
+        )
+        surpassing = of_folders or (format == "labels" and columns.who is not None)
+        yield Candidate(format, path, (Part(path),), images, surpassing)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))

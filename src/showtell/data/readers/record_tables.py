@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from showtell.data.names import IMAGE_COLUMNS, column_key, is_header, splits_in_names
+from showtell.data.names import IMAGE_COLUMNS, column_key, few, is_header, splits_in_names
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError, MissingExtraError
 from showtell.files import parse_json
 
+_Record = tuple[str, dict[str, object]]
 _SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png", b"GIF": ".gif", b"RIF": ".webp"}
 
 
 def open_workbook(path: Path, reading: Reading) -> RecordTable:
-    """Read the first sheet of a workbook that holds more than one row; sheets named after splits together.
+    """Read the first sheet of a workbook that has a header, or else rows, and those with the same columns.
+
+    Sheets named after splits are read together. Hidden sheets are left out.
 
     Raises:
         DataError: It cannot be read, or is empty.
@@ -25,34 +28,56 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
     except ImportError:
         raise MissingExtraError("openpyxl", "excel", f"Reading {path.name}") from None
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
+        # Not read_only, which says nothing of merged and hidden cells.
+        sheets = openpyxl.load_workbook(path, data_only=True).worksheets
+        shown = [sheet for sheet in sheets if sheet.sheet_state == "visible"] or sheets
+        filled = {sheet.title: rows for sheet in shown if len(rows := _rows(path, sheet)) > 1}
     except Exception as error:  # of zipfile, of XML, and its own
         what = f"{path} cannot be read as a workbook: {error}."
         raise DataError(what, hint="Save it again, or as CSV.") from error
-    filled = {
-        title: [(f"{path}:{number}", row) for number, row in enumerate(rows, 1) if set(row) - {None}]
-        for title, rows in sheets.items()
-    }
-    filled = {title: rows for title, rows in filled.items() if len(rows) > 1}
     if not filled:
         raise DataError(f"{path} holds no sheet with rows.", hint="Expected a header such as image,caption.")
     splits = splits_in_names(filled)
+    tables = {title: _below(rows) for title, rows in filled.items()}
     if len(set(splits.values())) > 1:
         reading.note(f"of {path.name} these sheets are read, each a split: {', '.join(splits)}")
         together = [
-            (place, {"split": split} | one)
-            for title, split in splits.items()
-            for place, one in _below(filled[title])
+            (at, {"split": split} | one) for title, split in splits.items() for at, one in tables[title]
         ]
         return RecordTable(path, together)
-    title, rows = next(iter(filled.items()))
+    first = next((title for title, (_, record) in _firsts(tables) if is_header(record)), next(iter(tables)))
+    alike = [title for title, (_, record) in _firsts(tables) if record.keys() == tables[first][0][1].keys()]
     if len(sheets) > 1:
-        reading.note(f"of {path.name} the sheet {title!r} is read")
-    return RecordTable(path, _below(rows))
+        which = f"sheet {first!r} is" if len(alike) == 1 else f"sheets {few(alike)} are"
+        left = [sheet.title for sheet in sheets if sheet.title not in alike]
+        reading.note(f"of {path.name} the {which} read{f', and not {few(left)}' if left else ''}")
+    for sheet in shown:
+        if sheet.title in alike:
+            _say_merged_and_hidden(path, sheet, reading)
+    return RecordTable(path, [row for title in alike for row in tables[title]])
 
 
-def _below(rows: list[tuple[str, tuple[Any, ...]]]) -> list[tuple[str, dict[str, object]]]:
+def _firsts(tables: dict[str, list[_Record]]) -> Iterator[tuple[str, _Record]]:
+    return ((title, records[0]) for title, records in tables.items())
+
+
+def _rows(path: Path, sheet: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return the rows of a sheet that are not empty; merged cells hold the same in each of them."""
+    rows = [list(row) for row in sheet.iter_rows(min_row=1, min_col=1, values_only=True)]
+    for area in sheet.merged_cells.ranges:
+        for row in rows[area.min_row - 1 : area.max_row]:
+            row[area.min_col - 1] = rows[area.min_row - 1][area.min_col - 1]
+    return [(f"{path}:{number}", tuple(row)) for number, row in enumerate(rows, 1) if set(row) - {None}]
+
+
+def _say_merged_and_hidden(path: Path, sheet: Any, reading: Reading) -> None:
+    if any(area.max_row > area.min_row for area in sheet.merged_cells.ranges):
+        reading.note(f"merged cells of {path.name} are read as the same in each of their rows")
+    if hidden := sum(row.hidden is True for row in sheet.row_dimensions.values()):
+        reading.note(f"{hidden:,} rows of {path.name} that are hidden, as by a filter, are read as well")
+
+
+def _below(rows: list[tuple[str, tuple[Any, ...]]]) -> list[_Record]:
     """Return the rows below a sheet's header as records; columns of one name stay apart."""
     places = range(min(len(rows), 10))  # above the header there may be a title
     first = next((p for p in places if is_header([str(cell) for cell in rows[p][1] if cell is not None])), 0)

@@ -9,7 +9,15 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from showtell.data.names import CAPTION_COLUMNS, PICTURE_EXTENSIONS, few, nfc, split_in_name
+from showtell.data.names import (
+    CAPTION_COLUMNS,
+    PICTURE_EXTENSIONS,
+    column_key,
+    few,
+    is_image_name,
+    nfc,
+    split_in_name,
+)
 from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
@@ -20,6 +28,7 @@ from showtell.data.records import Dataset
 from showtell.errors import DataError
 
 _SUFFIXES = (".caption", ".captions", ".txt", ".json")
+_CLOUD = "supplemental-metadata"
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 _JUDGED = 50
 _FRACTION = re.compile(r"-?\d*\.\d+")
@@ -36,7 +45,7 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
     for suffix in reversed(_SUFFIXES):
         for name in folder.files:
             if name.lower().endswith(suffix):
-                stem = name[: -len(suffix)]
+                stem = of_cloud(name[: -len(suffix)])
                 stems[stem] = name
                 bases[posixpath.basename(stem)].append(name)
     found: dict[str, str] = {}
@@ -54,6 +63,12 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
     taken = set(found.values())
     found |= {names[0]: text for text, names in elsewhere.items() if text not in taken and len(names) == 1}
     return dict(sorted(found.items()))
+
+
+def of_cloud(stem: str) -> str:
+    """Return the image of which a text of Google's is; ``.supplemental-metadata`` may be cut off."""
+    image, _, last = stem.rpartition(".")
+    return image if is_image_name(image) and last and _CLOUD.startswith(last) else stem
 
 
 def read_sidecar(source: Path, reading: Reading) -> Dataset:
@@ -130,8 +145,13 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
             record = msgspec.json.decode(reading.utf8(path))
         except (msgspec.DecodeError, RecursionError):
             return None
-        keys = CAPTION_COLUMNS if isinstance(record, dict) else ()
-        caption = next((record[key] for key in keys if isinstance(record.get(key), str | list)), None)
+        record = record[0] if isinstance(record, list) and len(record) == 1 else record
+        cells = record.items() if isinstance(record, dict) else ()
+        # ExifTool and what uses it write a list of one record, with keys such as XMP:Description
+        texts = {
+            column_key(key.rpartition(":")[2]): cell for key, cell in cells if isinstance(cell, str | list)
+        }
+        caption = next((texts[key] for key in CAPTION_COLUMNS if key in texts), None)
         return None if caption is None else texts_of(caption)
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
 

@@ -15,7 +15,7 @@ from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
 from showtell.data.readers.image_folder import ImageFolder
-from showtell.data.readers.json_tables import open_json
+from showtell.data.readers.json_tables import open_json, opened
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
@@ -48,7 +48,7 @@ def open_table(path: Path, reading: Reading) -> Table:
         DataError: It is empty, damaged, or no table.
         MissingExtraError: What reads it is not installed.
     """
-    return _OPENERS.get(path.suffix.lower(), open_delimited)(path, reading)
+    return opened(_OPENERS.get(path.suffix.lower(), open_delimited)(path, reading))
 
 
 def read_tables(
@@ -126,7 +126,7 @@ def _entries(collector: Collector, columns: Columns, split: Split | None) -> Ite
     table = columns.table
     image: Any = ""
     for where in table.broken:
-        collector.skip("broken line", where, "not a JSON object; left out")
+        collector.skip("broken line", where, "not a record; left out")
     for row in table.rows():
         fields = row.fields
         if row.unclosed_quote:
@@ -169,7 +169,7 @@ def _entry(
         if split is None and columns.split.by_name:
             split = collector.read_split(where, str(fields[columns.split.places[0]]))
     image = fields[columns.image]
-    name = image if type(image) is str and image[:1] != "[" else image_of(image)
+    name = image if type(image) is str and image[:1] not in "[{" else image_of(image)
     return Entry(
         where,
         name if columns.folders is None else f"{fields[columns.folders]}/{name}",

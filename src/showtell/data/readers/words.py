@@ -31,7 +31,7 @@ class Words:
     """Places of the columns that hold what is said of an image."""
 
     captions: tuple[int, ...] = ()  # of the captions; empty where there are none
-    listed: tuple[int, ...] = ()  # those of the captions whose cells hold lists
+    listed: tuple[int, ...] = ()  # those of all these whose cells hold lists
     marks: Mapping[int, str] = field(default_factory=dict)  # what parts several captions in a cell
     label: int | None = None  # of the label; None where there is none
     one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the image's
@@ -48,7 +48,8 @@ class Words:
     def labels_of(self, fields: Sequence[Any], header: Sequence[str]) -> list[str]:
         """Return the label of a row, empty where it has none; several where a late row has them."""
         if self.label is not None:
-            return [without_invisible(text) for text in texts_of(fields[self.label])] or [""]
+            texts = texts_of(fields[self.label], listed=self.label in self.listed)
+            return [without_invisible(text) for text in texts] or [""]
         flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
         return flagged or [""] * bool(self.one_hot)
 
@@ -57,8 +58,8 @@ class Words:
         if len(self.captions) > 1:
             which = f"{len(self.captions)} columns of captions are read: {table.names(self.captions)}"
             reading.note(f"{which} (--text-column says otherwise)")
-        if self.listed:
-            reading.note(f"each cell of {table.names(self.listed)!r} is a list of captions")
+        if lists := [place for place in self.captions if place in self.listed]:
+            reading.note(f"each cell of {table.names(lists)!r} is a list of captions")
         for place, mark in self.marks.items():
             name = table.header[place]
             reading.note(f"each cell of {name!r} holds several captions, parted by {MARKS[mark]}")
@@ -88,10 +89,13 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
         if reading.kind == "label" and found.label is not None:
             found = Words(label=found.label)
     if found.label is not None:
-        _refuse_several_labels(sample, found.label)
-        _say_other_labels(sample, left, found.label, reading)
-        _refuse_quantities(sample, found.label)
-    listed = tuple(place for place in found.captions if holds_lists(sample.cells[place]))
+        label = _names_of_classes(sample, left, found.label, reading)
+        found = replace(found, label=label)
+        _refuse_several_labels(sample, label)
+        _say_other_labels(sample, left, label, reading)
+        _refuse_quantities(sample, label)
+    worded = (*found.captions, *([] if found.label is None else [found.label]))
+    listed = tuple(place for place in worded if holds_lists(sample.cells[place]))
     marks = {place: mark_in(sample.texts[place]) for place in found.captions if place not in listed}
     return replace(found, listed=listed, marks={place: mark for place, mark in marks.items() if mark})
 
@@ -230,6 +234,35 @@ def _refuse_quantities(sample: Sample, label: int) -> None:
             f"{sample.table.path} has {which}: a classifier learns classes, not quantities.",
             hint="Expected a class for each image, such as small, medium and large.",
         )
+
+
+def _names_of_classes(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> int:
+    """Return the column that names the classes of which the label holds numbers, as ``label_text`` does.
+
+    Each number has one name in the whole table, and each name one number.
+    """
+    if reading.source.text_column is not None or not sample.is_numeric(label):
+        return label
+    table, aside = sample.table, COUNTER_COLUMNS | GROUP_COLUMNS
+    worded = [p for p in left if sample.keys[p] not in aside and not sample.is_numeric(p)]
+    for place in sorted(worded, key=lambda p: sample.keys[p] not in LABEL_COLUMNS):
+        least = 1 if sample.keys[place] in LABEL_COLUMNS else 2  # of one class anything may be the name
+        if not sample.is_code(place) and _pairs(table, label, place) >= least:
+            names = f"{table.header[place]!r} names the classes that {table.header[label]!r} numbers"
+            reading.note(f"column {names} (--text-column says otherwise)")
+            return place
+    return label
+
+
+def _pairs(table: Table, label: int, place: int) -> int:
+    """Return how many values of two columns stand for each other, 0 where one has several of the other."""
+    names: dict[str, str] = {}
+    for row in table.rows():
+        if len(row.fields) > max(label, place) and row.fields[label] not in ("", None):
+            number, name = str(row.fields[label]), str(row.fields[place] or "").strip()
+            if not name or names.setdefault(number, name) != name:
+                return 0
+    return len(names) if len(names) == len(set(names.values())) else 0
 
 
 def _say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> None:

@@ -1,0 +1,30 @@
+"""The forms that data is read in, and what files of other forms are."""
+
+from showtell.data.names import words
+
+FORMATS: dict[str, str] = {
+    "csv": "captions in a table: image,caption (comma, tab, pipe, semicolon; JSON, .xlsx, .parquet)",
+    "labels": "labels in a table: id,breed (the same kinds of files)",
+    "classes": "class folders, with or without train/val/test above them",
+    "flickr8k": "Flickr8k.token.txt with its image lists",
+    "coco": "COCO captions JSON",
+    "karpathy": "Karpathy dataset JSON",
+    "imagefolder": "Hugging Face image folder: metadata.csv or metadata.jsonl",
+    "sidecar": "each image with a text of its name: 7.jpg, 7.txt",
+    "webdataset": "images with their texts in .tar files",
+}
+
+NOT_TEXT = {
+    ".xls": "an old Excel workbook; save it as .xlsx or 'CSV UTF-8'",
+    ".mat": "a MATLAB file; write its columns as CSV",
+    ".xml": "an XML file (CVAT, VOC); export it as CSV, JSON or COCO",
+    ".arrow": "an Arrow file of Hugging Face's save_to_disk; write it by to_parquet",
+    ".npy": "a NumPy array; save its images as files",
+    ".npz": "an archive of arrays; save its images as files",
+}
+NOT_TEXT |= dict.fromkeys((".zip", ".gz", ".7z", ".rar"), "an archive; unpack it")
+NOT_TEXT |= dict.fromkeys(
+    words(".ods .numbers .gsheet .docx .rtf"), "a document; save its table as 'CSV UTF-8'"
+)
+NOT_TEXT |= dict.fromkeys(words(".tfrecord .tfrecords .tfrec .h5 .hdf5"), NOT_TEXT[".npz"])
+"""What the files are that hold no text, and what would be read instead."""
