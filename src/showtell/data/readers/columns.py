@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from showtell.data.answers import ACCEPTED, MACHINE, PERSON, WHO
 from showtell.data.names import (
@@ -11,7 +12,9 @@ from showtell.data.names import (
     IMAGE_COLUMNS,
     KNOWN_COLUMNS,
     LABEL_COLUMNS,
+    column_key,
     few,
+    words,
 )
 from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
 from showtell.data.readers.delimited import DelimitedTable, shape, without_header
@@ -22,6 +25,15 @@ from showtell.data.readers.table import Sample, Table, UnclearColumnsError
 from showtell.data.readers.words import Words, choose_words
 from showtell.errors import DataError
 from showtell.settings import spelled
+
+_DECIDED = frozenset(words("reject rejected ignore ignored discard discarded"))
+_TRUE = frozenset(words("true yes 1 1.0"))
+_VERDICTS = {
+    **dict.fromkeys(words("answer verdict decision assignmentstatus review_status"), _DECIDED),
+    **dict.fromkeys(words("is_rejected rejected"), _TRUE),
+}
+"""Columns of what was decided of a row, as Prodigy and Mechanical Turk name them, and what rejects it."""
+_NOT_REJECTED = frozenset(words("accept accepted approve approved submitted pending false no 0 0.0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +49,16 @@ class Columns:
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
     who: int | None  # of who gave the answer, a person or a machine; None where nothing says it
+    verdict: int | None  # of whether the row was rejected; None where nobody decided
     continued: bool  # whether rows without an image's name belong to the image above
     others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
+
+    def rejects(self, fields: Sequence[Any]) -> bool:
+        """Tell whether a row is marked as one that is not to be used."""
+        if self.verdict is None:
+            return False
+        key = column_key(self.table.header[self.verdict])
+        return str(fields[self.verdict]).strip().casefold() in _VERDICTS[key]
 
 
 def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = None) -> Columns:
@@ -64,8 +84,11 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     who = next((place for place in range(len(sample.keys)) if _says_who(sample, place)), None)
+    worded = {*words.captions, words.label, *words.one_hot}
+    judged = (place for place in range(len(sample.keys)) if place not in worded and _judges(sample, place))
+    verdict = next(judged, None)
     splits = split.places if split else ()
-    used = {image, who, *words.captions, words.label, *words.one_hot, group, *splits}
+    used = {image, who, verdict, *worded, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     folders = column_of_folders(sample, image, folder)
     if folders is not None:
@@ -77,7 +100,7 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
     if continued:
         reading.note("rows that name no image are captions of the image above them")
     found = found or folders is not None
-    return Columns(table, folder, found, image, folders, words, split, group, who, continued, others)
+    return Columns(table, folder, found, image, folders, words, split, group, who, verdict, continued, others)
 
 
 def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None:
@@ -101,6 +124,13 @@ def _is_row(sample: Sample, image: int, folder: ImageFolder) -> bool:
 
 def _says_who(sample: Sample, place: int) -> bool:
     return sample.keys[place] == WHO and set(sample.texts[place]) <= {PERSON, MACHINE, ACCEPTED}
+
+
+def _judges(sample: Sample, place: int) -> bool:
+    """Tell whether a column holds nothing but what was decided of each row."""
+    rejected = _VERDICTS.get(sample.keys[place])
+    found = {text.casefold() for text in sample.texts[place]}
+    return rejected is not None and bool(found) and found <= rejected | _NOT_REJECTED
 
 
 def _by_preference(keys: list[str]) -> list[int]:

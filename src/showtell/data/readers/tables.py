@@ -143,6 +143,9 @@ def _entries(collector: Collector, columns: Columns, split: Split | None) -> Ite
         if columns.who is not None and str(fields[columns.who]).strip() == MACHINE:
             collector.skip("nobody accepted", row.where, "a machine wrote it; left out")
             continue
+        if columns.rejects(fields):
+            collector.skip("rejected", row.where, "as the data marks it; left out")
+            continue
         named = fields[columns.image] not in ("", None)
         if columns.continued and not named and image:
             fields = [*fields[: columns.image], image, *fields[columns.image + 1 :]]
