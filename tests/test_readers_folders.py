@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reading import labels, messages, problems, read, said, splits, touch, write
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
-from showtell.data.readers import read_images
+from showtell.data.readers import read_dataset, read_images
 from showtell.data.source import DataSource
 from showtell.errors import DataError
 
@@ -351,3 +351,49 @@ def test_a_table_whose_names_fit_several_files_each_is_none_of_class_folders(tmp
     dataset = read(tmp_path)
     assert (dataset.classes, len(dataset.images)) == (("BMW", "VW"), 24)
     assert said(dataset, "left out", "anno.csv")
+
+
+# --- a table in each folder
+
+
+@pytest.mark.parametrize("folders", [("train", "val"), ("anna", "ben"), ("2023/images", "2024/images")])
+@pytest.mark.parametrize(
+    ("name", "header", "sign"),
+    [
+        ("captions.csv", "image,caption", ","),
+        ("metadata.csv", "file_name,text", ","),
+        ("captions.txt", "", "\t"),
+    ],
+)
+def test_tables_that_lie_beside_their_own_images_are_one_data_set(tmp_path, folders, name, header, sign):
+    meant, tops = {}, [folder.partition("/")[0] for folder in folders]
+    for folder, top in zip(folders, tops):
+        touch(tmp_path, *(f"{folder}/{number}.jpg" for number in range(4)))
+        said_there = {f"{number}.jpg": f"a dog of {top} runs by tree {number}" for number in range(4)}
+        lines = [header] * bool(header) + [f"{image}{sign}{text}" for image, text in said_there.items()]
+        write(tmp_path / top / name, "\n".join(lines))
+        meant |= {f"{folder}/{image}": (text,) for image, text in said_there.items()}
+    dataset = read(tmp_path)
+    assert {image.name: image.captions for image in dataset.images} == meant
+    assert not dataset.problems
+    assert {image.split for image in dataset.images} == ({"train", "val"} if "train" in tops else {None})
+    if not (name == "metadata.csv" and "train" in tops):  # which is Hugging Face's form
+        assert any("read together" in note and tops[0] in note for note in dataset.notes)
+
+
+def test_a_classifier_learns_the_folders_of_such_tables(tmp_path):
+    for label in ("cat", "dog"):
+        touch(tmp_path, *(f"{label}/{number}.jpg" for number in range(4)))
+        rows = "".join(f"{number}.jpg,a {label} runs by tree {number}\n" for number in range(4))
+        write(tmp_path / label / "captions.csv", f"image,caption\n{rows}")
+    found = read_dataset(DataSource(tmp_path), "labels")
+    assert found.format == "classes" and set(labels(found).values()) == {"cat", "dog"}
+    assert read_dataset(DataSource(tmp_path), "captions").format == "csv"
+
+
+def test_a_table_that_only_describes_files_is_none_of_these(tmp_path):
+    for label in ("cat", "dog"):
+        touch(tmp_path, *(f"{label}/{number}.jpg" for number in range(4)))
+        rows = "".join(f"{number}.jpg,{640 + number},480\n" for number in range(4))
+        write(tmp_path / label / "sizes.csv", f"file,width,height\n{rows}")
+    assert read(tmp_path).format == "classes"

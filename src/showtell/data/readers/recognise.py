@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from showtell.data.names import begin_alike, few, is_image_name, shown_name, split_named, words
+from showtell.data.names import begin_alike, few, is_image_name, shown_name, words
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.forms import FORMATS, NOT_TEXT
 from showtell.data.readers.image_folder import Match
 from showtell.data.readers.layout import holds_classes
+from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
@@ -20,7 +21,6 @@ from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard
 from showtell.errors import DataError
 
 _LABELLED = ("labels", "classes")
-_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 _JUDGED = 100
 _MOST_LISTS = 30
 """More texts are those of single images."""
@@ -67,7 +67,8 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         if reading.columns:  # which these have none of
             candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
         _say_left(candidates, everything, reading)
-        if reading.wanted == "labels" and {one.format for one in candidates} == {"sidecar"}:
+        own = all(part.under for one in candidates for part in one.parts)  # texts beside their images
+        if reading.wanted == "labels" and own and {one.format for one in candidates} <= {"sidecar", "csv"}:
             candidates = [one for one in everything if one.format == "classes"] or candidates
         fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
         if len(candidates) > 1 and reading.wanted and len(fitting) == 1:
@@ -88,6 +89,9 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if len(candidates) == 1:
         for failure in unclear:
             reading.note(f"left out: {failure.what}")
+        folders = [part.under for part in candidates[0].parts if part.under]
+        if len(folders) > 1 and candidates[0].format in ("csv", "labels"):
+            reading.note(f"read together, what lies in each of {few(folders)}")
         return candidates[0]
     formats = "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
     if candidates:
@@ -159,7 +163,7 @@ class _Search:
             self._fail(f"{path} holds COCO's boxes or categories, which are not captions.", expected)
         elif kind is not None:
             yield Candidate(kind, path)
-        elif name in _METADATA:
+        elif name in METADATA:
             yield Candidate("imagefolder", path, (Part(path),))
         elif name.endswith((".token.txt", ".token")) or is_token_file(path, self.reading):
             yield Candidate("flickr8k", path)
@@ -200,10 +204,12 @@ class _Search:
                 elif one.format != "coco":  # whose files are one data set, above
                     yield one
         shards = shard_parts([path for path in files if path.suffix.lower() == ".tar"], self.reading)
-        if shards := shards or _shards_of_splits(folder, ".tar"):
+        if shards := shards or shards_of_splits(folder, ".tar"):
             yield Candidate("webdataset", folder, shards)
         yield from self._together(folder, tables)
-        parts = () if tables else _shards_of_splits(folder, ".parquet")
+        if not (tables or metadata):
+            yield from self._in_each(folder)
+        parts = () if tables else shards_of_splits(folder, ".parquet")
         for one in self._table(parts[0].path) if parts else ():
             yield replace(one, source=folder, parts=parts)
         # To list all that lies below takes time, and beside a table one folder is that of its images.
@@ -215,6 +221,18 @@ class _Search:
                 yield Candidate("sidecar", folder)
             if classes:
                 yield Candidate("classes", folder)
+
+    def _in_each(self, folder: Path) -> Iterator[Candidate]:
+        """Yield tables of which one lies in each of the folders, beside its own images, as one candidate."""
+        parts, failures = own_tables(folder), list(self.failures)
+        found = []
+        for part in parts:
+            read = self._table if part.path.name.lower() in METADATA else self._in_folder
+            found += [one for one in read(part.path) if one.images and folder in one.images.parents]
+        self.failures = failures  # what is no table there is none
+        formats = {one.format for one in found}
+        if parts and len(found) == len(parts) and len(formats) == 1 and formats <= {"csv", "labels"}:
+            yield Candidate(formats.pop(), folder, parts, folder)
 
     def _labelled_lists(self, folder: Path) -> Iterator[Candidate]:
         """Yield lists of images with a number behind each, where there is no better table."""
@@ -229,7 +247,7 @@ class _Search:
         suffix, name = path.suffix.lower(), path.name.lower()
         if suffix == ".arrow":  # the JSON beside it is of no use
             raise DataError(f"{path} is {NOT_TEXT[suffix]}.")
-        if name in _METADATA or pairs_with_splits(path, self.reading):
+        if name in METADATA or pairs_with_splits(path, self.reading):
             return
         if suffix == ".txt" and (name.startswith(("readme", "licen")) or is_list(path, self.reading)):
             return
@@ -274,32 +292,6 @@ class _Search:
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))
-
-
-def metadata_parts(folder: Path) -> tuple[Part, ...]:
-    """Return the metadata of a folder, or else those of its split folders (train, validation, test)."""
-    if here := _metadata(folder):
-        return (Part(here[0]),)
-    return tuple(
-        Part(file, split_named(path.name), path.name)
-        for path in _split_folders(folder)
-        for file in _metadata(path)[:1]
-    )
-
-
-def _split_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and split_named(path.name))
-
-
-def _shards_of_splits(folder: Path, suffix: str) -> tuple[Part, ...]:
-    """Return the files of a kind in folders that are called as splits are."""
-    folders = _split_folders(folder)
-    shards = [path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() == suffix]
-    return tuple(Part(path, split_named(path.parent.name), path.parent.name) for path in shards)
-
-
-def _metadata(folder: Path) -> list[Path]:
-    return [folder / name for name in _METADATA if (folder / name).is_file()]
 
 
 def _what_lies_in(data: Path, search: _Search) -> str:
