@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import draw, settings_file, shared
+from conftest import ENDED, draw, settings_file, shared
 from showtell import cli
 from showtell.backbones.backbone import Backbone
 from showtell.backbones.layers import layers_from, layers_of
@@ -253,16 +253,16 @@ def test_the_nearest_neighbour_to_beat_is_that_of_the_frozen_network(tmp_path, m
         folder = tmp_path / "data" / ("val" if number % 3 == 0 else "train") / colour
         folder.mkdir(parents=True, exist_ok=True)
         image = draw(number, 64)
-        image.paste(colour, (0, 0, 40, 40))
+        image.paste(colour, (0, 0, 8, 8))  # hardly seen by the frozen network
         image.save(folder / f"{number}.png")
     monkeypatch.setattr("showtell.kinds.classifier.train.best_of", lambda candidates: candidates[0])
-    tuned = {"learning_rate": 0.02, "top_share": 1.0, "bottom_share": 1.0, "ema_decay": 0.0}
+    tuned = {"learning_rate": 0.005, "top_share": 1.0, "bottom_share": 1.0, "ema_decay": 0.0}
     network = ["--backbone", "test_efficientnet", "--weights", "random", "--head", "linear"]
     found, weights = [], []
     for name, more in (("frozen", {}), ("tuned", {"fine_tune": "0.9", "epochs": 3, **tuned})):
         out = tmp_path / name
         command = ["train-classifier", str(tmp_path / "data"), "--out", str(out), *network]
-        assert cli.run([*command, *settings_file(image_size=64, **more)]) == 0
+        assert cli.run([*command, *settings_file(image_size=64, **more)]) in ENDED
         said = json.loads((out / "evaluation-val.json").read_text("utf-8"))
         found.append(said["against"]["the nearest neighbour's class"]["accuracy"])
         weights.append(load_model(out).backbone.description.weights)
