@@ -4,6 +4,8 @@ import builtins
 import io
 import json
 import tarfile
+import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,23 @@ def test_sheets_of_the_same_columns_are_read_together(tmp_path: Path) -> None:
     dataset = read(tmp_path / "t.xlsx")
     assert captions(dataset) == CAPTIONED
     assert said(dataset, "the sheets Ann, Bob are read, and not sums")
+
+
+def test_a_merged_sheet_takes_no_more_than_its_rows(tmp_path: Path) -> None:
+    plain, merged = tmp_path / "plain.xlsx", tmp_path / "t.xlsx"
+    workbook(plain, words=HEADED).save(plain)
+    with zipfile.ZipFile(plain) as given, zipfile.ZipFile(merged, "w") as made:
+        for name in given.namelist():
+            content = given.read(name)
+            if name.endswith("sheet1.xml"):
+                content = content.replace(
+                    b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="D2:XFD1048576"/></mergeCells>'
+                )
+            made.writestr(name, content)
+    plain.unlink()
+    began = time.process_time()
+    assert captions(read(merged)) == CAPTIONED
+    assert time.process_time() - began < 5
 
 
 def test_merged_cells_hold_the_same_in_each_of_their_rows(tmp_path: Path) -> None:

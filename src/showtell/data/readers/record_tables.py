@@ -1,6 +1,7 @@
 """Tables of records in workbooks (``.xlsx``) and Parquet files, which need extras."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,14 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
     except ImportError:
         raise MissingExtraError("openpyxl", "excel", f"Reading {path.name}") from None
     try:
-        # Not read_only, which says nothing of merged and hidden cells.
-        sheets = openpyxl.load_workbook(path, data_only=True).worksheets
+        sheets = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets
         shown = [sheet for sheet in sheets if sheet.sheet_state == "visible"] or sheets
-        filled = {sheet.title: rows for sheet in shown if len(rows := _rows(path, sheet)) > 1}
+        marks = {sheet.title: _marks(sheet) for sheet in shown}
+        filled = {
+            sheet.title: rows
+            for sheet in shown
+            if len(rows := _rows(path, sheet, marks[sheet.title].merged)) > 1
+        }
     except Exception as error:  # of zipfile, of XML, and its own
         what = f"{path} cannot be read as a workbook: {error}."
         raise DataError(what, hint="Save it again, or as CSV.") from error
@@ -51,9 +56,8 @@ def open_workbook(path: Path, reading: Reading) -> RecordTable:
         which = f"sheet {first!r} is" if len(alike) == 1 else f"sheets {few(alike)} are"
         left = [sheet.title for sheet in sheets if sheet.title not in alike]
         reading.note(f"of {path.name} the {which} read{f', and not {few(left)}' if left else ''}")
-    for sheet in shown:
-        if sheet.title in alike:
-            _say_merged_and_hidden(path, sheet, reading)
+    for title in alike:
+        _say_merged_and_hidden(path, marks[title], reading)
     return RecordTable(path, [row for title in alike for row in tables[title]])
 
 
@@ -61,20 +65,53 @@ def _firsts(tables: dict[str, list[_Record]]) -> Iterator[tuple[str, _Record]]:
     return ((title, records[0]) for title, records in tables.items())
 
 
-def _rows(path: Path, sheet: Any) -> list[tuple[str, tuple[Any, ...]]]:
+@dataclass(frozen=True)
+class _Marks:
+    """What a sheet says beside its cells."""
+
+    merged: list[tuple[int, int, int]]  # column, first and last row of merged cells, from 1
+    hidden: int  # rows
+
+
+def _marks(sheet: Any) -> _Marks:
+    """Read what openpyxl says only of a workbook that it holds whole, with an object for each merged cell."""
+    from openpyxl.utils import range_boundaries
+    from openpyxl.xml.functions import iterparse
+
+    merged, hidden = [], 0
+    with sheet._get_source() as source:
+        for _, element in iterparse(source):
+            tag = element.tag.rpartition("}")[2]
+            if tag == "row":
+                hidden += element.get("hidden") in ("1", "true")
+                element.clear()
+            elif tag == "mergeCell":
+                column, first, _, last = range_boundaries(element.get("ref"))
+                merged.append((column, first, last))
+    return _Marks(sorted(merged), hidden)
+
+
+def _rows(
+    path: Path, sheet: Any, merged: Iterable[tuple[int, int, int]]
+) -> list[tuple[str, tuple[Any, ...]]]:
     """Return the rows of a sheet that are not empty; merged cells hold the same in each of them."""
-    rows = [list(row) for row in sheet.iter_rows(min_row=1, min_col=1, values_only=True)]
-    for area in sheet.merged_cells.ranges:
-        for row in rows[area.min_row - 1 : area.max_row]:
-            row[area.min_col - 1] = rows[area.min_row - 1][area.min_col - 1]
+    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    done: dict[int, int] = {}  # the last row by column: what overlaps is no work twice
+    for column, first, last in merged:
+        for row in rows[max(first, done.get(column, 0)) : last]:
+            if len(row) >= column and set(row) - {None}:
+                row[column - 1] = rows[first - 1][column - 1] if len(rows[first - 1]) >= column else None
+        done[column] = max(last, done.get(column, 0))
     return [(f"{path}:{number}", tuple(row)) for number, row in enumerate(rows, 1) if set(row) - {None}]
 
 
-def _say_merged_and_hidden(path: Path, sheet: Any, reading: Reading) -> None:
-    if any(area.max_row > area.min_row for area in sheet.merged_cells.ranges):
+def _say_merged_and_hidden(path: Path, marks: _Marks, reading: Reading) -> None:
+    if any(last > first for _, first, last in marks.merged):
         reading.note(f"merged cells of {path.name} are read as the same in each of their rows")
-    if hidden := sum(row.hidden is True for row in sheet.row_dimensions.values()):
-        reading.note(f"{hidden:,} rows of {path.name} that are hidden, as by a filter, are read as well")
+    if marks.hidden:
+        reading.note(
+            f"{marks.hidden:,} rows of {path.name} that are hidden, as by a filter, are read as well"
+        )
 
 
 def _below(rows: list[tuple[str, tuple[Any, ...]]]) -> list[_Record]:
