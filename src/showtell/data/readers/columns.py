@@ -1,7 +1,7 @@
 """What each column of a table is, by its name and by what its cells hold, and where its images lie."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,11 @@ from showtell.data.names import (
     IMAGE_COLUMNS,
     KNOWN_COLUMNS,
     LABEL_COLUMNS,
-    column_key,
     few,
     words,
 )
 from showtell.data.readers.brought_splits import SplitColumn, split_column, unread_split
+from showtell.data.readers.cells import truth_of
 from showtell.data.readers.delimited import DelimitedTable, shape, without_header
 from showtell.data.readers.folders import column_of_folders, find_images
 from showtell.data.readers.image_folder import EXACT, ImageFolder
@@ -26,14 +26,17 @@ from showtell.data.readers.words import Words, choose_words
 from showtell.errors import DataError
 from showtell.settings import spelled
 
-_DECIDED = frozenset(words("reject rejected ignore ignored discard discarded"))
-_TRUE = frozenset(words("true yes 1 1.0"))
-_VERDICTS = {
-    **dict.fromkeys(words("answer verdict decision assignmentstatus review_status"), _DECIDED),
-    **dict.fromkeys(words("is_rejected rejected"), _TRUE),
+_REJECTS = dict.fromkeys(words("reject rejected ignore ignored discard discarded"), True) | dict.fromkeys(
+    words("accept accepted approve approved submitted pending"), False
+)
+_VERDICTS: dict[str, Callable[[Any], bool | None]] = {
+    **dict.fromkeys(
+        words("answer verdict decision assignmentstatus review_status"),
+        lambda cell: _REJECTS.get(str(cell).strip().casefold()),
+    ),
+    **dict.fromkeys(words("is_rejected rejected"), truth_of),
 }
-"""Columns of what was decided of a row, as Prodigy and Mechanical Turk name them, and what rejects it."""
-_NOT_REJECTED = frozenset(words("accept accepted approve approved submitted pending false no 0 0.0"))
+"""Columns of what was decided of a row, as Prodigy and Mechanical Turk name them: does a cell reject it?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,14 @@ class Columns:
     split: SplitColumn | None  # the column that brings the split; None where none does
     group: int | None  # of what belongs on one side of a split; None where nothing says it
     who: int | None  # of who gave the answer, a person or a machine; None where nothing says it
-    verdict: int | None  # of whether the row was rejected; None where nobody decided
+    # of whether the row was rejected, and what tells it of a cell; None where nobody decided
+    verdict: tuple[int, Callable[[Any], bool | None]] | None
     continued: bool  # whether rows without an image's name belong to the image above
     others: tuple[int, ...]  # all further columns with a name; two rows that differ there are not repeats
 
     def rejects(self, fields: Sequence[Any]) -> bool:
         """Tell whether a row is marked as one that is not to be used."""
-        if self.verdict is None:
-            return False
-        key = column_key(self.table.header[self.verdict])
-        return str(fields[self.verdict]).strip().casefold() in _VERDICTS[key]
+        return self.verdict is not None and bool(self.verdict[1](fields[self.verdict[0]]))
 
 
 def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = None) -> Columns:
@@ -85,10 +86,10 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
     who = next((place for place in range(len(sample.keys)) if _says_who(sample, place)), None)
     worded = {*words.captions, words.label, *words.one_hot}
-    judged = (place for place in range(len(sample.keys)) if place not in worded and _judges(sample, place))
-    verdict = next(judged, None)
+    judged = next((p for p in range(len(sample.keys)) if p not in worded and _judges(sample, p)), None)
+    verdict = None if judged is None else (judged, _VERDICTS[sample.keys[judged]])
     splits = split.places if split else ()
-    used = {image, who, verdict, *worded, group, *splits}
+    used = {image, who, judged, *worded, group, *splits}
     others = tuple(place for place, name in enumerate(table.header) if name and place not in used)
     folders = column_of_folders(sample, image, folder)
     if folders is not None:
@@ -128,9 +129,8 @@ def _says_who(sample: Sample, place: int) -> bool:
 
 def _judges(sample: Sample, place: int) -> bool:
     """Tell whether a column holds nothing but what was decided of each row."""
-    rejected = _VERDICTS.get(sample.keys[place])
-    found = {text.casefold() for text in sample.texts[place]}
-    return rejected is not None and bool(found) and found <= rejected | _NOT_REJECTED
+    rejects = _VERDICTS.get(sample.keys[place])
+    return rejects is not None and bool(cells := sample.cells[place]) and None not in map(rejects, cells)
 
 
 def _by_preference(keys: list[str]) -> list[int]:
