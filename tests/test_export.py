@@ -22,13 +22,15 @@ from showtell.errors import ConfigError, MissingExtraError, ModelError
 from showtell.kinds.asked import find_images
 from showtell.kinds.captioner.graphs import detokenization_table
 from showtell.kinds.captioner.model import CaptionerModel
+from showtell.kinds.captioner.settings import TrainCaptioner
 from showtell.kinds.classifier.model import ClassifierModel
-from showtell.kinds.model_folder import save_model
+from showtell.kinds.model_folder import load_model, save_model
 from showtell.models.captioner import Captioner
 from showtell.models.config import DecoderConfig
 from showtell.models.heads import HeadConfig, build_head
 from showtell.onnx_export import export as task
 from showtell.onnx_export.settings import Export
+from showtell.text.lengths import LONGEST
 from showtell.text.tokenizer import CaptionTokenizer
 
 pytest.importorskip("onnxscript")
@@ -313,6 +315,27 @@ def test_a_network_is_found_by_its_name_after_its_export(tmp_path, monkeypatch):
     assert not Path("test_resnet").exists()
     Path("runs/mine").mkdir(parents=True)
     assert task._claim(Export(Path("runs/mine"))) == Path("runs/mine/onnx")
+
+
+@pytest.mark.parametrize("longest", [LONGEST + 1, 2**70])
+def test_captions_without_end_are_refused(exported, tmp_path, longest):
+    """A search that finds no end of a sentence went on for ever."""
+    runs, _ = exported
+    shutil.copytree(runs["captioner"] / "onnx", tmp_path / "onnx")
+    shutil.copytree(runs["captioner"] / "model", tmp_path / "model")
+    for path, place in (
+        (tmp_path / "onnx/model.json", "search"),
+        (tmp_path / "model/config.json", "captioner"),
+    ):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        about[place]["max_length"] = longest
+        path.write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"captions of {longest} tokens"):
+        ExportedModel(tmp_path / "onnx")
+    with pytest.raises(ModelError, match="max_length"):
+        load_model(tmp_path / "model")
+    with pytest.raises(ConfigError, match="max_length"):
+        TrainCaptioner(Path("photos"), max_length=longest)
 
 
 def test_a_missing_package_names_the_extra(exported, tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """What a decoder is made of, without torch: settings and records of runs read it, too."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from showtell.backbones.grids import Grid
-from showtell.text.lengths import USUAL_LENGTH
+from showtell.text.lengths import LONGEST, USUAL_LENGTH
 
 DecoderKind = Literal["lstm", "gru", "transformer"]
 """Which decoders there are: an LSTM or a GRU, each with additive attention, and a transformer."""
@@ -34,7 +36,7 @@ class DecoderConfig:
     attention_dim: int = 512
     kind: DecoderKind = "lstm"
     dropout: float = 0.5
-    max_length: int = USUAL_LENGTH
+    max_length: Annotated[int, msgspec.Meta(ge=1, le=LONGEST)] = USUAL_LENGTH
     grids: tuple[Grid, ...] = ()
 
     @property

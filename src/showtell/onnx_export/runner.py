@@ -35,6 +35,8 @@ class ExportedModel:
 
     def __init__(self, folder: Path, *, int8: bool = False, threads: int = 0) -> None:
         self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if (longest := self.about.get("search", {}).get("max_length", 0)) > 1000:  # might not end
+            raise ValueError(f"model.json asks for captions of {longest} tokens; 1,000 is the most.")
         self.preprocessing = Preprocessing(**self.about["preprocessing"])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

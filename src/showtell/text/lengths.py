@@ -6,6 +6,8 @@ USUAL_LENGTH = 40
 """Most tokens of a caption, where none is known to be longer."""
 MOST_LENGTH = 250
 """Tokens that no limit is set beyond by itself: time and memory grow with the longest caption of a batch."""
+LONGEST = 1_000
+"""Tokens that nobody may set a limit beyond: a search that finds no end goes on up to there."""
 _WHOLE = 0.999
 """Share of the captions that the limit leaves whole."""
 

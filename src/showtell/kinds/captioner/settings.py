@@ -8,6 +8,7 @@ from typing import Literal
 from showtell.models.config import DecoderKind
 from showtell.runs.settings import FineTuningSettings
 from showtell.settings import Maybe, Rare, above_zero, at_least, at_most
+from showtell.text.lengths import LONGEST
 
 SMALL = 600
 """Fewer training images are few: what follows is for them, and was measured on 16 to 80 (docs/log.md)."""
@@ -65,7 +66,7 @@ class TrainCaptioner(FineTuningSettings):
     min_count: Rare[Maybe[int]] = None
     """Occurrences from which a word is learnt; by default 5 from 20,000 captions on, fewer below."""
     max_length: Rare[Maybe[int]] = None
-    """Tokens per caption, at least 4; by default as many as leave 999 of 1,000 captions whole, 40 to 250."""
+    """Tokens per caption, 4 to 1,000; by default as many as leave 999 of 1,000 captions whole, 40 to 250."""
     hidden_dim: Rare[Maybe[int]] = None
     """Width of the decoder, at least 16; by default 512, or 256 for few images."""
     dropout: Rare[Maybe[float]] = None
@@ -104,7 +105,7 @@ class TrainCaptioner(FineTuningSettings):
         at_least(self, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
         at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
         at_least(self, read_window=0, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
-        at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1)
+        at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1, max_length=LONGEST)
         above_zero(self, "scst_temperature", "fine_tune_rate")
 
     @property
