@@ -13,6 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from showtell.backbones.crops import MultiCrop
 from showtell.backbones.description import BackboneDescription, BackboneSpec, EngineName, Precision
 from showtell.data.images import Fit, Preprocessing, Source, load_pixels
 from showtell.errors import ConfigError, ModelError, WeightsError
@@ -45,6 +46,7 @@ class Backbone(nn.Module):
         self.preprocessing = preprocessing
         self.inputs: tuple[Preprocessing, ...] = (preprocessing,)  # the different ones of its networks
         self.precision, self.spec = spec.precision, spec
+        self.crops: MultiCrop | None = None  # until the size of the grid is known
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (preprocessing.mean, preprocessing.std))
         device = next(network.parameters()).device
         self.register_buffer("pixel_mean", mean.to(device), persistent=False)
@@ -60,6 +62,8 @@ class Backbone(nn.Module):
                 f"{str(error).splitlines()[0] if str(error) else type(error).__name__}.",
                 hint="Give another image_size, or leave it out for the network's own.",
             ) from error
+        if spec.crops > 1:
+            self.crops = MultiCrop(spec.crops, size).to(device)
         self.description = BackboneDescription(
             architecture=spec.architecture,
             model_args=dict(spec.model_args),
@@ -71,6 +75,7 @@ class Backbone(nn.Module):
             pooled_dim=pooled.shape[1],
             engine=spec.engine,
             precision=spec.precision,
+            crops=spec.crops,
         )
 
     @torch.inference_mode()
@@ -85,6 +90,7 @@ class Backbone(nn.Module):
             fresh features equal cached ones.
         """
         grid, _, pooled = self._encode(pixels)
+        grid, pooled = self._averaged(grid, pooled)
         dtype = getattr(torch, self.description.dtype)
         return grid.to(dtype), pooled.to(dtype)
 
@@ -99,6 +105,17 @@ class Backbone(nn.Module):
     def for_inference(self) -> "Backbone":
         """Return what a model trained on its features encodes with: torch, in float32 if another ran it."""
         return self if self.spec.engine == "torch" else self.run_by("torch", "float32")
+
+    def with_crops(self, crops: int) -> "Backbone":
+        """Return the same network whose features are the mean of several crops of an image.
+
+        Args:
+            crops: How many, at most as many as there are ``crops.CROPS``; with 1 the whole image alone.
+        """
+        if crops == self.spec.crops:
+            return self
+        spec = replace(self.spec, crops=crops, weights_hash=self.description.weights)
+        return Backbone(self.network, self.preprocessing, spec)
 
     @property
     def is_faithful(self) -> bool:
@@ -138,7 +155,7 @@ class Backbone(nn.Module):
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images in float32, with gradients where they are on: (B, L, D) and (B, pooled_dim)."""
         features = self.features(pixels)
-        return grid_of(self.network, features)[0], self.pool(features)
+        return self._averaged(grid_of(self.network, features)[0], self.pool(features))
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels into the network's input, float32, channels last."""
@@ -146,14 +163,21 @@ class Backbone(nn.Module):
         return (values - self.pixel_mean) * self.pixel_scale
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Return the network's last features in its own layout, float32, with gradients where they are on."""
-        features: Tensor = self.network.forward_features(self.normalise(pixels))
+        """Return the network's last features in its own layout, float32, with gradients where they are on.
+
+        Of several crops, those of each, crop by crop.
+        """
+        values = self.normalise(pixels)
+        features: Tensor = self.network.forward_features(self.crops.cut(values) if self.crops else values)
         return features
 
     def pool(self, features: Tensor) -> Tensor:
         """Turn what :meth:`features` returns into pooled vectors (B, pooled_dim)."""
         pooled: Tensor = self.network.forward_head(features, pre_logits=True)
         return pooled.flatten(1)
+
+    def _averaged(self, grid: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        return self.crops.average(grid, pooled) if self.crops else (grid, pooled)
 
     def _encode(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
         low = self.precision == "bfloat16"
@@ -169,6 +193,7 @@ def spec_in_memory(description: BackboneDescription, **changed: Any) -> Backbone
         description.architecture,
         description.weights_source,
         model_args=description.model_args,
+        crops=description.crops,
         precision=description.precision,
         engine=description.engine,
         weights_hash=description.weights,

@@ -80,6 +80,7 @@ class BackboneDescription:
         engine: What runs the network to fill the store.
         precision: Of the arithmetic. Weights are kept in float32 all the same.
         dtype: Of the features as kept.
+        crops: Of an image, of which the features are the mean (see ``crops``).
         parts: The networks, where it is several joined (see ``joint``); what is above is then of all of them
             together, but for the preprocessing, which is the first one's.
     """
@@ -96,6 +97,7 @@ class BackboneDescription:
     engine: EngineName = "torch"
     precision: Precision = "float32"
     dtype: str = "float16"
+    crops: int = 1
     parts: "tuple[BackboneDescription, ...]" = ()
 
     @property
@@ -112,6 +114,8 @@ class BackboneDescription:
         """Return what the features depend on, as the store keys them: all but where weights came from."""
         description: dict[str, object] = json.loads(json.dumps(asdict(self)))
         del description["weights_source"], description["parts"]
+        if self.crops == 1:  # so that features from before there were several keep their key
+            del description["crops"]
         return description | {"engine": ENGINES[self.engine].in_store}
 
 
@@ -130,6 +134,7 @@ class BackboneSpec:
         seed: Of random weights.
         precision: Of its arithmetic.
         engine: What runs it to fill the store.
+        crops: Of an image, of which the features are the mean.
         any_engine: Whether others may, too, whose features are torch's in float32 but for rounding.
         library: Whose network it is.
         weights_hash: Their ``state_hash``, once it is known: a worker that reads others refuses them.
@@ -146,6 +151,7 @@ class BackboneSpec:
     seed: int = 0
     precision: Precision = "float32"
     engine: EngineName = "torch"
+    crops: int = 1
     any_engine: bool = False
     library: Literal["timm"] = "timm"
     weights_hash: str | None = None

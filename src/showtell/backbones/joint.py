@@ -74,6 +74,10 @@ class JointBackbone(Backbone):
         """Return what a model trained on its features encodes with; itself where torch runs every part."""
         return self.made_of([part.for_inference() for part in self.parts])
 
+    def with_crops(self, crops: int) -> Backbone:
+        """Return the same networks with several crops of an image each; see :meth:`Backbone.with_crops`."""
+        return self.made_of([part.with_crops(crops) for part in self.parts])
+
     def pixels(self, source: Source) -> Tensor:
         """Read an image once for each different input.
 

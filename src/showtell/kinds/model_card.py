@@ -146,9 +146,10 @@ def _facts(model: Model[Any]) -> str:
 
 def _backbone_line(backbone: BackboneDescription) -> str:
     size = backbone.preprocessing
+    crops = f", mean features of {backbone.crops} crops of an image" if backbone.crops > 1 else ""
     return (
         f"Backbone: {backbone.architecture}, weights from {backbone.weights_source}, input "
-        f"{size.width}x{size.height}"
+        f"{size.width}x{size.height}{crops}"
     )
 
 

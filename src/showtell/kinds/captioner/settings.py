@@ -76,6 +76,9 @@ class TrainCaptioner(FineTuningSettings):
     augmentations: Rare[Maybe[int]] = None
     """Random views of each training image to learn from besides the plain one, 0 to 64; by default 8 below
     600 images, 4 below 20,000 without --fine-tune, else none."""
+    test_crops: Rare[Maybe[int]] = None
+    """Crops of an image of which the finished model takes the mean features, 1 to 6: the whole, its centre,
+    and its corners. Each costs a pass of the network; by default 6, or 1 above 10 million parameters."""
     fine_tune_epochs: Rare[Maybe[int]] = None
     """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
     decoder, at least 1; by default as many as --epochs."""
@@ -102,10 +105,10 @@ class TrainCaptioner(FineTuningSettings):
         super().__post_init__()
         # Subwords begin with every byte and the special tokens.
         at_least(self, vocab_size=261 if self.tokenizer == "bpe" else 16)
-        at_least(self, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0)
+        at_least(self, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0, test_crops=1)
         at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
         at_least(self, read_window=0, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
-        at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1, max_length=LONGEST)
+        at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1, max_length=LONGEST, test_crops=6)
         above_zero(self, "scst_temperature", "fine_tune_rate")
 
     @property
