@@ -3,9 +3,9 @@
     python bench/memory.py RUN [RUN ...] [--beams 3 10] [--crops 1 6]
 
 Each RUN is a finished `showtell train-captioner`, with or without --memory; runs of several seeds tell more
-than one. Each captions its validation split by beams of each width, from the mean features of so many crops of
-an image, ranked by likelihood alone and with a memory of its training images. Differences are paired by image;
-the interval is that of their mean over all runs. The seconds of the search and of the memory (finding
+than one. Each captions its validation split by beams of each width, from the mean features of so many crops
+of an image, ranked by likelihood alone and with a memory of its training images. Differences are paired by
+image; the interval is that of their mean over all runs. The seconds of the search and of the memory (finding
 neighbours and ranking) are of one thread.
 """
 
@@ -129,9 +129,10 @@ def _gains(
             for beam, how in ((first[1], "likelihood"), (last[1], "memory"))
         ]
     found: list[dict[str, object]] = []
+    images = len(next(iter(scored.values()))[0])
     for before, after in pairs:
         gain = np.mean(np.subtract(scored[after], scored[before]), axis=0)[:, None]  # (images, 1)
-        low, high = bootstrap_interval(gain, lambda sums: sums / len(gain), seed=0)[0]
+        low, high = bootstrap_interval(gain, lambda sums: sums / images, seed=0)[0]
         found.append({"from": before, "to": after, "gain": float(gain.mean()), "interval_95": [low, high]})
         names = ["{} crops, beam {}, by {}".format(*one) for one in (before, after)]
         print(f"{names[1]} less {names[0]}: CIDEr-D {gain.mean():+.4f} (95%: {low:+.4f} to {high:+.4f})")
