@@ -18,6 +18,7 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError
 from showtell.extraction.extract import extract_features
+from showtell.kinds.captioner.train import _test_crops
 from showtell.kinds.model_folder import load_model, save_model
 from showtell.samples import write_captions_dataset
 
@@ -138,6 +139,19 @@ def test_a_training_that_goes_on_learns_from_the_plain_image(run, tmp_path):
     data = str(run.parent / "captions.json")
     assert cli.run(["train-captioner", data, *asked, *settings_file(**rare)]) in ENDED
     assert load_model(out / "model").config.backbone.crops == 1
+
+
+def test_one_little_network_crops_by_default():
+    """Where crops pay, as measured: neither with several networks nor with a large one."""
+    little = load_backbone("test_resnet", "random", image_size=64)
+    two = JointBackbone(
+        [load_backbone(n, "random", image_size=64) for n in ("test_efficientnet", "test_convnext")]
+    )
+    large = load_backbone("resnet50", "random", image_size=64)
+    asked = TrainCaptioner("photos")
+    assert [_test_crops(asked, one) for one in (little, two, large)] == [len(CROPS), 1, 1]
+    asked = TrainCaptioner("photos", test_crops=2)
+    assert [_test_crops(asked, one) for one in (little, two, large)] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("crops", [0, len(CROPS) + 1])

@@ -214,11 +214,11 @@ def _with_crops(
 
 
 def _test_crops(settings: TrainCaptioner, backbone: Backbone) -> int:
-    """Return how many crops the finished model takes: by default all of them where that costs little."""
+    """Return how many crops the finished model takes: by default all where that pays."""
     if settings.test_crops is not None:
         return settings.test_crops
     size = sum(value.numel() for value in backbone.network.parameters())
-    return len(CROPS) if size <= _SMALL_NETWORK else 1
+    return len(CROPS) if len(backbone.parts) == 1 and size <= _SMALL_NETWORK else 1
 
 
 def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) -> LoopConfig:
