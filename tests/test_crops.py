@@ -18,7 +18,8 @@ from showtell.backbones.weights import load_backbone
 from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError
 from showtell.extraction.extract import extract_features
-from showtell.kinds.captioner.train import _test_crops
+from showtell.kinds.captioner.cropping import crops_to_try
+from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.model_folder import load_model, save_model
 from showtell.samples import write_captions_dataset
 
@@ -141,17 +142,31 @@ def test_a_training_that_goes_on_learns_from_the_plain_image(run, tmp_path):
     assert load_model(out / "model").config.backbone.crops == 1
 
 
-def test_one_little_network_crops_by_default():
-    """Where crops pay, as measured: neither with several networks nor with a large one."""
+def test_one_little_network_may_crop():
+    """Where crops may pay, as measured: neither with several networks, nor a large one, nor a few photos."""
     little = load_backbone("test_resnet", "random", image_size=64)
-    two = JointBackbone(
-        [load_backbone(n, "random", image_size=64) for n in ("test_efficientnet", "test_convnext")]
-    )
+    names = ("test_efficientnet", "test_convnext")
+    two = JointBackbone([load_backbone(name, "random", image_size=64) for name in names])
     large = load_backbone("resnet50", "random", image_size=64)
     asked = TrainCaptioner("photos")
-    assert [_test_crops(asked, one) for one in (little, two, large)] == [len(CROPS), 1, 1]
+    assert [crops_to_try(asked, one, 30) for one in (little, two, large)] == [len(CROPS), 1, 1]
+    assert crops_to_try(asked, little, 29) == 1
     asked = TrainCaptioner("photos", test_crops=2)
-    assert [_test_crops(asked, one) for one in (little, two, large)] == [2, 2, 2]
+    assert [crops_to_try(asked, one, 5) for one in (little, two, large)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("score", "kept"), [(9.0, len(CROPS)), (0.0, 1)])
+def test_crops_are_kept_where_validation_is_better_with_them(tmp_path, monkeypatch, capsys, score, kept):
+    """Drawn scenes tell where things are and how many, which crops blur: a model lost by them, unseen."""
+    monkeypatch.setattr(CaptionTask, "score", lambda task, features: score)
+    monkeypatch.setattr(CaptionTask, "validate", lambda task: {"score": 0.5, "cider_d": 0.5})
+    write_captions_dataset(tmp_path, language="en", count=400, seed=0)
+    rare = {"image_size": 64, "hidden_dim": 32, "augmentations": 0, "scst_epochs": 0, "hflip": False}
+    asked = ["--out", str(tmp_path / "run"), "--store", str(tmp_path / "store"), "--backbone", "test_resnet"]
+    more = ["--weights", "random", "--epochs", "1", *settings_file(**rare)]
+    assert cli.run(["train-captioner", str(tmp_path / "captions.json"), *asked, *more]) in ENDED
+    assert f"{'crops' if kept > 1 else 'whole images'} are kept" in capsys.readouterr().err
+    assert load_model(tmp_path / "run").config.backbone.crops == kept
 
 
 @pytest.mark.parametrize("crops", [0, len(CROPS) + 1])

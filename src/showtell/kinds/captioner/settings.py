@@ -78,8 +78,8 @@ class TrainCaptioner(FineTuningSettings):
     600 images, 4 below 20,000 without --fine-tune, else none."""
     test_crops: Rare[Maybe[int]] = None
     """Crops of an image of which the finished model takes the mean features, 1 to 6: the whole, its centre,
-    and its corners. Each costs a pass of the network; by default 6 for one of up to 10 million parameters,
-    else 1."""
+    and its corners. Each costs a pass of the network; by default 6 where validation is better with them and
+    the network is one of up to 10 million parameters, else 1."""
     fine_tune_epochs: Rare[Maybe[int]] = None
     """Fine-tuning: further epochs by cross-entropy, in which the top of the backbone is trained with the
     decoder, at least 1; by default as many as --epochs."""

@@ -148,6 +148,12 @@ class CaptionTask(TrainingTask):
             figures["loss"] = caption_surprise(self.captioner, self.features, data.validation, self.processes)
         return figures
 
+    def score(self, features: Features) -> float:
+        """Return the CIDEr-D that the captions of the validation split have from other features of it."""
+        beam_size = self.settings.beam_size or BEAM_SIZE
+        found = generate_captions(self.captioner, features, self.data.validation, beam_size=beam_size)
+        return float(np.mean(self._references.score(found)))
+
     def why_stop(self, progress: Progress) -> str:
         """Return why self-critical training may not begin, where it would begin now; empty where it may.
 

@@ -1,21 +1,19 @@
 """From photos and captions to a captioner."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import cast
 
 import torch
 
 from showtell.backbones.backbone import Backbone
-from showtell.backbones.crops import CROPS
 from showtell.backbones.grids import joint_shape, map_size
 from showtell.console import Console
 from showtell.data.annotated import read_annotated
-from showtell.data.records import AnnotatedImage
 from showtell.data.split import sizes_for_captions
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared, features_for_inference
+from showtell.kinds.captioner.cropping import with_crops
 from showtell.kinds.captioner.data import (
     CaptionData,
     caption_lengths,
@@ -29,7 +27,14 @@ from showtell.kinds.captioner.fine_tune import FineTuneTask, Top
 from showtell.kinds.captioner.model import NAME, CaptionerModel, CaptionerProvenance
 from showtell.kinds.captioner.reading import window_for
 from showtell.kinds.captioner.remembering import remember
-from showtell.kinds.captioner.settings import DROPOUT, HIDDEN_DIM, ON_RATE, Recipe, TrainCaptioner, recipe_for
+from showtell.kinds.captioner.settings import (
+    DROPOUT,
+    HIDDEN_DIM,
+    ON_RATE,
+    Recipe,
+    TrainCaptioner,
+    recipe_for,
+)
 from showtell.kinds.captioner.task import CaptionTask
 from showtell.kinds.captioner.verdict import Verdict
 from showtell.kinds.fine_tune import lr_scales
@@ -53,8 +58,6 @@ _SHAPE = ("tokenizer", "vocab_size", "decoder", "hidden_dim", "dropout", "max_le
 """Settings that shape words and decoder: those of the run that a training goes on from."""
 _REWARD_COST = 2.2
 """What a step by reward takes in relation to one by cross-entropy, measured on two cores."""
-_SMALL_NETWORK = 10_000_000
-"""Parameters up to which a network encodes several crops in the time of a search (docs/log.md)."""
 _SCALE_SAMPLE = 1000
 """Training images from which feature statistics are taken."""
 
@@ -103,7 +106,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
         captioner.decoder.fit_word_bias(task.token_counts())
     loop = _loop_config(settings, recipe, task)
     session.show(data.validation, lambda: task.generated)
-    resolved = _resolved(recipe, captioner, loop, task.order, _test_crops(given, backbone))
+    resolved = _resolved(recipe, captioner, loop, task.order)
     fingerprint = session.start(TrainingPlan(given, NAME, prepared, backbone.description, resolved))
     progress = session.loop(task, loop, fingerprint)
     used, features = _features_as_trained(session, prepared, backbone, task, progress)
@@ -113,7 +116,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
             data.train,
             console,
         )
-    used, features = _with_crops(session, used, features, data.validation)
+    used, features = with_crops(session, used, features, task, progress)
     validation = replace(prepared, images=tuple(data.validation), features=features)
     question = Question("val", validation, training=tuple(data.train))
     evaluation = evaluate_captions(captioner, question, beam_size=given.final_beam_size)
@@ -199,28 +202,6 @@ def _features_as_trained(
     return tuned, extract_features(validation, tuned, store, console=console)
 
 
-def _with_crops(
-    session: Session[TrainCaptioner], used: Backbone, features: Features, images: Sequence[AnnotatedImage]
-) -> tuple[Backbone, Features]:
-    """Return what the model encodes with, crops of an image included, and its features of some images."""
-    if (crops := _test_crops(session.settings, used)) == 1:
-        return used, features
-    session.console.say(f"The model takes the mean features of {crops} crops of an image (test_crops)")
-    cropping, executor = used.with_crops(crops), session.settings.build_executor()
-    encoder = session.by_engine(cropping, images)
-    return cropping, extract_features(
-        images, encoder, session.store, console=session.console, executor=executor
-    )
-
-
-def _test_crops(settings: TrainCaptioner, backbone: Backbone) -> int:
-    """Return how many crops the finished model takes: by default all where that pays."""
-    if settings.test_crops is not None:
-        return settings.test_crops
-    size = sum(value.numel() for value in backbone.network.parameters())
-    return len(CROPS) if len(backbone.parts) == 1 and size <= _SMALL_NETWORK else 1
-
-
 def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) -> LoopConfig:
     epochs = recipe.epochs + recipe.fine_tune_epochs + settings.scst_epochs
     shared = loop_config(settings, epochs, warmup_steps=settings.warmup_steps)
@@ -239,14 +220,14 @@ def _loop_config(settings: TrainCaptioner, recipe: Recipe, task: CaptionTask) ->
     )
 
 
-def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig, order: Order, crops: int) -> JsonObject:
+def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig, order: Order) -> JsonObject:
     """Return every number that shapes the model besides the settings."""
     parts = {
         "recipe": asdict(recipe),
         "decoder": asdict(captioner.decoder.config),
         "loop": asdict(loop),
         "search": {"length_penalty": LENGTH_PENALTY},
-        "features": {"scale_sample": _SCALE_SAMPLE, "test_crops": crops},
+        "features": {"scale_sample": _SCALE_SAMPLE},
         "reading": order.record(),
     }
     return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
