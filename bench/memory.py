@@ -100,8 +100,9 @@ def main() -> None:
         model.captioner.memory = remember(data.features, data.train, Console(quiet=True))
         references = {image.name: image.captions for image in data.validation}
         cider = CiderD(references)
+        seen = {crops: cropped(folder, model, data, crops) for crops in arguments.crops}
         for crops, beam in product(arguments.crops, arguments.beams):
-            plain, ranked, search, memory = both(model, cropped(folder, model, data, crops), beam)
+            plain, ranked, search, memory = both(model, seen[crops], beam)
             for how, texts in (("likelihood", plain), ("memory", ranked)):
                 scores = caption_scores(references, texts)
                 words = len({word for text in texts.values() for word in metric_tokens(text)})

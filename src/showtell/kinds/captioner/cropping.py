@@ -13,7 +13,7 @@ _SMALL_NETWORK = 10_000_000
 """Parameters up to which a network encodes several crops in the time of a search (docs/log.md)."""
 
 
-def with_crops(
+def choose_crops(
     session: Session[TrainCaptioner],
     used: Backbone,
     features: Features,

@@ -13,7 +13,7 @@ from showtell.data.split import sizes_for_captions
 from showtell.extraction.extract import extract_features
 from showtell.extraction.features import Features
 from showtell.extraction.prepared import Prepared, features_for_inference
-from showtell.kinds.captioner.cropping import with_crops
+from showtell.kinds.captioner.cropping import choose_crops
 from showtell.kinds.captioner.data import (
     CaptionData,
     caption_lengths,
@@ -116,7 +116,7 @@ def _train(session: Session[TrainCaptioner]) -> None:
             data.train,
             console,
         )
-    used, features = with_crops(session, used, features, task, progress)
+    used, features = choose_crops(session, used, features, task, progress)
     validation = replace(prepared, images=tuple(data.validation), features=features)
     question = Question("val", validation, training=tuple(data.train))
     evaluation = evaluate_captions(captioner, question, beam_size=given.final_beam_size)
