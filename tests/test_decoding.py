@@ -91,6 +91,11 @@ def beam(beam_size: int = 3, **options) -> Beam:
     return Beam(beam_size, **options)
 
 
+def patient(max_length: int) -> dict[str, int]:
+    """Return what makes a search give nothing up that could still be one of the best."""
+    return {"max_length": max_length, "ahead": max_length}
+
+
 def search(decoder: TinyDecoder, images: list[int] | None = None, **options):
     return beam_search(decoder, decoder.start(images), SPECIAL, beam(**options))
 
@@ -106,7 +111,7 @@ def test_a_beam_of_everything_finds_the_best_of_all_captions(seed, words, max_le
     decoder = TinyDecoder(seed, words=words)
     expected = decoder.best_by_enumeration(max_length, length_penalty)
     beam_size = sum(words**length for length in range(max_length + 1))
-    found = search(decoder, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty)[0]
+    found = search(decoder, beam_size=beam_size, length_penalty=length_penalty, **patient(max_length))[0]
     ended = [h for h in found if len(h.token_log_probabilities) == len(h.token_ids) + 1]
     assert [h.token_ids for h in ended] == [ids for _, ids in expected]
     for hypothesis, (score, _) in zip(ended, expected):
@@ -126,7 +131,7 @@ def test_a_beam_of_everything_finds_the_best_of_all_captions(seed, words, max_le
     max_length=st.integers(1, 12),
     length_penalty=st.sampled_from([0.0, 0.5, 1.0, 1.7, 3.0]),
 )
-def test_stopping_early_changes_nothing(seed, beam_size, max_length, length_penalty):
+def test_a_patient_search_stops_early_and_that_changes_nothing(seed, beam_size, max_length, length_penalty):
     """A reference that never stops early, in plain Python, gives the same captions in the same order."""
     decoder = TinyDecoder(seed, words=5, sharpness=1.5)
     growing, finished = [(0.0, [])], []
@@ -147,7 +152,7 @@ def test_stopping_early_changes_nothing(seed, beam_size, max_length, length_pena
         if beam_size == 1 and finished:
             break
     expected = [ids for _, ids in finished] + [ids for _, ids in growing]
-    found = search(decoder, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty)[0]
+    found = search(decoder, beam_size=beam_size, length_penalty=length_penalty, **patient(max_length))[0]
     assert [h.token_ids for h in found] == expected[: len(found)]
     assert len(found) == min(beam_size, len(expected))
 
@@ -166,6 +171,30 @@ def test_the_search_stops_when_nothing_can_change_any_more():
     decoder.steps = 0
     beam_search(ends_at_once, decoder.start(), SPECIAL, beam(beam_size=2, max_length=100, length_penalty=0))
     assert decoder.steps <= 3
+
+
+@pytest.mark.parametrize(
+    ("ahead", "steps", "longest"),
+    [(0, 2, 1), (2, 2, 1), (30, 16, 15)],
+    ids=["at once", "by default", "patient"],
+)
+def test_a_caption_that_much_would_have_to_happen_for_is_given_up(ahead, steps, longest):
+    """Of a word that nobody would say, fourteen certain ones would make a caption worth its place."""
+    decoder, said = TinyDecoder(0), 0
+
+    def step(state, token_ids):
+        nonlocal said
+        said += 1
+        rows = torch.full((1, token_ids.shape[1], 5), -math.inf)
+        for row, word in zip(rows[0], token_ids[0].tolist()):
+            if word == BOS:
+                row[EOS], row[3], row[4] = math.log(0.5), math.log(0.5), -11.0
+            else:
+                row[4 if word == 4 and said < 16 else EOS] = 0.0
+        return StepOutput(rows, state, rows)
+
+    found = beam_search(step, decoder.start(), SPECIAL, beam(beam_size=2, max_length=30, ahead=ahead))[0]
+    assert (said, max(len(one.token_ids) for one in found)) == (steps, longest)
 
 
 @settings(max_examples=60, deadline=None)

@@ -104,6 +104,10 @@ class _Trace:
         return Hypothesis(tokens, sum(scores), scores, attention)
 
 
+AHEAD = 2
+"""Certain words that a growing caption is trusted with."""
+
+
 @dataclass(frozen=True)
 class Beam:
     """How the likeliest captions are searched.
@@ -112,11 +116,16 @@ class Beam:
         size: K, captions kept per image, at least 1.
         max_length: Most words in a caption, at least 1. One with as many is cut: its end is not looked for.
         length_penalty: 0 compares sums, 1 means; at least 0.
+        ahead: A growing caption is given up where it would not be among the best even if its next so many
+            words were certain, and it ended then; at least 0. With `max_length` nothing is given up that
+            could still be: half as many steps again, for the same captions (docs/log.md, "When a search
+            gives up").
     """
 
     size: int = 3
     max_length: int = 40
     length_penalty: float = 1.0
+    ahead: int = AHEAD
 
 
 USUAL_BEAM = Beam()
@@ -150,8 +159,8 @@ def beam_search(
     Finished captions compete by log-probability divided by their length (``eos`` counted) to the power of
     ``beam.length_penalty`` (Wu et al. 2016, eq. 14, without its offset); growing ones by plain
     log-probability.
-    An image is done when no growing caption can still enter its finished ones. A beam of one is greedy: it
-    ends where ``eos`` is the likeliest word, and no longer caption competes.
+    An image is done when no growing caption is promising enough to enter its finished ones (``beam.ahead``).
+    A beam of one is greedy: it ends where ``eos`` is the likeliest word, and no longer caption competes.
 
     Args:
         step: The decoder.
@@ -191,8 +200,9 @@ def beam_search(
                 finished[image].add((scores[image][row], time, row, steps[image][row]))
         chosen_step = values.flatten(1).gather(1, flat)
         trace.append(parents, chosen, chosen_step.float(), attention)
-        # Log-probabilities only fall, and the largest divisor is that of the longest caption that can end.
-        bound = (best[:, 0] / beam.max_length**beam.length_penalty).tolist()
+        # Log-probabilities only fall, and the largest divisor is that of the longest caption hoped for.
+        longest = min(beam.max_length, time + 2 + beam.ahead)
+        bound = (best[:, 0] / longest**beam.length_penalty).tolist()
         open_images -= {i for i in open_images if finished[i].is_done(bound[i])}
         tokens, total = chosen, best
         if not open_images:

@@ -12,6 +12,7 @@ class Search(TypedDict):
     beam_size: int
     max_length: int
     length_penalty: float
+    ahead: int
     memory: list[str]
     state: list[str]
 

@@ -96,8 +96,8 @@ class ExportedModel:
             finished = sorted(finished, reverse=True)[:beam_size]
             rows, words = np.divmod(best, candidates.shape[1])
             growing = [[*growing[row], int(word)] for row, word in zip(rows, words)]
-            # Log-probabilities only fall: can a growing caption still become one of the best?
-            bound = total[0] / how["max_length"] ** how["length_penalty"]
+            # Would a growing caption become one of the best if its next words were certain?
+            bound = total[0] / min(how["max_length"], length + 1 + how["ahead"]) ** how["length_penalty"]
             full = len(finished) == beam_size and (beam_size == 1 or finished[-1][0] >= bound)
             if full or not np.isfinite(bound):
                 break

@@ -13,7 +13,7 @@ from showtell.backbones.backbone import Backbone
 from showtell.kinds.model import Graph, as_stored
 from showtell.models.captioner import LENGTH_PENALTY
 from showtell.models.decoder import Decoder
-from showtell.models.decoding import Rows, select_rows
+from showtell.models.decoding import AHEAD, Rows, select_rows
 from showtell.runs.records import JsonObject
 from showtell.text.tokenizer import CaptionTokenizer
 from showtell.text.words import attaches, unspaced
@@ -90,6 +90,7 @@ def captioner_graphs(model: "CaptionerModel") -> tuple[list[Graph], JsonObject]:
             "beam_size": model.beam_size,
             "max_length": decoder.config.max_length,
             "length_penalty": LENGTH_PENALTY,
+            "ahead": AHEAD,
             "memory": kept,
             "state": moving,
         },

@@ -44,6 +44,7 @@ from showtell.kinds.model_folder import save_model
 from showtell.kinds.training import Session, loop_config, train_in_run
 from showtell.models.captioner import LENGTH_PENALTY, Captioner
 from showtell.models.config import DecoderConfig
+from showtell.models.decoding import AHEAD
 from showtell.runs.plan import TrainingPlan
 from showtell.runs.records import JsonObject
 from showtell.runs.run import Run
@@ -226,7 +227,7 @@ def _resolved(recipe: Recipe, captioner: Captioner, loop: LoopConfig, order: Ord
         "recipe": asdict(recipe),
         "decoder": asdict(captioner.decoder.config),
         "loop": asdict(loop),
-        "search": {"length_penalty": LENGTH_PENALTY},
+        "search": {"length_penalty": LENGTH_PENALTY, "ahead": AHEAD},
         "features": {"scale_sample": _SCALE_SAMPLE},
         "reading": order.record(),
     }
