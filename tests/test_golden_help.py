@@ -20,11 +20,22 @@ CALLS |= {f"preview-{what}": ["preview", what, "--help"] for what in ("augment",
 
 def help_of(arguments: list[str]) -> str:
     """Return the help as a narrow terminal without colours shows it, its frames left out."""
-    plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-m", "showtell", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=plain, encoding="utf-8")
-    lines = (re.sub(r"^[│|+╭╰]|[│|+╮╯]$", "", line).rstrip(" ─-") for line in done.stdout.splitlines())
+    lines = (re.sub(r"^[│|+╭╰]|[│|+╮╯]$", "", line).rstrip(" ─-") for line in shown(arguments, columns=100))
     return "\n".join(line for line in lines if line.strip()) + "\n"
+
+
+def shown(arguments: list[str], *, columns: int) -> list[str]:
+    """Return the lines of the help in a terminal without colours."""
+    plain = {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "showtell", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, check=True, env=os.environ | plain, encoding="utf-8", timeout=60
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_terminal_of_hardly_any_columns_gets_the_help_of_a_narrow_one():
+    assert shown(["predict", "--help"], columns=1) == shown(["predict", "--help"], columns=40)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -33,6 +33,8 @@ def main() -> None:
     tune_process()
     if os.environ.get("NO_COLOR"):
         os.environ["TERM"] = "dumb"  # the parser of flags heeds this alone
+    if shutil.get_terminal_size().columns < _NARROWEST:
+        os.environ["COLUMNS"] = str(_NARROWEST)  # in a few columns the parser's help never comes to an end
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us: `showtell ... >&-`
@@ -50,6 +52,8 @@ def main() -> None:
     sys.exit(status)
 
 
+_NARROWEST = 40
+"""Columns that help is laid out for where the terminal has fewer."""
 _PATIENCE = 5.0
 """Seconds before a process says that it has lost another one."""
 _usual_format = warnings.formatwarning

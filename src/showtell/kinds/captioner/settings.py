@@ -92,7 +92,7 @@ class TrainCaptioner(FineTuningSettings):
     scst_samples: Rare[int] = 5
     """Captions sampled per image, at least 2; the others are the baseline of each."""
     scst_temperature: Rare[float] = 0.5
-    """Temperature of the sampling, above 0: sharper than the model, near what a beam search finds."""
+    """Temperature of the sampling, at least 0.01: sharper than the model, near what a beam search finds."""
     scst_max_tokens: Rare[int] = 30
     """Longest sampled caption, at least 1, where people's captions are of usual length."""
     attention_regularization: Rare[float] = 1.0
@@ -109,8 +109,9 @@ class TrainCaptioner(FineTuningSettings):
         at_least(self, min_count=1, hidden_dim=16, max_length=4, dropout=0, augmentations=0, test_crops=1)
         at_least(self, batch_size=1, epochs=1, beam_size=1, scst_epochs=0, scst_samples=2, scst_max_tokens=1)
         at_least(self, read_window=0, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
+        at_least(self, scst_temperature=0.01)
         at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1, max_length=LONGEST, test_crops=6)
-        above_zero(self, "scst_temperature", "fine_tune_rate")
+        above_zero(self, "fine_tune_rate")
 
     @property
     def final_beam_size(self) -> int:
