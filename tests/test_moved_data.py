@@ -176,6 +176,20 @@ def test_other_data_under_the_same_names_is_other_data(home, tmp_path, capsys):
     assert (home / "classifier" / "evaluation-val.json").read_bytes() == before
 
 
+def test_scores_of_other_data_are_not_replaced_without_a_word(home, tmp_path, capsys):
+    for folder, seed in (("autumn", 6000), ("winter", 7000)):
+        for number, colour in enumerate(("red", "red", "gray")):
+            path = tmp_path / folder / colour / f"{folder}-{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw(seed + number, 64).save(path)
+    notice = f"take the place of those of 3 other images in {home / 'classifier'}; --out FOLDER keeps both"
+    for folder, said in (("autumn", False), ("autumn", False), ("winter", True)):
+        assert cli.run(["evaluate", str(home / "classifier"), str(tmp_path / folder)]) == 0
+        assert (notice in capsys.readouterr().err) == said
+    (home / "classifier" / "predictions-all.jsonl").write_text("[", "utf-8")
+    assert cli.run(["evaluate", str(home / "classifier"), str(tmp_path / "autumn")]) == 0
+
+
 @pytest.mark.parametrize(("run", "data"), [("classifier", "classes"), ("captioner", "captions")])
 @pytest.mark.parametrize("command", ["evaluate", "report"])
 def test_data_that_is_gone_is_named_with_what_to_run(home, tmp_path, capsys, run, data, command):

@@ -1,11 +1,12 @@
 """Score a run on its test split, or on other data."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
 from showtell.console import Console, Log
 from showtell.data.records import AnnotatedImage
-from showtell.errors import ConfigError, DataError
+from showtell.errors import ConfigError, DataError, ModelError
 from showtell.extraction.fastest import by_fastest
 from showtell.extraction.prepared import prepare
 from showtell.kinds.kind import Evaluation, Question, find_kind
@@ -77,6 +78,11 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
             f"{config.run} keeps what its training found of val, {found}; --out FOLDER writes these scores"
         )
     else:
+        if others := _scored_before(config, data, images, run):
+            console.say(
+                f"These scores take the place of those of {others:,} other images in {config.run}; "
+                "--out FOLDER keeps both"
+            )
         run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
     if config.export is not None:
         references = kind.export_results(evaluation.lines(), config.export)
@@ -110,6 +116,17 @@ def _found_in_training(config: Evaluate, data: Data, split: str, run: Run) -> st
     record = run.evaluation("val", EvaluationRecord)
     doubt = f"and that it is no score: {record.doubt}" if record.doubt else ""
     return f"cross-validation in {record.folds} folds" if record.folds else doubt
+
+
+def _scored_before(config: Evaluate, data: Data, images: Sequence[AnnotatedImage], run: Run) -> int:
+    """Return how many images other data had that was scored last, none of which is asked about now."""
+    if data.is_own or config.out is not None or not run.evaluated("all"):
+        return 0
+    try:
+        before = {line["image"] for line in run.predictions("all")}
+    except ModelError:  # of a damaged record nothing is lost
+        return 0
+    return 0 if before & {image.name for image in images} else len(before)
 
 
 def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[AnnotatedImage, ...]]:
