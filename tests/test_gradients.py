@@ -1,4 +1,4 @@
-"""Operations with backward passes of their own give what autograd gives."""
+"""What CPUs compute in ways of their own equals what torch and autograd give."""
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from showtell.models.kernels.operations import (
     drop,
     gather_repeated,
     index_select_unique,
+    linear,
     smoothed_cross_entropy,
 )
 
@@ -40,6 +41,20 @@ def test_the_score_equals_autograd_s(images, captions, cells, width, seed):
     found = additive_score(*inputs)
     expected = attention.additive_score(keys, query, weight)
     assert torch.allclose(found, expected)
+    assert_close(torch.autograd.grad(found, inputs, outer), torch.autograd.grad(expected, inputs, outer))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3), st.booleans(), st.integers(0, 999))
+def test_a_product_with_the_weight_on_the_left_is_the_linear_map(rows, with_bias, seed):
+    torch.manual_seed(seed)
+    x, weights, bias = leaf(*rows, 4), leaf(5, 7), leaf(5) if with_bias else None
+    found, expected = linear(x, weights[:, :4], bias), F.linear(x, weights[:, :4], bias)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected)
+    assert found.is_contiguous()  # what reads its rows is slow where they lie apart
+    outer = torch.randn(expected.shape, dtype=torch.float64)
+    inputs = [x, weights] + ([bias] if with_bias else [])
     assert_close(torch.autograd.grad(found, inputs, outer), torch.autograd.grad(expected, inputs, outer))
 
 

@@ -28,6 +28,8 @@ from showtell.models.norm import LayerNorm
 Attend = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From queries (..., A) to contexts (..., H) and the weights behind them (..., L)."""
 Linear = Callable[[Tensor], Tensor]
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""A way to compute ``torch.nn.functional.linear``."""
 
 
 class Memory(NamedTuple):
@@ -127,15 +129,15 @@ class AttentionDecoder(Decoder[Memory, State]):
         weights = F.softmax(scores.float(), dim=-1)
         return weights.to(memory.values.dtype) @ memory.values, weights  # (B, K, H), (B, K, L)
 
-    def input_gates(self, words: Tensor) -> Tensor:
+    def input_gates(self, words: Tensor, product: Product = F.linear) -> Tensor:
         """Turn word vectors (..., E) into their part of the cell's gates (..., G)."""
-        return F.linear(words, self.from_input.weight[:, : self.config.embed_dim], self.from_input.bias)
+        return product(words, self.from_input.weight[:, : self.config.embed_dim], self.from_input.bias)
 
     def projections(self, linear: Callable[[Tensor, Tensor | None], Linear]) -> Projections:
         """Return the maps of the recurrence.
 
         Args:
-            linear: From a weight and a bias to the map: :func:`plain_linear` or a kernel.
+            linear: From a weight and a bias to the map: :func:`linear_by` or a kernel.
         """
         on_context = self.from_input.weight[:, self.config.embed_dim :]  # (G, H)
         return Projections(linear(self.from_hidden.weight, self.from_hidden.bias), linear(on_context, None))
@@ -163,27 +165,33 @@ class AttentionDecoder(Decoder[Memory, State]):
             return lstm_cell(inputs, hidden_gates, state), context, weights
         return gru_cell(inputs, hidden_gates, state), context, weights
 
-    def deep_output(self, words: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+    def deep_output(
+        self, words: Tensor, hidden: Tensor, context: Tensor, product: Product = F.linear
+    ) -> Tensor:
         """Join word (..., E), state and context (..., H) into (..., E) (eq. 7)."""
-        return torch.tanh(words + self.output_hidden(hidden) + self.output_context(context))
+        of_hidden = product(hidden, self.output_hidden.weight, self.output_hidden.bias)
+        return torch.tanh(words + of_hidden + product(context, self.output_context.weight, None))
 
-    def logits(self, deep: Tensor) -> Tensor:
+    def logits(self, deep: Tensor, product: Product = F.linear) -> Tensor:
         """Score the vocabulary by weights tied to the word vectors: (..., E) to (..., V)."""
-        return F.linear(deep, self.embed.weight, self.output_bias)
+        return product(deep, self.embed.weight, self.output_bias)
 
     def step(self, memory: Memory, state: State, token_ids: Tensor) -> StepOutput:
         """Read one word of each caption, (B, K), and score the next; see :meth:`Decoder.step`."""
         if kernels.are_faster_on(token_ids.device):  # captions that are searched together share most words
+            product: Product = kernels.linear
             distinct, occurrences = token_ids.unique(return_inverse=True)  # (U,), (B, K)
             vectors = self.embed(distinct)  # (U, E)
-            words, gates = vectors[occurrences], self.input_gates(vectors)[occurrences]
+            words, gates = vectors[occurrences], self.input_gates(vectors, product)[occurrences]
         else:
+            product = F.linear
             words = self.embed(token_ids)  # (B, K, E)
             gates = self.input_gates(words)  # (B, K, G)
         state, context, weights = self.cell_step(
-            partial(self.attend, memory), state, gates, self.projections(plain_linear)
+            partial(self.attend, memory), state, gates, self.projections(linear_by(product))
         )
-        scores = self.logits(self.deep_output(words, state.hidden, context))  # (B, K, V)
+        deep = self.deep_output(words, state.hidden, context, product)
+        scores = self.logits(deep, product)  # (B, K, V)
         return StepOutput(F.log_softmax(scores.float(), dim=-1), state, weights)
 
     def teacher_forced(
@@ -196,7 +204,7 @@ class AttentionDecoder(Decoder[Memory, State]):
         # Units are dropped from a word, not from its occurrences: they are the same wherever it stands.
         words = F.embedding(token_ids, self._drop(self.embed.weight, self.config.word_dropout))
         gates = self.input_gates(words)  # (B, K, T, E) to (B, K, T, G)
-        projections = self.projections(plain_linear)
+        projections = self.projections(linear_by(F.linear))
         features = self._drop(
             self.standardise(grid), self.config.grid_dropout, whole.images if whole else None
         )
@@ -222,9 +230,9 @@ class AttentionDecoder(Decoder[Memory, State]):
         return dropout(x, share, self.training, part)
 
 
-def plain_linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    """Return the map from (..., in) to (..., out) by a weight (out, in) and a bias (out,)."""
-    return partial(F.linear, weight=weight, bias=bias)
+def linear_by(product: Product) -> Callable[[Tensor, Tensor | None], Linear]:
+    """Return what makes the map from (..., in) to (..., out) of a weight (out, in) and a bias (out,)."""
+    return lambda weight, bias: lambda x: product(x, weight, bias)
 
 
 def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:

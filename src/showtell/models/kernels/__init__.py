@@ -4,7 +4,7 @@ The plain equations are the specification, and what runs on CUDA devices and in 
 compiled: operations with backward passes of their own are opaque to a compiler.
 """
 
-from showtell.models.kernels.operations import additive_score, smoothed_cross_entropy
+from showtell.models.kernels.operations import additive_score, linear, smoothed_cross_entropy
 from showtell.models.kernels.packed import are_faster_on, packed_forward
 
-__all__ = ["additive_score", "are_faster_on", "packed_forward", "smoothed_cross_entropy"]
+__all__ = ["additive_score", "are_faster_on", "linear", "packed_forward", "smoothed_cross_entropy"]

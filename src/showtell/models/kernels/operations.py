@@ -41,6 +41,26 @@ def drop(x: Tensor, share: float, part: Part | None = None) -> Tensor:
     return x * mask.to(x.dtype).mul_(256 / kept)
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Compute ``torch.nn.functional.linear`` of few rows, with the weight as the left factor.
+
+    A product is shared among threads by the rows of its left factor: a search has one or some, the weight has
+    hundreds (docs/log.md, "When a search gives up").
+
+    Args:
+        x: (..., in).
+        weight: (out, in).
+        bias: (out,).
+
+    Returns:
+        (..., out), laid out row by row.
+    """
+    rows = x.flatten(0, -2).t()  # (in, rows)
+    product = weight @ rows if bias is None else torch.addmm(bias.unsqueeze(1), weight, rows)
+    found: Tensor = product.t().contiguous().unflatten(0, x.shape[:-1])
+    return found
+
+
 def additive_score(keys: Tensor, query: Tensor, weight: Tensor) -> Tensor:
     """Compute :func:`showtell.models.attention.additive_score` with a backward pass that writes one array.
 
