@@ -197,17 +197,21 @@ def _train_first(
     started = time.perf_counter()
     boards = [TensorBoardLog(settings.out / "tensorboard")] if settings.tensorboard else []
     # What comes before the loop, such as heads, is written aside where only a learning rate is wanted.
-    aside = tempfile.TemporaryDirectory(prefix="showtell-")
-    with aside if settings.find_lr else contextlib.nullcontext(settings.out) as folder:
+    with _aside() if settings.find_lr else contextlib.nullcontext(settings.out) as folder:
         run = Run(Path(folder))
         with run.claim(settings), contextlib.suppress(_DoneError):
             store = FeatureStore(settings.store, keep_images=settings.keep_images)
             train(Session(settings, run, store, console, boards, started, processes, run))
 
 
+def _aside() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for a run that nobody keeps."""
+    return tempfile.TemporaryDirectory(prefix="showtell-")
+
+
 def _train_aside(settings: S, train: Callable[[Session[S]], None], processes: Processes, led: Run) -> None:
     """Take part in a training that another process leads, in a run of its own."""
-    with tempfile.TemporaryDirectory(prefix="showtell-") as folder, contextlib.suppress(_DoneError):
+    with _aside() as folder, contextlib.suppress(_DoneError):
         store, quiet = FeatureStore(settings.store), Console(quiet=True)
         own, started = Run(Path(folder)), time.perf_counter()
         train(Session(settings, own, store, quiet, [], started, processes, led))
