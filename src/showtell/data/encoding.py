@@ -31,8 +31,22 @@ _WESTERN = [
 """Letters of French, German, Spanish, Portuguese, the North, Italian, Dutch, Icelandic: a text is of one."""
 _SHOWN = 8
 _MIXED = re.compile(r"[a-z](?=[^\W\d_])[^a-z\u00c0-\u024f]", re.IGNORECASE)
-_RARER = ("cp1250", "cp1254", "cp1253", "cp1255", "cp874", "cp1257", "mac_roman")
-"""Shown where nothing proves another: central European, Turkish, Greek, Hebrew, Thai, Baltic."""
+_RARER = ("cp1250", "cp1254", "cp1253", "cp1255", "cp874", "cp1257", "mac_roman", "cp850", "cp866")
+"""Shown where nothing proves another: central European, Turkish, Greek, Hebrew, Thai, Baltic; of DOS, western
+and Cyrillic."""
+_IN_A_WORD = re.compile(r"[^\W\d_][„“”][^\W\d_]")
+"""Quotes between letters: read in a wrong encoding, letters of DOS and of central Europe become these."""
+_FEW = 12
+"""Different signs of Korean or Chinese below which chance may have made them of one another."""
+_EVERYDAY = frozenset(
+    "가각간감갑강개거건것게격견결경계고공과관광교구국군권귀규그극근글금급기길김까꽃끝나남내너네노녹논농누눈는능니"
+    "님다단달담답당대더덕데도독돈동되된두뒤드든들등디따땅때또라락란람랑래량러럼레려력련로록론료루류률르른를름리린림"
+    "립마막만말맛망매머먹면명모목몸무문물미민바박반발밤방배백버번벌법벽변별병보복본봄봉부북분불비빛빨사산살삼상새색생"
+    "서석선설성세소속손송수순술스슬승시식신실심싸쓰씨아악안암앞야약양어언얼업없에여역연열영예오온옥왕외요용우운울원월"
+    "위유육으은을음의이인일임입있자작잔장재저적전절점정제조족종좋주준중증지직진질집차착참창책처천철청체초총최추축출충"
+    "치친칠카크키타탁터토통투트특파판팔평포표품풀프피필하학한할함합항해행향허험현형호혹홍화환활황회효후흑흰히"
+)
+"""Syllables of which most of any Korean text is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,9 @@ def _is_korean(text: str) -> bool:
         everyday = sum(1 for sign in text if "가" <= sign <= "힣" and len(sign.encode("euc_kr")) == 2)
     except UnicodeEncodeError:
         return False
-    return everyday >= 0.9 * len(text)
+    different = set(text)
+    known = len(different) >= _FEW or 2 * len(different & _EVERYDAY) >= len(different)
+    return everyday >= 0.9 * len(text) and known
 
 
 def _is_japanese(text: str) -> bool:
@@ -219,7 +235,8 @@ def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:
     fitting = [kind for kind in decoded if _makes_sense(kind, decoded[kind])]
     fitting = [kind for kind in fitting if kind in _ASIAN[:3]] or fitting
     signs = {sign for kind in fitting for sign in decoded[kind] if not sign.isascii()}
-    enough = fitting == [_EIGHT_BITS[0]] or len(signs) >= _PROOF
+    proof = _FEW if fitting and fitting[0] in _ASIAN[3:] else _PROOF
+    enough = fitting == [_EIGHT_BITS[0]] or len(signs) >= proof
     if len(fitting) == 1 and enough:
         kind = fitting[0]
         return kind.name, f"{path.name} is {kind.what}, as its text shows (--encoding says otherwise)"
@@ -227,8 +244,8 @@ def _proven(path: Path, strange: bytes, first: int) -> tuple[str, str]:
     texts |= {name: text for name in _RARER if (text := _decode(strange, name)) is not None}
     likely = [*(kind.name for kind in fitting), *_candidates(strange), *texts]
     worded = [name for name in dict.fromkeys(likely) if name in texts and _is_worded(texts[name])]
-    # Within a word, letters of another alphabet are a sign of a wrong encoding.
-    shown = sorted(worded, key=lambda name: bool(_MIXED.search(texts[name]))) or list(texts)
+    # Within a word, letters of another alphabet and quotes are a sign of a wrong encoding.
+    shown = sorted(worded, key=lambda name: _has_strange_words(texts[name])) or list(texts)
     examples = "\n".join(f"  --encoding {name}: {_example(texts[name])}" for name in shown[:_SHOWN])
     raise DataError(
         f"{path} is not UTF-8 (line {first} is the first that is not), and its encoding cannot be told for "
@@ -250,7 +267,7 @@ def _makes_sense(kind: _Kind, text: str) -> bool:
         letters = sum(sign.isalpha() for sign in text)
         accented = sum(sign.isalpha() for sign in strange)
         # Western words are mostly plain letters; others are wholly beyond ASCII.
-        if (accented > 0.4 * letters) == (kind.name == "cp1252"):
+        if (accented > 0.4 * letters) == (kind.name == "cp1252") or _IN_A_WORD.search(text):
             return False
     return bool(strange) and kind.plausible(strange)
 
@@ -259,6 +276,10 @@ def _is_worded(text: str) -> bool:
     """Tell whether letters and everyday signs are beyond ASCII: in a wrong encoding others stand there."""
     strange = re.sub("[\\x00-\\x7f\u3000-\u303f\uff00-\uffef]", "", text)
     return all(category(sign)[0] in "LM" or sign in _SIGNS for sign in strange)
+
+
+def _has_strange_words(text: str) -> bool:
+    return bool(_MIXED.search(text) or _IN_A_WORD.search(text))
 
 
 def _candidates(content: bytes) -> list[str]:

@@ -179,6 +179,9 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
         if _BESIDE_SPLIT.issuperset(others) or len(beside[others]) > 1
         for split in (splits if len(splits) == 1 else ())
     }
+    evals = [name for name, split in found.items() if split == "val" and "eval" in name.casefold()]
+    if len(evals) < list(found.values()).count("val") and "test" not in found.values():
+        found |= dict.fromkeys(evals, "test")  # beside dev
     if "val" in found.values():  # beside which trainval is both once more
         found = {name: split for name, split in found.items() if "trainval" not in name.casefold()}
     return found

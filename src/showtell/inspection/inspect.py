@@ -95,6 +95,11 @@ def inspect(config: Inspect, console: Console | None = None) -> Inspection:
     return found
 
 
+_WITHOUT_WORDS = (
+    "Put the images of each class into a folder of their own, or write a table of images and captions."
+)
+
+
 def _read(config: Inspect) -> tuple[Dataset, list[Finding]]:
     """Read the data; a folder of images without words is read too, with why it cannot be trained on.
 
@@ -109,7 +114,8 @@ def _read(config: Inspect) -> tuple[Dataset, list[Finding]]:
         "error",
         1,
         "These images can be inspected, but not trained on",
-        "Put the images of each class into a folder of their own, or write a table of images and captions.",
+        # A hint of several lines lists the forms that data may have: nothing here is one of them.
+        error.hint if error.hint and "\n" not in error.hint else _WITHOUT_WORDS,
         tuple(error.what.splitlines()),
     )
     return dataset, [obstacle]

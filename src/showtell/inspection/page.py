@@ -16,7 +16,7 @@ from showtell.report.document import write_document
 from showtell.report.wrapping import columns_of, shorten, wrap
 
 WIDTH = 88
-_BAR, _CLASSES, _NAMED = 30, 12, 3
+_BAR, _CLASSES, _NAMED, _MESSAGE = 30, 12, 3, 12
 _MARKS = {"error": "[!]", "warning": "[?]", "info": "[ ]"}
 
 
@@ -169,9 +169,10 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
     lines = ["What was found, and what to do   [!] fix   [?] check   [ ] handled"]
     for finding in findings:
         lines += ["", *_wrapped(finding.what, f"{_MARKS[finding.level]} ", "    ")]
-        for place in finding.places[:_NAMED]:
+        named = _MESSAGE if finding.kind == "nothing to learn" else _NAMED
+        for place in finding.places[:named]:
             lines += _wrapped(shorten(place, 2 * (WIDTH - 8)), " " * 6, " " * 8)
-        if (more := len(finding.places) - _NAMED) > 0:
+        if (more := len(finding.places) - named) > 0:
             lines.append(f"      and {more:,} more")
         lines += _wrapped(finding.advice, "    -> ", "       ")
     return lines

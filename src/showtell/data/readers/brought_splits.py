@@ -30,6 +30,9 @@ _FOLD_COLUMN = re.compile(r"(?:k_?|cv_?)?folds?(?:_?(?:id|no|num|number))?")
 _FOLD = re.compile(r"(?:(?:fold|f|k|cv)[ _-]?|_)?(-?\d{1,9})(?:\.0)?", re.IGNORECASE)
 _MOST_FOLDS = 20
 _NUMBERED: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}  # as CelebA's list_eval_partition
+Reader = Callable[[str], Split | None]
+_EVAL = "eval"
+"""Val beside train alone, test beside another val."""
 _CALLED = SPLIT_COLUMNS[:3]
 """Columns that mean nothing but a split."""
 
@@ -64,11 +67,12 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
     others = [p for p in filled if p not in called and column_key(header[p]) not in KNOWN_COLUMNS]
     for place in called + others:  # a class may be called train
         values = filled[place]
-        reader = split_in_name if place in called else split_named
+        reader = _told_apart(split_in_name if place in called else split_named, values)
         named = {value for value in values if reader(value)}
         known = sum(value in named for value in values)
         if 2 * known > len(values) and (place in called or (known == len(values) and len(named) > 1)):
-            sentence = f"the splits are those of the column {header[place]!r} ({', '.join(sorted(named))})"
+            which = (f"{value} is test" if _means_test(value, reader) else value for value in sorted(named))
+            sentence = f"the splits are those of the column {header[place]!r} ({', '.join(which)})"
             return SplitColumn((place,), reader, sentence, by_name=True)
         if column_key(header[place]) in _CALLED and set(values) == _NUMBERED.keys():
             sentence = f"in the column {header[place]!r} 0 is train, 1 is val and 2 is test"
@@ -77,6 +81,18 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
         if (found := _by_fold(header[place], place, values)) is not None:
             return found
     return _by_truth(header, filled)
+
+
+def _told_apart(reader: Reader, values: Sequence[str]) -> Reader:
+    """Return what reads the names of splits: beside val, and without test, ``eval`` is test."""
+    others = {reader(value) for value in values if value.strip().casefold() != _EVAL}
+    if "val" not in others or "test" in others:
+        return reader
+    return lambda value: "test" if value.strip().casefold() == _EVAL else reader(value)
+
+
+def _means_test(value: str, reader: Reader) -> bool:
+    return value.strip().casefold() == _EVAL and reader(value) == "test"
 
 
 def unread_split(header: Sequence[str], left: Sequence[int]) -> str:
@@ -134,6 +150,17 @@ def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None
     return SplitColumn((place,), read, sentence)
 
 
+def _splits_of_folders(dataset: Dataset) -> list[Split | None]:
+    """Return the split that a folder in each image's name means: none where they mean less than two."""
+    folders = [image.name.split("/")[:-1] for image in dataset.images]
+    # images/train/7.jpg beside images/test/8.jpg
+    levels = enumerate(zip(*folders))
+    shared = next((level for level, names in levels if len(set(names)) > 1), min(map(len, folders)))
+    tops = [(parts[shared:] or [""])[0] for parts in folders]
+    named = splits_in_names(set(tops))
+    return [named.get(top) if len(set(named.values())) > 1 else None for top in tops]
+
+
 def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, reading: Reading) -> Dataset:
     """Give images the splits of lists beside their table, or of the folders in their names; say which.
 
@@ -148,16 +175,18 @@ def with_brought_splits(dataset: Dataset, beside: Path, folder: ImageFolder, rea
     if not any(image.split for image in dataset.images):
         dataset = with_listed_splits(dataset, list_places(beside, folder), folder, reading)
     if not any(image.split for image in dataset.images):
-        folders = [image.name.split("/")[:-1] for image in dataset.images]
-        # images/train/7.jpg beside images/test/8.jpg
-        levels = enumerate(zip(*folders))
-        shared = next((level for level, names in levels if len(set(names)) > 1), min(map(len, folders)))
-        tops = [(parts[shared:] or [""])[0] for parts in folders]
-        named = splits_in_names(set(tops))
-        if len(set(named.values())) > 1:
+        if any(by_folder := _splits_of_folders(dataset)):
             reading.note("the splits are those of the folders in the images' names")
-            images = tuple(replace(one, split=named.get(top)) for one, top in zip(dataset.images, tops))
+            images = tuple(replace(one, split=split) for one, split in zip(dataset.images, by_folder))
             dataset = replace(dataset, images=images)
+    else:
+        pairs = zip(dataset.images, _splits_of_folders(dataset))
+        against = [one for one, split in pairs if split and one.split and one.split != split]
+        if against:
+            reading.note(
+                f"{len(against):,} images are in another split than the folder in their names says: "
+                f"{against[0].name} is {against[0].split}"
+            )
     without = sum(image.split is None for image in dataset.images)
     if 0 < without < len(dataset.images):
         reading.note(f"{without:,} images have no split in the data; training puts them into one")

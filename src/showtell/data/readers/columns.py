@@ -29,6 +29,7 @@ from showtell.settings import spelled
 _REJECTS = dict.fromkeys(words("reject rejected ignore ignored discard discarded"), True) | dict.fromkeys(
     words("accept accepted approve approved submitted pending"), False
 )
+_SURELY_IMAGES = frozenset(IMAGE_COLUMNS) - {"id", "name", "이름"}
 _VERDICTS: dict[str, Callable[[Any], bool | None]] = {
     **dict.fromkeys(
         words("answer verdict decision assignmentstatus review_status"),
@@ -84,6 +85,7 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
         raise error if found else DataError(error.what, hint=error.hint) from None
     if not named and sample.keys[image] not in IMAGE_COLUMNS:
         reading.note(f"column {table.header[image]!r} holds the images (--image-column says otherwise)")
+        _say_passed_over(sample, image, reading)
     who = next((place for place in range(len(sample.keys)) if _says_who(sample, place)), None)
     worded = {*words.captions, words.label, *words.one_hot}
     judged = next((p for p in range(len(sample.keys)) if p not in worded and _judges(sample, p)), None)
@@ -102,6 +104,18 @@ def choose_columns(table: Table, reading: Reading, folder: ImageFolder | None = 
         reading.note("rows that name no image are captions of the image above them")
     found = found or folders is not None
     return Columns(table, folder, found, image, folders, words, split, group, who, verdict, continued, others)
+
+
+def _say_passed_over(sample: Sample, image: int, reading: Reading) -> None:
+    """Say why columns that are called as images are do not name them: another one names files."""
+    stated = "\n".join(reading.notes)
+    for place, key in enumerate(sample.keys):
+        name = sample.table.header[place]
+        if key not in _SURELY_IMAGES or place == image or f"{name!r} are hardly" in stated:
+            continue
+        empty = "it has no values (formulas have some once a spreadsheet has saved them)"
+        why = "it names no files that are here" if sample.cells[place] else empty
+        reading.note(f"column {name!r} does not hold the images: {why}")
 
 
 def _say_unread(sample: Sample, others: Sequence[int], reading: Reading) -> None:

@@ -36,6 +36,7 @@ class DelimitedTable(Table):
     escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
     headed: bool = True  # whether the first line after those skipped is the header
     wrapped: bool = False  # whether each line is quoted as a whole
+    spaced: bool = False  # whether quotes stand behind a blank behind the delimiter
 
     def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
@@ -63,7 +64,12 @@ class DelimitedTable(Table):
         elif self.escaped:  # a backslash before anything else is itself
             literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
             lines.change = lambda line: literal.sub(lambda found: found[0] if found[1] else "\\\\", line)
-        reader = csv.reader(lines, delimiter=self.delimiter, escapechar="\\" if self.escaped else None)
+        reader = csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            escapechar="\\" if self.escaped else None,
+            skipinitialspace=self.spaced,
+        )
         while True:
             lines.taken.clear()
             start = lines.number + 1
@@ -172,8 +178,23 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if _are_numbered(header, [_split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
         header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
-    table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped)
+    spaced = _quotes_behind_blanks(lines[first:], delimiter)
+    if spaced:
+        header = tuple(name.strip('"') for name in header)
+        reading.note(f"blanks before the quotes of {path.name} are none of its words")
+    table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped, spaced=spaced)
     return without_header(table, reading) if any(map(is_image_name, header)) else table
+
+
+def _quotes_behind_blanks(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether cells are quoted behind a blank (``7.jpg, "a dog, asleep"``), and none right away."""
+    mark = re.escape(delimiter)
+    quoted = re.compile(rf'{mark} +"[^"]*"\s*(?:{mark}|$)')
+    return (
+        delimiter != " "
+        and 2 * sum(map(bool, map(quoted.search, lines[1:]))) > len(lines[1:])
+        and not any(f'{delimiter}"' in line for line in lines)
+    )
 
 
 def _unwrapped(line: str) -> str:

@@ -130,7 +130,7 @@ def _say_left(candidates: list[Candidate], found: list[Candidate], reading: Read
     """Say which tables without images are left out, and class folders beside those of a table's images."""
     lost = [one for one in found if one.images is None and one.format in ("csv", "labels")]
     if names := [part.path.name for one in lost if one not in candidates for part in one.parts]:
-        reading.note(f"left out, for none of the images that it names is found: {few(names)}")
+        reading.note(f"left out, for each name of an image is that of no file, or of several: {few(names)}")
     taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
     for left in found if taken else ():
         own = any(one.images == left.source for one in candidates)

@@ -167,14 +167,21 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
         DataError: It is not a tar, or holds no images with words.
     """
     words: defaultdict[str, dict[str, object]] = defaultdict(dict)
+    described: dict[str, dict[str, object]] = {}
     several = 0
     try:
         for stem, suffix, size, read in _members(path):
             if suffix in PICTURE_EXTENSIONS:
                 several += "image" in words[stem]
                 words[stem]["image"] = _flat_name(stem + suffix)
+            elif suffix == ".json" and size < 1_000_000:
+                described[stem] = _words_of(suffix, read())
             elif suffix in _TEXTS and size < 1_000_000:
                 words[stem] |= _words_of(suffix, read())
+        twice = 0
+        for stem, record in described.items():  # texts beside it say more surely what they are
+            twice += any(words[stem].get(key, value) != value for key, value in record.items())
+            words[stem] = record | words[stem]
         records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
@@ -183,6 +190,8 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
             )
         if several:
             reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
+        if twice:
+            reading.note(f"of {twice:,} samples of {path.name} the .json has other words, which are not read")
         folder = reading.unpacked(path, lambda: _images(path))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a tar: {error}.") from error

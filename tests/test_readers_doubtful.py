@@ -1,0 +1,131 @@
+"""What may be read in two ways: the likelier one is taken and said, or nothing is."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from reading import FILES, WORDS, captions, labels, read, said, splits, table, touch, write, written
+from showtell.errors import DataError
+
+LABELS = ["red", "blue"] * 6
+
+
+@pytest.mark.parametrize("called", ["split", "where"])
+def test_eval_beside_dev_is_what_is_tested_on(tmp_path: Path, called: str) -> None:
+    brought = ["train"] * 6 + ["dev"] * 3 + ["eval"] * 3
+    dataset = read(table(tmp_path, f"image,label,{called}", FILES, LABELS, brought))
+    assert list(splits(dataset).values()) == ["train"] * 6 + ["val"] * 3 + ["test"] * 3
+    assert said(dataset, "dev, eval is test, train")
+
+
+@pytest.mark.parametrize("others", [["train"] * 9, ["train"] * 6 + ["test"] * 3])
+def test_eval_is_val_where_nothing_else_is(tmp_path: Path, others: list[str]) -> None:
+    dataset = read(table(tmp_path, "image,label,split", FILES, LABELS, [*others, *["eval"] * 3]))
+    assert list(splits(dataset).values())[9:] == ["val"] * 3
+
+
+def test_tables_called_eval_beside_dev_are_tested_on(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{name}" for name in FILES))
+    for part, name in enumerate(("train", "dev", "eval")):
+        rows = zip(FILES[4 * part : 4 * part + 4], LABELS)
+        write(tmp_path / f"{name}.csv", written(("image", "label"), rows))
+    assert list(splits(read(tmp_path)).values()) == ["val"] * 4 + ["test"] * 4 + ["train"] * 4
+
+
+def test_a_column_of_splits_that_says_other_than_the_folders_is_said_to(tmp_path: Path) -> None:
+    names = [f"{'train' if number < 6 else 'test'}/{name}" for number, name in enumerate(FILES)]
+    touch(tmp_path, *names)
+    agreed = ["train"] * 6 + ["test"] * 6
+    for brought, contradicts in ((agreed[::-1], True), (agreed, False)):
+        rows = zip(names, LABELS, brought)
+        dataset = read(write(tmp_path / "t.csv", written(("image", "label", "split"), rows)))
+        assert list(splits(dataset).values()) == brought
+        assert said(dataset, "12 images are in another split", "train/00.jpg is test") == contradicts
+
+
+def test_a_number_of_a_row_in_the_place_of_a_name_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{number}.jpg" for number in range(12)))
+    rows = [(number, f"IMG_{100 - number}", WORDS[number]) for number in range(12)]
+    dataset = read(write(tmp_path / "t.csv", written(("No.", "photo", "caption"), rows)))
+    assert said(dataset, "'No.' holds the images")
+    assert said(dataset, "'photo' does not hold the images", "names no files that are here")
+
+
+def test_a_column_of_formulas_without_values_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}.jpg" for number in range(1, 13)))
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["row", "image", "label"])
+    for number in range(12):
+        book.active.append([number + 1, f'=(13-A{number + 2})&".jpg"', LABELS[number]])
+    book.save(tmp_path / "t.xlsx")
+    assert said(read(tmp_path / "t.xlsx"), "'image' does not hold the images", "it has no values (formulas")
+
+
+@pytest.mark.parametrize("last", ["", ", train"])
+def test_quotes_behind_a_blank_are_none_of_the_words(tmp_path: Path, last: str) -> None:
+    touch(tmp_path, *FILES)
+    lines = [f'{name}, "{words}, and more"{last}' for name, words in zip(FILES, WORDS)]
+    header = 'image, "caption"' + (", split" if last else "")
+    dataset = read(write(tmp_path / "t.csv", "\n".join([header, *lines])))
+    assert list(captions(dataset).values()) == [(f"{words}, and more",) for words in WORDS]
+    assert said(dataset, "blanks before the quotes of t.csv")
+
+
+def test_quotes_that_a_person_wrote_stay(tmp_path: Path) -> None:
+    touch(tmp_path, *FILES)
+    lines = [f'{name}, a sign says "stop"' for name in FILES]
+    dataset = read(write(tmp_path / "t.csv", "\n".join(["image,caption", *lines])))
+    assert captions(dataset)["00.jpg"] == ('a sign says "stop"',)
+
+
+@pytest.mark.parametrize("order", [("txt", "json"), ("json", "txt")])
+def test_a_text_in_a_tar_is_its_image_s_whatever_else_a_json_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with tarfile.open(tmp_path / "0.tar", "w") as file:
+        for number in range(4):
+            contents = {"txt": WORDS[number], "json": json.dumps({"caption": "another", "split": "val"})}
+            for suffix, text in (("jpg", ""), *((one, contents[one]) for one in order)):
+                member = tarfile.TarInfo(f"{number}.{suffix}")
+                member.size = len(text)
+                file.addfile(member, io.BytesIO(text.encode()))
+    dataset = read(tmp_path / "0.tar")
+    assert list(captions(dataset).values()) == [(WORDS[number],) for number in range(4)]
+    assert set(splits(dataset).values()) == {"val"}
+    assert said(dataset, "of 4 samples of 0.tar the .json has other words")
+
+
+@pytest.mark.parametrize("words", ["良品 不良 划痕", "轿车 卡车 公交车"])
+def test_a_few_chinese_labels_are_not_taken_for_korean(tmp_path: Path, words: str) -> None:
+    touch(tmp_path, *FILES)
+    named = written(("image", "label"), zip(FILES, words.split() * 4))
+    path = write(tmp_path / "t.csv", named, encoding="gbk")
+    with pytest.raises(DataError, match=f"--encoding gb18030: 00.jpg,{words.split()[0]}"):
+        read(path)
+    assert set(labels(read(path, encoding="gbk")).values()) == set(words.split())
+
+
+@pytest.mark.parametrize("words", ["불량 양품 긁힘", "고양이 강아지 토끼", "정상 파손 얼룩"])
+def test_a_few_korean_labels_still_prove_themselves(tmp_path: Path, words: str) -> None:
+    touch(tmp_path, *FILES)
+    named = written(("image", "label"), zip(FILES, words.split() * 4))
+    path = write(tmp_path / "t.csv", named, encoding="cp949")
+    assert set(labels(read(path)).values()) == set(words.split())
+
+
+@pytest.mark.parametrize(("words", "encoding"), [("Bär Löwe Kuh", "cp850"), ("годен брак скол", "cp866")])
+def test_encodings_of_dos_are_offered_and_not_taken_for_those_of_windows(
+    tmp_path: Path, words: str, encoding: str
+) -> None:
+    touch(tmp_path, *FILES)
+    path = write(
+        tmp_path / "t.csv", written(("image", "label"), zip(FILES, words.split() * 4)), encoding=encoding
+    )
+    with pytest.raises(DataError, match=f"--encoding {encoding}: 00.jpg,{words.split()[0]}"):
+        read(path)
