@@ -129,3 +129,35 @@ def test_encodings_of_dos_are_offered_and_not_taken_for_those_of_windows(
     )
     with pytest.raises(DataError, match=f"--encoding {encoding}: 00.jpg,{words.split()[0]}"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "caption", "note"),
+    [
+        ("b'a dog near tree {}'", "a dog near tree {}", "marks of bytes"),
+        (r'b"a dog\xc3\xa9 near tree {}"', "a dogé near tree {}", "marks of bytes"),
+        (r"a dog\nnear tree {}", "a dog near tree {}", r"escapes such as \n were taken out of 12 captions"),
+        (r"\uac1c \ud83d\ude00 near tree {}", "개 😀 near tree {}", "escapes such as"),
+    ],
+)
+def test_what_programs_write_around_a_text_is_taken_off(
+    tmp_path: Path, cell: str, caption: str, note: str
+) -> None:
+    dataset = read(table(tmp_path, "image,caption", FILES, [cell.format(number) for number in range(12)]))
+    assert list(captions(dataset).values()) == [(caption.format(number),) for number in range(12)]
+    assert said(dataset, note)
+
+
+def test_a_folder_of_windows_in_a_caption_is_no_escape(tmp_path: Path) -> None:
+    dataset = read(
+        table(tmp_path, "image,caption", FILES, [rf"a window of C:\new, tree {n}" for n in range(12)])
+    )
+    assert captions(dataset)["00.jpg"] == (r"a window of C:\new, tree 0",)
+
+
+@pytest.mark.parametrize(
+    "cell", ["{{'a dog near tree {0}', 'a pole {0}'}}", '{{"a dog near tree {0}","a pole {0}"}}']
+)
+def test_sets_of_python_and_arrays_of_databases_are_several_captions(tmp_path: Path, cell: str) -> None:
+    dataset = read(table(tmp_path, "image,caption", FILES, [cell.format(number) for number in range(12)]))
+    assert captions(dataset)["03.jpg"] == ("a dog near tree 3", "a pole 3")

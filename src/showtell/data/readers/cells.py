@@ -97,6 +97,8 @@ def _as_list(text: str) -> list[Any] | None:
         found = _of_python(text)
     if isinstance(found, str):
         found = [found]
+    if isinstance(found, set):  # Python's, or an array of PostgreSQL
+        found = sorted(map(str, found))
     if isinstance(found, dict) and len(found) == 1:  # {"choices": [...]} of Label Studio
         (found,) = found.values()
     good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
@@ -177,14 +179,25 @@ def is_missing(text: str, *, caption: bool) -> bool:
     return bare in _NO_CAPTION or wordless or text == r"\N" or bool(_FAILED.fullmatch(text))
 
 
+_TELLING = frozenset("<&\\")
+_BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
+_ESCAPES = re.compile(r"\\(?:[nrt]|u([0-9a-fA-F]{4}))")
+
+
 def cleaned(caption: str) -> tuple[str, str]:
     """Return a caption without markup, and what was taken out of it, if anything, in words.
 
-    Marks of a beginning and an end (``<start>``), HTML tags and entities, and signs that take no room.
+    Marks of a beginning and an end (``<start>``), HTML tags and entities, signs that take no room, and what
+    programs write around texts (``b'a dog'``) and for their signs, such as a backslash and an n.
     Emoji stay: the vocabulary decides whether they are words.
     """
-    if caption.isascii() and "<" not in caption and "&" not in caption:
+    if caption.isascii() and _TELLING.isdisjoint(caption) and not _BYTES.match(caption):
         return caption, ""
+    if _BYTES.fullmatch(caption) and isinstance(content := _of_python(caption), bytes):
+        return cleaned(content.decode("utf-8", "replace"))[0], "the marks of bytes (b'...')"
+    if (without := _ESCAPES.sub(_unescaped, caption)) != caption and ":\\" not in caption:
+        whole = without.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs of halves
+        return cleaned(" ".join(whole.split()))[0], r"escapes such as \n"
     if (mended := _STRANGE.sub(_as_written, caption)) != caption:
         return cleaned(mended)[0], MISREAD
     without = _MARKS.sub("", caption)
@@ -196,6 +209,10 @@ def cleaned(caption: str) -> tuple[str, str]:
             return " ".join(nfc(without).split()), "HTML"
     without = without_invisible(caption)
     return without, "invisible signs" if without != caption else ""
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else " "
 
 
 def _as_written(misread: re.Match[str]) -> str:
