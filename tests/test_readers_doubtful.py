@@ -161,3 +161,16 @@ def test_a_folder_of_windows_in_a_caption_is_no_escape(tmp_path: Path) -> None:
 def test_sets_of_python_and_arrays_of_databases_are_several_captions(tmp_path: Path, cell: str) -> None:
     dataset = read(table(tmp_path, "image,caption", FILES, [cell.format(number) for number in range(12)]))
     assert captions(dataset)["03.jpg"] == ("a dog near tree 3", "a pole 3")
+
+
+def test_numbers_in_lists_of_splits_are_said_to_be_those_of_files_and_what_is_none_is_named(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, *(f"{number:04}.jpg" for number in range(8)))
+    write(tmp_path / "t.csv", written(("image", "label"), [(f"{n:04}.jpg", LABELS[n]) for n in range(8)]))
+    for name, numbers in (("train", "1 2 3 4 5"), ("val", "6"), ("test", "7 8")):
+        write(tmp_path / f"{name}.txt", "\n".join(numbers.split()))
+    dataset = read(tmp_path)
+    assert splits(dataset)["0007.jpg"] == "test"
+    assert said(dataset, "numbers in the lists of splits are taken for those of files: 7 is 0007.jpg")
+    assert said(dataset, "of 1 names in the lists of splits no image is read: 8")

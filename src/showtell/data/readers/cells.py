@@ -193,13 +193,26 @@ def cleaned(caption: str) -> tuple[str, str]:
     """
     if caption.isascii() and _TELLING.isdisjoint(caption) and not _BYTES.match(caption):
         return caption, ""
+    plain, what = _as_text(caption)
+    without, also = _without_markup(plain)
+    return without, what or also
+
+
+def _as_text(caption: str) -> tuple[str, str]:
+    """Return what a program has written as bytes or with escapes as it was, once."""
     if _BYTES.fullmatch(caption) and isinstance(content := _of_python(caption), bytes):
-        return cleaned(content.decode("utf-8", "replace"))[0], "the marks of bytes (b'...')"
-    if (without := _ESCAPES.sub(_unescaped, caption)) != caption and ":\\" not in caption:
-        whole = without.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs of halves
-        return cleaned(" ".join(whole.split()))[0], r"escapes such as \n"
+        return content.decode("utf-8", "replace"), "the marks of bytes (b'...')"
+    escapes = len(_ESCAPES.findall(caption))
+    if not escapes or escapes != caption.count("\\") or ":\\" in caption:  # it is a folder's
+        return caption, ""
+    halves = _ESCAPES.sub(_unescaped, caption)  # of emoji
+    whole = halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join(whole.split()), r"escapes such as \n"
+
+
+def _without_markup(caption: str) -> tuple[str, str]:
     if (mended := _STRANGE.sub(_as_written, caption)) != caption:
-        return cleaned(mended)[0], MISREAD
+        return _without_markup(mended)[0], MISREAD
     without = _MARKS.sub("", caption)
     if without != caption:
         return without.strip(), "marks of beginning and end"

@@ -13,6 +13,7 @@ import msgspec
 from showtell.data.names import (
     IMAGE_COLUMNS,
     column_key,
+    few,
     is_image_name,
     nfc,
     split_in_name,
@@ -156,7 +157,7 @@ def with_listed_splits(
     found: dict[str, Split] = {}
     problems = list(dataset.problems)
     names = {image.name for image in dataset.images}
-    listed = 0
+    listed, unknown, numbered = 0, list[str](), dict[str, str]()
     for place in places:
         lists, doubled = read_lists(place, reading)
         if 2 * len(doubled) > len(lists):  # of another partition each
@@ -169,6 +170,10 @@ def with_listed_splits(
             match = next((one.name for one in matches if isinstance(one, Match)), None)
             if match in names:
                 found[match] = strictest(found.get(match), split)
+                if name.isdecimal() and PurePosixPath(match).stem != name:
+                    numbered[name] = match
+            else:
+                unknown.append(name)
     if not found:
         if listed:
             reading.note(f"{listed:,} names in lists of splits are left aside: no image here has one of them")
@@ -178,5 +183,9 @@ def with_listed_splits(
     rest: Split | None = None if "train" in found.values() else "train"  # as beside a column is_valid
     also = f"; the other {len(names) - len(found):,} images are train" if rest else ""
     reading.note(f"the splits are those of the lists beside the images or their table{also}")
+    for number, name in islice(numbered.items(), 1):
+        reading.note(f"numbers in the lists of splits are taken for those of files: {number} is {name}")
+    if unknown:
+        reading.note(f"of {len(unknown):,} names in the lists of splits no image is read: {few(unknown)}")
     images = tuple(replace(image, split=found.get(image.name, rest)) for image in dataset.images)
     return replace(dataset, images=images, problems=tuple(problems), notes=tuple(reading.notes))
