@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reading import (
@@ -49,6 +49,7 @@ def test_a_list_in_a_cell_is_several_captions(tmp_path: Path, form: str, name: s
     assert said(dataset, f"each cell of {name!r} is a list")
 
 
+@example(texts=["a' \"b"], form=repr)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.text("ab \"',;[](){}é개#\\", max_size=12).map("a{}b".format), min_size=1, max_size=4),

@@ -92,7 +92,7 @@ def _as_list(text: str) -> list[Any] | None:
         return None
     except ValueError:
         # NumPy leaves the commas out, and Python would join what stands side by side.
-        if re.search(r"""['"]\s+['"]""", text) and not re.search(r"""['"]\s*,\s*['"]""", text):
+        if re.search(r"""(?<!\\)['"]\s+['"]""", text) and not re.search(r"""['"]\s*,\s*['"]""", text):
             return [first or second for first, second in _QUOTED.findall(text)]
         found = _of_python(text)
     if isinstance(found, str):
