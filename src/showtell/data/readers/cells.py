@@ -92,8 +92,9 @@ def _as_list(text: str) -> list[Any] | None:
         return None
     except ValueError:
         # NumPy leaves the commas out, and Python would join what stands side by side.
-        if re.search(r"""(?<!\\)['"]\s+['"]""", text) and not re.search(r"""['"]\s*,\s*['"]""", text):
-            return [first or second for first, second in _QUOTED.findall(text)]
+        quoted = _QUOTED.findall(text)
+        if len(quoted) > 1 and not _QUOTED.sub("", text[1:-1]).strip(" .\n\r\t"):
+            return [first or second for first, second in quoted]
         found = _of_python(text)
     if isinstance(found, str):
         found = [found]
