@@ -174,3 +174,12 @@ def test_numbers_in_lists_of_splits_are_said_to_be_those_of_files_and_what_is_no
     assert splits(dataset)["0007.jpg"] == "test"
     assert said(dataset, "numbers in the lists of splits are taken for those of files: 7 is 0007.jpg")
     assert said(dataset, "of 1 names in the lists of splits no image is read: 8")
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"\ud83d\ud83d\ude00"])
+def test_half_an_emoji_costs_a_sign_and_no_record(tmp_path: Path, half: str) -> None:
+    touch(tmp_path, *FILES)
+    lines = [f'{{"image": "{name}", "caption": "{words} {half}"}}' for name, words in zip(FILES, WORDS)]
+    dataset = read(write(tmp_path / "t.jsonl", "\n".join(lines)))
+    assert all(one.startswith(f"{words} \ufffd") for (one,), words in zip(captions(dataset).values(), WORDS))
+    assert said(dataset, "12 captions hold \ufffd, where an earlier program lost a letter")

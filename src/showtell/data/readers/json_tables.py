@@ -1,6 +1,7 @@
 """Tables in JSON, of whatever form: records, mappings, columns, lines."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -70,6 +71,10 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
                 yield f"{path}:{number}", None
 
 
+_HALVES = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F]..)|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
+"""Of signs that take two escapes, such as emoji, one without the other: a text that was cut has these."""
+
+
 def _decoded(content: bytes) -> Any:
     try:
         value = msgspec.json.decode(content)
@@ -77,6 +82,8 @@ def _decoded(content: bytes) -> Any:
             value = json.loads(content, object_pairs_hook=_joined)
         return value
     except msgspec.DecodeError:
+        if (whole := _HALVES.sub(rb"\\ufffd", content)) != content:
+            return _decoded(whole)
         if b"NaN" not in content and b"Infinity" not in content:
             raise
         try:
