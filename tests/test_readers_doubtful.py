@@ -183,3 +183,11 @@ def test_half_an_emoji_costs_a_sign_and_no_record(tmp_path: Path, half: str) -> 
     dataset = read(write(tmp_path / "t.jsonl", "\n".join(lines)))
     assert all(one.startswith(f"{words} \ufffd") for (one,), words in zip(captions(dataset).values(), WORDS))
     assert said(dataset, "12 captions hold \ufffd, where an earlier program lost a letter")
+
+
+@pytest.mark.parametrize("other", ["test", "images_test", "thumbnails"])
+def test_namesakes_in_another_folder_are_said_not_to_be_read(tmp_path: Path, other: str) -> None:
+    touch(tmp_path, *(f"{folder}/{name}" for folder in ("train", other) for name in FILES))
+    dataset = read(write(tmp_path / "t.csv", written(("image", "label"), zip(FILES, LABELS))))
+    assert {image.path.parent.name for image in dataset.images} == {"train"}
+    assert said(dataset, "the images are those in train", f"none is read in {other} (--images")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, is_image_name, splits_spoken_of
+from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, few, is_image_name, splits_spoken_of
 from showtell.data.readers.cells import image_of, listed
 from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
@@ -13,6 +13,8 @@ from showtell.data.readers.table import Sample
 from showtell.errors import DataError
 
 _SAMPLE = 100
+_FEW = 5
+"""Names that are looked for in other folders."""
 _ENOUGH = 0.5
 """Share of names that are files' own from which no other folder is looked into."""
 _CERTAIN = 0.9
@@ -65,10 +67,24 @@ def find_images(
         header, other = sample.table.header, next(iter(named))
         why = f"the names in {header[other]!r} are hardly those of files (--image-column says otherwise)"
         reading.note(f"column {header[best.column]!r} holds the images: {why}")
+    if not folder and best.folder.root.parent == path.parent:
+        _say_namesakes(reading, best.folder.root, columns[best.column])
     # Numbers alone may be those of anything, and a name that fits several files is of none.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
     found = best.exact > 0 or (not numbers and _matches(columns[best.column], best.folder) > 0)
     return best.column, best.folder, found
+
+
+def _say_namesakes(reading: Reading, root: Path, names: Sequence[str]) -> None:
+    """Say which folders beside that of the images hold files of the same names, which are not read."""
+    bare = [name for name in names if "/" not in name and "\\" not in name][:_FEW]
+    beside = [path for path in sorted(root.parent.iterdir()) if path.is_dir() and path != root]
+    others = [path.name for path in beside if any((path / name).is_file() for name in bare)]
+    if others:
+        reading.note(
+            f"the images are those in {root.name}; of files of the same names none is read in {few(others)} "
+            "(--images says otherwise)"
+        )
 
 
 def column_of_folders(sample: Sample, image: int, folder: ImageFolder) -> int | None:
