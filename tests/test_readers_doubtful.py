@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from reading import FILES, WORDS, captions, labels, read, said, splits, table, touch, write, written
+from showtell.data.names import splits_in_names
 from showtell.errors import DataError
 
 LABELS = ["red", "blue"] * 6
@@ -34,6 +35,11 @@ def test_tables_called_eval_beside_dev_are_tested_on(tmp_path: Path) -> None:
         rows = zip(FILES[4 * part : 4 * part + 4], LABELS)
         write(tmp_path / f"{name}.csv", written(("image", "label"), rows))
     assert list(splits(read(tmp_path)).values()) == ["val"] * 4 + ["test"] * 4 + ["train"] * 4
+
+
+def test_a_word_that_ends_in_eval_is_none() -> None:
+    names = ["medieval_train", "medieval_val", "modern_train", "modern_val"]
+    assert list(splits_in_names(names).values()) == ["train", "val"] * 2
 
 
 def test_a_column_of_splits_that_says_other_than_the_folders_is_said_to(tmp_path: Path) -> None:

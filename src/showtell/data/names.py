@@ -57,6 +57,8 @@ COUNTER_COLUMNS = frozenset(
     words("comment_number caption_number caption_id sentid sentids index idx no row unnamed:_0 width height")
 ) | {""}
 
+EVAL = "eval"
+"""Val beside train alone: see `eval_is_test`."""
 _SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -68,7 +70,7 @@ _SPLIT_NAMES: dict[str, Split] = {
     "validation": "val",
     "validate": "val",
     "dev": "val",
-    "eval": "val",
+    EVAL: "val",
     "evaluation": "test",
     "test": "test",
     "testing": "test",
@@ -179,9 +181,9 @@ def splits_in_names(names: Iterable[str]) -> dict[str, Split]:
         if _BESIDE_SPLIT.issuperset(others) or len(beside[others]) > 1
         for split in (splits if len(splits) == 1 else ())
     }
-    evals = [name for name, split in found.items() if split == "val" and "eval" in name.casefold()]
-    if len(evals) < list(found.values()).count("val") and "test" not in found.values():
-        found |= dict.fromkeys(evals, "test")  # beside dev
+    evals = {name for name, split in found.items() if split == "val" and EVAL in _words_in(name)}
+    if eval_is_test(split for name, split in found.items() if name not in evals):
+        found |= dict.fromkeys(evals, "test")
     if "val" in found.values():  # beside which trainval is both once more
         found = {name: split for name, split in found.items() if "trainval" not in name.casefold()}
     return found
@@ -206,10 +208,20 @@ def splits_spoken_of(name: str) -> set[Split]:
     return _split_and_others(name)[0]
 
 
-def _split_and_others(name: str) -> tuple[set[Split], tuple[str, ...]]:
+def eval_is_test(others: Iterable[Split | None]) -> bool:
+    """Tell whether ``eval`` is test, by all other splits: beside another val, and without a test."""
+    found = set(others)
+    return "val" in found and "test" not in found
+
+
+def _words_in(name: str) -> list[str]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
     parts = [word for word in re.split(r"[^\w]|_|\d+", spaced) if word]
-    parts = [word.removesuffix("set") if word.removesuffix("set") in _SPLIT_NAMES else word for word in parts]
+    return [word.removesuffix("set") if word.removesuffix("set") in _SPLIT_NAMES else word for word in parts]
+
+
+def _split_and_others(name: str) -> tuple[set[Split], tuple[str, ...]]:
+    parts = _words_in(name)
     splits = {_SPLIT_NAMES[word] for word in parts if word in _SPLIT_NAMES}
     return splits, tuple(word for word in parts if word not in _SPLIT_NAMES)
 

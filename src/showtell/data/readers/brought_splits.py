@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from showtell.data.names import (
+    EVAL,
     KNOWN_COLUMNS,
     SPLIT_COLUMNS,
     column_key,
+    eval_is_test,
     few,
     split_in_name,
     split_named,
@@ -31,8 +33,6 @@ _FOLD = re.compile(r"(?:(?:fold|f|k|cv)[ _-]?|_)?(-?\d{1,9})(?:\.0)?", re.IGNORE
 _MOST_FOLDS = 20
 _NUMBERED: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}  # as CelebA's list_eval_partition
 Reader = Callable[[str], Split | None]
-_EVAL = "eval"
-"""Val beside train alone, test beside another val."""
 _CALLED = SPLIT_COLUMNS[:3]
 """Columns that mean nothing but a split."""
 
@@ -84,15 +84,18 @@ def split_column(header: Sequence[str], cells: Mapping[int, Sequence[str]]) -> S
 
 
 def _told_apart(reader: Reader, values: Sequence[str]) -> Reader:
-    """Return what reads the names of splits: beside val, and without test, ``eval`` is test."""
-    others = {reader(value) for value in values if value.strip().casefold() != _EVAL}
-    if "val" not in others or "test" in others:
+    """Return what reads the names of splits, ``eval`` by those beside it: see `eval_is_test`."""
+    if not eval_is_test(reader(value) for value in values if not _is_eval(value)):
         return reader
-    return lambda value: "test" if value.strip().casefold() == _EVAL else reader(value)
+    return lambda value: "test" if _is_eval(value) else reader(value)
+
+
+def _is_eval(value: str) -> bool:
+    return value.strip().casefold() == EVAL
 
 
 def _means_test(value: str, reader: Reader) -> bool:
-    return value.strip().casefold() == _EVAL and reader(value) == "test"
+    return _is_eval(value) and reader(value) == "test"
 
 
 def unread_split(header: Sequence[str], left: Sequence[int]) -> str:

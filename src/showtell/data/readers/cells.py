@@ -180,8 +180,7 @@ def is_missing(text: str, *, caption: bool) -> bool:
     return bare in _NO_CAPTION or wordless or text == r"\N" or bool(_FAILED.fullmatch(text))
 
 
-_TELLING = frozenset("<&\\")
-_BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
+_BYTES = ("b'", 'b"')
 _ESCAPES = re.compile(r"\\(?:[nrt]|u([0-9a-fA-F]{4}))")
 
 
@@ -192,18 +191,18 @@ def cleaned(caption: str) -> tuple[str, str]:
     programs write around texts (``b'a dog'``) and for their signs, such as a backslash and an n.
     Emoji stay: the vocabulary decides whether they are words.
     """
-    if caption.isascii() and _TELLING.isdisjoint(caption) and not _BYTES.match(caption):
-        return caption, ""
     plain, what = _as_text(caption)
+    if plain.isascii() and "<" not in plain and "&" not in plain:
+        return plain, what
     without, also = _without_markup(plain)
     return without, what or also
 
 
 def _as_text(caption: str) -> tuple[str, str]:
     """Return what a program has written as bytes or with escapes as it was, once."""
-    if _BYTES.fullmatch(caption) and isinstance(content := _of_python(caption), bytes):
+    if caption.startswith(_BYTES) and isinstance(content := _of_python(caption), bytes):
         return content.decode("utf-8", "replace"), "the marks of bytes (b'...')"
-    escapes = len(_ESCAPES.findall(caption))
+    escapes = len(_ESCAPES.findall(caption)) if "\\" in caption else 0
     if not escapes or escapes != caption.count("\\") or ":\\" in caption:  # it is a folder's
         return caption, ""
     halves = _ESCAPES.sub(_unescaped, caption)  # of emoji
