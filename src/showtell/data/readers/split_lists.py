@@ -157,7 +157,7 @@ def with_listed_splits(
     found: dict[str, Split] = {}
     problems = list(dataset.problems)
     names = {image.name for image in dataset.images}
-    listed, unknown, numbered = 0, list[str](), dict[str, str]()
+    listed, unknown, numbered = 0, list[str](), ""
     for place in places:
         lists, doubled = read_lists(place, reading)
         if 2 * len(doubled) > len(lists):  # of another partition each
@@ -171,7 +171,7 @@ def with_listed_splits(
             if match in names:
                 found[match] = strictest(found.get(match), split)
                 if name.isdecimal() and PurePosixPath(match).stem != name:
-                    numbered[name] = match
+                    numbered = numbered or f"{name} is {match}"
             else:
                 unknown.append(name)
     if not found:
@@ -183,8 +183,8 @@ def with_listed_splits(
     rest: Split | None = None if "train" in found.values() else "train"  # as beside a column is_valid
     also = f"; the other {len(names) - len(found):,} images are train" if rest else ""
     reading.note(f"the splits are those of the lists beside the images or their table{also}")
-    for number, name in islice(numbered.items(), 1):
-        reading.note(f"numbers in the lists of splits are taken for those of files: {number} is {name}")
+    if numbered:
+        reading.note(f"numbers in the lists of splits are taken for those of files: {numbered}")
     if unknown:
         reading.note(f"of {len(unknown):,} names in the lists of splits no image is read: {few(unknown)}")
     images = tuple(replace(image, split=found.get(image.name, rest)) for image in dataset.images)

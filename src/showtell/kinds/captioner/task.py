@@ -138,8 +138,7 @@ class CaptionTask(TrainingTask):
         of people's captions, given those before it, in nats.
         """
         data, own = self.data, self.processes.own(self.data.validation)
-        beam_size = self.settings.beam_size or BEAM_SIZE
-        found = generate_captions(self.captioner, self.features, own, beam_size=beam_size)
+        found = self._captions(self.features, own)
         texts = self.processes.gather([found[image.name] for image in own])
         self.generated = {image.name: text for image, text in zip(data.validation, texts)}
         score = float(np.mean(self._references.score(self.generated)))
@@ -150,9 +149,11 @@ class CaptionTask(TrainingTask):
 
     def score(self, features: Features) -> float:
         """Return the CIDEr-D that the captions of the validation split have from other features of it."""
+        return float(np.mean(self._references.score(self._captions(features, self.data.validation))))
+
+    def _captions(self, features: Features, images: Sequence[AnnotatedImage]) -> dict[str, str]:
         beam_size = self.settings.beam_size or BEAM_SIZE
-        found = generate_captions(self.captioner, features, self.data.validation, beam_size=beam_size)
-        return float(np.mean(self._references.score(found)))
+        return generate_captions(self.captioner, features, images, beam_size=beam_size)
 
     def why_stop(self, progress: Progress) -> str:
         """Return why self-critical training may not begin, where it would begin now; empty where it may.
