@@ -97,7 +97,7 @@ def tuned(images: list[AnnotatedImage], start: str) -> tuple[TunedClassifier, Fi
     backbone = load_backbone("test_efficientnet", "random", image_size=64)
     head = build_head(HeadConfig("mlp", backbone.description.pooled_dim, 2))
     layers = layers_from(backbone, start)
-    network = TunedClassifier(backbone, head, layers)
+    network = TunedClassifier(backbone, head, [layers])
     labels = torch.tensor([int(image.label) for image in images])
     task = FineTuneTask(
         network,

@@ -152,6 +152,10 @@ class Backbone(nn.Module):
         """Join what each of its parts pools."""
         return pooled[0]
 
+    def join_grids(self, grids: Sequence[Tensor]) -> Tensor:
+        """Join the grids of its parts."""
+        return grids[0]
+
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images in float32, with gradients where they are on: (B, L, D) and (B, pooled_dim)."""
         features = self.features(pixels)

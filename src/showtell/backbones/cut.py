@@ -1,6 +1,7 @@
 """A backbone cut below its trained layers: what is below is run once an image, what is above at each step."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone, spec_in_memory
+from showtell.backbones.grids import Grid
 from showtell.backbones.layers import Layer
 from showtell.errors import ConfigError
 
@@ -31,6 +33,11 @@ class Cut:
     module: str
     shape: tuple[int, ...]
     below: Mapping[str, tuple[int, ...]]
+
+    @property
+    def grid(self) -> Grid:
+        """How a :class:`LowerBackbone` gives that input: L values of each of D channels."""
+        return Grid(math.prod(self.shape[1:]), 1, self.shape[0])
 
 
 @dataclass

@@ -37,7 +37,8 @@ class JointBackbone(Backbone):
     def __init__(self, parts: Sequence[Backbone]) -> None:
         nn.Module.__init__(self)
         self._parts = nn.ModuleList(parts)
-        self.network = nn.ModuleList([part.network for part in parts])
+        # Past PyTorch's registry: a checkpoint would hold every weight twice.
+        self.__dict__["network"] = nn.ModuleList([part.network for part in parts])
         self.preprocessing, self.precision = parts[0].preprocessing, parts[0].precision
         self.description = join_descriptions([part.description for part in parts])
         inputs = [_input_of(part.preprocessing) for part in parts]
@@ -63,12 +64,12 @@ class JointBackbone(Backbone):
         """Encode images as :meth:`Backbone.forward` does: (B, L, D), (B, pooled_dim)."""
         found = [part(own) for part, own in zip(self.parts, self.split(pixels))]
         dtype = getattr(torch, self.description.dtype)
-        return self._join_grids([grid for grid, _ in found]), self.join([one for _, one in found]).to(dtype)
+        return self.join_grids([grid for grid, _ in found]), self.join([one for _, one in found]).to(dtype)
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images in float32, as :meth:`Backbone.encode` does."""
         found = [part.encode(own) for part, own in zip(self.parts, self.split(pixels))]
-        return self._join_grids([grid for grid, _ in found]), self.join([one for _, one in found])
+        return self.join_grids([grid for grid, _ in found]), self.join([one for _, one in found])
 
     def for_inference(self) -> Backbone:
         """Return what a model trained on its features encodes with; itself where torch runs every part."""
@@ -102,7 +103,8 @@ class JointBackbone(Backbone):
         """Join pooled vectors (B, D of a part) of all parts, any float dtype: (B, pooled_dim), float32."""
         return join_pooled(pooled)
 
-    def _join_grids(self, grids: Sequence[Tensor]) -> Tensor:
+    def join_grids(self, grids: Sequence[Tensor]) -> Tensor:
+        """Join grids (B, cells, channels) of all parts to (B, L, D)."""
         return join_grids(grids, self.description.grids)
 
 

@@ -70,19 +70,13 @@ def layers_from(backbone: Backbone, start: str) -> list[Layer]:
     """Return the layers from a place to the top, in the order in which they run.
 
     Args:
-        backbone: The network.
+        backbone: One network.
         start: A whole number as in Keras (100: the first 100 stay frozen), a share of the layers (0.3), a
             stage by timm's count (stage5), or a name (blocks.5).
 
     Raises:
-        ConfigError: There is no such place, or nothing above it; or it is several backbones.
+        ConfigError: There is no such place, or nothing above it.
     """
-    if len(backbone.parts) > 1:
-        raise ConfigError(
-            f"--fine-tune trains one backbone, and these are {len(backbone.parts)}: "
-            f"{backbone.description.architecture}.",
-            hint="Leave --fine-tune out, or name one backbone.",
-        )
     layers = layers_of(backbone)
     if start.isascii() and start.isdigit():
         chosen = [layer for layer in layers if layer.number >= int(start)]

@@ -18,15 +18,16 @@ class TunedNetwork(nn.Module):
     Args:
         backbone: Its chosen layers are unfrozen.
         head: What is trained on its features.
-        layers: What to train of the backbone, the lowest first.
+        layers: What to train of each network of the backbone, the lowest first.
     """
 
-    def __init__(self, backbone: Backbone, head: nn.Module, layers: Sequence[Layer]) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, layers: Sequence[Sequence[Layer]]) -> None:
         super().__init__()
         self.backbone, self.head, self.layers = backbone, head, layers
-        for layer in layers:
-            for parameter in backbone.network.get_submodule(layer.name).parameters(recurse=False):
-                parameter.requires_grad_(True)
+        for part, chosen in zip(backbone.parts, layers, strict=True):
+            for layer in chosen:
+                for parameter in part.network.get_submodule(layer.name).parameters(recurse=False):
+                    parameter.requires_grad_(True)
         head.requires_grad_(True)
 
     def train(self, mode: bool = True) -> "TunedNetwork":
@@ -37,10 +38,13 @@ class TunedNetwork(nn.Module):
 
     def tuned_backbone(self) -> Backbone:
         """Return the backbone as it is now, frozen again, for torch to run."""
-        description = self.backbone.description
-        source = f"{description.weights_source}, fine-tuned from {self.layers[0].name} up"
-        spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
-        return Backbone(self.backbone.network, description.preprocessing, spec)
+        tuned = []
+        for part, layers in zip(self.backbone.parts, self.layers):
+            description = part.description
+            source = f"{description.weights_source}, fine-tuned from {layers[0].name} up"
+            spec = spec_in_memory(description, weights_source=source, weights_hash=None, engine="torch")
+            tuned.append(Backbone(part.network, description.preprocessing, spec))
+        return self.backbone.made_of(tuned)
 
 
 def lr_scales(
@@ -49,7 +53,7 @@ def lr_scales(
     top: float = FineTuningSettings.top_share,
     bottom: float = FineTuningSettings.bottom_share,
 ) -> dict[str, float]:
-    """Return each backbone parameter's factor of the learning rate, falling geometrically from the top.
+    """Return each backbone parameter's factor of the learning rate, falling geometrically from each top.
 
     Args:
         network: Backbone and head.
@@ -58,13 +62,14 @@ def lr_scales(
 
     Source: Howard and Ruder 2018.
     """
-    ratio, layers = bottom / top, network.layers
+    ratio = bottom / top
+    names = {parameter: name for name, parameter in network.named_parameters()}
     scales: dict[str, float] = {}
-    for place, layer in enumerate(reversed(layers)):
-        share = top * ratio ** (place / max(1, len(layers) - 1))
-        module = network.backbone.network.get_submodule(layer.name)
-        for name, _ in module.named_parameters(recurse=False):
-            scales[f"backbone.network.{layer.name}.{name}"] = share
+    for part, layers in zip(network.backbone.parts, network.layers):
+        for place, layer in enumerate(reversed(layers)):
+            share = top * ratio ** (place / max(1, len(layers) - 1))
+            module = part.network.get_submodule(layer.name)
+            scales |= {names[one]: share for one in module.parameters(recurse=False)}
     return scales
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from showtell.backbones.backbone import Backbone, grid_of
 from showtell.backbones.cut import Cut, LowerBackbone, cut_below, from_store, run_above
+from showtell.backbones.grids import blocks
 from showtell.backbones.layers import Layer, layers_from
 from showtell.console import Console
 from showtell.data.records import AnnotatedImage
@@ -34,42 +35,44 @@ from showtell.training.processes import ALONE, Processes
 
 @dataclass(frozen=True)
 class Top:
-    """What is trained of a backbone.
+    """What is trained of a backbone, of each of its networks.
 
     Attributes:
-        backbone: The whole network, frozen.
-        layers: What is trained of it, the lowest first.
-        cut: Below them.
+        backbone: The whole backbone, frozen.
+        layers: What is trained of each network, the lowest first.
+        cuts: Below them, one in each network.
     """
 
     backbone: Backbone
-    layers: Sequence[Layer]
-    cut: Cut
+    layers: Sequence[Sequence[Layer]]
+    cuts: Sequence[Cut]
 
     @classmethod
     def of(cls, backbone: Backbone, start: str) -> "Top":
         """Find what is trained from a place up.
 
         Args:
-            backbone: The network; it is tuned as torch runs it.
+            backbone: What encodes; it is tuned as torch runs it.
             start: As :func:`layers_from` takes it.
 
         Raises:
             ConfigError: There is no such place, or no cut below it.
         """
         used = backbone.for_inference()
-        layers = layers_from(used, start)
-        return cls(used, layers, cut_below(used, layers))
+        layers = [layers_from(part, start) for part in used.parts]
+        return cls(used, layers, [cut_below(part, own) for part, own in zip(used.parts, layers)])
 
     def extract_below(
         self, data: CaptionData, settings: TrainCaptioner, store: FeatureStore, console: Console
     ) -> CaptionData:
         """Bring the values of the last frozen layer into the store: of the images and of their views."""
-        lower = LowerBackbone(self.backbone, self.cut)
-        console.say(
-            f"{describe_layers(self.backbone, self.layers)}; what is below is encoded once, up to the "
-            f"{lower.description.layer}"
-        )
+        parts = [LowerBackbone(part, cut) for part, cut in zip(self.backbone.parts, self.cuts)]
+        lower = self.backbone.made_of(parts)
+        for part, layers, below in zip(self.backbone.parts, self.layers, parts):
+            console.say(
+                f"{describe_layers(part, layers)}; what is below is encoded once, up to the "
+                f"{below.description.layer}"
+            )
         images = [*data.train, *data.validation]
         features = extract_features(images, lower, store, console=console)
         return with_views(replace(data, features=features), settings, lower, store, console)
@@ -85,29 +88,34 @@ class TunedCaptioner(TunedNetwork):
 
     def __init__(self, top: Top, decoder: Decoder[Any, Any]) -> None:
         super().__init__(copy.deepcopy(top.backbone), decoder, top.layers)
-        self.cut = top.cut
+        self.cuts = top.cuts
 
     def grid(self, stored: Tensor) -> Tensor:
         """Run the top, in float32: values from below, (B, l, d), to the grid (B, L, D)."""
+        grids, places = [], blocks([cut.grid for cut in self.cuts])
         with torch.autocast(stored.device.type, enabled=False):
-            features = run_above(self.backbone, self.cut, from_store(stored, self.cut))
-        return grid_of(self.backbone.network, features)[0]
+            for part, cut, (cells, channels) in zip(self.backbone.parts, self.cuts, places):
+                features = run_above(part, cut, from_store(stored[:, cells, channels], cut))
+                grids.append(grid_of(part.network, features)[0])
+        return self.backbone.join_grids(grids)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class TunedFeatures(Features):
-    """Features whose grids a network's top, as it is now, makes of what the store keeps.
+    """Features whose grids a backbone's top, as it is now, makes of what the store keeps.
 
     Attributes:
-        network: The network.
+        network: The backbone with the decoder.
+        below: What the store keeps.
     """
 
     network: TunedCaptioner
+    below: Features
 
     @torch.inference_mode()
     def grid(self, images: Sequence[AnnotatedImage | str] | None = None) -> Array:
         """Return grids, rounded as the store would."""
-        stored = torch.from_numpy(super().grid(images))
+        stored = torch.from_numpy(self.below.grid(images))
         return self.network.grid(stored.to(self.network.backbone.device)).to(stored.dtype).cpu().numpy()
 
 
@@ -144,7 +152,7 @@ class FineTuneTask(CaptionTask):
         self.frozen_epochs = settings.epochs or 0
         self.tuned_until = self.frozen_epochs + (settings.fine_tune_epochs or 0)
         kept = below.features
-        self.features = TunedFeatures(space=kept.space, digests=kept.digests, network=self._network)
+        self.features = TunedFeatures(kept.space, kept.digests, network=self._network, below=kept)
 
     @property
     def network(self) -> TunedCaptioner:

@@ -85,3 +85,10 @@ class TrainClassifier(FineTuningSettings):
                 raise ConfigError(f"{name} {list(values)} is out of range.", hint="Expected numbers above 0.")
         if self.fine_tune is not None and self.head == "knn":
             raise ConfigError("--fine-tune cannot train through --head knn.", hint="Use linear, mlp or auto.")
+        networks = len(self.networks())
+        if self.fine_tune is not None and networks > 1:
+            raise ConfigError(
+                f"--fine-tune of a classifier trains one backbone, and --backbone names {networks} "
+                f"({self.backbone}).",
+                hint="Leave --fine-tune out, or name one backbone.",
+            )

@@ -240,7 +240,7 @@ def _fine_tune(
     assert settings.fine_tune is not None
     start = best_of([candidate for candidate in candidates if candidate.kind != "knn"])
     layers = layers_from(data.backbone, settings.fine_tune)
-    network = TunedClassifier(copy.deepcopy(data.backbone), copy.deepcopy(start.head), layers)
+    network = TunedClassifier(copy.deepcopy(data.backbone), copy.deepcopy(start.head), [layers])
     console.say(f"{describe_layers(data.backbone, layers)}, with the {start.kind} head")
     train, val = (LabelledImages(each, label_numbers(each, data.classes)) for each in (data.train, data.val))
     task = FineTuneTask(network, train, val, settings, session.processes)
