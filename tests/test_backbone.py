@@ -252,6 +252,37 @@ def test_a_description_restores_the_same_network(tmp_path, donor):
         restore_backbone(backbone.description, touched)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"architecture": "hf-hub:somebody/something"}, "there is no such network"),
+        ({"architecture": "local-dir:/etc"}, "there is no such network"),
+        ({"architecture": "no_such_network"}, "there is no such network"),
+        ({"model_args": {"pretrained": True}}, "sets pretrained"),
+        ({"model_args": {"pretrained_cfg": {"url": "http://example.invalid/x.pth"}}}, "sets pretrained_cfg"),
+        ({"model_args": {"checkpoint_path": "/etc/hosts"}}, "sets checkpoint_path"),
+        ({"model_args": {"no_such_argument": 1}}, "no_such_argument"),
+    ],
+)
+def test_a_description_opens_no_file_and_asks_no_host(changes, said, donor, monkeypatch):
+    """A model folder may come from anybody."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("asked the network"))
+    described = replace(donor.description, **changes)
+    with pytest.raises(WeightsError, match=said):
+        restore_backbone(described, state_of(donor))
+
+
+def test_a_folder_of_weights_opens_no_other_file_and_asks_no_host(tmp_path, donor, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("asked the network"))
+    elsewhere = {"source": "hf-hub", "hf_hub_id": "somebody/something", "url": "http://example.invalid/x"}
+    elsewhere |= {"file": "/etc/hosts", "input_size": [3, 96, 96]}
+    backbone = load_backbone(None, str(local_format(tmp_path / "a", donor, pretrained_cfg=elsewhere)))
+    assert backbone.description.weights == donor.description.weights
+    for given in ({"pretrained_cfg": {}}, {"checkpoint_path": "/etc/hosts"}):
+        with pytest.raises(WeightsError, match=f"sets {next(iter(given))}"):
+            load_backbone(None, str(local_format(tmp_path / next(iter(given)), donor, model_args=given)))
+
+
 def test_the_hash_is_of_values_whatever_file_they_came_from(tmp_path, donor):
     state = state_of(donor)
     torch.save(state, tmp_path / "a.pth")

@@ -20,6 +20,7 @@ CORE = [
     "errors",
     "addresses",
     "files",
+    "memory",
     "process",
     "settings",
     "notebook",
@@ -56,6 +57,7 @@ ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",
     "files",
+    "memory",
     "process",
     "notebook",
     "console",

@@ -69,20 +69,6 @@ def test_memory_decides_between_a_floor_and_a_ceiling(monkeypatch):
     assert files.decodable_pixels() == 100_000_000
 
 
-def test_a_container_has_what_its_group_leaves(tmp_path):
-    assert files._of_container(tmp_path) == []
-    for name, text in (("max", "1000000"), ("current", "700000"), ("stat", "anon 1\ninactive_file 200000\n")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    assert files._of_container(tmp_path) == [500_000]
-    (tmp_path / "memory.max").write_text("max\n")
-    assert files._of_container(tmp_path) == []
-
-
-def test_this_machine_says_how_much_memory_it_has():
-    free = files.available_memory()
-    assert free is None or 0 < free < 2**48
-
-
 # What is refused is named
 
 

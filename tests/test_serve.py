@@ -310,6 +310,10 @@ def test_pages_of_other_sites_reach_no_local_server(client, headers, status):
 def test_a_server_for_others_answers_under_any_name(models, monkeypatch):
     with running(models, host="0.0.0.0") as (client, _):
         assert client.get("/v1/models", headers={"host": "cats.example"}).status_code == 200
+        own = {"host": "cats.example:8000", "origin": "http://cats.example:8000"}
+        assert client.get("/v1/models", headers=own).status_code == 200
+        for foreign in ("http://elsewhere.example", "null", "http://["):
+            assert client.get("/v1/models", headers=own | {"origin": foreign}).status_code == 403
     local = ("localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]")
     assert [is_local(host) for host in local] == [True] * 5
     assert not any(is_local(host) for host in ("0.0.0.0", "::", "192.168.1.2", "localhost.example", ""))

@@ -150,6 +150,10 @@ def images() -> Iterator[tuple[str, bytes]]:
         "ZIP and JPEG": zipped(b"x") + GOOD,
         "TIFF that points to itself": b"II*\x00\x08\x00\x00\x00\x00\x00\x08\x00\x00\x00",
         "TIFF of many entries": b"MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x01\x00\x00\x03" * 3000,
+        "camera file of many JPEGs": b"FOVb" + b"\xff\xd8" * 100_000,
+        "camera file of long JPEGs": b"FOVb" + b"\xff\xd8\xff\xe1\x00\x02" * 50_000,
+        "TIFF of directories within directories": branching_tiff(),
+        "JPEG of endless scans": GOOD[: len(GOOD) // 2] + b"\xff\xda" * 400_000,
         "JPEG of endless segments": b"\xff\xd8" + b"\xff\xe1\x00\x02" * 100_000,
     }
     yield from kinds.items()
@@ -160,6 +164,24 @@ def images() -> Iterator[tuple[str, bytes]]:
             number % 6
         ]
         yield f"random bytes behind a signature {number}", start + rng.randbytes(3000)
+
+
+def branching_tiff() -> bytes:
+    """Write a chain of directories of which each has the same 64 children, which chain on."""
+    count, size = 60, 2 + 12 + 4
+    children = 8 + count * size
+    chain = b"".join(
+        struct.pack("<HHHIII", 1, 330, 4, 64, children, 8 + (number + 1) % count * size)
+        for number in range(count)
+    )
+    inside = children + 4 * 64
+    starts = struct.pack("<64I", *(inside + 6 * number for number in range(64)))
+    return (
+        b"II*\0\x08\0\0\0"
+        + chain
+        + starts
+        + b"".join(struct.pack("<HI", 0, inside + 6 * ((number + 1) % 64)) for number in range(64))
+    )
 
 
 def part(content: bytes = GOOD, head: bytes = b'form-data; name="images"; filename="a.jpg"') -> bytes:

@@ -244,6 +244,43 @@ def test_two_processes_on_one_folder_keep_each_others_answers(tmp_path):
     assert texts(one)["a0.jpg"] == "레오"
 
 
+def test_a_label_that_the_data_brings_untidily_is_corrected_like_any_other(tmp_path):
+    labels = Labels(tmp_path / "labels.csv", {"a.jpg": "maine  coon", "b.jpg": "ming"})
+    assert texts(labels) == {"a.jpg": "maine coon", "b.jpg": "ming"}
+    labels.give({"a.jpg": "레오"}, PERSON, "tab")
+    assert texts(labels) == texts(Labels(tmp_path / "labels.csv", {})) == {"a.jpg": "레오", "b.jpg": "ming"}
+
+
+@pytest.mark.parametrize("change", ["give", "rename", "undo"])
+def test_what_another_writes_in_the_last_moment_is_no_loss(labels, monkeypatch, change):
+    """Between reading the table and changing it, somebody else has labelled an image."""
+    labels.give({"a.jpg": "ming", "b.jpg": "ming"}, PERSON, "tab")
+    other, write, moments = Labels(labels.table.path, {}), labels.table.change_all, [1]
+
+    def interrupted(pairs):
+        if moments.pop() if moments else 0:
+            other.give({"b.jpg": "zoe"}, PERSON, "other")
+        return write(pairs)
+
+    monkeypatch.setattr(labels.table, "change_all", interrupted)
+    if change == "give":
+        labels.give({"a.jpg": "레오", "b.jpg": "레오"}, PERSON, "tab")
+        assert texts(labels) == {"a.jpg": "레오", "b.jpg": "레오"}
+    elif change == "rename":
+        labels.rename("ming", "레오")
+        assert texts(labels) == {"a.jpg": "레오", "b.jpg": "zoe"}
+    else:
+        assert labels.undo("tab") == ["a.jpg"]
+        assert texts(labels) == {"b.jpg": "zoe"}
+
+
+def test_a_table_that_never_rests_is_said(labels, monkeypatch):
+    labels.give({"a.jpg": "ming"}, PERSON, "tab")
+    monkeypatch.setattr(labels.table, "change_all", lambda pairs: False)
+    with pytest.raises(DataError, match="written by another program all the time"):
+        labels.give({"a.jpg": "레오"}, PERSON, "tab")
+
+
 WRITER = """
 import random, sys, time
 from pathlib import Path

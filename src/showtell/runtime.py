@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -92,39 +92,6 @@ def in_order(
     finally:
         for future in under_way:
             future.cancel()
-
-
-def available_memory() -> int | None:
-    """Return the bytes of memory that are free or hold files only, here and in this process's control group.
-
-    None where the system does not say.
-    """
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return min([*free, *_group_limits(groups)], default=None)
-
-
-def _group_limits(groups: list[str]) -> list[int]:
-    """Return the limits of memory of this process's control groups, of both versions, as far as it sees them.
-
-    Args:
-        groups: Lines of ``/proc/self/cgroup``, such as ``0::/user.slice``.
-    """
-    root, limits = Path("/sys/fs/cgroup"), []
-    for _, controllers, path in (line.split(":", 2) for line in groups):
-        if controllers not in ("", "memory"):
-            continue
-        mount, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
-        folder = mount / path.lstrip("/")
-        for one in {folder, *folder.parents, mount}:  # a container sees its own group as the root
-            if one.is_relative_to(mount):
-                with suppress(OSError, ValueError):  # no such file, or no limit: "max"
-                    limits.append(int((one / name).read_text(encoding="ascii")))
-    return limits
 
 
 @contextmanager

@@ -1,16 +1,15 @@
 """Build a backbone from weights: timm's local format, a file, what this machine has, or seeded noise."""
 
 import contextlib
-import difflib
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from safetensors import SafetensorError
-from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
 from showtell.backbones.backbone import Backbone, preprocessing_of, spec_in_memory, state_hash
@@ -21,12 +20,12 @@ from showtell.backbones.description import (
     Precision,
     choose_engine,
 )
+from showtell.backbones.known import check_arguments, check_name
+from showtell.backbones.local_format import read_local_format
 from showtell.backbones.sources import DEFAULT_BACKBONE, find_weights
 from showtell.console import Console, Log
 from showtell.data.images import Fit, Preprocessing
-from showtell.data.names import few
 from showtell.errors import ConfigError, WeightsError
-from showtell.files import parse_json
 from showtell.runtime import computing_by, quiet
 
 RANDOM = "random"
@@ -97,7 +96,7 @@ def _sized(spec: BackboneSpec) -> BackboneSpec:
 def _find_spec(name: str | None, weights: str | None, seed: int, console: Console | None) -> BackboneSpec:
     """Find the network and the weights that are meant."""
     if name is not None:
-        _check_name(name)
+        check_name(name)
     if weights == RANDOM:
         return BackboneSpec(name or DEFAULT_BACKBONE, f"random, seed {seed}", seed=seed)
     if weights is None:
@@ -107,7 +106,7 @@ def _find_spec(name: str | None, weights: str | None, seed: int, console: Consol
         return BackboneSpec(found.architecture, found.source, found.file)
     path = Path(weights)
     if path.is_dir():
-        return _read_local_format(path, name)
+        return read_local_format(path, name)
     if path.is_file():
         return BackboneSpec(name or DEFAULT_BACKBONE, f"file {path.name}", path)
     raise WeightsError(
@@ -163,7 +162,7 @@ def restore_backbone(
     """
     used = precision or description.precision
     choose_engine("torch", used)
-    network = timm.create_model(description.architecture, **description.model_args)
+    network = _described_network(description.architecture, description.model_args)
     network.load_state_dict(state)
     found = state_hash(network.state_dict())
     if found != description.weights:
@@ -174,6 +173,23 @@ def restore_backbone(
         )
     spec = spec_in_memory(description, precision=used, any_engine=used == "float32")
     return Backbone(network, description.preprocessing, spec)
+
+
+def _described_network(name: str, model_args: Mapping[str, Any]) -> nn.Module:
+    """Build the network that a model folder describes; a name with a scheme would have timm ask a hub."""
+    problem = "there is no such network"
+    if timm.is_model(name):
+        check_arguments(name, model_args)
+        try:
+            with quiet("timm"):
+                network: nn.Module = timm.create_model(name, **model_args)
+            return network
+        except Exception as error:  # each network says in its own way what it does not take
+            problem = f"{type(error).__name__}, {' '.join(str(error).split())[:200]}"
+    raise WeightsError(
+        f"timm {timm.__version__} does not build the model's backbone {name[:100]!r}: {problem}.",
+        hint="The model folder was changed after training, or made with another version of timm.",
+    )
 
 
 def _build_network(spec: BackboneSpec) -> nn.Module:
@@ -207,26 +223,6 @@ def _settle_batch_norm(network: nn.Module, image_size: int | None) -> None:
         network.train()(torch.randn(4, 3, height, width))
 
 
-def _check_name(name: str) -> None:
-    """Refuse what is no network of timm; a name with a scheme would have timm contact a hub.
-
-    Raises:
-        ConfigError: timm knows no such network; the message names similar ones.
-    """
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), 5) or timm.list_models(f"*{name}*")[:5]
-        raise ConfigError(
-            f"timm {timm.__version__} knows no network {name!r}.",
-            hint=f"Similar names: {', '.join(near)}." if near else "timm.list_models() names all of them.",
-        )
-    tags = timm.list_pretrained(f"{name.split('.')[0]}.*")
-    if "." in name and name not in tags:
-        raise ConfigError(
-            f"timm {timm.__version__} knows no weights {name!r}.",
-            hint=f"It knows {few(tags, 8)}." if tags else f"Call it {name.split('.')[0]}.",
-        )
-
-
 @contextlib.contextmanager
 def _explained(name: str, file: Path | None) -> Iterator[None]:
     try:
@@ -250,51 +246,6 @@ def _explained(name: str, file: Path | None) -> Iterator[None]:
             f"{file} does not hold weights of {name}: {reason}",
             hint="Give --backbone the network they were made for, or other weights.",
         ) from error
-
-
-def _read_local_format(folder: Path, name: str | None) -> BackboneSpec:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise WeightsError(
-            f"{folder} holds no weights of a network.",
-            hint="In timm's local format there is a config.json beside model.safetensors.",
-        )
-    try:
-        config = parse_json(path.read_text(encoding="utf-8"))
-        architecture = str(config["architecture"])
-        pretrained_cfg, model_args = (
-            dict(config.get("pretrained_cfg") or {}),
-            dict(config.get("model_args") or {}),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path} cannot be read: {error!r}.",
-            hint="A folder of weights holds config.json (with architecture) beside model.safetensors.",
-        ) from error
-    _check_name(architecture)
-    if name is not None and name.split(".")[0] != architecture.split(".")[0]:
-        raise WeightsError(
-            f"{folder} holds weights of {architecture}, not of {name}.",
-            hint="Leave --backbone out; the folder names its network.",
-        )
-    stated = {"num_classes": config.get("num_classes", 1000)} | pretrained_cfg
-    # The folder's own description stands alone: timm's of the same architecture may speak of other sizes.
-    own = {key: value for key, value in stated.items() if key in PretrainedCfg.__dataclass_fields__}
-    model_args.setdefault("num_classes", config.get("num_classes", 1000))
-    return BackboneSpec(
-        architecture,
-        f"folder {folder.name}",
-        _weights_file(folder),
-        model_args=model_args,
-        pretrained_cfg=own,
-    )
-
-
-def _weights_file(folder: Path) -> Path:
-    for candidate in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / candidate).is_file():
-            return folder / candidate
-    raise WeightsError(f"{folder} holds no model.safetensors.")
 
 
 def _has_fixed_size(spec: BackboneSpec) -> bool:

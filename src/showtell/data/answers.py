@@ -113,7 +113,7 @@ class AnswerTable:
         Raises:
             DataError: They cannot be kept; the table is as it was.
         """
-        neat = [_neat(answer) for answer in answers]
+        kept = [neat(answer) for answer in answers]
         with self._held():
             if self._ours is None or self._ours[0] != self.state():
                 content = self._content()
@@ -125,7 +125,7 @@ class AnswerTable:
                     write_atomic(self.path, form.whole(known), durable=True)
             else:
                 form = self._ours[1]
-            self._append(form.lines(neat).encode())
+            self._append(form.lines(kept).encode())
             self._ours = self.state(), form
 
     def change(self, old: Answer, new: Answer | None) -> bool:
@@ -137,24 +137,27 @@ class AnswerTable:
         Raises:
             DataError: It cannot be kept; the table is as it was.
         """
-        return self.change_all([(old, new)]) == 1
+        return self.change_all([(old, new)])
 
-    def change_all(self, pairs: Sequence[tuple[Answer, Answer | None]]) -> int:
-        """Put answers in the place of others, all at once; return how many of these were there still.
+    def change_all(self, pairs: Sequence[tuple[Answer, Answer | None]]) -> bool:
+        """Put answers in the place of others, all at once or none.
+
+        Returns:
+            Whether all the old ones were there still; if not, nothing is changed.
 
         Raises:
             DataError: They cannot be kept; the table is as it was.
         """
         with self._held():
             form, known = self._parsed(self._content())
-            there = [(old, new) for old, new in pairs if old in known]
-            for old, new in there:
+            for old, new in pairs:
+                if old not in known:
+                    return False
                 at = known.index(old)
-                known[at : at + 1] = [] if new is None else [_neat(new)]
-            if there:
-                write_atomic(self.path, form.whole(known), durable=True)
-                self._ours = None
-        return len(there)
+                known[at : at + 1] = [] if new is None else [neat(new)]
+            write_atomic(self.path, form.whole(known), durable=True)
+            self._ours = None
+        return True
 
     def state(self) -> tuple[int, int]:
         """Return what is another after every change, also by another process."""
@@ -263,6 +266,6 @@ class AnswerTable:
         return found
 
 
-def _neat(answer: Answer) -> Answer:
+def neat(answer: Answer) -> Answer:
     """Return an answer as it is kept: in one line, in NFC."""
     return replace(answer, image=nfc(answer.image), text=nfc(" ".join(answer.text.split())))

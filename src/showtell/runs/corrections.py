@@ -89,15 +89,21 @@ class Corrections:
         A row names a copy beside the table; or, written by hand, an image of the run's data.
 
         Raises:
-            DataError: The table cannot be read, or an image is neither.
+            DataError: The table cannot be read, or an image is neither, such as a file elsewhere.
         """
         found: list[Correction] = []
         answers = [answer for answer in self.table.read() if answer.who != MACHINE]
         recorded = {one.name: one.sha256 for one in self._run.images} if answers else {}
         for answer in answers:
             path = self.folder / answer.image
+            beside = path.resolve().is_relative_to(self.folder.resolve())
+            known = None if beside and path.exists() else recorded.get(answer.image)
+            if not beside and known is None:
+                raise DataError(
+                    f"{self.table.path} names {answer.image}, which lies outside its folder.",
+                    hint="Copy the image beside the table, or name an image of the run's data.",
+                )
             try:
-                known = None if path.exists() else recorded.get(answer.image)
                 digest = bytes.fromhex(known) if known else content_digest(read_content(path))
             except ImageError as error:
                 raise DataError(f"{self.table.path} names {answer.image}: {error.what}") from error

@@ -93,13 +93,13 @@ class Guard:
     def _objection(self, scope: Scope) -> tuple[int, str] | None:
         """Return the status and the reason of a refusal."""
         headers = Headers(scope=scope)
-        if self.local or self.trusted:
-            host, origin = headers.get("host", ""), headers.get("origin")
-            if not (is_local(_name(host)) or _name(host) in self.trusted):
-                names = ", ".join(["localhost", *sorted(self.trusted)])
-                return 421, f"This server answers to {names} only, not to {host[:100]!r}. {_trust(host)}"
-            if origin is not None and not self._is_own_page(urlsplit(origin).netloc, host):
-                return 403, f"A page of {origin[:100]!r} may not ask this server. {_trust(origin)}"
+        host, origin = headers.get("host", ""), headers.get("origin")
+        known = is_local(_name(host)) or _name(host) in self.trusted
+        if (self.local or self.trusted) and not known:
+            names = ", ".join(["localhost", *sorted(self.trusted)])
+            return 421, f"This server answers to {names} only, not to {host[:100]!r}. {_trust(host)}"
+        if origin is not None and not self._is_own_page(origin.rpartition("//")[2], host):
+            return 403, f"A page of {origin[:100]!r} may not ask this server. {_trust(origin)}"
         if self.token is not None and scope["path"].startswith(PROTECTED):
             scheme, _, shown = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer":

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from showtell.errors import StoreError
-from showtell.files import make_folder, parse_json, sync_folder, write_atomic
+from showtell.files import new_folder, parse_json, sync_folder, write_atomic
 from showtell.store.folders import removal_of
 
 _Positive = Annotated[int, msgspec.Meta(gt=0)]
@@ -75,12 +75,9 @@ def settle_description(folder: Path, canonical: bytes, description: Mapping[str,
                 run=removal_of(folder),
             )
         return
-    # A kill leaves no folder that lacks its description: it is made under another name.
-    new = folder.with_name(f".{folder.name}.new")
-    make_folder(new)
-    write_atomic(new / path.name, canonical, durable=True)
     try:
-        new.rename(folder)
+        with new_folder(folder) as new:  # a kill leaves no folder that lacks its description
+            write_atomic(new / path.name, canonical, durable=True)
     except OSError:
         if not path.exists():  # else another process was faster
             raise

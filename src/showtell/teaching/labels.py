@@ -1,18 +1,20 @@
 """The labels that are given: kept in a table beside the images, taken back, given in two places at once."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.answers import PERSON, Answer, AnswerTable
+from showtell.data.answers import PERSON, Answer, AnswerTable, neat
 from showtell.data.names import nfc
-from showtell.errors import ConfigError
+from showtell.errors import ConfigError, DataError
 
 _LONGEST = 100
 """Characters of a class's name."""
 _FORMULA = ("=", "+", "-", "@")
 """A spreadsheet would calculate what begins so."""
+_ATTEMPTS = 20
+"""Times that a change is begun anew because somebody else has written in between."""
 
 
 class Step(NamedTuple):
@@ -36,7 +38,7 @@ class Labels:
 
     def __init__(self, path: Path, brought: Mapping[str, str]) -> None:
         self.table = AnswerTable(path, "label")
-        self._brought = [Answer(image, label, PERSON, "") for image, label in brought.items()]
+        self._brought = [neat(Answer(image, label, PERSON, "")) for image, label in brought.items()]
         self._lock = threading.RLock()
         self._known: dict[str, Answer] = {}
         self._state: tuple[int, int] | None = None
@@ -66,63 +68,76 @@ class Labels:
         Raises:
             DataError: They cannot be kept; what was kept before is as it was.
         """
-        with self._lock:
-            known = self.read()
-            steps = [
+
+        def plan(known: Mapping[str, Answer]) -> list[Step]:
+            return [
                 Step(image, known.get(image), Answer(image, label, who))
                 for image, label in labels.items()
                 if image not in known or known[image].text != label
             ]
-            self._carry_out(steps)
-            self._done.append((tab, steps))
+
+        with self._lock:
+            self._done.append((tab, self._carry_out(plan)))
 
     def undo(self, tab: str) -> Sequence[str]:
         """Take back the last answers of a tab, or of an earlier session; return the images.
 
         What somebody else has said of an image since then stays.
         """
-        with self._lock:
-            known = self.read()
-            mine = [number for number, (whose, _) in enumerate(self._done) if whose == tab]
-            if mine:
-                steps = self._done[mine[-1]][1]
-            else:
-                others = {step.image for _, steps in self._done for step in steps}
-                last = next((one for name, one in reversed(list(known.items())) if name not in others), None)
-                steps = [Step(last.image, None, last)] if last is not None and last.time else []
-            back = [
+
+        def plan(known: Mapping[str, Answer]) -> list[Step]:
+            steps = self._done[mine[-1]][1] if mine else self._earlier(known)
+            return [
                 Step(step.image, step.after, step.before)
                 for step in steps
                 if step.after and known.get(step.image) == step.after
             ]
-            self._carry_out(back)
+
+        with self._lock:
+            mine = [number for number, (whose, _) in enumerate(self._done) if whose == tab]
+            back = self._carry_out(plan)
             if mine:
                 del self._done[mine[-1]]
             return [step.image for step in back]
 
+    def _earlier(self, known: Mapping[str, Answer]) -> list[Step]:
+        """Return the last answer of an earlier session."""
+        others = {step.image for _, steps in self._done for step in steps}
+        last = next((one for name, one in reversed(list(known.items())) if name not in others), None)
+        return [Step(last.image, None, last)] if last is not None and last.time else []
+
     def rename(self, old: str, new: str) -> None:
         """Give a class another name; where there is one of that name, the two become one."""
+
+        def plan(known: Mapping[str, Answer]) -> list[Step]:
+            return [
+                Step(name, one, Answer(name, new, one.who)) for name, one in known.items() if one.text == old
+            ]
+
         with self._lock:
-            known = self.read()
-            self._carry_out(
-                [
-                    Step(name, one, Answer(name, new, one.who))
-                    for name, one in known.items()
-                    if one.text == old
-                ]
-            )
+            self._carry_out(plan)
             self._done.clear()
 
-    def _carry_out(self, steps: Sequence[Step]) -> None:
-        if not steps:
-            return
-        fresh = [step.after for step in steps if step.before is None and step.after]
-        if self._state == (0, 0):
-            self.table.add(self._brought)
-        if changed := [(step.before, step.after) for step in steps if step.before]:
-            self.table.change_all(changed)
-        if fresh:
-            self.table.add(fresh)
+    def _carry_out(self, plan: Callable[[Mapping[str, Answer]], list[Step]]) -> list[Step]:
+        """Do what is planned of the labels as they stand, planned anew where somebody else has written.
+
+        Raises:
+            DataError: It cannot be kept; what was kept before is as it was.
+        """
+        for _ in range(_ATTEMPTS):
+            steps = plan(self.read())
+            if steps and self._state == (0, 0):
+                self.table.add(self._brought)
+            changed = [(step.before, step.after) for step in steps if step.before]
+            if changed and not self.table.change_all(changed):
+                continue
+            if fresh := [step.after for step in steps if step.before is None and step.after]:
+                self.table.add(fresh)
+            return steps
+        raise DataError(
+            f"{self.table.path} is written by another program all the time, and the last answer is not kept.",
+            hint="Close what writes it, then answer once more.",
+        )
 
 
 def check_class(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from showtell.errors import ImageError
+from showtell.memory import available_memory
 
 MAX_BYTES = 256_000_000
 """Most bytes of one image file."""
@@ -33,43 +34,6 @@ def decodable_pixels() -> int:
     if available is None:
         return MAX_PIXELS
     return min(MAX_PIXELS, max(ALWAYS_PIXELS, available // (_SHARE * _BYTES_A_PIXEL)))
-
-
-def available_memory() -> int | None:
-    """Return the bytes of memory that are free for use; None where the system does not say.
-
-    The lowest counts of what the machine and the container have.
-    """
-    found = [*_of_machine(), *_of_container(Path("/sys/fs/cgroup"))]
-    return min(found) if found else None
-
-
-def _of_machine() -> list[int]:
-    try:
-        with open("/proc/meminfo", "rb") as lines:  # noqa: PTH123
-            return [int(line.split()[1]) * 1024 for line in lines if line.startswith(b"MemAvailable:")]
-    except (OSError, ValueError, IndexError):
-        pass
-    try:  # macOS says how much there is, not how much of it is free
-        return [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2]
-    except (AttributeError, ValueError, OSError):
-        return []
-
-
-def _of_container(root: Path) -> list[int]:
-    """Return what is left of a control group's memory, of its second or its first version."""
-    for limit, used, files in (
-        ("memory.max", "memory.current", "inactive_file "),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file "),
-    ):
-        try:
-            allowed = int((root / limit).read_text())  # the word "max" where there is no limit
-            stat = (root / limit).with_name("memory.stat").read_text().splitlines()
-            cached = sum(int(line.split()[1]) for line in stat if line.startswith(files))
-            return [max(0, allowed - int((root / used).read_text()) + cached)]
-        except (OSError, ValueError, IndexError):
-            continue
-    return []
 
 
 def too_large(name: str, claim: str, limit: int) -> ImageError:

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from itertools import islice
 from typing import BinaryIO
 
 from PIL import Image
@@ -139,7 +140,8 @@ _BEGINNINGS = (
     (0, b"\0MRM"), (4, b"ftypcrx"), (6, b"HEAPCCDR"),
 )  # fmt: skip
 """Of Fujifilm, Olympus (three), Panasonic, Sigma, Minolta, and Canon's newer and older files."""
-_MAX_PREVIEWS = 512
+_MAX_PREVIEWS, _PREVIEW_SEGMENTS = 512, 512
+"""Places that are looked at for a JPEG, and most segments of a header there; a camera writes a few."""
 
 
 def is_camera_file(content: bytes) -> bool:
@@ -155,12 +157,10 @@ def camera_preview(content: bytes) -> tuple[bytes, int] | None:
     The sensor's own values may be coded as JPEG too, of a kind without loss that is not an image.
     """
     found = []
-    for start in re.finditer(rb"\xff\xd8\xff[\xc0-\xfe]", content):
-        frame = read_frame(content, start.start())
+    for start in islice(re.finditer(rb"\xff\xd8\xff[\xc0-\xfe]", content), _MAX_PREVIEWS):
+        frame = read_frame(content, start.start(), segments=_PREVIEW_SEGMENTS)
         if frame is not None and frame.is_usual:
             found.append((frame.width * frame.height, -start.start()))
-        if len(found) == _MAX_PREVIEWS:
-            break
     if not found:
         return None
     pages = Tiff(content).pages if content.startswith(MAGIC) else []

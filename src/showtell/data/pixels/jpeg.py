@@ -12,6 +12,8 @@ _STARTS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length."""
 _MOST_SEGMENTS = 20_000
+_MOST_SCANS = 1000
+"""An encoder writes about ten."""
 _MOST_MISSING = 0.1
 """Of the height: a row of blocks is a sixth of a thumbnail, which is not a small loss."""
 
@@ -49,10 +51,16 @@ class Frame:
         return "a hierarchical JPEG" if self.coding in (0xC5, 0xC6) else ""
 
 
-def read_frame(content: bytes, start: int = 0) -> Frame | None:
-    """Read the header of a JPEG that begins at ``start``; None where there is none, or it is damaged."""
+def read_frame(content: bytes, start: int = 0, *, segments: int = _MOST_SEGMENTS) -> Frame | None:
+    """Read the header of a JPEG that begins at ``start``; None where there is none, or it is damaged.
+
+    Args:
+        content: Of the file.
+        start: Where in it.
+        segments: Most segments of the header that are read.
+    """
     place, frame = start + 2, None
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(segments):
         place = content.find(b"\xff", place)
         while 0 <= place < len(content) - 1 and content[place + 1] == 0xFF:
             place += 1
@@ -125,11 +133,11 @@ def completed(content: bytes, decode: Callable[[bytes], Image.Image]) -> bytes |
 def _is_in_last_scan(content: bytes, frame: Frame) -> bool:
     """Say whether the scans up to the last one that begins carry every bit of every coefficient."""
     missing = {identity: np.full(64, 99) for identity, _ in frame.components}
-    for found in re.finditer(b"\xff\xda", content[frame.scan_at :]):
+    for number, found in enumerate(re.finditer(b"\xff\xda", content[frame.scan_at :])):
         place = frame.scan_at + found.start() + 4
         count = content[place] if place < len(content) else 0
         header = content[place + 1 : place + 4 + 2 * count]
-        if len(header) < 2 * count + 3:
+        if number == _MOST_SCANS or count > len(frame.components) or len(header) < 2 * count + 3:
             return False
         first, last, bits = header[2 * count : 2 * count + 3]
         for i in range(count):

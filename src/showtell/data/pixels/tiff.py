@@ -75,6 +75,7 @@ class Tiff:
         self._content = content
         self._order = "<" if content[:2] == b"II" else ">"
         self._big = content[:4] in MAGIC[2:]
+        self._seen: set[int] = set()  # where directories begin that were read: all, however they are chained
 
     @cached_property
     def pages(self) -> list[Directory]:
@@ -82,13 +83,14 @@ class Tiff:
         start = self._numbers("Q", 8, 1) if self._big else self._numbers("I", 4, 1)
         return list(self._chain(start[0])) if start else []
 
-    @property
+    @cached_property
     def is_camera_file(self) -> bool:
         """Whether some image of the file is what a sensor saw."""
         if self._content[8:10] == b"CR":  # Canon leaves the interpretation out
             return True
-        inner = (child for page in self.pages for start in page.children for child in self._chain(start))
-        return any(page.is_sensor for page in self.pages) or any(page.is_sensor for page in inner)
+        pages = self.pages  # before what is inside them
+        inner = (child for page in pages for start in page.children for child in self._chain(start))
+        return any(page.is_sensor for page in pages) or any(page.is_sensor for page in inner)
 
     def black_at_zero(self) -> bytes:
         """Return the file saying of each deep grey image that zero is black, which Pillow reads as it is.
@@ -104,9 +106,8 @@ class Tiff:
         return bytes(content)
 
     def _chain(self, start: int) -> Iterator[Directory]:
-        seen: set[int] = set()
-        while start and start not in seen and len(seen) < _MOST_DIRECTORIES:
-            seen.add(start)
+        while start and start not in self._seen and len(self._seen) < _MOST_DIRECTORIES:
+            self._seen.add(start)
             read = self._directory(start)
             if read is None:
                 return

@@ -115,7 +115,7 @@ class Sample:
     def is_numeric(self, place: int) -> bool:
         """Tell whether a column holds numbers alone."""
         texts = self.texts[place]
-        return bool(texts) and all(text.replace(".", "", 1).lstrip("-").isdecimal() for text in texts)
+        return bool(texts) and all(text.removeprefix("-").replace(".", "", 1).isdecimal() for text in texts)
 
     def is_prose(self, place: int) -> bool:
         """Tell whether most cells of a column hold several words."""

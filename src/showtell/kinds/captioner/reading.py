@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from showtell.console import Console, human_bytes
 from showtell.kinds.captioner.data import CaptionData
 from showtell.kinds.captioner.settings import BATCH_SIZE, TrainCaptioner
-from showtell.runtime import available_memory
+from showtell.memory import available_memory
 from showtell.training.order import Order, Window
 
 _WINDOW_BYTES = 512_000_000
