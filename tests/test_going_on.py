@@ -200,6 +200,12 @@ def test_corrections_are_data_of_their_own_and_hold_what_was_said(tmp_path):
         corrections.add(b"x", " ", said="")
     corrections.table.add([Answer("data/7.jpg", "by hand, of the run's data")])
     assert [found.digest.hex() for found in corrections.read()][1] == "ab" * 32
+    for outside in (tmp_path / "elsewhere.png", Path("../elsewhere.png")):  # somebody else's table
+        draw(2).save(tmp_path / "elsewhere.png")
+        corrections.table.add([Answer(str(outside), "a secret")])
+        with pytest.raises(DataError, match=r"elsewhere.png, which lies outside its folder"):
+            corrections.read()
+        corrections.table.change(corrections.table.read()[-1], None)
     one.image.unlink()
     with pytest.raises(DataError, match=one.image.name):
         corrections.read()

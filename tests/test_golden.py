@@ -131,7 +131,8 @@ def test_a_changed_constant_is_seen(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
-def test_features_are_equal_to_the_last_byte(engine, tmp_path):
+def test_features_are_what_they_were(engine, tmp_path):
+    """On the machine that wrote them to the last byte, elsewhere value by value but for rounding."""
     if engine == "onnxruntime":
         pytest.importorskip("onnxruntime")
     write_captions_dataset(tmp_path, language="en", count=12, seed=5)
@@ -141,11 +142,13 @@ def test_features_are_equal_to_the_last_byte(engine, tmp_path):
     extraction = extract_features(images, backbone, FeatureStore(tmp_path / "store"))
     grids, pooled = extraction.grid(images), extraction.pooled(images)
     digest = hashlib.sha256(grids.tobytes() + pooled.tobytes()).hexdigest()
-    mean = f"{float(grids.astype('float64').mean()):.9f}"
+    values = [
+        f"{float(value):.6g}" for part in (grids, pooled) for value in part.reshape(-1)[:: part.size // 97]
+    ]
     path = GOLDEN / f"features-{engine}.txt"
     if WRITING:
-        path.write_text(f"{machine()}\n{digest}\n{mean}\n", encoding="utf-8")
-    made_on, kept, about = path.read_text(encoding="utf-8").splitlines()
-    assert float(mean) == pytest.approx(float(about), rel=1e-3)
+        path.write_text("\n".join([machine(), digest, *values]) + "\n", encoding="utf-8")
+    made_on, kept, *about = path.read_text(encoding="utf-8").splitlines()
+    assert list(map(float, values)) == pytest.approx(list(map(float, about)), rel=5e-3, abs=1e-3)
     if made_on == machine():
         assert digest == kept

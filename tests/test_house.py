@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,12 @@ def test_the_check_sees_arrows_that_go_up():
     assert arrows_up({"hub": {"showtell.kinds.predict.predict", "showtell.errors.DataError"}}) == []
     assert arrows_up({"hub": {"showtell.video.live.live"}}) != [], "a room at the edge knows no other"
     assert any(imports_of(path) for path in SOURCES)
+
+
+def test_each_room_has_its_line_in_the_architecture():
+    text = (ROOT.parents[1] / "docs" / "architecture.md").read_text("utf-8")
+    rooms = re.findall(r"^\| `(\w+)`", text.partition("## The rooms")[2], re.M)
+    assert [room for room in CORE if room not in rooms] == []
 
 
 def test_nothing_is_a_drawer_for_everything():

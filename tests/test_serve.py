@@ -441,6 +441,14 @@ def test_what_nobody_waits_for_is_not_computed_and_a_fault_is_everybodys():
         batcher.ask(torch.tensor(4))
 
 
+def test_a_model_that_answers_too_few_images_is_heard_of_by_all_who_wait():
+    batcher = Batcher(lambda pixels, kind: pixels.tolist()[1:], 4, lambda size: None, (1, 1))
+    for _ in range(2):  # and its thread works on
+        with pytest.raises(ValueError, match="shorter"):
+            batcher.ask(torch.tensor(1)).result(5)
+    batcher.close()
+
+
 def test_images_that_are_being_read_share_a_look_but_are_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr("showtell.serving.served._MAX_WAIT", 20)
     sizes: list[int] = []

@@ -479,3 +479,23 @@ def test_the_order_of_a_file_is_told_by_a_few_of_its_records(store, order):
         space.put([(key, np.ones((64, 64)), np.ones(4))])
     found = space.in_file_order(keys)
     assert [keys[position] for position in found] == written
+
+
+def test_many_open_a_new_space_at_the_same_moment(tmp_path):
+    """They write its description at once: one is kept, and nothing is left over."""
+    for number in range(8):
+        root = tmp_path / str(number)
+        start, failed = threading.Barrier(8), []
+
+        def open_space(root=root, start=start, failed=failed) -> None:
+            start.wait()
+            try:
+                FeatureStore(root).space(DESCRIPTION)
+            except StoreError as error:
+                failed.append(str(error))
+
+        threads = [threading.Thread(target=open_space) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert failed == []
+        assert len([path for path in root.iterdir() if path.is_dir()]) == 1

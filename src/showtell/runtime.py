@@ -178,15 +178,19 @@ def code_version() -> str:
     return digest.hexdigest()[:16]
 
 
+def version_of(package: str) -> str:
+    """Return the version of a package; of one that is installed under another name, words that say so."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed as a package"
+
+
 def environment() -> dict[str, str | int]:
     """Return what a run must record to be repeated: versions, processor, threads, processes."""
     packages = ("showtell", "torch", "torchvision", "timm", "tokenizers", "numpy", "pillow", "lmdb")
     versions: dict[str, str | int] = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed as a package"
+    versions |= {package: version_of(package) for package in packages}
     return versions | {
         "code": code_version(),
         "python": sys.version.split()[0],

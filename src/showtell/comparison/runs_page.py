@@ -3,19 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from showtell.evaluation.caption_scores import SCORE_TITLES
 from showtell.evaluation.paired import Paired, PairedImage
 from showtell.report.document import Card, write_document
 from showtell.report.gallery import embedded
 
-_TITLES = {
-    "bleu1": "BLEU-1",
-    "bleu2": "BLEU-2",
-    "bleu3": "BLEU-3",
-    "bleu4": "BLEU-4",
-    "meteor_exact_stem": "METEOR, words and stems only",
-    "rouge_l": "ROUGE-L",
-    "chrf": "chrF",
-    "cider_d": "CIDEr-D",
+_TITLES = SCORE_TITLES | {
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
     "log_likelihood": "Log-likelihood",

@@ -19,8 +19,18 @@ from showtell.evaluation.intervals import bootstrap_interval
 from showtell.evaluation.meteor import matching_statistics, meteor_exact_stem
 from showtell.text.words import metric_tokens
 
-SCORE_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor_exact_stem", "rouge_l", "chrf", "cider_d")
-"""The scores in the order in which they are shown."""
+SCORE_TITLES = {
+    "bleu1": "BLEU-1",
+    "bleu2": "BLEU-2",
+    "bleu3": "BLEU-3",
+    "bleu4": "BLEU-4",
+    "meteor_exact_stem": "METEOR, words and stems only",
+    "rouge_l": "ROUGE-L",
+    "chrf": "chrF",
+    "cider_d": "CIDEr-D",
+}
+"""What people call the scores, in the order in which they are shown."""
+SCORE_NAMES = tuple(SCORE_TITLES)
 
 Scores = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -7,10 +7,9 @@ a network whose features of the images are at hand stays with them.
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -27,7 +26,7 @@ from showtell.engines.base import Engine, find_engine
 from showtell.errors import ImageError, ShowtellError
 from showtell.extraction.plan import plan_extraction
 from showtell.files import write_atomic
-from showtell.runtime import has_fast_bfloat16, limit_threads, processor_name, share_cores
+from showtell.runtime import has_fast_bfloat16, limit_threads, processor_name, share_cores, version_of
 from showtell.store.folders import bring_files
 from showtell.store.store import FeatureStore
 
@@ -88,6 +87,21 @@ class Comparison(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     trials: list[Trial]
 
+    @classmethod
+    def of(cls, trials: list[Trial]) -> "Comparison":
+        """Describe what was measured just now."""
+        return cls(processor_name(), _versions(trials), trials)
+
+    @property
+    def is_of_today(self) -> bool:
+        """Whether this processor and these engines were measured."""
+        return (self.processor, self.versions) == (processor_name(), _versions(self.trials))
+
+
+def _versions(trials: Iterable[Trial]) -> dict[str, str]:
+    """Return the versions of the engines of some trials."""
+    return {name: version_of(name) for name in sorted({ENGINES[one.engine].package for one in trials})}
+
 
 def by_fastest(
     backbone: Backbone, images: Sequence[AnnotatedImage], store: FeatureStore, console: Console
@@ -114,7 +128,7 @@ def by_fastest(
         return backbone.run_by(*held)
     for way, description in ways.items():
         kept = _read(store.folder_of(description.for_store()))
-        if kept is not None and kept.processor == processor_name() and ENGINES[way[0]].is_installed:
+        if kept is not None and kept.is_of_today and ENGINES[way[0]].is_installed:
             return backbone.run_by(*way)
     return _compare(backbone, images, missing, store, console)
 
@@ -256,9 +270,8 @@ def _keep(chosen: Backbone, trials: list[Trial], scratch: Path, store: FeatureSt
     space = store.space(chosen.description.for_store())
     if chosen.spec.engine != "torch":
         bring_files(scratch, space.folder)
-    names = {ENGINES[one.engine].package for one in trials}
-    found = Comparison(processor_name(), {name: metadata.version(name) for name in sorted(names)}, trials)
-    write_atomic(space.folder / _FILE, msgspec.json.format(msgspec.json.encode(found)), durable=True)
+    found = msgspec.json.encode(Comparison.of(trials))
+    write_atomic(space.folder / _FILE, msgspec.json.format(found), durable=True)
 
 
 def _say(best: Trial, trials: Sequence[Trial], console: Console) -> None:

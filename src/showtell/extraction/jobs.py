@@ -42,12 +42,16 @@ def claim_job(plan: Plan, backbone: Backbone) -> Iterator[Job]:
     """
     folder = _jobs_of(plan.space) / uuid.uuid4().hex[:16]
     hidden = folder.with_name(f".{folder.name}")  # nobody takes it over before it is held
+    lock = None
     try:
         hidden.mkdir(parents=True)
         lock = take_lock(hidden / _LOCK)
         _note_known(plan, hidden / KNOWN)
         hidden.rename(folder)
     except OSError as error:
+        if lock is not None:
+            os.close(lock)
+        shutil.rmtree(hidden, ignore_errors=True)
         raise StoreError(f"The folder {folder} for workers cannot be made: {error}.") from error
     try:
         yield Job(

@@ -11,6 +11,7 @@ from showtell.addresses import to_path
 from showtell.console import Console
 from showtell.data.annotated import report_problems
 from showtell.data.listing import Listing
+from showtell.data.names import shown_name
 from showtell.data.pixels.files import images_at
 from showtell.data.records import AnnotatedImage
 from showtell.errors import DataError, ModelError
@@ -31,7 +32,10 @@ def named_images(patterns: Sequence[str], console: Console) -> list[AnnotatedIma
     """
     paths = find_images(patterns, console)
     folder = to_path(patterns[0]) if len(patterns) == 1 and to_path(patterns[0]).is_dir() else None
-    names = [path.as_posix() if folder is None else path.relative_to(folder).as_posix() for path in paths]
+    names = [
+        path.as_posix() if folder is None else shown_name(path.relative_to(folder).as_posix())
+        for path in paths
+    ]
     return [AnnotatedImage(name, path) for name, path in zip(names, paths)]
 
 

@@ -1,7 +1,6 @@
 """Score a run on its test split, or on other data."""
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 
 from showtell.console import Console, Log
@@ -73,23 +72,28 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
         model, Question(split, prepared, training, data.leaks, config.beam_size, console, known)
     )
     console.say(evaluation.table())
-    if found := _found_in_training(config, data, split, run):
-        console.say(
-            f"{config.run} keeps what its training found of val, {found}; --out FOLDER writes these scores"
-        )
-    else:
-        if others := _scored_before(config, data, images, run):
-            console.say(
-                f"These scores take the place of those of {others:,} other images in {config.run}; "
-                "--out FOLDER keeps both"
-            )
-        run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
+    _save(evaluation, config, data, run, console)
     if config.export is not None:
         references = kind.export_results(evaluation.lines(), config.export)
         console.say(f"COCO results: {config.export}; their references: {references}")
     if examples := evaluation.examples():
         console.say(examples)
     return evaluation
+
+
+def _save(evaluation: Evaluation, config: Evaluate, data: Data, run: Run, console: Console) -> None:
+    """Write scores and predictions, but not over those that the training found; say what they replace."""
+    if found := _found_in_training(config, data, evaluation.split, run):
+        console.say(
+            f"{config.run} keeps what its training found of val, {found}; --out FOLDER writes these scores"
+        )
+        return
+    if others := _scored_before(config, data, evaluation, run):
+        console.say(
+            f"These scores take the place of those of {others:,} other images in {config.run}; "
+            "--out FOLDER keeps both"
+        )
+    run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
 
 
 def _check_out(config: Evaluate) -> None:
@@ -118,7 +122,7 @@ def _found_in_training(config: Evaluate, data: Data, split: str, run: Run) -> st
     return f"cross-validation in {record.folds} folds" if record.folds else doubt
 
 
-def _scored_before(config: Evaluate, data: Data, images: Sequence[AnnotatedImage], run: Run) -> int:
+def _scored_before(config: Evaluate, data: Data, evaluation: Evaluation, run: Run) -> int:
     """Return how many images other data had that was scored last, none of which is asked about now."""
     if data.is_own or config.out is not None or not run.evaluated("all"):
         return 0
@@ -126,7 +130,7 @@ def _scored_before(config: Evaluate, data: Data, images: Sequence[AnnotatedImage
         before = {line["image"] for line in run.predictions("all")}
     except ModelError:  # of a damaged record nothing is lost
         return 0
-    return 0 if before & {image.name for image in images} else len(before)
+    return 0 if any(line["image"] in before for line in evaluation.lines()) else len(before)
 
 
 def _chosen(config: Evaluate, data: Data, advice: str) -> tuple[str, tuple[AnnotatedImage, ...]]:

@@ -72,7 +72,11 @@ def write_description(path: Path, text: str, subjects: tuple[str, ...] = ()) -> 
 
 def _root(path: Path) -> ET.Element:
     """Parse a sidecar, and keep the prefixes that its writer chose."""
-    content = path.read_bytes()
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(content) > _MAX_BYTES:
         raise DataError(f"{path} is larger than {_MAX_BYTES // 10**6} MB, and so no XMP sidecar.")
     try:

@@ -41,5 +41,4 @@ class Description(TypedDict, total=False):
     grids: list[list[int]]  # rows and columns of each network's; attention lists those of one size once
     words: Words
     classes: list[str]
-    temperature: float
     check: dict[str, Any]  # what the export was found to be like

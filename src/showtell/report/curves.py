@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -10,16 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from showtell.errors import ModelError
-from showtell.files import parse_json
+from showtell.evaluation.caption_scores import SCORE_TITLES
 from showtell.report.figures import ACCENT, FAINT, GRID, INK, PAPER, small_figure
 from showtell.report.fonts import font
+from showtell.runs.metrics import Numbers, read_metrics
 from showtell.runs.records import RangeTestRecord
 
-_NAMES = {"cider_d": "CIDEr-D", "accuracy": "accuracy", "bleu4": "BLEU-4"}
+_NAMES = {"cider_d": SCORE_TITLES["cider_d"], "accuracy": "accuracy", "bleu4": SCORE_TITLES["bleu4"]}
 """Validation figures by what they are called in a figure; the first that a run has is drawn."""
 
 Floats = npt.NDArray[np.float64]
-Numbers = dict[str, int | float]
 
 
 def draw_loss(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
@@ -33,7 +32,7 @@ def draw_loss(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
     Raises:
         ModelError: The file is missing, holds no step, or is damaged before its last line.
     """
-    steps, _ = _read_metrics(metrics_jsonl)
+    steps, _ = _steps_and_validations(metrics_jsonl)
     if xe_epochs is not None:
         steps = [record for record in steps if record["epoch"] <= xe_epochs] or steps
     figure, axes = small_figure()
@@ -51,7 +50,7 @@ def draw_score(metrics_jsonl: Path, *, xe_epochs: int | None = None) -> Figure:
     Raises:
         ModelError: As for :func:`draw_loss`.
     """
-    _, validations = _read_metrics(metrics_jsonl)
+    _, validations = _steps_and_validations(metrics_jsonl)
     figure, axes = small_figure()
     _draw_score(axes, validations)
     if xe_epochs is not None and any(f["epoch"] > xe_epochs for f in validations):
@@ -100,42 +99,11 @@ def draw_range_test(test: RangeTestRecord) -> Figure:
     return figure
 
 
-def _read_metrics(path: Path) -> tuple[list[Numbers], list[Numbers]]:
-    """Return the records of steps and of validations, in order."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be read: {error.strerror or error}.", hint="Name metrics.jsonl of a run."
-        ) from error
-    steps, validations = [], []
-    for number, line in enumerate(lines, 1):
-        try:
-            record = parse_json(line)
-            if isinstance(record, dict) and "validation" in record:
-                validations.append(_numbers(record["validation"], "epoch"))
-            else:
-                steps.append(_numbers(record, "step", "epoch", "loss"))
-        except (ValueError, msgspec.ValidationError) as error:
-            # A training that is going on, or was killed, may have written half of its last line.
-            if number < len(lines):
-                raise ModelError(f"{path}:{number} is no record of a step: {line[:60]!r}.") from error
+def _steps_and_validations(path: Path) -> tuple[list[Numbers], list[Numbers]]:
+    steps, validations = read_metrics(path)
     if not steps:
         raise ModelError(f"{path} holds no training step yet.")
     return steps, validations
-
-
-def _numbers(record: object, *needed: str) -> Numbers:
-    """Return a record of numbers.
-
-    Raises:
-        msgspec.ValidationError: It holds something else.
-        ValueError: It lacks what is needed.
-    """
-    found = msgspec.convert(record, Numbers)
-    if missing := set(needed) - found.keys():
-        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
-    return found
 
 
 def _running_mean(values: Floats) -> Floats:

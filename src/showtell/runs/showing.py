@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from showtell import notebook
 from showtell.data.records import SPLITS
-from showtell.files import parse_json
+from showtell.errors import ModelError
+from showtell.runs.metrics import read_metrics
 from showtell.runs.records import EvaluationRecord
 from showtell.runs.run import Run
 
@@ -39,22 +40,14 @@ def run_html(run: Run) -> str:
 
 
 def _metrics(run: Run) -> tuple[Points, Points]:
-    """Return the loss of each step and the score of each validation that are finite."""
-    path = run.folder / "metrics.jsonl"
-    steps, validations = Points(), Points()
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            record = parse_json(line)
-        except ValueError:  # the last line of a training that is going on
-            continue
-        if "validation" in record:
-            found = record["validation"]
-            validations.append((found["epoch"], found["score"]))
-        else:
-            steps.append((record["step"], record["loss"]))
-    return [one for one in steps if math.isfinite(one[1])], [
-        one for one in validations if math.isfinite(one[1])
-    ]
+    """Return the loss of each step and the score of each validation that are finite and known."""
+    try:
+        steps, validations = read_metrics(run.folder / "metrics.jsonl")
+    except ModelError:
+        return [], []
+    losses = [(float(one["step"]), float(one["loss"])) for one in steps]
+    scores = [(float(one["epoch"]), float(one["score"])) for one in validations if "score" in one]
+    return [one for one in losses if math.isfinite(one[1])], [one for one in scores if math.isfinite(one[1])]
 
 
 def _smooth(points: Points) -> Points:

@@ -114,11 +114,12 @@ class Batcher(Generic[T]):
         while batch := self._next(len(batch)):
             try:
                 results = self._compute(torch.stack([item.pixels for item in batch]), batch[0].kind)
+                pairs = list(zip(batch, results, strict=True))
             except BaseException as error:  # whatever it is, those who wait must hear of it
                 for item in batch:
                     item.answer.set_exception(error)
             else:
-                for item, result in zip(batch, results, strict=True):
+                for item, result in pairs:
                     item.answer.set_result(result)
 
     def _next(self, done: int) -> list[_Waiting]:

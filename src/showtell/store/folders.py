@@ -60,7 +60,10 @@ def retire(folder: Path) -> None:
     for left_over in folder.parent.glob(".removed-*"):  # by a removal that was killed
         shutil.rmtree(left_over, ignore_errors=True)
     doomed = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
-    folder.rename(doomed)
+    try:
+        folder.rename(doomed)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
     shutil.rmtree(doomed, ignore_errors=True)
     if doomed.exists():
         raise StoreError(f"{doomed} cannot be deleted.", hint="Its files belong to somebody else; ask them.")

@@ -129,13 +129,19 @@ class KeptImages:
         return len(lacking)
 
     def is_sound(self, path: Path) -> bool:
-        """Say whether a file is as it was written; delete it where it is not."""
+        """Say whether a file is as it was written; delete it where it is not.
+
+        Raises:
+            StoreError: It can neither be read nor be deleted.
+        """
         try:
             sound = _read(path) is not None
+            if not sound:
+                path.unlink(missing_ok=True)
         except FileNotFoundError:  # removed meanwhile
             return True
-        if not sound:
-            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be checked: {error.strerror or error}.") from error
         return sound
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -170,8 +170,9 @@ async def add_image(
 @router.post("/v1/predict", summary="Say what an image shows")
 async def predict(request: Request) -> dict[str, object]:
     """Answer for the body, an image that is not kept; without classes before two of them are learnt."""
-    content = await request.body()
-    found = await run_in_threadpool(request.app.state.teaching.classify, content)
+    state, content = request.app.state, await request.body()
+    most = state.settings.max_megapixels * 10**6
+    found = await run_in_threadpool(state.teaching.classify, content, most)
     return {"results": [found.record() if found else {"classes": {}}]}
 
 

@@ -63,7 +63,7 @@ class Captioning:
         self.pool, self.table, self._writer = pool, table, writer
         self._shown: deque[str] = deque(maxlen=1)
         self.learner = CaptionLearner(start)
-        self.trouble = ""
+        self._troubles: dict[str, str] = {}  # what keeps the machine from learning, and from writing
         self._known: list[Answer] = []
         self._state: tuple[int, int] | None = None
         self._lock = threading.RLock()
@@ -172,7 +172,7 @@ class Captioning:
             "machine": sum(one.who == MACHINE for one in known),
             "learnt": self.learner.learnt,
             "first": FIRST,
-            "trouble": self.trouble or self.pool.trouble,
+            "trouble": " ".join(self._troubles.values()) or self.pool.trouble,
             "slips": [
                 {**slip._asdict(), "image": next(o.image for o in known if slip.word in words(o.text))}
                 for slip in slips
@@ -261,9 +261,9 @@ class Captioning:
             try:
                 while not self._closed and self._learn_once():
                     pass  # more was written meanwhile, perhaps enough
-                self.trouble = ""
+                self._troubles.pop("learning", None)
             except ShowtellError as error:  # the table was made unreadable by somebody, or the store is full
-                self.trouble = str(error)
+                self._troubles["learning"] = str(error)
 
     def _write(self) -> None:
         """Write a machine's caption of each image on show that nothing is written of."""
@@ -274,8 +274,9 @@ class Captioning:
             try:
                 for image in list(self._shown):
                     self.write(image)
+                self._troubles.pop("writing", None)
             except ShowtellError as error:
-                self.trouble = str(error)
+                self._troubles["writing"] = str(error)
 
     def write(self, image: str) -> None:
         """Have the machine write of an image, unless somebody has written of it.

@@ -10,8 +10,9 @@ import numpy as np
 import torch.nn.functional as F
 
 from showtell.data.answers import ACCEPTED, PERSON, Answer
+from showtell.data.images import open_image
 from showtell.data.names import few
-from showtell.errors import ConfigError, DataError
+from showtell.errors import ConfigError, ShowtellError
 from showtell.kinds.classifier.model import ClassifierModel, ClassResult
 from showtell.runtime import limit_threads
 from showtell.teaching.labels import Labels, check_class
@@ -174,8 +175,12 @@ class Teaching:
         doubts = [(name, said) for name, said in self._doubted(known) if known[name].text != said]
         return [{"image": name, "label": known[name].text, "instead": said} for name, said in doubts[:count]]
 
-    def classify(self, content: bytes) -> ClassResult | None:
+    def classify(self, content: bytes, max_pixels: int | None = None) -> ClassResult | None:
         """Say what an image shows that is not of the folder, such as a frame; None before that is learnt.
+
+        Args:
+            content: Of the image's file.
+            max_pixels: Most pixels it may claim; None for what the memory allows.
 
         Raises:
             ImageError: It cannot be read.
@@ -186,7 +191,7 @@ class Teaching:
         model = ClassifierModel.of(
             self.pool.backbone, fitted.head, fitted.classes, temperature=fitted.temperature
         )
-        return model.from_pixels(model.pixels(content)[None])[0]
+        return model.from_pixels(model.pixels(open_image(content, max_pixels=max_pixels))[None])[0]
 
     # What a page says
 
@@ -286,7 +291,7 @@ class Teaching:
             try:
                 self._learn_once()
                 self._trouble = ""
-            except DataError as error:  # the table was made unreadable by somebody
+            except ShowtellError as error:  # the table was made unreadable by somebody, or the store is full
                 self._trouble = str(error)
 
     def _learn_once(self) -> None:

@@ -51,17 +51,21 @@ class Training:
             self._lines.clear()
             settings = write_settings(self._network)
             command = [sys.executable, "-m", "showtell", self._command, str(self._table)]
-            self._process = subprocess.Popen(
-                [*command, "--out", str(self._out), "--config", str(settings)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-                process_group=0,  # Ctrl-C in the terminal comes once, by `stop`: a second one ends a step
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, "--out", str(self._out), "--config", str(settings)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+                    process_group=0,  # Ctrl-C in the terminal comes once, by `stop`: a second one ends a step
+                )
+            except BaseException:
+                settings.unlink(missing_ok=True)
+                raise
             threading.Thread(target=self._read, args=(self._process, settings), daemon=True).start()
 
     def stop(self) -> None:

@@ -15,7 +15,7 @@ from showtell.extraction.features import Features
 from showtell.kinds.captioner.data import CaptionData, read_grids
 from showtell.kinds.captioner.remembering import recall
 from showtell.kinds.captioner.settings import FEW_TO_CHOOSE, Recipe, TrainCaptioner
-from showtell.kinds.captioner.task import DECODING_BATCH, generate_captions
+from showtell.kinds.captioner.task import decoding_batches, generate_captions
 from showtell.kinds.captioner.verdict import Verdict, commonest_captions, judge, nearest_captions
 from showtell.kinds.kind import Question
 from showtell.models.captioner import Caption, Captioner
@@ -199,9 +199,8 @@ def caption_images(
 
     ``known`` is as in :class:`Question`: a memory does not answer with what it has of an image itself.
     """
-    for start in range(0, len(images), DECODING_BATCH):
-        part = images[start : start + DECODING_BATCH]
-        grid, recalled = read_grids(captioner, features, part), recall(captioner, features, part, known)
+    for part, grid in decoding_batches(captioner, features, images):
+        recalled = recall(captioner, features, part, known)
         best = captioner.best(grid, recalled, beam_size=beam_size)
         yield from ((image.name, caption) for image, caption in zip(part, best))
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from showtell.console import Console
+from showtell.evaluation.caption_scores import SCORE_TITLES
 from showtell.evaluation.faithfulness import CHOICES, Faithfulness, WordDrop, measure_faithfulness
 from showtell.evaluation.occlusion import dependence
 from showtell.extraction.extract import extract_features
@@ -31,17 +32,8 @@ from showtell.report.fonts import font
 from showtell.report.run_report import RunFacts, write_run_report
 from showtell.store.store import FeatureStore
 
-_NAMES = {
-    "cider_d": "CIDEr-D",
-    "bleu1": "BLEU-1",
-    "bleu2": "BLEU-2",
-    "bleu3": "BLEU-3",
-    "bleu4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "chrf": "chrF",
-    "meteor_exact_stem": "METEOR, words and stems only",
-}
-"""Scores in the order of the table."""
+_NAMES = {"cider_d": SCORE_TITLES["cider_d"]} | SCORE_TITLES
+"""Scores in the order of the table: first the one that chooses the checkpoint."""
 _LONGEST = 30
 """Captions with more words are drawn as having as many."""
 _CHOICE_NAMES = {

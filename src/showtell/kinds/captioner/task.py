@@ -1,7 +1,7 @@
 """Batches and losses of the captioner: an image with all its captions at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -179,12 +179,19 @@ def generate_captions(
 ) -> dict[str, str]:
     """Caption images from their cached grids, by name."""
     found: dict[str, str] = {}
-    for start in range(0, len(images), DECODING_BATCH):
-        part = images[start : start + DECODING_BATCH]
-        grid = read_grids(captioner, features, part)
+    for part, grid in decoding_batches(captioner, features, images):
         texts = captioner.texts(grid, beam_size=beam_size)
         found |= {image.name: text for image, text in zip(part, texts)}
     return found
+
+
+def decoding_batches(
+    captioner: Captioner, features: Features, images: Sequence[AnnotatedImage]
+) -> Iterator[tuple[Sequence[AnnotatedImage], Tensor]]:
+    """Yield images that are decoded side by side, with their grids (B, L, D)."""
+    for start in range(0, len(images), DECODING_BATCH):
+        part = images[start : start + DECODING_BATCH]
+        yield part, read_grids(captioner, features, part)
 
 
 def caption_loss(

@@ -111,7 +111,7 @@ def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem
         if not counts[name]
     ]
     problems += [
-        Problem("class with one training image", str(name), "it learned, but from one image")
+        Problem("class with one training image", str(name), "it is learnt from one image alone")
         for name, count in sorted(counts.items(), key=str)
         if count == 1
     ]
@@ -119,7 +119,7 @@ def _imbalances(prepared: Prepared, counts: Counter[str | None]) -> list[Problem
     problems += [
         Problem("small class", str(name), f"{count} training images; {largest} has {most}")
         for name, count in sorted(counts.items(), key=str)
-        if 1 < count * _UNBALANCED <= most and count > 1
+        if count > 1 and count * _UNBALANCED <= most
     ]
     unvalidated = []
     if not wants_folds(prepared.split("train"), prepared.split("val"), prepared.groups):

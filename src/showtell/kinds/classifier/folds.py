@@ -192,7 +192,7 @@ def score_by_folds(
 
     def fit(learn: Examples, check: Examples, count: int) -> Head:
         with TemporaryDirectory() as folder:
-            found = fit_heads(HeadData(learn, check, len(classes)), settings, Path(folder), fingerprint="")
+            found = fit_heads(HeadData(learn, check, len(classes)), settings, Path(folder))
         return choose_head(found, count).head
 
     folds = cross_validate(examples, groups, len(classes), fit, seed=settings.seed)

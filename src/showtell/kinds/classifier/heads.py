@@ -173,14 +173,13 @@ class MlpTask(TrainingTask):
         return {"score": likelihood, "accuracy": accuracy}
 
 
-def fit_mlp(data: HeadData, settings: TrainClassifier, folder: Path, fingerprint: str) -> Candidate:
+def fit_mlp(data: HeadData, settings: TrainClassifier, folder: Path) -> Candidate:
     """Train an MLP of 256 ReLUs with dropout 0.5.
 
     Args:
         data: What to train on and to stop by.
         settings: Seed of weights, order and dropout, and the numbers of the training.
-        folder: For its checkpoints.
-        fingerprint: Of the data; another one starts anew.
+        folder: For its checkpoints, which nobody goes on from: it takes seconds.
     """
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
@@ -194,27 +193,26 @@ def fit_mlp(data: HeadData, settings: TrainClassifier, folder: Path, fingerprint
             ema=settings.mlp_ema_decay,
             patience=settings.mlp_patience,
         )
-        loop = Loop(task, config, folder, fingerprint=fingerprint, console=Console(quiet=True))
+        loop = Loop(task, config, folder, fingerprint="", console=Console(quiet=True))
         best = loop.run(resume=False).best_epoch * task.steps_per_epoch
     head.requires_grad_(False)
     return Candidate(head, f"{best} steps", *score(head, data.validation), time.perf_counter() - started)
 
 
-def fit_heads(data: HeadData, settings: TrainClassifier, folder: Path, fingerprint: str) -> list[Candidate]:
+def fit_heads(data: HeadData, settings: TrainClassifier, folder: Path) -> list[Candidate]:
     """Fit the heads that the settings ask for.
 
     Args:
         data: What to fit to, and what to choose settings by.
         settings: Which heads, and their numbers.
         folder: For checkpoints.
-        fingerprint: Of the data; checkpoints of another one are no use.
     """
     wanted = ("linear", "mlp", "knn") if settings.head == "auto" else (settings.head,)
     candidates: list[Candidate] = []
     if "linear" in wanted:
         candidates.append(fit_linear(data, settings.l2_strengths))
     if "mlp" in wanted:
-        candidates.append(fit_mlp(data, settings, folder / "mlp", fingerprint))
+        candidates.append(fit_mlp(data, settings, folder / "mlp"))
     if "knn" in wanted:
         candidates.append(fit_neighbours(data, settings.neighbours))
     return candidates

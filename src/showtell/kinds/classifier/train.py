@@ -110,7 +110,7 @@ def _train(session: Session[TrainClassifier]) -> None:
     views = _extract_views(train, backbone, session)
     learn = read_examples([prepared.features, *views], train, classes)
     heads = HeadData(learn, data.check, len(classes))
-    candidates = fit_heads(heads, settings, session.run.folder / "heads", fingerprint)
+    candidates = fit_heads(heads, settings, session.run.folder / "heads")
     # A burst is right or wrong as a whole: how many groups there are says what a difference may be by chance.
     chosen = choose_head(candidates, len({prepared.groups.of[image.name] for image in val}))
     console.say(candidates_table(candidates, chosen))
