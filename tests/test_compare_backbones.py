@@ -75,13 +75,17 @@ def test_one_that_cannot_be_had_is_told_and_left_out(data, capsys):
     assert "knows no network 'nosuchnet'" in capsys.readouterr().err
 
 
-def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(ConfigError, match="--backbones is empty"):
-        CompareBackbones(Path("x"), backbones=" , ")
+def test_settings_that_make_no_sense_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot fit several networks"):
         CompareBackbones(Path("x"), backbones="a,b", weights="file.pth")
     with pytest.raises(ConfigError, match="--steps 0 is out of range"):
         CompareBackbones(Path("x"), backbones="a", steps=0)
+    for names in ("a,,b", "a,b,a", " , "):
+        with pytest.raises(ConfigError, match="names nothing, or a network twice"):
+            CompareBackbones(Path("x"), backbones=names)
+    (tmp_path / "images.jsonl").touch()
+    with pytest.raises(ConfigError, match="is a run"):
+        CompareBackbones(Path("x"), backbones="a", out=tmp_path)
 
 
 def test_all_are_scored_on_the_same_split(data, monkeypatch, capsys):

@@ -96,6 +96,14 @@ def test_a_correction_with_a_new_word_is_learnt(captioned, capsys):
     assert record.config["backbone"] == "test_resnet"
 
 
+def test_a_run_of_another_kind_is_told(captioned, capsys):
+    command = ["train-classifier", "--from", str(captioned / "first"), "--out", str(captioned / "other")]
+    assert cli.run(command) == 2
+    said = capsys.readouterr().err
+    assert "first is a captioner, and this command trains another kind" in said
+    assert "Run: showtell train-captioner --from" in said
+
+
 def test_from_a_run_less_is_needed_to_be_as_good(captioned):
     """Two epochs from its weights are as good as the thirty that it took, and better than its first two."""
     go_on(captioned, "few", "--epochs", "2")

@@ -307,6 +307,27 @@ def test_pages_of_other_sites_reach_no_local_server(client, headers, status):
     assert found.headers["content-security-policy"]
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("mdoel=말", "'mdoel' is unknown"),
+        ("model=말&model=고양이", "'model' is given twice"),
+        ("model=고양이&beams=3", "고양이 is a classifier"),
+        ("beams=3&explain=true&x=1", "'x' is unknown"),
+    ],
+)
+def test_no_question_is_answered_otherwise_than_it_was_asked(client, query, said):
+    found = client.post(f"/v1/predict?{query}", content=PICTURES[0])
+    assert found.status_code == 422 and said in found.json()["error"]
+
+
+def test_what_is_asked_does_not_stand_in_a_form(client):
+    form = {"files": {"images": ("a.png", PICTURES[0])}, "data": {"model": "말"}}
+    found = client.post("/v1/predict", **form)
+    assert found.status_code == 422
+    assert "The form has a part 'model' besides images" in found.json()["error"]
+
+
 def test_a_server_for_others_answers_under_any_name(models, monkeypatch):
     with running(models, host="0.0.0.0") as (client, _):
         assert client.get("/v1/models", headers={"host": "cats.example"}).status_code == 200

@@ -334,11 +334,13 @@ def test_the_batch_that_is_asked_for_is_taken_whatever_the_data():
         (20, None, None, (5, 0)),
         (60, None, None, (8, 0)),
         (80, None, None, (0.1, 0.1)),
-        (60, 0.1, None, (0.1, 0.1)),
-        (60, None, 0.2, (0.1, 0.2)),
+        (60, 0.1, None, (0.1, 0)),
+        (60, None, 0.2, (8, 0.2)),
+        (60, 6, 6, (6, 6)),
+        (80, 6, None, (6, 0.1)),
     ],
 )
-def test_of_few_images_eight_validate_unless_something_else_is_asked_for(count, val, test, expected):
+def test_of_few_images_eight_validate_and_none_test_unless_that_is_asked_for(count, val, test, expected):
     images = tuple(AnnotatedImage(f"{n}.jpg", Path(f"{n}.jpg"), captions=("a dog",)) for n in range(count))
     dataset = Dataset(Path("t.csv"), "csv", images)
     assert sizes_for_captions(dataset, val, test, Console(quiet=True)) == expected

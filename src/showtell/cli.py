@@ -78,16 +78,14 @@ def run(arguments: list[str]) -> int:
     """
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if arguments == ["--version"]:
-        print(f"showtell {__version__}")
-        return 0
-    if arguments in ([], ["-h"], ["--help"]):
-        print(overview(shutil.get_terminal_size().columns))
-        return 0
     if arguments[:1] == ["--print-completion"]:  # bash, zsh or tcsh
         arguments[0] = "--tyro-print-completion"
     settings = None
     try:
+        if arguments == ["--version"]:
+            return _print(f"showtell {__version__}")
+        if arguments in ([], ["-h"], ["--help"]):
+            return _print(overview(shutil.get_terminal_size().columns))
         settings = _parse(arguments)
         return _call(settings)
     except ProcessesError as error:
@@ -113,6 +111,11 @@ def run(arguments: list[str]) -> int:
         return _report(f"{type(error).__name__}: {error}", advice, 1, debug)
     finally:
         gc.unfreeze()
+
+
+def _print(text: str) -> int:
+    print(text, flush=True)  # a full disk is told now
+    return 0
 
 
 def _parse(arguments: list[str]) -> Any:

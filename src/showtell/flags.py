@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields, make_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_type_hints
 
@@ -17,6 +18,8 @@ from showtell.data.source import DataSource
 from showtell.errors import ConfigError
 from showtell.settings import rare_settings
 
+_MAY_BE_EMPTY = ("--token", "--root-path")
+"""Flags that say themselves what is wrong with nothing, or for which it is right."""
 _STYLE = (
     tyro.conf.OmitSubcommandPrefixes,
     tyro.conf.OmitArgPrefixes,
@@ -42,6 +45,7 @@ def parse(arguments: Sequence[str]) -> Any:
     Raises:
         ConfigError: There is no such command, or its settings are not valid.
     """
+    _refuse_nothing(arguments)
     if arguments[0] in COMMANDS:
         command, *rest = arguments
         kind = find(COMMANDS[command].settings)
@@ -66,6 +70,20 @@ def parse(arguments: Sequence[str]) -> Any:
         args=arguments,
         config=(*_STYLE, tyro.conf.FlagCreatePairsOff),
     )
+
+
+def _refuse_nothing(arguments: Sequence[str]) -> None:
+    """Refuse an empty argument, which would mean the current folder: mostly a variable that is not set.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for before, argument in pairwise(arguments):
+        if argument == "" and before not in _MAY_BE_EMPTY:
+            what = f"{before} is empty" if before.startswith("--") else "An argument is empty"
+            raise ConfigError(
+                f"{what}.", hint="Is a variable of the shell not set? The current folder is called '.'."
+            )
 
 
 def variants_of(kind: type) -> dict[str, type]:

@@ -12,6 +12,10 @@ from showtell.errors import ConfigError
 T = TypeVar("T")
 MAX_SEED = 2**64 - 1
 """What torch takes."""
+MAX_SIDE = 8192
+"""Pixels of a network's input."""
+MAX_BEAMS = 100
+"""Captions that are searched side by side: more take long, and find nothing better (docs/log.md)."""
 Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]
 """A setting that may be left out; its help says what happens then, where tyro would say None."""
 Rare = Annotated[T, tyro.conf.Fixed]
@@ -32,8 +36,12 @@ class Settings:
         """Turn text into paths, and what names an object store into an address."""
         for field in fields(self):  # type: ignore[arg-type]  # each of them is a dataclass
             value = getattr(self, field.name)
-            if isinstance(value, str | Path) and "Path" in str(field.type):
+            if "Path" not in str(field.type):
+                continue
+            if isinstance(value, str | Path):
                 object.__setattr__(self, field.name, to_path(value))
+            elif isinstance(value, tuple | list):
+                object.__setattr__(self, field.name, tuple(map(to_path, value)))
 
 
 def rare_settings(kind: type) -> set[str]:

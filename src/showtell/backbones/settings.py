@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from showtell.backbones.description import EngineChoice, Precision, choose_engine
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Settings, at_least
+from showtell.settings import MAX_SIDE, Maybe, Settings, at_least, at_most
 
 if TYPE_CHECKING:
     from showtell.backbones.backbone import Backbone
@@ -42,6 +42,7 @@ class BackboneSettings(Settings):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32)
+        at_most(self, image_size=MAX_SIDE)
         choose_engine(self.engine, self.precision)
         self.networks()
 

@@ -22,7 +22,7 @@ from showtell.data.annotated import say_reading
 from showtell.data.images import load_pixels
 from showtell.data.readers import read_dataset
 from showtell.data.records import Dataset
-from showtell.errors import ShowtellError
+from showtell.errors import ConfigError, ShowtellError
 from showtell.extraction.prepared import prepare
 from showtell.files import write_atomic
 from showtell.runs.records import JsonObject
@@ -92,6 +92,11 @@ def _read(config: CompareBackbones, console: Console) -> Dataset:
     words = f"of {len(dataset.classes):,} classes" if dataset.classes else f"with {captions:,} captions"
     say_reading(dataset, f"{len(dataset.images):,} images {words}", console)
     if dataset.classes:
+        for name in ("steps", "sample"):
+            if getattr(config, name) != getattr(CompareBackbones, name):
+                raise ConfigError(
+                    f"--{name} is about captions, and {config.data} holds classes.", hint="Leave it out."
+                )
         return dataset
     sample = _sampled(dataset, config)
     console.say(f"{len(sample.images):,} of them are compared on, none of a test split")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import MAX_SEED, Maybe, Runs, Settings, at_least, at_most
+from showtell.settings import MAX_SEED, MAX_SIDE, Maybe, Runs, Settings, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class Compare(Settings):
     def __post_init__(self) -> None:
         """Check the runs and the page."""
         super().__post_init__()
-        object.__setattr__(self, "runs", tuple(map(Path, self.runs)))
         if len({run.resolve() for run in self.runs}) < max(2, len(self.runs)):
             raise ConfigError(
                 f"Two different runs are needed: {', '.join(map(str, self.runs))}.",
@@ -77,9 +76,14 @@ class CompareBackbones(DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32, steps=1, sample=2, seed=0)
-        at_most(self, seed=MAX_SEED)
-        if not self.names:
-            raise ConfigError("--backbones is empty.", hint="Try mobilenetv2_100,resnet50.")
+        at_most(self, seed=MAX_SEED, image_size=MAX_SIDE)
+        if not all(self.names) or len(set(self.names)) < len(self.names):
+            raise ConfigError(
+                f"--backbones {self.backbones!r} names nothing, or a network twice.",
+                hint="Expected networks, each once, such as mobilenetv2_100,resnet50.",
+            )
+        if (self.out / "images.jsonl").exists():
+            raise ConfigError(f"--out {self.out} is a run.", hint="Name another folder.")
         if self.weights not in (None, "random"):
             raise ConfigError(
                 f"--weights {self.weights} cannot fit several networks.",
@@ -89,4 +93,4 @@ class CompareBackbones(DataSource):
     @property
     def names(self) -> list[str]:
         """Return the backbones that are named."""
-        return [part.strip() for part in self.backbones.split(",") if part.strip()]
+        return [part.strip() for part in self.backbones.split(",")]

@@ -195,7 +195,12 @@ class Listing:
         return _MAGIC.match(head) is not None
 
 
-def _head(path: str | Address) -> bytes:
+def is_drawing(path: Path) -> bool:
+    """Tell whether a file is a PNG that showtell drew."""
+    return path.suffix.lower() == ".png" and DRAWN in _head(path)
+
+
+def _head(path: str | Path) -> bytes:
     try:
         if isinstance(path, Address):
             return path.read_head(_HEAD)

@@ -29,18 +29,21 @@ def sizes_for_captions(
         console: Told what is done otherwise.
     """
     count = len(dataset.images)
-    asked = val_size is not None or test_size is not None
-    if asked or count >= FEW or any(image.split for image in dataset.images):
-        return (
-            DEFAULT_SIZE if val_size is None else val_size,
-            DEFAULT_SIZE if test_size is None else test_size,
-        )
-    validating = max(1, min(LEAST_VAL, count // 4))
-    console.say(
-        f"Few images: {validating} of {count} validate, and none is kept for a test (--val-size and "
-        "--test-size say otherwise)"
-    )
-    return validating, 0.0
+    usual_val: float = DEFAULT_SIZE
+    usual_test: float = DEFAULT_SIZE
+    if count < FEW and not any(image.split for image in dataset.images):
+        usual_val, usual_test = max(1, min(LEAST_VAL, count // 4)), 0.0
+        done = {
+            "--val-size": "" if val_size is not None else f"{usual_val} of {count} validate",
+            "--test-size": "" if test_size is not None else "none is kept for a test",
+        }
+        flags = [flag for flag, what in done.items() if what]
+        if flags:
+            what = ", and ".join(done[flag] for flag in flags)
+            console.say(
+                f"Few images: {what} ({' and '.join(flags)} {'say' if flags[1:] else 'says'} otherwise)"
+            )
+    return usual_val if val_size is None else val_size, usual_test if test_size is None else test_size
 
 
 def check_room(dataset: Dataset, val_size: float, test_size: float) -> None:

@@ -8,6 +8,7 @@ from showtell.data.records import AnnotatedImage
 from showtell.errors import ConfigError, DataError, ModelError
 from showtell.extraction.fastest import by_fastest
 from showtell.extraction.prepared import prepare
+from showtell.kinds.captioner.coco import references_beside
 from showtell.kinds.kind import Evaluation, Question, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Evaluate
@@ -45,7 +46,8 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
     where = Whereabouts(advice, config.data, config.images, config.store)
     data = read_again(run, trained, kind.read, where, console)
-    if config.export is not None and config.export.resolve() == data.dataset.source.resolve():
+    written = [] if config.export is None else [config.export, references_beside(config.export)]
+    if data.dataset.source.resolve() in [path.resolve() for path in written]:
         raise ConfigError(
             f"--export {config.export} would write over the captions themselves.", hint="Name another file."
         )

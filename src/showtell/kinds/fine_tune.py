@@ -6,6 +6,7 @@ from torch import nn
 
 from showtell.backbones.backbone import Backbone, spec_in_memory
 from showtell.backbones.layers import Layer
+from showtell.console import many
 from showtell.runs.settings import FineTuningSettings
 
 
@@ -75,7 +76,5 @@ def lr_scales(
 
 def describe_layers(backbone: Backbone, layers: Sequence[Layer]) -> str:
     """Say what is trained of a backbone."""
-    return (
-        f"Fine-tuning {len(layers)} layers of {backbone.description.architecture}, from {layers[0].name} "
-        f"(number {layers[0].number}) up"
-    )
+    which = f"{many(len(layers), 'layer', 'layers')} of {backbone.description.architecture}"
+    return f"Fine-tuning {which}, from {layers[0].name} (number {layers[0].number}) up"

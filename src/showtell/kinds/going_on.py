@@ -9,7 +9,7 @@ from showtell.console import Console, many
 from showtell.data.answers import MACHINE
 from showtell.data.records import SPLITS, Dataset
 from showtell.errors import ConfigError
-from showtell.kinds.kind import AnyModel
+from showtell.kinds.kind import AnyModel, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.runs.corrections import Column, Corrections, learnt_corrections, with_corrections
 from showtell.runs.run import Run
@@ -44,7 +44,14 @@ def inherit(settings: S, shape: Sequence[str] = ()) -> S:
             "--from goes on with the heads and words of a run, and --fine-tune with its network.",
             hint="Leave one of them out: fine-tuning starts from the network's own weights.",
         )
-    trained = Run(settings.from_run).settings(type(settings))
+    run = Run(settings.from_run)
+    if not isinstance(settings, (kind := find_kind(run.record.kind)).Settings):
+        raise ConfigError(
+            f"--from {settings.from_run} is a {kind.name}, and this command trains another kind.",
+            hint="Expected a run of the same kind.",
+            run=f"showtell train-{kind.name} --from {settings.from_run}",
+        )
+    trained = run.settings(type(settings))
     defaults = {field.name: field.default for field in fields(settings)}
     of_run = {name: getattr(trained, name) for name in (*_NETWORK, *shape)}
     of_run |= {name: defaults[name] for name in _RUN_BY}

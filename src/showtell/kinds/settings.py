@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Run, Settings, at_least
+from showtell.kinds.captioner.coco import check_coco_results
+from showtell.settings import MAX_BEAMS, Maybe, Run, Settings, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,13 @@ class Evaluate(Settings):
         """Check ranges."""
         super().__post_init__()
         at_least(self, beam_size=1)
+        at_most(self, beam_size=MAX_BEAMS)
         if self.export is not None and (self.export.suffix.lower() != ".json" or self.export.is_dir()):
             raise ConfigError(
                 f"--export {self.export} is no JSON file.", hint="Name a file, such as results.json."
             )
+        if self.export is not None:
+            check_coco_results(self.export)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Predict(Settings):
         """Check ranges, and which settings go together."""
         super().__post_init__()
         at_least(self, beam_size=1, random=1, seed=0)
+        at_most(self, beam_size=MAX_BEAMS)
         if self.split is not None and len(self.images) > 1:
             raise ConfigError(
                 f"--split {self.split} takes the images of one data set, and {len(self.images)} are named.",

@@ -230,7 +230,8 @@ def _keep_range_test(test: RangeTestRecord, out: Path, drawn: Path) -> None:
 
 def _said_of(test: RangeTestRecord, out: Path) -> str:
     """Word what a range test found, and what to type to train with it."""
-    end = f"grew beyond twice its first value at {test.diverged:.1e}" if test.diverged else "grew never twice"
+    grew = f"grew beyond twice its first value at {test.diverged:.1e}" if test.diverged else ""
+    end = grew or "never grew to twice its first value"
     where = f"{out / 'learning-rate.png'} shows the curve; no model was trained"
     if test.suggested is None:
         return (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.settings import Maybe, Run, Settings, at_least
+from showtell.settings import MAX_BEAMS, Maybe, Run, Settings, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,4 @@ class Export(Settings):
         """Check ranges."""
         super().__post_init__()
         at_least(self, num_images=1, beam_size=1)
+        at_most(self, beam_size=MAX_BEAMS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from showtell.data.source import DataSource
-from showtell.settings import Maybe, Names, Settings, at_least, at_most
+from showtell.settings import MAX_SIDE, Maybe, Names, Settings, at_least, at_most
 
 if TYPE_CHECKING:
     from showtell.data.pixels.preprocessing import Preprocessing
@@ -38,6 +38,7 @@ class _AsInput(_Shown):
         """Check ranges."""
         super().__post_init__()
         at_least(self, image_size=32)
+        at_most(self, image_size=MAX_SIDE)
 
     def preprocessing(self) -> "tuple[Preprocessing, str]":
         """Return how images become the backbone's input, and the backbone's name."""

@@ -1,6 +1,7 @@
 """Begin matplotlib figures, write on them, and save them, without pyplot and its global state."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from showtell.data.listing import is_drawing
+from showtell.data.names import is_image_name
 from showtell.errors import ConfigError
+from showtell.files import write_atomic
 from showtell.report.fonts import font, inches, plain, silent_boxes
 from showtell.report.wrapping import wrap
 from showtell.runs.records import JsonObject
@@ -154,6 +158,11 @@ def check_figure_path(out: Path) -> None:
         )
     if out.is_dir():
         raise ConfigError(f"{out} is a folder.", hint="Name a file, such as why.png.")
+    if is_image_name(out.name) and out.exists() and not is_drawing(out):
+        raise ConfigError(
+            f"{out} is there already, and was not drawn by showtell: it may be a photo.",
+            hint="Name another file, or remove it first.",
+        )
 
 
 def save_figure(
@@ -179,8 +188,9 @@ def save_figure(
         png: JsonObject = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
         if suffix == "png":
             metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
+        content = BytesIO()
         figure.savefig(
-            out,
+            content,
             dpi=DPI,
             format=suffix,
             metadata=metadata,
@@ -188,4 +198,5 @@ def save_figure(
             pad_inches=MARGIN,
             **png,
         )
+    write_atomic(out, content.getvalue())
     return out

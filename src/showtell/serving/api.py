@@ -1,7 +1,6 @@
 """The HTTP API: images in, records out."""
 
 import asyncio
-import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -9,13 +8,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -32,13 +30,14 @@ from showtell.serving.prometheus import CONTENT_TYPE, Measured, Metrics
 from showtell.serving.refusals import HANDLERS, reason_of, refusal
 from showtell.serving.served import Served
 from showtell.serving.settings import Demo, Serve
+from showtell.serving.uploads import FIELD, Upload, read_uploads
 
 STATIC = Path(__file__).parent / "static"
 READERS = 2
 """Threads that decode images."""
 PREDICT = "/v1/predict"
-FIELD = "images"
-"""Name of the parts of a form that are images."""
+_QUESTIONS = ("model", "explain", "beams")
+"""What may stand in the address of a question."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,10 @@ async def predict(
 ) -> Response:
     """Send one image as the body, or one or several as parts of a form that are named images."""
     serving: Serving = request.app.state.serving
+    _check_query(request)
     served = serving.model(model)
+    if beams is not None and served.model.has_scores:
+        raise HTTPException(422, f"beams is of a captioner's search, and {served.name} is a classifier.")
     uploads = await read_uploads(request, serving.max_images, serving.example(request))
     results = await asyncio.gather(*(_record(served, upload, explain, beams) for upload in uploads))
     if len(results) == 1 and "error" in results[0]:
@@ -187,7 +189,20 @@ async def predict(
     return JSONResponse({"model": served.name, "results": results})
 
 
-async def _record(served: Served, upload: "Upload", explain: bool, beams: int | None) -> dict[str, object]:
+def _check_query(request: Request) -> None:
+    """Refuse a question that would be answered otherwise than it was asked.
+
+    Raises:
+        HTTPException: It has what there is not, or the same twice.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    wrong = next((name for name in names if name not in _QUESTIONS or names.count(name) > 1), None)
+    if wrong is not None:
+        what = "is given twice" if wrong in _QUESTIONS else "is unknown"
+        raise HTTPException(422, f"{wrong[:100]!r} {what}. Expected {', '.join(_QUESTIONS)}, each once.")
+
+
+async def _record(served: Served, upload: Upload, explain: bool, beams: int | None) -> dict[str, object]:
     named: dict[str, object] = {} if upload.name is None else {"image": upload.name}
     try:
         if isinstance(upload.content, ImageError):
@@ -222,56 +237,6 @@ async def healthz() -> dict[str, str]:
 async def metrics(request: Request) -> Response:
     """Counters in the text format of Prometheus."""
     return Response(request.app.state.serving.metrics.text(), media_type=CONTENT_TYPE)
-
-
-class Upload(NamedTuple):
-    """An image as it was sent.
-
-    Attributes:
-        content: Of the file; or why there is none.
-        name: Of the file, where the client gave one.
-    """
-
-    content: bytes | ImageError
-    name: str | None
-
-
-async def read_uploads(request: Request, max_images: int, how: str) -> list[Upload]:
-    """Return the images of a request, in order.
-
-    Args:
-        request: Its body has been checked to be within its limit.
-        max_images: Most images.
-        how: What a client is told that sent no image.
-
-    Raises:
-        HTTPException: The form is damaged, holds no image, or too many.
-    """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/"):
-        return [Upload(await request.body(), None)]
-    parser = MultiPartParser(request.headers, request.stream(), max_files=max_images, max_fields=max_images)
-    parser.spool_max_size = 0  # never to the disk: the body is in memory already, and is not large
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise HTTPException(400, f"The form cannot be read: {error.message}") from error
-    except (ValueError, LookupError) as error:  # headers of parts that the parser trips over
-        raise HTTPException(400, f"The form cannot be read: {error}") from error
-    found = []
-    try:
-        for part in form.getlist(FIELD):
-            if isinstance(part, str):
-                reason = ImageError(f"The part {FIELD} is a text; send the image as a file, with its name.")
-                found.append(Upload(reason, None))
-            else:
-                name = unicodedata.normalize("NFC", part.filename or "") or None
-                found.append(Upload(await part.read(), name))
-    finally:
-        await form.close()
-    if not found:
-        names = ", ".join(sorted({str(name)[:40] for name in form})[:5]) or "none"
-        raise HTTPException(422, f"No part of the form is named {FIELD}; its parts: {names}. {how}")
-    return found
 
 
 async def send_heat() -> Response:

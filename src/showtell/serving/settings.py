@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, Runs, Settings, above_zero, at_least
+from showtell.settings import Maybe, Runs, Settings, above_zero, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Serve(Settings):
         prefix = self.root_path.strip("/")
         object.__setattr__(self, "root_path", f"/{prefix}" if prefix else "")
         at_least(self, port=0, max_body_mb=1, max_megapixels=1, max_images=1, max_in_flight=1)
+        at_most(self, port=65535)
         above_zero(self, "timeout", "idle_timeout")
         check_token(self.token)
 

@@ -122,7 +122,7 @@ def _named_by(
         return inside(path)
     if path.exists():
         return [path]
-    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    found = (Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207
     return sorted(p for p in found if p.is_file())
 
 

@@ -4,8 +4,36 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from showtell.errors import ConfigError
 from showtell.files import write_atomic
 from showtell.runs.records import JsonObject
+
+_MARK = "references of images that showtell captioned"
+_BEGINNINGS = (b'[{"image_id": ', b"[]"), (f'{{"info": {{"description": "{_MARK}"}}'.encode(),)
+"""Of what is written: the results, and the annotations."""
+
+
+def references_beside(out: Path) -> Path:
+    """Return where the references of results are written: ``NAME-annotations.json`` beside ``NAME.json``."""
+    return out.with_name(f"{out.stem}-annotations.json")
+
+
+def check_coco_results(out: Path) -> None:
+    """Refuse to write over files that hold something else.
+
+    Raises:
+        ConfigError: One does; the message names it.
+    """
+    for path, beginnings in zip((out, references_beside(out)), _BEGINNINGS):
+        if not path.exists():
+            continue
+        with path.open("rb") as file:
+            head = file.read(max(map(len, beginnings)))
+        if not head.startswith(beginnings):
+            raise ConfigError(
+                f"--export {out} would write over {path}, which holds something else.",
+                hint="Name another file.",
+            )
 
 
 def write_coco_results(lines: Iterable[JsonObject], out: Path) -> Path:
@@ -24,7 +52,7 @@ def write_coco_results(lines: Iterable[JsonObject], out: Path) -> Path:
     results = [{"image_id": line["image"], "caption": line["caption"]} for line in lines]
     references = [(line["image"], text) for line in lines for text in line["references"]]
     annotations = {
-        "info": {"description": "references of images that showtell captioned"},
+        "info": {"description": _MARK},
         "licenses": [],
         "type": "captions",
         "images": [{"id": line["image"], "file_name": line["image"]} for line in lines],
@@ -33,7 +61,7 @@ def write_coco_results(lines: Iterable[JsonObject], out: Path) -> Path:
             for number, (name, text) in enumerate(references, 1)
         ],
     }
-    beside = out.with_name(f"{out.stem}-annotations.json")
+    beside = references_beside(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, content in ((beside, annotations), (out, results)):
         # The name of a file may not be UTF-8.

@@ -256,7 +256,7 @@ def _what_would_help(config: TrainCaptioner, recipe: Recipe, verdict: Verdict, i
         means.append(f"more captioned images (there are {images}; about {_ENOUGH} are a beginning)")
     if verdict.images < FEW_TO_CHOOSE:
         means.append(f"more images in validation than {verdict.images} (--val-size)")
-    if config.weights == "random":
+    if config.weights is not None and "random" in config.weights.split(","):
         means.append("a pretrained backbone (--weights) in place of random weights")
     if config.epochs is not None:
         means.append(f"more --epochs than {config.epochs}")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from showtell.models.config import DecoderKind
 from showtell.runs.settings import FineTuningSettings
-from showtell.settings import Maybe, Rare, above_zero, at_least, at_most
+from showtell.settings import MAX_BEAMS, Maybe, Rare, above_zero, at_least, at_most
 from showtell.text.lengths import LONGEST
 
 SMALL = 600
@@ -25,7 +25,7 @@ ON_RATE, _ON_EPOCHS = 0.3, 1 / 3
 one that starts from nothing."""
 _STEPS = 1100
 _SMALL_STEPS = 450
-_MOST_EPOCHS = 60
+_MOST_EPOCHS, _MAX_WIDTH = 60, 16_384
 _EPOCHS, _EPOCHS_OF_VIEWS = 6, 8
 """At least so many, without random views and with them, which keep the later ones from learning by heart."""
 _SMALL_VIEWS, _VIEWS, _LARGE = 8, 4, 20_000
@@ -111,6 +111,7 @@ class TrainCaptioner(FineTuningSettings):
         at_least(self, read_window=0, attention_regularization=0, warmup_steps=0, fine_tune_epochs=1)
         at_least(self, scst_temperature=0.01)
         at_most(self, dropout=0.9, augmentations=64, fine_tune_rate=1, max_length=LONGEST, test_crops=6)
+        at_most(self, beam_size=MAX_BEAMS, hidden_dim=_MAX_WIDTH)
         above_zero(self, "fine_tune_rate")
 
     @property
