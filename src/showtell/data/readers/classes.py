@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from showtell.data.names import few, split_in_name, split_named
-from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.layout import MASKS, Layout, layout_of
+from showtell.data.readers.read_data import dataset_of
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.split_lists import list_places, said_elsewhere, with_listed_splits
 from showtell.data.records import AnnotatedImage, Dataset, Problem

@@ -192,6 +192,8 @@ def holds_classes(folder: ImageFolder) -> bool:
     names = [name for name in layout.classes if not split_in_name(name) and not _is_of_no_class(name)]
     if names == list(layout.classes) and len(names) > 1 and len({*map(shape, names)}) == 1:
         names = [name for name in names if _NO_CLASS.isdisjoint(_words(name))]  # Photos from 2019, ... 2020
+    if layout.splits and _NO_CLASS.issuperset(label.casefold() for label in layout.classes):
+        return False  # train/images, val/images
     if layout.splits or layout.flat or layout.variants or (names and len(layout.classes) >= 2):
         return True
     return bool(names) and layout.classes.total() == len(folder.images)
