@@ -1,13 +1,12 @@
 """Which of several forms is meant: tables beside texts and class folders, and tables in other folders."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from reading import FILES, WORDS, captions, labels, read, said, splits, touch, write, written
-from showtell.console import Console
-from showtell.data.annotated import read_annotated
+from reading import FILES, WORDS, captions, read, said, touch, write, written
 from showtell.data.readers import read_dataset
 from showtell.data.source import DataSource
 from showtell.errors import DataError
@@ -81,3 +80,63 @@ def test_a_table_called_captions_needs_no_usual_column(tmp_path: Path) -> None:
     texts(tmp_path)
     write(tmp_path / "captions.csv", written(["file", "what is seen"], zip(FILES, WORDS)))
     assert read(tmp_path).format == "csv"
+
+
+# --- tables in folders without images
+
+
+def flickr(root: Path, folder: str, images: str) -> None:
+    for name, start in (("Flickr8k.token.txt", "a"), ("Flickr8k.lemma.token.txt", "lemma")):
+        write(root / folder / name, "".join(f"{file}#0\t{start} dog runs by\n" for file in FILES))
+    for name, part in (("train", FILES[:8]), ("dev", FILES[8:10]), ("test", FILES[10:])):
+        write(root / folder / f"Flickr_8k.{name}Images.txt", "".join(f"{file}\n" for file in part))
+    experts = (f"{one}\t{other}#2\t1\t1\t1\n" for one, other in pairwise(FILES))
+    write(root / folder / "ExpertAnnotations.txt", "".join(experts))
+    crowd = (f"{one}\t{other}#2\t1\t3\t0\n" for one, other in pairwise(FILES))
+    write(root / folder / "CrowdFlowerAnnotations.txt", "".join(crowd))
+    write(root / folder / "readme.txt", "If you use this, data\n")
+    touch(root, *(images + name for name in FILES))
+
+
+@pytest.mark.parametrize("folder", ["Flickr8k_text/", "Flickr8k_text/Flickr8k_text/", "words/", ""])
+@pytest.mark.parametrize("images", ["Flickr8k_Dataset/", "Flickr8k_Dataset/Flicker8k_Dataset/", "photos/"])
+@pytest.mark.parametrize("above", ["", "Flickr_Data/"])
+@pytest.mark.parametrize("wanted", [None, "captions"])
+def test_flickr8k_as_it_is_unpacked(
+    tmp_path: Path, folder: str, images: str, above: str, wanted: Literal["captions"] | None
+) -> None:
+    flickr(tmp_path, above + folder, above + images)
+    dataset = read_dataset(DataSource(tmp_path), wanted)
+    assert dataset.format == "flickr8k"
+    assert [len(dataset.split(split)) for split in ("train", "val", "test")] == [8, 2, 2]
+    assert set(captions(dataset).values()) == {("a dog runs by",)}
+    assert said(dataset, "left out", "Flickr8k.lemma.token.txt")
+
+
+@pytest.mark.parametrize("folder", ["words/", "csv/", "설명/", "doc/"])
+@pytest.mark.parametrize("images", ["photos_2024/", "사진/", "train/", "a/b/", ""])
+@pytest.mark.parametrize("column", ["caption", "label"])
+def test_a_table_in_a_folder_of_any_name_beside_the_images(
+    tmp_path: Path, folder: str, images: str, column: str
+) -> None:
+    cells = WORDS if column == "caption" else ["cat", "dog"] * 6
+    write(tmp_path / folder / "t.csv", written(["image", column], zip(FILES, cells)))
+    write(tmp_path / "code" / "sizes.csv", "model,size\na b c,3\n")
+    touch(tmp_path, *(images + name for name in FILES))
+    dataset = read(tmp_path)
+    assert dataset.format == ("csv" if column == "caption" else "labels")
+    assert {one.path for one in dataset.images} == {tmp_path / images / name for name in FILES}
+    assert said(dataset, f"what is known lies in {tmp_path / folder}")
+    assert not dataset.problems
+
+
+def test_class_folders_are_not_looked_past(tmp_path: Path) -> None:
+    touch(tmp_path, *PETS)
+    write(tmp_path / "doc" / "t.csv", written(["image", "caption"], zip(PETS, WORDS)))
+    assert read(tmp_path).format == "classes"
+
+
+def test_images_in_a_folder_of_each_split_are_no_class_images(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{split}/images/{name}" for split in ("train", "val") for name in FILES))
+    with pytest.raises(DataError, match="no format that is known"):
+        read(tmp_path)

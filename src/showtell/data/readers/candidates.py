@@ -69,6 +69,22 @@ def say_left(candidates: list[Candidate], found: list[Candidate], reading: Readi
                 reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
 
 
+def without_lemmas(candidates: list[Candidate], reading: Reading) -> list[Candidate]:
+    """Leave out a file of captions whose words are in their basic forms, beside the captions: say so."""
+    names = {one.source.name for one in candidates}
+    lemmas = [
+        one
+        for one in candidates
+        if (plain := re.sub(r"[._-]?lemma", "", one.source.name)) != one.source.name and plain in names
+    ]
+    if lemmas:
+        which = few([one.source.name for one in lemmas])
+        reading.note(
+            f"left out, for its words are in their basic forms: {which} (give it as DATA to read it)"
+        )
+    return [one for one in candidates if one not in lemmas]
+
+
 def is_usual(columns: Columns, reading: Reading) -> bool:
     """Tell whether the name of a column or the file says what the words are: ``label``, ``captions.csv``."""
     named = [columns.table.header[p] for p in (*columns.words.captions, columns.words.label) if p is not None]

@@ -208,7 +208,7 @@ class Collector:
         """
         self._settle_foreign()
         if len(used := sorted(self._split_folders.used)) > 1:
-            self.reading.note(f"names are those in the folder of each image's split ({', '.join(used)})")
+            self.reading.note(f"names are looked for in the folder of each image's split ({', '.join(used)})")
         self._settle_bridges()
         worded = {name: known for name, known in self._known.items() if known.captions or known.label}
         images = [

@@ -1,5 +1,6 @@
 """Which folder holds the images of a table, and which of its columns names them."""
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -147,6 +148,20 @@ def _folders(
     for path in dict.fromkeys([*first, *order, *above, *last]):
         if path == beside or path.is_dir():
             yield reading.folder(path)
+    yield from _of_all_images(reading, beside)
+
+
+def _of_all_images(reading: Reading, beside: Path) -> Iterator[ImageFolder]:
+    """Yield the folder of all images nearest to that of a table, in what the user named, and the one above.
+
+    ``photos_2024`` is beside ``words``, where a table lies.
+    """
+    data = reading.source.data
+    above = [path for path in beside.parents if data in (path, *path.parents)]
+    whole = next((folder for path in above if (folder := reading.folder(path)).images), None)
+    if whole is not None:
+        inner = posixpath.commonpath({posixpath.dirname(name) for name in whole.images})
+        yield from [reading.folder(whole.root / inner), whole] if inner else [whole]
 
 
 def _best(

@@ -12,13 +12,13 @@ from showtell.data.names import (
     shown_name,
     words,
 )
-from showtell.data.readers.candidates import Candidate, is_usual, say_left, strongest
+from showtell.data.readers.candidates import Candidate, is_usual, say_left, strongest, without_lemmas
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
 from showtell.data.readers.forms import FORMATS, NOT_TEXT
 from showtell.data.readers.image_folder import Match
-from showtell.data.readers.layout import holds_classes
+from showtell.data.readers.layout import holds_classes, layout_of
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
@@ -30,6 +30,7 @@ from showtell.errors import DataError
 _JUDGED = 100
 _MOST_LISTS = 30
 """More texts are those of single images."""
+_CORPORA = ("flickr8k", "coco", "karpathy")
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
 
 
@@ -57,7 +58,7 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         return Candidate(format, data, (Part(data),))
     data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
     if format is None:
-        candidates = strongest(everything := candidates)
+        candidates = strongest(everything := without_lemmas(candidates, reading))
         if reading.columns:  # which these have none of
             candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
         say_left(candidates, everything, reading)
@@ -133,6 +134,7 @@ class _Search:
         """Look into a folder; where nothing in it is known, into its tables' folder, or its only one.
 
         Into the only one also where it looks like a class: ``flickr30k/results.csv``, ``flickr30k/images``.
+        Of other folders those are looked into that hold no images: ``photos_2024`` beside ``words``.
         """
         candidates = list(self._folder(data)) or list(self._labelled_lists(data))
         if candidates and {candidate.format for candidate in candidates} != {"classes"}:
@@ -145,7 +147,25 @@ class _Search:
                 if found and (not candidates or {one.format for one in found} != {"classes"}):
                     self.reading.note(f"what is known lies in {place}")
                     return place, found
-        return data, candidates
+        found = self._beside_images(data, inside) if len(inside) > 1 and not self.failures else []
+        return data, found or candidates
+
+    def _beside_images(self, data: Path, inside: list[Path]) -> list[Candidate]:
+        """Return what lies in folders without images, beside those of images that are not several classes."""
+        listing = self.reading.folder(data)
+        holding = {name.partition("/")[0] for name in listing.images}
+        if not holding or len(layout_of(listing).classes) > 1:
+            return []
+        found: list[Candidate] = []
+        for folder in (path for path in inside if shown_name(path.name) not in holding):
+            place, known = self.folders(folder)
+            if fitting := [
+                one for one in known if one.images or one.format in ("flickr8k", "coco", "karpathy")
+            ]:
+                self.reading.note(f"what is known lies in {place}")
+                found += fitting
+        self.failures = self.failures if found else []  # what lies elsewhere need not be data
+        return found
 
     def _folder(self, folder: Path) -> Iterator[Candidate]:
         if metadata := metadata_parts(folder):
