@@ -7,6 +7,8 @@ from typing import Literal
 import pytest
 
 from reading import FILES, WORDS, captions, read, said, touch, write, written
+from showtell.console import Console
+from showtell.data.annotated import read_annotated
 from showtell.data.readers import read_dataset
 from showtell.data.source import DataSource
 from showtell.errors import DataError
@@ -140,3 +142,43 @@ def test_images_in_a_folder_of_each_split_are_no_class_images(tmp_path: Path) ->
     touch(tmp_path, *(f"{split}/images/{name}" for split in ("train", "val") for name in FILES))
     with pytest.raises(DataError, match="no format that is known"):
         read(tmp_path)
+
+
+# --- what is said of what cannot be read
+
+
+@pytest.mark.parametrize("tops", [("hires", "lowres"), ("a/b", "c/d")])
+def test_why_a_table_was_left_out_is_said_where_its_captions_are_missed(
+    tmp_path: Path, tops: tuple[str, ...]
+) -> None:
+    touch(tmp_path, *(f"{top}/{name}" for top in tops for name in FILES))
+    write(tmp_path / "captions.csv", written(["image", "caption"], zip(FILES, WORDS)))
+    with pytest.raises(DataError, match=r"(?s)holds no captions.*of several: captions.csv"):
+        read_annotated(DataSource(tmp_path), "captions", Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("ending", "says"),
+    [
+        (".dcm", "medical"),
+        (".npy", "arrays"),
+        (".svg", "drawings"),
+        (".pdf", "documents"),
+        (".mp4", "videos"),
+    ],
+)
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_class_folders_of_other_files_say_what_these_are(
+    tmp_path: Path, ending: str, says: str, above: str
+) -> None:
+    for pet in PETS:
+        write(tmp_path / (above + pet.replace(".jpg", ending)), "what it is")
+    with pytest.raises(DataError, match=rf"(?s)none of its files is an image: 12 {ending}.*{says}"):
+        read(tmp_path)
+
+
+def test_nothing_is_said_of_files_beside_images(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.pdf")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert "none of its files" not in caught.value.what

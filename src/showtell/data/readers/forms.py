@@ -28,3 +28,14 @@ NOT_TEXT |= dict.fromkeys(
 )
 NOT_TEXT |= dict.fromkeys(words(".tfrecord .tfrecords .tfrec .h5 .hdf5"), NOT_TEXT[".npz"])
 """What the files are that hold no text, and what would be read instead."""
+
+NO_IMAGES = {
+    **dict.fromkeys(words(".dcm .dicom .nii .mha .mhd .nrrd"), "medical images; export them as PNG"),
+    **dict.fromkeys(words(".mp4 .mov .avi .mkv .webm .m4v .wmv"), "videos; save frames of them as images"),
+    **dict.fromkeys(words(".npy .npz .pt .pth .pkl .h5 .mat"), "arrays; save them as images"),
+    ".svg": "drawings; export them as PNG",
+    ".pdf": "documents; export their pages as PNG",
+    **dict.fromkeys(words(".zip .gz .7z .rar"), "archives; unpack them"),
+    **dict.fromkeys(words(".mp3 .wav .flac .ogg .m4a"), "sounds"),
+}
+"""What the files are that lie in place of images, and what would be read instead."""
