@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from showtell.data.names import split_in_name, split_named, split_off, splits_in_names, words
 from showtell.data.readers.image_folder import ImageFolder
-from showtell.data.readers.no_classes import MASKS, NO_CLASS, hold_classes
+from showtell.data.readers.no_classes import MASKS, NO_CLASS, hold_classes, is_year
 from showtell.data.records import Split
 
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
@@ -130,7 +130,7 @@ def _are_classes_again(nested: Mapping[str, list[str]]) -> str:
     kinds = {re.sub(r"\d+", "", name.casefold()) for name in second[0]} - NO_CLASS
     if len({name.casefold() for name in second[0]} - NO_CLASS) < 2 or any(one != second[0] for one in second):
         return ""
-    return "named" if len(kinds) > 1 and hold_classes(second[0]) else "numbered"
+    return "named" if len(kinds) > 1 and hold_classes(dict.fromkeys(second[0], ())) else "numbered"
 
 
 def _nested(names: Collection[str]) -> dict[str, list[str]]:
@@ -229,7 +229,11 @@ def holds_classes(folder: ImageFolder) -> bool:
     """Tell whether a folder is one of class folders."""
     layout = layout_of(folder)
     # train/ and test/ with loose images are the two halves of something, not two classes.
-    names = hold_classes([name for name in layout.classes if not split_in_name(name)])
+    nested = _nested([name.removeprefix(layout.wrapper) for name in folder.images])
+    inside = {name: _tops(nested.get(name, [])) for name in layout.classes if not split_in_name(name)}
+    above = layout.wrapper.rstrip("/").rpartition("/")[2]  # of all of 2024 the folders are 01, 02
+    inside = {f"{above}-{name}": below for name, below in inside.items()} if is_year(above) else inside
+    names = hold_classes(inside)
     if layout.splits and NO_CLASS.issuperset(label.casefold() for label in layout.classes):
         return False  # train/images, val/images
     if layout.splits or layout.flat or layout.variants or (names and len(layout.classes) >= 2):

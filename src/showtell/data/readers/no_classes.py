@@ -1,7 +1,7 @@
 """Names of folders that part a collection of photos, by device, day or month, and are no classes."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from showtell.data.names import nfc, words
 from showtell.data.readers.delimited import shape
@@ -19,7 +19,6 @@ _OF_NO_CLASS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(?-i:\d{3}[A-Z_]{3,}\d*)",  # of a camera: 100APPLE
-        _YEAR,
         rf"{_YEAR}(?:([-_. ]){_MONTH}(?:\1{_DAY}(?:[ _-].+)?)?)",  # 2024-01, 2024-01-05 Seoul
         rf"{_YEAR}(?:0[1-9]|1[0-2])(?:(?:0[1-9]|[12]\d|3[01])(?:[ _-].+)?)?",  # 202401, 20240105_seoul
         r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])",  # 240105
@@ -32,16 +31,27 @@ _OF_NO_CLASS = [
 ]
 
 
-def hold_classes(names: Collection[str]) -> bool:
-    """Tell whether any of some folders may be a class.
+def hold_classes(inside: Mapping[str, Collection[str]]) -> bool:
+    """Tell whether any of some folders may be a class, by their names and those of the folders in each.
 
     They may not where each is of images as such (``images_001``, ``data_256``, ``Photos from 2019``), of a
-    camera, of a day, a month or a year, or has no name of its own; what is left of those is none either.
+    camera, of a day or a month, a year that holds such ones, or has no name of its own; what is left of those
+    is none either.
     """
-    left = [name for name in names if not _is_of_no_class(name)]
-    if len(left) == len(names) > 1 and len({*map(shape, left)}) == 1:
+    left = [name for name in inside if not (_is_of_no_class(name) or _is_year_of(name, inside[name]))]
+    if len(left) == len(inside) > 1 and len({*map(shape, left)}) == 1:
         left = [name for name in left if NO_CLASS.isdisjoint(_words(name))]  # Photos from 2019, ... 2020
-    return not {name.casefold() for name in left} <= (_REST if len(left) < len(names) else set())
+    return not {name.casefold() for name in left} <= (_REST if len(left) < len(inside) else set())
+
+
+def is_year(name: str) -> bool:
+    """Tell whether a name is that of a year."""
+    return bool(re.fullmatch(_YEAR, name))
+
+
+def _is_year_of(name: str, inside: Collection[str]) -> bool:
+    parts = [re.fullmatch(_MONTH, one) or _is_of_no_class(one) for one in inside]
+    return is_year(name) and bool(parts) and all(parts)
 
 
 def _words(name: str) -> set[str]:

@@ -1,6 +1,5 @@
 """Which format a path holds, and the files to read."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -17,8 +16,8 @@ from showtell.data.readers.candidates import Candidate, is_usual, say_left, stro
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
-from showtell.data.readers.forms import FORMATS, NO_IMAGES, NOT_TEXT
-from showtell.data.readers.image_folder import ImageFolder, Match
+from showtell.data.readers.forms import FORMATS, NOT_TEXT, in_place_of_images
+from showtell.data.readers.image_folder import Match
 from showtell.data.readers.layout import holds_classes, layout_of
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
@@ -289,18 +288,8 @@ def _what_lies_in(data: Path, search: _Search) -> str:
     if data.is_dir():
         names = [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
         lines[0] += f" It holds {few(names) or 'nothing'}."
-        lines += _in_place_of_images(search.reading.folder(data))
+        lines += in_place_of_images(search.reading.folder(data))
         if names := begin_alike(search.reading.folder(data).images):
             lines.append(f"  names of its images begin with {few(names)}: of classes, make a folder of each")
         lines += [f"  {one.where}: {one.detail}" for one in search.reading.folder(data).problems[:10]]
     return "\n".join([*lines, *(f"  {failure.what}" for failure in search.failures[:10])])
-
-
-def _in_place_of_images(folder: ImageFolder) -> list[str]:
-    """Say what the files of a folder without images are, a line for each kind."""
-    kinds = Counter(PurePath(name).suffix.lower() for name in ([] if folder.images else folder.files))
-    if not kinds:
-        return []
-    counts = few([f"{count:,} {suffix or 'without an ending'}" for suffix, count in kinds.most_common()])
-    known = [f"  {suffix}: {NO_IMAGES[suffix]}" for suffix, _ in kinds.most_common() if suffix in NO_IMAGES]
-    return [f"  none of its files is an image: {counts}", *known]
