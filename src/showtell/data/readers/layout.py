@@ -231,7 +231,7 @@ def holds_classes(folder: ImageFolder) -> bool:
     # train/ and test/ with loose images are the two halves of something, not two classes.
     nested = _nested([name.removeprefix(layout.wrapper) for name in folder.images])
     inside = {name: _tops(nested.get(name, [])) for name in layout.classes if not split_in_name(name)}
-    above = layout.wrapper.rstrip("/").rpartition("/")[2]  # of all of 2024 the folders are 01, 02
+    above = f"{folder.root.name}/{layout.wrapper}".split("/")[-2]  # in 2024 the folders are 01 and 02
     inside = {f"{above}-{name}": below for name, below in inside.items()} if is_year(above) else inside
     names = hold_classes(inside)
     if layout.splits and NO_CLASS.issuperset(label.casefold() for label in layout.classes):
