@@ -206,3 +206,29 @@ def test_without_splits_the_same_names_in_two_folders_stay_ambiguous(tmp_path: P
     touch(tmp_path, *(f"images/{top}/{name}" for top in ("train", "val") for name in NAMES))
     with pytest.raises(DataError, match="ambiguous name"):
         read(tmp_path)
+
+
+def test_what_is_read_is_not_said_to_be_left_out(tmp_path: Path) -> None:
+    column(tmp_path, rows_of("train", "val"))
+    touch(tmp_path, *(f"{top}/{name}" for top in ("train", "val", "more") for name in NAMES))
+    (left,) = [note for note in read(tmp_path).notes if "left out" in note]
+    assert "more" in left
+    assert "val" not in left
+
+
+def test_the_only_other_images_of_a_val_row_are_not_taken_where_many_names_are_shared(tmp_path: Path) -> None:
+    """Four of five names of test are those of train as well, so the fifth is another image, too."""
+    write(tmp_path / "train.csv", comma([(f"{number}.jpg", f"dog {number}") for number in range(4)]))
+    write(tmp_path / "test.csv", comma([(f"{number}.jpg", f"test {number}") for number in range(5)]))
+    touch(tmp_path, *(f"train/{number}.jpg" for number in range(6)))
+    assert set(splits(read(tmp_path)).values()) == {"train"}
+
+
+def test_one_name_in_two_splits_is_no_reason_to_leave_out_all_others(tmp_path: Path) -> None:
+    rows = [(f"{number}.jpg", f"dog {number}", "val" if number < 20 else "train") for number in range(40)]
+    column(tmp_path, [*rows, ("30.jpg", "another", "val")])
+    touch(tmp_path, *(f"train/{name}" for name, *_ in rows))
+    dataset = read(tmp_path)
+    assert [len(dataset.split(split)) for split in ("train", "val")] == [20, 20]
+    assert captions(dataset)["30.jpg"] == ("dog 30",)
+    assert "missing image" in [kind for kind, _ in problems(dataset)]

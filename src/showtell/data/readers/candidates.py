@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from showtell.data.names import CAPTION_COLUMNS, LABEL_COLUMNS, column_key, few
+from showtell.data.names import CAPTION_COLUMNS, LABEL_COLUMNS, column_key, few, splits_in_names
 from showtell.data.readers.columns import Columns
 from showtell.data.readers.reading import Annotation, Reading
 from showtell.data.readers.tables import Part
@@ -24,6 +24,7 @@ class Candidate:
     # whether it is a table of labels that says who gave them, or whose labels are the folders of the images
     surpassing: bool = False
     usual: bool = True  # whether a table's words have a name that says so, and not just the one column left
+    wide: bool = False  # whether the images of other splits are read in the folders beside
     labels: bool = False  # whether a table that tells neither by its format holds labels
 
     @property
@@ -65,7 +66,8 @@ def say_left(candidates: list[Candidate], found: list[Candidate], reading: Readi
         own = any(one.images == left.source for one in candidates)
         if left.format == "classes" and left not in candidates and not own:
             tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
-            if beside := sorted(tops - taken):
+            wide = any(one.wide for one in candidates)
+            if beside := sorted(tops - taken - (splits_in_names(tops).keys() if wide else set())):
                 reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
 
 

@@ -22,9 +22,10 @@ from showtell.data.readers.layout import holds_classes, layout_of
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
+from showtell.data.readers.split_folders import with_other_splits
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
-from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
+from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts, splits_in
 from showtell.errors import DataError
 
 _JUDGED = 100
@@ -275,7 +276,9 @@ class _Search:
             for one, fields in found
         )
         surpassing = of_folders or (format == "labels" and columns.who is not None)
-        yield Candidate(format, path, (Part(path),), images, surpassing, is_usual(columns, trial))
+        home = with_other_splits(trial, columns.folder, path.parent, splits_in(columns))
+        wide, usual = home is not columns.folder, is_usual(columns, trial)
+        yield Candidate(format, path, (Part(path),), images, surpassing, usual, wide)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))

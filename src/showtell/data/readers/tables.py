@@ -117,8 +117,7 @@ def _home(
     if len(parts) > 1 and source in root.parents:
         other = part.split and split_in_name(root.name) not in (None, part.split)  # test.csv, without test/
         return reading.folder(source), "" if other else root.relative_to(source).as_posix()
-    rows = (row.fields for row in columns.table.rows() if len(row.fields) == len(columns.table.header))
-    splits = (columns.split.of(fields) for fields in rows) if columns.split else (one.split for one in parts)
+    splits = splits_in(columns) if columns.split else (one.split for one in parts)
     home = with_other_splits(reading, found, beside, splits)
     if home is found and root.parent == beside:
         rows = (row.fields for row in islice(columns.table.rows(), _SAMPLE))
@@ -133,6 +132,14 @@ def _home(
     ):
         reading.note(f"the images of {part.path.name} are those in {root.name} (--images says otherwise)")
     return home, part.under
+
+
+def splits_in(columns: Columns) -> Iterator[Split | None]:
+    """Yield the split of each row of a table, nothing where no column brings it."""
+    column, count = columns.split, len(columns.table.header)
+    for row in columns.table.rows() if column else ():
+        if column and len(row.fields) == count:
+            yield column.of(row.fields)
 
 
 def _found_by(parts: Sequence[Part], without: Part, reading: Reading) -> Iterator[ImageFolder]:
