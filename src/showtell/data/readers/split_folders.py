@@ -12,6 +12,7 @@ from showtell.data.readers.image_folder import EXACT, ImageFolder, Match, Refusa
 from showtell.data.readers.reading import Reading
 from showtell.data.records import Split
 
+_MOST = 50
 _FEW = 10
 """Of so many rows one may mean another image than the rest of their split."""
 
@@ -54,6 +55,8 @@ class SplitFolders:
             inside = any(f"{above}/".startswith(f"{path}/") for path in found)
             if not inside and (len(set(splits.values())) > 1 or len(splits) == len(below[above])):
                 found |= {posixpath.join(above, name): split for name, split in splits.items()}
+            if len(found) > _MOST:  # one inside of each class: to look into all for each row takes too long
+                return {}
         own_split = split_in_name(self.folder.root.name) if self._chosen and not found else None
         if own_split:
             found[""] = own_split
