@@ -11,6 +11,8 @@ from showtell.data.records import Dataset, Problem
 from showtell.data.source import DataSource
 from showtell.errors import DataError
 
+_MOST_NOTES = 10
+
 
 def read_annotated(
     source: DataSource, annotation: Annotation, console: Console, *, to_learn: bool = False
@@ -31,14 +33,15 @@ def read_annotated(
         images = tuple(image for image in dataset.images if image.captions)
         if not images:
             raise DataError(
-                f"{source.data} was read as {dataset.format}, which holds no captions.",
+                f"{source.data} was read as {dataset.format}, which holds no captions.{_notes(dataset)}",
                 hint="A captioner needs a table with an image and a caption in each row.",
             )
         what = f"with {sum(len(image.captions) for image in images):,} captions"
     else:
         if not dataset.classes:
             raise DataError(
-                f"{source.data} was read as {dataset.format}, which holds captions and no labels.",
+                f"{source.data} was read as {dataset.format}, which holds captions and no labels."
+                f"{_notes(dataset)}",
                 hint="A classifier needs class folders, or a table with an image and a label in each row.",
             )
         if to_learn and len(dataset.classes) == 1:
@@ -50,11 +53,16 @@ def read_annotated(
     return dataset
 
 
+def _notes(dataset: Dataset) -> str:
+    """Return what was guessed and left out: the table that the user means may be among it."""
+    return "".join(f"\n  {note}" for note in dataset.notes[:_MOST_NOTES])
+
+
 def _one_class(dataset: Dataset) -> DataError:
     """Explain that a single class leaves nothing to tell apart."""
     return DataError(
         f"{dataset.source} has a single class, {dataset.classes[0]!r}, with {len(dataset.images):,} "
-        "images: there is nothing to tell apart.",
+        f"images: there is nothing to tell apart.{_notes(dataset)}",
         hint="Expected two classes or more: put images of something else into a folder beside it.",
     )
 

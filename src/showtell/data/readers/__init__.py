@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from showtell.data.names import split_in_name
+from showtell.data.readers.candidates import Candidate
 from showtell.data.readers.caption_files import read_coco, read_flickr8k, read_karpathy
 from showtell.data.readers.classes import read_classes
 from showtell.data.readers.forms import FORMATS
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.parts import metadata_parts
 from showtell.data.readers.reading import Annotation, Reading
-from showtell.data.readers.recognise import Candidate, recognise
+from showtell.data.readers.recognise import recognise
 from showtell.data.readers.sidecar import read_sidecar
 from showtell.data.readers.tables import Part, read_tables
 from showtell.data.records import AnnotatedImage, Dataset

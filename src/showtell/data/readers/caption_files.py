@@ -9,11 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from showtell.data.names import nfc, splits_in_names
+from showtell.data.names import nfc, split_in_name, split_named, splits_in_names
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.split_folders import with_other_splits
 from showtell.data.readers.split_lists import read_lists
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
@@ -94,7 +95,9 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
     """
     content = _decode(source, reading)
     sample = [name for image in content.images[:_SAMPLE] for name in dict.fromkeys(_names(image))]
-    collector = Collector(source, choose_folder(reading, source.parent, sample), reading)
+    folder = choose_folder(reading, source.parent, sample)
+    splits = (split_named(image.split) for image in content.images)
+    collector = Collector(source, with_other_splits(reading, folder, source.parent, splits), reading)
     for place, image in enumerate(content.images):
         where = f"{source}:images[{place}]"
         name = _existing(collector.folder, image)
@@ -142,9 +145,12 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     if alone and images is not None and (images / subsets[0]).is_dir():
         folder = reading.folder(images / subsets[0])
     else:
-        folder = choose_folder(reading, base, sample, first=[base / subsets[0] if alone else base])
-    collector = Collector(source, folder, reading)
+        split = split_in_name(subsets[0])  # val_captions.json alone is of val_images/
+        own = [path for path in sorted(base.iterdir()) if split and split_in_name(path.name) == split]
+        folder = choose_folder(reading, base, sample, [base / subsets[0], *own] if alone else [base])
     splits = {} if alone else splits_in_names(subsets)
+    folder = with_other_splits(reading, folder, base, splits.values())
+    collector = Collector(source, folder, reading)
     for path, subset, content in zip(files, subsets, contents):
         _add_coco(collector, path, content, splits.get(subset), subset if subset in folder.folders else "")
     # Of the folder's other images nothing is said: it is often shared with other annotation files.
@@ -215,8 +221,10 @@ def read_flickr8k(source: Path, reading: Reading) -> Dataset:
     """
     matches = (_LINE.match(line) for line in islice(reading.lines(source), _SAMPLE))
     sample = [match["name"].strip() for match in matches if match]
-    collector = Collector(source, choose_folder(reading, source.parent, sample), reading)
+    folder = choose_folder(reading, source.parent, sample)
     listed, doubled = read_lists(source.parent, reading)
+    splits = (split for split, _ in listed.values())
+    collector = Collector(source, with_other_splits(reading, folder, source.parent, splits), reading)
     collector.problems += doubled
     seen: set[str] = set()
     for number, line in enumerate(reading.lines(source), start=1):

@@ -1,14 +1,16 @@
 """Format ``classes``: a folder of class folders, with or without split folders above them."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from showtell.data.names import few, split_in_name, split_named
-from showtell.data.readers.collect import dataset_of
 from showtell.data.readers.image_folder import ImageFolder
-from showtell.data.readers.layout import MASKS, Layout, layout_of
+from showtell.data.readers.layout import Layout, layout_of
+from showtell.data.readers.no_classes import MASKS
+from showtell.data.readers.read_data import dataset_of
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.split_lists import list_places, said_elsewhere, with_listed_splits
 from showtell.data.records import AnnotatedImage, Dataset, Problem
@@ -38,11 +40,12 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
         )
     folder = reading.folder(source)
     layout = layout_of(folder)
-    if layout.variants:
+    if layout.variants and not (layout.upper and reading.source.format == "classes"):
         names = ", ".join(layout.variants)
+        upper = f", or --format classes, by which {names} are the classes" if layout.upper else ""
         raise DataError(
             f"{source} holds folders with classes of their own that are not named after splits: {names}.",
-            hint="Expected one of them as DATA, or names such as train and val.",
+            hint=f"Expected one of them as DATA, or names such as train and val{upper}.",
             run=f"showtell inspect {source / layout.wrapper / layout.variants[0]}",
         )
     problems: list[Problem] = []
@@ -125,12 +128,27 @@ def _say(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> 
     for top, (_, between) in sorted(layout.splits.items()):
         if between:
             reading.note(f"the classes of {top} lie in {top}/{between.rstrip('/')}")
+    _say_marks(layout, images, reading)
     for label in layout.classes:
         if label != label.strip():
             reading.note(f"the class folder {label!r} is read without the blank at its end")
         if split_in_name(label):
             reading.note(f"the folder {label!r} is a class here, not a split: it holds no class folders")
     deep = [one for one in images if one.name.split("/")[-2].strip() != one.label and not layout.flat]
-    if deep and not layout.inner:
+    if deep and not layout.inner and not layout.marked:
         example = f"{deep[0].name} is of {deep[0].label}"
         reading.note(f"{len(deep):,} images in deeper folders belong to the class above: {example}")
+
+
+def _say_marks(layout: Layout, images: Sequence[AnnotatedImage], reading: Reading) -> None:
+    """Say that the marks of splits are taken off the classes, or that no class is in two splits."""
+    if layout.marked:
+        folder = images[0].name.split("/")[-2]
+        reading.note(f"classes are read without the mark of their split: {folder} is {images[0].label!r}")
+    held: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if image.split and image.label:
+            held[image.split].add(image.label)
+    if len(held) > 1 and sum(map(len, held.values())) == len(set().union(*held.values())):
+        which = "; ".join(f"{split} has {few(sorted(labels), 5)}" for split, labels in sorted(held.items()))
+        reading.note(f"no class is in two splits: {which}")

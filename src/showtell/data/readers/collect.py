@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import few, is_image_name, split_named, splits_spoken_of
+from showtell.data.names import is_image_name, split_named
 from showtell.data.readers.cells import MISREAD, cleaned, is_missing
 from showtell.data.readers.folders import all_missing
-from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match
+from showtell.data.readers.image_folder import EXACT, TAIL, ImageFolder, Match, Refusal
+from showtell.data.readers.read_data import dataset_of
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.split_folders import SplitFolders, mean_others
 from showtell.data.records import AnnotatedImage, Dataset, Problem, Split, strictest
 from showtell.errors import DataError
-
-_CODE = re.compile(r"-?\d+(?:\.0)?|n\d{8}|/m/\w+")
-_NAMING = re.compile(r"(?:class|label|categor|synset|name|words|map).*\.(?:txt|csv|tsv|json|ya?ml)$", re.I)
 
 
 class Entry(NamedTuple):
@@ -56,6 +55,10 @@ class Collector:
 
     def __init__(self, source: Path, folder: ImageFolder, reading: Reading) -> None:
         self.source, self.folder, self.reading = source, folder, reading
+        beside = source if source.is_dir() else source.parent
+        chosen = reading.source.images is None and folder.root not in (beside, *beside.parents)
+        self._split_folders = SplitFolders(folder, chosen=chosen)
+        self._foreign: list[tuple[Entry, Match]] = []  # whose images are in the folder of another split
         self.problems: list[Problem] = []
         self.rows = 0
         self._known: dict[str, _Known] = {}
@@ -81,8 +84,10 @@ class Collector:
         """
         self.rows += 1
         known = self._find(entry, under)
-        if known is None:
-            return
+        if known is not None:
+            self._add(entry, known)
+
+    def _add(self, entry: Entry, known: _Known) -> None:
         where, name, label = entry.where, known.name, entry.label
         captions = [text for text in entry.captions if self._says_something(where, name, text, "caption")]
         if label is not None and not self._says_something(where, name, label, "label"):
@@ -106,20 +111,45 @@ class Collector:
             self._add_caption(entry, known, caption, place)
 
     def _find(self, entry: Entry, under: str) -> _Known | None:
-        found = self.folder.find(entry.name, under=under)
-        if isinstance(found, Match):
-            known = self._known.get(found.name)
-            if known is None:
-                known = self._known[found.name] = _Known(found.name, found.path)
-            if found.note and entry.name not in known.names:
-                self.problem("name differs in case", entry.where, found.note)
-            known.names.setdefault(entry.name, found.how)
-            return known
+        found, foreign = (
+            self._split_folders.find(entry.name, entry.split, under=under)
+            if entry.split
+            else (self.folder.find(entry.name, under=under), False)
+        )
+        if not isinstance(found, Match):
+            self._refuse(entry, found)
+            return None
+        known = self._known.get(found.name)
+        if known is None:
+            known = self._known[found.name] = _Known(found.name, found.path)
+        if foreign:
+            self._foreign.append((entry, found))
+            return None
+        return self._named(entry, known, found)
+
+    def _named(self, entry: Entry, known: _Known, found: Match) -> _Known:
+        if found.note and entry.name not in known.names:
+            self.problem("name differs in case", entry.where, found.note)
+        known.names.setdefault(entry.name, found.how)
+        return known
+
+    def _refuse(self, entry: Entry, found: Refusal) -> None:
         if found.kind in ("missing image", "address", "outside the image folder"):
             self._missing[entry.name] += 1
         if self._missing[entry.name] < 2:  # an image is missing once, however many captions it has
             self.problem(found.kind, entry.where, found.detail)
-        return None
+
+    def _settle_foreign(self) -> None:
+        """Add the rows whose images lie in the folder of another split, or refuse them."""
+        own = {found.name: self._known[found.name].split for _, found in self._foreign}
+        rows = [(entry.split, found.name) for entry, found in self._foreign]
+        for (entry, found), others in zip(self._foreign, mean_others(rows, own)):
+            if not others:
+                self._add(entry, self._named(entry, self._known[found.name], found))
+                continue
+            lies = f"{found.name!r} is an image of {self._split_folders.split_of(found.name)}"
+            detail = f"{entry.name!r} is of {entry.split}, and {lies}; left out"
+            self._refuse(entry, Refusal("missing image", detail))
 
     def _says_something(self, where: str, name: str, text: str, what: str) -> bool:
         if text and not is_missing(text, caption=what == "caption"):
@@ -176,6 +206,9 @@ class Collector:
         Raises:
             DataError: Nothing usable is left.
         """
+        self._settle_foreign()
+        if len(used := sorted(self._split_folders.used)) > 1:
+            self.reading.note(f"names are looked for in the folder of each image's split ({', '.join(used)})")
         self._settle_bridges()
         worded = {name: known for name, known in self._known.items() if known.captions or known.label}
         images = [
@@ -243,32 +276,3 @@ class Collector:
             f"No row of {self.source} is usable; {len(self.problems):,} problems, the first are:\n{shown}",
             hint="Expected at least one row with an existing image and its words.",
         )
-
-
-def dataset_of(
-    source: Path,
-    format_name: str,
-    images: Sequence[AnnotatedImage],
-    problems: Sequence[Problem],
-    reading: Reading,
-) -> Dataset:
-    """Return images as a data set, with their classes and what was guessed."""
-    classes = tuple(sorted({image.label for image in images if image.label is not None}))
-    forms: defaultdict[str, list[str]] = defaultdict(list)
-    for name in classes:
-        plain = " ".join(name.casefold().split())
-        forms[plain.removesuffix(".0") if plain.removesuffix(".0").isdecimal() else plain].append(name)
-    if alike := [" and ".join(map(repr, names)) for names in forms.values() if len(names) > 1]:
-        reading.note(f"classes that differ in capitals, blanks or .0 alone stay apart: {few(alike)}")
-    if naming := _names_beside(source, classes):
-        reading.note(f"the classes are numbers or codes; not read, though it may name them: {few(naming)}")
-    return Dataset(source, format_name, tuple(images), tuple(problems), classes, tuple(reading.notes))
-
-
-def _names_beside(source: Path, classes: Sequence[str]) -> list[str]:
-    """Return files beside a data set, or in it, that may name classes which are numbers or codes."""
-    if not classes or not all(map(_CODE.fullmatch, classes)):
-        return []
-    beside = source if source.is_dir() else source.parent
-    names = [path.name for path in sorted(beside.iterdir()) if path != source and _NAMING.search(path.name)]
-    return [name for name in names if not splits_spoken_of(name)]

@@ -1,11 +1,19 @@
 """Which folder holds the images of a table, and which of its columns names them."""
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showtell.data.names import IMAGE_COLUMNS, PICTURE_FOLDERS, few, is_image_name, splits_spoken_of
+from showtell.data.names import (
+    IMAGE_COLUMNS,
+    PICTURE_FOLDERS,
+    few,
+    is_image_name,
+    split_in_name,
+    splits_spoken_of,
+)
 from showtell.data.readers.cells import image_of, listed
 from showtell.data.readers.image_folder import EXACT, ImageFolder, Match
 from showtell.data.readers.reading import Reading
@@ -48,13 +56,13 @@ def find_images(
         raise _no_images(sample)
     columns = {place: _spread(map(image_of, sample.cells[place])) for place in places}
     likely = next((names for names in columns.values() if any(map(is_image_name, names))), [])
-    split = splits_spoken_of(path.stem)
-    beside = sorted(path.parent.iterdir()) if split else []
-    first = [one for one in beside if splits_spoken_of(one.name) == split]  # train.csv beside images_train/
+    first = _of_split(path.parent, path)
+    # annotations/train.csv; but nothing beside the folder that the user named
+    last = [] if first or path.parent == reading.source.data else _of_split(path.parent.parent, path)
     # Beside names of files an index is none, though it may well be a file's: 7 beside dog.jpg, and 7.jpg.
     named = {place: names for place, names in columns.items() if _are_image_names(names)}
     for among in [named, columns] if named else [columns]:
-        folders = [folder] if folder else _folders(reading, path.parent, likely, first)
+        folders = [folder] if folder else _folders(reading, path.parent, likely, first, last)
         best = _best(folders, among)
         best = best if folder else _whole(best, reading, path.parent, among)
         if best.exact + best.bridged >= _ENOUGH:
@@ -67,15 +75,25 @@ def find_images(
         header, other = sample.table.header, next(iter(named))
         why = f"the names in {header[other]!r} are hardly those of files (--image-column says otherwise)"
         reading.note(f"column {header[best.column]!r} holds the images: {why}")
-    if not folder and best.folder.root.parent == path.parent:
-        _say_namesakes(reading, best.folder.root, columns[best.column])
     # Numbers alone may be those of anything, and a name that fits several files is of none.
     numbers = all(name.replace(".", "").isdecimal() for name in columns[best.column])
     found = best.exact > 0 or (not numbers and _matches(columns[best.column], best.folder) > 0)
     return best.column, best.folder, found
 
 
-def _say_namesakes(reading: Reading, root: Path, names: Sequence[str]) -> None:
+def _of_split(folder: Path, table: Path) -> list[Path]:
+    """Return the folders in one that are named after the split of a table: images_train/ for train.csv."""
+    split = splits_spoken_of(table.stem)
+    try:
+        inside = sorted(folder.iterdir()) if split else []
+    except OSError:  # a folder of somebody else
+        return []
+    own = folder == table.parent
+    found = [path for path in inside if splits_spoken_of(path.name) == split and path.is_dir()]
+    return [path for path in found if own or split_in_name(path.name)]
+
+
+def say_namesakes(reading: Reading, root: Path, names: Sequence[str]) -> None:
     """Say which folders beside that of the images hold files of the same names, which are not read."""
     bare = [name for name in names if "/" not in name and "\\" not in name][:_FEW]
     beside = [path for path in sorted(root.parent.iterdir()) if path.is_dir() and path != root]
@@ -112,7 +130,11 @@ def choose_folder(
 
 
 def _folders(
-    reading: Reading, beside: Path, names: Sequence[str], first: Sequence[Path]
+    reading: Reading,
+    beside: Path,
+    names: Sequence[str],
+    first: Sequence[Path],
+    last: Sequence[Path] = (),
 ) -> Iterator[ImageFolder]:
     """Yield the folder that the user named; or those in which images may lie, the likeliest first."""
     if reading.source.images is not None:
@@ -123,9 +145,23 @@ def _folders(
     # Names with folders in them are most likely relative to the table.
     order = [beside, *usual] if any("/" in name for name in names) else [*usual, beside]
     above = [beside.parent / name for name in PICTURE_FOLDERS]
-    for path in dict.fromkeys([*first, *order, *above]):
+    for path in dict.fromkeys([*first, *order, *above, *last]):
         if path == beside or path.is_dir():
             yield reading.folder(path)
+    yield from _of_all_images(reading, beside)
+
+
+def _of_all_images(reading: Reading, beside: Path) -> Iterator[ImageFolder]:
+    """Yield the folder of all images nearest to that of a table, in what the user named, and the one above.
+
+    ``photos_2024`` is beside ``words``, where a table lies.
+    """
+    data = reading.source.data
+    above = [path for path in beside.parents if data in (path, *path.parents)]
+    whole = next((folder for path in above if (folder := reading.folder(path)).images), None)
+    if whole is not None:
+        inner = posixpath.commonpath({posixpath.dirname(name) for name in whole.images})
+        yield from [reading.folder(whole.root / inner), whole] if inner else [whole]
 
 
 def _best(

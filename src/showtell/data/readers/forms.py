@@ -1,6 +1,10 @@
 """The forms that data is read in, and what files of other forms are."""
 
-from showtell.data.names import words
+from collections import Counter
+from pathlib import PurePath
+
+from showtell.data.names import few, words
+from showtell.data.readers.image_folder import ImageFolder
 
 FORMATS: dict[str, str] = {
     "csv": "captions in a table: image,caption (comma, tab, pipe, semicolon; JSON, .xlsx, .parquet)",
@@ -28,3 +32,24 @@ NOT_TEXT |= dict.fromkeys(
 )
 NOT_TEXT |= dict.fromkeys(words(".tfrecord .tfrecords .tfrec .h5 .hdf5"), NOT_TEXT[".npz"])
 """What the files are that hold no text, and what would be read instead."""
+
+_NO_IMAGES = {
+    **dict.fromkeys(words(".dcm .dicom .nii .mha .mhd .nrrd"), "medical images; export them as PNG"),
+    **dict.fromkeys(words(".mp4 .mov .avi .mkv .webm .m4v .wmv"), "videos; save frames of them as images"),
+    **dict.fromkeys(words(".npy .npz .pt .pth .pkl .h5 .mat"), "arrays; save them as images"),
+    ".svg": "drawings; export them as PNG",
+    ".pdf": "documents; export their pages as PNG",
+    **dict.fromkeys(words(".zip .gz .7z .rar"), "archives; unpack them"),
+    **dict.fromkeys(words(".mp3 .wav .flac .ogg .m4a"), "sounds"),
+}
+"""What the files are that lie in place of images, and what would be read instead."""
+
+
+def in_place_of_images(folder: ImageFolder) -> list[str]:
+    """Say what the files of a folder without images are, a line for each kind."""
+    kinds = Counter(PurePath(name).suffix.lower() for name in ([] if folder.images else folder.files))
+    if not kinds:
+        return []
+    counts = few([f"{count:,} {suffix or 'without an ending'}" for suffix, count in kinds.most_common()])
+    known = [f"  {suffix}: {_NO_IMAGES[suffix]}" for suffix, _ in kinds.most_common() if suffix in _NO_IMAGES]
+    return [f"  none of its files is an image: {counts}", *known]

@@ -1,22 +1,20 @@
 """How a folder of class folders is laid out: where its splits and its classes are, and what is none."""
 
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from showtell.data.names import split_in_name, split_off, splits_in_names, words
-from showtell.data.readers.delimited import shape
+from showtell.data.names import split_in_name, split_named, split_off, splits_in_names, words
 from showtell.data.readers.image_folder import ImageFolder
+from showtell.data.readers.no_classes import MASKS, NO_CLASS, hold_classes, is_year
 from showtell.data.records import Split
 
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
 _ASIDE = _UNLABELLED | {*words("sample samples example examples doc docs assets demo figures screenshots")}
 """What lies beside a data set and holds no class of it."""
-MASKS = frozenset(words("masks mask segmentation segmentations annotations trimaps ground_truth gt"))
-_NO_CLASS = MASKS | {*words("images image imgs img pictures photos jpg jpeg png jpegimages data dcim 사진")}
-_CAMERA = re.compile(r"\d{3}[A-Z_]{3,}\d*")
-_DATE = re.compile(r"(?:19|20)\d\d(?:([-_.])(?:0\d|1[0-2])(?:\1[0-3]\d)?|(?:0\d|1[0-2])[0-3]\d)")
+_MARKS: dict[str, Split] = {"TS": "train", "TL": "train", "VS": "val", "VL": "val"}
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
 
@@ -34,6 +32,8 @@ class Layout:
     classes: Counter[str] = field(default_factory=Counter)  # number of images by class folder
     copies: frozenset[str] = frozenset()  # folders that hold the classes beside them once more
     variants: tuple[str, ...] = ()  # folders that hold classes of their own: which is meant?
+    upper: bool = False  # whether these may be the classes themselves, as their files have other names
+    marked: bool = False  # whether the classes of each split begin with its mark: TS_apple, VS_apple
 
     def place(self, name: str) -> tuple[str, Split | None]:
         """Return the class folder of an image, empty where it is in none, and its split."""
@@ -50,7 +50,8 @@ class Layout:
             parts = "/".join(parts[1:]).removeprefix(between).split("/")
         if len(parts) < 2 or not MASKS.isdisjoint(part.casefold() for part in parts[1:-1]):
             return "", split
-        return parts[0], split_in_name(parts[1]) if self.inner and len(parts) > 2 else split
+        label = (self.marked and without_mark(parts[0], split)) or parts[0]
+        return label, split_in_name(parts[1]) if self.inner and len(parts) > 2 else split
 
 
 def layout_of(folder: ImageFolder) -> Layout:
@@ -69,18 +70,18 @@ def layout_of(folder: ImageFolder) -> Layout:
         layout.flat = _flat({name.partition("/")[0] for name in inside if "/" in name})
     splits = {**splits_in_names(nested), **_folds(nested)}
     layout.splits = {top: (split, _through(nested[top])) for top, split in splits.items()}
+    layout.marked = _are_marked(layout, inside)
     if not layout.splits and len(nested) > 1 and nested.keys() == {name.partition("/")[0] for name in inside}:
         second = [{name.partition("/")[0] for name in below} for below in nested.values()]
         inner = {split_in_name(name) for name in set().union(*second) if name.casefold() not in MASKS}
         each = all(any(map(split_in_name, names)) for names in second)
         layout.inner = None not in inner or (each and len(inner) > 2)  # beside the splits may be an extra/
-        same = len({name.casefold() for name in second[0]} - _NO_CLASS) > 1 and all(
-            names == second[0] for names in second
-        )
         files = [{name.rpartition("/")[2] for name in below} for below in nested.values()]
         often = sum(count > 1 for count in Counter(name for names in files for name in names).values())
-        if same and not layout.inner and 2 * often > max(map(len, files)):
+        same = _are_classes_again(nested)
+        if not layout.inner and same and (same == "named" or 2 * often > max(map(len, files))):
             layout.variants = tuple(sorted(nested))
+            layout.upper = 2 * often <= max(map(len, files))
     layout.classes = Counter(label for name in folder.images if (label := layout.place(name)[0]))
     if not layout.splits and not layout.flat and len(layout.classes) > 2:
         for label in list(layout.classes):
@@ -91,6 +92,45 @@ def layout_of(folder: ImageFolder) -> Layout:
     for label in _no_classes(layout, inside) | layout.copies:
         del layout.classes[label]
     return layout
+
+
+def without_mark(name: str, split: Split | None) -> str:
+    """Return the name of a class without the mark of its split before it, empty where it has none.
+
+    AI Hub writes ``TS_`` and ``VS_``, others ``train_`` and ``val_``.
+    """
+    found = re.fullmatch(r"(?:\[[^\]]*\])?([^\W\d_]+)\d*[_-]+(.+)", name)
+    of = _MARKS.get(found[1].upper()) or split_named(found[1]) if found else None
+    return found[2] if found and of and of == split else ""
+
+
+def _are_marked(layout: Layout, inside: Sequence[str]) -> bool:
+    """Tell whether all classes begin with the mark of their split, and splits share some without it."""
+    held: defaultdict[Split, set[str]] = defaultdict(set)
+    for name in inside if layout.splits else ():
+        label, split = layout.place(layout.wrapper + name)
+        if label and split:
+            held[split].add(without_mark(label, split))
+    again = Counter(label for labels in held.values() for label in labels)
+    return len(held) > 1 and "" not in again and any(count > 1 for count in again.values())
+
+
+def _are_classes_again(nested: Mapping[str, list[str]]) -> str:
+    """Tell whether folders hold folders of the same names, but for a word at the end of all; empty if not.
+
+    ``named`` where these differ in more than a number, so that they are hardly parts of a class.
+    """
+    second = []
+    for below in nested.values():
+        through = _through(below)
+        names = {name.removeprefix(through).partition("/")[0] for name in below}
+        end = posixpath.commonprefix([name[::-1] for name in names])[::-1] if len(names) > 1 else ""
+        word = re.search(r"[\W_][^\W_]+$", end)
+        second.append({name.removesuffix(word[0]) if word else name for name in names})
+    kinds = {re.sub(r"\d+", "", name.casefold()) for name in second[0]} - NO_CLASS
+    if len({name.casefold() for name in second[0]} - NO_CLASS) < 2 or any(one != second[0] for one in second):
+        return ""
+    return "named" if len(kinds) > 1 and hold_classes(dict.fromkeys(second[0], ())) else "numbered"
 
 
 def _nested(names: Collection[str]) -> dict[str, list[str]]:
@@ -138,7 +178,7 @@ def _flat(tops: Collection[str]) -> dict[str, tuple[str, Split]]:
     """Return class and split of folders named after both: ``train_cat``, ``train_dog``, ``test_cat``."""
     found = {top: pair for top in tops if (pair := split_off(top))}
     in_splits = Counter(label for label, _ in found.values())
-    usual = any(label.casefold() in _NO_CLASS for label in in_splits)  # train_images beside train_masks
+    usual = any(label.casefold() in NO_CLASS for label in in_splits)  # train_images beside train_masks
     several = [label for label, count in in_splits.items() if count > 1]
     alone = len(set(found.values())) == len(found) == len(tops)
     return found if alone and not usual and len(several) > 1 else {}
@@ -159,7 +199,7 @@ def _no_classes(layout: Layout, inside: Sequence[str]) -> set[str]:
             held[name.partition("/")[0]].add(label)
     alone = {next(iter(labels)) for labels in held.values() if len(labels) == 1}
     classes = set().union(*(labels for labels in held.values() if len(labels) > 1))
-    return {one for one in alone - classes if classes and (one.casefold() in _NO_CLASS or one in held)}
+    return {one for one in alone - classes if classes and (one.casefold() in NO_CLASS or one in held)}
 
 
 def _folds(nested: Collection[str]) -> dict[str, Split]:
@@ -189,19 +229,13 @@ def holds_classes(folder: ImageFolder) -> bool:
     """Tell whether a folder is one of class folders."""
     layout = layout_of(folder)
     # train/ and test/ with loose images are the two halves of something, not two classes.
-    names = [name for name in layout.classes if not split_in_name(name) and not _is_of_no_class(name)]
-    if names == list(layout.classes) and len(names) > 1 and len({*map(shape, names)}) == 1:
-        names = [name for name in names if _NO_CLASS.isdisjoint(_words(name))]  # Photos from 2019, ... 2020
+    nested = _nested([name.removeprefix(layout.wrapper) for name in folder.images])
+    inside = {name: _tops(nested.get(name, [])) for name in layout.classes if not split_in_name(name)}
+    above = f"{folder.root.name}/{layout.wrapper}".split("/")[-2]  # in 2024 the folders are 01 and 02
+    inside = {f"{above}-{name}": below for name, below in inside.items()} if is_year(above) else inside
+    names = hold_classes(inside)
+    if layout.splits and NO_CLASS.issuperset(label.casefold() for label in layout.classes):
+        return False  # train/images, val/images
     if layout.splits or layout.flat or layout.variants or (names and len(layout.classes) >= 2):
         return True
-    return bool(names) and layout.classes.total() == len(folder.images)
-
-
-def _words(name: str) -> set[str]:
-    return {*re.findall(r"[^\W\d_]+", name.casefold())}
-
-
-def _is_of_no_class(name: str) -> bool:
-    """Tell folders of images as such (``images_001``, ``data_256``), of a camera, and of a day or a month."""
-    words = _words(name)
-    return bool(_CAMERA.fullmatch(name) or _DATE.fullmatch(name) or (words and words <= _NO_CLASS))
+    return names and layout.classes.total() == len(folder.images)

@@ -1,49 +1,45 @@
 """Which format a path holds, and the files to read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from showtell.data.names import begin_alike, few, is_image_name, shown_name, words
+from showtell.data.names import (
+    begin_alike,
+    few,
+    is_image_name,
+    shown_name,
+    words,
+)
+from showtell.data.readers.candidates import Candidate, is_usual, say_left, strongest, without_lemmas
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
-from showtell.data.readers.forms import FORMATS, NOT_TEXT
+from showtell.data.readers.forms import FORMATS, NOT_TEXT, in_place_of_images
 from showtell.data.readers.image_folder import Match
-from showtell.data.readers.layout import holds_classes
+from showtell.data.readers.layout import holds_classes, layout_of
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
+from showtell.data.readers.split_folders import with_other_splits
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
-from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
+from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts, splits_in
 from showtell.errors import DataError
 
-_LABELLED = ("labels", "classes")
 _JUDGED = 100
 _MOST_LISTS = 30
 """More texts are those of single images."""
+_CORPORA = ("flickr8k", "coco", "karpathy")
 _TABLE_FOLDERS = words("annotations annotation captions text texts labels metadata meta data")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A format that a path may be read as, and what its reader is to be given."""
-
-    format: str  # a key of `FORMATS`
-    source: Path  # the file or the folder
-    parts: tuple[Part, ...] = ()  # the tables that are read together
-    images: Path | None = None  # where the images of a table are found; None where none are
-    # whether it is a table of labels that says who gave them, or whose labels are the folders of the images
-    surpassing: bool = False
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
     """Find the one format in which a path can be read.
 
     A table of captions and one of labels are told apart by their columns: see `choose_words`. Of several
-    forms the one that says more wins: see `_strongest`. A folder that holds nothing but one other is looked
+    forms the one that says more wins: see `strongest`. A folder that holds nothing but one other is looked
     through.
 
     Args:
@@ -63,18 +59,18 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         return Candidate(format, data, (Part(data),))
     data, candidates = (data, list(search.file(data))) if data.is_file() else search.folders(data)
     if format is None:
-        candidates = _strongest(everything := candidates)
+        candidates = strongest(everything := without_lemmas(candidates, reading))
         if reading.columns:  # which these have none of
             candidates = [one for one in candidates if one.format not in ("classes", "sidecar")] or candidates
-        _say_left(candidates, everything, reading)
+        say_left(candidates, everything, reading)
         own = all(part.under for one in candidates for part in one.parts)  # texts beside their images
         if reading.wanted == "labels" and own and {one.format for one in candidates} <= {"sidecar", "csv"}:
             candidates = [one for one in everything if one.format == "classes"] or candidates
-        fitting = [one for one in candidates if (one.format in _LABELLED) == (reading.wanted == "labels")]
-        if len(candidates) > 1 and reading.wanted and len(fitting) == 1:
-            reading.note(
-                f"{fitting[0].source.name} is read for its {reading.wanted} (--format says otherwise)"
-            )
+        fitting = [one for one in candidates if one.words == reading.wanted]
+        if len(candidates) > 1 and len(fitting) == 1:
+            others = few([f"{one.source.name} as {one.format}" for one in candidates if one not in fitting])
+            chosen = f"{fitting[0].source.name} is read for its {reading.wanted}"
+            reading.note(f"{chosen}, and not {others} (--format says otherwise)")
             candidates = fitting
     else:
         candidates = [candidate for candidate in candidates if candidate.format == format]
@@ -103,41 +99,6 @@ def recognise(data: Path, reading: Reading) -> Candidate:
     if len(search.failures) == 1:
         raise search.failures[0]
     raise DataError(_what_lies_in(data, search), hint=f"Expected one of these:\n{formats}")
-
-
-def _strongest(candidates: list[Candidate]) -> list[Candidate]:
-    """Leave out what is read into files that mean something else.
-
-    ``Flickr8k.token.txt`` wins over ``captions.txt`` beside it, since its lists bring splits; captions JSON
-    and metadata win over folders of images that look like classes, such as ``train2017`` and ``val2017``.
-    """
-    weaker: set[str] = set()
-    sure = [one for one in candidates if one.images is not None or one.format not in ("csv", "labels")]
-    candidates = sure or candidates  # a table whose images are not here is what it is only by itself
-    formats = {candidate.format for candidate in candidates}
-    if any(one.images not in (None, one.source.parent) or one.surpassing for one in candidates):
-        weaker |= {"classes"}  # the folder of a table's images is not a class; answers are newer than folders
-    if formats & {"flickr8k", "webdataset"}:
-        weaker |= {"csv", "labels"}
-    if formats & {"flickr8k", "coco", "karpathy", "imagefolder", "sidecar", "webdataset"}:
-        weaker |= {"classes"}
-    if formats - {"sidecar", "classes"}:
-        weaker |= {"sidecar"}
-    return [candidate for candidate in candidates if candidate.format not in weaker]
-
-
-def _say_left(candidates: list[Candidate], found: list[Candidate], reading: Reading) -> None:
-    """Say which tables without images are left out, and class folders beside those of a table's images."""
-    lost = [one for one in found if one.images is None and one.format in ("csv", "labels")]
-    if names := [part.path.name for one in lost if one not in candidates for part in one.parts]:
-        reading.note(f"left out, for each name of an image is that of no file, or of several: {few(names)}")
-    taken = {one.images.name for one in candidates if one.images and len(one.parts) == 1}
-    for left in found if taken else ():
-        own = any(one.images == left.source for one in candidates)
-        if left.format == "classes" and left not in candidates and not own:
-            tops = {name.partition("/")[0] for name in reading.folder(left.source).images if "/" in name}
-            if beside := sorted(tops - taken):
-                reading.note(f"images beside the table's are left out: {few(beside)} (see --format classes)")
 
 
 class _Search:
@@ -174,6 +135,7 @@ class _Search:
         """Look into a folder; where nothing in it is known, into its tables' folder, or its only one.
 
         Into the only one also where it looks like a class: ``flickr30k/results.csv``, ``flickr30k/images``.
+        Of other folders those are looked into that hold no images: ``photos_2024`` beside ``words``.
         """
         candidates = list(self._folder(data)) or list(self._labelled_lists(data))
         if candidates and {candidate.format for candidate in candidates} != {"classes"}:
@@ -186,11 +148,37 @@ class _Search:
                 if found and (not candidates or {one.format for one in found} != {"classes"}):
                     self.reading.note(f"what is known lies in {place}")
                     return place, found
-        return data, candidates
+        found = self._beside_images(data, inside) if len(inside) > 1 and not self.failures else []
+        return data, found or candidates
+
+    def _beside_images(self, data: Path, inside: list[Path]) -> list[Candidate]:
+        """Return what lies in folders without images, beside those of images that are not several classes."""
+        listing = self.reading.folder(data)
+        holding = {name.partition("/")[0] for name in listing.images}
+        if not holding or len(layout_of(listing).classes) > 1:
+            return []
+        found: list[Candidate] = []
+        images = {PurePath(name).stem for name in listing.images}
+        for folder in (path for path in inside if shown_name(path.name) not in holding):
+            texts = [PurePath(name).stem for name in listing.files if name.startswith(f"{folder.name}/")]
+            if 2 * sum(stem in images for stem in texts) > len(texts):  # a text of each image
+                continue
+            place, known = self.folders(folder)
+            if fitting := [
+                one for one in known if one.images or one.format in ("flickr8k", "coco", "karpathy")
+            ]:
+                self.reading.note(f"what is known lies in {place}")
+                found += fitting
+        self.failures = self.failures if found else []  # what lies elsewhere need not be data
+        return found
 
     def _folder(self, folder: Path) -> Iterator[Candidate]:
         if metadata := metadata_parts(folder):
-            yield Candidate("imagefolder", folder, metadata)
+            failures = list(self.failures)
+            table = next(iter([*self._table(metadata[0].path)]), None)
+            self.failures = failures  # said by its reader
+            usual, labels = table is not None and table.usual, table is not None and table.format == "labels"
+            yield Candidate("imagefolder", folder, metadata, usual=usual, labels=labels)
         if coco_files(folder):
             yield Candidate("coco", folder)
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
@@ -212,8 +200,8 @@ class _Search:
         parts = () if tables else shards_of_splits(folder, ".parquet")
         for one in self._table(parts[0].path) if parts else ():
             yield replace(one, source=folder, parts=parts)
-        # To list all that lies below takes time, and beside a table one folder is that of its images.
-        if not any(one.images for one in tables) or len(entries) - len(files) > 1:
+        # To list all that lies below takes time, and beside a sure table one folder is that of its images.
+        if not any(one.images and one.usual for one in tables) or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
             texts, classes = sidecars(listing), holds_classes(listing)
             often = 2 * len(texts) >= len(listing.images) > 0
@@ -288,7 +276,9 @@ class _Search:
             for one, fields in found
         )
         surpassing = of_folders or (format == "labels" and columns.who is not None)
-        yield Candidate(format, path, (Part(path),), images, surpassing)
+        home = with_other_splits(trial, columns.folder, path.parent, splits_in(columns))
+        wide, usual = home is not columns.folder, is_usual(columns, trial)
+        yield Candidate(format, path, (Part(path),), images, surpassing, usual, wide)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))
@@ -301,6 +291,7 @@ def _what_lies_in(data: Path, search: _Search) -> str:
     if data.is_dir():
         names = [shown_name(path.name) + "/" * path.is_dir() for path in sorted(data.iterdir())]
         lines[0] += f" It holds {few(names) or 'nothing'}."
+        lines += in_place_of_images(search.reading.folder(data))
         if names := begin_alike(search.reading.folder(data).images):
             lines.append(f"  names of its images begin with {few(names)}: of classes, make a folder of each")
         lines += [f"  {one.where}: {one.detail}" for one in search.reading.folder(data).problems[:10]]

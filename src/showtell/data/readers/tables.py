@@ -4,21 +4,24 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from showtell.data.answers import MACHINE
-from showtell.data.names import few, splits_in_names
+from showtell.data.names import few, split_in_name, splits_in_names, splits_spoken_of
 from showtell.data.readers.brought_splits import with_brought_splits
 from showtell.data.readers.cells import image_of, is_missing, texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.columns import Columns, choose_columns
 from showtell.data.readers.delimited import DelimitedTable, open_delimited
+from showtell.data.readers.folders import say_namesakes
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.json_tables import open_json, opened
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_parquet, open_workbook
 from showtell.data.readers.sidecar import open_webdataset
+from showtell.data.readers.split_folders import with_other_splits
 from showtell.data.readers.table import Row, Table
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
@@ -30,6 +33,9 @@ _OPENERS: dict[str, Callable[[Path, Reading], Table]] = {
     ".tar": open_webdataset,
 }
 TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) - {".manifest", ".tar"}
+
+
+_SAMPLE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,8 @@ def read_tables(
             found = columns.folder
             if table.images:
                 folder = folder or found
-            elif len(parts) > 1 and folder is None and source in found.root.parents:
-                found, under = reading.folder(source), found.root.relative_to(source).as_posix()
+            elif folder is None:
+                found, under = _home(found, source, columns, part, parts, reading)
         except DataError as error:
             failures.append(error)
             continue
@@ -99,6 +105,53 @@ def read_tables(
         collector.problem("table left out", str(source), failure.what)
     beside = source if source.is_dir() else source.parent
     return with_brought_splits(collector.finish(format_name), beside, collector.folder, reading)
+
+
+def _home(
+    found: ImageFolder, source: Path, columns: Columns, part: Part, parts: Sequence[Part], reading: Reading
+) -> tuple[ImageFolder, str]:
+    """Return the folder below which the images of all tables lie, and that of this one's in it, if sure."""
+    if not columns.found:  # test.csv, whose images are not here, read before train.csv
+        found = next(_found_by(parts, part, reading), found)
+    root, beside = found.root, part.path.parent
+    if len(parts) > 1 and source in root.parents:
+        other = part.split and split_in_name(root.name) not in (None, part.split)  # test.csv, without test/
+        return reading.folder(source), "" if other else root.relative_to(source).as_posix()
+    splits = splits_in(columns) if columns.split else (one.split for one in parts)
+    home = with_other_splits(reading, found, beside, splits)
+    if home is found and root.parent == beside:
+        rows = (row.fields for row in islice(columns.table.rows(), _SAMPLE))
+        names = [image_of(fields[columns.image]) for fields in rows if len(fields) > columns.image]
+        say_namesakes(reading, root, list(dict.fromkeys(names)))
+    own, spoken = split_in_name(root.name), splits_spoken_of(part.path.stem)
+    if (
+        not (reading.source.images or columns.split or len(parts) > 1)
+        and own
+        and spoken
+        and own not in spoken
+    ):
+        reading.note(f"the images of {part.path.name} are those in {root.name} (--images says otherwise)")
+    return home, part.under
+
+
+def splits_in(columns: Columns) -> Iterator[Split | None]:
+    """Yield the split of each row of a table, nothing where no column brings it."""
+    column, count = columns.split, len(columns.table.header)
+    for row in columns.table.rows() if column else ():
+        if column and len(row.fields) == count:
+            yield column.of(row.fields)
+
+
+def _found_by(parts: Sequence[Part], without: Part, reading: Reading) -> Iterator[ImageFolder]:
+    """Yield the folders in which the images of other tables are found."""
+    for part in parts:
+        trial = reading.trial()
+        try:
+            columns = choose_columns(open_table(part.path, trial), trial) if part != without else None
+        except DataError:  # said where it is read
+            continue
+        if columns is not None and columns.found:
+            yield columns.folder
 
 
 def split_parts(paths: Sequence[Path], reading: Reading) -> list[Part]:
