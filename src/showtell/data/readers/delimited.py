@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
@@ -183,7 +183,24 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
         header = tuple(name.strip('"') for name in header)
         reading.note(f"blanks before the quotes of {path.name} are none of its words")
     table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped, spaced=spaced)
+    if "" in header:
+        table = replace(table, header=_with_all_names(table))
     return without_header(table, reading) if any(map(is_image_name, header)) else table
+
+
+def _with_all_names(table: DelimitedTable) -> tuple[str, ...]:
+    """Return the header in which each column has a name, but for one of the numbers of rows.
+
+    pandas leaves out that of an index, which may be the images; spreadsheets those below a merged cell.
+    """
+    cells = list(zip_longest(*(row.fields for row in islice(table.rows(), 20)), fillvalue=""))
+    numbers = {
+        place
+        for place, column in enumerate(cells)
+        if all(map(str.isdecimal, column)) and len(set(column)) == len(column)
+    }
+    named = enumerate(table.header)
+    return tuple(name or ("" if place in numbers else f"column {place + 1}") for place, name in named)
 
 
 def _quotes_behind_blanks(lines: Sequence[str], delimiter: str) -> bool:
