@@ -1,5 +1,6 @@
 """What cells mean that programs and spreadsheets write: columns without a name, objects, pieces, marks."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from reading import FILES, captions, labels, read, said, splits, touch, write, written
 from showtell.data.records import Dataset
+from showtell.errors import DataError
 
 WORDS = [
     "a dog runs on the grass",
@@ -70,3 +72,91 @@ def test_numbers_of_rows_need_no_name_and_no_word(tmp_path: Path, numbers: range
     dataset = read_text(tmp_path, written(["", "image", "caption"], zip(numbers, FILES, WORDS)))
     assert captions(dataset) == EACH
     assert dataset.notes == ()
+
+
+# --- objects in records
+
+CLASSED = {
+    "beside an author": lambda pet, n: {"label": {"name": pet}, "author": {"name": f"Ann{n % 3}"}},
+    "behind an author": lambda pet, n: {"author": {"name": f"Ann{n % 3}"}, "label": {"name": pet}},
+    "with a number": lambda pet, n: {"category": {"id": len(pet) + n, "name": pet}, "user": {"id": n}},
+    "with a score": lambda pet, n: {"class": {"label": pet, "score": n / 12}},
+    "in a list": lambda pet, n: {"labels": [{"name": pet, "score": n / 12}]},
+    "as a value": lambda pet, n: {"label": {"value": pet}, "meta": {"value": n}, "other": {"value": n}},
+}
+
+
+@pytest.mark.parametrize("form", CLASSED)
+def test_an_object_called_label_is_the_label(tmp_path: Path, form: str) -> None:
+    records = [{"image": file, **CLASSED[form](pet, n)} for n, (file, pet) in enumerate(zip(FILES, PETS))]
+    dataset = read_text(tmp_path, json.dumps(records), "t.json")
+    assert labels(dataset) == dict(zip(FILES, PETS))
+    if "author" in form:
+        assert said(dataset, "not read: author.name")
+
+
+def test_names_that_several_objects_hold_stand_behind_theirs(tmp_path: Path) -> None:
+    records = [
+        {"image": file, "a": {"text": text}, "b": {"text": f"{text} {n}"}}
+        for n, (file, text) in enumerate(zip(FILES, WORDS))
+    ]
+    dataset = read_text(tmp_path, json.dumps(records), "t.json", text_column="b.text")
+    assert captions(dataset) == {file: (f"{WORDS[n]} {n}",) for n, file in enumerate(FILES)}
+
+
+@pytest.mark.parametrize("key", ["labels", "annotations"])
+def test_boxes_are_no_empty_labels(tmp_path: Path, key: str) -> None:
+    records = [{"image": file, key: [{"box": {"x": 1, "y": n}}]} for n, file in enumerate(FILES)]
+    with pytest.raises(DataError, match="no column that holds a caption or a label"):
+        read_text(tmp_path, json.dumps(records), "t.json")
+
+
+# --- texts in pieces
+
+PIECES = {
+    "Telegram": lambda text: [text[:4], {"type": "bold", "text": text[4:6]}, text[6:]],
+    "Telegram's links": lambda text: [f"{text[:5]}", {"type": "link", "text": ""}, text[5:]],
+    "rich text": lambda text: [
+        {"text": f"{text.split()[0]} "},
+        {"text": text.partition(" ")[2], "bold": True},
+    ],
+    "words": str.split,
+    "lists of words": lambda text: [text.split()],
+    "records of words": lambda text: [{"text": word} for word in text.split()],
+    "words in text": lambda text: str(text.split()),
+    "JSON in text": lambda text: json.dumps([text.split()]),
+}
+
+
+@pytest.mark.parametrize("form", PIECES)
+@pytest.mark.parametrize("name", ["caption", "text"])
+def test_a_text_in_pieces_is_one_caption(tmp_path: Path, form: str, name: str) -> None:
+    records = [{"image": file, name: PIECES[form](text)} for file, text in zip(FILES, WORDS)]
+    dataset = read_text(tmp_path, json.dumps(records), "t.json")
+    assert captions(dataset) == EACH
+    assert said(dataset, f"each list in {name!r} is one text in pieces")
+
+
+def test_lists_of_lists_of_words_are_several_captions(tmp_path: Path) -> None:
+    records = [{"image": f, "captions": [t.split(), f"so {t}".split()]} for f, t in zip(FILES, WORDS)]
+    dataset = read_text(tmp_path, json.dumps(records), "t.json")
+    assert captions(dataset) == {file: (text, f"so {text}") for file, text in zip(FILES, WORDS)}
+
+
+SEVERAL = {
+    "short ones": ["dog", "a dog running"],
+    "two words": ["dog", "puppy"],
+    "blanks behind": ["a dog runs . ", "two dogs . "],
+    "empty ones": ["", "", "a dog"],
+    "Chinese": ["一只狗在跑", "两只猫在睡", "红色巴士"],
+    "records": [{"raw": "a dog ", "id": 1}, {"raw": "two dogs ", "id": 2}],
+}
+
+
+@pytest.mark.parametrize("form", SEVERAL)
+def test_several_captions_are_not_joined(tmp_path: Path, form: str) -> None:
+    records = [{"image": file, "captions": SEVERAL[form]} for file in FILES]
+    dataset = read_text(tmp_path, json.dumps(records), "t.json")
+    texts = [part["raw"] if isinstance(part, dict) else part for part in SEVERAL[form]]
+    assert captions(dataset) == dict.fromkeys(FILES, tuple(text.strip() for text in texts if text))
+    assert not said(dataset, "pieces")

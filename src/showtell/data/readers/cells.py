@@ -102,8 +102,14 @@ def _as_list(text: str) -> list[Any] | None:
         found = sorted(map(str, found))
     if isinstance(found, dict) and len(found) == 1:  # {"choices": [...]} of Label Studio
         (found,) = found.values()
-    good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
+    good = isinstance(found, list | tuple) and all(
+        isinstance(part, str | dict) or _are_texts(part) for part in found
+    )
     return list(found) if good else None
+
+
+def _are_texts(part: Any) -> bool:
+    return isinstance(part, list) and bool(part) and all(isinstance(one, str) for one in part)
 
 
 def _of_python(text: str) -> Any:
