@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from reading import FILES, captions, labels, read, said, splits, touch, write, written
+from showtell.data.readers import read_dataset
+from showtell.data.readers.reading import Annotation
 from showtell.data.records import Dataset
+from showtell.data.source import DataSource
 from showtell.errors import DataError
 
 WORDS = [
@@ -160,3 +163,42 @@ def test_several_captions_are_not_joined(tmp_path: Path, form: str) -> None:
     texts = [part["raw"] if isinstance(part, dict) else part for part in SEVERAL[form]]
     assert captions(dataset) == dict.fromkeys(FILES, tuple(text.strip() for text in texts if text))
     assert not said(dataset, "pieces")
+
+
+# --- sentences in a column of labels
+
+
+@pytest.mark.parametrize("name", ["label", "target", "category"])
+@pytest.mark.parametrize("wanted", [None, "captions"])
+def test_sentences_are_captions_whatever_their_column_is_called(
+    tmp_path: Path, name: str, wanted: Annotation | None
+) -> None:
+    source = read_columns(tmp_path, f"image,{name}", WORDS).source
+    dataset = read_dataset(DataSource(source), wanted)
+    assert captions(dataset) == EACH
+    assert said(dataset, f"{name!r} holds sentences", "--format labels")
+    assert labels(read(source, format="labels")) == dict(zip(FILES, WORDS))
+    assert labels(read_dataset(DataSource(source), "labels")) == dict(zip(FILES, WORDS))
+
+
+@pytest.mark.parametrize("known, wanted", [({"format": "csv"}, None), ({"text_column": "label"}, "captions")])
+def test_a_flag_makes_captions_of_any_label(
+    tmp_path: Path, known: dict[str, str], wanted: Annotation | None
+) -> None:
+    source = read_columns(tmp_path, "image,label", PETS).source
+    dataset = read_dataset(DataSource(source, **known), wanted)
+    assert captions(dataset) == {file: (pet,) for file, pet in zip(FILES, PETS)}
+    assert labels(read(source)) == dict(zip(FILES, PETS))
+
+
+@pytest.mark.parametrize(
+    "words", [[f"dog number {n}" for n in range(12)], [f"a very small {pet} asleep" for pet in PETS]]
+)
+def test_names_of_classes_are_no_sentences(tmp_path: Path, words: list[str]) -> None:
+    assert labels(read_columns(tmp_path, "image,label", words)) == dict(zip(FILES, words))
+
+
+def test_codes_with_boxes_are_no_captions(tmp_path: Path) -> None:
+    boxes = [f"n0144{3537 + n % 2} {n} 2 30 {40 + n}" for n in range(12)]
+    with pytest.raises(DataError, match="no column that holds a caption or a label"):
+        read_columns(tmp_path, "ImageId,PredictionString", boxes)

@@ -19,6 +19,17 @@ def usual_label(sample: Sample, left: Sequence[int]) -> int | None:
     return next((keys[name] for name in LABEL_COLUMNS if name in keys), None)
 
 
+def holds_sentences(sample: Sample, place: int) -> bool:
+    """Tell whether a column holds a sentence a cell, nearly all different, which are no classes."""
+    cells = sample.cells[place]
+    listed = holds_lists(cells)
+    found = [texts_of(cell, listed=listed) for cell in cells]
+    texts = [text for several in found for text in several]
+    worded = 2 * sum(len(text.split()) > 3 for text in texts) > len(texts) > 2
+    different = all(len(several) < 2 for several in found) and len(set(texts)) >= 0.9 * len(texts)
+    return worded and different and not sample.is_code(place) and several_labels(texts) is None
+
+
 def one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
     """Return the columns of 0 and 1 that are a class each: one of them is 1 in each row, or in some none."""
     flags = [

@@ -16,7 +16,8 @@ def in_pieces(cells: Sequence[Any]) -> bool:
     """Tell whether the lists in a column are one text each, and not several captions.
 
     So they are where text stands beside records (``["a ", {"bold": "dog"}]``); where blanks stand between the
-    parts of nearly all, and none around; or where nearly all parts are single words, three or more a list.
+    parts of nearly all, and none around; or where nearly all parts are single words, three or more a list and
+    not equally many in all, as captions are.
     """
     lists = [parts for cell in cells for parts in _lists(cell) if len(parts) > 1]
     if any(map(_is_mixed, lists)):
@@ -26,7 +27,8 @@ def in_pieces(cells: Sequence[Any]) -> bool:
     texts = [[text for part in parts if (text := _text(part))] for parts in lists]
     parts = [part for several in texts for part in several]
     single = sum(map(_is_word, parts))
-    worded = single >= 0.9 * len(parts) and len(parts) >= 3 * len(texts)
+    uneven = len(set(map(len, texts))) > 1 and len(parts) >= 3 * len(texts)
+    worded = uneven and single >= 0.9 * len(parts)
     return bool(texts) and (worded or sum(map(_has_blanks_between, texts)) >= 0.9 * len(texts))
 
 

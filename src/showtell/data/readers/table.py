@@ -126,10 +126,11 @@ class Sample:
         """Tell dates, boxes, and addresses, hashes and numbers of things, which hardly repeat, from words."""
         texts = self.texts[place]
         dated = all(_DATE.match(text) for text in texts)
-        coded = [text for text in texts if text.isascii() and " " not in text and _CODED.search(text)]
+        coded = [text for text in texts if _is_coded(text)]
         if self.is_numeric(place):
             return False
-        if dated or not any(sign.isalpha() for text in texts for sign in text):
+        boxed = len(coded) == len(texts) and all(" " in text for text in texts)
+        if dated or boxed or not any(sign.isalpha() for text in texts for sign in text):
             return True
         hardly = 2 * len(coded) > len(texts) or not any(map(_LETTERED.search, texts))
         return hardly and 2 * len(set(texts)) > len(texts)
@@ -142,3 +143,10 @@ class Sample:
         """Tell words from names and the like, which are all different and hold no blank."""
         texts = self.texts[place]
         return self.is_prose(place) or 2 * len(set(texts)) <= len(texts)
+
+
+def _is_coded(text: str) -> bool:
+    """Tell codes, and numbers behind one (``n01443537 1 2 3 4``)."""
+    parts = text.split()
+    numbers = sum(part.removeprefix("-").replace(".", "", 1).isdecimal() for part in parts)
+    return text.isascii() and bool(_CODED.search(text)) and (len(parts) == 1 or 2 * numbers > len(parts))

@@ -17,6 +17,7 @@ from showtell.data.readers.cells import (
 )
 from showtell.data.readers.label_columns import (
     has_words,
+    holds_sentences,
     names_of_classes,
     one_hot,
     refuse_quantities,
@@ -94,9 +95,11 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     Raises UnclearColumnsError where several columns may be meant, or none, or an image has several labels.
     """
     if reading.source.text_column is not None:
-        found = _named(sample, reading.source.text_column, reading.kind)
+        found = _named(sample, reading.source.text_column, reading)
     else:
         found = Words(_usual_captions(sample, left, reading), label=usual_label(sample, left))
+        if not found.captions and found.label is not None and _says_captions(sample, found.label, reading):
+            found = Words((found.label,))
         if found == Words():
             classes = one_hot(sample, left)
             found = Words(one_hot=classes) if classes else _only_words(sample, left, reading)
@@ -120,13 +123,28 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     return replace(found, listed=listed, marks=marks, pieces=pieces)
 
 
-def _named(sample: Sample, names: str, kind: Kind | None) -> Words:
+def _named(sample: Sample, names: str, reading: Reading) -> Words:
     """Return the column that the user named; several names stand for captions."""
     table = sample.table
     if "," in names and table.find(names) is None:
         return Words(tuple(table.place(name) for name in names.split(",")))
     place = table.place(names)
-    return Words(label=place) if (kind or _kind(sample, place)) == "label" else Words((place,))
+    if sample.keys[place] in LABEL_COLUMNS:
+        captions = _says_captions(sample, place, reading)
+    else:
+        captions = (reading.kind or _kind(sample, place)) == "caption"
+    return Words((place,)) if captions else Words(label=place)
+
+
+def _says_captions(sample: Sample, place: int, reading: Reading) -> bool:
+    """Tell whether a column with a usual name of labels holds captions: as the user says, or by its cells."""
+    if reading.kind or (reading.wanted == "captions" and reading.source.text_column):
+        return reading.kind != "label"
+    sentences = reading.wanted != "labels" and holds_sentences(sample, place)
+    if sentences:
+        which = f"column {sample.table.header[place]!r} holds sentences, nearly all different"
+        reading.note(f"{which}: they are captions (--format labels says otherwise)")
+    return sentences
 
 
 def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tuple[int, ...]:
@@ -209,8 +227,6 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
 
 def _kind(sample: Sample, place: int) -> Kind:
     key, cells = sample.keys[place], sample.cells[place]
-    if key in LABEL_COLUMNS:
-        return "label"
     if key in CAPTION_COLUMNS or any(isinstance(cell, list) and len(cell) != 1 for cell in cells):
         return "caption"
     values = [text for cell in cells for text in texts_of(cell)]
