@@ -202,3 +202,36 @@ def test_codes_with_boxes_are_no_captions(tmp_path: Path) -> None:
     boxes = [f"n0144{3537 + n % 2} {n} 2 30 {40 + n}" for n in range(12)]
     with pytest.raises(DataError, match="no column that holds a caption or a label"):
         read_columns(tmp_path, "ImageId,PredictionString", boxes)
+
+
+# --- a usual name of captions, and a column that says more
+
+PROMPTS = {
+    "one prompt": ("prompt,answer", ["Describe the picture"] * 12),
+    "two prompts": ("prompt,response", ["What is this?", "Describe it."] * 6),
+    "remarks": ("comment,description", ["check this one", "", ""] * 4),
+    "remarks behind": ("text,caption text", ["blurred, I think", *[""] * 11]),
+    "a title": ("comment,title", ["check", "", ""] * 4),
+}
+
+
+@pytest.mark.parametrize("form", PROMPTS)
+def test_prompts_and_remarks_yield_to_the_column_that_describes(tmp_path: Path, form: str) -> None:
+    header, cells = PROMPTS[form]
+    first, _, second = header.partition(",")
+    dataset = read_columns(tmp_path, f"image,{header}", cells, WORDS)
+    assert captions(dataset) == EACH
+    assert said(dataset, f"column {second!r} holds the captions")
+    assert said(dataset, "left out beside the captions", first)
+
+
+@pytest.mark.parametrize("name", ["caption", "prompt", "text"])
+def test_a_column_that_varies_keeps_its_rank(tmp_path: Path, name: str) -> None:
+    dataset = read_columns(tmp_path, f"image,{name},description", WORDS, [f"so {text}" for text in WORDS])
+    assert captions(dataset) == EACH
+
+
+def test_a_column_called_caption_is_never_outdone(tmp_path: Path) -> None:
+    dataset = read_columns(tmp_path, "image,caption,answer", ["Describe the picture"] * 12, WORDS)
+    assert captions(dataset) == dict.fromkeys(FILES, ("Describe the picture",))
+    assert said(dataset, "left out beside the captions: answer")

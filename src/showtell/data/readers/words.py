@@ -168,6 +168,7 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
     if worded:
         found = families[worded[0]]
         if worded[0] not in ("caption", "captions"):
+            found = _outdone(sample, left, [families[name] for name in worded])
             name = table.header[found[0]]
             reading.note(f"column {name!r} holds the captions (--text-column says otherwise)")
     elif len(languages) > 1:
@@ -184,6 +185,23 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
     if apart:
         reading.note(f"left out beside the captions: {table.names(apart)} (--text-column takes it instead)")
     return tuple(found)
+
+
+def _outdone(sample: Sample, left: Sequence[int], families: Sequence[list[int]]) -> list[int]:
+    """Return the first family of columns, or the one that outdoes it: a prompt, or remarks on a few rows.
+
+    It hardly varies or is mostly empty, where another column is prose in nearly all rows, and hardly repeats.
+    """
+    first, rows = families[0], len(sample.rows)
+    texts = [text for place in first for text in sample.texts[place]]
+    if 2 * len(texts) >= rows * len(first) and 5 * len(set(texts)) > len(texts):
+        return first
+    others = [p for p in left if p not in first and sample.keys[p] not in LABEL_COLUMNS]
+    others = [p for p in others if sample.is_prose(p) and not sample.is_code(p)]
+    rich = [p for p in others if len(sample.texts[p]) >= max(0.8 * rows, 3)]
+    rich = [p for p in rich if 2 * len(set(sample.texts[p])) > len(sample.texts[p])]
+    usual = [family for family in families[1:] if not set(family).isdisjoint(rich)]
+    return usual[0] if usual else rich if len(rich) == 1 else first
 
 
 def _called(base: str) -> str:
