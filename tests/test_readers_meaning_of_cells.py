@@ -1,6 +1,7 @@
 """What cells mean that programs and spreadsheets write: columns without a name, objects, pieces, marks."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,33 @@ def test_a_column_called_caption_is_never_outdone(tmp_path: Path) -> None:
     dataset = read_columns(tmp_path, "image,caption,answer", ["Describe the picture"] * 12, WORDS)
     assert captions(dataset) == dict.fromkeys(FILES, ("Describe the picture",))
     assert said(dataset, "left out beside the captions: answer")
+
+
+# --- several labels in a cell
+
+
+@pytest.mark.parametrize(
+    "cells", [["cat", "dog", "cat, dog"], ["cat", "dog", "cat|dog", "dog|cat"], ["red", "round", "red/round"]]
+)
+@pytest.mark.parametrize("mark", [None, "+", ";", " | ", "/"])
+def test_one_combination_of_two_classes_is_several_labels(
+    tmp_path: Path, cells: list[str], mark: str | None
+) -> None:
+    cells = [re.sub(r", |\||/", mark, cell) if mark else cell for cell in cells]
+    with pytest.raises(DataError, match="gives an image several labels"):
+        read_columns(tmp_path, "image,label", cells * 4)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["hot", "dog", "hot dog"],
+        ["C", "C++", "C#"],
+        ["1", "1,5", "5"],
+        ["animal", "animal/cat", "plant/rose"],
+        ["tomato/healthy", "tomato/blight", "potato/healthy", "potato/blight"],
+        ["Leo, the cat", "Leo", "Max, the dog"],
+    ],
+)
+def test_names_with_such_signs_are_classes(tmp_path: Path, cells: list[str]) -> None:
+    assert set(labels(read_columns(tmp_path, "image,label", cells * 4)).values()) == set(cells)

@@ -260,14 +260,22 @@ def without_invisible(text: str) -> str:
 def several_labels(values: Sequence[str]) -> str | None:
     """Return an example where cells hold several labels each, such as ``red|round``; None where they do not.
 
-    So they do where many are parted by one sign and the parts mix: most of them stand alone elsewhere, or
-    there are fewer parts than wholes. A name with a comma ("Leo, the cat") is parted everywhere alike.
+    So they do where some are parted by one sign and all the parts, words, stand alone elsewhere; or many are,
+    and the parts mix: most of them stand alone, or there are fewer parts than wholes. A name with a comma
+    ("Leo, the cat") is parted everywhere alike, and of hot and dog a hot dog is none.
     """
-    for mark in "|;,#+ ":
+    for mark in "|;,#+/ ":
         parted = {value for value in values if mark in value.strip()}
         parts = {part.strip() for value in parted for part in value.split(mark)}
         alone = len(parts & set(values))
+        worded = mark != " " and not all(part.isdecimal() for part in parts)
+        if worded and len(parts) >= 2 and alone == len(parts):
+            return min(parted)
         several = len(parted) >= 3 and len(parts) >= 2
-        if several and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted))):
+        if (
+            several
+            and mark != "/"
+            and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted)))
+        ):
             return min(parted)
     return None
