@@ -266,3 +266,39 @@ def test_one_combination_of_two_classes_is_several_labels(
 )
 def test_names_with_such_signs_are_classes(tmp_path: Path, cells: list[str]) -> None:
     assert set(labels(read_columns(tmp_path, "image,label", cells * 4)).values()) == set(cells)
+
+
+# --- truth values that are no split
+
+
+@pytest.mark.parametrize("name", ["valid", "Valid"])
+@pytest.mark.parametrize("wrong", [0, 1, 4])
+@pytest.mark.parametrize("yes, no", [("TRUE", "FALSE"), ("1", "0"), ("yes", "no")])
+def test_valid_that_is_true_for_most_rows_is_a_mark_of_quality(
+    tmp_path: Path, name: str, wrong: int, yes: str, no: str
+) -> None:
+    dataset = read_columns(tmp_path, f"image,caption,{name}", WORDS, [no] * wrong + [yes] * (12 - wrong))
+    assert set(splits(dataset).values()) == {None}
+    assert said(dataset, f"the column {name!r} is not read as a split", "most rows")
+
+
+@pytest.mark.parametrize("name, cell", [("is_valid", "True"), ("is_train", "0"), ("test", "1")])
+def test_a_split_without_train_is_none(tmp_path: Path, name: str, cell: str) -> None:
+    dataset = read_columns(tmp_path, f"image,label,{name}", PETS, [cell] * 12)
+    assert set(splits(dataset).values()) == {None}
+    assert said(dataset, f"the column {name!r} is not read as a split", "of 12 rows 0 would be train")
+
+
+@pytest.mark.parametrize("name", ["valid", "is_valid", "test"])
+def test_truth_for_a_few_rows_is_still_a_split(tmp_path: Path, name: str) -> None:
+    dataset = read_columns(tmp_path, f"image,label,{name}", PETS, ["1"] * 3 + ["0"] * 9)
+    expected = "test" if name == "test" else "val"
+    assert list(splits(dataset).values()) == [expected] * 3 + ["train"] * 9
+
+
+def test_a_train_among_things_is_no_split(tmp_path: Path) -> None:
+    things = [[int(n % step == 0) for n in range(12)] for step in (2, 5, 3)]
+    dataset = read_columns(tmp_path, "image,caption,person,train,dog", WORDS, *things)
+    assert captions(dataset) == EACH
+    assert set(splits(dataset).values()) == {None}
+    assert said(dataset, "not read", "train")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from showtell.data.names import column_key, few, nfc
 from showtell.errors import DataError
 
-_SAMPLE_ROWS = 1000
+SAMPLE_ROWS = 1000
 _DATE = re.compile(r"\d{4}[-/.]\d\d|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _LETTERED = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]|^[a-z]$", re.IGNORECASE)
 _CODED = re.compile(r"\d|:/")
@@ -84,7 +84,7 @@ class RecordTable(Table):
 
     def __post_init__(self) -> None:
         """Collect the names."""
-        first = self.records[:_SAMPLE_ROWS]
+        first = self.records[:SAMPLE_ROWS]
         self.header = tuple(dict.fromkeys(_plain(name) for _, record in first for name in record))
 
     def rows(self) -> Iterator[Row]:
@@ -105,7 +105,7 @@ class Sample:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.keys = [column_key(name) for name in table.header]
-        self.rows = [row.fields for row in islice(table.rows(), _SAMPLE_ROWS)]
+        self.rows = [row.fields for row in islice(table.rows(), SAMPLE_ROWS)]
         self.cells = [
             [row[place] for row in self.rows if len(row) > place and row[place] not in ("", None)]
             for place in range(len(table.header))
