@@ -302,3 +302,34 @@ def test_a_train_among_things_is_no_split(tmp_path: Path) -> None:
     assert captions(dataset) == EACH
     assert set(splits(dataset).values()) == {None}
     assert said(dataset, "not read", "train")
+
+
+# --- marks that are no HTML
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a dog runs on the grass>",
+        "a dog <a small one> near it",
+        "a dog is left of <i am here>",
+        "a pen&notebook, oven&microwave",
+        "a dog &amp a cat",
+        "R&D; and AT&T;",
+        "<small dog>",
+    ],
+)
+def test_marks_that_are_no_html_stay(tmp_path: Path, text: str) -> None:
+    dataset = read_columns(tmp_path, "image,caption", [text] * 12)
+    assert captions(dataset) == dict.fromkeys(FILES, (text,))
+    assert dataset.notes == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<a href='x'>a dog</a>", "<p>a dog</p>", "a<br/>dog", "a&nbsp;dog", "<B >a</b > dog", "a&#32;dog"],
+)
+def test_html_is_still_taken_out(tmp_path: Path, text: str) -> None:
+    dataset = read_columns(tmp_path, "image,caption", [text] * 12)
+    assert captions(dataset) == dict.fromkeys(FILES, ("a dog",))
+    assert said(dataset, "HTML")

@@ -2,6 +2,7 @@
 
 import ast
 import html
+import html.entities
 import json
 import re
 from collections import Counter
@@ -16,9 +17,12 @@ _FAILED = re.compile(r"#(?:[a-z]+|div/0|n/a)[!?]?", re.IGNORECASE)
 """What a spreadsheet writes in place of a value that it cannot compute."""
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MARKUP = re.compile(
-    r"</?(?:br|p|b|i|u|em|strong|span|div|a|ul|li|h[1-6]|font|img|sup|sub|small|center|html|body)\b[^<>]*>",
+    r"</?(?:br|p|b|i|u|em|strong|span|div|a|ul|li|h[1-6]|font|img|sup|sub|small|center|html|body)"
+    r"(?:\s[^<>]*=[^<>]*|\s*/?)>",
     re.IGNORECASE,
 )
+"""Behind the name a tag ends, or has an attribute: ``<a dog>`` is none."""
+_ENTITY = re.compile(r"&(?:#\w+|\w+);")
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
 MISREAD = "letters that were read in a wrong encoding"
 _STRANGE = re.compile(r"[^\x00-\x7f]{2,}")
@@ -223,11 +227,16 @@ def _without_markup(caption: str) -> tuple[str, str]:
     if without != caption:
         return without.strip(), "marks of beginning and end"
     if "<" in caption or "&" in caption:
-        without = html.unescape(_MARKUP.sub(" ", caption))
+        without = _ENTITY.sub(_entity, _MARKUP.sub(" ", caption))
         if without != caption:
             return " ".join(nfc(without).split()), "HTML"
     without = without_invisible(caption)
     return without, "invisible signs" if without != caption else ""
+
+
+def _entity(found: re.Match[str]) -> str:
+    known = found[0][1] == "#" or found[0][1:] in html.entities.html5
+    return html.unescape(found[0]) if known else found[0]
 
 
 def _unescaped(escape: re.Match[str]) -> str:
