@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reading import FILES, captions, labels, read, said, splits, touch, write, written
+from reading import FILES, captions, labels, problems, read, said, splits, touch, write, written
 from showtell.data.readers import read_dataset
 from showtell.data.readers.reading import Annotation
 from showtell.data.records import Dataset
@@ -333,3 +333,63 @@ def test_html_is_still_taken_out(tmp_path: Path, text: str) -> None:
     dataset = read_columns(tmp_path, "image,caption", [text] * 12)
     assert captions(dataset) == dict.fromkeys(FILES, ("a dog",))
     assert said(dataset, "HTML")
+
+
+# --- quotes
+
+
+@pytest.mark.parametrize("header", ["image,caption", "'image','caption'"])
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_single_quotes_around_cells_are_no_words(tmp_path: Path, header: str, mark: str, blank: str) -> None:
+    rows = [f"'{file}'{mark}{blank}'{text}{mark} isn''t \"it\"'\n" for file, text in zip(FILES, WORDS)]
+    dataset = read_text(tmp_path, header.replace(",", mark) + "\n" + "".join(rows))
+    assert captions(dataset) == {f: (f'{t}{mark} isn\'t "it"',) for f, t in zip(FILES, WORDS)}
+    assert said(dataset, "single quotes around the cells")
+
+
+def test_apostrophes_are_no_quotes(tmp_path: Path) -> None:
+    texts = [f"'tis {text}, isn't it'" for text in WORDS]
+    dataset = read_columns(tmp_path, "image,caption", texts)
+    assert captions(dataset) == {file: (text,) for file, text in zip(FILES, texts)}
+    assert dataset.notes == ()
+
+
+@pytest.mark.parametrize("mark", [",", "\t"])
+def test_quotes_with_text_behind_them_are_kept(tmp_path: Path, mark: str) -> None:
+    texts = [f'"Stop" sign near {text}' for text in WORDS[:6]] + WORDS[6:]
+    rows = "".join(f"{file}{mark}{text}\n" for file, text in zip(FILES, texts))
+    dataset = read_text(tmp_path, f"image{mark}caption\n{rows}")
+    assert captions(dataset) == {file: (text,) for file, text in zip(FILES, texts)}
+    assert said(dataset, "quotes that begin cells", "are kept")
+
+
+# --- sheets of marks
+
+NAMES = ["cat", "dog", "bird"]
+
+
+@pytest.mark.parametrize(
+    "yes, no", [("x", ""), ("X", ""), ("✓", ""), ("O", ""), ("O", "X"), ("✓", "✗"), ("v", "")]
+)
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("none", [0, 2])
+def test_the_marked_column_is_the_class(tmp_path: Path, yes: str, no: str, count: int, none: int) -> None:
+    columns = [[yes if n % count == k and n >= none else no for n in range(12)] for k in range(count)]
+    dataset = read_columns(tmp_path, f"image,{','.join(NAMES[:count])}", *columns)
+    assert labels(dataset) == {file: NAMES[n % count] for n, file in enumerate(FILES) if n >= none}
+    assert said(dataset, "the label is the column that holds", repr(yes.casefold()))
+    assert [kind for kind, _ in problems(dataset)].count("empty label") == none
+
+
+@pytest.mark.parametrize("yes, no", [("x", ""), ("O", "X"), ("1", "0")])
+def test_several_marks_in_a_row_are_several_labels(tmp_path: Path, yes: str, no: str) -> None:
+    columns = [[yes if n % step == 0 else no for n in range(12)] for step in (1, 2)]
+    with pytest.raises(DataError, match="several labels"):
+        read_columns(tmp_path, "image,cat,dog", *columns)
+
+
+def test_two_columns_of_0_and_1_that_leave_rows_open_are_refused_with_the_reason(tmp_path: Path) -> None:
+    columns = [[int(n % 3 == k) for n in range(12)] for k in range(2)]
+    with pytest.raises(DataError, match=r"0 and 1.*in some rows none is 1"):
+        read_columns(tmp_path, "image,cat,dog", *columns)

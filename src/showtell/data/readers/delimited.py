@@ -4,12 +4,18 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
 from showtell.data.names import KNOWN_COLUMNS, column_key, is_header, is_image_name, nfc
+from showtell.data.readers.quotes import (
+    are_single_quoted,
+    quotes_are_text,
+    quotes_behind_blanks,
+    with_double_quotes,
+)
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
@@ -34,9 +40,11 @@ class DelimitedTable(Table):
     encoding: str  # of the file
     skipped: int  # lines above the header
     escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
-    headed: bool = True  # whether the first line after those skipped is the header
     wrapped: bool = False  # whether each line is quoted as a whole
+    headed: bool = field(default=True, kw_only=True)  # whether the line after those skipped is the header
     spaced: bool = False  # whether quotes stand behind a blank behind the delimiter
+    single: bool = False  # whether cells stand in single quotes
+    literal: bool = False  # whether quotes are signs of the text
 
     def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
@@ -61,6 +69,8 @@ class DelimitedTable(Table):
             return
         if self.wrapped:
             lines.change = _unwrapped
+        elif self.single:
+            lines.change = with_double_quotes
         elif self.escaped:  # a backslash before anything else is itself
             literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
             lines.change = lambda line: literal.sub(lambda found: found[0] if found[1] else "\\\\", line)
@@ -69,6 +79,7 @@ class DelimitedTable(Table):
             delimiter=self.delimiter,
             escapechar="\\" if self.escaped else None,
             skipinitialspace=self.spaced,
+            quoting=csv.QUOTE_NONE if self.literal else csv.QUOTE_MINIMAL,
         )
         while True:
             lines.taken.clear()
@@ -97,7 +108,7 @@ class DelimitedTable(Table):
 
         def looks_like(line: str) -> bool:
             fields = line.split(self.delimiter)
-            named = any(is_image_name(one.strip()) for one in fields) or (
+            named = any(is_image_name(one.strip(" '")) for one in fields) or (
                 numbered and shape(fields[0]) == first
             )
             return named and len(fields) >= len(self.header)
@@ -148,6 +159,9 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if wrapped := all(_unwrapped(lines[number]) != lines[number] for number in filled):
         reading.note(f"each line of {path.name} is quoted as a whole, and is read without these quotes")
         lines = list(map(_unwrapped, lines))
+    if single := not wrapped and are_single_quoted([lines[number] for number in filled]):
+        reading.note(f"single quotes around the cells of {path.name} are none of its words")
+        lines = list(map(with_double_quotes, lines))
     first, delimiter = filled[0], ""
     beginning = lines[first].strip().strip('"')
     if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -178,11 +192,27 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if _are_numbered(header, [_split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
         header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
-    spaced = _quotes_behind_blanks(lines[first:], delimiter)
+    spaced = quotes_behind_blanks(lines[first:], delimiter)
     if spaced:
         header = tuple(name.strip('"') for name in header)
         reading.note(f"blanks before the quotes of {path.name} are none of its words")
-    table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped, spaced=spaced)
+    literal = not (escaped or spaced or wrapped or single or delimiter == " ") and quotes_are_text(
+        read_lines(path, encoding), delimiter
+    )
+    if literal:
+        reading.note(f"quotes that begin cells of {path.name} are kept, for text goes on behind them")
+    table = DelimitedTable(
+        path,
+        header,
+        delimiter,
+        encoding,
+        first,
+        escaped,
+        wrapped,
+        spaced=spaced,
+        single=single,
+        literal=literal,
+    )
     if "" in header:
         table = replace(table, header=_with_all_names(table))
     return without_header(table, reading) if any(map(is_image_name, header)) else table
@@ -201,17 +231,6 @@ def _with_all_names(table: DelimitedTable) -> tuple[str, ...]:
     }
     named = enumerate(table.header)
     return tuple(name or ("" if place in numbers else f"column {place + 1}") for place, name in named)
-
-
-def _quotes_behind_blanks(lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether cells are quoted behind a blank (``7.jpg, "a dog, asleep"``), and none right away."""
-    mark = re.escape(delimiter)
-    quoted = re.compile(rf'{mark} +"[^"]*"\s*(?:{mark}|$)')
-    return (
-        delimiter != " "
-        and 2 * sum(map(bool, map(quoted.search, lines[1:]))) > len(lines[1:])
-        and not any(f'{delimiter}"' in line for line in lines)
-    )
 
 
 def _unwrapped(line: str) -> str:

@@ -1,11 +1,14 @@
 """Which columns of a table hold the label of an image, and what is no label."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from showtell.data.names import COUNTER_COLUMNS, GROUP_COLUMNS, LABEL_COLUMNS
+from showtell.data.names import COUNTER_COLUMNS, GROUP_COLUMNS, LABEL_COLUMNS, words
 from showtell.data.readers.cells import holds_lists, several_labels, texts_of, truth_of
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Sample, Table, UnclearColumnsError
+
+_CROSSES = frozenset(words("x × ✗ ✘ ❌"))
+_TICKS = _CROSSES | frozenset(words("✓ ✔ ✔️ ✅ ☑ √ v o ○ ◯ 〇 ● ■ *"))
 
 
 def has_words(sample: Sample, place: int) -> bool:
@@ -30,20 +33,41 @@ def holds_sentences(sample: Sample, place: int) -> bool:
     return worded and different and not sample.is_code(place) and several_labels(texts) is None
 
 
-def one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
-    """Return the columns of 0 and 1 that are a class each: one of them is 1 in each row, or in some none."""
-    flags = [
-        place for place in left if sample.texts[place] and None not in map(truth_of, sample.texts[place])
-    ]
+def one_hot(sample: Sample, left: Sequence[int]) -> tuple[tuple[int, ...], frozenset[str]]:
+    """Return the columns that are a class each, and what marks it; of 0 and 1 no marks, of others no columns.
+
+    One of them is 1 or marked in each row, or in some none.
+    """
+    flags = [p for p in left if sample.texts[p] and None not in map(truth_of, sample.texts[p])]
+    marked = [p for p in left if sample.texts[p] and _TICKS.issuperset(map(str.casefold, sample.texts[p]))]
+    ticks: frozenset[str] = frozenset()
+    if len(marked) > 1:
+        flags = marked
+        found = {text.casefold() for place in marked for text in sample.texts[place]}
+        ticks = frozenset(found - _CROSSES or found)  # O and X, or X alone
     if len(flags) < 2:
-        return ()
-    sums = {sum(truth_of(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
-    if sums == {1} or (sums == {0, 1} and len(flags) > 2):
-        return tuple(flags)
-    if len(flags) < 3 or sums <= {0}:
-        return ()
-    which = f"columns of 0 and 1 ({sample.table.names(flags[:6])}), of which up to {max(sums)} are 1"
-    raise _several_labels(sample.table, which)
+        return (), ticks
+    rows = [row for row in sample.rows if len(row) > max(flags)]
+    sums = {sum(is_ticked(row[place], ticks) for place in flags) for row in rows}
+    if sums == {1} or (sums == {0, 1} and (ticks or len(flags) > 2)):
+        return tuple(flags), ticks
+    quiet = COUNTER_COLUMNS | GROUP_COLUMNS
+    others = [p for p in left if p not in flags and sample.texts[p] and sample.keys[p] not in quiet]
+    if sums <= {0} or (len(flags) < 3 and others):
+        return (), ticks
+    what = f"columns of {'marks' if ticks else '0 and 1'} ({sample.table.names(flags[:6])})"
+    if max(sums) > 1:
+        how = "marked" if ticks else "1"
+        raise _several_labels(sample.table, f"{what}, of which up to {max(sums)} are {how}")
+    raise UnclearColumnsError(
+        f"{sample.table.path} has {what}, of which in some rows none is 1.",
+        hint="Expected a 1 in each row, a further column for what is neither, or one column of classes.",
+    )
+
+
+def is_ticked(cell: object, ticks: Collection[str]) -> bool:
+    """Tell whether a cell marks the class of its column."""
+    return str(cell).strip().casefold() in ticks if ticks else bool(truth_of(cell))
 
 
 def refuse_several_labels(sample: Sample, label: int) -> None:

@@ -1,7 +1,7 @@
 """Which columns of a table hold what is said of an image: captions, or the label."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,12 +12,12 @@ from showtell.data.readers.cells import (
     mark_in,
     parted,
     texts_of,
-    truth_of,
     without_invisible,
 )
 from showtell.data.readers.label_columns import (
     has_words,
     holds_sentences,
+    is_ticked,
     names_of_classes,
     one_hot,
     refuse_quantities,
@@ -46,6 +46,7 @@ class Words:
     label: int | None = None  # of the label; None where there is none
     pieces: tuple[int, ...] = ()  # those of captions whose lists are one text each
     one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the image's
+    ticks: Collection[str] = ()  # what marks the class in these; empty for 1
 
     def captions_of(self, fields: Sequence[Any]) -> list[str]:
         """Return the captions of a row."""
@@ -65,7 +66,7 @@ class Words:
         if self.label is not None:
             texts = texts_of(fields[self.label], listed=self.label in self.listed)
             return [without_invisible(text) for text in texts] or [""]
-        flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
+        flagged = [header[place] for place in self.one_hot if is_ticked(fields[place], self.ticks)]
         return flagged or [""] * bool(self.one_hot)
 
     def say(self, table: Table, reading: Reading) -> None:
@@ -81,7 +82,8 @@ class Words:
             name = table.header[place]
             reading.note(f"each cell of {name!r} holds several captions, parted by {MARKS[mark]}")
         if self.one_hot:
-            reading.note(f"the label is the column that holds 1: {table.names(self.one_hot)}")
+            what = " or ".join(map(repr, sorted(self.ticks))) or "1"
+            reading.note(f"the label is the column that holds {what}: {table.names(self.one_hot)}")
 
 
 def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
@@ -101,8 +103,8 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
         if not found.captions and found.label is not None and _says_captions(sample, found.label, reading):
             found = Words((found.label,))
         if found == Words():
-            classes = one_hot(sample, left)
-            found = Words(one_hot=classes) if classes else _only_words(sample, left, reading)
+            classes, ticks = one_hot(sample, left)
+            found = Words(one_hot=classes, ticks=ticks) if classes else _only_words(sample, left, reading)
         if reading.kind == "caption" and found.captions:
             found = Words(found.captions)
         if reading.kind == "label" and found.label is not None:
