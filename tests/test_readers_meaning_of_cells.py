@@ -393,3 +393,12 @@ def test_two_columns_of_0_and_1_that_leave_rows_open_are_refused_with_the_reason
     columns = [[int(n % 3 == k) for n in range(12)] for k in range(2)]
     with pytest.raises(DataError, match=r"0 and 1.*in some rows none is 1"):
         read_columns(tmp_path, "image,cat,dog", *columns)
+
+
+@pytest.mark.parametrize("cells", [["01", "1", "02"], ["0", "00", "7"], ["1", "1.0", "3"]])
+def test_classes_that_differ_in_zeros_alone_stay_apart_and_this_is_said(
+    tmp_path: Path, cells: list[str]
+) -> None:
+    dataset = read_columns(tmp_path, "image,label", cells * 4)
+    assert set(labels(dataset).values()) == set(cells)
+    assert said(dataset, "stay apart", *map(repr, cells[:2]))

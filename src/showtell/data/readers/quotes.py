@@ -1,8 +1,12 @@
-"""How the cells of tables in text are quoted, where it is not as Excel does."""
+"""How the lines of tables in text are parted into cells, and how these are quoted."""
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
 
+from showtell.data.names import nfc
+
+DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 _SINGLE = re.compile(r"(^|[,\t|;])\s*'((?:[^'\\]|''|\\.)*)'\s*(?=[,\t|;]|$)")
 _WORDLESS = re.compile(r"null|none|true|false|nan", re.IGNORECASE)
 
@@ -49,3 +53,21 @@ def quotes_behind_blanks(lines: Sequence[str], delimiter: str) -> bool:
         and 2 * sum(map(bool, map(quoted.search, lines[1:]))) > len(lines[1:])
         and not any(f'{delimiter}"' in line for line in lines)
     )
+
+
+def unwrapped(line: str) -> str:
+    """Return a line without the quotes in which Excel puts one that it has read as a single cell."""
+    inner = line.strip()
+    if inner[:1] != '"' or any(len(split(inner, mark)) > 1 for mark in DELIMITERS):
+        return line
+    (inner,) = split(inner, ",")
+    return inner + "\n" if any(len(split(inner, mark)) > 1 for mark in DELIMITERS) else line
+
+
+def split(line: str, delimiter: str) -> tuple[str, ...]:
+    """Return the cells of one line, in NFC."""
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter))
+    except csv.Error:  # a cell beyond the csv module's limit
+        cells = line.split(delimiter)
+    return tuple(nfc(name.strip()) for name in cells)
