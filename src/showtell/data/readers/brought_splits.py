@@ -23,6 +23,7 @@ from showtell.data.readers.cells import truth_of
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.split_lists import list_places, with_listed_splits
+from showtell.data.readers.table import SAMPLE_ROWS
 from showtell.data.records import SPLITS, Dataset, Split
 
 _BESIDE_TRUTH = re.compile(
@@ -128,10 +129,26 @@ def _by_truth(header: Sequence[str], filled: Mapping[int, Sequence[str]]) -> Spl
     if not splits or (len(flags) > 2 and all(row.count(True) == 1 for row in rows)):  # trains are a class
         return None
     ((place, split),) = splits.items()
+    if len(flags) > 2 and split_named(header[place]):  # and a thing to be seen, beside persons and dogs
+        return None
+    if why := _doubt(header[place], split, filled[place]):
+        sentence = f"the column {header[place]!r} is not read as a split: {why}"
+        return SplitColumn((place,), lambda value: None, sentence)
     other: Split = "val" if split == "train" else "train"
     meant: dict[bool | None, Split] = {True: split, False: other}
     sentence = f"the column {header[place]!r} says what is {split}; the rest is {other}"
     return SplitColumn((place,), lambda value: meant.get(truth_of(value)), sentence)
+
+
+def _doubt(name: str, split: Split, values: Sequence[str]) -> str:
+    """Return why truth values in a column called after a split do not bring it; nothing if they do."""
+    true = sum(bool(truth_of(value)) for value in values)
+    train = true if split == "train" else len(values) - true
+    if column_key(name) == "valid" and 2 * true >= len(values):
+        return "it is true for most rows, as marks of what was checked are (is_valid would be one)"
+    if 20 * train < len(values) < SAMPLE_ROWS:  # a longer table may begin with its val
+        return f"of {len(values):,} rows {train:,} would be train"
+    return ""
 
 
 def _by_fold(name: str, place: int, values: Sequence[str]) -> SplitColumn | None:

@@ -2,6 +2,7 @@
 
 import ast
 import html
+import html.entities
 import json
 import re
 from collections import Counter
@@ -16,9 +17,12 @@ _FAILED = re.compile(r"#(?:[a-z]+|div/0|n/a)[!?]?", re.IGNORECASE)
 """What a spreadsheet writes in place of a value that it cannot compute."""
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MARKUP = re.compile(
-    r"</?(?:br|p|b|i|u|em|strong|span|div|a|ul|li|h[1-6]|font|img|sup|sub|small|center|html|body)\b[^<>]*>",
+    r"</?(?:br|p|b|i|u|em|strong|span|div|a|ul|li|h[1-6]|font|img|sup|sub|small|center|html|body)"
+    r"(?:\s[^<>]*=[^<>]*|\s*/?)>",
     re.IGNORECASE,
 )
+"""Behind the name a tag ends, or has an attribute: ``<a dog>`` is none."""
+_ENTITY = re.compile(r"&(?:#\w+|\w+);")
 _MARKS = re.compile(r"^\s*<(?:start|sos|bos|s)>\s*|\s*<(?:end|eos|/s)>\s*$", re.IGNORECASE)
 MISREAD = "letters that were read in a wrong encoding"
 _STRANGE = re.compile(r"[^\x00-\x7f]{2,}")
@@ -102,8 +106,14 @@ def _as_list(text: str) -> list[Any] | None:
         found = sorted(map(str, found))
     if isinstance(found, dict) and len(found) == 1:  # {"choices": [...]} of Label Studio
         (found,) = found.values()
-    good = isinstance(found, list | tuple) and all(isinstance(part, str | dict) for part in found)
+    good = isinstance(found, list | tuple) and all(
+        isinstance(part, str | dict) or _are_texts(part) for part in found
+    )
     return list(found) if good else None
+
+
+def _are_texts(part: Any) -> bool:
+    return isinstance(part, list) and bool(part) and all(isinstance(one, str) for one in part)
 
 
 def _of_python(text: str) -> Any:
@@ -217,11 +227,16 @@ def _without_markup(caption: str) -> tuple[str, str]:
     if without != caption:
         return without.strip(), "marks of beginning and end"
     if "<" in caption or "&" in caption:
-        without = html.unescape(_MARKUP.sub(" ", caption))
+        without = _ENTITY.sub(_entity, _MARKUP.sub(" ", caption))
         if without != caption:
             return " ".join(nfc(without).split()), "HTML"
     without = without_invisible(caption)
     return without, "invisible signs" if without != caption else ""
+
+
+def _entity(found: re.Match[str]) -> str:
+    known = found[0][1] == "#" or found[0][1:] in html.entities.html5
+    return html.unescape(found[0]) if known else found[0]
 
 
 def _unescaped(escape: re.Match[str]) -> str:
@@ -254,14 +269,22 @@ def without_invisible(text: str) -> str:
 def several_labels(values: Sequence[str]) -> str | None:
     """Return an example where cells hold several labels each, such as ``red|round``; None where they do not.
 
-    So they do where many are parted by one sign and the parts mix: most of them stand alone elsewhere, or
-    there are fewer parts than wholes. A name with a comma ("Leo, the cat") is parted everywhere alike.
+    So they do where some are parted by one sign and all the parts, words, stand alone elsewhere; or many are,
+    and the parts mix: most of them stand alone, or there are fewer parts than wholes. A name with a comma
+    ("Leo, the cat") is parted everywhere alike, and of hot and dog a hot dog is none.
     """
-    for mark in "|;,#+ ":
+    for mark in "|;,#+/ ":
         parted = {value for value in values if mark in value.strip()}
         parts = {part.strip() for value in parted for part in value.split(mark)}
         alone = len(parts & set(values))
+        worded = mark != " " and not all(part.isdecimal() for part in parts)
+        if worded and len(parts) >= 2 and alone == len(parts):
+            return min(parted)
         several = len(parted) >= 3 and len(parts) >= 2
-        if several and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted))):
+        if (
+            several
+            and mark != "/"
+            and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted)))
+        ):
             return min(parted)
     return None

@@ -4,12 +4,21 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from showtell.data.encoding import read_lines
-from showtell.data.names import KNOWN_COLUMNS, column_key, is_header, is_image_name, nfc
+from showtell.data.names import KNOWN_COLUMNS, column_key, is_header, is_image_name
+from showtell.data.readers.quotes import (
+    DELIMITERS,
+    are_single_quoted,
+    quotes_are_text,
+    quotes_behind_blanks,
+    split,
+    unwrapped,
+    with_double_quotes,
+)
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import Row, Table
 from showtell.errors import DataError
@@ -23,7 +32,6 @@ _JUDGED = 100_000
 """Letters of a line by which a delimiter is judged: a cell may be the text of a book."""
 _ESCAPED = re.compile(r'\\"[^",;|\t\r\n]')
 """A quote within text; one before a delimiter may stand behind a folder's backslash."""
-_DELIMITERS = {",": "comma", "\t": "tab", "|": "pipe", ";": "semicolon"}
 
 
 @dataclass
@@ -34,13 +42,15 @@ class DelimitedTable(Table):
     encoding: str  # of the file
     skipped: int  # lines above the header
     escaped: bool  # whether quotes inside of quotes stand behind a backslash, instead of being doubled
-    headed: bool = True  # whether the first line after those skipped is the header
     wrapped: bool = False  # whether each line is quoted as a whole
+    headed: bool = field(default=True, kw_only=True)  # whether the line after those skipped is the header
     spaced: bool = False  # whether quotes stand behind a blank behind the delimiter
+    single: bool = False  # whether cells stand in single quotes
+    literal: bool = False  # whether quotes are signs of the text
 
     def shown(self, what: str = "columns") -> str:
         """Return the columns for a message."""
-        return super().shown(f"{_DELIMITERS.get(self.delimiter, 'blank')}-separated {what}")
+        return super().shown(f"{DELIMITERS.get(self.delimiter, 'blank')}-separated {what}")
 
     def rows(self) -> Iterator[Row]:
         """Yield every record below the header; blank lines are skipped.
@@ -60,7 +70,9 @@ class DelimitedTable(Table):
                     yield Row(f"{self.path}:{lines.number}", list(cells))
             return
         if self.wrapped:
-            lines.change = _unwrapped
+            lines.change = unwrapped
+        elif self.single:
+            lines.change = with_double_quotes
         elif self.escaped:  # a backslash before anything else is itself
             literal = re.compile(rf'\\([\\"{re.escape(self.delimiter)}])|\\')
             lines.change = lambda line: literal.sub(lambda found: found[0] if found[1] else "\\\\", line)
@@ -69,6 +81,7 @@ class DelimitedTable(Table):
             delimiter=self.delimiter,
             escapechar="\\" if self.escaped else None,
             skipinitialspace=self.spaced,
+            quoting=csv.QUOTE_NONE if self.literal else csv.QUOTE_MINIMAL,
         )
         while True:
             lines.taken.clear()
@@ -97,7 +110,7 @@ class DelimitedTable(Table):
 
         def looks_like(line: str) -> bool:
             fields = line.split(self.delimiter)
-            named = any(is_image_name(one.strip()) for one in fields) or (
+            named = any(is_image_name(one.strip(" '")) for one in fields) or (
                 numbered and shape(fields[0]) == first
             )
             return named and len(fields) >= len(self.header)
@@ -145,9 +158,12 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if not filled:
         hint = "Expected a table with a header, such as image,caption."
         raise DataError(f"{path} is empty.", hint=hint)
-    if wrapped := all(_unwrapped(lines[number]) != lines[number] for number in filled):
+    if wrapped := all(unwrapped(lines[number]) != lines[number] for number in filled):
         reading.note(f"each line of {path.name} is quoted as a whole, and is read without these quotes")
-        lines = list(map(_unwrapped, lines))
+        lines = list(map(unwrapped, lines))
+    if single := not wrapped and are_single_quoted([lines[number] for number in filled]):
+        reading.note(f"single quotes around the cells of {path.name} are none of its words")
+        lines = list(map(with_double_quotes, lines))
     first, delimiter = filled[0], ""
     beginning = lines[first].strip().strip('"')
     if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
@@ -162,7 +178,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
             hint="Expected a header such as image,caption.",
         )
     delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
-    header = _split(line, delimiter)
+    header = split(line, delimiter)
     if len(header) < 2 and len(_parted_by_blank(line, 1)) == 2:
         delimiter, header = " ", _parted_by_blank(line, 1)
     elif len(header) < 2 and (aligned := _aligned(lines, first)):
@@ -175,39 +191,52 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
             hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
             "image,caption.",
         )
-    if _are_numbered(header, [_split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
+    if _are_numbered(header, [split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
         header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
-    spaced = _quotes_behind_blanks(lines[first:], delimiter)
+    spaced = quotes_behind_blanks(lines[first:], delimiter)
     if spaced:
         header = tuple(name.strip('"') for name in header)
         reading.note(f"blanks before the quotes of {path.name} are none of its words")
-    table = DelimitedTable(path, header, delimiter, encoding, first, escaped, wrapped=wrapped, spaced=spaced)
+    literal = not (escaped or spaced or wrapped or single or delimiter == " ") and quotes_are_text(
+        read_lines(path, encoding), delimiter
+    )
+    if literal:
+        reading.note(f"quotes that begin cells of {path.name} are kept, for text goes on behind them")
+    table = DelimitedTable(
+        path,
+        header,
+        delimiter,
+        encoding,
+        first,
+        escaped,
+        wrapped,
+        spaced=spaced,
+        single=single,
+        literal=literal,
+    )
+    if "" in header:
+        table = replace(table, header=_with_all_names(table))
     return without_header(table, reading) if any(map(is_image_name, header)) else table
 
 
-def _quotes_behind_blanks(lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether cells are quoted behind a blank (``7.jpg, "a dog, asleep"``), and none right away."""
-    mark = re.escape(delimiter)
-    quoted = re.compile(rf'{mark} +"[^"]*"\s*(?:{mark}|$)')
-    return (
-        delimiter != " "
-        and 2 * sum(map(bool, map(quoted.search, lines[1:]))) > len(lines[1:])
-        and not any(f'{delimiter}"' in line for line in lines)
-    )
+def _with_all_names(table: DelimitedTable) -> tuple[str, ...]:
+    """Return the header in which each column has a name, but for one of the numbers of rows.
 
-
-def _unwrapped(line: str) -> str:
-    """Return a line without the quotes in which Excel puts one that it has read as a single cell."""
-    inner = line.strip()
-    if inner[:1] != '"' or any(len(_split(inner, mark)) > 1 for mark in _DELIMITERS):
-        return line
-    (inner,) = _split(inner, ",")
-    return inner + "\n" if any(len(_split(inner, mark)) > 1 for mark in _DELIMITERS) else line
+    pandas leaves out that of an index, which may be the images; spreadsheets those below a merged cell.
+    """
+    cells = list(zip_longest(*(row.fields for row in islice(table.rows(), 20)), fillvalue=""))
+    numbers = {
+        place
+        for place, column in enumerate(cells)
+        if all(map(str.isdecimal, column)) and len(set(column)) == len(column)
+    }
+    named = enumerate(table.header)
+    return tuple(name or ("" if place in numbers else f"column {place + 1}") for place, name in named)
 
 
 def _is_header(line: str) -> bool:
-    return len(line) < _JUDGED and any(is_header(_split(line, mark)) for mark in _DELIMITERS)
+    return len(line) < _JUDGED and any(is_header(split(line, mark)) for mark in DELIMITERS)
 
 
 def _are_numbered(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -230,26 +259,18 @@ def without_header(table: DelimitedTable, reading: Reading) -> DelimitedTable:
 def _likeliest(lines: Sequence[str], wanted: set[str]) -> str:
     filled = [line[:_JUDGED] for line in lines[1:] if line.strip()]
     # Captions may all hold a comma or a semicolon, but behind the name; and hardly ever a tab.
-    marks = [sign for sign in lines[0] if sign in _DELIMITERS]
+    marks = [sign for sign in lines[0] if sign in DELIMITERS]
     first = "\t" if "\t" in marks else "".join(marks[:1])
 
     def score(mark: str) -> tuple[int, int, int, int, bool, int]:
-        names = _split(lines[0], mark)
+        names = split(lines[0], mark)
         keys = {column_key(name) for name in names}
-        below = [_split(line, mark) for line in filled]
+        below = [split(line, mark) for line in filled]
         named = sum(any(map(is_image_name, cells)) for cells in below)
         even = sum(len(cells) >= len(names) for cells in below) if len(names) > 1 else 0
         return len(keys & wanted), len(keys & KNOWN_COLUMNS), named, even, mark == first, len(names)
 
-    return max(_DELIMITERS, key=score)
-
-
-def _split(line: str, delimiter: str) -> tuple[str, ...]:
-    try:
-        cells = next(csv.reader([line], delimiter=delimiter))
-    except csv.Error:  # a cell beyond the csv module's limit
-        cells = line.split(delimiter)
-    return tuple(nfc(name.strip()) for name in cells)
+    return max(DELIMITERS, key=score)
 
 
 def _parted_by_blank(line: str, count: int) -> tuple[str, ...]:

@@ -2,14 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from showtell.data.names import CAPTION_COLUMNS, IMAGE_COLUMNS, column_key, is_image_name, split_named
+from showtell.data.names import (
+    CAPTION_COLUMNS,
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    column_key,
+    is_image_name,
+    split_named,
+)
 from showtell.data.readers.cells import TEXT_KEYS, holds_objects, image_of, object_of
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable, Table
@@ -19,6 +27,7 @@ from showtell.files import parse_json
 _CONVERSATIONS = ("conversations", "messages")
 _ANSWERS = ("gpt", "assistant")
 _JUDGED = 20
+_CLASS_KEYS = ("name", "label", *TEXT_KEYS)
 
 
 def open_json(path: Path, reading: Reading) -> RecordTable:
@@ -41,7 +50,7 @@ def open_json(path: Path, reading: Reading) -> RecordTable:
             flaw = error
     records = list(_lines(path, content)) if records is None else records
     records = [(where, _by_place(record)) for where, record in records]
-    found = [(where, flat(record)) for where, record in records if isinstance(record, dict)]
+    found = _flattened([(where, record) for where, record in records if isinstance(record, dict)])
     if flaw and not found:
         hint = "Expected a list of records, or a record a line."
         raise DataError(f"{path} is not JSON: {flaw}.", hint=hint) from flaw
@@ -209,8 +218,22 @@ def _shown(turns: list[dict[str, Any]]) -> dict[str, object]:
     return {"image": images} if images else {}
 
 
-def flat(record: dict[str, object]) -> dict[str, object]:
-    """Return a record without nested ones, but for lists of captions; a conversation becomes its answer."""
+def _flattened(records: Sequence[tuple[str, dict[str, object]]]) -> list[tuple[str, dict[str, object]]]:
+    """Return records without nested ones, but for lists of captions; a conversation becomes its answer.
+
+    Where several objects hold the same name, it stands behind theirs: ``author.name``.
+    """
+    plain = [(where, _answered(record)) for where, record in records]
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    for _, record in plain:
+        for key, value in record.items():
+            for inner in value if isinstance(value, dict) and _is_opened(key, value) else ():
+                owners[inner].add(key)
+    apart = {name for name, several in owners.items() if len(several) > 1}
+    return [(where, _flat(record, apart)) for where, record in plain]
+
+
+def _flat(record: dict[str, object], apart: Collection[str]) -> dict[str, object]:
     spoken = next((record[key] for key in _CONVERSATIONS if record.get(key)), None)
     if isinstance(spoken, list):
         turns = [turn for turn in spoken if isinstance(turn, dict)]
@@ -218,20 +241,33 @@ def flat(record: dict[str, object]) -> dict[str, object]:
         rest = {key: value for key, value in record.items() if key not in _CONVERSATIONS}
         return _shown(turns) | rest | {"caption": next(filter(None, answers), "")}
     found: dict[str, object] = {}
-    record = _answered(record)
     for key, value in record.items():
         column = column_key(key)
-        if not isinstance(value, dict) or column in IMAGE_COLUMNS or _is_text(column, value):
-            found[key] = value
+        if column in LABEL_COLUMNS and (name := _class_in(value)) is not None:
+            found[key] = name  # {"name": "dog", "score": 0.9}, or a list of such
+        if not isinstance(value, dict) or not _is_opened(key, value):
+            found.setdefault(key, value)
         elif column in CAPTION_COLUMNS:  # {"en": "a dog", "ko": "개"}
             found |= {f"{key}_{inner}": cell for inner, cell in value.items()}
         else:
-            found |= {inner: cell for inner, cell in value.items() if inner not in record}
+            inside = {k: cell for k, cell in value.items() if k not in record and cell is not found.get(key)}
+            found |= {f"{key}.{k}" if k in apart else k: cell for k, cell in inside.items()}
     return found
 
 
-def _is_text(column: str, value: dict[str, object]) -> bool:
-    return column in CAPTION_COLUMNS and not value.keys().isdisjoint(TEXT_KEYS)
+def _class_in(value: object) -> Any:
+    """Return the class that an object names, or those of a list of objects; None where there is none."""
+    if isinstance(value, dict):
+        return next((value[key] for key in _CLASS_KEYS if isinstance(value.get(key), str | int)), None)
+    names = [_class_in(part) for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+    return names if isinstance(value, list) and len(names) == len(value) and None not in names else None
+
+
+def _is_opened(key: str, value: dict[str, object]) -> bool:
+    """Tell whether the parts of an object are columns; else it is a cell."""
+    column = column_key(key)
+    text = column in CAPTION_COLUMNS and not value.keys().isdisjoint(TEXT_KEYS)
+    return not text and column not in IMAGE_COLUMNS
 
 
 def opened(table: Table) -> Table:
@@ -246,11 +282,12 @@ def opened(table: Table) -> Table:
     objects = [place for place, cells in enumerate(columns) if cells and holds_objects(cells)]
     if not objects:
         return table
-    records, broken = [], list(table.broken)
+    records: list[tuple[str, dict[str, object]]] = []
+    broken = list(table.broken)
     for where, fields, unclosed in table.rows():
         if unclosed or len(fields) != len(table.header):
             broken.append(where)
             continue
         record = dict(zip(table.header, fields))
-        records.append((where, flat(record | {table.header[p]: object_of(fields[p]) or "" for p in objects})))
-    return RecordTable(table.path, records, broken=broken, images=table.images)
+        records.append((where, record | {table.header[p]: object_of(fields[p]) or "" for p in objects}))
+    return RecordTable(table.path, _flattened(records), broken=broken, images=table.images)

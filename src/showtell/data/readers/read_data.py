@@ -25,9 +25,12 @@ def dataset_of(
     forms: defaultdict[str, list[str]] = defaultdict(list)
     for name in classes:
         plain = " ".join(name.casefold().split())
-        forms[plain.removesuffix(".0") if plain.removesuffix(".0").isdecimal() else plain].append(name)
+        number = plain.removesuffix(".0")
+        forms[number.lstrip("0") if number.isdecimal() else plain].append(name)
     if alike := [" and ".join(map(repr, names)) for names in forms.values() if len(names) > 1]:
-        reading.note(f"classes that differ in capitals, blanks or .0 alone stay apart: {few(alike)}")
+        reading.note(
+            f"classes that differ in capitals, blanks, leading zeros or .0 alone stay apart: {few(alike)}"
+        )
     if naming := _names_beside(source, classes):
         reading.note(f"the classes are numbers or codes; not read, though it may name them: {few(naming)}")
     return Dataset(source, format_name, tuple(images), tuple(problems), classes, tuple(reading.notes))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from showtell.data.names import column_key, few, nfc
 from showtell.errors import DataError
 
-_SAMPLE_ROWS = 1000
+SAMPLE_ROWS = 1000
 _DATE = re.compile(r"\d{4}[-/.]\d\d|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _LETTERED = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]|^[a-z]$", re.IGNORECASE)
 _CODED = re.compile(r"\d|:/")
@@ -84,7 +84,7 @@ class RecordTable(Table):
 
     def __post_init__(self) -> None:
         """Collect the names."""
-        first = self.records[:_SAMPLE_ROWS]
+        first = self.records[:SAMPLE_ROWS]
         self.header = tuple(dict.fromkeys(_plain(name) for _, record in first for name in record))
 
     def rows(self) -> Iterator[Row]:
@@ -105,7 +105,7 @@ class Sample:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.keys = [column_key(name) for name in table.header]
-        self.rows = [row.fields for row in islice(table.rows(), _SAMPLE_ROWS)]
+        self.rows = [row.fields for row in islice(table.rows(), SAMPLE_ROWS)]
         self.cells = [
             [row[place] for row in self.rows if len(row) > place and row[place] not in ("", None)]
             for place in range(len(table.header))
@@ -126,10 +126,11 @@ class Sample:
         """Tell dates, boxes, and addresses, hashes and numbers of things, which hardly repeat, from words."""
         texts = self.texts[place]
         dated = all(_DATE.match(text) for text in texts)
-        coded = [text for text in texts if text.isascii() and " " not in text and _CODED.search(text)]
+        coded = [text for text in texts if _is_coded(text)]
         if self.is_numeric(place):
             return False
-        if dated or not any(sign.isalpha() for text in texts for sign in text):
+        boxed = len(coded) == len(texts) and all(" " in text for text in texts)
+        if dated or boxed or not any(sign.isalpha() for text in texts for sign in text):
             return True
         hardly = 2 * len(coded) > len(texts) or not any(map(_LETTERED.search, texts))
         return hardly and 2 * len(set(texts)) > len(texts)
@@ -142,3 +143,10 @@ class Sample:
         """Tell words from names and the like, which are all different and hold no blank."""
         texts = self.texts[place]
         return self.is_prose(place) or 2 * len(set(texts)) <= len(texts)
+
+
+def _is_coded(text: str) -> bool:
+    """Tell codes, and numbers behind one (``n01443537 1 2 3 4``)."""
+    parts = text.split()
+    numbers = sum(part.removeprefix("-").replace(".", "", 1).isdecimal() for part in parts)
+    return text.isascii() and bool(_CODED.search(text)) and (len(parts) == 1 or 2 * numbers > len(parts))

@@ -1,7 +1,7 @@
 """Which columns of a table hold what is said of an image: captions, or the label."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,11 +11,21 @@ from showtell.data.readers.cells import (
     holds_lists,
     mark_in,
     parted,
-    several_labels,
     texts_of,
-    truth_of,
     without_invisible,
 )
+from showtell.data.readers.label_columns import (
+    has_words,
+    holds_sentences,
+    is_ticked,
+    names_of_classes,
+    one_hot,
+    refuse_quantities,
+    refuse_several_labels,
+    say_other_labels,
+    usual_label,
+)
+from showtell.data.readers.pieces import in_pieces, joined
 from showtell.data.readers.reading import Kind, Reading
 from showtell.data.readers.table import Sample, Table, UnclearColumnsError
 
@@ -34,14 +44,20 @@ class Words:
     listed: tuple[int, ...] = ()  # those of all these whose cells hold lists
     marks: Mapping[int, str] = field(default_factory=dict)  # what parts several captions in a cell
     label: int | None = None  # of the label; None where there is none
+    pieces: tuple[int, ...] = ()  # those of captions whose lists are one text each
     one_hot: tuple[int, ...] = ()  # of the columns that are a class each, with 1 where it is the image's
+    ticks: Collection[str] = ()  # what marks the class in these; empty for 1
 
     def captions_of(self, fields: Sequence[Any]) -> list[str]:
         """Return the captions of a row."""
         return [
             part
             for place in self.captions
-            for text in texts_of(fields[place], listed=place in self.listed)
+            for text in (
+                joined(fields[place])
+                if place in self.pieces
+                else texts_of(fields[place], listed=place in self.listed)
+            )
             for part in (parted(text, self.marks[place]) if place in self.marks else (text,))
         ]
 
@@ -50,7 +66,7 @@ class Words:
         if self.label is not None:
             texts = texts_of(fields[self.label], listed=self.label in self.listed)
             return [without_invisible(text) for text in texts] or [""]
-        flagged = [header[place] for place in self.one_hot if truth_of(fields[place])]
+        flagged = [header[place] for place in self.one_hot if is_ticked(fields[place], self.ticks)]
         return flagged or [""] * bool(self.one_hot)
 
     def say(self, table: Table, reading: Reading) -> None:
@@ -58,13 +74,16 @@ class Words:
         if len(self.captions) > 1:
             which = f"{len(self.captions)} columns of captions are read: {table.names(self.captions)}"
             reading.note(f"{which} (--text-column says otherwise)")
-        if lists := [place for place in self.captions if place in self.listed]:
+        if self.pieces:
+            reading.note(f"each list in {table.names(self.pieces)!r} is one text in pieces, which are joined")
+        if lists := [place for place in self.captions if place in self.listed and place not in self.pieces]:
             reading.note(f"each cell of {table.names(lists)!r} is a list of captions")
         for place, mark in self.marks.items():
             name = table.header[place]
             reading.note(f"each cell of {name!r} holds several captions, parted by {MARKS[mark]}")
         if self.one_hot:
-            reading.note(f"the label is the column that holds 1: {table.names(self.one_hot)}")
+            what = " or ".join(map(repr, sorted(self.ticks))) or "1"
+            reading.note(f"the label is the column that holds {what}: {table.names(self.one_hot)}")
 
 
 def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
@@ -78,35 +97,56 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     Raises UnclearColumnsError where several columns may be meant, or none, or an image has several labels.
     """
     if reading.source.text_column is not None:
-        found = _named(sample, reading.source.text_column, reading.kind)
+        found = _named(sample, reading.source.text_column, reading)
     else:
-        found = Words(_usual_captions(sample, left, reading), label=_usual_label(sample, left))
+        found = Words(_usual_captions(sample, left, reading), label=usual_label(sample, left))
+        if not found.captions and found.label is not None and _says_captions(sample, found.label, reading):
+            found = Words((found.label,))
         if found == Words():
-            one_hot = _one_hot(sample, left)
-            found = Words(one_hot=one_hot) if one_hot else _only_words(sample, left, reading)
+            classes, ticks = one_hot(sample, left)
+            found = Words(one_hot=classes, ticks=ticks) if classes else _only_words(sample, left, reading)
         if reading.kind == "caption" and found.captions:
             found = Words(found.captions)
         if reading.kind == "label" and found.label is not None:
             found = Words(label=found.label)
     if found.label is not None:
-        label = _names_of_classes(sample, left, found.label, reading)
+        label = names_of_classes(sample, left, found.label, reading)
         found = replace(found, label=label)
-        _refuse_several_labels(sample, label)
-        _say_other_labels(sample, left, label, reading)
-        _refuse_quantities(sample, label)
+        refuse_several_labels(sample, label)
+        say_other_labels(sample, left, label, reading)
+        refuse_quantities(sample, label)
     worded = (*found.captions, *([] if found.label is None else [found.label]))
     listed = tuple(place for place in worded if holds_lists(sample.cells[place]))
-    marks = {place: mark_in(sample.texts[place]) for place in found.captions if place not in listed}
-    return replace(found, listed=listed, marks={place: mark for place, mark in marks.items() if mark})
+    pieces = tuple(place for place in found.captions if in_pieces(sample.cells[place]))
+    marks = {
+        place: mark_in(sample.texts[place]) for place in found.captions if place not in (*listed, *pieces)
+    }
+    marks = {place: mark for place, mark in marks.items() if mark}
+    return replace(found, listed=listed, marks=marks, pieces=pieces)
 
 
-def _named(sample: Sample, names: str, kind: Kind | None) -> Words:
+def _named(sample: Sample, names: str, reading: Reading) -> Words:
     """Return the column that the user named; several names stand for captions."""
     table = sample.table
     if "," in names and table.find(names) is None:
         return Words(tuple(table.place(name) for name in names.split(",")))
     place = table.place(names)
-    return Words(label=place) if (kind or _kind(sample, place)) == "label" else Words((place,))
+    if sample.keys[place] in LABEL_COLUMNS:
+        captions = _says_captions(sample, place, reading)
+    else:
+        captions = (reading.kind or _kind(sample, place)) == "caption"
+    return Words((place,)) if captions else Words(label=place)
+
+
+def _says_captions(sample: Sample, place: int, reading: Reading) -> bool:
+    """Tell whether a column with a usual name of labels holds captions: as the user says, or by its cells."""
+    if reading.kind or (reading.wanted == "captions" and reading.source.text_column):
+        return reading.kind != "label"
+    sentences = reading.wanted != "labels" and holds_sentences(sample, place)
+    if sentences:
+        which = f"column {sample.table.header[place]!r} holds sentences, nearly all different"
+        reading.note(f"{which}: they are captions (--format labels says otherwise)")
+    return sentences
 
 
 def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tuple[int, ...]:
@@ -130,6 +170,7 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
     if worded:
         found = families[worded[0]]
         if worded[0] not in ("caption", "captions"):
+            found = _outdone(sample, left, [families[name] for name in worded])
             name = table.header[found[0]]
             reading.note(f"column {name!r} holds the captions (--text-column says otherwise)")
     elif len(languages) > 1:
@@ -148,6 +189,23 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
     return tuple(found)
 
 
+def _outdone(sample: Sample, left: Sequence[int], families: Sequence[list[int]]) -> list[int]:
+    """Return the first family of columns, or the one that outdoes it: a prompt, or remarks on a few rows.
+
+    It hardly varies or is mostly empty, where another column is prose in nearly all rows, and hardly repeats.
+    """
+    first, rows = families[0], len(sample.rows)
+    texts = [text for place in first for text in sample.texts[place]]
+    if 2 * len(texts) >= rows * len(first) and 5 * len(set(texts)) > len(texts):
+        return first
+    others = [p for p in left if p not in first and sample.keys[p] not in LABEL_COLUMNS]
+    others = [p for p in others if sample.is_prose(p) and not sample.is_code(p)]
+    rich = [p for p in others if len(sample.texts[p]) >= max(0.8 * rows, 3)]
+    rich = [p for p in rich if 2 * len(set(sample.texts[p])) > len(sample.texts[p])]
+    usual = [family for family in families[1:] if not set(family).isdisjoint(rich)]
+    return usual[0] if usual else rich if len(rich) == 1 else first
+
+
 def _called(base: str) -> str:
     """Return the usual name of captions that a column's name holds (``image_caption``), if any."""
     parts = ["description" if part == "desc" else part for part in re.split(r"[\W_]+", base)]
@@ -158,16 +216,15 @@ def _called(base: str) -> str:
     return name if name in CAPTION_COLUMNS else ""
 
 
-def _usual_label(sample: Sample, left: Sequence[int]) -> int | None:
-    keys = {sample.keys[place]: place for place in reversed(left)}
-    return next((keys[name] for name in LABEL_COLUMNS if name in keys), None)
-
-
 def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
     """Return the one column of words that is left."""
     table = sample.table
     worded = [p for p in left if sample.keys[p] not in COUNTER_COLUMNS | GROUP_COLUMNS and sample.cells[p]]
-    worded = [p for p in worded if not sample.is_code(p) and (sample.varies(p) or sample.is_prose(p))]
+    worded = [
+        p
+        for p in worded
+        if has_words(sample, p) and not sample.is_code(p) and (sample.varies(p) or sample.is_prose(p))
+    ]
     for test in (lambda place: not sample.is_numeric(place), sample.says_something, sample.varies):
         if len(worded) > 1:
             worded = [place for place in worded if test(place)] or worded
@@ -190,99 +247,8 @@ def _only_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words:
 
 def _kind(sample: Sample, place: int) -> Kind:
     key, cells = sample.keys[place], sample.cells[place]
-    if key in LABEL_COLUMNS:
-        return "label"
     if key in CAPTION_COLUMNS or any(isinstance(cell, list) and len(cell) != 1 for cell in cells):
         return "caption"
     values = [text for cell in cells for text in texts_of(cell)]
     few = 2 * len(set(values)) <= len(values)
     return "label" if few and all(len(value.split()) <= 3 for value in values) else "caption"
-
-
-def _one_hot(sample: Sample, left: Sequence[int]) -> tuple[int, ...]:
-    """Return the columns of 0 and 1 that are a class each: one of them is 1 in each row, or in some none."""
-    flags = [
-        place for place in left if sample.texts[place] and None not in map(truth_of, sample.texts[place])
-    ]
-    if len(flags) < 2:
-        return ()
-    sums = {sum(truth_of(row[place]) or 0 for place in flags) for row in sample.rows if len(row) > max(flags)}
-    if sums == {1} or (sums == {0, 1} and len(flags) > 2):
-        return tuple(flags)
-    if len(flags) < 3 or sums <= {0}:
-        return ()
-    which = f"columns of 0 and 1 ({sample.table.names(flags[:6])}), of which up to {max(sums)} are 1"
-    raise _several_labels(sample.table, which)
-
-
-def _refuse_several_labels(sample: Sample, label: int) -> None:
-    table, cells = sample.table, sample.cells[label]
-    listed = holds_lists(cells)
-    if any(len(texts_of(cell, listed=listed)) > 1 for cell in cells):
-        raise _several_labels(table, f"lists in {table.header[label]!r}")
-    example = several_labels(sample.texts[label])
-    if example is not None:
-        raise _several_labels(table, f"{example!r} in {table.header[label]!r}")
-
-
-def _refuse_quantities(sample: Sample, label: int) -> None:
-    texts = sample.texts[label]
-    broken = sample.is_numeric(label) and not all(float(text).is_integer() for text in texts)
-    if broken and 2 * len(set(texts)) > len(texts):
-        which = f"numbers in {sample.table.header[label]!r} that hardly repeat, such as {texts[0]}"
-        raise UnclearColumnsError(
-            f"{sample.table.path} has {which}: a classifier learns classes, not quantities.",
-            hint="Expected a class for each image, such as small, medium and large.",
-        )
-
-
-def _names_of_classes(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> int:
-    """Return the column that names the classes of which the label holds numbers, as ``label_text`` does.
-
-    Each number has one name in the whole table, and each name one number.
-    """
-    if reading.source.text_column is not None or not sample.is_numeric(label):
-        return label
-    table, aside = sample.table, COUNTER_COLUMNS | GROUP_COLUMNS
-    worded = [p for p in left if sample.keys[p] not in aside and not sample.is_numeric(p)]
-    for place in sorted(worded, key=lambda p: sample.keys[p] not in LABEL_COLUMNS):
-        least = 1 if sample.keys[place] in LABEL_COLUMNS else 2  # of one class anything may be the name
-        if not sample.is_code(place) and _pairs(table, label, place) >= least:
-            names = f"{table.header[place]!r} names the classes that {table.header[label]!r} numbers"
-            reading.note(f"column {names} (--text-column says otherwise)")
-            return place
-    return label
-
-
-def _pairs(table: Table, label: int, place: int) -> int:
-    """Return how many values of two columns stand for each other, 0 where one has several of the other."""
-    names: dict[str, str] = {}
-    for row in table.rows():
-        if len(row.fields) > max(label, place) and row.fields[label] not in ("", None):
-            number, name = str(row.fields[label]), str(row.fields[place] or "").strip()
-            if not name or names.setdefault(number, name) != name:
-                return 0
-    return len(names) if len(names) == len(set(names.values())) else 0
-
-
-def _say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: Reading) -> None:
-    """Say which other columns could be the labels, but for those that say the same in other words."""
-    if reading.source.text_column is not None:
-        return
-    cells = [(row[label], row) for row in sample.rows if len(row) == len(sample.keys)]
-    values = {str(value) for value, _ in cells}
-    for place in left:
-        pairs = {(str(value), str(row[place])) for value, row in cells}
-        alike = len(pairs) == len(values) == len({other for _, other in pairs})
-        if place != label and sample.keys[place] in LABEL_COLUMNS and not alike:
-            names = f"{sample.table.header[label]!r} holds the labels, not {sample.table.header[place]!r}"
-            reading.note(f"column {names} (--text-column says otherwise)")
-
-
-def _several_labels(table: Table, what: str) -> UnclearColumnsError:
-    return UnclearColumnsError(
-        f"{table.path} gives an image several labels: {what}.",
-        hint="A classifier learns one label an image: keep one question to a column (colour, shape) and "
-        "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
-        "'caption', and train a captioner.",
-    )
