@@ -14,7 +14,7 @@ from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.split_lists import read_lists
+from showtell.data.readers.split_lists import list_places, read_lists, with_listed_splits
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
@@ -31,7 +31,7 @@ class _Image(msgspec.Struct):
     file_name: str = ""
     filename: str = ""
     filepath: str = ""
-    split: str = ""
+    split: str | None = ""
     sentences: list[_Sentence] = []
 
 
@@ -98,14 +98,23 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
     for place, image in enumerate(content.images):
         where = f"{source}:images[{place}]"
         name = _existing(collector.folder, image)
-        split = collector.read_split(where, image.split)
+        split = collector.read_split(where, image.split or "")
         if not image.sentences:
             collector.problem("image without captions", where, f"{name!r} has no sentences; left out")
         for number, sentence in enumerate(image.sentences):
             caption = nfc((sentence.raw or " ".join(sentence.tokens)).strip())
             collector.add(Entry(f"{where}.sentences[{number}]", name, (caption,), split=split, number=number))
     # Of the folder's other images nothing is said: COCO's folders hold more than any one file names.
-    return collector.finish("karpathy", report_unused=False)
+    return _with_lists(collector.finish("karpathy", report_unused=False), source.parent, collector)
+
+
+def _with_lists(dataset: Dataset, beside: Path, collector: Collector) -> Dataset:
+    """Give images the splits of lists beside their captions, where these bring none themselves."""
+    if any(image.split for image in dataset.images):
+        return dataset
+    return with_listed_splits(
+        dataset, list_places(beside, collector.folder), collector.folder, collector.reading
+    )
 
 
 def _names(image: _Image) -> tuple[str, str]:
@@ -148,7 +157,7 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     for path, subset, content in zip(files, subsets, contents):
         _add_coco(collector, path, content, splits.get(subset), subset if subset in folder.folders else "")
     # Of the folder's other images nothing is said: it is often shared with other annotation files.
-    return collector.finish("coco", report_unused=False)
+    return _with_lists(collector.finish("coco", report_unused=False), base, collector)
 
 
 def coco_files(folder: Path) -> list[Path]:
@@ -159,11 +168,15 @@ def coco_files(folder: Path) -> list[Path]:
 
 def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
     names: dict[int | str | None, str] = {}
+    splits: dict[int | str | None, Split | None] = {}
     doubled = {}
-    for image in content.images:
+    for place, image in enumerate(content.images):
         first = names.setdefault(number := _number(image.id), image.file_name)
         if first != image.file_name:
             doubled[number] = f"{first!r} or {image.file_name!r}"
+        splits[number] = collector.read_split(f"{path}:images[{place}]", image.split or "") or split
+    if any(image.split for image in content.images):
+        collector.reading.note("the splits are those of 'split' in the images' records")
     captioned = set()
     for place, annotation in enumerate(content.annotations):
         where, number = f"{path}:annotations[{place}]", _number(annotation.image_id)
@@ -179,7 +192,8 @@ def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split
             collector.skip("ambiguous name", where, f"image_id {number!r} is {doubled[number]}; left out")
             continue
         caption = nfc((annotation.caption or "").strip())
-        collector.add(Entry(where, names[number], (caption,), split=split, number=place), under=under)
+        entry = Entry(where, names[number], (caption,), split=splits[number], number=place)
+        collector.add(entry, under=under)
     for place, image in enumerate(content.images):
         if _number(image.id) not in captioned:
             detail = f"{image.file_name!r} has no annotation; left out"

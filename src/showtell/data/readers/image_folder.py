@@ -206,7 +206,7 @@ class ImageFolder(Listing):
         parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
         *folders, base = parts or [""]
         other = ""
-        for how, alike in self._alike(base):
+        for how, alike in self._alike(base, counted="://" not in plain):
             if home is not None:
                 alike = [file for file in alike if posixpath.dirname(file) == home]
             elif under:
@@ -222,14 +222,18 @@ class ImageFolder(Listing):
         detail = f"{name!r} is not in {self.root}, and {other!r} is another image; left out"
         return Refusal("missing image", detail) if other and "://" not in plain else None
 
-    def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
-        """Yield the ways to bridge a base name, and the files to which each of them leads."""
+    def _alike(self, base: str, *, counted: bool) -> Iterator[tuple[str, list[str]]]:
+        """Yield the ways to bridge a base name, and the files to which each of them leads.
+
+        Counted: a number may stand for one with zeros before it. That of an address counts nothing here:
+        programs that download number the files anew.
+        """
         yield TAIL, self._by_base.get(base, [])
         stem = _stem(base) if is_image_name(base) or base.endswith(_DEVELOPED) else base
         yield "their names without the extension", self._by_base_stem.get(stem, [])
         number = _FLOAT.fullmatch(stem)
         digits = number[1] if number else stem
-        if digits.isdecimal() and len(digits) < 19:
+        if counted and digits.isdecimal() and len(digits) < 19:
             yield "their numbers, zeros added", self._by_number.get(int(digits), [])
         yield "their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", base), [])
         yield "their names but for blanks and escaped letters", self._by_plain.get(_plain(base), [])

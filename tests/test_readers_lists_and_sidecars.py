@@ -1,0 +1,128 @@
+"""Lists of splits beside the data, texts beside images, names that programs write, JSON and tars."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reading import FILES, WORDS, captions, labels, read, said, splits, table, touch, write, written
+
+SPLITS = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+THREE = dict(zip(FILES, SPLITS))
+NUMBERS = {"train": 0, "val": 1, "test": 2}
+LABELS = ["cat", "dog"] * 6
+
+
+def placed(found: Mapping[str, object]) -> dict[str, object]:
+    """Return what is known of images without the folder in their names."""
+    return {name.rpartition("/")[2]: value for name, value in found.items()}
+
+
+# --- addresses
+
+
+@pytest.mark.parametrize("address", ["http://x/{}.jpg", "https://y.org/photos/{}.png?w=3", "s3://b/{}.jpg"])
+@pytest.mark.parametrize("folder", ["00000", "images"])
+def test_the_number_of_an_address_is_no_files(tmp_path: Path, address: str, folder: str) -> None:
+    touch(tmp_path, *(f"{folder}/{number:09}.jpg" for number in range(12)))
+    for number, word in enumerate(WORDS):
+        write(tmp_path / folder / f"{number:09}.txt", word)
+    addresses = [address.format((5 * number + 3) % 12) for number in range(12)]
+    keys = [f"{number:09}" for number in range(12)]
+    write(tmp_path / "00000.csv", written(("url", "caption", "key"), zip(addresses, WORDS, keys)))
+    for source in (tmp_path, tmp_path / "00000.csv"):
+        expected = {f"{number:09}.jpg": (word,) for number, word in enumerate(WORDS)}
+        assert placed(captions(read(source, images=None if source == tmp_path else tmp_path))) == expected
+
+
+# --- splits that the data brings
+
+
+TABLES = {
+    "list_eval_partition.txt": "".join(f"{name} {NUMBERS[split]}\n" for name, split in THREE.items()),
+    "list_eval_partition.csv": written(
+        ("image_id", "partition"), ((name, NUMBERS[split]) for name, split in THREE.items())
+    ),
+    "eval_partition.txt": "12\nimage_name evaluation_status\n"
+    + "".join(f"{name}   {split}\n" for name, split in THREE.items()),
+    "split.csv": written(("", "image", "split"), ((place, *row) for place, row in enumerate(THREE.items()))),
+    "splits.csv": written(
+        ("image", "split", "fold"), ((*row, place % 5) for place, row in enumerate(THREE.items()))
+    ),
+    "images.csv": written(("image", "split"), THREE.items()),
+    "meta.tsv": written(
+        ("image_id", "file_name", "subset"), ((place, *row) for place, row in enumerate(THREE.items())), "\t"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("words", ["caption", "label", "classes", "coco"])
+def test_tables_of_nothing_but_splits_are_read(tmp_path: Path, name: str, words: str) -> None:
+    if words == "classes":
+        touch(tmp_path, *(f"{label}/{file}" for label, file in zip(LABELS, FILES)))
+    elif words == "coco":
+        touch(tmp_path, *FILES)
+        write(tmp_path / "c.json", json.dumps(coco()))
+    else:
+        table(tmp_path, f"image,{words}", FILES, WORDS if words == "caption" else LABELS)
+    write(tmp_path / name, TABLES[name])
+    dataset = read(tmp_path)
+    assert placed(splits(dataset)) == THREE
+    assert said(dataset, f"of {name}, ")
+
+
+def test_a_table_of_folds_makes_the_first_val(tmp_path: Path) -> None:
+    table(tmp_path, "image,caption", FILES, WORDS)
+    write(tmp_path / "folds.csv", written(("image", "fold"), ((name, n % 4) for n, name in enumerate(FILES))))
+    dataset = read(tmp_path)
+    assert list(splits(dataset).values()) == ["val", "train", "train", "train"] * 3
+    assert said(dataset, "of folds.csv, the column 'fold' holds 4 folds: fold 0 is val")
+
+
+@pytest.mark.parametrize("column", ["label", "breed", "name", "caption"])
+def test_a_table_that_says_more_than_splits_is_no_list_of_them(tmp_path: Path, column: str) -> None:
+    data = table(tmp_path, f"image,{column},split", FILES, LABELS, SPLITS)
+    dataset = read(tmp_path)
+    assert splits(dataset) == splits(read(data)) and labels(dataset) == labels(read(data))
+    assert placed(splits(dataset)) == THREE
+
+
+@pytest.mark.parametrize(
+    "name", ["splits.yaml", "train_ids.npy", "split.pkl", "my_folds.toml", "splits.xlsx"]
+)
+@pytest.mark.parametrize("words", ["caption", "classes"])
+def test_what_may_say_the_splits_and_is_not_read_is_named(tmp_path: Path, name: str, words: str) -> None:
+    if words == "classes":
+        touch(tmp_path, *(f"{label}/{file}" for label, file in zip(LABELS, FILES)))
+    else:
+        table(tmp_path, "image,caption", FILES, WORDS)
+    write(tmp_path / name, "train: [0, 1]\n")
+    data = tmp_path if words == "classes" else tmp_path / "t.csv"
+    assert said(read(data), f"not read, though it may say the splits: {name}")
+
+
+@pytest.mark.parametrize("name", ["train.py", "test.csv", "train.yaml", "folder.txt", "test_notes.txt"])
+def test_other_files_beside_a_table_are_not_taken_for_splits(tmp_path: Path, name: str) -> None:
+    data = table(tmp_path, "image,caption", FILES, WORDS)
+    write(tmp_path / name, "lr: 0.1, a: 2\nb: 3, c: 4\n")
+    assert not said(read(data), "may say the splits")
+
+
+def coco(**of_images: object) -> dict[str, object]:
+    images = [{"id": n, "file_name": name, **of_images} for n, name in enumerate(FILES)]
+    return {
+        "images": images,
+        "annotations": [{"id": n, "image_id": n, "caption": word} for n, word in enumerate(WORDS)],
+    }
+
+
+def test_cocos_records_of_images_may_say_the_split(tmp_path: Path) -> None:
+    content = coco()
+    for image, split in zip(content["images"], SPLITS):  # type: ignore[call-overload]
+        image["split"] = split
+    dataset = read(write(touch(tmp_path, *FILES) / "c.json", json.dumps(content)))
+    assert (splits(dataset), said(dataset, "'split' in the images' records")) == (THREE, True)
+    dataset = read(write(tmp_path / "c.json", json.dumps(coco(split=None))))
+    assert set(splits(dataset).values()) == {None}
