@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reading import FILES, WORDS, captions, labels, read, said, splits, table, touch, write, written
+from showtell.errors import DataError
 
 SPLITS = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 THREE = dict(zip(FILES, SPLITS))
@@ -126,3 +127,76 @@ def test_cocos_records_of_images_may_say_the_split(tmp_path: Path) -> None:
     assert (splits(dataset), said(dataset, "'split' in the images' records")) == (THREE, True)
     dataset = read(write(tmp_path / "c.json", json.dumps(coco(split=None))))
     assert set(splits(dataset).values()) == {None}
+
+
+# --- tables beside those of the data
+
+
+NUMBERED = [f"{number}.jpg" for number in range(12)]
+CODES = [number % 2 for number in range(12)]
+NAMING = {
+    "classes.csv": "id,name\n0,cat\n1,dog\n",
+    "label_names.csv": "label,name\n0,cat\n1,dog\n",
+    "id2label.json": '{"0": "cat", "1": "dog"}',
+    "label2id.json": '{"cat": 0, "dog": 1}',
+}
+OTHERS = {
+    "config.json": '{"epochs": 10, "batch_size": 8, "seed": 1}',
+    "people.csv": written(("id", "name", "group"), ((n, f"Ann{n}", "ab"[n % 2]) for n in range(12))),
+    "stats.csv": written(("n", "mean", "label"), ((n, 0.5, ("ok", "bad")[n % 2]) for n in range(12))),
+}
+
+
+@pytest.mark.parametrize("name", [*NAMING, *OTHERS])
+@pytest.mark.parametrize("words", ["caption", "label"])
+@pytest.mark.parametrize("folder", ["", "images/"])
+def test_beside_names_of_files_numbers_may_be_anything(
+    tmp_path: Path, name: str, words: str, folder: str
+) -> None:
+    touch(tmp_path, *(folder + file for file in NUMBERED))
+    cells = WORDS if words == "caption" else CODES
+    write(tmp_path / "t.csv", written(("filename", words), zip(NUMBERED, cells)))
+    write(tmp_path / name, (NAMING | OTHERS)[name])
+    dataset = read(tmp_path)
+    assert said(dataset, "left out", name)
+    if words == "caption":
+        assert placed(captions(dataset)) == {file: (word,) for file, word in zip(NUMBERED, WORDS)}
+    else:
+        assert placed(labels(dataset)) == {file: str(code) for file, code in zip(NUMBERED, CODES)}
+        assert said(dataset, "though it may name them", name) == (name in NAMING)
+
+
+@pytest.mark.parametrize("name", NAMING)
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_table_of_classes_beside_those_of_splits_is_none_of_the_data(
+    tmp_path: Path, name: str, numbers: bool
+) -> None:
+    touch(tmp_path, *(f"images/{file}" for file in NUMBERED))
+    rows = list(zip(range(12) if numbers else NUMBERED, CODES))
+    for split, part in (("train", rows[:8]), ("test", rows[8:])):
+        write(tmp_path / f"{split}.csv", written(("id" if numbers else "image", "label"), part))
+    write(tmp_path / name, NAMING[name])
+    dataset = read(tmp_path)
+    assert placed(splits(dataset)) == dict(zip(NUMBERED, ["train"] * 8 + ["test"] * 4))
+    assert said(dataset, "left out", name)
+
+
+def test_a_table_with_an_image_of_each_class_is_that_of_the_classes(tmp_path: Path) -> None:
+    for split in ("Train", "Test", "Meta"):
+        count = 2 if split == "Meta" else 12
+        touch(tmp_path, *(f"{split}/{number:05}.png" for number in range(count)))
+        rows = ((27, number % 2, f"{split}/{number:05}.png") for number in range(count))
+        write(tmp_path / f"{split}.csv", written(("Width", "ClassId", "Path"), rows))
+    dataset = read(tmp_path)
+    assert {name: f"{split}".title() for name, split in splits(dataset).items()} == {
+        f"{split}/{number:05}.png": split for split in ("Train", "Test") for number in range(12)
+    }
+    assert said(dataset, "left out, as tables of the classes: Meta.csv")
+
+
+def test_numbers_that_name_more_images_than_names_do_are_not_left_aside(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{file}" for file in NUMBERED))
+    write(tmp_path / "labels.csv", written(("id", "label"), zip(range(12), LABELS)))
+    write(tmp_path / "notes.csv", written(("image", "caption"), zip(NUMBERED[:3], WORDS)))
+    with pytest.raises(DataError, match="several ways"):
+        read(tmp_path)

@@ -14,6 +14,7 @@ from showtell.data.readers.image_folder import Match
 from showtell.data.readers.layout import holds_classes
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.side_tables import Seen, first_rows, tables_aside
 from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
@@ -37,6 +38,7 @@ class Candidate:
     images: Path | None = None  # where the images of a table are found; None where none are
     # whether it is a table of labels that says who gave them, or whose labels are the folders of the images
     surpassing: bool = False
+    seen: Seen | None = None  # of a table whose images are found: what its first rows say
 
 
 def recognise(data: Path, reading: Reading) -> Candidate:
@@ -206,7 +208,8 @@ class _Search:
         shards = shard_parts([path for path in files if path.suffix.lower() == ".tar"], self.reading)
         if shards := shards or shards_of_splits(folder, ".tar"):
             yield Candidate("webdataset", folder, shards)
-        yield from self._together(folder, tables)
+        aside = tables_aside([one.seen for one in tables if one.seen], self.reading) if tables[1:] else ()
+        yield from self._together(folder, [one for one in tables if one.source not in aside])
         if not (tables or metadata):
             yield from self._in_each(folder)
         parts = () if tables else shards_of_splits(folder, ".parquet")
@@ -288,7 +291,8 @@ class _Search:
             for one, fields in found
         )
         surpassing = of_folders or (format == "labels" and columns.who is not None)
-        yield Candidate(format, path, (Part(path),), images, surpassing)
+        seen = first_rows(columns, rows) if images else None
+        yield Candidate(format, path, (Part(path),), images, surpassing, seen)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))
