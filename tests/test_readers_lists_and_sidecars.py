@@ -1,6 +1,8 @@
 """Lists of splits beside the data, texts beside images, names that programs write, JSON and tars."""
 
+import io
 import json
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +20,12 @@ LABELS = ["cat", "dog"] * 6
 def placed(found: Mapping[str, object]) -> dict[str, object]:
     """Return what is known of images without the folder in their names."""
     return {name.rpartition("/")[2]: value for name, value in found.items()}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack images into a folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 # --- addresses
@@ -200,3 +208,56 @@ def test_numbers_that_name_more_images_than_names_do_are_not_left_aside(tmp_path
     write(tmp_path / "notes.csv", written(("image", "caption"), zip(NUMBERED[:3], WORDS)))
     with pytest.raises(DataError, match="several ways"):
         read(tmp_path)
+
+
+# --- tars
+
+
+KOREAN = ["개가 잔디 위를 달린다", "고양이 두 마리가 소파에서 잔다", "빨간 버스가 다리 옆에 있다"] * 4
+
+
+def tar(path: Path, members: Mapping[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
+@pytest.mark.parametrize("suffix", ["txt", "caption", "json"])
+@pytest.mark.parametrize("given", [False, True])
+def test_texts_in_a_tar_are_decoded_as_those_beside_images(
+    tmp_path: Path, encoding: str, suffix: str, given: bool
+) -> None:
+    members = {}
+    for number, word in enumerate(KOREAN):
+        text = json.dumps({"caption": word}, ensure_ascii=False) if suffix == "json" else word
+        members[f"{number:02}.png"] = b"\x89PNG\r\n\x1a\n%d" % number
+        members[f"{number:02}.{suffix}"] = text.encode(encoding)
+    dataset = read(tar(tmp_path / "0.tar", members), encoding=encoding if given else None)
+    assert [image.captions for image in dataset.images] == [(word,) for word in KOREAN]
+    assert said(dataset, "0.tar is Korean (CP949)") == (encoding == "cp949" and not given)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_each_line_of_a_text_in_a_tar_is_a_caption(tmp_path: Path, end: str) -> None:
+    members = {}
+    for number, word in enumerate(WORDS):
+        lines = [word, f"again {word}"] if number % 2 else [word]
+        members[f"{number:02}.png"] = b"\x89PNG\r\n\x1a\n"
+        members[f"{number:02}.txt"] = (end.join(lines) + end).encode()
+    dataset = read(tar(tmp_path / "0.tar", members))
+    expected = [(word, f"again {word}") if number % 2 else (word,) for number, word in enumerate(WORDS)]
+    assert [image.captions for image in dataset.images] == expected
+
+
+def test_a_damaged_text_in_a_hundred_is_damaged_alone(tmp_path: Path) -> None:
+    members = {}
+    for number in range(100):
+        members[f"{number:02}.png"] = b"\x89PNG\r\n\x1a\n"
+        members[f"{number:02}.txt"] = b"a caf\xe9" if number == 7 else "a café".encode()
+    dataset = read(tar(tmp_path / "0.tar", members))
+    assert [image.captions for image in dataset.images][6:8] == [("a café",), ("a caf\ufffd",)]
+    assert said(dataset, "1 captions hold \ufffd")

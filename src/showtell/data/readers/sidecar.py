@@ -1,17 +1,15 @@
-"""Images with texts of their name: beside them in a folder (``sidecar``), or in a tar (``webdataset``)."""
+"""Format ``sidecar``: images with texts of their name beside them in a folder."""
 
 import posixpath
 import re
-import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from showtell.data.names import (
     CAPTION_COLUMNS,
-    PICTURE_EXTENSIONS,
     column_key,
     few,
     is_image_name,
@@ -23,7 +21,6 @@ from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable
 from showtell.data.records import Dataset
 from showtell.errors import DataError
 
@@ -154,87 +151,3 @@ def _captions(path: Path, reading: Reading) -> list[str] | None:
         caption = next((texts[key] for key in CAPTION_COLUMNS if key in texts), None)
         return None if caption is None else texts_of(caption)
     return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
-
-
-_TEXTS = (".txt", ".caption", ".json", ".cls")
-_MOST_BYTES = 256_000_000  # of one member, as of one image file
-
-
-def open_webdataset(path: Path, reading: Reading) -> RecordTable:
-    """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
-
-    Raises:
-        DataError: It is not a tar, or holds no images with words.
-    """
-    words: defaultdict[str, dict[str, object]] = defaultdict(dict)
-    described: dict[str, dict[str, object]] = {}
-    several = 0
-    try:
-        for stem, suffix, size, read in _members(path):
-            if suffix in PICTURE_EXTENSIONS:
-                several += "image" in words[stem]
-                words[stem]["image"] = _flat_name(stem + suffix)
-            elif suffix == ".json" and size < 1_000_000:
-                described[stem] = _words_of(suffix, read())
-            elif suffix in _TEXTS and size < 1_000_000:
-                words[stem] |= _words_of(suffix, read())
-        twice = 0
-        for stem, record in described.items():  # texts beside it say more surely what they are
-            twice += any(words[stem].get(key, value) != value for key, value in record.items())
-            words[stem] = record | words[stem]
-        records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
-        if not any(len(record) > 1 for _, record in records):
-            raise DataError(
-                f"{path} holds {len(records):,} images and no words for them.",
-                hint="Expected a .txt, .json or .cls of the same name beside each image.",
-            )
-        if several:
-            reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
-        if twice:
-            reading.note(f"of {twice:,} samples of {path.name} the .json has other words, which are not read")
-        folder = reading.unpacked(path, lambda: _images(path))
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a tar: {error}.") from error
-    return RecordTable(path, records, images=folder)
-
-
-def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
-    """Yield of each file its sample and its suffix, its size and its content.
-
-    They are parted at the first dot; at the last where that gives no suffix that is read (``a.v2.jpg``).
-    """
-    with tarfile.open(path) as tar:
-        for member in tar:
-            if member.isfile() and (handle := tar.extractfile(member)):
-                name = PurePosixPath(member.name)
-                base, dot, suffix = name.name.partition(".")
-                if f"{dot}{suffix}".lower() not in (*PICTURE_EXTENSIONS, *_TEXTS):
-                    base, dot, suffix = name.name.rpartition(".")
-                stem = nfc(str(name.with_name(base))) if base else member.name
-                yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
-
-
-def _images(path: Path) -> Iterator[tuple[str, bytes]]:
-    for stem, suffix, size, read in _members(path):
-        if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
-            yield _flat_name(stem + suffix), read()
-
-
-def _flat_name(name: str) -> str:
-    """Return a member's name without folders, so that none leads out of the cache; different ones stay so."""
-    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
-    return "%2F".join(part.replace("%", "%25") for part in parts)
-
-
-def _words_of(suffix: str, content: bytes) -> dict[str, object]:
-    text = content.decode("utf-8", "replace").strip()
-    if suffix == ".cls":
-        return {"label": text}
-    if suffix != ".json":
-        return {"caption": text}
-    try:
-        record = msgspec.json.decode(content)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError is of its bytes
-        return {}
-    kept = ("caption", "captions", "text", "label", "class", "split")
-    return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}

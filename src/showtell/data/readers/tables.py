@@ -18,8 +18,8 @@ from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.json_tables import open_json, opened
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_parquet, open_workbook
-from showtell.data.readers.sidecar import open_webdataset
 from showtell.data.readers.table import Row, Table
+from showtell.data.readers.webdataset import open_webdataset
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
