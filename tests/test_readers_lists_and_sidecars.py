@@ -261,3 +261,48 @@ def test_a_damaged_text_in_a_hundred_is_damaged_alone(tmp_path: Path) -> None:
     dataset = read(tar(tmp_path / "0.tar", members))
     assert [image.captions for image in dataset.images][6:8] == [("a café",), ("a caf\ufffd",)]
     assert said(dataset, "1 captions hold \ufffd")
+
+
+# --- what Google Takeout writes beside images
+
+
+LONG = "a_very_long_file_name_of_a_picture_number_{:02}.jpg"
+TAKEN = {
+    "numbered": ("IMG_1({}).jpg", "IMG_1.jpg({}).json"),
+    "supplemental": ("IMG_1({}).jpg", "IMG_1.jpg.supplemental-metadata({}).json"),
+    "supplemental, cut": ("IMG_1({}).jpg", "IMG_1.jpg.supplemental-m({}).json"),
+    "by itself": ("IMG_1({}).jpg", "IMG_1({}).json"),
+    "cut": (LONG, "a_very_long_file_name_of_a_picture_number_{:02}.j.json"),
+}
+
+
+@pytest.mark.parametrize("form", TAKEN)
+@pytest.mark.parametrize("folder", ["", "Album/"])
+@pytest.mark.parametrize("first", [False, True])
+def test_texts_of_google_have_the_images_numbers_and_their_beginnings(
+    tmp_path: Path, form: str, folder: str, first: bool
+) -> None:
+    image, text = TAKEN[form]
+    expected = {image.format(number): (word,) for number, word in enumerate(WORDS)}
+    touch(tmp_path, *(folder + name for name in expected))
+    for number, word in enumerate(WORDS):
+        write(
+            tmp_path / folder / text.format(number), json.dumps({"title": "IMG_1.jpg", "description": word})
+        )
+    if first:
+        touch(tmp_path, f"{folder}IMG_1.jpg")
+        write(tmp_path / folder / "IMG_1.jpg.json", json.dumps({"description": "the first one"}))
+        expected["IMG_1.jpg"] = ("the first one",)
+    assert placed(captions(read(tmp_path))) == expected
+
+
+@pytest.mark.parametrize("other", ["{}b.jpg", "{}.jpg"])
+def test_a_text_that_is_cut_is_none_of_two_images_that_begin_alike(tmp_path: Path, other: str) -> None:
+    begun = "a" * 46
+    touch(tmp_path, f"{begun}a.jpg", other.format(begun), "c.jpg", "d.jpg")
+    write(tmp_path / f"{begun}.json", '{"description": "a dog"}')
+    for name in "cd":
+        write(tmp_path / f"{name}.json", '{"description": "a cat"}')
+    expected = {"c.jpg": ("a cat",), "d.jpg": ("a cat",)}
+    expected |= {f"{begun}.jpg": ("a dog",)} if other == "{}.jpg" else {}
+    assert captions(read(tmp_path)) == expected

@@ -15,7 +15,7 @@ from showtell.data.readers.layout import holds_classes
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.side_tables import Seen, first_rows, tables_aside
-from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
+from showtell.data.readers.sidecar import CLOUD_CUT, of_cloud, say_something, sidecars
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
 from showtell.data.readers.tables import TABLE_SUFFIXES, Part, open_table, shard_parts, split_parts
@@ -197,7 +197,8 @@ class _Search:
             yield Candidate("coco", folder)
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
         files = [path for path in entries if path.is_file()]
-        pictured = {part for path in files if is_image_name(path.name) for part in (path.stem, path.name)}
+        pictures = [path for path in files if is_image_name(path.name)]
+        pictured = {part for one in pictures for part in (one.stem, one.name, one.name[:CLOUD_CUT])}
         tables: list[Candidate] = []
         for path in files:
             for one in self._in_folder(path) if of_cloud(path.stem) not in pictured else ():

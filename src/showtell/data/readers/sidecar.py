@@ -26,6 +26,9 @@ from showtell.errors import DataError
 
 _SUFFIXES = (".caption", ".captions", ".txt", ".json")
 _CLOUD = "supplemental-metadata"
+CLOUD_CUT = 46
+"""Letters of an image's name that Google leaves in that of its text."""
+_SECOND = re.compile(r"(.+)(\(\d+\))")
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 _JUDGED = 50
 _FRACTION = re.compile(r"-?\d*\.\d+")
@@ -47,6 +50,7 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
                 bases[posixpath.basename(stem)].append(name)
     found: dict[str, str] = {}
     elsewhere: defaultdict[str, list[str]] = defaultdict(list)
+    longer: defaultdict[str, list[str]] = defaultdict(list)
     for name in folder.images:
         stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
         alone = bases.get(posixpath.basename(stem), [])
@@ -55,15 +59,31 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
             alone = [text for text in alone if not folders.isdisjoint(text.split("/")[:-1])]
         if text := stems.get(stem) or stems.get(name):
             found[name] = text
+        elif (text := stems.get(_cut(name), "")).lower().endswith(".json"):
+            longer[text].append(name)
         elif len(alone) == 1:
             elsewhere[alone[0]].append(name)
-    taken = set(found.values())
-    found |= {names[0]: text for text, names in elsewhere.items() if text not in taken and len(names) == 1}
+    for others in (longer, elsewhere):  # two that begin alike have none
+        taken = set(found.values())
+        found |= {names[0]: text for text, names in others.items() if text not in taken and len(names) == 1}
     return dict(sorted(found.items()))
 
 
+def _cut(name: str) -> str:
+    """Return an image's name as Google cuts it for that of the text, where it is too long."""
+    above, slash, base = name.rpartition("/")
+    return f"{above}{slash}{base[:CLOUD_CUT]}"
+
+
 def of_cloud(stem: str) -> str:
-    """Return the image of which a text of Google's is; ``.supplemental-metadata`` may be cut off."""
+    """Return the image of which a text of Google's is; ``.supplemental-metadata`` may be cut off.
+
+    The second of a name is ``7(1).jpg``, and its text ``7.jpg(1).json``.
+    """
+    if numbered := _SECOND.fullmatch(stem):
+        image = of_cloud(numbered[1])
+        root, suffix = posixpath.splitext(image)
+        return f"{root}{numbered[2]}{suffix}" if is_image_name(image) else stem
     image, _, last = stem.rpartition(".")
     return image if is_image_name(image) and last and _CLOUD.startswith(last) else stem
 
