@@ -306,3 +306,47 @@ def test_a_text_that_is_cut_is_none_of_two_images_that_begin_alike(tmp_path: Pat
     expected = {"c.jpg": ("a cat",), "d.jpg": ("a cat",)}
     expected |= {f"{begun}.jpg": ("a dog",)} if other == "{}.jpg" else {}
     assert captions(read(tmp_path)) == expected
+
+
+# --- names beside addresses
+
+
+CELLS = {
+    "Airtable": "{0}.jpg (https://v5.airtableusercontent.com/v3/u/1/abc{0}/xyz)",
+    "brackets in the name": "{0}.jpg (https://x/7.jpg)",
+    "Notion": "[{0}.jpg](https://x/y/0.jpg)",
+    "Markdown": "![a dog](images/{0}.jpg)",
+    "Markdown, bare": "![]({0}.jpg)",
+    "Excel": '="{0}"',
+    "a query": "https://x/img?file={0}.jpg&w=3",
+}
+
+
+@pytest.mark.parametrize("form", CELLS)
+@pytest.mark.parametrize("words", ["caption", "label"])
+@pytest.mark.parametrize("called", ["Attachments", "image"])
+def test_a_name_beside_an_address_is_that_of_the_image(
+    tmp_path: Path, form: str, words: str, called: str
+) -> None:
+    cells = [CELLS[form].format(name.removesuffix(".jpg")) for name in FILES]
+    dataset = read(table(tmp_path, f"{called},{words}", cells, WORDS if words == "caption" else LABELS))
+    if words == "caption":
+        assert placed(captions(dataset)) == {name: (word,) for name, word in zip(FILES, WORDS)}
+    else:
+        assert placed(labels(dataset)) == dict(zip(FILES, LABELS))
+
+
+@pytest.mark.parametrize("cell", ["[gone.jpg](https://x/00.jpg)", "gone.jpg (https://x/00.jpg)", '="gone"'])
+def test_a_name_beside_an_address_that_no_file_has_is_missing(tmp_path: Path, cell: str) -> None:
+    cells = [cell, *(f"{name} (https://x/1)" for name in FILES[1:])]
+    dataset = read(table(tmp_path, "image,caption", cells, WORDS))
+    assert placed(captions(dataset)) == {name: (word,) for name, word in zip(FILES[1:], WORDS[1:])}
+    assert [p.detail.partition(" ")[0][:5] for p in dataset.problems if p.kind != "image without captions"]
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_blanks_before_a_name_may_be_the_files(tmp_path: Path, both: bool) -> None:
+    touch(tmp_path, *(f"images/ {name}" for name in FILES), *(f"images/{name}" for name in FILES if both))
+    rows = [(f" {name}", f"in front {word}") for name, word in zip(FILES, WORDS)]
+    data = write(tmp_path / "t.csv", written(("image", "caption"), rows))
+    assert captions(read(data)) == {name: (word,) for name, word in rows}

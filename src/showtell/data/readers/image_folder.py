@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from showtell.addresses import Address
 from showtell.data.listing import Listing
@@ -22,6 +22,12 @@ _ESCAPED = re.compile(r"#U([0-9a-f]{4})", re.IGNORECASE)
 _FLOAT = re.compile(r"(\d+)\.0+")
 _COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
+_BESIDE_ADDRESS = (
+    re.compile(r"!?\[([^][]+\.\w{2,5})\]\([^()\s]+://[^()\s]+\)"),
+    re.compile(r"!\[[^][]*\]\(([^()\s]+)\)"),
+    re.compile(r'="([^"]+)"'),
+    re.compile(r"((?:(?!://).)+?)\s*\(https?://[^\s()]+\)"),
+)
 _DEVELOPED = words(".cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw .psd")
 """What the files end in from which cameras' photos are made: a catalogue names those."""
 _LONGEST = 4096
@@ -87,7 +93,20 @@ def _plain(name: str) -> str:
             break
         except UnicodeError:
             continue
-    return re.sub(r"[\s_+]+", "_", nfc(base)).casefold()
+    return re.sub(r"[\s_+]+", "_", nfc(base).strip()).casefold()
+
+
+def _name_in(cell: str) -> tuple[str, str]:
+    """Return the name that a cell holds beside an address, and how it is bridged; nothing of another cell.
+
+    So Airtable and Notion (``7.jpg (https://...)``), Markdown (``[7.jpg](https://...)``, ``![a dog](7.jpg)``)
+    and Excel (``="0007"``) write it; of an address, it is the value that is an image's (``?file=7.jpg``).
+    """
+    for written in _BESIDE_ADDRESS:
+        if found := written.fullmatch(cell):
+            return found[1], EXACT
+    values = [value for _, value in parse_qsl(urlsplit(cell).query) if is_image_name(value)]
+    return (values[0], TAIL) if "://" in cell and len(values) == 1 else ("", EXACT)
 
 
 class ImageFolder(Listing):
@@ -136,7 +155,20 @@ class ImageFolder(Listing):
         key = (name, under)
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._find(nfc(name.strip().strip("\"'")), under)
+            found = self._found[key] = self._find_written(name, under)
+        return found
+
+    def _find_written(self, name: str, under: str) -> Match | Refusal:
+        own = posixpath.join(under, nfc(name))
+        if own in self.files:  # blanks at its ends are the file's
+            return self._match(own)
+        found = self._find(nfc(name.strip().strip("\"'")), under)
+        if isinstance(found, Match):
+            return found
+        inner, how = _name_in(name.strip())
+        other = self._find(nfc(inner), under) if inner else found
+        if isinstance(other, Match) and how in (EXACT, other.how or how):
+            return other._replace(how=other.how or how)
         return found
 
     def _find(self, name: str, under: str) -> Match | Refusal:
