@@ -5,11 +5,12 @@ import posixpath
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from showtell.data.names import nfc, splits_in_names
+from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.image_folder import ImageFolder, Match
@@ -19,6 +20,8 @@ from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
 _SAMPLE = 100
+_CAPTION, _TEXT = re.compile(rb'"captions?"'), re.compile(rb'"text"\s*:')
+_BOXES = (b'"bbox"', b'"segmentation"', b'"segments_info"', b'"keypoints"')
 
 
 class _Sentence(msgspec.Struct):
@@ -32,12 +35,16 @@ class _Image(msgspec.Struct):
     filename: str = ""
     filepath: str = ""
     split: str | None = ""
-    sentences: list[_Sentence] = []
+    sentences: list[_Sentence | str] = []
+    caption: Any = None  # this and the next are of those who write COCO's form by hand
+    text: Any = None
 
 
 class _Annotation(msgspec.Struct):
     image_id: int | str
-    caption: str | None = None
+    caption: str | list[str] | None = None
+    text: Any = None  # this and the next are what others call it
+    captions: Any = None
     is_rejected: bool | int | None = (
         None  # of VizWiz: "Quality issues are too severe to recognize visual content."
     )
@@ -51,7 +58,7 @@ class _Captions(msgspec.Struct):
 
 
 def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
-    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes or categories.
+    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes.
 
     The file is searched, not parsed: COCO's object annotations, which often lie in the same folder, take
     half a gigabyte. Quotes inside a JSON string are escaped, so a caption can't look like a key.
@@ -66,10 +73,11 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
             return "karpathy"
         if content.find(b'"annotations"') < 0:
             return None
-        if content.find(b'"caption"') >= 0:
+        if _CAPTION.search(content):
             return "coco"
-        found = (content.find(b'"bbox"'), content.find(b'"category_id"'))
-        return "boxes" if max(found) >= 0 else None
+        if any(content.find(key) >= 0 for key in _BOXES):
+            return "boxes"
+        return "coco" if _TEXT.search(content) else None
 
 
 def _decode(path: Path, reading: Reading) -> _Captions:
@@ -102,7 +110,8 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
         if not image.sentences:
             collector.problem("image without captions", where, f"{name!r} has no sentences; left out")
         for number, sentence in enumerate(image.sentences):
-            caption = nfc((sentence.raw or " ".join(sentence.tokens)).strip())
+            text = sentence if isinstance(sentence, str) else sentence.raw or " ".join(sentence.tokens)
+            caption = nfc(text.strip())
             collector.add(Entry(f"{where}.sentences[{number}]", name, (caption,), split=split, number=number))
     # Of the folder's other images nothing is said: COCO's folders hold more than any one file names.
     return _with_lists(collector.finish("karpathy", report_unused=False), source.parent, collector)
@@ -191,11 +200,15 @@ def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split
         if number in doubled:
             collector.skip("ambiguous name", where, f"image_id {number!r} is {doubled[number]}; left out")
             continue
-        caption = nfc((annotation.caption or "").strip())
-        entry = Entry(where, names[number], (caption,), split=splits[number], number=place)
+        captions = texts_of(annotation.caption or annotation.text or annotation.captions) or [""]
+        entry = Entry(where, names[number], captions, split=splits[number], number=place)
         collector.add(entry, under=under)
     for place, image in enumerate(content.images):
-        if _number(image.id) not in captioned:
+        if own := texts_of(image.caption or image.text):
+            where = f"{path}:images[{place}]"
+            entry = Entry(where, image.file_name, own, split=splits[_number(image.id)])
+            collector.add(entry, under=under)
+        elif _number(image.id) not in captioned:
             detail = f"{image.file_name!r} has no annotation; left out"
             collector.problem("image without captions", f"{path}:images[{place}]", detail)
 

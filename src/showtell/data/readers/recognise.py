@@ -162,7 +162,7 @@ class _Search:
             yield Candidate("webdataset", path, (Part(path),))
         elif kind == "boxes":
             expected = "Expected captions_*.json; or crop the boxes into class folders, for a classifier."
-            self._fail(f"{path} holds COCO's boxes or categories, which are not captions.", expected)
+            self._fail(f"{path} holds COCO's boxes, which are not captions.", expected)
         elif kind is not None:
             yield Candidate(kind, path)
         elif name in METADATA:

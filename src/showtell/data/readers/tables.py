@@ -29,7 +29,7 @@ _OPENERS: dict[str, Callable[[Path, Reading], Table]] = {
     ".parquet": open_parquet,
     ".tar": open_webdataset,
 }
-TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) - {".manifest", ".tar"}
+TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) - {".tar"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Format ``webdataset``: images with texts of their name in a tar."""
 
+import shlex
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +52,9 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
         if not any(len(record) > 1 for _, record in records):
             raise DataError(
                 f"{path} holds {len(records):,} images and no words for them.",
-                hint="Expected a .txt, .json or .cls of the same name beside each image.",
+                hint="Expected a .txt, .json or .cls of the same name beside each image; or, for a table "
+                "that names them, the images unpacked.",
+                run=f"tar -xf {shlex.quote(str(path))} -C {shlex.quote(str(path.parent))}",
             )
         if several:
             reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
