@@ -90,6 +90,14 @@ def test_a_table_of_folds_makes_the_first_val(tmp_path: Path) -> None:
     assert said(dataset, "of folds.csv, the column 'fold' holds 4 folds: fold 0 is val")
 
 
+def test_numbers_behind_names_are_classes_where_nothing_speaks_of_a_partition(tmp_path: Path) -> None:
+    table(tmp_path, "image,caption", FILES, WORDS)
+    write(tmp_path / "split_one.txt", "".join(f"{name} {n % 3}\n" for n, name in enumerate(FILES)))
+    dataset = read(tmp_path / "t.csv")
+    assert set(splits(dataset).values()) == {None}
+    assert said(dataset, "not read, though it may say the splits: split_one.txt")
+
+
 @pytest.mark.parametrize("column", ["label", "breed", "name", "caption"])
 def test_a_table_that_says_more_than_splits_is_no_list_of_them(tmp_path: Path, column: str) -> None:
     data = table(tmp_path, f"image,{column},split", FILES, LABELS, SPLITS)
@@ -336,7 +344,10 @@ def test_a_name_beside_an_address_is_that_of_the_image(
         assert placed(labels(dataset)) == dict(zip(FILES, LABELS))
 
 
-@pytest.mark.parametrize("cell", ["[gone.jpg](https://x/00.jpg)", "gone.jpg (https://x/00.jpg)", '="gone"'])
+@pytest.mark.parametrize(
+    "cell",
+    ["http://[7.jpg?file=gone.jpg", "[gone.jpg](https://x/00.jpg)", "gone.jpg (https://x/00.jpg)", '="gone"'],
+)
 def test_a_name_beside_an_address_that_no_file_has_is_missing(tmp_path: Path, cell: str) -> None:
     cells = [cell, *(f"{name} (https://x/1)" for name in FILES[1:])]
     dataset = read(table(tmp_path, "image,caption", cells, WORDS))
@@ -559,3 +570,18 @@ def test_several_images_in_a_cell_are_named_as_such(
     rows = [row[::-1] if header[0] == "label" else row for row in rows]
     with pytest.raises(DataError, match=r"several images in a cell of '(images|Attachments)': \['00.jpg', "):
         read(write(tmp_path / "t.csv", written(header, rows)))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_images_in_lists_of_parquet_are_one_a_row(tmp_path: Path, count: int) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    images = [[{"bytes": b"\xff\xd8\xff%d" % number, "path": None}] * count for number in range(12)]
+    parquet.write_table(pyarrow.table({"images": images, "caption": WORDS}), tmp_path / "t.parquet")
+    if count > 1:
+        with pytest.raises(DataError, match="several images in a row"):
+            read(tmp_path)
+        return
+    dataset = read(tmp_path)
+    assert [(image.path.read_bytes()[3:], image.captions) for image in dataset.images] == [
+        (b"%d" % number, (word,)) for number, word in enumerate(WORDS)
+    ]

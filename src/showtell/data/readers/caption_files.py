@@ -20,7 +20,7 @@ from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
 _SAMPLE = 100
-_CAPTION, _TEXT = re.compile(rb'"captions?"'), re.compile(rb'"text"\s*:')
+_CAPTIONS = (b'"caption"', b'"captions"')
 _BOXES = (b'"bbox"', b'"segmentation"', b'"segments_info"', b'"keypoints"')
 
 
@@ -73,11 +73,11 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
             return "karpathy"
         if content.find(b'"annotations"') < 0:
             return None
-        if _CAPTION.search(content):
+        if any(content.find(key) >= 0 for key in _CAPTIONS):
             return "coco"
         if any(content.find(key) >= 0 for key in _BOXES):
             return "boxes"
-        return "coco" if _TEXT.search(content) else None
+        return "coco" if content.find(b'"text"') >= 0 else None
 
 
 def _decode(path: Path, reading: Reading) -> _Captions:

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from showtell.addresses import Address
 from showtell.data.listing import Listing
@@ -26,7 +26,7 @@ _BESIDE_ADDRESS = (
     re.compile(r"!?\[([^][]+\.\w{2,5})\]\([^()\s]+://[^()\s]+\)"),
     re.compile(r"!\[[^][]*\]\(([^()\s]+)\)"),
     re.compile(r'="([^"]+)"'),
-    re.compile(r"((?:(?!://).)+?)\s*\(https?://[^\s()]+\)"),
+    re.compile(r"((?:(?!://).)+?)\s?\(https?://[^\s()]+\)"),
 )
 _DEVELOPED = words(".cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw .psd")
 """What the files end in from which cameras' photos are made: a catalogue names those."""
@@ -102,11 +102,12 @@ def _name_in(cell: str) -> tuple[str, str]:
     So Airtable and Notion (``7.jpg (https://...)``), Markdown (``[7.jpg](https://...)``, ``![a dog](7.jpg)``)
     and Excel (``="0007"``) write it; of an address, it is the value that is an image's (``?file=7.jpg``).
     """
-    for written in _BESIDE_ADDRESS:
+    for written in _BESIDE_ADDRESS if cell.endswith((")", '"')) and len(cell) < _LONGEST else ():
         if found := written.fullmatch(cell):
             return found[1], EXACT
-    values = [value for _, value in parse_qsl(urlsplit(cell).query) if is_image_name(value)]
-    return (values[0], TAIL) if "://" in cell and len(values) == 1 else ("", EXACT)
+    query = cell.partition("?")[2] if "://" in cell and len(cell) < _LONGEST else ""
+    values = [value for _, value in parse_qsl(query) if is_image_name(value)]
+    return (values[0], TAIL) if len(values) == 1 else ("", EXACT)
 
 
 class ImageFolder(Listing):

@@ -62,8 +62,11 @@ def _is_silent(name: str, cells: Sequence[str]) -> bool:
 
 
 def _header(table: DelimitedTable, cells: Sequence[Sequence[str]]) -> Sequence[str]:
-    """Return the names of the columns; of CelebA's two without a header those that are meant."""
-    if table.headed or len(cells) != 2:
+    """Return the names of the columns; of CelebA's two without a header those that are meant.
+
+    Behind a name, 0, 1 and 2 are else classes.
+    """
+    if table.headed or len(cells) != 2 or _NUMBERED not in table.path.stem.lower():
         return table.header
     return ["image" if all(map(is_image_name, one)) else _NUMBERED for one in cells]
 
