@@ -259,7 +259,7 @@ def test_json_beside_images_that_holds_no_captions_is_named_as_such(tmp_path: Pa
     """Labelme, image generators, Google Takeout: twenty lines of "empty caption" say little."""
     for number in range(4):
         touch(tmp_path, f"p{number}.jpg")
-        write(tmp_path / f"p{number}.json", json.dumps({"shapes": [], "flags": {"cat": True}}))
+        write(tmp_path / f"p{number}.json", json.dumps({"shapes": [], "flags": {}}))
     with pytest.raises(DataError) as error:
         read(tmp_path)
     assert "shapes" in str(error.value) or "'caption'" in str(error.value)

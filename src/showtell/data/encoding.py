@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 from unicodedata import category
 
 from showtell.data.names import words
@@ -176,17 +177,22 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, str]:
 @lru_cache(maxsize=256)
 def _told(path: Path, modified: int, size: int) -> tuple[str, str]:
     with path.open("rb") as handle:
-        head = handle.read(4096)
-        wide = _wide(head)
-        if wide:
-            return wide, f"{path.name} is {wide[:6].upper()} and is read as such"
-        if b"\0" in head:
-            raise DataError(
-                f"{path} holds NUL bytes: it is not a text file.",
-                hint="Expected a table or JSON in text; for images alone, name their folder.",
-            )
-        handle.seek(0)
-        strange, bad, proper, first = _beyond_ascii(handle)
+        return told_of(path, handle)
+
+
+def told_of(path: Path, handle: BinaryIO) -> tuple[str, str]:
+    """Tell the encoding of an open text as `encoding_of` does; the path is the one that is named."""
+    head = handle.read(4096)
+    wide = _wide(head)
+    if wide:
+        return wide, f"{path.name} is {wide[:6].upper()} and is read as such"
+    if b"\0" in head:
+        raise DataError(
+            f"{path} holds NUL bytes: it is not a text file.",
+            hint="Expected a table or JSON in text; for images alone, name their folder.",
+        )
+    handle.seek(0)
+    strange, bad, proper, first = _beyond_ascii(handle)
     if bad < 0:
         return "iso2022_jp", f"{path.name} is Japanese (ISO-2022-JP) and is read as such"
     if not bad:

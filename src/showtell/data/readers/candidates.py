@@ -7,6 +7,7 @@ from pathlib import Path
 from showtell.data.names import CAPTION_COLUMNS, LABEL_COLUMNS, column_key, few, splits_in_names
 from showtell.data.readers.columns import Columns
 from showtell.data.readers.reading import Annotation, Reading
+from showtell.data.readers.side_tables import Seen
 from showtell.data.readers.tables import Part
 
 _LABELLED = ("labels", "classes")
@@ -26,6 +27,7 @@ class Candidate:
     usual: bool = True  # whether a table's words have a name that says so, and not just the one column left
     wide: bool = False  # whether the images of other splits are read in the folders beside
     labels: bool = False  # whether a table that tells neither by its format holds labels
+    seen: Seen | None = None  # of a table whose images are found: what its first rows say
 
     @property
     def words(self) -> Annotation:

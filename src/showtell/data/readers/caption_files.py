@@ -5,21 +5,24 @@ import posixpath
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from showtell.data.names import nfc, split_in_name, split_named, splits_in_names
+from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.folders import choose_folder
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.split_folders import with_other_splits
-from showtell.data.readers.split_lists import read_lists
+from showtell.data.readers.split_lists import list_places, read_lists, with_listed_splits
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
 _SAMPLE = 100
+_CAPTIONS = (b'"caption"', b'"captions"')
+_BOXES = (b'"bbox"', b'"segmentation"', b'"segments_info"', b'"keypoints"')
 
 
 class _Sentence(msgspec.Struct):
@@ -32,13 +35,17 @@ class _Image(msgspec.Struct):
     file_name: str = ""
     filename: str = ""
     filepath: str = ""
-    split: str = ""
-    sentences: list[_Sentence] = []
+    split: str | None = ""
+    sentences: list[_Sentence | str] = []
+    caption: Any = None  # this and the next are of those who write COCO's form by hand
+    text: Any = None
 
 
 class _Annotation(msgspec.Struct):
     image_id: int | str
-    caption: str | None = None
+    caption: str | list[str] | None = None
+    text: Any = None  # this and the next are what others call it
+    captions: Any = None
     is_rejected: bool | int | None = (
         None  # of VizWiz: "Quality issues are too severe to recognize visual content."
     )
@@ -52,7 +59,7 @@ class _Captions(msgspec.Struct):
 
 
 def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
-    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes or categories.
+    """Tell by its keys whether a JSON file holds COCO or Karpathy captions, or COCO's boxes.
 
     The file is searched, not parsed: COCO's object annotations, which often lie in the same folder, take
     half a gigabyte. Quotes inside a JSON string are escaped, so a caption can't look like a key.
@@ -67,10 +74,11 @@ def json_kind(path: Path) -> Literal["coco", "karpathy", "boxes"] | None:
             return "karpathy"
         if content.find(b'"annotations"') < 0:
             return None
-        if content.find(b'"caption"') >= 0:
+        if any(content.find(key) >= 0 for key in _CAPTIONS):
             return "coco"
-        found = (content.find(b'"bbox"'), content.find(b'"category_id"'))
-        return "boxes" if max(found) >= 0 else None
+        if any(content.find(key) >= 0 for key in _BOXES):
+            return "boxes"
+        return "coco" if content.find(b'"text"') >= 0 else None
 
 
 def _decode(path: Path, reading: Reading) -> _Captions:
@@ -96,19 +104,29 @@ def read_karpathy(source: Path, reading: Reading) -> Dataset:
     content = _decode(source, reading)
     sample = [name for image in content.images[:_SAMPLE] for name in dict.fromkeys(_names(image))]
     folder = choose_folder(reading, source.parent, sample)
-    splits = (split_named(image.split) for image in content.images)
+    splits = (split_named(image.split or "") for image in content.images)
     collector = Collector(source, with_other_splits(reading, folder, source.parent, splits), reading)
     for place, image in enumerate(content.images):
         where = f"{source}:images[{place}]"
         name = _existing(collector.folder, image)
-        split = collector.read_split(where, image.split)
+        split = collector.read_split(where, image.split or "")
         if not image.sentences:
             collector.problem("image without captions", where, f"{name!r} has no sentences; left out")
         for number, sentence in enumerate(image.sentences):
-            caption = nfc((sentence.raw or " ".join(sentence.tokens)).strip())
+            text = sentence if isinstance(sentence, str) else sentence.raw or " ".join(sentence.tokens)
+            caption = nfc(text.strip())
             collector.add(Entry(f"{where}.sentences[{number}]", name, (caption,), split=split, number=number))
     # Of the folder's other images nothing is said: COCO's folders hold more than any one file names.
-    return collector.finish("karpathy", report_unused=False)
+    return _with_lists(collector.finish("karpathy", report_unused=False), source.parent, collector)
+
+
+def _with_lists(dataset: Dataset, beside: Path, collector: Collector) -> Dataset:
+    """Give images the splits of lists beside their captions, where these bring none themselves."""
+    if any(image.split for image in dataset.images):
+        return dataset
+    return with_listed_splits(
+        dataset, list_places(beside, collector.folder), collector.folder, collector.reading
+    )
 
 
 def _names(image: _Image) -> tuple[str, str]:
@@ -154,7 +172,7 @@ def read_coco(source: Path, reading: Reading) -> Dataset:
     for path, subset, content in zip(files, subsets, contents):
         _add_coco(collector, path, content, splits.get(subset), subset if subset in folder.folders else "")
     # Of the folder's other images nothing is said: it is often shared with other annotation files.
-    return collector.finish("coco", report_unused=False)
+    return _with_lists(collector.finish("coco", report_unused=False), base, collector)
 
 
 def coco_files(folder: Path) -> list[Path]:
@@ -165,11 +183,15 @@ def coco_files(folder: Path) -> list[Path]:
 
 def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split | None, under: str) -> None:
     names: dict[int | str | None, str] = {}
+    splits: dict[int | str | None, Split | None] = {}
     doubled = {}
-    for image in content.images:
+    for place, image in enumerate(content.images):
         first = names.setdefault(number := _number(image.id), image.file_name)
         if first != image.file_name:
             doubled[number] = f"{first!r} or {image.file_name!r}"
+        splits[number] = collector.read_split(f"{path}:images[{place}]", image.split or "") or split
+    if any(image.split for image in content.images):
+        collector.reading.note("the splits are those of 'split' in the images' records")
     captioned = set()
     for place, annotation in enumerate(content.annotations):
         where, number = f"{path}:annotations[{place}]", _number(annotation.image_id)
@@ -184,10 +206,15 @@ def _add_coco(collector: Collector, path: Path, content: _Captions, split: Split
         if number in doubled:
             collector.skip("ambiguous name", where, f"image_id {number!r} is {doubled[number]}; left out")
             continue
-        caption = nfc((annotation.caption or "").strip())
-        collector.add(Entry(where, names[number], (caption,), split=split, number=place), under=under)
+        captions = texts_of(annotation.caption or annotation.text or annotation.captions) or [""]
+        entry = Entry(where, names[number], captions, split=splits[number], number=place)
+        collector.add(entry, under=under)
     for place, image in enumerate(content.images):
-        if _number(image.id) not in captioned:
+        if own := texts_of(image.caption or image.text):
+            where = f"{path}:images[{place}]"
+            entry = Entry(where, image.file_name, own, split=splits[_number(image.id)])
+            collector.add(entry, under=under)
+        elif _number(image.id) not in captioned:
             detail = f"{image.file_name!r} has no annotation; left out"
             collector.problem("image without captions", f"{path}:images[{place}]", detail)
 

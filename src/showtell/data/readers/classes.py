@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from showtell.data.names import few, split_in_name, split_named
@@ -12,7 +11,7 @@ from showtell.data.readers.layout import Layout, layout_of
 from showtell.data.readers.no_classes import MASKS
 from showtell.data.readers.read_data import dataset_of
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.split_lists import list_places, said_elsewhere, with_listed_splits
+from showtell.data.readers.split_lists import list_places, with_listed_splits
 from showtell.data.records import AnnotatedImage, Dataset, Problem
 from showtell.errors import ConfigError, DataError
 
@@ -71,13 +70,7 @@ def read_classes(source: Path, reading: Reading) -> Dataset:
     dataset = dataset_of(source, "classes", images, problems, reading)
     if layout.splits or layout.flat or layout.inner:
         return dataset
-    dataset = with_listed_splits(dataset, list_places(source, folder), folder, reading)
-    unread = said_elsewhere(folder.files)
-    if unread and not any(image.split for image in dataset.images):
-        reading.note(
-            f"not read, though it may say the splits: {few(unread)} (expected lists: train.txt, test.txt)"
-        )
-    return replace(dataset, notes=tuple(reading.notes))
+    return with_listed_splits(dataset, list_places(source, folder), folder, reading)
 
 
 def _without_class(name: str, label: str, layout: Layout) -> Problem:

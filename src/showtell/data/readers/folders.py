@@ -1,10 +1,11 @@
 """Which folder holds the images of a table, and which of its columns names them."""
 
 import posixpath
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from showtell.data.names import (
     IMAGE_COLUMNS,
@@ -27,6 +28,10 @@ _ENOUGH = 0.5
 """Share of names that are files' own from which no other folder is looked into."""
 _CERTAIN = 0.9
 """The same of a column, from which no other column is looked at."""
+
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_UNPACK = {".zip": "unzip", ".7z": "7z x", ".rar": "unrar x"}
 
 
 class _Fit(NamedTuple):
@@ -223,9 +228,15 @@ def _refuse_two(sample: Sample, best: _Fit, places: Sequence[int]) -> None:
 def _refuse_lists(sample: Sample, places: Sequence[int]) -> None:
     for place in places:
         cells, column = sample.cells[place], sample.table.header[place]
-        several = [parts for parts in map(listed, cells) if len(parts) > 1]
+        several = [parts for parts in map(_several, cells) if len(parts) > 1]
         if 2 * len(several) > len(cells) and all(is_image_name(str(part)) for part in several[0]):
             raise sample.table.lacking(f"several images in a cell of {column!r}: {several[0]}"[:200])
+
+
+def _several(cell: Any) -> list[Any]:
+    """Return the parts of a cell that is a list of images, or names some behind one another."""
+    parts = [part.partition(" (http")[0] for part in re.split(r"\s*[;,|\n]\s*", str(cell).strip())]
+    return listed(cell) or (parts if all(map(is_image_name, parts)) else [])
 
 
 def _spread(cells: Iterable[str]) -> list[str]:
@@ -253,6 +264,11 @@ def _no_images(sample: Sample) -> DataError:
     return DataError(error.what, hint=error.hint)
 
 
+def _packed_in(folder: Path) -> list[Path]:
+    """Return the archives in a folder, in which the images of a table may be."""
+    return sorted(path for path in folder.glob("*") if path.name.lower().endswith(_ARCHIVES))
+
+
 def all_missing(source: Path, folder: ImageFolder, names: Sequence[str]) -> DataError:
     """Explain that none of a table's images is in the folder, and what is expected."""
     shown = "\n".join(f"  {name[:200]}" for name in names[:10])
@@ -265,7 +281,9 @@ def all_missing(source: Path, folder: ImageFolder, names: Sequence[str]) -> Data
             f"{what}\nThese are addresses, and addresses are never fetched.",
             hint="Download the images: by --images DIR they are found by the ends of their addresses.",
         )
-    if archives := sorted(path.name for path in folder.root.glob("*.zip")):
-        what += f"\nBeside it lies {', '.join(archives)}: unpack it first."
+    if archives := _packed_in(folder.root):
+        commands = [f"{_UNPACK.get(path.suffix, 'tar -xf')} {shlex.quote(path.name)}" for path in archives]
+        names = few([path.name for path in archives])
+        what += f"\nBeside it lies {names}: unpack it first ({few(commands, 3)})."
     run = f"showtell inspect {shlex.quote(str(source))} --images DIR"
     return DataError(what, hint="Expected the folder that holds these images: --images DIR.", run=run)

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from showtell.addresses import Address
 from showtell.data.listing import Listing
@@ -22,6 +22,12 @@ _ESCAPED = re.compile(r"#U([0-9a-f]{4})", re.IGNORECASE)
 _FLOAT = re.compile(r"(\d+)\.0+")
 _COCO = re.compile(r"COCO_\w+?\d{4}_(?=\d+$)")
 
+_BESIDE_ADDRESS = (
+    re.compile(r"!?\[([^][]+\.\w{2,5})\]\([^()\s]+://[^()\s]+\)"),
+    re.compile(r"!\[[^][]*\]\(([^()\s]+)\)"),
+    re.compile(r'="([^"]+)"'),
+    re.compile(r"((?:(?!://).)+?)\s?\(https?://[^\s()]+\)"),
+)
 _DEVELOPED = words(".cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw .psd")
 """What the files end in from which cameras' photos are made: a catalogue names those."""
 _LONGEST = 4096
@@ -87,7 +93,21 @@ def _plain(name: str) -> str:
             break
         except UnicodeError:
             continue
-    return re.sub(r"[\s_+]+", "_", nfc(base)).casefold()
+    return re.sub(r"[\s_+]+", "_", nfc(base).strip()).casefold()
+
+
+def _name_in(cell: str) -> tuple[str, str]:
+    """Return the name that a cell holds beside an address, and how it is bridged; nothing of another cell.
+
+    So Airtable and Notion (``7.jpg (https://...)``), Markdown (``[7.jpg](https://...)``, ``![a dog](7.jpg)``)
+    and Excel (``="0007"``) write it; of an address, it is the value that is an image's (``?file=7.jpg``).
+    """
+    for written in _BESIDE_ADDRESS if cell.endswith((")", '"')) and len(cell) < _LONGEST else ():
+        if found := written.fullmatch(cell):
+            return found[1], EXACT
+    query = cell.partition("?")[2] if "://" in cell and len(cell) < _LONGEST else ""
+    values = [value for _, value in parse_qsl(query) if is_image_name(value)]
+    return (values[0], TAIL) if len(values) == 1 else ("", EXACT)
 
 
 class ImageFolder(Listing):
@@ -136,7 +156,20 @@ class ImageFolder(Listing):
         key = (name, under)
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._find(nfc(name.strip().strip("\"'")), under)
+            found = self._found[key] = self._find_written(name, under)
+        return found
+
+    def _find_written(self, name: str, under: str) -> Match | Refusal:
+        own = posixpath.join(under, nfc(name))
+        if own in self.files:  # blanks at its ends are the file's
+            return self._match(own)
+        found = self._find(nfc(name.strip().strip("\"'")), under)
+        if isinstance(found, Match):
+            return found
+        inner, how = _name_in(name.strip())
+        other = self._find(nfc(inner), under) if inner else found
+        if isinstance(other, Match) and how in (EXACT, other.how or how):
+            return other._replace(how=other.how or how)
         return found
 
     def _find(self, name: str, under: str) -> Match | Refusal:
@@ -206,7 +239,7 @@ class ImageFolder(Listing):
         parts = [part for part in decoded.casefold().split("/") if part not in ("", ".", "..")]
         *folders, base = parts or [""]
         other = ""
-        for how, alike in self._alike(base):
+        for how, alike in self._alike(base, counted="://" not in plain):
             if home is not None:
                 alike = [file for file in alike if posixpath.dirname(file) == home]
             elif under:
@@ -222,14 +255,18 @@ class ImageFolder(Listing):
         detail = f"{name!r} is not in {self.root}, and {other!r} is another image; left out"
         return Refusal("missing image", detail) if other and "://" not in plain else None
 
-    def _alike(self, base: str) -> Iterator[tuple[str, list[str]]]:
-        """Yield the ways to bridge a base name, and the files to which each of them leads."""
+    def _alike(self, base: str, *, counted: bool) -> Iterator[tuple[str, list[str]]]:
+        """Yield the ways to bridge a base name, and the files to which each of them leads.
+
+        Counted: a number may stand for one with zeros before it. That of an address counts nothing here:
+        programs that download number the files anew.
+        """
         yield TAIL, self._by_base.get(base, [])
         stem = _stem(base) if is_image_name(base) or base.endswith(_DEVELOPED) else base
         yield "their names without the extension", self._by_base_stem.get(stem, [])
         number = _FLOAT.fullmatch(stem)
         digits = number[1] if number else stem
-        if digits.isdecimal() and len(digits) < 19:
+        if counted and digits.isdecimal() and len(digits) < 19:
             yield "their numbers, zeros added", self._by_number.get(int(digits), [])
         yield "their names behind the first hyphen", self._by_base.get(_UPLOADED.sub("", base), [])
         yield "their names but for blanks and escaped letters", self._by_plain.get(_plain(base), [])

@@ -19,6 +19,7 @@ from showtell.data.names import (
     split_named,
 )
 from showtell.data.readers.cells import TEXT_KEYS, holds_objects, image_of, object_of
+from showtell.data.readers.coco_classes import coco_records, is_coco_of_classes
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable, Table
 from showtell.errors import DataError
@@ -125,11 +126,13 @@ def _records(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     listed = [key for key, part in lists.items() if isinstance(part[0], dict)]
     parts = lists | mappings
     by_split = {key: part for key, part in parts.items() if split_named(key)}
-    tables = [key for key, part in mappings.items() if _are_images(part)]
+    tables = [key for key, part in mappings.items() if _are_images(part) or _are_splits(part)]
     if len(by_split) > 1 or (by_split and len(by_split) == len(value)):  # {"train": [...], "val": {...}}
         for split, records in by_split.items():
             for where, record in _records(records, split):
                 yield where, record | {"split": split} if isinstance(record, dict) else record
+    elif is_coco_of_classes(value):
+        yield from coco_records(value)
     elif isinstance(value.get("labels"), dict) and isinstance(value.get("classes"), list):  # of FiftyOne
         classes = dict(enumerate(value["classes"]))
         for name, label in value["labels"].items():
@@ -157,6 +160,11 @@ def _are_images(part: dict[str, Any]) -> bool:
     return any(map(is_image_name, part)) or (
         len(records) == len(part) and all(key & set(IMAGE_COLUMNS[:-5]) for key in keys)
     )
+
+
+def _are_splits(part: dict[str, Any]) -> bool:
+    """Tell whether a mapping holds records by split: ``{"data": {"train": [...], "val": [...]}}``."""
+    return len(part) > 1 and all(split_named(key) and isinstance(one, list) for key, one in part.items())
 
 
 def _are_names(part: Any) -> bool:

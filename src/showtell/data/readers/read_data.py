@@ -9,7 +9,7 @@ from showtell.data.names import few, splits_spoken_of
 from showtell.data.readers.reading import Reading
 from showtell.data.records import AnnotatedImage, Dataset, Problem
 
-_CODE = re.compile(r"-?\d+(?:\.0)?|n\d{8}|/m/\w+")
+CODE = re.compile(r"-?\d+(?:\.0)?|n\d{8}|/m/\w+")
 _NAMING = re.compile(r"(?:class|label|categor|synset|name|words|map).*\.(?:txt|csv|tsv|json|ya?ml)$", re.I)
 
 
@@ -38,7 +38,7 @@ def dataset_of(
 
 def _names_beside(source: Path, classes: Sequence[str]) -> list[str]:
     """Return files beside a data set, or in it, that may name classes which are numbers or codes."""
-    if not classes or not all(map(_CODE.fullmatch, classes)):
+    if not classes or not all(map(CODE.fullmatch, classes)):
         return []
     beside = source if source.is_dir() else source.parent
     names = [path.name for path in sorted(beside.iterdir()) if path != source and _NAMING.search(path.name)]

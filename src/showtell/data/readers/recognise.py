@@ -21,7 +21,8 @@ from showtell.data.readers.image_folder import Match
 from showtell.data.readers.layout import holds_classes, layout_of
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.sidecar import of_cloud, say_something, sidecars
+from showtell.data.readers.side_tables import first_rows, tables_aside
+from showtell.data.readers.sidecar import CLOUD_CUT, of_cloud, say_something, sidecars
 from showtell.data.readers.split_folders import with_other_splits
 from showtell.data.readers.split_lists import is_list, pairs_with_splits
 from showtell.data.readers.table import UnclearColumnsError
@@ -121,7 +122,7 @@ class _Search:
             yield Candidate("webdataset", path, (Part(path),))
         elif kind == "boxes":
             expected = "Expected captions_*.json; or crop the boxes into class folders, for a classifier."
-            self._fail(f"{path} holds COCO's boxes or categories, which are not captions.", expected)
+            self._fail(f"{path} holds COCO's boxes, which are not captions.", expected)
         elif kind is not None:
             yield Candidate(kind, path)
         elif name in METADATA:
@@ -183,7 +184,8 @@ class _Search:
             yield Candidate("coco", folder)
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
         files = [path for path in entries if path.is_file()]
-        pictured = {part for path in files if is_image_name(path.name) for part in (path.stem, path.name)}
+        pictures = [path for path in files if is_image_name(path.name)]
+        pictured = {part for one in pictures for part in (one.stem, one.name, one.name[:CLOUD_CUT])}
         tables: list[Candidate] = []
         for path in files:
             for one in self._in_folder(path) if of_cloud(path.stem) not in pictured else ():
@@ -194,7 +196,8 @@ class _Search:
         shards = shard_parts([path for path in files if path.suffix.lower() == ".tar"], self.reading)
         if shards := shards or shards_of_splits(folder, ".tar"):
             yield Candidate("webdataset", folder, shards)
-        yield from self._together(folder, tables)
+        aside = tables_aside([one.seen for one in tables if one.seen], self.reading) if tables[1:] else ()
+        yield from self._together(folder, [one for one in tables if one.source not in aside])
         if not (tables or metadata):
             yield from self._in_each(folder)
         parts = () if tables else shards_of_splits(folder, ".parquet")
@@ -278,7 +281,8 @@ class _Search:
         surpassing = of_folders or (format == "labels" and columns.who is not None)
         home = with_other_splits(trial, columns.folder, path.parent, splits_in(columns))
         wide, usual = home is not columns.folder, is_usual(columns, trial)
-        yield Candidate(format, path, (Part(path),), images, surpassing, usual, wide)
+        seen = first_rows(columns, rows) if images else None
+        yield Candidate(format, path, (Part(path),), images, surpassing, usual, wide, seen=seen)
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))

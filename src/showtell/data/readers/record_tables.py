@@ -141,8 +141,12 @@ def open_parquet(path: Path, reading: Reading) -> RecordTable:
     try:
         named = reading.source.image_column
         schema = parquet.read_schema(path)
-        structs = [field for field in schema if pyarrow.types.is_struct(field.type)]
-        cells = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
+        types = {field.name: field.type for field in schema}
+        types = {
+            name: kind.value_type if pyarrow.types.is_list(kind) else kind for name, kind in types.items()
+        }
+        structs = {name: kind for name, kind in types.items() if pyarrow.types.is_struct(kind)}
+        cells = [name for name, kind in structs.items() if kind.get_field_index("bytes") >= 0]
         cells = [name for name in cells if _holds_images(path, name)]
         bare = [field.name for field in schema if str(field.type) in ("binary", "large_binary")]
         usual = [name for name in bare if column_key(name) in IMAGE_COLUMNS or name == named]
@@ -177,8 +181,18 @@ def _holds_images(path: Path, column: str) -> bool:
 
     with parquet.ParquetFile(path) as file:
         first = next(file.iter_batches(batch_size=64, columns=[column]), None)
-    cells = [] if first is None else [cell for cell in first.column(0).to_pylist() if cell]
+    cells = (
+        [] if first is None else [one for cell in first.column(0).to_pylist() if (one := _only(path, cell))]
+    )
     return any(cell["bytes"] for cell in cells) or not any(cell.get("path") for cell in cells)
+
+
+def _only(path: Path, cell: Any) -> Any:
+    """Return what a cell holds, be it the only one of a list."""
+    if isinstance(cell, list) and len(cell) > 1:
+        what = f"{path} has several images in a row: of which is something said?"
+        raise DataError(what, hint="Expected one image in each row.")
+    return next(iter(cell), None) if isinstance(cell, list) else cell
 
 
 def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
@@ -188,6 +202,7 @@ def _images(path: Path, column: str) -> Iterator[tuple[str, bytes]]:
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=64, columns=[column]):
             for cell in batch.column(0).to_pylist():
+                cell = _only(path, cell)
                 content = (cell.get("bytes") if isinstance(cell, dict) else cell) or b""
                 yield f"{place:08d}{_SUFFIXES.get(content[:3], '.img')}", content
                 place += 1

@@ -1,17 +1,17 @@
-"""Images with texts of their name: beside them in a folder (``sidecar``), or in a tar (``webdataset``)."""
+"""Format ``sidecar``: images with texts of their name beside them in a folder."""
 
 import posixpath
 import re
-import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from showtell.data.names import (
     CAPTION_COLUMNS,
-    PICTURE_EXTENSIONS,
+    LABEL_COLUMNS,
     column_key,
     few,
     is_image_name,
@@ -23,12 +23,14 @@ from showtell.data.readers.cells import texts_of
 from showtell.data.readers.collect import Collector, Entry
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.reading import Reading
-from showtell.data.readers.table import RecordTable
-from showtell.data.records import Dataset
+from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
 _SUFFIXES = (".caption", ".captions", ".txt", ".json")
 _CLOUD = "supplemental-metadata"
+CLOUD_CUT = 46
+"""Letters of an image's name that Google leaves in that of its text."""
+_SECOND = re.compile(r"(.+)(\(\d+\))")
 _BOXES = re.compile(r"(?:\d+(?:\s+-?\d*\.?\d+){4,}\s*)+")
 _JUDGED = 50
 _FRACTION = re.compile(r"-?\d*\.\d+")
@@ -50,23 +52,46 @@ def sidecars(folder: ImageFolder) -> dict[str, str]:
                 bases[posixpath.basename(stem)].append(name)
     found: dict[str, str] = {}
     elsewhere: defaultdict[str, list[str]] = defaultdict(list)
+    longer: defaultdict[str, list[str]] = defaultdict(list)
     for name in folder.images:
         stem = name.rpartition(".")[0] if "." in posixpath.basename(name) else name
         alone = bases.get(posixpath.basename(stem), [])
         if len(alone) > 1:  # images/train/7.jpg and texts/train/7.txt
             folders = set(name.split("/")[:-1])
-            alone = [text for text in alone if not folders.isdisjoint(text.split("/")[:-1])]
+            shared = [text for text in alone if not folders.isdisjoint(text.split("/")[:-1])]
+            split = _splits_above(name)  # train_images/7.jpg and train_captions/7.txt
+            alone = shared or [text for text in alone if split and _splits_above(text) == split]
         if text := stems.get(stem) or stems.get(name):
             found[name] = text
+        elif (text := stems.get(_cut(name), "")).lower().endswith(".json"):
+            longer[text].append(name)
         elif len(alone) == 1:
             elsewhere[alone[0]].append(name)
-    taken = set(found.values())
-    found |= {names[0]: text for text, names in elsewhere.items() if text not in taken and len(names) == 1}
+    for others in (longer, elsewhere):  # two that begin alike have none
+        taken = set(found.values())
+        found |= {names[0]: text for text, names in others.items() if text not in taken and len(names) == 1}
     return dict(sorted(found.items()))
 
 
+def _splits_above(name: str) -> set[Split]:
+    return {split for part in name.split("/")[:-1] if (split := split_in_name(part))}
+
+
+def _cut(name: str) -> str:
+    """Return an image's name as Google cuts it for that of the text, where it is too long."""
+    above, slash, base = name.rpartition("/")
+    return f"{above}{slash}{base[:CLOUD_CUT]}"
+
+
 def of_cloud(stem: str) -> str:
-    """Return the image of which a text of Google's is; ``.supplemental-metadata`` may be cut off."""
+    """Return the image of which a text of Google's is; ``.supplemental-metadata`` may be cut off.
+
+    The second of a name is ``7(1).jpg``, and its text ``7.jpg(1).json``.
+    """
+    if numbered := _SECOND.fullmatch(stem):
+        image = of_cloud(numbered[1])
+        root, suffix = posixpath.splitext(image)
+        return f"{root}{numbered[2]}{suffix}" if is_image_name(image) else stem
     image, _, last = stem.rpartition(".")
     return image if is_image_name(image) and last and _CLOUD.startswith(last) else stem
 
@@ -85,17 +110,18 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
             f"{source} holds no image with a text file of its name.",
             hint="Expected files such as 7.jpg with 7.txt beside it.",
         )
-    boxes = without = empty = 0
+    boxes = without = empty = labelled = 0
     for name, text in texts.items():
         path = folder.path_of(text)
-        captions = _captions(path, reading)
+        captions, label = _said(path, reading)
         if captions and any(map(_is_box, captions)):
             boxes += 1
             continue
         empty += captions == []
-        without += captions is None
+        without += captions is None and label is None
+        labelled += label is not None
         split = split_in_name(name.partition("/")[0]) if "/" in name else None
-        collector.add(Entry(str(path), name, captions or ("",), split=split))
+        collector.add(Entry(str(path), name, captions or [""] * (label is None), label, split=split))
     if 2 * boxes > len(texts) - empty:
         raise DataError(
             f"{source} holds boxes (YOLO and the like) beside its images, not captions.",
@@ -103,8 +129,8 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
         )
     if without == len(texts):
         raise DataError(
-            f"{source} holds JSON files beside its images, and none of them a 'caption'.",
-            hint='Expected {"caption": "a dog"} in them, or a table of captions.',
+            f"{source} holds JSON files beside its images, and none of them a 'caption' or a 'label'.",
+            hint='Expected {"caption": "a dog"} or {"label": "dog"} in them, or a table.',
         )
     suffixes = sorted({posixpath.splitext(text)[1].lower() for text in texts.values()})
     others = sorted({s for name in folder.files for s in _SUFFIXES if name.endswith(s)} - set(suffixes))
@@ -120,15 +146,19 @@ def read_sidecar(source: Path, reading: Reading) -> Dataset:
             f"{len(shared):,} texts stand beside several images each, which all have it: {few(shared, 5)}"
         )
     left = f"; files that end in {' and '.join(others)} are not read" if others else ""
-    reading.note(f"captions are the lines of the {' and '.join(suffixes)} file beside each image{left}")
+    what = "labels are those" if labelled == len(texts) else "captions are the lines"
+    reading.note(f"{what} of the {' and '.join(suffixes)} file beside each image{left}")
     return with_brought_splits(collector.finish("sidecar"), source, folder, reading)
 
 
 def say_something(folder: ImageFolder, texts: Sequence[str], reading: Reading) -> bool:
-    """Tell whether the first of some texts beside images hold captions: JSON may be of a camera."""
+    """Tell whether the first of some texts beside images hold captions: JSON may be of a camera.
+
+    Its labels say no more than class folders.
+    """
     first = [text for text in texts if text.lower().endswith(".json")][:_JUDGED]
-    found = [_captions(folder.path_of(text), reading.trial()) for text in first]
-    return len(found) < len(texts[:_JUDGED]) or any(caption and any(caption) for caption in found)
+    found = [_said(folder.path_of(text), reading.trial()) for text in first]
+    return len(found) < len(texts[:_JUDGED]) or any(any(captions or ()) for captions, _ in found)
 
 
 def _is_box(line: str) -> bool:
@@ -138,103 +168,33 @@ def _is_box(line: str) -> bool:
     return bool(_BOXES.fullmatch(line)) or len(fractions) > max(3, len(parts) // 2)
 
 
-def _captions(path: Path, reading: Reading) -> list[str] | None:
-    """Return the lines of a text, or the caption of a JSON file; None where that holds none."""
-    if path.suffix.lower() == ".json":
-        try:
-            record = msgspec.json.decode(reading.utf8(path))
-        except (msgspec.DecodeError, RecursionError):
-            return None
-        record = record[0] if isinstance(record, list) and len(record) == 1 else record
-        cells = record.items() if isinstance(record, dict) else ()
-        # ExifTool and what uses it write a list of one record, with keys such as XMP:Description
-        texts = {
-            column_key(key.rpartition(":")[2]): cell for key, cell in cells if isinstance(cell, str | list)
-        }
-        caption = next((texts[key] for key in CAPTION_COLUMNS if key in texts), None)
-        return None if caption is None else texts_of(caption)
-    return [nfc(line.strip()) for line in reading.lines(path) if line.strip()]
-
-
-_TEXTS = (".txt", ".caption", ".json", ".cls")
-_MOST_BYTES = 256_000_000  # of one member, as of one image file
-
-
-def open_webdataset(path: Path, reading: Reading) -> RecordTable:
-    """Read a webdataset shard: files of one key in a tar are one sample (``7.jpg``, ``7.txt``, ``7.json``).
-
-    Raises:
-        DataError: It is not a tar, or holds no images with words.
-    """
-    words: defaultdict[str, dict[str, object]] = defaultdict(dict)
-    described: dict[str, dict[str, object]] = {}
-    several = 0
+def _said(path: Path, reading: Reading) -> tuple[list[str] | None, str | None]:
+    """Return the lines of a text, or caption and label of a JSON file; None where it has none."""
+    if path.suffix.lower() != ".json":
+        return [nfc(line.strip()) for line in reading.lines(path) if line.strip()], None
     try:
-        for stem, suffix, size, read in _members(path):
-            if suffix in PICTURE_EXTENSIONS:
-                several += "image" in words[stem]
-                words[stem]["image"] = _flat_name(stem + suffix)
-            elif suffix == ".json" and size < 1_000_000:
-                described[stem] = _words_of(suffix, read())
-            elif suffix in _TEXTS and size < 1_000_000:
-                words[stem] |= _words_of(suffix, read())
-        twice = 0
-        for stem, record in described.items():  # texts beside it say more surely what they are
-            twice += any(words[stem].get(key, value) != value for key, value in record.items())
-            words[stem] = record | words[stem]
-        records = [(f"{path}:{key}", record) for key, record in words.items() if "image" in record]
-        if not any(len(record) > 1 for _, record in records):
-            raise DataError(
-                f"{path} holds {len(records):,} images and no words for them.",
-                hint="Expected a .txt, .json or .cls of the same name beside each image.",
-            )
-        if several:
-            reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
-        if twice:
-            reading.note(f"of {twice:,} samples of {path.name} the .json has other words, which are not read")
-        folder = reading.unpacked(path, lambda: _images(path))
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a tar: {error}.") from error
-    return RecordTable(path, records, images=folder)
+        record = msgspec.json.decode(reading.utf8(path))
+    except (msgspec.DecodeError, RecursionError):
+        return None, None
+    record = record[0] if isinstance(record, list) and len(record) == 1 else record
+    if not isinstance(record, dict):
+        return None, None
+    caption, label = _first(record, CAPTION_COLUMNS), _first(record, LABEL_COLUMNS)
+    inner = [one for one in record.values() if isinstance(one, dict)]
+    if caption is None and label is None:  # {"image": {...}, "annotation": {"caption": "a dog"}}
+        found = [one for one in (_first(part, CAPTION_COLUMNS) for part in inner) if one is not None]
+        caption = found[0] if len(found) == 1 else None
+    flags = record.get("flags")  # of LabelMe
+    if label is None and isinstance(flags, dict) and [*flags.values()].count(True) == 1:
+        label = next(name for name, cell in flags.items() if cell is True)
+    labels = texts_of(label)
+    return None if caption is None else texts_of(caption), labels[0] if len(labels) == 1 else None
 
 
-def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
-    """Yield of each file its sample and its suffix, its size and its content.
+def _first(record: dict[str, Any], names: Sequence[str]) -> Any:
+    """Return what a record holds under the first of some usual names; None where it has none of them.
 
-    They are parted at the first dot; at the last where that gives no suffix that is read (``a.v2.jpg``).
+    ExifTool and what uses it write keys such as XMP:Description.
     """
-    with tarfile.open(path) as tar:
-        for member in tar:
-            if member.isfile() and (handle := tar.extractfile(member)):
-                name = PurePosixPath(member.name)
-                base, dot, suffix = name.name.partition(".")
-                if f"{dot}{suffix}".lower() not in (*PICTURE_EXTENSIONS, *_TEXTS):
-                    base, dot, suffix = name.name.rpartition(".")
-                stem = nfc(str(name.with_name(base))) if base else member.name
-                yield stem, f"{dot}{suffix}".lower(), member.size, handle.read
-
-
-def _images(path: Path) -> Iterator[tuple[str, bytes]]:
-    for stem, suffix, size, read in _members(path):
-        if suffix in PICTURE_EXTENSIONS and size <= _MOST_BYTES:
-            yield _flat_name(stem + suffix), read()
-
-
-def _flat_name(name: str) -> str:
-    """Return a member's name without folders, so that none leads out of the cache; different ones stay so."""
-    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
-    return "%2F".join(part.replace("%", "%25") for part in parts)
-
-
-def _words_of(suffix: str, content: bytes) -> dict[str, object]:
-    text = content.decode("utf-8", "replace").strip()
-    if suffix == ".cls":
-        return {"label": text}
-    if suffix != ".json":
-        return {"caption": text}
-    try:
-        record = msgspec.json.decode(content)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError is of its bytes
-        return {}
-    kept = ("caption", "captions", "text", "label", "class", "split")
-    return {key: record[key] for key in kept if key in record} if isinstance(record, dict) else {}
+    texts = {column_key(key.rpartition(":")[2]): cell for key, cell in record.items()}
+    return next((texts[key] for key in names if isinstance(texts.get(key), str | list)), None)

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -23,12 +23,16 @@ from showtell.data.names import (
 )
 from showtell.data.readers.image_folder import ImageFolder, Match
 from showtell.data.readers.reading import Reading
+from showtell.data.readers.split_tables import SPEAKS, listed_in_table
 from showtell.data.records import Dataset, Problem, Split, strictest
 from showtell.errors import DataError
 
 _LISTING = re.compile("split|list|sets|partition|meta|annotation|label|fold", re.IGNORECASE)
 """What folders are called in which lists lie."""
 _LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".lst", ".list")
+_ARRAYS = (".npy", ".npz", ".pkl", ".pickle", ".mat")
+_UNREAD = (*_ARRAYS, ".json", ".yaml", ".yml", ".toml", ".xlsx", ".parquet")
+"""What may hold splits as well, by its name."""
 
 
 def read_lists(folder: Path, reading: Reading) -> tuple[dict[str, tuple[Split, str]], list[Problem]]:
@@ -68,18 +72,27 @@ def _listed(folder: Path, reading: Reading) -> Iterator[tuple[Split, str, str]]:
             for number, line in enumerate(reading.lines(path), start=1):
                 if number > 1 or column_key(line) not in IMAGE_COLUMNS:
                     yield split, line, f"{path}:{number}"
-        elif pairs_with_splits(path, reading):
+        elif path.suffix != ".json" and _pairs(path, reading):
             for number, line in enumerate(reading.lines(path), start=1):
                 if pair := _paired(line):
                     yield *pair, f"{path}:{number}"
+        elif path.suffix != ".json":
+            yield from listed_in_table(path, reading)
 
 
 def pairs_with_splits(path: Path, reading: Reading) -> bool:
-    """Tell whether a file whose name speaks of splits brings them by image: a pair in each line, or JSON."""
-    if not re.search("split|partition", path.stem, re.I):
-        return False
+    """Tell whether a file brings splits by image: a pair in each line, JSON, or a table of nothing else."""
+    if path.suffix == ".json":
+        return bool(SPEAKS.search(path.stem) and _listed_in_json(path, None, reading))
     if path.suffix not in _LIST_SUFFIXES:
-        return path.suffix == ".json" and bool(_listed_in_json(path, None, reading))
+        return False
+    return _pairs(path, reading) or bool(listed_in_table(path, reading.trial()))
+
+
+def _pairs(path: Path, reading: Reading) -> bool:
+    """Tell whether each line of a file whose name speaks of splits is an image and its split."""
+    if not SPEAKS.search(path.stem):
+        return False
     try:
         lines = list(islice(reading.trial().lines(path), 6))
     except DataError:
@@ -98,6 +111,8 @@ def _paired(line: str) -> tuple[Split, str] | None:
 def _listed_in_json(path: Path, split: Split | None, reading: Reading) -> Mapping[Split, Sequence[str | int]]:
     """Return what a list of names lists, or lists by split: ``{"train": ["1.jpg"], "test": []}``."""
     try:
+        if split and not _begins_as_list(path):  # COCO's files are large
+            return {}
         content = reading.trial().utf8(path)
         if split:
             return {split: msgspec.json.decode(content, type=list[str | int])}
@@ -117,11 +132,25 @@ def _listed_in_json(path: Path, split: Split | None, reading: Reading) -> Mappin
     }
 
 
-def said_elsewhere(names: Iterable[str]) -> list[str]:
-    """Return files beside images whose names speak of splits, such as ``train_test_split.txt``."""
-    beside = [name for name in names if name.count("/") < 2 and name.endswith((".txt", ".csv", ".json"))]
-    stems = {name: PurePosixPath(name).stem.lower() for name in beside}
-    return sorted(name for name, stem in stems.items() if "split" in stem or splits_spoken_of(stem))
+def _begins_as_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"{" not in file.read(64).partition(b"[")[0]
+
+
+def _said_elsewhere(dataset: Dataset, places: Sequence[Path], folder: ImageFolder) -> list[str]:
+    """Return files that speak of splits by their names, such as ``train_test_split.txt`` and ``splits.yaml``.
+
+    Beside a table, ``test.csv`` is another table, and ``train.yaml`` settings; beside class folders, lists.
+    """
+    if folder.root == places[0]:
+        names = [name for name in folder.files if name.count("/") < 2]
+    else:
+        names = [path.name for place in places for path in place.iterdir() if path.is_file()]
+    beside = [PurePosixPath(name) for name in names if places[0] / name != dataset.source]
+    known = [path for path in beside if path.suffix.lower() in (*_LIST_SUFFIXES, *_UNREAD)]
+    loose = (*_LIST_SUFFIXES, *_UNREAD) if dataset.format == "classes" else _ARRAYS
+    speaking = [path for path in known if path.suffix.lower() in loose and splits_spoken_of(path.stem)]
+    return sorted({str(path) for path in known if SPEAKS.search(path.stem)} | {*map(str, speaking)})
 
 
 def is_list(path: Path, reading: Reading) -> bool:
@@ -177,6 +206,9 @@ def with_listed_splits(
     if not found:
         if listed:
             reading.note(f"{listed:,} names in lists of splits are left aside: no image here has one of them")
+        elif unread := _said_elsewhere(dataset, places, folder):
+            what = "not read, though it may say the splits"
+            reading.note(f"{what}: {few(unread)} (expected lists: train.txt, test.txt)")
         return replace(dataset, notes=tuple(reading.notes))
     if len(found) == len(names) and len(set(found.values())) == 1:  # of a table that is such a list itself
         return dataset

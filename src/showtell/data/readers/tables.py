@@ -20,9 +20,9 @@ from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.json_tables import open_json, opened
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.record_tables import open_parquet, open_workbook
-from showtell.data.readers.sidecar import open_webdataset
 from showtell.data.readers.split_folders import with_other_splits
 from showtell.data.readers.table import Row, Table
+from showtell.data.readers.webdataset import open_webdataset
 from showtell.data.records import Dataset, Split
 from showtell.errors import DataError
 
@@ -32,7 +32,7 @@ _OPENERS: dict[str, Callable[[Path, Reading], Table]] = {
     ".parquet": open_parquet,
     ".tar": open_webdataset,
 }
-TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) - {".manifest", ".tar"}
+TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".txt", ".psv", ".tab", *_OPENERS)) - {".tar"}
 
 
 _SAMPLE = 100
