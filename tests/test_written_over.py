@@ -60,6 +60,9 @@ def test_a_drawing_takes_the_place_of_a_drawing_whole_or_not_at_all(tmp_path, mo
     with pytest.raises(OSError, match="No space left"):
         save_figure(Figure(), out)
     assert out.read_bytes() == second
+    monkeypatch.undo()
+    for number in (1, 2):
+        save_figure(Figure((number, number)), tmp_path / "drawn.jpg")
     draw(1).save(tmp_path / "photo.jpg")
     with pytest.raises(ConfigError, match=r"photo.jpg is there already"):
         save_figure(Figure(), tmp_path / "photo.jpg")

@@ -28,6 +28,8 @@ _LINK_TEXT = re.compile(rb"[^\0\r\n]{1,255}\n?")
 _HEAD = 512
 DRAWN = b"Software\0showtell"
 """Stands at the head of each PNG that showtell draws."""
+COMMENT = b"drawn by showtell"
+"""Stands at the head of each JPEG that showtell draws."""
 
 
 class Listing:
@@ -196,8 +198,10 @@ class Listing:
 
 
 def is_drawing(path: Path) -> bool:
-    """Tell whether a file is a PNG that showtell drew."""
-    return path.suffix.lower() == ".png" and DRAWN in _head(path)
+    """Tell whether a file is a PNG or a JPEG that showtell drew."""
+    suffix = path.suffix.lower()
+    mark = DRAWN if suffix == ".png" else COMMENT if suffix in (".jpg", ".jpeg") else None
+    return mark is not None and mark in _head(path)
 
 
 def _head(path: str | Path) -> bytes:

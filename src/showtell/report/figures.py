@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from showtell.data.listing import is_drawing
+from showtell.data.listing import COMMENT, is_drawing
 from showtell.data.names import is_image_name
 from showtell.errors import ConfigError
 from showtell.files import write_atomic
@@ -184,10 +184,13 @@ def save_figure(
     out.parent.mkdir(parents=True, exist_ok=True)
     with silent_boxes():
         suffix = out.suffix.lower().removeprefix(".")
-        # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
-        png: JsonObject = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
+        kind: JsonObject = {}
         if suffix == "png":
+            # Photos hardly get smaller by zlib's best efforts, which took half the time of a figure.
+            kind = {"pil_kwargs": {"compress_level": 3}}
             metadata = {**(metadata or {}), "Software": "showtell"}  # so that no drawing is read as a photo
+        elif suffix in ("jpg", "jpeg"):
+            kind = {"pil_kwargs": {"comment": COMMENT}}
         content = BytesIO()
         figure.savefig(
             content,
@@ -196,7 +199,7 @@ def save_figure(
             metadata=metadata,
             bbox_inches="tight" if crop else None,
             pad_inches=MARGIN,
-            **png,
+            **kind,
         )
     write_atomic(out, content.getvalue())
     return out
