@@ -175,7 +175,7 @@ def test_sizes_that_the_data_leaves_no_room_for_are_refused(tmp_path, capsys, pa
 
 
 def test_inspect_says_where_images_are_few_scenes(coins, tmp_path, capsys):
-    assert cli.run(["inspect", str(coins), "--out", str(tmp_path / "inspect"), "--json"]) == 0
+    assert cli.run(["inspect", str(coins), "--out", str(tmp_path / "inspect.html"), "--json"]) == 0
     findings = {one["kind"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert findings["few scenes"]["count"] == 10
     assert "60 images are 10 scenes" in findings["few scenes"]["what"]
@@ -183,6 +183,6 @@ def test_inspect_says_where_images_are_few_scenes(coins, tmp_path, capsys):
     different = tmp_path / "different"
     for scene in range(20):
         burst(different / ("a", "b")[scene % 2], scene, 1)
-    assert cli.run(["inspect", str(different), "--out", str(tmp_path / "inspect2"), "--json"]) == 0
+    assert cli.run(["inspect", str(different), "--out", str(tmp_path / "inspect2.html"), "--json"]) == 0
     kinds = {one["kind"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert not kinds & {"few scenes", "near-duplicates"}

@@ -107,7 +107,7 @@ def ring(count: int, seed: int) -> Examples:
 def test_mlp_and_neighbours_learn_what_a_line_cannot(tmp_path):
     train, check = ring(400, 0), ring(200, 1)
     linear = fit_linear(HeadData(train, check, 2))
-    mlp = fit_mlp(HeadData(train, check, 2), TrainClassifier(tmp_path), tmp_path, "x")
+    mlp = fit_mlp(HeadData(train, check, 2), TrainClassifier(tmp_path), tmp_path)
     neighbours = fit_neighbours(HeadData(train, check, 2))
     assert linear.accuracy < 0.7
     assert mlp.accuracy > 0.9
@@ -120,7 +120,7 @@ def test_an_mlp_is_the_same_for_the_same_seed(tmp_path):
     check = clusters(40, 3, 12, 1.0, 1)
     data = HeadData(clusters(80, 3, 12, 1.0, 0), check, 3)
     first, second, other = (
-        fit_mlp(data, TrainClassifier(tmp_path, seed=seed), tmp_path / str(i), "x").head(check.pooled)
+        fit_mlp(data, TrainClassifier(tmp_path, seed=seed), tmp_path / str(i)).head(check.pooled)
         for i, seed in enumerate((0, 0, 1))
     )
     assert torch.equal(first, second)

@@ -21,7 +21,6 @@ CORE = [
     "errors",
     "addresses",
     "files",
-    "memory",
     "process",
     "settings",
     "notebook",
@@ -58,7 +57,6 @@ ROOMS = [*CORE, *EDGES, "commands", "flags", "cli", "__main__"]
 LIGHT = [
     "errors",
     "files",
-    "memory",
     "process",
     "notebook",
     "console",

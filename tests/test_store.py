@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from showtell.errors import StoreError
-from showtell.store.description import description_difference
+from showtell.store.description import canonical_description, description_difference, settle_description
 from showtell.store.store import (
     FeatureStore,
     content_digest,
@@ -481,21 +481,24 @@ def test_the_order_of_a_file_is_told_by_a_few_of_its_records(store, order):
     assert [keys[position] for position in found] == written
 
 
-def test_many_open_a_new_space_at_the_same_moment(tmp_path):
-    """They write its description at once: one is kept, and nothing is left over."""
-    for number in range(8):
-        root = tmp_path / str(number)
+def test_many_describe_a_new_space_at_the_same_moment(tmp_path):
+    """One description is kept, nobody fails, and nothing is left over."""
+    canonical, description = canonical_description(DESCRIPTION)
+    for number in range(20):
+        folder = tmp_path / str(number) / "space"
+        folder.parent.mkdir()
         start, failed = threading.Barrier(8), []
 
-        def open_space(root=root, start=start, failed=failed) -> None:
+        def describe(folder=folder, start=start, failed=failed) -> None:
             start.wait()
             try:
-                FeatureStore(root).space(DESCRIPTION)
-            except StoreError as error:
+                settle_description(folder, canonical, description)
+            except (StoreError, OSError) as error:
                 failed.append(str(error))
 
-        threads = [threading.Thread(target=open_space) for _ in range(8)]
+        threads = [threading.Thread(target=describe) for _ in range(8)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
         assert failed == []
-        assert len([path for path in root.iterdir() if path.is_dir()]) == 1
+        assert [path.name for path in folder.parent.iterdir()] == ["space"]
+        assert (folder / "space.json").read_bytes() == canonical

@@ -114,9 +114,9 @@ def _parse(kind: type, command: str, arguments: Sequence[str]) -> Any:
 
 def _data_of(run: Path, kind: type) -> dict[str, object]:
     """Return where the data of the run is that a training goes on from, and how it is read."""
-    from showtell.runs.run import Run  # takes a second to load
+    from showtell.kinds.going_on import settings_of_run  # takes a second to load
 
-    trained: DataSource = Run(run).settings(kind)
+    trained: DataSource = settings_of_run(run, kind)
     return {one.name: getattr(trained, one.name) for one in fields(DataSource)}
 
 

@@ -1,8 +1,10 @@
 """Go on from a finished run (``--from RUN``): with its network, its splits, and what was corrected of it."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TypeVar
 
 from showtell.console import Console, many
@@ -44,14 +46,7 @@ def inherit(settings: S, shape: Sequence[str] = ()) -> S:
             "--from goes on with the heads and words of a run, and --fine-tune with its network.",
             hint="Leave one of them out: fine-tuning starts from the network's own weights.",
         )
-    run = Run(settings.from_run)
-    if not isinstance(settings, (kind := find_kind(run.record.kind)).Settings):
-        raise ConfigError(
-            f"--from {settings.from_run} is a {kind.name}, and this command trains another kind.",
-            hint="Expected a run of the same kind.",
-            run=f"showtell train-{kind.name} --from {settings.from_run}",
-        )
-    trained = run.settings(type(settings))
+    trained = settings_of_run(settings.from_run, type(settings))
     defaults = {field.name: field.default for field in fields(settings)}
     of_run = {name: getattr(trained, name) for name in (*_NETWORK, *shape)}
     of_run |= {name: defaults[name] for name in _RUN_BY}
@@ -64,6 +59,24 @@ def inherit(settings: S, shape: Sequence[str] = ()) -> S:
                 hint="Leave it out, or train anew without --from.",
             )
     return replace(settings, **of_run)
+
+
+def settings_of_run(folder: Path, wanted: type[S]) -> S:
+    """Return the settings of a run that a training of the same kind goes on from.
+
+    Raises:
+        ConfigError: The run is of another kind.
+        ModelError: There is no finished run.
+    """
+    run = Run(folder)
+    kind = find_kind(run.record.kind)
+    if not issubclass(wanted, kind.Settings):
+        raise ConfigError(
+            f"--from {folder} is a {kind.name}, and this command trains another kind.",
+            hint="Expected a run of the same kind.",
+            run=f"showtell train-{kind.name} --from {shlex.quote(str(folder))}",
+        )
+    return run.settings(wanted)
 
 
 def load_start(settings: FineTuningSettings) -> AnyModel:

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from showtell.data.pixels.memory import available_memory
 from showtell.errors import ImageError
-from showtell.memory import available_memory
 
 MAX_BYTES = 256_000_000
 """Most bytes of one image file."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from showtell.console import Console, human_bytes
+from showtell.data.pixels.memory import available_memory
 from showtell.kinds.captioner.data import CaptionData
 from showtell.kinds.captioner.settings import BATCH_SIZE, TrainCaptioner
-from showtell.memory import available_memory
 from showtell.training.order import Order, Window
 
 _WINDOW_BYTES = 512_000_000

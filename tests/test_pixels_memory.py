@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from showtell import memory
+from showtell.data.pixels import memory
 
 
 def write_group(folder: Path, limit: str, used: int, cached: int, version: int = 2) -> None:
