@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from showtell.data.readers import read_dataset
+from showtell.data.readers.reading import Annotation
 from showtell.data.records import Dataset
 from showtell.data.source import DataSource
 from showtell.errors import ShowtellError
@@ -15,8 +16,8 @@ FILES = [f"{number:02}.jpg" for number in range(12)]
 WORDS = [f"a dog near tree {number}" for number in range(12)]
 
 
-def read(data: Path, **known: Any) -> Dataset:
-    return read_dataset(DataSource(data, **known))
+def read(data: Path, *, wanted: Annotation | None = None, **known: Any) -> Dataset:
+    return read_dataset(DataSource(data, **known), wanted)
 
 
 def read_or_refused(data: Path, names: Collection[str]) -> Dataset | None:

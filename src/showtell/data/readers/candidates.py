@@ -27,7 +27,13 @@ class Candidate:
     usual: bool = True  # whether a table's words have a name that says so, and not just the one column left
     wide: bool = False  # whether the images of other splits are read in the folders beside
     labels: bool = False  # whether a table that tells neither by its format holds labels
+    several: bool = True  # whether class folders are two or more, and told apart by more than numbers
     seen: Seen | None = None  # of a table whose images are found: what its first rows say
+
+    @property
+    def is_of_images(self) -> bool:
+        """Whether it names images, and not by numbers that may be those of anything."""
+        return self.seen is None or self.usual or not self.seen.numbered
 
     @property
     def words(self) -> Annotation:
@@ -40,7 +46,8 @@ def strongest(candidates: list[Candidate]) -> list[Candidate]:
 
     ``Flickr8k.token.txt`` wins over ``captions.txt`` beside it, since its lists bring splits; captions JSON
     and metadata win over folders of images that look like classes, such as ``train2017`` and ``val2017``.
-    A table whose words have no usual name (``filename,photographer``) wins over nothing.
+    A table whose words have no usual name (``filename,photographer``) wins over neither texts nor class
+    folders, but over a single folder, or numbered ones, of its images (``leaves``; ``p0``, ``p1``).
     """
     weaker: set[str] = set()
     sure = [one for one in candidates if one.images is not None or one.format not in ("csv", "labels")]
@@ -52,6 +59,9 @@ def strongest(candidates: list[Candidate]) -> list[Candidate]:
     if formats & {"flickr8k", "webdataset"}:
         weaker |= {"csv", "labels"}
     if formats & {"flickr8k", "coco", "karpathy", "imagefolder", "sidecar", "webdataset"}:
+        weaker |= {"classes"}
+    tables = any(one.images or one.format == "imagefolder" for one in candidates)
+    if tables and not any(one.several for one in candidates if one.format == "classes"):
         weaker |= {"classes"}
     if formats - {"sidecar", "classes"}:
         weaker |= {"sidecar"}

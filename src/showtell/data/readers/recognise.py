@@ -16,6 +16,7 @@ from showtell.data.readers.candidates import Candidate, is_usual, say_left, stro
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
+from showtell.data.readers.delimited import shape
 from showtell.data.readers.forms import FORMATS, NOT_TEXT, in_place_of_images
 from showtell.data.readers.image_folder import Match
 from showtell.data.readers.layout import holds_classes, layout_of
@@ -146,6 +147,7 @@ class _Search:
         for folder in inside:
             if len(inside) == 1 or (folder.name.lower() in _TABLE_FOLDERS and not candidates):
                 place, found = self.folders(folder)
+                found = [one for one in found if one.is_of_images]
                 if found and (not candidates or {one.format for one in found} != {"classes"}):
                     self.reading.note(f"what is known lies in {place}")
                     return place, found
@@ -165,9 +167,8 @@ class _Search:
             if 2 * sum(stem in images for stem in texts) > len(texts):  # a text of each image
                 continue
             place, known = self.folders(folder)
-            if fitting := [
-                one for one in known if one.images or one.format in ("flickr8k", "coco", "karpathy")
-            ]:
+            sure = [one for one in known if one.images or one.format in _CORPORA]
+            if fitting := [one for one in sure if one.is_of_images]:
                 self.reading.note(f"what is known lies in {place}")
                 found += fitting
         self.failures = self.failures if found else []  # what lies elsewhere need not be data
@@ -211,7 +212,8 @@ class _Search:
             if often and (not classes or say_something(listing, [*texts.values()], self.reading)):
                 yield Candidate("sidecar", folder)
             if classes:
-                yield Candidate("classes", folder)
+                names = {*map(shape, layout_of(listing).classes)}
+                yield Candidate("classes", folder, several=len(names) > 1)
 
     def _in_each(self, folder: Path) -> Iterator[Candidate]:
         """Yield tables of which one lies in each of the folders, beside its own images, as one candidate."""
@@ -281,7 +283,7 @@ class _Search:
         surpassing = of_folders or (format == "labels" and columns.who is not None)
         home = with_other_splits(trial, columns.folder, path.parent, splits_in(columns))
         wide, usual = home is not columns.folder, is_usual(columns, trial)
-        seen = first_rows(columns, rows) if images else None
+        seen = first_rows(columns, rows, usual) if images else None
         yield Candidate(format, path, (Part(path),), images, surpassing, usual, wide, seen=seen)
 
     def _fail(self, what: str, hint: str) -> None:
