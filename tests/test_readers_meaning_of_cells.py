@@ -212,7 +212,6 @@ PROMPTS = {
     "two prompts": ("prompt,response", ["What is this?", "Describe it."] * 6),
     "remarks": ("comment,description", ["check this one", "", ""] * 4),
     "remarks behind": ("text,caption text", ["blurred, I think", *[""] * 11]),
-    "a title": ("comment,title", ["check", "", ""] * 4),
 }
 
 
