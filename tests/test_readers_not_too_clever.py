@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reading import FILES, captions, read, said, table
+from reading import FILES, WORDS, captions, labels, read, said, splits, table
 
 SAYINGS = [f"taken by my friend {name} in the park, number {n}" for n, name in enumerate(["Ann", "Bob"] * 6)]
 
@@ -27,8 +27,60 @@ def test_captions_of_a_few_images_stay(tmp_path: Path, other: str) -> None:
     assert set(captions(dataset).values()) == {("a dog on a lawn",)}
 
 
-@pytest.mark.parametrize("text", ["Describe the image.", "<image>\nWrite a caption", "Who is this?", "tell me"])
+@pytest.mark.parametrize(
+    "text", ["Describe the image.", "<image>\nWrite a caption", "Who is this?", "tell me"]
+)
 @pytest.mark.parametrize("other, yields", [("answer", True), ("model_output", True), ("source", False)])
 def test_a_question_yields_to_answers_alone(tmp_path: Path, text: str, other: str, yields: bool) -> None:
     dataset = read(table(tmp_path, f"file_name,text,{other}", FILES, [text] * 12, SAYINGS))
     assert said(dataset, f"column {other if yields else 'text'!r} holds the captions")
+
+
+# --- a split stays a split
+
+FLAGS = [[int(n % step == 0) for n in range(12)] for step in (2, 5)]
+
+
+@pytest.mark.parametrize("name", ["test", "val", "valid", "train", "is_train"])
+@pytest.mark.parametrize("words", ["label", "caption"])
+@pytest.mark.parametrize("others", ["blurry,flipped", "checked,dark"])
+def test_a_split_beside_other_truth_values_is_one(tmp_path: Path, name: str, words: str, others: str) -> None:
+    texts = ["dog", "cat"] * 6 if words == "label" else WORDS
+    first = ["1"] * 4 + ["0"] * 8
+    dataset = read(table(tmp_path, f"image,{words},{others},{name}", FILES, texts, *FLAGS, first))
+    split, other = {"test": ("test", "train"), "val": ("val", "train"), "valid": ("val", "train")}.get(
+        name, ("train", "val")
+    )
+    assert list(splits(dataset).values()) == [split] * 4 + [other] * 8
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_a_split_beside_things_is_one(tmp_path: Path, name: str) -> None:
+    columns = [WORDS, *FLAGS, ["1"] * 4 + ["0"] * 8]
+    dataset = read(table(tmp_path, f"image,caption,person,dog,{name}", FILES, *columns))
+    assert list(splits(dataset).values()) == [name] * 4 + ["train"] * 8
+
+
+@pytest.mark.parametrize("header", ["image,label,person,dog,train", "image,caption,person,dog,train,val"])
+def test_a_train_beside_a_label_or_another_split_is_one(tmp_path: Path, header: str) -> None:
+    columns = [["dog", "cat"] * 6, *FLAGS, ["1"] * 8 + ["0"] * 4, ["0"] * 8 + ["1"] * 4]
+    dataset = read(table(tmp_path, header, FILES, *columns[: header.count(",")]))
+    assert list(splits(dataset).values()) == ["train"] * 8 + ["val"] * 4
+
+
+def test_a_train_among_things_is_said_to_be_no_split(tmp_path: Path) -> None:
+    dataset = read(table(tmp_path, "image,caption,person,dog,train", FILES, WORDS, *FLAGS, FLAGS[0]))
+    assert set(splits(dataset).values()) == {None}
+    assert said(dataset, "the column 'train' is not read as a split", "person, dog")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_train_is_a_class_or_beside_the_classes_a_split(tmp_path: Path, whole: bool) -> None:
+    person = [n % 2 for n in range(12)]
+    dog = [1 - one for one in person]
+    train = [1] * 8 + [0] * 4
+    if not whole:
+        person, dog, train = ([int(n % 4 == place) for n in range(12)] for place in range(3))
+    dataset = read(table(tmp_path, "image,person,dog,train", FILES, person, dog, train))
+    assert set(labels(dataset).values()) == ({"person", "dog"} if whole else {"person", "dog", "train"})
+    assert set(splits(dataset).values()) == ({"train", "val"} if whole else {None})
