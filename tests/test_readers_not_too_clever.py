@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from reading import FILES, WORDS, captions, labels, read, said, splits, table
+from showtell.errors import DataError
 
 SAYINGS = [f"taken by my friend {name} in the park, number {n}" for n, name in enumerate(["Ann", "Bob"] * 6)]
 
@@ -84,3 +85,39 @@ def test_a_train_is_a_class_or_beside_the_classes_a_split(tmp_path: Path, whole:
     dataset = read(table(tmp_path, "image,person,dog,train", FILES, person, dog, train))
     assert set(labels(dataset).values()) == ({"person", "dog"} if whole else {"person", "dog", "train"})
     assert set(splits(dataset).values()) == ({"train", "val"} if whole else {None})
+
+
+# --- one class stays one
+
+ONE_CLASS = {
+    "sizes": ["S", "M", "L", "XL", "S/M"],
+    "states": ["on", "off", "on/off"],
+    "styles": ["Pop", "Rock", "Pop/Rock"],
+    "sexes": ["men", "women", "men/women"],
+    "alloys": ["Fe", "Cu", "Fe+Cu"],
+    "grades": ["A+", "A", "B+", "B", "C+", "C", "D"],
+}
+
+
+@pytest.mark.parametrize("name", ONE_CLASS)
+def test_one_class_that_looks_combined_is_one(tmp_path: Path, name: str) -> None:
+    cells = (ONE_CLASS[name] * 4)[:12]
+    assert labels(read(table(tmp_path, "image,label", FILES, cells))) == dict(zip(FILES, cells))
+
+
+@pytest.mark.parametrize("nothing", ["N/A", "n/a"])
+def test_a_missing_label_is_no_combination(tmp_path: Path, nothing: str) -> None:
+    cells = ["N", "A", "n", "a", nothing, "N"] * 2
+    assert set(labels(read(table(tmp_path, "image,label", FILES, cells))).values()) <= {*"NAna", None}
+
+
+@pytest.mark.parametrize("cell", ["red|round", "red, round", "red;round", "red;round;"])
+@pytest.mark.parametrize("known", [{"text_column": "label"}, {"format": "labels"}])
+def test_a_flag_reads_combined_classes_as_they_are(tmp_path: Path, cell: str, known: dict[str, str]) -> None:
+    path = table(tmp_path, "image,label", FILES, ["red", "round", cell] * 4)
+    with pytest.raises(DataError, match="several labels") as error:
+        read(path)
+    assert "--format labels" in error.value.hint
+    dataset = read(path, **known)
+    assert set(labels(dataset).values()) == {"red", "round", cell}
+    assert said(dataset, f"{cell!r} in 'label' is read as one class")

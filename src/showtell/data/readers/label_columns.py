@@ -70,15 +70,22 @@ def is_ticked(cell: object, ticks: Collection[str]) -> bool:
     return str(cell).strip().casefold() in ticks if ticks else bool(truth_of(cell))
 
 
-def refuse_several_labels(sample: Sample, label: int) -> None:
-    """Raise UnclearColumnsError where cells hold several labels each."""
+def refuse_several_labels(sample: Sample, label: int, reading: Reading) -> None:
+    """Raise UnclearColumnsError where cells hold several labels each.
+
+    Texts that look so are classes where the user says that the column holds labels, or names it.
+    """
     table, cells = sample.table, sample.cells[label]
     listed = holds_lists(cells)
     if any(len(texts_of(cell, listed=listed)) > 1 for cell in cells):
         raise _several_labels(table, f"lists in {table.header[label]!r}")
     example = several_labels(sample.texts[label])
-    if example is not None:
-        raise _several_labels(table, f"{example!r} in {table.header[label]!r}")
+    if example is None:
+        return
+    what = f"{example!r} in {table.header[label]!r}"
+    if reading.kind != "label" and reading.source.text_column is None:
+        raise _several_labels(table, what, " If it is one class, --format labels reads it as it is written.")
+    reading.note(f"{what} is read as one class, as it is written, and so is what is like it")
 
 
 def refuse_quantities(sample: Sample, label: int) -> None:
@@ -136,10 +143,10 @@ def say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: R
             reading.note(f"column {names} (--text-column says otherwise)")
 
 
-def _several_labels(table: Table, what: str) -> UnclearColumnsError:
+def _several_labels(table: Table, what: str, further: str = "") -> UnclearColumnsError:
     return UnclearColumnsError(
         f"{table.path} gives an image several labels: {what}.",
         hint="A classifier learns one label an image: keep one question to a column (colour, shape) and "
         "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
-        "'caption', and train a captioner.",
+        f"'caption', and train a captioner.{further}",
     )

@@ -118,7 +118,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     if found.label is not None:
         label = names_of_classes(sample, left, found.label, reading)
         found = replace(found, label=label)
-        refuse_several_labels(sample, label)
+        refuse_several_labels(sample, label, reading)
         say_other_labels(sample, left, label, reading)
         refuse_quantities(sample, label)
     worded = (*found.captions, *([] if found.label is None else [found.label]))
