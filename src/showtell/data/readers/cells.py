@@ -276,7 +276,9 @@ def several_labels(values: Sequence[str]) -> str | None:
     """
     stated = {value for value in values if not is_missing(value, caption=False)}
     for mark in "|;,#+/ ":
-        split = {value: [part.strip() for part in value.strip(" |;,").split(mark)] for value in stated}
+        split = {value: [part.strip() for part in value.strip().split(mark)] for value in stated}
+        if mark in "|;,":  # one may end a list
+            split = {value: list(filter(None, parts)) for value, parts in split.items()}
         parted = {value: parts for value, parts in split.items() if len(parts) > 1 and all(parts)}
         found = {part for parts in parted.values() for part in parts}
         alone = len(found & stated)
