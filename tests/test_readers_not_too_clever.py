@@ -1,10 +1,11 @@
 """Readers that guess may not overrule what is plainly there: a caption stays one, a split stays a split."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from reading import FILES, WORDS, captions, labels, read, said, splits, table
+from reading import FILES, WORDS, captions, labels, read, said, splits, table, touch, write
 from showtell.errors import DataError
 
 SAYINGS = [f"taken by my friend {name} in the park, number {n}" for n, name in enumerate(["Ann", "Bob"] * 6)]
@@ -111,7 +112,7 @@ def test_a_missing_label_is_no_combination(tmp_path: Path, nothing: str) -> None
     assert set(labels(read(table(tmp_path, "image,label", FILES, cells))).values()) <= {*"NAna", None}
 
 
-@pytest.mark.parametrize("cell", ["red|round", "red, round", "red;round", "red;round;"])
+@pytest.mark.parametrize("cell", ["red|round", "red, round", "red;round", "red;round;", "red||round"])
 @pytest.mark.parametrize("known", [{"text_column": "label"}, {"format": "labels"}])
 def test_a_flag_reads_combined_classes_as_they_are(tmp_path: Path, cell: str, known: dict[str, str]) -> None:
     path = table(tmp_path, "image,label", FILES, ["red", "round", cell] * 4)
@@ -121,3 +122,53 @@ def test_a_flag_reads_combined_classes_as_they_are(tmp_path: Path, cell: str, kn
     dataset = read(path, **known)
     assert set(labels(dataset).values()) == {"red", "round", cell}
     assert said(dataset, f"{cell!r} in 'label' is read as one class")
+
+
+# --- several captions stay several
+
+SEVERAL = {
+    "three of a split": ["a dog runs", " two cats sleep", " a red bus"],
+    "two of a split": ["a dog runs", " two cats sleep"],
+    "Thai": ["สุนัขวิ่งบนหญ้า", "แมวสองตัวนอนหลับ", "รถบัสสีแดง"],
+    "Lao": ["ໝາແລ່ນຢູ່ເທິງຫຍ້າ", "ແມວສອງໂຕນອນຫຼັບ", "ລົດເມສີແດງ"],
+    "Khmer": ["ឆ្កែរត់លើស្មៅ", "ឆ្មាពីរកំពុងដេក", "ឡានក្រុងក្រហម"],
+    "Burmese": ["ခွေးတစ်ကောင်ပြေးနေသည်", "ကြောင်နှစ်ကောင်အိပ်နေသည်", "ဘတ်စ်ကားအနီ"],
+}
+
+
+@pytest.mark.parametrize("form", SEVERAL)
+def test_lists_of_captions_are_not_joined(tmp_path: Path, form: str) -> None:
+    """Not equally many an image, as pieces are."""
+    given = {file: SEVERAL[form] + SEVERAL[form][-1:] * (n % 2) for n, file in enumerate(FILES)}
+    touch(tmp_path, *(f"images/{file}" for file in FILES))
+    records = [{"image": file, "captions": texts} for file, texts in given.items()]
+    dataset = read(write(tmp_path / "t.json", json.dumps(records)))
+    assert not said(dataset, "pieces")
+    expected = {text.strip() for text in SEVERAL[form]}
+    assert all(set(texts) == expected for texts in captions(dataset).values())
+
+
+# --- long names of classes stay classes
+
+GOODS = ["Nike Air Max {} White", "Apple iPhone {} Pro Max", "Statue of Liberty No {}", "red shoe size {}"]
+
+
+@pytest.mark.parametrize("rows", [3, 4, 12])
+@pytest.mark.parametrize("form", GOODS)
+def test_long_names_that_differ_are_labels(tmp_path: Path, form: str, rows: int) -> None:
+    names = [form.format(number) for number in range(90, 90 + rows)]
+    assert labels(read(table(tmp_path, "image,label", FILES[:rows], names))) == dict(zip(FILES, names))
+
+
+@pytest.mark.parametrize("rows", [3, 12])
+@pytest.mark.parametrize(
+    "form", ["a dog runs on the grass, {}", "A man in {} rides a horse.", "개가 {} 위를 달린다"]
+)
+def test_sentences_in_a_column_of_labels_are_captions(tmp_path: Path, form: str, rows: int) -> None:
+    places = [*"abcdefghijkl"] if form.isascii() else [*"가나다라마바사아자차카타"]
+    texts = [form.format(f"{place}{'hill' if form.isascii() else '산'}") for place in places[:rows]]
+    dataset = read(table(tmp_path, "image,label", FILES[:rows], texts))
+    if rows > 4 or form.isascii():
+        assert captions(dataset) == {file: (text,) for file, text in zip(FILES, texts)}
+    else:
+        assert labels(dataset) == dict(zip(FILES, texts))

@@ -9,6 +9,7 @@ from showtell.data.readers.table import Sample, Table, UnclearColumnsError
 
 _CROSSES = frozenset(words("x × ✗ ✘ ❌"))
 _TICKS = _CROSSES | frozenset(words("✓ ✔ ✔️ ✅ ☑ √ v o ○ ◯ 〇 ● ■ *"))
+_SMALL_WORDS = frozenset(words("a an the is are on in at of with and to near over under by from for"))
 
 
 def has_words(sample: Sample, place: int) -> bool:
@@ -23,14 +24,31 @@ def usual_label(sample: Sample, left: Sequence[int]) -> int | None:
 
 
 def holds_sentences(sample: Sample, place: int) -> bool:
-    """Tell whether a column holds a sentence a cell, nearly all different, which are no classes."""
+    """Tell whether a column holds a sentence a cell, nearly all different, which are no classes.
+
+    In doubt they are classes: names as of goods, with capitals and numbers; and short ones, or few, without
+    the small words of sentences.
+    """
     cells = sample.cells[place]
     listed = holds_lists(cells)
     found = [texts_of(cell, listed=listed) for cell in cells]
     texts = [text for several in found for text in several]
-    worded = 2 * sum(len(text.split()) > 3 for text in texts) > len(texts) > 2
+    worded = 2 * sum(map(_is_sentence, texts)) > len(texts) > 2
+    worded = worded and (len(texts) > 4 or 2 * sum(map(_has_small_words, texts)) > len(texts))
     different = all(len(several) < 2 for several in found) and len(set(texts)) >= 0.9 * len(texts)
     return worded and different and not sample.is_code(place) and several_labels(texts) is None
+
+
+def _is_sentence(text: str) -> bool:
+    parts = text.split()
+    titled = sum(part[:1].isupper() or any(map(str.isdigit, part)) for part in parts[1:])
+    cased = any(sign.islower() or sign.isupper() for sign in text)
+    long = len(parts) > 4 or (len(parts) > 3 and (not cased or _has_small_words(text)))
+    return long and 2 * titled < len(parts) - 1
+
+
+def _has_small_words(text: str) -> bool:
+    return not _SMALL_WORDS.isdisjoint(text.split())
 
 
 def one_hot(sample: Sample, left: Sequence[int]) -> tuple[tuple[int, ...], frozenset[str]]:
