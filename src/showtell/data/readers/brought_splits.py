@@ -10,6 +10,7 @@ from typing import Any
 from showtell.data.names import (
     EVAL,
     KNOWN_COLUMNS,
+    LABEL_COLUMNS,
     SPLIT_COLUMNS,
     column_key,
     eval_is_test,
@@ -29,6 +30,12 @@ from showtell.data.records import SPLITS, Dataset, Split
 _BESIDE_TRUTH = re.compile(
     r"^(?:is|in|for|use)[ _-]?(?:(?:in|for)[ _-])?|[ _-]?(?:flag|sample|example)$", re.I
 )
+_QUALITY = re.compile(
+    r"^(?:is|has|was|in|for|use)[ _-]|[a-z]{3}[^e]ed$"
+    r"|^(?:blurry|noisy|dark|bright|good|bad|ok|clean|indoor|outdoor)$",
+    re.I,
+)
+"""Names of truth values that say how an image is, and not what is seen there."""
 _FOLD_COLUMN = re.compile(r"(?:k_?|cv_?)?folds?(?:_?(?:id|no|num|number))?")
 _FOLD = re.compile(r"(?:(?:fold|f|k|cv)[ _-]?|_)?(-?\d{1,9})(?:\.0)?", re.IGNORECASE)
 _MOST_FOLDS = 20
@@ -125,13 +132,22 @@ def _by_truth(header: Sequence[str], filled: Mapping[int, Sequence[str]]) -> Spl
             f"columns of truth values bring the splits: {which}; of several in a row, the first of these"
         )
         return SplitColumn(tuple(splits), first, sentence)
-    rows = zip(*(map(truth_of, filled[place]) for place in flags))
-    if not splits or (len(flags) > 2 and all(row.count(True) == 1 for row in rows)):  # trains are a class
+    if not splits:
         return None
     ((place, split),) = splits.items()
-    if len(flags) > 2 and split_named(header[place]):  # and a thing to be seen, beside persons and dogs
+    others = [flag for flag in flags if flag != place]
+    among = len(others) > 1 and set(LABEL_COLUMNS).isdisjoint(map(column_key, header))
+    beside = [row.count(True) for row in zip(*(map(truth_of, filled[flag]) for flag in others))]
+    total = {count + bool(truth_of(value)) for count, value in zip(beside, filled[place])}
+    names = [header[flag] for flag in others]
+    bare = among and column_key(header[place]) == "train" and not any(map(_QUALITY.search, names))
+    if among and (total == {1} or (bare and total == {0, 1})):  # trains are a class
         return None
-    if why := _doubt(header[place], split, filled[place]):
+    if bare and set(beside) != {1}:  # else the others are the classes
+        why = f"a train may be a thing to be seen, as {few(names)} are (is_train would be a split)"
+    else:
+        why = _doubt(header[place], split, filled[place])
+    if why:
         sentence = f"the column {header[place]!r} is not read as a split: {why}"
         return SplitColumn((place,), lambda value: None, sentence)
     other: Split = "val" if split == "train" else "train"

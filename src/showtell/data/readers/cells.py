@@ -271,20 +271,22 @@ def several_labels(values: Sequence[str]) -> str | None:
 
     So they do where some are parted by one sign and all the parts, words, stand alone elsewhere; or many are,
     and the parts mix: most of them stand alone, or there are fewer parts than wholes. A name with a comma
-    ("Leo, the cat") is parted everywhere alike, and of hot and dog a hot dog is none.
+    ("Leo, the cat") is parted everywhere alike, and of hot and dog a hot dog is none. Of S and M one S/M is
+    none, but beside another such; and an A+ has no second part.
     """
+    stated = {value for value in values if not is_missing(value, caption=False)}
     for mark in "|;,#+/ ":
-        parted = {value for value in values if mark in value.strip()}
-        parts = {part.strip() for value in parted for part in value.split(mark)}
-        alone = len(parts & set(values))
-        worded = mark != " " and not all(part.isdecimal() for part in parts)
-        if worded and len(parts) >= 2 and alone == len(parts):
+        split = {value: [part.strip() for part in value.strip().split(mark)] for value in stated}
+        if mark in "|;,":  # one may end a list
+            split = {value: list(filter(None, parts)) for value, parts in split.items()}
+        parted = {value: parts for value, parts in split.items() if len(parts) > 1 and all(parts)}
+        found = {part for parts in parted.values() for part in parts}
+        alone = len(found & stated)
+        worded = mark != " " and not all(part.isdecimal() for part in found)
+        enough = len(parted) > (mark in "+/") and len(found) >= 2
+        if worded and enough and alone == len(found):
             return min(parted)
-        several = len(parted) >= 3 and len(parts) >= 2
-        if (
-            several
-            and mark != "/"
-            and (2 * alone > len(parts) or (mark in "|;," and len(parts) < len(parted)))
-        ):
+        several = len(parted) >= 3 and len(found) >= 2 and mark != "/"
+        if several and (2 * alone > len(found) or (mark in "|;," and len(found) < len(parted))):
             return min(parted)
     return None

@@ -9,6 +9,7 @@ from showtell.data.readers.table import Sample, Table, UnclearColumnsError
 
 _CROSSES = frozenset(words("x × ✗ ✘ ❌"))
 _TICKS = _CROSSES | frozenset(words("✓ ✔ ✔️ ✅ ☑ √ v o ○ ◯ 〇 ● ■ *"))
+_SMALL_WORDS = frozenset(words("a an the is are on in at of with and to near over under by from for"))
 
 
 def has_words(sample: Sample, place: int) -> bool:
@@ -23,14 +24,31 @@ def usual_label(sample: Sample, left: Sequence[int]) -> int | None:
 
 
 def holds_sentences(sample: Sample, place: int) -> bool:
-    """Tell whether a column holds a sentence a cell, nearly all different, which are no classes."""
+    """Tell whether a column holds a sentence a cell, nearly all different, which are no classes.
+
+    In doubt they are classes: names as of goods, with capitals and numbers; and short ones, or few, without
+    the small words of sentences.
+    """
     cells = sample.cells[place]
     listed = holds_lists(cells)
     found = [texts_of(cell, listed=listed) for cell in cells]
     texts = [text for several in found for text in several]
-    worded = 2 * sum(len(text.split()) > 3 for text in texts) > len(texts) > 2
+    worded = 2 * sum(map(_is_sentence, texts)) > len(texts) > 2
+    worded = worded and (len(texts) > 4 or 2 * sum(map(_has_small_words, texts)) > len(texts))
     different = all(len(several) < 2 for several in found) and len(set(texts)) >= 0.9 * len(texts)
     return worded and different and not sample.is_code(place) and several_labels(texts) is None
+
+
+def _is_sentence(text: str) -> bool:
+    parts = text.split()
+    titled = sum(part[:1].isupper() or any(map(str.isdigit, part)) for part in parts[1:])
+    cased = any(sign.islower() or sign.isupper() for sign in text)
+    long = len(parts) > 4 or (len(parts) > 3 and (not cased or _has_small_words(text)))
+    return long and 2 * titled < len(parts) - 1
+
+
+def _has_small_words(text: str) -> bool:
+    return not _SMALL_WORDS.isdisjoint(text.split())
 
 
 def one_hot(sample: Sample, left: Sequence[int]) -> tuple[tuple[int, ...], frozenset[str]]:
@@ -70,15 +88,22 @@ def is_ticked(cell: object, ticks: Collection[str]) -> bool:
     return str(cell).strip().casefold() in ticks if ticks else bool(truth_of(cell))
 
 
-def refuse_several_labels(sample: Sample, label: int) -> None:
-    """Raise UnclearColumnsError where cells hold several labels each."""
+def refuse_several_labels(sample: Sample, label: int, reading: Reading) -> None:
+    """Raise UnclearColumnsError where cells hold several labels each.
+
+    Texts that look so are classes where the user says that the column holds labels, or names it.
+    """
     table, cells = sample.table, sample.cells[label]
     listed = holds_lists(cells)
     if any(len(texts_of(cell, listed=listed)) > 1 for cell in cells):
         raise _several_labels(table, f"lists in {table.header[label]!r}")
     example = several_labels(sample.texts[label])
-    if example is not None:
-        raise _several_labels(table, f"{example!r} in {table.header[label]!r}")
+    if example is None:
+        return
+    what = f"{example!r} in {table.header[label]!r}"
+    if reading.kind != "label" and reading.source.text_column is None:
+        raise _several_labels(table, what, " If it is one class, --format labels reads it as it is written.")
+    reading.note(f"{what} is read as one class, as it is written, and so is what is like it")
 
 
 def refuse_quantities(sample: Sample, label: int) -> None:
@@ -136,10 +161,10 @@ def say_other_labels(sample: Sample, left: Sequence[int], label: int, reading: R
             reading.note(f"column {names} (--text-column says otherwise)")
 
 
-def _several_labels(table: Table, what: str) -> UnclearColumnsError:
+def _several_labels(table: Table, what: str, further: str = "") -> UnclearColumnsError:
     return UnclearColumnsError(
         f"{table.path} gives an image several labels: {what}.",
         hint="A classifier learns one label an image: keep one question to a column (colour, shape) and "
         "train one classifier on each (--text-column NAME); or write the labels as a sentence in a column "
-        "'caption', and train a captioner.",
+        f"'caption', and train a captioner.{further}",
     )

@@ -8,7 +8,7 @@ from typing import Any
 from showtell.data.names import nfc
 from showtell.data.readers.cells import TEXT_KEYS, listed
 
-_WITHOUT_BLANKS = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+_WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Signs of scripts that put no blanks between words."""
 
 
@@ -16,8 +16,8 @@ def in_pieces(cells: Sequence[Any]) -> bool:
     """Tell whether the lists in a column are one text each, and not several captions.
 
     So they are where text stands beside records (``["a ", {"bold": "dog"}]``); where blanks stand between the
-    parts of nearly all, and none around; or where nearly all parts are single words, three or more a list and
-    not equally many in all, as captions are.
+    parts of nearly all, and none around, but for captions that were split at a mark; or where nearly all
+    parts are single words, three or more a list and not equally many in all, as captions are.
     """
     lists = [parts for cell in cells for parts in _lists(cell) if len(parts) > 1]
     if any(map(_is_mixed, lists)):
@@ -29,7 +29,8 @@ def in_pieces(cells: Sequence[Any]) -> bool:
     single = sum(map(_is_word, parts))
     uneven = len(set(map(len, texts))) > 1 and len(parts) >= 3 * len(texts)
     worded = uneven and single >= 0.9 * len(parts)
-    return bool(texts) and (worded or sum(map(_has_blanks_between, texts)) >= 0.9 * len(texts))
+    blanks = sum(map(_has_blanks_between, texts)) >= 0.9 * len(texts)
+    return bool(texts) and (worded or (blanks and 2 * sum(map(_is_parted, lists)) <= len(texts)))
 
 
 def joined(cell: Any) -> list[str]:
@@ -74,6 +75,12 @@ def _is_mixed(parts: Sequence[Any]) -> bool:
 def _has_blanks_between(texts: Sequence[str]) -> bool:
     inside = any(one[-1:].isspace() or two[:1].isspace() for one, two in pairwise(texts))
     return inside and not (texts[0][:1].isspace() or texts[-1][-1:].isspace())
+
+
+def _is_parted(parts: Sequence[Any]) -> bool:
+    """Tell several words each, with a blank before all but the first, which a split at a mark leaves."""
+    texts = [part for part in parts if isinstance(part, str) and len(part.split()) > 1]
+    return len(texts) == len(parts) and all(text[:1].isspace() for text in texts[1:])
 
 
 def _is_word(text: str) -> bool:

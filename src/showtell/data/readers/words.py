@@ -34,6 +34,12 @@ _BESIDE_CAPTION = frozenset(
     words("text txt str string raw image img picture photo alt human answer full final clean cleaned gt")
 )
 _LANGUAGES = frozenset(words("en ko de fr es it pt nl ru ja zh cn ar hi tr vi id pl sv cs eng kor"))
+_ANSWERS = frozenset(words("answer response output"))
+_INSTRUCTION = re.compile(
+    r"\W*(?:<?image>?\W+)?(?:please )?(?:describe|caption|what|how|write|explain|summari[sz]e|list|tell"
+    r"|give|provide|generate|identify)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def choose_words(sample: Sample, left: Sequence[int], reading: Reading) -> Words
     if found.label is not None:
         label = names_of_classes(sample, left, found.label, reading)
         found = replace(found, label=label)
-        refuse_several_labels(sample, label)
+        refuse_several_labels(sample, label, reading)
         say_other_labels(sample, left, label, reading)
         refuse_quantities(sample, label)
     worded = (*found.captions, *([] if found.label is None else [found.label]))
@@ -192,18 +198,26 @@ def _usual_captions(sample: Sample, left: Sequence[int], reading: Reading) -> tu
 def _outdone(sample: Sample, left: Sequence[int], families: Sequence[list[int]]) -> list[int]:
     """Return the first family of columns, or the one that outdoes it: a prompt, or remarks on a few rows.
 
-    It hardly varies or is mostly empty, where another column is prose in nearly all rows, and hardly repeats.
+    Instructions and questions that hardly vary yield to a further usual name or to answers, and what is
+    mostly empty to a usual name alone: prose in nearly all rows, which hardly repeats. One caption for
+    all, as of a thing that is learnt by name, stays.
     """
     first, rows = families[0], len(sample.rows)
     texts = [text for place in first for text in sample.texts[place]]
-    if 2 * len(texts) >= rows * len(first) and 5 * len(set(texts)) > len(texts):
+    sparse = 2 * len(texts) < rows * len(first)
+    asked = 5 * len(set(texts)) <= len(texts) and 2 * sum(map(_asks, texts)) > len(texts)
+    if not (sparse or asked):
         return first
-    others = [p for p in left if p not in first and sample.keys[p] not in LABEL_COLUMNS]
-    others = [p for p in others if sample.is_prose(p) and not sample.is_code(p)]
-    rich = [p for p in others if len(sample.texts[p]) >= max(0.8 * rows, 3)]
+    rich = [p for p in left if p not in first and sample.is_prose(p) and not sample.is_code(p)]
+    rich = [p for p in rich if len(sample.texts[p]) >= max(0.8 * rows, 3)]
     rich = [p for p in rich if 2 * len(set(sample.texts[p])) > len(sample.texts[p])]
     usual = [family for family in families[1:] if not set(family).isdisjoint(rich)]
-    return usual[0] if usual else rich if len(rich) == 1 else first
+    answers = [p for p in rich if asked and not _ANSWERS.isdisjoint(sample.keys[p].split("_"))]
+    return usual[0] if usual else answers if len(answers) == 1 else first
+
+
+def _asks(text: str) -> bool:
+    return bool(_INSTRUCTION.match(text)) or text.removesuffix("<image>").rstrip().endswith(("?", "\uff1f"))
 
 
 def _called(base: str) -> str:
