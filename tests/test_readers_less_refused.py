@@ -1,10 +1,21 @@
 """Data sets that are read, though something in them looks like what is refused."""
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from reading import problems, read, splits, touch, write, written
+from conftest import draw, encoded
+from reading import captions, messages, problems, read, said, splits, touch, write, written
+from showtell.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack images into a folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
 
 # --- a validation list cut from train, where test has files of the same names
 
@@ -60,3 +71,86 @@ def test_rows_of_test_may_lie_in_train_where_names_are_of_one_kind(tmp_path: Pat
     rows = [(f"{n}.jpg", ("cat", "dog")[n % 2], "test" if n > 29 else "train") for n in range(40)]
     write(tmp_path / "labels.csv", written(["image", "label", "split"], rows))
     assert splits(read(tmp_path)) == {f"train/{n}.jpg": "test" if n > 29 else "train" for n in range(40)}
+
+
+# --- one text of a tar that is damaged, or in another encoding
+
+PICTURE = encoded(draw(1, 32), "PNG")
+KOREAN = "공원에서 개가 뛰어 논다"
+
+
+def packed(path: Path, texts: list[bytes], suffix: str = "txt") -> None:
+    with tarfile.open(path, "w") as tar:
+        for number, text in enumerate(texts):
+            for name, content in ((f"{number:02}.png", PICTURE), (f"{number:02}.{suffix}", text)):
+                member = tarfile.TarInfo(f"{path.stem}{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("suffix", ["txt", "caption", "cls"])
+@pytest.mark.parametrize(
+    ("number", "other", "bad"),
+    [
+        (30, "a dog", b"a dog \xff\xfe here"),
+        (12, "a dog", b"a dog \xff\xfe here"),
+        (12, KOREAN, KOREAN.encode("cp949")),
+        (3, KOREAN, KOREAN.encode("cp949")),
+        (12, KOREAN, b"\xff\xfe\x00"),
+        (200, "a dog", b"a dog \xff\xfe here"),
+    ],
+)
+def test_a_damaged_text_leaves_out_its_own_sample(
+    tmp_path: Path, number: int, other: str, bad: bytes, suffix: str
+) -> None:
+    packed(tmp_path / "a.tar", [f"{other} {n % 2}".encode() for n in range(number)], suffix)
+    packed(tmp_path / "b.tar", [f"{other} {n % 2}".encode() for n in range(number - 1)] + [bad], suffix)
+    dataset = read(tmp_path)
+    assert len(dataset.images) == 2 * number - 1
+    assert said(dataset, "1 texts of b.tar are left out", f"b{number - 1:02}.{suffix}", "utf-8")
+    assert f"b{number - 1:02}.png" in messages(dataset)
+    assert len(read(tmp_path / "b.tar").images) == number - 1
+
+
+def test_a_tar_in_another_encoding_is_read_in_it_or_refused(tmp_path: Path) -> None:
+    packed(tmp_path / "0.tar", [f"{KOREAN} {n}".encode("cp949") for n in range(9)])
+    assert all(KOREAN in text for (text,) in captions(read(tmp_path / "0.tar")).values())
+    packed(tmp_path / "1.tar", [f"\xe9t\xe9 \x83 \x99 {n}".encode("latin-1") for n in range(9)])
+    with pytest.raises(DataError, match="encoding"):
+        read(tmp_path / "1.tar")
+
+
+# --- codes that pass for dates
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("110101", "110102", "110105"),
+        ("110101", "120101", "130102"),
+        ("200001", "200002", "200003"),
+        ("190001", "190002"),
+        ("990101", "990203"),
+        ("040101", "040203"),
+        ("500101", "500203"),
+    ],
+)
+def test_six_digits_that_are_no_calendar_are_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    touch(tmp_path, *(f"{name}/{name}_{n}.jpg" for name in names for n in range(3)))
+    assert read(tmp_path).classes == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("202001", "202002"),
+        ("200512", "201001"),
+        ("240105", "240207"),
+        ("230105", "240207"),
+        ("240105", "2024-01"),
+    ],
+)
+def test_six_digits_that_are_a_calendar_are_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    touch(tmp_path, *(f"{name}/{name}_{n}.jpg" for name in names for n in range(3)))
+    with pytest.raises(DataError, match="no format that is known"):
+        read(tmp_path)
