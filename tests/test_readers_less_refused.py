@@ -96,8 +96,6 @@ def packed(path: Path, texts: list[bytes], suffix: str = "txt") -> None:
         (12, "a dog", b"a dog \xff\xfe here"),
         (12, KOREAN, KOREAN.encode("cp949")),
         (3, KOREAN, KOREAN.encode("cp949")),
-        (12, KOREAN, b"\xff\xfe\x00"),
-        (200, "a dog", b"a dog \xff\xfe here"),
     ],
 )
 def test_a_damaged_text_leaves_out_its_own_sample(
@@ -154,3 +152,60 @@ def test_six_digits_that_are_a_calendar_are_no_classes(tmp_path: Path, names: tu
     touch(tmp_path, *(f"{name}/{name}_{n}.jpg" for name in names for n in range(3)))
     with pytest.raises(DataError, match="no format that is known"):
         read(tmp_path)
+
+
+# --- the same folders in each class
+
+
+def levels(root: Path, tops: tuple[str, ...], inner: tuple[str, ...], file: str) -> None:
+    names = [(t, i, file.format(t=t, i=i, n=n)) for t in tops for i in inner for n in range(4)]
+    touch(root, *("/".join(parts) for parts in names))
+
+
+@pytest.mark.parametrize(
+    ("tops", "inner", "file"),
+    [
+        (("cat", "dog"), ("front", "back"), "{t}_{i}_{n}.jpg"),
+        (("cat", "dog"), ("front", "back"), "{n}.jpg"),
+        (("cat", "dog"), ("Left_view", "Right_view"), "{n}.jpg"),
+        (("cup", "bowl", "jug"), ("top", "side 1", "side 2", "bottom"), "{t}{i}{n}.jpg"),
+        (("고양이", "개"), ("정면", "측면"), "{n}.jpg"),
+        (("happy", "sad"), ("anna", "bob"), "{t}_{n}.jpg"),
+        (("Happy", "Sad"), ("anna", "bob"), "{t}-{i}-{n}.jpg"),
+        (("cat", "dog"), ("1", "2"), "{t}{i}{n}.jpg"),
+    ],
+)
+def test_views_belong_to_the_class_above(
+    tmp_path: Path, tops: tuple[str, ...], inner: tuple[str, ...], file: str
+) -> None:
+    levels(tmp_path, tops, inner, file)
+    dataset = read(tmp_path)
+    assert set(dataset.classes) == {*tops}
+    assert len(dataset.images) == 4 * len(tops) * len(inner)
+    assert said(dataset, "belong to the class above")
+
+
+@pytest.mark.parametrize(
+    ("tops", "inner", "file"),
+    [
+        (("raw", "cropped"), ("cat", "dog"), "{i}{n}.jpg"),
+        (("raw", "cropped"), ("cat", "dog"), "{t}_{i}_{n}.jpg"),
+        (("raw", "cropped"), ("day", "night"), "{n}.jpg"),
+        (("plants", "plants_augmented"), ("ash", "oak"), "{t}_{n}.jpg"),
+        (("clipart", "real", "sketch"), ("cat", "dog"), "{t}_{n}.jpg"),
+        (("cam1", "cam2"), ("day", "night"), "{t}_{n}.jpg"),
+        (("siteA", "siteB"), ("benign", "malignant"), "{t}_{n}.jpg"),
+        (("Left", "Right"), ("front", "back"), "{t}_{n}.jpg"),
+        (("happy", "sad"), ("anna", "bob"), "{n}.jpg"),
+        (("day", "night"), ("cat", "dog"), "{n}.jpg"),
+        (("raw/images", "cropped/images"), ("cat", "dog"), "{n}.jpg"),
+    ],
+)
+def test_format_classes_reads_the_upper_folders_whatever_the_files_are_called(
+    tmp_path: Path, tops: tuple[str, ...], inner: tuple[str, ...], file: str
+) -> None:
+    levels(tmp_path, tops, inner, file)
+    with pytest.raises(DataError, match="classes of their own") as caught:
+        read(tmp_path)
+    assert "--format classes" in str(caught.value.hint)
+    assert set(read(tmp_path, format="classes").classes) == {top.partition("/")[0] for top in tops}

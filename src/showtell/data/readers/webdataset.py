@@ -37,12 +37,12 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
                 words[stem]["image"] = _flat_name(stem + suffix)
             elif suffix in _TEXTS and size < 1_000_000:
                 texts.append((stem, suffix, read()))
-        encoding = _encoding(path, texts, reading)
+        encoding, errors = _encoding(path, texts, reading)
         damaged = []
         for stem, suffix, content in texts:
             # the encoding of JSON is UTF-8, whatever that of the texts is
             own = "utf-8-sig" if suffix == ".json" and _is_utf8(content) else encoding
-            if (text := _decoded(content, own)) is None:
+            if (text := _decoded(content, own, errors)) is None:
                 damaged.append(stem + suffix)
             elif suffix == ".json":
                 described[stem] = _words_of(suffix, text)
@@ -73,29 +73,31 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     return RecordTable(path, records, images=folder)
 
 
-def _encoding(path: Path, texts: Sequence[tuple[str, str, bytes]], reading: Reading) -> str:
+def _encoding(path: Path, texts: Sequence[tuple[str, str, bytes]], reading: Reading) -> tuple[str, str]:
     """Tell in which encoding the texts of a tar are, which is one; say it where it was guessed.
 
-    JSON tells it where there is nothing else. A text in a hundred that is not UTF-8 is damaged, and so are
-    more whose encoding cannot be told: one in ten, or fewer than those beyond ASCII that are UTF-8. Raises as
-    `encoding_of` does.
+    Returns it, and whether what is not in it is replaced, or its text left out (``strict``).
+
+    JSON tells it where there is nothing else. A text in a hundred that is not UTF-8 is damaged, as its
+    captions then show. More whose encoding cannot be told are left out: one in ten, or fewer than those
+    beyond ASCII that are UTF-8. Raises as `encoding_of` does.
     """
     if reading.source.encoding:
-        return encoding_of(path, reading.source.encoding)[0]
+        return encoding_of(path, reading.source.encoding)[0], "replace"
     contents = [one for _, suffix, one in texts if suffix != ".json"] or [one for _, _, one in texts]
     strange = [one for one in contents if not one.isascii() and not one.startswith(_WIDE)]
     bad = sum(not _is_utf8(one) for one in strange)
     if 100 * bad <= len(contents):
-        return "utf-8-sig"
+        return "utf-8-sig", "replace"
     try:
         encoding, guess = told_of(path, BytesIO(b"\n".join(strange)))
     except DataError:
         if 10 * bad <= len(contents) or 2 * bad < len(strange):
-            return "utf-8-sig"
+            return "utf-8-sig", "strict"
         raise
     if guess:
         reading.note(guess)
-    return encoding
+    return encoding, "replace"
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -106,10 +108,9 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _decoded(content: bytes, encoding: str) -> str | None:
-    """Return a text, None where it is in another encoding or damaged."""
+def _decoded(content: bytes, encoding: str, errors: str) -> str | None:
     try:
-        return content.decode("utf-16" if content.startswith(_WIDE) else encoding)
+        return content.decode("utf-16" if content.startswith(_WIDE) else encoding, errors)
     except UnicodeDecodeError:
         return None
 
