@@ -209,3 +209,19 @@ def test_format_classes_reads_the_upper_folders_whatever_the_files_are_called(
         read(tmp_path)
     assert "--format classes" in str(caught.value.hint)
     assert set(read(tmp_path, format="classes").classes) == {top.partition("/")[0] for top in tops}
+
+
+# --- lists of names and class numbers, of which one is too short to show that the numbers repeat
+
+
+@pytest.mark.parametrize("val", [1, 3, 4, 5])
+@pytest.mark.parametrize("before", ["images/", ""])
+def test_a_short_list_with_class_numbers_is_not_lost_without_a_word(
+    tmp_path: Path, val: int, before: str
+) -> None:
+    touch(tmp_path, *(f"images/{n}.jpg" for n in range(20 + val)))
+    for split, numbers in (("train", range(20)), ("val", range(20, 20 + val))):
+        write(tmp_path / f"{split}.txt", "".join(f"{before}{n}.jpg {n % 3}\n" for n in numbers))
+    assert said(read(tmp_path), f"of {val} names in the lists", f"{before}20.jpg 2", "--format labels")
+    told = read(tmp_path, format="labels")
+    assert sorted(map(str, splits(told).values())) == ["train"] * 20 + ["val"] * val
