@@ -14,6 +14,21 @@ from showtell.data.records import Split
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
 _ASIDE = _UNLABELLED | {*words("sample samples example examples doc docs assets demo figures screenshots")}
 """What lies beside a data set and holds no class of it."""
+_FORMS = frozenset(
+    words(
+        "raw original originals orig cropped crop crops augmented augmentation aug resized processed "
+        "preprocessed synthetic rgb gray grey grayscale color colour real clipart sketch painting photo "
+        "cartoon infograph quickdraw"
+    )
+)
+"""Words of folders that hold the same classes in another form each."""
+_VIEWS = frozenset(
+    words(
+        "front back rear left right top bottom side above below inside outside indoor outdoor day night view "
+        "앞면 뒷면 정면 후면 측면 왼쪽 오른쪽 위 아래"
+    )
+)
+"""Words of folders that hold views of the class above them."""
 _MARKS: dict[str, Split] = {"TS": "train", "TL": "train", "VS": "val", "VL": "val"}
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
@@ -32,7 +47,7 @@ class Layout:
     classes: Counter[str] = field(default_factory=Counter)  # number of images by class folder
     copies: frozenset[str] = frozenset()  # folders that hold the classes beside them once more
     variants: tuple[str, ...] = ()  # folders that hold classes of their own: which is meant?
-    upper: bool = False  # whether these may be the classes themselves, as their files have other names
+    upper: bool = False  # whether these may be the classes themselves
     marked: bool = False  # whether the classes of each split begin with its mark: TS_apple, VS_apple
 
     def place(self, name: str) -> tuple[str, Split | None]:
@@ -78,10 +93,9 @@ def layout_of(folder: ImageFolder) -> Layout:
         layout.inner = None not in inner or (each and len(inner) > 2)  # beside the splits may be an extra/
         files = [{name.rpartition("/")[2] for name in below} for below in nested.values()]
         often = sum(count > 1 for count in Counter(name for names in files for name in names).values())
-        same = _are_classes_again(nested)
-        if not layout.inner and same and (same == "named" or 2 * often > max(map(len, files))):
-            layout.variants = tuple(sorted(nested))
-            layout.upper = 2 * often <= max(map(len, files))
+        same = not layout.inner and not _are_views(nested) and _are_classes_again(nested)
+        if same and (same == "named" or 2 * often > max(map(len, files))):
+            layout.variants, layout.upper = tuple(sorted(nested)), True
     layout.classes = Counter(label for name in folder.images if (label := layout.place(name)[0]))
     if not layout.splits and not layout.flat and len(layout.classes) > 2:
         for label in list(layout.classes):
@@ -131,6 +145,24 @@ def _are_classes_again(nested: Mapping[str, list[str]]) -> str:
     if len({name.casefold() for name in second[0]} - NO_CLASS) < 2 or any(one != second[0] for one in second):
         return ""
     return "named" if len(kinds) > 1 and hold_classes(dict.fromkeys(second[0], ())) else "numbered"
+
+
+def _are_views(nested: Mapping[str, list[str]]) -> bool:
+    """Tell whether folders are classes whose own folders hold views, by the names of these or of all files.
+
+    They are not where they are forms of the same things (``raw``), or numbered (``site1``, ``siteB``).
+    """
+    kinds = [re.sub(r"\d+|(?<=[a-z])[A-Z]$|[ _-][A-Za-z]$", "", top) for top in nested]
+    if len({kind for kind in kinds if (_FORMS | _VIEWS).isdisjoint(_words(kind))}) < 2:
+        return False
+    views = [_words(name) for below in nested.values() for name in _tops(below)]
+    files = [(top, posixpath.basename(name)) for top, below in nested.items() for name in below]
+    begin = all(file.casefold().startswith(top.casefold()) for top, file in files)
+    return begin or all(view and view <= _VIEWS for view in views)
+
+
+def _words(name: str) -> set[str]:
+    return {*re.findall(r"[^\W\d_]+", name.casefold())}
 
 
 def _nested(names: Collection[str]) -> dict[str, list[str]]:

@@ -11,6 +11,8 @@ NO_CLASS = MASKS | {*words("image images imgs img pictures photos jpg jpeg png j
 _REST = frozenset(words("misc other others etc rest unsorted 기타 미분류 その他 其他"))
 """What is left of a collection, beside its days and months."""
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
+_RECENT = r"(?:0[5-9]|[12]\d|3[0-5])"  # the years of six digits alone, which may be a code as well
+_SHORT = rf"{_RECENT}(0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 240105
 _NAMED = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
     r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
@@ -20,8 +22,9 @@ _OF_NO_CLASS = [
     for pattern in (
         r"(?-i:\d{3}[A-Z_]{3,}\d*)",  # of a camera: 100APPLE
         rf"{_YEAR}(?:([-_. ]){_MONTH}(?:\1{_DAY}(?:[ _-].+)?)?)",  # 2024-01, 2024-01-05 Seoul
-        rf"{_YEAR}(?:0[1-9]|1[0-2])(?:(?:0[1-9]|[12]\d|3[01])(?:[ _-].+)?)?",  # 202401, 20240105_seoul
-        r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])",  # 240105
+        rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[ _-].+)?",  # 20240105_seoul
+        rf"20{_RECENT}(?:0[1-9]|1[0-2])",  # 202401
+        _SHORT,
         rf"(?:{_DAY}[-_. ])?{_MONTH}[-_. ]{_YEAR}|{_MONTH}[-_.]{_DAY}[-_.]{_YEAR}",  # 05.01.2024
         rf"(?:{_DAY}[ ._-]*)?{_NAMED}[ ._,-]*(?:{_DAY},? *)?{_YEAR}",  # Jan 2024; January 5, 2024
         rf"{_YEAR}[ ._-]*{_NAMED}(?:[ ._-]*{_DAY})?",
@@ -36,8 +39,11 @@ def hold_classes(inside: Mapping[str, Collection[str]]) -> bool:
 
     They may not where each is of images as such (``images_001``, ``data_256``, ``Photos from 2019``), of a
     camera, of a day or a month, a year that holds such ones, or has no name of its own; what is left of those
-    is none either.
+    is none either. Six digits that would be days of but one month of the year are codes.
     """
+    days = [re.fullmatch(_SHORT, name) for name in inside]
+    if len(days) > 1 and len({day and day[1] for day in days}) == 1 and all(days):
+        return True
     left = [name for name in inside if not (_is_of_no_class(name) or _is_year_of(name, inside[name]))]
     if len(left) == len(inside) > 1 and len({*map(shape, left)}) == 1:
         left = [name for name in left if NO_CLASS.isdisjoint(_words(name))]  # Photos from 2019, ... 2020

@@ -29,7 +29,8 @@ class SplitFolders:
 
     ``7.jpg`` of val is ``val/7.jpg``, whatever ``train/7.jpg`` is. Where val has no folder of its own, or
     the file is not in it, the file in the folder of another split is found as a foreign one: whether it is
-    meant shows when all rows are known, since a name that that split has as well is of another image.
+    meant shows when all rows are known, since a name that that split has as well is of another image. Where
+    files of train and test share names, a val without a folder was cut from train.
 
     Args:
         folder: The image folder.
@@ -99,7 +100,14 @@ class SplitFolders:
         others = self._among(name, [path for path, of in splits.items() if of != split])
         if not others:
             return Found(plain)
-        if split in splits.values() and (len(others) > 1 or self._share_names):
+        there = {*splits.values()}
+        if split == "val" and "val" not in there and "train" in there and self._share_names:
+            cut = self._among(name, [path for path, of in splits.items() if of == "train"])
+            if not cut:
+                detail = f"{name!r} is of val, and not in the folder of train; {others[0].name!r} is of test"
+                return Found(Refusal("missing image", f"{detail}; left out"))
+            others = cut
+        if split in there and (len(others) > 1 or self._share_names):
             detail = f"{name!r} is of {split}, and not in its folder; {others[0].name!r} is another image"
             return Found(Refusal("missing image", f"{detail}; left out"))
         return Found(others[0], foreign=True) if len(others) == 1 else Found(_several(name, others))

@@ -210,14 +210,18 @@ def with_listed_splits(
             what = "not read, though it may say the splits"
             reading.note(f"{what}: {few(unread)} (expected lists: train.txt, test.txt)")
         return replace(dataset, notes=tuple(reading.notes))
+    if unknown:
+        numbers = dataset.format == "labels" and any(re.search(r"\S \d+$", name) for name in unknown)
+        way = " (--format labels takes the numbers behind them for classes)" if numbers else ""
+        reading.note(
+            f"of {len(unknown):,} names in the lists of splits no image is read: {few(unknown)}{way}"
+        )
     if len(found) == len(names) and len(set(found.values())) == 1:  # of a table that is such a list itself
-        return dataset
+        return replace(dataset, notes=tuple(reading.notes))
     rest: Split | None = None if "train" in found.values() else "train"  # as beside a column is_valid
     also = f"; the other {len(names) - len(found):,} images are train" if rest else ""
     reading.note(f"the splits are those of the lists beside the images or their table{also}")
     if numbered:
         reading.note(f"numbers in the lists of splits are taken for those of files: {numbered}")
-    if unknown:
-        reading.note(f"of {len(unknown):,} names in the lists of splits no image is read: {few(unknown)}")
     images = tuple(replace(image, split=found.get(image.name, rest)) for image in dataset.images)
     return replace(dataset, images=images, problems=tuple(problems), notes=tuple(reading.notes))

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from showtell.data.encoding import encoding_of, told_of
-from showtell.data.names import PICTURE_EXTENSIONS, nfc
+from showtell.data.names import PICTURE_EXTENSIONS, few, nfc
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.table import RecordTable
 from showtell.errors import DataError
@@ -37,13 +37,17 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
                 words[stem]["image"] = _flat_name(stem + suffix)
             elif suffix in _TEXTS and size < 1_000_000:
                 texts.append((stem, suffix, read()))
-        encoding = _encoding(path, texts, reading)
+        encoding, errors = _encoding(path, texts, reading)
+        damaged = []
         for stem, suffix, content in texts:
-            if suffix == ".json":  # whose encoding is UTF-8, whatever that of the texts is
-                own = "utf-8-sig" if _is_utf8(content) else encoding
-                described[stem] = _words_of(suffix, _decoded(content, own))
+            # the encoding of JSON is UTF-8, whatever that of the texts is
+            own = "utf-8-sig" if suffix == ".json" and _is_utf8(content) else encoding
+            if (text := _decoded(content, own, errors)) is None:
+                damaged.append(stem + suffix)
+            elif suffix == ".json":
+                described[stem] = _words_of(suffix, text)
             else:
-                words[stem] |= _words_of(suffix, _decoded(content, encoding))
+                words[stem] |= _words_of(suffix, text)
         twice = 0
         for stem, record in described.items():  # texts beside it say more surely what they are
             twice += any(words[stem].get(key, value) != value for key, value in record.items())
@@ -58,6 +62,9 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
             )
         if several:
             reading.note(f"{several:,} images of {path.name} are left out: their sample holds another one")
+        if damaged:
+            what = f"{len(damaged):,} texts of {path.name} are left out"
+            reading.note(f"{what}, which are not {encoding.removesuffix('-sig')}: {few(damaged)}")
         if twice:
             reading.note(f"of {twice:,} samples of {path.name} the .json has other words, which are not read")
         folder = reading.unpacked(path, lambda: _images(path))
@@ -66,22 +73,31 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
     return RecordTable(path, records, images=folder)
 
 
-def _encoding(path: Path, texts: Sequence[tuple[str, str, bytes]], reading: Reading) -> str:
+def _encoding(path: Path, texts: Sequence[tuple[str, str, bytes]], reading: Reading) -> tuple[str, str]:
     """Tell in which encoding the texts of a tar are, which is one; say it where it was guessed.
 
+    Returns it, and whether what is not in it is replaced, or its text left out (``strict``).
+
     JSON tells it where there is nothing else. A text in a hundred that is not UTF-8 is damaged, as its
-    captions then show. Raises as `encoding_of` does.
+    captions then show. More whose encoding cannot be told are left out: one in ten, or fewer than those
+    beyond ASCII that are UTF-8. Raises as `encoding_of` does.
     """
     if reading.source.encoding:
-        return encoding_of(path, reading.source.encoding)[0]
+        return encoding_of(path, reading.source.encoding)[0], "replace"
     contents = [one for _, suffix, one in texts if suffix != ".json"] or [one for _, _, one in texts]
     strange = [one for one in contents if not one.isascii() and not one.startswith(_WIDE)]
-    if 100 * sum(not _is_utf8(one) for one in strange) <= len(contents):
-        return "utf-8-sig"
-    encoding, guess = told_of(path, BytesIO(b"\n".join(strange)))
+    bad = sum(not _is_utf8(one) for one in strange)
+    if 100 * bad <= len(contents):
+        return "utf-8-sig", "replace"
+    try:
+        encoding, guess = told_of(path, BytesIO(b"\n".join(strange)))
+    except DataError:
+        if 10 * bad <= len(contents) or 2 * bad < len(strange):
+            return "utf-8-sig", "strict"
+        raise
     if guess:
         reading.note(guess)
-    return encoding
+    return encoding, "replace"
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -92,8 +108,11 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _decoded(content: bytes, encoding: str) -> str:
-    return content.decode("utf-16" if content.startswith(_WIDE) else encoding, "replace")
+def _decoded(content: bytes, encoding: str, errors: str) -> str | None:
+    try:
+        return content.decode("utf-16" if content.startswith(_WIDE) else encoding, errors)
+    except UnicodeDecodeError:
+        return None
 
 
 def _members(path: Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
