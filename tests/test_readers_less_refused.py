@@ -225,3 +225,14 @@ def test_a_short_list_with_class_numbers_is_not_lost_without_a_word(
     assert said(read(tmp_path), f"of {val} names in the lists", f"{before}20.jpg 2", "--format labels")
     told = read(tmp_path, format="labels")
     assert sorted(map(str, splits(told).values())) == ["train"] * 20 + ["val"] * val
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [("S", "M", "L"), ("jan", "feb"), ("raw", "aug"), ("summer", "winter"), ("red", "green"), ("봄", "겨울")],
+)
+@pytest.mark.parametrize("upper", [("shirt", "shoe"), ("0", "1")])
+def test_sizes_seasons_and_forms_inside_of_classes_are_none(tmp_path: Path, inner, upper) -> None:
+    places = [f"{top}/{below}" for top in upper for below in inner for _ in range(3)]
+    touch(tmp_path, *(f"{place}/IMG_{number}.jpg" for number, place in enumerate(places)))
+    assert {image.label for image in read(tmp_path).images} == {*upper}

@@ -87,3 +87,20 @@ def test_a_stray_table_of_numbers_is_not_the_data(tmp_path: Path, folder, name, 
     except DataError:
         return
     assert not captions(dataset) and {*labels(dataset).values()} <= {"photos"}, messages(dataset)
+
+
+NUMBERED = ["{}", "grade_{}", "class{}", "Level {}", "2{}19", "n0144{}"]
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+@pytest.mark.parametrize(("column", "cells"), [("gender", "MF"), ("caption", WORDS), ("comment", [""])])
+def test_numbered_class_folders_are_not_given_up_for_a_table(tmp_path: Path, name, column, cells) -> None:
+    places = [name.format(number % 3) for number in range(12)]
+    touch(tmp_path, *(f"{place}/IMG_{number:03}.jpg" for number, place in enumerate(places)))
+    rows = ((f"IMG_{number:03}.jpg", cells[number % len(cells)]) for number in range(12))
+    write(tmp_path / "meta.csv", written(("image", column), rows))
+    if column == "gender":  # which of the labels is meant nobody knows
+        with pytest.raises(DataError, match="several ways"):
+            read(tmp_path, wanted="labels")
+    else:
+        assert [*labels(read(tmp_path, wanted="labels")).values()] == sorted(places)

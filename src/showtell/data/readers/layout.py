@@ -3,10 +3,11 @@
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from showtell.data.names import split_in_name, split_named, split_off, splits_in_names, words
+from showtell.data.readers.delimited import shape
 from showtell.data.readers.image_folder import ImageFolder
 from showtell.data.readers.no_classes import MASKS, NO_CLASS, hold_classes, is_year
 from showtell.data.records import Split
@@ -24,11 +25,15 @@ _FORMS = frozenset(
 """Words of folders that hold the same classes in another form each."""
 _VIEWS = frozenset(
     words(
-        "front back rear left right top bottom side above below inside outside indoor outdoor day night view "
-        "앞면 뒷면 정면 후면 측면 왼쪽 오른쪽 위 아래"
+        "front back rear left right top bottom side above below inside outside indoor outdoor view near far "
+        "day night morning noon evening bright dark spring summer autumn fall winter xs s m l xl xxl small "
+        "medium large big red green blue yellow black white jan feb mar apr may jun jul aug sep oct nov dec "
+        "january february march april june july august september october november december mon tue wed thu "
+        "fri sat sun monday tuesday wednesday thursday friday saturday sunday 앞면 뒷면 정면 후면 측면 왼쪽 "
+        "오른쪽 위 아래 봄 여름 가을 겨울 낮 밤"
     )
 )
-"""Words of folders that hold views of the class above them."""
+"""Words of folders that hold views of the class above them: sides, hours, seasons, sizes, colours."""
 _MARKS: dict[str, Split] = {"TS": "train", "TL": "train", "VS": "val", "VL": "val"}
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
@@ -152,13 +157,20 @@ def _are_views(nested: Mapping[str, list[str]]) -> bool:
 
     They are not where they are forms of the same things (``raw``), or numbered (``site1``, ``siteB``).
     """
-    kinds = [re.sub(r"\d+|(?<=[a-z])[A-Z]$|[ _-][A-Za-z]$", "", top) for top in nested]
+    kinds = [re.sub(r"(?<=\D)\d+|(?<=[a-z])[A-Z]$|[ _-][A-Za-z]$", "", top) for top in nested]
     if len({kind for kind in kinds if (_FORMS | _VIEWS).isdisjoint(_words(kind))}) < 2:
         return False
     views = [_words(name) for below in nested.values() for name in _tops(below)]
     files = [(top, posixpath.basename(name)) for top, below in nested.items() for name in below]
     begin = all(file.casefold().startswith(top.casefold()) for top, file in files)
-    return begin or all(view and view <= _VIEWS for view in views)
+    return begin or all(view and view <= _VIEWS | _FORMS for view in views)
+
+
+def are_several(folder: ImageFolder) -> bool:
+    """Tell whether class folders are two or more, and not just numbered ones of one folder (``scans/p0``)."""
+    tops = _tops(name for name in folder.images if "/" in name)
+    classes = layout_of(folder).classes
+    return len(classes) > 1 and (len(tops) > 1 or len({*map(shape, classes)}) > 1)
 
 
 def _words(name: str) -> set[str]:
@@ -196,7 +208,7 @@ def _home(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return above + below, sets_below
 
 
-def _tops(names: Collection[str]) -> set[str]:
+def _tops(names: Iterable[str]) -> set[str]:
     return {name.partition("/")[0] for name in names}
 
 

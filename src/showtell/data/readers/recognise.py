@@ -16,10 +16,9 @@ from showtell.data.readers.candidates import Candidate, is_usual, say_left, stro
 from showtell.data.readers.caption_files import coco_files, is_token_file, json_kind
 from showtell.data.readers.cells import image_of
 from showtell.data.readers.columns import choose_columns
-from showtell.data.readers.delimited import shape
 from showtell.data.readers.forms import FORMATS, NOT_TEXT, in_place_of_images
 from showtell.data.readers.image_folder import Match
-from showtell.data.readers.layout import holds_classes, layout_of
+from showtell.data.readers.layout import are_several, holds_classes, layout_of
 from showtell.data.readers.parts import METADATA, metadata_parts, own_tables, shards_of_splits
 from showtell.data.readers.reading import Reading
 from showtell.data.readers.side_tables import first_rows, tables_aside
@@ -212,8 +211,7 @@ class _Search:
             if often and (not classes or say_something(listing, [*texts.values()], self.reading)):
                 yield Candidate("sidecar", folder)
             if classes:
-                names = {*map(shape, layout_of(listing).classes)}
-                yield Candidate("classes", folder, several=len(names) > 1)
+                yield Candidate("classes", folder, several=are_several(listing))
 
     def _in_each(self, folder: Path) -> Iterator[Candidate]:
         """Yield tables of which one lies in each of the folders, beside its own images, as one candidate."""

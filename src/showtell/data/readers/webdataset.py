@@ -48,6 +48,8 @@ def open_webdataset(path: Path, reading: Reading) -> RecordTable:
                 described[stem] = _words_of(suffix, text)
             else:
                 words[stem] |= _words_of(suffix, text)
+        if any(isinstance(record.get("caption"), list) for record in words.values()):
+            reading.note(f"captions are the lines of the texts in {path.name}")
         twice = 0
         for stem, record in described.items():  # texts beside it say more surely what they are
             twice += any(words[stem].get(key, value) != value for key, value in record.items())
