@@ -231,7 +231,7 @@ def test_a_short_list_with_class_numbers_is_not_lost_without_a_word(
     "inner",
     [("S", "M", "L"), ("jan", "feb"), ("raw", "aug"), ("summer", "winter"), ("red", "green"), ("봄", "겨울")],
 )
-@pytest.mark.parametrize("upper", [("shirt", "shoe"), ("0", "1")])
+@pytest.mark.parametrize("upper", [("shirt", "shoe"), ("0", "1"), ("rain", "sun"), ("class_x", "other")])
 def test_sizes_seasons_and_forms_inside_of_classes_are_none(tmp_path: Path, inner, upper) -> None:
     places = [f"{top}/{below}" for top in upper for below in inner for _ in range(3)]
     touch(tmp_path, *(f"{place}/IMG_{number}.jpg" for number, place in enumerate(places)))

@@ -25,15 +25,20 @@ _FORMS = frozenset(
 """Words of folders that hold the same classes in another form each."""
 _VIEWS = frozenset(
     words(
-        "front back rear left right top bottom side above below inside outside indoor outdoor view near far "
-        "day night morning noon evening bright dark spring summer autumn fall winter xs s m l xl xxl small "
-        "medium large big red green blue yellow black white jan feb mar apr may jun jul aug sep oct nov dec "
-        "january february march april june july august september october november december mon tue wed thu "
-        "fri sat sun monday tuesday wednesday thursday friday saturday sunday 앞면 뒷면 정면 후면 측면 왼쪽 "
-        "오른쪽 위 아래 봄 여름 가을 겨울 낮 밤"
+        "front back rear left right top bottom side above below inside outside indoor outdoor day night view "
+        "앞면 뒷면 정면 후면 측면 왼쪽 오른쪽 위 아래"
     )
 )
-"""Words of folders that hold views of the class above them: sides, hours, seasons, sizes, colours."""
+"""Words of folders that hold views of the class above them."""
+_PARTS = frozenset(
+    words(
+        "near far morning noon evening bright dark spring summer autumn fall winter xs s m l xl xxl small "
+        "medium large big red green blue yellow black white jan feb mar apr may jun jul aug sep oct nov dec "
+        "january february march april june july august september october november december mon tue wed thu "
+        "fri sat sun monday tuesday wednesday thursday friday saturday sunday 봄 여름 가을 겨울 낮 밤"
+    )
+)
+"""Words of folders that part a class by hours, seasons, sizes or colours; above folders they are classes."""
 _MARKS: dict[str, Split] = {"TS": "train", "TL": "train", "VS": "val", "VL": "val"}
 _FOLD = re.compile(r"(?:fold|cv|part)[_ -]?(\d+)", re.IGNORECASE)
 
@@ -163,7 +168,7 @@ def _are_views(nested: Mapping[str, list[str]]) -> bool:
     views = [_words(name) for below in nested.values() for name in _tops(below)]
     files = [(top, posixpath.basename(name)) for top, below in nested.items() for name in below]
     begin = all(file.casefold().startswith(top.casefold()) for top, file in files)
-    return begin or all(view and view <= _VIEWS | _FORMS for view in views)
+    return begin or all(view and view <= _VIEWS | _PARTS | _FORMS for view in views)
 
 
 def are_several(folder: ImageFolder) -> bool:
