@@ -87,6 +87,19 @@ def at_most(config: Any, **maxima: float) -> None:
             )
 
 
+def is_page(config: Any, name: str, example: str) -> None:
+    """Refuse a file that no HTML page can be written to.
+
+    Raises:
+        ConfigError: Its suffix is another one, or it is a folder.
+    """
+    path = getattr(config, name)
+    if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
+        raise ConfigError(
+            f"{spelled(config, name)} {path} is no HTML page.", hint=f"Name a file, such as {example}."
+        )
+
+
 def above_zero(config: Any, *names: str, below: float = float("inf")) -> None:
     """Refuse settings that are not above 0, or not below a bound.
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import MAX_SEED, MAX_SIDE, Maybe, Runs, Settings, at_least, at_most
+from showtell.settings import MAX_SEED, MAX_SIDE, Maybe, Runs, Settings, at_least, at_most, is_page
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Compare(Settings):
                 hint="Expected folders of two or more finished runs, each once.",
                 run="showtell compare runs/a runs/b",
             )
-        if self.out.suffix.lower() not in (".html", ".htm") or self.out.is_dir():
-            raise ConfigError(f"--out {self.out} is no HTML page.", hint="Name a file, such as better.html.")
+        is_page(self, "out", "better.html")
 
 
 @dataclass(frozen=True)

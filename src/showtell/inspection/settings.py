@@ -6,7 +6,7 @@ from typing import Literal
 
 from showtell.data.source import DataSource
 from showtell.errors import ConfigError
-from showtell.settings import Maybe, at_least
+from showtell.settings import Maybe, at_least, is_page
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Inspect(DataSource):
         """Check ranges."""
         super().__post_init__()
         at_least(self, vocab_size=16)
-        if self.out.suffix.lower() not in (".html", ".htm") or self.out.is_dir():
-            raise ConfigError(f"--out {self.out} is no HTML page.", hint="Name a file, such as inspect.html.")
+        is_page(self, "out", "inspect.html")
         if self.backbone is not None and "," in self.backbone:
             raise ConfigError(
                 f"--backbone {self.backbone} names several networks, and near-duplicates are found by one.",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from showtell.data.names import split_in_name, split_named, split_off, splits_in_names, words
 from showtell.data.readers.delimited import shape
 from showtell.data.readers.image_folder import ImageFolder
-from showtell.data.readers.no_classes import MASKS, NO_CLASS, hold_classes, is_year
+from showtell.data.readers.no_classes import MASKS, NO_CLASS, hold_classes, is_year, words_in
 from showtell.data.records import Split
 
 _UNLABELLED = frozenset(words("pred predict prediction unlabelled unlabeled unsup unsupervised submission"))
@@ -163,23 +163,18 @@ def _are_views(nested: Mapping[str, list[str]]) -> bool:
     They are not where they are forms of the same things (``raw``), or numbered (``site1``, ``siteB``).
     """
     kinds = [re.sub(r"(?<=\D)\d+|(?<=[a-z])[A-Z]$|[ _-][A-Za-z]$", "", top) for top in nested]
-    if len({kind for kind in kinds if (_FORMS | _VIEWS).isdisjoint(_words(kind))}) < 2:
+    if len({kind for kind in kinds if (_FORMS | _VIEWS).isdisjoint(words_in(kind))}) < 2:
         return False
-    views = [_words(name) for below in nested.values() for name in _tops(below)]
+    views = [words_in(name) for below in nested.values() for name in _tops(below)]
     files = [(top, posixpath.basename(name)) for top, below in nested.items() for name in below]
     begin = all(file.casefold().startswith(top.casefold()) for top, file in files)
     return begin or all(view and view <= _VIEWS | _PARTS | _FORMS for view in views)
 
 
-def are_several(folder: ImageFolder) -> bool:
+def are_several(folder: ImageFolder, layout: Layout) -> bool:
     """Tell whether class folders are two or more, and not just numbered ones of one folder (``scans/p0``)."""
     tops = _tops(name for name in folder.images if "/" in name)
-    classes = layout_of(folder).classes
-    return len(classes) > 1 and (len(tops) > 1 or len({*map(shape, classes)}) > 1)
-
-
-def _words(name: str) -> set[str]:
-    return {*re.findall(r"[^\W\d_]+", name.casefold())}
+    return len(layout.classes) > 1 and (len(tops) > 1 or len({*map(shape, layout.classes)}) > 1)
 
 
 def _nested(names: Collection[str]) -> dict[str, list[str]]:
@@ -274,9 +269,8 @@ def _through(names: Collection[str], *, loose: bool = False) -> str:
         through += f"{tops.pop()}/"
 
 
-def holds_classes(folder: ImageFolder) -> bool:
-    """Tell whether a folder is one of class folders."""
-    layout = layout_of(folder)
+def holds_classes(folder: ImageFolder, layout: Layout) -> bool:
+    """Tell whether a folder of that layout is one of class folders."""
     # train/ and test/ with loose images are the two halves of something, not two classes.
     nested = _nested([name.removeprefix(layout.wrapper) for name in folder.images])
     inside = {name: _tops(nested.get(name, [])) for name in layout.classes if not split_in_name(name)}

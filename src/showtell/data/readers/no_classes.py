@@ -46,7 +46,7 @@ def hold_classes(inside: Mapping[str, Collection[str]]) -> bool:
         return True
     left = [name for name in inside if not (_is_of_no_class(name) or _is_year_of(name, inside[name]))]
     if len(left) == len(inside) > 1 and len({*map(shape, left)}) == 1:
-        left = [name for name in left if NO_CLASS.isdisjoint(_words(name))]  # Photos from 2019, ... 2020
+        left = [name for name in left if NO_CLASS.isdisjoint(words_in(name))]  # Photos from 2019, ... 2020
     return not {name.casefold() for name in left} <= (_REST if len(left) < len(inside) else set())
 
 
@@ -60,11 +60,12 @@ def _is_year_of(name: str, inside: Collection[str]) -> bool:
     return is_year(name) and bool(parts) and all(parts)
 
 
-def _words(name: str) -> set[str]:
+def words_in(name: str) -> set[str]:
+    """Return the words of a folder's name, without numbers, in small letters."""
     return {*re.findall(r"[^\W\d_]+", name.casefold())}
 
 
 def _is_of_no_class(name: str) -> bool:
-    found = _words(name)
+    found = words_in(name)
     dated = any(pattern.fullmatch(nfc(name.strip())) for pattern in _OF_NO_CLASS)
     return dated or bool(found and found <= NO_CLASS)

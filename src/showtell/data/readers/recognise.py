@@ -206,12 +206,13 @@ class _Search:
         # To list all that lies below takes time, and beside a sure table one folder is that of its images.
         if not any(one.images and one.usual for one in tables) or len(entries) - len(files) > 1:
             listing = self.reading.folder(folder)
-            texts, classes = sidecars(listing), holds_classes(listing)
+            texts, layout = sidecars(listing), layout_of(listing)
+            classes = holds_classes(listing, layout)
             often = 2 * len(texts) >= len(listing.images) > 0
             if often and (not classes or say_something(listing, [*texts.values()], self.reading)):
                 yield Candidate("sidecar", folder)
             if classes:
-                yield Candidate("classes", folder, several=are_several(listing))
+                yield Candidate("classes", folder, several=are_several(listing, layout))
 
     def _in_each(self, folder: Path) -> Iterator[Candidate]:
         """Yield tables of which one lies in each of the folders, beside its own images, as one candidate."""
