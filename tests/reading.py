@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Sequence
+import tarfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,16 @@ def written(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: 
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
     return buffer.getvalue()
+
+
+def tar(path: Path, members: Mapping[str, bytes]) -> Path:
+    """Write a tar of files by their names."""
+    with tarfile.open(path, "w") as file:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return path
 
 
 def table(root: Path, header: str, *columns: Sequence[object]) -> Path:

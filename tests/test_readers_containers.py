@@ -1,9 +1,7 @@
 """What holds captions and labels besides one text table: several, sidecars, tars, Parquet, workbooks."""
 
 import builtins
-import io
 import json
-import tarfile
 import time
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ import pytest
 from PIL.PngImagePlugin import PngInfo
 
 from conftest import draw, encoded
-from reading import captions, labels, messages, problems, read, said, splits, touch, write
+from reading import captions, labels, messages, problems, read, said, splits, tar, touch, write
 from showtell.errors import DataError, MissingExtraError
 from showtell.files import cache_root
 from showtell.store.store import default_root
@@ -288,15 +286,6 @@ def test_a_folder_says_of_a_file_what_the_file_alone_would(tmp_path: Path, name:
 
 
 # --- tars and Parquet files, which hold their images themselves
-
-
-def tar(path: Path, members: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as file:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            file.addfile(member, io.BytesIO(content))
-    return path
 
 
 PICTURES = [encoded(draw(number, 32), "PNG") for number in range(4)]

@@ -1,14 +1,12 @@
 """What may be read in two ways: the likelier one is taken and said, or nothing is."""
 
-import io
 import json
-import tarfile
 from pathlib import Path
 
 import openpyxl
 import pytest
 
-from reading import FILES, WORDS, captions, labels, read, said, splits, table, touch, write, written
+from reading import FILES, WORDS, captions, labels, read, said, splits, table, tar, touch, write, written
 from showtell.data.names import splits_in_names
 from showtell.errors import DataError
 
@@ -94,13 +92,11 @@ def test_a_text_in_a_tar_is_its_image_s_whatever_else_a_json_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with tarfile.open(tmp_path / "0.tar", "w") as file:
-        for number in range(4):
-            contents = {"txt": WORDS[number], "json": json.dumps({"caption": "another", "split": "val"})}
-            for suffix, text in (("jpg", ""), *((one, contents[one]) for one in order)):
-                member = tarfile.TarInfo(f"{number}.{suffix}")
-                member.size = len(text)
-                file.addfile(member, io.BytesIO(text.encode()))
+    members: dict[str, bytes] = {}
+    for number in range(4):
+        contents = {"txt": WORDS[number], "json": json.dumps({"caption": "another", "split": "val"})}
+        members |= {f"{number}.jpg": b""} | {f"{number}.{one}": contents[one].encode() for one in order}
+    tar(tmp_path / "0.tar", members)
     dataset = read(tmp_path / "0.tar")
     assert list(captions(dataset).values()) == [(WORDS[number],) for number in range(4)]
     assert set(splits(dataset).values()) == {"val"}

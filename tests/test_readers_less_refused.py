@@ -1,13 +1,11 @@
 """Data sets that are read, though something in them looks like what is refused."""
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from conftest import draw, encoded
-from reading import captions, messages, problems, read, said, splits, touch, write, written
+from reading import captions, messages, problems, read, said, splits, tar, touch, write, written
 from showtell.errors import DataError
 
 
@@ -80,12 +78,10 @@ KOREAN = "공원에서 개가 뛰어 논다"
 
 
 def packed(path: Path, texts: list[bytes], suffix: str = "txt") -> None:
-    with tarfile.open(path, "w") as tar:
-        for number, text in enumerate(texts):
-            for name, content in ((f"{number:02}.png", PICTURE), (f"{number:02}.{suffix}", text)):
-                member = tarfile.TarInfo(f"{path.stem}{name}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
+    members: dict[str, bytes] = {}
+    for number, text in enumerate(texts):
+        members |= {f"{path.stem}{number:02}.png": PICTURE, f"{path.stem}{number:02}.{suffix}": text}
+    tar(path, members)
 
 
 @pytest.mark.parametrize("suffix", ["txt", "caption", "cls"])
