@@ -9,7 +9,7 @@ from showtell.errors import ConfigError, DataError, ModelError
 from showtell.extraction.fastest import by_fastest
 from showtell.extraction.prepared import prepare
 from showtell.kinds.captioner.coco import references_beside
-from showtell.kinds.kind import Evaluation, Question, find_kind
+from showtell.kinds.kind import Evaluation, Kind, Question, find_kind
 from showtell.kinds.model_folder import load_model
 from showtell.kinds.settings import Evaluate
 from showtell.runs.records import EvaluationRecord
@@ -37,11 +37,7 @@ def evaluate(config: Evaluate, console: Console | None = None) -> Evaluation:
     _check_out(config)
     model = load_model(config.run, choose_device(config.device)).with_beam_size(config.beam_size)
     kind, run = find_kind(model.config.kind), Run(config.run)
-    if config.export is not None and not kind.exports:
-        raise ConfigError(
-            f"--export writes captions, and {config.run} is a {kind.name}.",
-            hint=f"Its predictions are in predictions-SPLIT.jsonl of {config.out or config.run}.",
-        )
+    _check_export(config, kind)
     trained = run.settings(kind.Settings)
     advice = f"showtell evaluate {shlex.quote(str(config.run))} DATA"
     where = Whereabouts(advice, config.data, config.images, config.store)
@@ -96,6 +92,19 @@ def _save(evaluation: Evaluation, config: Evaluate, data: Data, run: Run, consol
             "--out FOLDER keeps both"
         )
     run.save_evaluation(evaluation.record(), evaluation.lines(), config.out)
+
+
+def _check_export(config: Evaluate, kind: Kind) -> None:
+    """Refuse to export what a kind of model does not say.
+
+    Raises:
+        ConfigError: It is no captioner.
+    """
+    if config.export is not None and not kind.exports:
+        raise ConfigError(
+            f"--export writes captions, and {config.run} is a {kind.name}.",
+            hint=f"Its predictions are in predictions-SPLIT.jsonl of {config.out or config.run}.",
+        )
 
 
 def _check_out(config: Evaluate) -> None:

@@ -164,33 +164,7 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if single := not wrapped and are_single_quoted([lines[number] for number in filled]):
         reading.note(f"single quotes around the cells of {path.name} are none of its words")
         lines = list(map(with_double_quotes, lines))
-    first, delimiter = filled[0], ""
-    beginning = lines[first].strip().strip('"')
-    if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
-        first, delimiter = filled[1] if len(filled) > 1 else first, beginning[4:5]
-    first = next((number for number in filled if number >= first and _is_header(lines[number])), first)
-    if above := sum(number < first for number in filled) - bool(delimiter):
-        reading.note(f"of {path.name} {above:,} lines above the header are left out")
-    line = lines[first]
-    if len(line) > _MOST_HEADER:
-        raise DataError(
-            f"{path}:{first + 1} has {len(line):,} letters; the header of a table is shorter.",
-            hint="Expected a header such as image,caption.",
-        )
-    delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
-    header = split(line, delimiter)
-    if len(header) < 2 and len(_parted_by_blank(line, 1)) == 2:
-        delimiter, header = " ", _parted_by_blank(line, 1)
-    elif len(header) < 2 and (aligned := _aligned(lines, first)):
-        above, delimiter, (first, header) = first, " ", aligned
-        if first > above:
-            reading.note(f"of {path.name} {first - above:,} lines above the header are left out")
-    if len(header) < 2:
-        raise DataError(
-            f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
-            hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
-            "image,caption.",
-        )
+    first, delimiter, header = _header_of(path, lines, filled, reading)
     if _are_numbered(header, [split(row, delimiter) for row in lines[first + 1 :] if row.strip()]):
         header = ("", *header)
     escaped = any('\\"' in line and _ESCAPED.search(line) for line in read_lines(path, encoding))
@@ -218,6 +192,44 @@ def open_delimited(path: Path, reading: Reading) -> DelimitedTable:
     if "" in header:
         table = replace(table, header=_with_all_names(table))
     return without_header(table, reading) if any(map(is_image_name, header)) else table
+
+
+def _header_of(
+    path: Path, lines: Sequence[str], filled: Sequence[int], reading: Reading
+) -> tuple[int, str, tuple[str, ...]]:
+    """Return which of a table's first lines is its header, its delimiter, and the names of its columns.
+
+    Raises:
+        DataError: It has one column, or is too long for a header.
+    """
+    first, delimiter = filled[0], ""
+    beginning = lines[first].strip().strip('"')
+    if beginning.lower().startswith("sep="):  # as Excel is told the delimiter
+        first, delimiter = filled[1] if len(filled) > 1 else first, beginning[4:5]
+    first = next((number for number in filled if number >= first and _is_header(lines[number])), first)
+    if above := sum(number < first for number in filled) - bool(delimiter):
+        reading.note(f"of {path.name} {above:,} lines above the header are left out")
+    line = lines[first]
+    if len(line) > _MOST_HEADER:
+        raise DataError(
+            f"{path}:{first + 1} has {len(line):,} letters; the header of a table is shorter.",
+            hint="Expected a header such as image,caption.",
+        )
+    delimiter = delimiter or _likeliest(lines[first:], {column_key(name) for name in reading.columns})
+    header = split(line, delimiter)
+    if len(header) < 2 and len(_parted_by_blank(line, 1)) == 2:
+        delimiter, header = " ", _parted_by_blank(line, 1)
+    elif len(header) < 2 and (aligned := _aligned(lines, first)):
+        above, delimiter, (first, header) = first, " ", aligned
+        if first > above:
+            reading.note(f"of {path.name} {first - above:,} lines above the header are left out")
+    if len(header) < 2:
+        raise DataError(
+            f"{path}:{first + 1} has a single column: {line.strip()[:80]!r}.",
+            hint="Expected a header with columns separated by comma, tab, pipe or semicolon, such as "
+            "image,caption.",
+        )
+    return first, delimiter, header
 
 
 def _with_all_names(table: DelimitedTable) -> tuple[str, ...]:

@@ -90,16 +90,7 @@ def recognise(data: Path, reading: Reading) -> Candidate:
         if len(folders) > 1 and candidates[0].format in ("csv", "labels"):
             reading.note(f"read together, what lies in each of {few(folders)}")
         return candidates[0]
-    formats = "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
-    if candidates:
-        found = "\n".join(f"  {candidate.source}: {candidate.format}" for candidate in candidates)
-        raise DataError(
-            f"{data} can be read in several ways:\n{found}",
-            hint=f"Expected one of the files as DATA, or the format:\n{formats}",
-        )
-    if len(search.failures) == 1:
-        raise search.failures[0]
-    raise DataError(_what_lies_in(data, search), hint=f"Expected one of these:\n{formats}")
+    raise _refusal(data, candidates, search)
 
 
 class _Search:
@@ -287,6 +278,20 @@ class _Search:
 
     def _fail(self, what: str, hint: str) -> None:
         self.failures.append(DataError(what, hint=hint))
+
+
+def _refusal(data: Path, candidates: list[Candidate], search: _Search) -> DataError:
+    """Return what is wrong where nothing was recognised, or several formats were."""
+    formats = "\n".join(f"  --format {name}: {form}" for name, form in FORMATS.items())
+    if candidates:
+        found = "\n".join(f"  {candidate.source}: {candidate.format}" for candidate in candidates)
+        return DataError(
+            f"{data} can be read in several ways:\n{found}",
+            hint=f"Expected one of the files as DATA, or the format:\n{formats}",
+        )
+    if len(search.failures) == 1:
+        return search.failures[0]
+    return DataError(_what_lies_in(data, search), hint=f"Expected one of these:\n{formats}")
 
 
 def _what_lies_in(data: Path, search: _Search) -> str:
